@@ -1,0 +1,253 @@
+//! What an application asks for, and how it learns what came of it.
+
+use crate::stats::Reject;
+use crate::stream::{Refusal, StreamError};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+/// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(u64);
+
+/// What a command achieved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Done {
+    /// A join: a seed took us in, and we know its members.
+    Joined {
+        /// The seed that answered first; our own address if there was no other.
+        seed: SocketAddr,
+        /// How many members there are now, ourselves included.
+        members: usize,
+    },
+    /// A leave: the others know.
+    Left {
+        /// How many members confirmed it; 0 only if there was nobody to tell.
+        told: usize,
+    },
+}
+
+/// Why a command achieved nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A join: no seed took us in; each with its reason.
+    NoSeed(Vec<SeedFailure>),
+    /// A leave: none of the members that were asked confirmed it in time.
+    ///
+    /// The node has left all the same, and its news of that may have reached them.
+    Unheard,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSeed(failures) => {
+                f.write_str("no seed answered")?;
+                failures.iter().enumerate().try_for_each(|(n, failure)| {
+                    f.write_str(if n == 0 { ": " } else { "; " })?;
+                    failure.fmt(f)
+                })
+            }
+            Self::Unheard => f.write_str("no member confirmed that we leave"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Why one seed of a join did not take us in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SeedFailure {
+    /// The seed.
+    pub seed: SocketAddr,
+    /// Why.
+    pub error: ExchangeError,
+}
+
+impl fmt::Display for SeedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.seed, self.error)
+    }
+}
+
+/// Why a peer did not answer over a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The stream could not be opened, or broke.
+    Stream(StreamError),
+    /// The peer closed the stream without an answer: it does not take messages of our cluster's
+    /// name or of this version, or takes no more streams.
+    NoAnswer,
+    /// What the peer answered is not a message that we can take.
+    BadAnswer(Reject),
+    /// The peer said no.
+    Refused(Refusal),
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(error) => error.fmt(f),
+            Self::NoAnswer => f.write_str(
+                "it closed the connection without an answer; has it the same cluster name?",
+            ),
+            Self::BadAnswer(reject) => write!(f, "its answer was not taken: {reject}"),
+            Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
+        }
+    }
+}
+
+/// Why a join was not begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// There is no seed to join.
+    NoSeeds,
+    /// There are more seeds than streams that may be opened now.
+    TooManySeeds {
+        /// How many there are.
+        seeds: usize,
+        /// How many streams may be opened: [`max_streams_out`](crate::Options::max_streams_out)
+        /// less those that are open.
+        room: usize,
+    },
+    /// The node is leaving; it can join again when the leave has completed.
+    Leaving,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSeeds => f.write_str("there is no seed to join; name one at least"),
+            Self::TooManySeeds { seeds, room } => {
+                write!(
+                    f,
+                    "{seeds} seeds where {room} streams may be opened; name fewer"
+                )
+            }
+            Self::Leaving => f.write_str("the node is leaving; wait until that has completed"),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {}
+
+/// The commands that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Tickets {
+    next: u64,
+    joins: BTreeMap<Ticket, Join>,
+    leave: Option<Leave>,
+}
+
+/// A join whose seeds have not all been heard of.
+#[derive(Debug)]
+struct Join {
+    open: usize,
+    failures: Vec<SeedFailure>,
+}
+
+/// A leave that not enough members have confirmed.
+#[derive(Debug)]
+struct Leave {
+    open: usize,
+    needed: usize,
+    told: usize,
+    /// All who wait for it.
+    tickets: Vec<Ticket>,
+}
+
+impl Tickets {
+    pub(crate) fn issue(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        ticket
+    }
+
+    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize) {
+        self.joins.insert(
+            ticket,
+            Join {
+                open: seeds,
+                failures: Vec::new(),
+            },
+        );
+    }
+
+    /// A seed took us in; `true` if that ends the join.
+    pub(crate) fn joined(&mut self, ticket: Ticket) -> bool {
+        self.joins.remove(&ticket).is_some()
+    }
+
+    /// A seed did not take us in; returns the failure if it was the last one.
+    pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
+        let join = self.joins.get_mut(&ticket)?;
+        join.failures.push(failure);
+        join.open -= 1;
+        if join.open > 0 {
+            return None;
+        }
+        self.joins
+            .remove(&ticket)
+            .map(|join| Failure::NoSeed(join.failures))
+    }
+
+    /// Begins to leave by asking `peers` members to confirm; half of them are enough.
+    pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize) {
+        let needed = peers.div_ceil(2);
+        self.leave = Some(Leave {
+            open: peers,
+            needed,
+            told: 0,
+            tickets: [ticket].into(),
+        });
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leave.is_some()
+    }
+
+    /// Has one more ticket wait for the leave that runs; `false` if none does.
+    pub(crate) fn await_leave(&mut self, ticket: Ticket) -> bool {
+        self.leave
+            .as_mut()
+            .map(|leave| leave.tickets.push(ticket))
+            .is_some()
+    }
+
+    /// A member confirmed that we leave, or will not; returns who waits, and for what, if that
+    /// settles it.
+    pub(crate) fn leave_heard(
+        &mut self,
+        confirmed: bool,
+    ) -> Option<(Vec<Ticket>, Result<Done, Failure>)> {
+        let leave = self.leave.as_mut()?;
+        leave.open -= 1;
+        leave.told += usize::from(confirmed);
+        if leave.told < leave.needed && leave.open > 0 {
+            return None;
+        }
+        let Leave { told, tickets, .. } = self.leave.take()?;
+        let result = if told > 0 {
+            Ok(Done::Left { told })
+        } else {
+            Err(Failure::Unheard)
+        };
+        Some((tickets, result))
+    }
+}
+
+/// Whether a node takes part in its cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// It does.
+    Running,
+    /// It has said that it leaves, and waits until others have confirmed that.
+    Leaving,
+    /// It has left. It still answers pings, and a join brings it back.
+    Left,
+}

@@ -1,0 +1,480 @@
+//! How a node behaves: its name and address, its timing, and every limit.
+
+use crate::member::{ClusterName, Meta, NodeId, TooLong};
+use crate::wire;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Everything that a [`Node`](crate::Node) is told at its start; one that exists is valid.
+///
+/// ```
+/// use tidings::{ClusterName, Config, NodeId};
+///
+/// let config = Config::lan(
+///     ClusterName::new("shop")?,
+///     NodeId::new("db-7")?,
+///     "10.0.0.7:7946".parse()?,
+/// );
+/// assert_eq!(config.options().gossip_nodes, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) cluster: ClusterName,
+    pub(crate) id: NodeId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) generation: u64,
+    pub(crate) meta: Meta,
+    pub(crate) options: Options,
+}
+
+impl Config {
+    /// A node with options of one's own.
+    ///
+    /// `addr` is where the others reach this node, by datagram and by stream. An adapter replaces
+    /// its port, where that is 0, by the port that it was given; a node that is driven with an
+    /// unspecified IP or with port 0 is not heard by its peers.
+    ///
+    /// # Errors
+    ///
+    /// If an option is outside its range; the error names it, its value and the range.
+    pub fn new(
+        cluster: ClusterName,
+        id: NodeId,
+        addr: SocketAddr,
+        options: Options,
+    ) -> Result<Self, ConfigError> {
+        options.check()?;
+        Ok(Self {
+            cluster,
+            id,
+            addr,
+            generation: 0,
+            meta: Meta::EMPTY,
+            options,
+        })
+    }
+
+    /// A node in one local network: [`Options::lan`].
+    pub fn lan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::lan())
+    }
+
+    /// A node among others at far places: [`Options::wan`].
+    pub fn wan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::wan())
+    }
+
+    /// A node whose peers run on the same machine: [`Options::local`].
+    pub fn local(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::local())
+    }
+
+    fn preset(cluster: ClusterName, id: NodeId, addr: SocketAddr, options: Options) -> Self {
+        Self::new(cluster, id, addr, options).expect("a test says that the presets are valid")
+    }
+
+    /// The same with metadata to start with.
+    ///
+    /// # Errors
+    ///
+    /// If there are more bytes than [`Options::max_meta`].
+    pub fn with_meta(mut self, meta: Meta) -> Result<Self, TooLong> {
+        meta.check_len(self.options.max_meta)?;
+        self.meta = meta;
+        Ok(self)
+    }
+
+    /// The same with another generation: which life of the node this is.
+    ///
+    /// Later lives must have higher generations, so that a restarted node is believed at once;
+    /// seconds of the wall clock do. Adapters put them in where the generation is 0, as it is
+    /// unless set. A node whose generation is too low, since its clock was set back, learns that
+    /// from its peers and goes above what they know.
+    #[must_use]
+    pub fn with_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// The same at another address: for adapters, which learn the port when they bind.
+    #[must_use]
+    pub fn with_addr(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
+    /// The node's name.
+    pub fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// Where the others reach the node.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Which life of the node this is; 0 until somebody sets it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Timing and limits.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// A node's timing and limits: plain values, checked when they become a [`Config`].
+///
+/// All nodes of a cluster should have the same. Start from a preset and change what you must:
+///
+/// ```
+/// use core::time::Duration;
+/// use tidings::Options;
+///
+/// let mut options = Options::lan();
+/// options.probe_interval = Duration::from_millis(500);
+/// options.probe_timeout = Duration::from_millis(200);
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Options {
+    /// How often one member is probed: SWIM's protocol period. 1 ms to 1 h.
+    ///
+    /// Shorter finds failures sooner and sends more: each node sends one ping and one ack in each.
+    pub probe_interval: Duration,
+    /// How long a direct ping may remain unanswered before others are asked to ping too.
+    ///
+    /// 1 ms to less than `probe_interval`. The others have the rest of the interval to answer, so
+    /// it should be above the 99th percentile of the round trip and leave room for two more.
+    pub probe_timeout: Duration,
+    /// How many others are asked to ping a member that did not answer: SWIM's k. 0 to 16.
+    pub indirect_probes: usize,
+    /// How long a suspect may take to contradict, in probe intervals times log10 of the number of
+    /// members. 1 to 64.
+    pub suspicion_mult: u32,
+    /// How often a piece of news is sent by each member, times log10 of the number of members.
+    /// 1 to 64.
+    pub retransmit_mult: u32,
+    /// How often news is gossiped, while there is any. 1 ms to 1 h.
+    pub gossip_interval: Duration,
+    /// To how many members news is gossiped at each of those times. 1 to 64.
+    pub gossip_nodes: usize,
+    /// For how long a member that failed is still told the news, so that it can contradict if it
+    /// lives after all. 0 to 24 h.
+    pub gossip_to_the_dead: Duration,
+    /// How often the whole membership is compared with one other member's. 10 ms to 24 h.
+    ///
+    /// In clusters of more than 32 members it is done less often, as memberlist does.
+    pub sync_interval: Duration,
+    /// How long a stream may take from its opening to its reply. 10 ms to 10 min.
+    pub stream_timeout: Duration,
+    /// For how long a member that failed or left is remembered, so that old news cannot bring it
+    /// back. 1 s to 30 days.
+    pub tombstone_timeout: Duration,
+    /// To how many members a leaving node says so over a stream, of which one must take it.
+    /// 1 to 16.
+    pub leave_peers: usize,
+
+    /// The size of the largest datagram sent, in bytes, with everything of ours in it.
+    ///
+    /// From what one update with `max_meta` takes (see there) to 65,507. The network should carry
+    /// it in one piece.
+    pub datagram_size: usize,
+    /// The size of the largest datagram taken, in bytes; `datagram_size` to 65,507.
+    pub max_datagram: usize,
+    /// The most metadata a member may have, in bytes.
+    ///
+    /// At most `datagram_size` - 310, so that an update with the longest name fits a datagram. A
+    /// member that has more is not taken.
+    pub max_meta: usize,
+    /// How many members are held, with those that failed or left not long ago. 2 to 1,000,000.
+    ///
+    /// At the limit, news of unknown members is dropped, and counted.
+    pub max_members: usize,
+    /// The size of the largest message on a stream, in bytes. 1 KiB to 64 MiB.
+    pub max_frame: usize,
+    /// How many bytes may wait in all streams together for their messages to become complete.
+    /// `max_frame` to 1 GiB.
+    pub max_stream_memory: usize,
+    /// How many streams others may have open to us. 1 to 65,536.
+    pub max_streams_in: usize,
+    /// How many streams we may have open to others. 1 to 65,536.
+    ///
+    /// A join opens one to each of its seeds at once.
+    pub max_streams_out: usize,
+    /// How many pings we make for others at a time. 0 to 65,536.
+    pub max_relays: usize,
+    /// How many datagrams may wait for a driver that does not poll. 64 to 1,048,576.
+    ///
+    /// At the limit further ones are dropped, and counted.
+    pub max_queued_datagrams: usize,
+}
+
+impl Options {
+    /// For one local network: memberlist's `DefaultLANConfig`.
+    pub fn lan() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_mult: 4,
+            retransmit_mult: 4,
+            gossip_interval: Duration::from_millis(200),
+            gossip_nodes: 3,
+            gossip_to_the_dead: Duration::from_secs(30),
+            sync_interval: Duration::from_secs(30),
+            stream_timeout: Duration::from_secs(10),
+            tombstone_timeout: Duration::from_secs(24 * 3600),
+            leave_peers: 3,
+            datagram_size: 1400,
+            max_datagram: 9000,
+            max_meta: 512,
+            max_members: 100_000,
+            max_frame: 8 << 20,
+            max_stream_memory: 64 << 20,
+            max_streams_in: 128,
+            max_streams_out: 64,
+            max_relays: 256,
+            max_queued_datagrams: 4096,
+        }
+    }
+
+    /// For members at far places: memberlist's `DefaultWANConfig`.
+    pub fn wan() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(5),
+            probe_timeout: Duration::from_secs(3),
+            suspicion_mult: 6,
+            gossip_interval: Duration::from_millis(500),
+            gossip_nodes: 4,
+            gossip_to_the_dead: Duration::from_secs(60),
+            sync_interval: Duration::from_secs(60),
+            stream_timeout: Duration::from_secs(30),
+            ..Self::lan()
+        }
+    }
+
+    /// For members on the same machine: memberlist's `DefaultLocalConfig`.
+    pub fn local() -> Self {
+        Self {
+            probe_timeout: Duration::from_millis(200),
+            indirect_probes: 1,
+            suspicion_mult: 3,
+            retransmit_mult: 2,
+            gossip_interval: Duration::from_millis(100),
+            gossip_to_the_dead: Duration::from_secs(15),
+            sync_interval: Duration::from_secs(15),
+            stream_timeout: Duration::from_secs(1),
+            ..Self::lan()
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let just_under = |duration: Duration| duration.saturating_sub(Duration::from_nanos(1));
+        for (option, value, min, max) in [
+            ("probe_interval", self.probe_interval, MILLI, HOUR),
+            (
+                "probe_timeout",
+                self.probe_timeout,
+                MILLI,
+                just_under(self.probe_interval),
+            ),
+            ("gossip_interval", self.gossip_interval, MILLI, HOUR),
+            (
+                "gossip_to_the_dead",
+                self.gossip_to_the_dead,
+                Duration::ZERO,
+                24 * HOUR,
+            ),
+            ("sync_interval", self.sync_interval, 10 * MILLI, 24 * HOUR),
+            ("stream_timeout", self.stream_timeout, 10 * MILLI, HOUR / 6),
+            (
+                "tombstone_timeout",
+                self.tombstone_timeout,
+                1000 * MILLI,
+                30 * 24 * HOUR,
+            ),
+        ] {
+            if value < min || value > max {
+                return Err(ConfigError::Duration {
+                    option,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        let max_meta = self.datagram_size.saturating_sub(wire::UPDATE_OVERHEAD);
+        for (option, value, min, max) in [
+            ("indirect_probes", self.indirect_probes, 0, 16),
+            ("suspicion_mult", self.suspicion_mult as usize, 1, 64),
+            ("retransmit_mult", self.retransmit_mult as usize, 1, 64),
+            ("gossip_nodes", self.gossip_nodes, 1, 64),
+            ("leave_peers", self.leave_peers, 1, 16),
+            (
+                "datagram_size",
+                self.datagram_size,
+                wire::UPDATE_OVERHEAD,
+                UDP_MAX,
+            ),
+            (
+                "max_datagram",
+                self.max_datagram,
+                self.datagram_size,
+                UDP_MAX,
+            ),
+            ("max_meta", self.max_meta, 0, max_meta),
+            ("max_members", self.max_members, 2, 1_000_000),
+            ("max_frame", self.max_frame, 1 << 10, 64 << 20),
+            (
+                "max_stream_memory",
+                self.max_stream_memory,
+                self.max_frame,
+                1 << 30,
+            ),
+            ("max_streams_in", self.max_streams_in, 1, 1 << 16),
+            ("max_streams_out", self.max_streams_out, 1, 1 << 16),
+            ("max_relays", self.max_relays, 0, 1 << 16),
+            (
+                "max_queued_datagrams",
+                self.max_queued_datagrams,
+                64,
+                1 << 20,
+            ),
+        ] {
+            if value < min || value > max {
+                return Err(ConfigError::Count {
+                    option,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// memberlist's values for one local network.
+impl Default for Options {
+    fn default() -> Self {
+        Self::lan()
+    }
+}
+
+const MILLI: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+/// The most that UDP over IPv4 carries.
+const UDP_MAX: usize = 65_507;
+
+/// An option is outside its range.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A length of time.
+    Duration {
+        /// The option's name.
+        option: &'static str,
+        /// What it was set to.
+        value: Duration,
+        /// The least that is allowed.
+        min: Duration,
+        /// The most that is allowed.
+        max: Duration,
+    },
+    /// A number, or a size in bytes.
+    Count {
+        /// The option's name.
+        option: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// The least that is allowed.
+        min: usize,
+        /// The most that is allowed.
+        max: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duration {
+                option,
+                value,
+                min,
+                max,
+            } => {
+                write!(
+                    f,
+                    "{option} is {value:?}; set it to {min:?} at least and {max:?} at most"
+                )
+            }
+            Self::Count {
+                option,
+                value,
+                min,
+                max,
+            } => {
+                write!(
+                    f,
+                    "{option} is {value}; set it to {min} at least and {max} at most"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn the_presets_are_valid() {
+        for options in [Options::lan(), Options::wan(), Options::local()] {
+            assert_eq!(options.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_option_outside_its_range_is_named_with_the_range() {
+        let options = Options {
+            gossip_nodes: 0,
+            ..Options::lan()
+        };
+        let said = options.check().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "gossip_nodes is 0; set it to 1 at least and 64 at most"
+        );
+        let options = Options {
+            probe_timeout: Duration::from_secs(1),
+            ..Options::lan()
+        };
+        let said = options.check().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "probe_timeout is 1s; set it to 1ms at least and 999.999999ms at most"
+        );
+        let options = Options {
+            datagram_size: 500,
+            ..Options::lan()
+        };
+        let said = options.check().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "max_meta is 512; set it to 0 at least and 190 at most"
+        );
+    }
+}

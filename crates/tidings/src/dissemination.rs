@@ -1,0 +1,175 @@
+//! Dissemination: which news is still to be told, and how often it was.
+
+use crate::members::Key;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// The news that a node still spreads: members about which something changed.
+///
+/// It holds no messages. What is told of a member is read from the table when a datagram is built,
+/// so that newer news replaces older by itself, there is at most one entry for each member, and
+/// every copy is the freshest.
+#[derive(Debug, Default)]
+pub(crate) struct Dissemination {
+    /// Least told first, then oldest first.
+    order: BTreeSet<Entry>,
+    places: BTreeMap<Key, (u32, u64)>,
+    next: u64,
+    /// Scratch: what the datagram that is being built has taken.
+    taken: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Entry {
+    transmits: u32,
+    /// When it was put in, as a count: breaks ties.
+    number: u64,
+    key: Key,
+}
+
+impl Dissemination {
+    /// Spreads the news about a member from the start, replacing what was spread about it.
+    pub(crate) fn spread(&mut self, key: Key) {
+        self.stop(key);
+        self.put(Entry {
+            transmits: 0,
+            number: self.next,
+            key,
+        });
+        self.next += 1;
+    }
+
+    /// Stops to spread news about a member.
+    pub(crate) fn stop(&mut self, key: Key) {
+        if let Some((transmits, number)) = self.places.remove(&key) {
+            self.order.remove(&Entry {
+                transmits,
+                number,
+                key,
+            });
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn len(&self) -> usize {
+        assert_eq!(
+            self.order.len(),
+            self.places.len(),
+            "each entry has its place"
+        );
+        self.order.len()
+    }
+
+    /// Fills one datagram: offers members, least told first, until too many did not fit.
+    ///
+    /// `offer` puts the news about a member into the datagram and says what came of it. News that
+    /// was told `limit` times is done.
+    pub(crate) fn fill(&mut self, limit: u32, mut offer: impl FnMut(Key) -> Offer) {
+        let mut misses = 0;
+        for &entry in &self.order {
+            match offer(entry.key) {
+                Offer::Taken | Offer::Moot => self.taken.push(entry),
+                Offer::NoRoom => misses += 1,
+            }
+            if misses >= MAX_MISSES {
+                break;
+            }
+        }
+        let mut taken = core::mem::take(&mut self.taken);
+        for entry in taken.drain(..) {
+            self.order.remove(&entry);
+            let transmits = entry.transmits + 1;
+            if transmits < limit {
+                self.put(Entry { transmits, ..entry });
+            } else {
+                self.places.remove(&entry.key);
+            }
+        }
+        self.taken = taken;
+    }
+
+    fn put(&mut self, entry: Entry) {
+        self.places
+            .insert(entry.key, (entry.transmits, entry.number));
+        self.order.insert(entry);
+    }
+}
+
+/// What came of offering a piece of news to a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Offer {
+    /// It is in the datagram.
+    Taken,
+    /// It need not be told to whom this datagram goes, and counts as told.
+    Moot,
+    /// It does not fit into what is left.
+    NoRoom,
+}
+
+/// How often a piece of news is told by each member, among `members`.
+///
+/// `mult × ceil(log10(members + 1))` (SWIM §4.1; memberlist's `RetransmitMult`).
+pub(crate) fn transmit_limit(mult: u32, members: usize) -> u32 {
+    // ceil(log10(n + 1)) is the number of decimal digits of n.
+    mult * (members.max(1).ilog10() + 1)
+}
+
+/// How many pieces that do not fit are passed over before a datagram counts as full.
+const MAX_MISSES: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::members::Key;
+    use alloc::vec;
+
+    fn key(n: u32) -> Key {
+        Key::for_test(n)
+    }
+
+    fn filled(news: &mut Dissemination, room: usize) -> Vec<Key> {
+        let mut told = vec![];
+        news.fill(2, |key| {
+            if told.len() == room {
+                return Offer::NoRoom;
+            }
+            told.push(key);
+            Offer::Taken
+        });
+        told
+    }
+
+    #[test]
+    fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
+        let mut news = Dissemination::default();
+        for n in 1..=3 {
+            news.spread(key(n));
+        }
+        assert_eq!(filled(&mut news, 2), [key(1), key(2)]);
+        assert_eq!(filled(&mut news, 2), [key(3), key(1)]);
+        assert_eq!(filled(&mut news, 2), [key(2), key(3)]);
+        assert!(news.is_empty());
+    }
+
+    #[test]
+    fn newer_news_about_a_member_replaces_what_was_told() {
+        let mut news = Dissemination::default();
+        news.spread(key(1));
+        assert_eq!(filled(&mut news, 1), [key(1)]);
+        news.spread(key(1));
+        assert_eq!(filled(&mut news, 1), [key(1)]);
+        assert_eq!(filled(&mut news, 1), [key(1)]);
+        assert_eq!(filled(&mut news, 1), []);
+    }
+
+    #[test]
+    fn the_transmit_limit_is_that_of_memberlist() {
+        for (members, limit) in [(1, 4), (9, 4), (10, 8), (99, 8), (100, 12), (1000, 16)] {
+            assert_eq!(transmit_limit(4, members), limit, "{members} members");
+        }
+    }
+}

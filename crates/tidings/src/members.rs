@@ -1,0 +1,570 @@
+//! The table of members: who they are, which claim about one takes precedence, whom to pick.
+
+use crate::member::{Incarnation, Member, Meta, NodeId, State};
+use crate::rng::Rng;
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash};
+use core::net::SocketAddr;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+/// Names a place in the table for as long as its member is held.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key(u32);
+
+impl Key {
+    /// The local node's own place.
+    pub(crate) const LOCAL: Self = Self(0);
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn for_test(index: u32) -> Self {
+        Self(index)
+    }
+}
+
+/// What somebody says of a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) state: State,
+    /// What the member says about itself; with news of a failure it does not travel.
+    pub(crate) profile: Option<Profile>,
+}
+
+/// What a member says about itself in one of its incarnations.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) addr: SocketAddr,
+    pub(crate) meta: Meta,
+}
+
+/// What a claim changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    /// Nothing: it was known, or what is known takes precedence.
+    Nothing,
+    /// Nothing: the member is unknown and the claim does not say who it is.
+    Unknown,
+    /// Nothing: there is no room for another member.
+    Full,
+    /// Two nodes claim the name in one incarnation, the known one and one at `other`.
+    Conflict { key: Key, other: SocketAddr },
+    /// A member that was not there is there.
+    Joined(Key),
+    /// A member that was there has a new incarnation, and a new address or metadata.
+    Updated(Key),
+    /// A member has a new incarnation, but is as it was.
+    Renewed(Key),
+    /// A suspect contradicted; its address or metadata may be new too.
+    Recovered(Key, Updated),
+    /// A member became suspect.
+    Suspected(Key),
+    /// A member failed.
+    Failed(Key),
+    /// A member left.
+    Left(Key),
+    /// Somebody who is not there was noted, so that old news cannot bring it back.
+    Remembered(Key),
+}
+
+/// Whether what a member says about itself is new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Updated {
+    No,
+    Yes,
+}
+
+#[derive(Debug)]
+struct Slot {
+    member: Member,
+    /// Where the member stands in the ring, or [`NOWHERE`].
+    ring: u32,
+    /// When it was last found to have failed or left.
+    gone_at: Instant,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// The members: a slab, with an index by name and one by address, and the probe ring.
+///
+/// Finding, adding, removing and picking at random cost the same at any size. All members that are
+/// present, the local node apart, stand in the ring, which is also what random choice draws from.
+#[derive(Debug)]
+pub(crate) struct Members {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_id: HashTable<Key>,
+    by_addr: HashTable<Key>,
+    hasher: FixedState,
+    ring: Vec<Key>,
+    /// The ring's part before this has been probed in the current round.
+    cursor: usize,
+    /// Who failed or left, oldest first; an entry counts only while its time is the member's.
+    gone: VecDeque<(Instant, Key)>,
+    max: usize,
+    rng: Rng,
+}
+
+impl Members {
+    pub(crate) fn new(local: Member, max: usize, mut rng: Rng) -> Self {
+        let mut members = Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            by_addr: HashTable::new(),
+            hasher: FixedState::with_seed(rng.u64()),
+            ring: Vec::new(),
+            cursor: 0,
+            gone: VecDeque::new(),
+            max,
+            rng,
+        };
+        let key = members.add(local);
+        debug_assert_eq!(key, Key::LOCAL);
+        members
+    }
+
+    // ---- looking ----
+
+    pub(crate) fn local(&self) -> &Member {
+        &self[Key::LOCAL]
+    }
+
+    pub(crate) fn local_mut(&mut self) -> &mut Member {
+        &mut self.slot_mut(Key::LOCAL).member
+    }
+
+    pub(crate) fn find(&self, id: &NodeId) -> Option<Key> {
+        self.by_id
+            .find(self.hasher.hash_one(id), |&key| self[key].id == *id)
+            .copied()
+    }
+
+    /// The member at an address; with several, one that is present.
+    pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<Key> {
+        let hash = self.hash_addr(addr);
+        let at = |key: &Key| self[*key].addr() == addr;
+        let present = |key: &Key| self[*key].state.is_present();
+        self.by_addr
+            .find(hash, |key| at(key) && present(key))
+            .or_else(|| self.by_addr.find(hash, at))
+            .copied()
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Member> {
+        Some(&self.slots.get(key.index())?.as_ref()?.member)
+    }
+
+    /// All that are held, the local node first, those that failed or left included.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.slots.iter().flatten().map(|slot| &slot.member)
+    }
+
+    /// How many are present, with the local node unless it left.
+    pub(crate) fn present(&self) -> usize {
+        self.ring.len() + usize::from(self.local().state.is_present())
+    }
+
+    /// How many are held in all.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    // ---- claims ----
+
+    /// Takes a claim about a member other than the local one, if it takes precedence.
+    ///
+    /// Claims about a member are ordered by incarnation, then by state (SWIM §4.2): the higher
+    /// wins, whatever the order in which they come.
+    pub(crate) fn apply(&mut self, now: Instant, claim: &Claim) -> Change {
+        let Some(key) = self.find(&claim.id) else {
+            return self.introduce(now, claim);
+        };
+        debug_assert_ne!(key, Key::LOCAL);
+        let known = &self[key];
+        let before = known.state;
+        if (claim.incarnation, claim.state) <= (known.incarnation, before) {
+            return self.conflict(key, claim).unwrap_or(Change::Nothing);
+        }
+        let updated = match &claim.profile {
+            Some(profile) if claim.incarnation > known.incarnation => {
+                self.set_profile(key, profile)
+            }
+            _ => Updated::No,
+        };
+        let member = &mut self.slot_mut(key).member;
+        member.incarnation = claim.incarnation;
+        member.state = claim.state;
+        match (before.is_present(), claim.state.is_present()) {
+            (false, true) => self.enter(key),
+            (true, false) => self.depart(now, key),
+            _ => {}
+        }
+        match (before, claim.state) {
+            (State::Failed | State::Left, State::Alive | State::Suspect) => Change::Joined(key),
+            (State::Suspect, State::Alive) => Change::Recovered(key, updated),
+            (State::Alive, State::Alive) if updated == Updated::Yes => Change::Updated(key),
+            (State::Alive, State::Alive) => Change::Renewed(key),
+            (State::Alive | State::Suspect, State::Suspect) => Change::Suspected(key),
+            (State::Alive | State::Suspect, State::Failed) => Change::Failed(key),
+            (State::Failed | State::Left, State::Failed) | (State::Left, State::Left) => {
+                Change::Remembered(key)
+            }
+            (_, State::Left) => Change::Left(key),
+        }
+    }
+
+    /// What to make of a claim to a name that is held at another address in the same incarnation.
+    ///
+    /// Two nodes of one name were started in the same second. All sides must prefer the same one
+    /// until one of the two raises its incarnation: the higher address.
+    fn conflict(&mut self, key: Key, claim: &Claim) -> Option<Change> {
+        let profile = claim.profile.as_ref()?;
+        let known = &self[key];
+        let (is_at, other) = (known.addr(), profile.addr);
+        if claim.incarnation != known.incarnation || other == is_at || !known.state.is_present() {
+            return None;
+        }
+        if other > is_at {
+            self.set_profile(key, profile);
+        }
+        Some(Change::Conflict {
+            key,
+            other: is_at.min(other),
+        })
+    }
+
+    fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
+        let Some(profile) = &claim.profile else {
+            return Change::Unknown;
+        };
+        if self.len() >= self.max && !self.forget_oldest() {
+            return Change::Full;
+        }
+        let mut member = Member::new(
+            claim.id.clone(),
+            profile.addr,
+            claim.incarnation,
+            profile.meta.clone(),
+        );
+        member.state = claim.state;
+        let key = self.add(member);
+        if claim.state.is_present() {
+            self.enter(key);
+            Change::Joined(key)
+        } else {
+            self.mourn(now, key);
+            Change::Remembered(key)
+        }
+    }
+
+    fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
+        let known = &self[key];
+        if known.addr() == profile.addr && known.meta == profile.meta {
+            return Updated::No;
+        }
+        if known.addr() != profile.addr {
+            self.unindex_addr(key);
+            self.slot_mut(key).member.set_addr(profile.addr);
+            self.index_addr(key);
+        }
+        self.slot_mut(key).member.meta = profile.meta.clone();
+        Updated::Yes
+    }
+
+    // ---- the ring ----
+
+    /// The next member to probe.
+    ///
+    /// Round-robin over a shuffled ring (SWIM §4.3): every member is picked once a round, so that
+    /// two picks of it are at most `2n - 1` apart.
+    pub(crate) fn next_to_probe(&mut self) -> Option<Key> {
+        if self.cursor >= self.ring.len() {
+            self.cursor = 0;
+            self.rng.shuffle(&mut self.ring);
+            for (at, key) in self.ring.iter().enumerate() {
+                if let Some(slot) = &mut self.slots[key.index()] {
+                    slot.ring = at as u32;
+                }
+            }
+        }
+        let key = *self.ring.get(self.cursor)?;
+        self.cursor += 1;
+        Some(key)
+    }
+
+    /// Picks up to `count` present members at random into `picked`, none of them `except`.
+    pub(crate) fn pick(
+        &self,
+        rng: &mut Rng,
+        count: usize,
+        except: Option<Key>,
+        picked: &mut Vec<Key>,
+    ) {
+        picked.clear();
+        let others = self.ring.len() - usize::from(except.is_some_and(|key| self.in_ring(key)));
+        self.draw(rng, count.min(others), except, &[], picked);
+    }
+
+    /// Picks up to `count` members at random to gossip to: present ones, and those that failed
+    /// after `since`, who may live after all.
+    pub(crate) fn pick_for_gossip(
+        &self,
+        rng: &mut Rng,
+        count: usize,
+        since: Instant,
+        recent: &mut Vec<Key>,
+        picked: &mut Vec<Key>,
+    ) {
+        recent.clear();
+        let first = self.gone.partition_point(|&(at, _)| at < since);
+        let latest = self.gone.range(first..).rev().take(MAX_RECENT);
+        recent.extend(latest.filter_map(|&(at, key)| {
+            let failed = self.is_gone_since(at, key) && self[key].state == State::Failed;
+            failed.then_some(key)
+        }));
+        recent.dedup();
+        picked.clear();
+        self.draw(
+            rng,
+            count.min(self.ring.len() + recent.len()),
+            None,
+            recent,
+            picked,
+        );
+    }
+
+    /// Draws `count` different members from the ring and `more`; there must be that many.
+    fn draw(
+        &self,
+        rng: &mut Rng,
+        count: usize,
+        except: Option<Key>,
+        more: &[Key],
+        picked: &mut Vec<Key>,
+    ) {
+        while picked.len() < count {
+            let at = rng.below(self.ring.len() + more.len());
+            let key = self
+                .ring
+                .get(at)
+                .copied()
+                .unwrap_or_else(|| more[at - self.ring.len()]);
+            if Some(key) != except && !picked.contains(&key) {
+                picked.push(key);
+            }
+        }
+    }
+
+    fn in_ring(&self, key: Key) -> bool {
+        self.slots[key.index()]
+            .as_ref()
+            .is_some_and(|slot| slot.ring != NOWHERE)
+    }
+
+    /// Puts a member into the ring, at a random place (SWIM §4.3).
+    fn enter(&mut self, key: Key) {
+        let at = self.ring.len();
+        self.ring.push(key);
+        self.slot_mut(key).ring = at as u32;
+        let other = self.rng.below(at + 1);
+        self.swap_in_ring(at, other);
+    }
+
+    /// Takes a member out of the ring, leaving those yet to be probed yet to be probed.
+    fn depart(&mut self, now: Instant, key: Key) {
+        let mut at = self.slot_mut(key).ring as usize;
+        if at < self.cursor {
+            self.cursor -= 1;
+            self.swap_in_ring(at, self.cursor);
+            at = self.cursor;
+        }
+        self.swap_in_ring(at, self.ring.len() - 1);
+        self.ring.pop();
+        self.slot_mut(key).ring = NOWHERE;
+        self.mourn(now, key);
+    }
+
+    fn swap_in_ring(&mut self, a: usize, b: usize) {
+        self.ring.swap(a, b);
+        for at in [a, b] {
+            let key = self.ring[at];
+            self.slot_mut(key).ring = at as u32;
+        }
+    }
+
+    // ---- those that are gone ----
+
+    fn mourn(&mut self, now: Instant, key: Key) {
+        self.slot_mut(key).gone_at = now;
+        if self.gone.len() >= 2 * self.slots.len() {
+            // Members that came back and failed again left entries behind.
+            let mut gone = core::mem::take(&mut self.gone);
+            gone.retain(|&(at, key)| self.is_gone_since(at, key));
+            self.gone = gone;
+        }
+        self.gone.push_back((now, key));
+    }
+
+    /// When the oldest of those that are gone was found to be so.
+    pub(crate) fn oldest_gone(&mut self) -> Option<Instant> {
+        while let Some(&(at, key)) = self.gone.front() {
+            if self.is_gone_since(at, key) {
+                return Some(at);
+            }
+            self.gone.pop_front();
+        }
+        None
+    }
+
+    /// Forgets those that failed or left before `before`.
+    pub(crate) fn reap(&mut self, before: Instant) {
+        while self.oldest_gone().is_some_and(|at| at <= before) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Makes room by forgetting whoever is gone longest; `false` if nobody is.
+    fn forget_oldest(&mut self) -> bool {
+        if self.oldest_gone().is_none() {
+            return false;
+        }
+        if let Some((_, key)) = self.gone.pop_front() {
+            self.remove(key);
+        }
+        true
+    }
+
+    fn is_gone_since(&self, at: Instant, key: Key) -> bool {
+        let slot = self.slots.get(key.index()).and_then(Option::as_ref);
+        slot.is_some_and(|slot| slot.gone_at == at && !slot.member.state.is_present())
+    }
+
+    // ---- the slab and its indices ----
+
+    fn add(&mut self, member: Member) -> Key {
+        let slot = Some(Slot {
+            member,
+            ring: NOWHERE,
+            gone_at: Instant::ZERO,
+        });
+        let key = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = slot;
+                Key(index)
+            }
+            None => {
+                self.slots.push(slot);
+                Key(self.slots.len() as u32 - 1)
+            }
+        };
+        let hash = self.hasher.hash_one(&self[key].id);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_id
+            .insert_unique(hash, key, |&key| hasher.hash_one(&member_at(slots, key).id));
+        self.index_addr(key);
+        key
+    }
+
+    fn remove(&mut self, key: Key) {
+        debug_assert!(!self.in_ring(key) && key != Key::LOCAL);
+        self.unindex_addr(key);
+        let hash = self.hasher.hash_one(&self[key].id);
+        if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+        self.slots[key.index()] = None;
+        self.free.push(key.0);
+    }
+
+    fn index_addr(&mut self, key: Key) {
+        let hash = self.hash_addr(self[key].addr());
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |&key: &Key| hash_of(hasher, member_at(slots, key).addr());
+        self.by_addr.insert_unique(hash, key, rehash);
+    }
+
+    fn unindex_addr(&mut self, key: Key) {
+        let hash = self.hash_addr(self[key].addr());
+        if let Ok(entry) = self.by_addr.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+    }
+
+    fn hash_addr(&self, addr: SocketAddr) -> u64 {
+        hash_of(&self.hasher, addr)
+    }
+
+    fn slot_mut(&mut self, key: Key) -> &mut Slot {
+        self.slots[key.index()]
+            .as_mut()
+            .expect("a key names a slot that is taken")
+    }
+}
+
+impl core::ops::Index<Key> for Members {
+    type Output = Member;
+
+    fn index(&self, key: Key) -> &Member {
+        member_at(&self.slots, key)
+    }
+}
+
+fn member_at(slots: &[Option<Slot>], key: Key) -> &Member {
+    &slots[key.index()]
+        .as_ref()
+        .expect("a key names a slot that is taken")
+        .member
+}
+
+/// Without the zone, which a member's address never has.
+fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
+    hasher.hash_one((addr.ip(), addr.port()))
+}
+
+/// How many of those that failed of late are considered at a gossip tick; what a mass failure
+/// leaves beyond that is reached by sync.
+const MAX_RECENT: usize = 64;
+
+#[cfg(debug_assertions)]
+impl Members {
+    /// Asserts that the indices, the ring and the slab agree.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.by_id.len(), self.len());
+        assert_eq!(self.by_addr.len(), self.len());
+        assert!(self.cursor <= self.ring.len());
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some(slot) = slot else { continue };
+            let key = Key(index as u32);
+            assert_eq!(self.find(&slot.member.id), Some(key));
+            let in_ring = key != Key::LOCAL && slot.member.state.is_present();
+            assert_eq!(
+                in_ring,
+                slot.ring != NOWHERE,
+                "the ring holds all who are present"
+            );
+            if in_ring {
+                assert_eq!(self.ring[slot.ring as usize], key);
+            }
+        }
+        let absent = self
+            .iter()
+            .skip(1)
+            .filter(|member| !member.state.is_present())
+            .count();
+        let mourned = self
+            .gone
+            .iter()
+            .filter(|&&(at, key)| self.is_gone_since(at, key))
+            .count();
+        assert!(mourned >= absent, "whoever is gone will be forgotten");
+        assert!(self.gone.len() <= 2 * self.slots.len().max(1));
+    }
+}

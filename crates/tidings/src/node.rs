@@ -1,0 +1,302 @@
+//! The node: its parts, its doors, and nothing else.
+
+mod claims;
+mod commands;
+mod datagrams;
+mod exchanges;
+mod rounds;
+
+use crate::command::{Phase, Tickets};
+use crate::config::Config;
+use crate::dissemination::Dissemination;
+use crate::member::{Incarnation, Member, NodeId};
+use crate::members::{Key, Members};
+use crate::output::{Event, Intent, Outbox, Output};
+use crate::probe::Probe;
+use crate::refute::Refute;
+use crate::relay::Relay;
+use crate::rng::{Part, Rng};
+use crate::stats::Stats;
+use crate::stream::{Limits, StreamId, StreamInput, Streams};
+use crate::suspicion::Suspicions;
+use crate::time::Instant;
+use crate::timers::{Single, Slot, Timer, Timers};
+use crate::wire::Binding;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// One member of a cluster, as a state machine that does no I/O.
+///
+/// Four doors let the world in: [`handle_datagram`](Self::handle_datagram),
+/// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream) and
+/// [`handle_timeout`](Self::handle_timeout). The application asks with plain verbs:
+/// [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta). One ordered queue
+/// brings out all that is to be done: [`poll_output`](Self::poll_output). The rest is for looking.
+///
+/// # The contract
+///
+/// Whoever drives a node keeps to these nine rules. Breaking one of the first eight makes the node
+/// slow or deaf, never wrong.
+///
+/// 1. `now` may repeat; a `now` earlier than the latest one seen counts as the latest.
+/// 2. After any call that takes `&mut self`, drain [`poll_output`](Self::poll_output) until it
+///    returns `None`. Several inputs may be fed before one drain; the queue then only grows longer.
+/// 3. Carry outputs out in order. Within a stream, order is meaning.
+/// 4. A datagram may be dropped at will, for a full socket buffer included.
+/// 5. Answer each [`Open`](crate::StreamAction::Open) once. After `Closed`, `Failed` or `Reset` an
+///    id is dead, and stray inputs for it are ignored.
+/// 6. The node writes to a stream only in answer to `Opened` or `Data`, so that a driver with
+///    nothing to write may block in a read.
+/// 7. Deadlines, caps, retries and framing are the node's. A driver has no policy.
+/// 8. [`poll_timeout`](Self::poll_timeout) is due at once while output waits. Early and late calls
+///    of `handle_timeout` are harmless; input that is there already should be fed before a timeout.
+/// 9. A seed comes from the operating system in production, and is never used twice.
+///
+/// What comes from the network never makes a node return an error: it is taken, or counted in
+/// [`stats`](Self::stats) and dropped.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    binding: Binding,
+    /// The latest time seen.
+    now: Instant,
+    members: Members,
+    probe: Probe,
+    relay: Relay,
+    suspicions: Suspicions,
+    refute: Refute,
+    dissemination: Dissemination,
+    /// Before this there is no gossip: the interval since the last one has not passed.
+    gossip_from: Instant,
+    streams: Streams,
+    tickets: Tickets,
+    timers: Timers,
+    outbox: Outbox,
+    stats: Stats,
+    probe_rng: Rng,
+    gossip_rng: Rng,
+    sync_rng: Rng,
+    /// Scratch: members that were picked at random.
+    picked: Vec<Key>,
+    /// Scratch: members that failed of late.
+    recent: Vec<Key>,
+}
+
+impl Node {
+    /// A node that is alone in its cluster and has begun to run.
+    ///
+    /// All its random choices come from `seed`: the same seed and the same calls give the same
+    /// outputs, on any machine.
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
+        let incarnation = Incarnation {
+            generation: config.generation,
+            number: 0,
+        };
+        let local = Member::new(
+            config.id.clone(),
+            config.addr,
+            incarnation,
+            config.meta.clone(),
+        );
+        let options = &config.options;
+        let limits = Limits {
+            max_in: options.max_streams_in,
+            max_out: options.max_streams_out,
+            max_frame: options.max_frame,
+            max_memory: options.max_stream_memory,
+            max_meta: options.max_meta,
+        };
+        let mut node = Self {
+            binding: Binding::new(&config.cluster),
+            now,
+            members: Members::new(local, options.max_members, Rng::new(seed, Part::Members)),
+            probe: Probe::default(),
+            relay: Relay::new(options.max_relays),
+            suspicions: Suspicions::default(),
+            refute: Refute::default(),
+            dissemination: Dissemination::default(),
+            gossip_from: now,
+            streams: Streams::new(limits),
+            tickets: Tickets::default(),
+            timers: Timers::default(),
+            outbox: Outbox::new(options.max_queued_datagrams),
+            stats: Stats::default(),
+            probe_rng: Rng::new(seed, Part::Probe),
+            gossip_rng: Rng::new(seed, Part::Dissemination),
+            sync_rng: Rng::new(seed, Part::Sync),
+            picked: Vec::new(),
+            recent: Vec::new(),
+            config,
+        };
+        node.start_rounds();
+        node
+    }
+
+    // ---- the world speaks ----
+
+    /// A datagram came from a peer.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        self.advance(now);
+        self.take_datagram(canonical(from), data);
+        self.check();
+    }
+
+    /// A peer opened a stream; returns its name, or `None` if it must be dropped, since there are
+    /// too many.
+    pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
+        self.advance(now);
+        let id = self.take_stream(canonical(from));
+        self.check();
+        id
+    }
+
+    /// Something happened on a stream.
+    pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
+        self.advance(now);
+        self.take_stream_input(id, input);
+        self.check();
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) told has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        while let Some(slot) = self.timers.pop(self.now) {
+            match slot {
+                Slot::Single(Single::Probe) => self.next_round(),
+                Slot::Single(Single::ProbeTimeout) => self.probe_indirectly(),
+                Slot::Single(Single::Gossip) => self.gossip(),
+                Slot::Single(Single::Sync) => self.sync(),
+                Slot::Single(Single::Reap) => self.reap(),
+                Slot::Suspicion(key) => self.suspicion_expired(key),
+                Slot::Stream(id) => self.stream_timed_out(id),
+                Slot::Relay(token) => drop(self.relay.end(token)),
+            }
+        }
+        self.check();
+    }
+
+    // ---- the node answers ----
+
+    /// The next thing to carry out; `None` when there is nothing more for now.
+    ///
+    /// A datagram is built now, with the freshest news, in `buf`, whose contents are replaced. It
+    /// borrows the buffer and not the node.
+    #[must_use]
+    pub fn poll_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
+        loop {
+            match self.outbox.pop()? {
+                Intent::Event(event) => return Some(Output::Event(event)),
+                Intent::Stream { id, action } => return Some(Output::Stream { id, action }),
+                Intent::Datagram(draft) => {
+                    if self.write_datagram(&draft, buf) {
+                        return Some(Output::Datagram {
+                            to: draft.to,
+                            data: buf,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next; at once while output waits.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_timer().map(|(at, _)| at)
+    }
+
+    // ---- just look ----
+
+    /// The node itself, as it tells others.
+    pub fn local(&self) -> &Member {
+        self.members.local()
+    }
+
+    /// What is known of a member, be it present, failed or left; `None` if nothing is.
+    pub fn member(&self, id: &NodeId) -> Option<&Member> {
+        self.members.find(id).map(|key| &self.members[key])
+    }
+
+    /// All members that are known, the node itself first; those that failed or left are among them
+    /// for [`tombstone_timeout`](crate::Options::tombstone_timeout). The rest is in no order.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
+    /// How many members are present, alive or suspect, the node itself included unless it left.
+    pub fn present(&self) -> usize {
+        self.members.present()
+    }
+
+    /// Whether the node takes part in its cluster.
+    pub fn phase(&self) -> Phase {
+        if self.local().state().is_present() {
+            Phase::Running
+        } else if self.tickets.is_leaving() {
+            Phase::Leaving
+        } else {
+            Phase::Left
+        }
+    }
+
+    /// What the node has counted.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// What the node was told at its start.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the node waits for first, and when that is due.
+    pub fn next_timer(&self) -> Option<(Instant, Timer)> {
+        if !self.outbox.is_empty() {
+            return Some((self.now, Timer::Output));
+        }
+        let (at, slot) = self.timers.next()?;
+        let timer = match slot {
+            Slot::Single(Single::Probe) => Timer::Probe,
+            Slot::Single(Single::ProbeTimeout) => Timer::ProbeTimeout,
+            Slot::Single(Single::Gossip) => Timer::Gossip,
+            Slot::Single(Single::Sync) => Timer::Sync,
+            Slot::Single(Single::Reap) => Timer::Reap,
+            Slot::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),
+            Slot::Stream(id) => Timer::Stream(id),
+            Slot::Relay(_) => Timer::Relay,
+        };
+        Some((at, timer))
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn event(&mut self, event: fn(Member) -> Event, key: Key) {
+        self.outbox.event(event(self.members[key].clone()));
+    }
+
+    /// Asserts, in debug builds, what must hold between any two inputs.
+    fn check(&self) {
+        #[cfg(debug_assertions)]
+        crate::invariants::check(self);
+    }
+}
+
+/// An address in the one form that members have: IPv4 as IPv4, and without a zone.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+#[cfg(debug_assertions)]
+impl Node {
+    pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Streams, &Timers, &Dissemination) {
+        (
+            &self.members,
+            &self.suspicions,
+            &self.streams,
+            &self.timers,
+            &self.dissemination,
+        )
+    }
+}

@@ -1,0 +1,226 @@
+//! What others say about members, and what follows from it.
+
+use super::Node;
+use crate::member::State;
+use crate::members::{Change, Claim, Key, Updated};
+use crate::output::{Draft, Event, Lead};
+use crate::refute::Verdict;
+use crate::suspicion;
+use crate::timers::{Single, Slot};
+use core::net::SocketAddr;
+
+/// How a claim came to us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// Who sent it.
+    pub(super) from: SocketAddr,
+    /// The short name of whoever suspects the member; 0 if that is not known.
+    pub(super) accuser: u32,
+    /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
+    pub(super) spread: bool,
+}
+
+impl Node {
+    /// Takes a claim that came from the network.
+    pub(super) fn hear(&mut self, heard: Heard, claim: Claim) {
+        if claim.id == *self.local().id() {
+            self.answer(heard, &claim);
+        } else if claim.state == State::Suspect && claim.profile.is_some() {
+            // With its profile: a member that is there, and news of a suspicion besides.
+            self.take(
+                heard,
+                &Claim {
+                    state: State::Alive,
+                    ..claim.clone()
+                },
+            );
+            self.take(
+                heard,
+                &Claim {
+                    profile: None,
+                    ..claim
+                },
+            );
+        } else {
+            self.take(heard, &claim);
+        }
+    }
+
+    /// Accuses a member of not having answered.
+    pub(super) fn accuse(&mut self, key: Key) {
+        self.declare(key, State::Suspect);
+    }
+
+    /// Finds that a suspect did not contradict in time.
+    pub(super) fn suspicion_expired(&mut self, key: Key) {
+        self.declare(key, State::Failed);
+    }
+
+    /// Reaches a verdict of our own about a member in the incarnation that is known.
+    fn declare(&mut self, key: Key, state: State) {
+        let member = &self.members[key];
+        let claim = Claim {
+            id: member.id().clone(),
+            incarnation: member.incarnation(),
+            state,
+            profile: None,
+        };
+        let local = self.local();
+        let heard = Heard {
+            from: local.addr(),
+            accuser: local.id().short(),
+            spread: true,
+        };
+        self.take(heard, &claim);
+    }
+
+    /// Takes a claim about another member.
+    fn take(&mut self, heard: Heard, claim: &Claim) {
+        let key = match self.members.apply(self.now, claim) {
+            Change::Nothing | Change::Unknown => return,
+            Change::Full => {
+                self.stats.members_refused += 1;
+                return;
+            }
+            Change::Conflict { key, other } => {
+                let member = &self.members[key];
+                let (id, addr) = (member.id().clone(), member.addr());
+                self.outbox.event(Event::Conflict { id, addr, other });
+                key
+            }
+            Change::Remembered(_) => return self.arm_reap(),
+            Change::Renewed(key) => key,
+            Change::Updated(key) => {
+                self.event(Event::Updated, key);
+                key
+            }
+            Change::Joined(key) => {
+                self.event(Event::Joined, key);
+                if claim.state == State::Suspect {
+                    self.suspect(key, heard.accuser);
+                }
+                key
+            }
+            Change::Suspected(key) => {
+                self.suspect(key, heard.accuser);
+                key
+            }
+            Change::Recovered(key, updated) => {
+                self.acquit(key);
+                self.event(Event::Recovered, key);
+                if updated == Updated::Yes {
+                    self.event(Event::Updated, key);
+                }
+                key
+            }
+            Change::Failed(key) => {
+                self.bury(key);
+                self.event(Event::Failed, key);
+                key
+            }
+            Change::Left(key) => {
+                self.bury(key);
+                self.event(Event::Left, key);
+                key
+            }
+        };
+        if heard.spread {
+            self.spread(key);
+        }
+    }
+
+    fn suspect(&mut self, key: Key, accuser: u32) {
+        let options = &self.config.options;
+        let timeout = suspicion::timeout(
+            options.suspicion_mult,
+            self.members.present(),
+            options.probe_interval,
+        );
+        let deadline = self.suspicions.start(self.now, key, accuser, timeout);
+        self.timers.set(Slot::Suspicion(key), deadline);
+        self.event(Event::Suspected, key);
+    }
+
+    fn acquit(&mut self, key: Key) {
+        self.suspicions.stop(key);
+        self.timers.clear(Slot::Suspicion(key));
+    }
+
+    fn bury(&mut self, key: Key) {
+        self.acquit(key);
+        self.probe.abandon(key);
+        self.arm_reap();
+    }
+
+    /// Answers a claim about ourselves.
+    fn answer(&mut self, heard: Heard, claim: &Claim) {
+        match self.refute.judge(self.members.local(), claim) {
+            Verdict::Agree => {}
+            Verdict::Contradict => {
+                let local = self.members.local_mut();
+                local.incarnation = local.incarnation.above(claim.incarnation);
+                self.stats.refutations += 1;
+                self.tell_of_us(heard.from);
+                self.spread(Key::LOCAL);
+            }
+            Verdict::Outranks(other) => {
+                // An echo of our own earlier life looks the same, unless it comes from there.
+                let same_life = claim.incarnation.generation == self.local().incarnation.generation;
+                if heard.from == other || same_life {
+                    self.report_conflict(other, claim);
+                    self.spread(Key::LOCAL);
+                }
+            }
+            Verdict::Outranked(other) => {
+                // The holder of the name learns of us from our own mouth.
+                if self.report_conflict(other, claim) {
+                    self.tell_of_us(other);
+                }
+            }
+        }
+    }
+
+    fn report_conflict(&mut self, other: SocketAddr, claim: &Claim) -> bool {
+        let new = self.refute.report(other, claim.incarnation);
+        if new {
+            let (id, addr) = (claim.id.clone(), self.local().addr());
+            self.outbox.event(Event::Conflict { id, addr, other });
+        }
+        new
+    }
+
+    /// Tells one peer of ourselves, directly.
+    fn tell_of_us(&mut self, to: SocketAddr) {
+        self.draft(Draft {
+            to,
+            lead: Lead::News,
+            about: Some(Key::LOCAL),
+            news: false,
+        });
+    }
+
+    /// Spreads what is known of a member to all.
+    pub(super) fn spread(&mut self, key: Key) {
+        self.dissemination.spread(key);
+        let gossip = Slot::Single(Single::Gossip);
+        if self.timers.at(gossip).is_none() {
+            self.timers.set(gossip, self.gossip_from.max(self.now));
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        self.members
+            .reap(self.now - self.config.options.tombstone_timeout);
+        self.arm_reap();
+    }
+
+    fn arm_reap(&mut self) {
+        let reap = Slot::Single(Single::Reap);
+        match self.members.oldest_gone() {
+            Some(at) => self
+                .timers
+                .set(reap, at + self.config.options.tombstone_timeout),
+            None => self.timers.clear(reap),
+        }
+    }
+}

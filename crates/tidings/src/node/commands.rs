@@ -1,0 +1,130 @@
+//! What the application asks.
+
+use super::{Node, canonical};
+use crate::command::{Done, JoinError, Phase, Ticket};
+use crate::member::{Meta, State, TooLong};
+use crate::members::Key;
+use crate::stream::Purpose;
+use crate::time::Instant;
+use crate::timers::{Single, Slot};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+impl Node {
+    /// Joins a cluster through any of its members.
+    ///
+    /// All seeds are asked at once, each over a stream, for the members that they know. The ticket
+    /// ends with [`Done::Joined`] when the first one has answered (the others' answers are taken
+    /// too, later), or when the last one has failed, with each one's reason: at the latest after
+    /// [`stream_timeout`](crate::Options::stream_timeout). Our own address among the seeds is
+    /// passed over; if it is the only one, the node is the first of its cluster, and has joined.
+    ///
+    /// A node that has left comes back by this, as a member that joins.
+    ///
+    /// # Errors
+    ///
+    /// If there are no seeds, or more than streams that may be opened, or if the node is leaving.
+    /// Then nothing was begun.
+    pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
+        self.advance(now);
+        if self.phase() == Phase::Leaving {
+            return Err(JoinError::Leaving);
+        }
+        if seeds.is_empty() {
+            return Err(JoinError::NoSeeds);
+        }
+        let own = self.local().addr();
+        let mut others: Vec<_> = seeds.iter().copied().map(canonical).collect();
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|&seed| seed != own);
+        let room = self.streams.room_out();
+        if others.len() > room {
+            return Err(JoinError::TooManySeeds {
+                seeds: others.len(),
+                room,
+            });
+        }
+        if self.phase() == Phase::Left {
+            self.renew(State::Alive);
+            self.start_rounds();
+        }
+        let ticket = self.tickets.issue();
+        if others.is_empty() {
+            let members = self.members.present();
+            self.completed(ticket, Ok(Done::Joined { seed: own, members }));
+        }
+        self.tickets.begin_join(ticket, others.len());
+        for seed in others {
+            self.open(seed, Purpose::Join(ticket));
+        }
+        self.check();
+        Ok(ticket)
+    }
+
+    /// Leaves the cluster, so that all others see this node as left and not as failed.
+    ///
+    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, and all
+    /// others by gossip. The ticket ends with [`Done::Left`] when half of the former have
+    /// confirmed it, at once if there is nobody; with
+    /// [`Failure::Unheard`](crate::Failure::Unheard) if none does within
+    /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
+    /// the first; one after it ends at once.
+    pub fn leave(&mut self, now: Instant) -> Ticket {
+        self.advance(now);
+        let ticket = self.tickets.issue();
+        if self.tickets.await_leave(ticket) {
+            return ticket;
+        }
+        if self.phase() == Phase::Running {
+            self.stop_rounds();
+            self.renew(State::Left);
+            self.tell_some_that_we_leave(ticket);
+        }
+        if !self.tickets.is_leaving() {
+            self.completed(ticket, Ok(Done::Left { told: 0 }));
+        }
+        self.check();
+        ticket
+    }
+
+    fn tell_some_that_we_leave(&mut self, ticket: Ticket) {
+        let mut picked = core::mem::take(&mut self.picked);
+        let count = self.config.options.leave_peers.min(self.streams.room_out());
+        self.members
+            .pick(&mut self.sync_rng, count, None, &mut picked);
+        if !picked.is_empty() {
+            self.tickets.begin_leave(ticket, picked.len());
+        }
+        for &key in &picked {
+            self.open(self.members[key].addr(), Purpose::Leave);
+        }
+        self.picked = picked;
+    }
+
+    /// Sets what this node tells all others about itself.
+    ///
+    /// # Errors
+    ///
+    /// If there are more bytes than [`max_meta`](crate::Options::max_meta). Then nothing changed.
+    pub fn set_meta(&mut self, now: Instant, meta: Meta) -> Result<(), TooLong> {
+        self.advance(now);
+        meta.check_len(self.config.options.max_meta)?;
+        if *self.local().meta() == meta {
+            return Ok(());
+        }
+        self.members.local_mut().meta = meta;
+        self.renew(self.local().state());
+        self.check();
+        Ok(())
+    }
+
+    /// Says something new of ourselves, at once.
+    fn renew(&mut self, state: State) {
+        let local = self.members.local_mut();
+        local.incarnation = local.incarnation.above(local.incarnation);
+        local.state = state;
+        self.spread(Key::LOCAL);
+        self.timers.set(Slot::Single(Single::Gossip), self.now);
+    }
+}

@@ -1,0 +1,205 @@
+//! Datagrams: what comes in by them, and how they are built.
+
+use super::Node;
+use super::claims::Heard;
+use crate::dissemination::{Offer, transmit_limit};
+use crate::members::{Key, Members};
+use crate::output::{Draft, Lead};
+use crate::relay::Asked;
+use crate::stats::Reject;
+use crate::suspicion::Suspicions;
+use crate::timers::Slot;
+use crate::wire::datagram::{self, Ack, Message, Ping, PingRequest, Writer};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+impl Node {
+    pub(super) fn take_datagram(&mut self, from: SocketAddr, data: &[u8]) {
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        if let Err(reject) = self.take_messages(from, data) {
+            self.stats.rejected_datagrams.count(reject);
+        }
+    }
+
+    fn take_messages(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), Reject> {
+        let options = &self.config.options;
+        if data.len() > options.max_datagram {
+            return Err(Reject::Oversized);
+        }
+        for message in datagram::open(data, &self.binding, options.max_meta)? {
+            match message? {
+                Message::Ping(ping) => self.take_ping(from, ping),
+                Message::PingRequest(request) => self.take_ping_request(from, &request),
+                Message::Ack(ack) => self.take_ack(ack),
+                Message::Update(update) => {
+                    let heard = Heard {
+                        from,
+                        accuser: update.accuser,
+                        spread: true,
+                    };
+                    self.hear(heard, update.claim);
+                }
+                Message::Unknown => self.stats.unknown_messages += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a ping that is meant for us.
+    ///
+    /// A member gets news with it, first of all that it is held to have failed, if it is. A
+    /// stranger gets the bare answer, which is no larger than what it sent.
+    fn take_ping(&mut self, from: SocketAddr, Ping { token, target }: Ping) {
+        if target != self.local().id().short() {
+            self.stats.misdirected_pings += 1;
+            return;
+        }
+        let member = self.members.find_addr(from);
+        let about = member.filter(|&key| self.members[key].state() > crate::State::Alive);
+        let news = member.is_some();
+        self.draft(Draft {
+            to: from,
+            lead: Lead::Ack { token },
+            about,
+            news,
+        });
+    }
+
+    /// Pings one member for another.
+    fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
+        let target = self
+            .members
+            .find(&request.target)
+            .filter(|&key| key != Key::LOCAL);
+        let (Some(target), Some(_)) = (target, self.members.find_addr(from)) else {
+            self.stats.refused_relays += 1;
+            return;
+        };
+        let token = self.probe_rng.u32();
+        if !self.relay.begin(
+            token,
+            Asked {
+                by: from,
+                token: request.token,
+            },
+        ) {
+            self.stats.refused_relays += 1;
+            return;
+        }
+        let within = Duration::from_millis(request.within_ms.into());
+        let within = within.min(self.config.options.probe_interval);
+        self.timers.set(Slot::Relay(token), self.now + within);
+        self.ping(target, token);
+    }
+
+    fn take_ack(&mut self, Ack { token }: Ack) {
+        if self.probe.acked(token).is_some() {
+            return;
+        }
+        let Some(Asked { by, token }) = self.end_relay(token) else {
+            self.stats.stray_acks += 1;
+            return;
+        };
+        self.draft(Draft {
+            to: by,
+            lead: Lead::Ack { token },
+            about: None,
+            news: true,
+        });
+    }
+
+    fn end_relay(&mut self, token: u32) -> Option<Asked> {
+        self.timers.clear(Slot::Relay(token));
+        self.relay.end(token)
+    }
+
+    /// Pings a member; a suspect is told so with it, and can contradict at once.
+    pub(super) fn ping(&mut self, target: Key, token: u32) {
+        let member = &self.members[target];
+        let lead = Lead::Ping {
+            token,
+            target: member.id().short(),
+        };
+        let about = (member.state() > crate::State::Alive).then_some(target);
+        self.draft(Draft {
+            to: member.addr(),
+            lead,
+            about,
+            news: true,
+        });
+    }
+
+    pub(super) fn draft(&mut self, draft: Draft) {
+        if !self.outbox.datagram(draft) {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    /// Builds a datagram; `false` if there is nothing to say after all.
+    pub(super) fn write_datagram(&mut self, draft: &Draft, buf: &mut Vec<u8>) -> bool {
+        let mut writer = Writer::begin(buf, self.config.options.datagram_size);
+        match draft.lead {
+            Lead::News => {}
+            Lead::Ping { token, target } => writer.ping(Ping { token, target }),
+            Lead::Ack { token } => writer.ack(Ack { token }),
+            Lead::PingRequest {
+                token,
+                target,
+                within_ms,
+            } => {
+                let Some(member) = self.members.get(target) else {
+                    return false;
+                };
+                let target = member.id().clone();
+                writer.ping_request(&PingRequest {
+                    token,
+                    within_ms,
+                    target,
+                });
+            }
+        }
+        let (members, suspicions) = (&self.members, &self.suspicions);
+        if let Some(about) = draft.about {
+            write_update(&mut writer, members, suspicions, about);
+        }
+        if draft.news && !self.dissemination.is_empty() {
+            let limit = transmit_limit(self.config.options.retransmit_mult, self.members.present());
+            self.dissemination.fill(limit, |key| {
+                let about_receiver = members.get(key).is_some_and(|member| {
+                    member.addr() == draft.to && member.state() == crate::State::Alive
+                });
+                if about_receiver || draft.about == Some(key) {
+                    return Offer::Moot;
+                }
+                write_update(&mut writer, members, suspicions, key)
+            });
+        }
+        if writer.is_empty() {
+            return false;
+        }
+        writer.finish(&self.binding);
+        self.stats.datagrams_out += 1;
+        self.stats.bytes_out += buf.len() as u64;
+        true
+    }
+}
+
+/// Writes what is known of a member, if it still is held.
+fn write_update(
+    writer: &mut Writer<'_>,
+    members: &Members,
+    suspicions: &Suspicions,
+    key: Key,
+) -> Offer {
+    let Some(member) = members.get(key) else {
+        return Offer::Moot;
+    };
+    let accuser = suspicions.get(key).map_or(0, |suspicion| suspicion.accuser);
+    if writer.update(member, accuser) {
+        Offer::Taken
+    } else {
+        Offer::NoRoom
+    }
+}

@@ -1,0 +1,206 @@
+//! Streams: what is asked and answered over them.
+
+use super::Node;
+use super::claims::Heard;
+use crate::command::{Done, ExchangeError, Failure, SeedFailure, Ticket};
+use crate::members::Claim;
+use crate::output::Event;
+use crate::stats::Reject;
+use crate::stream::{Exchange, Purpose, Refusal, StreamAction, StreamError, StreamId, StreamInput};
+use crate::timers::Slot;
+use crate::wire::frame::{self, Encoded, Frame};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+
+impl Node {
+    pub(super) fn take_stream(&mut self, from: SocketAddr) -> Option<StreamId> {
+        let Some(id) = self.streams.accept(from) else {
+            self.stats.streams_refused += 1;
+            return None;
+        };
+        self.stats.streams_in += 1;
+        self.timers.set(
+            Slot::Stream(id),
+            self.now + self.config.options.stream_timeout,
+        );
+        Some(id)
+    }
+
+    /// Opens a stream to a peer; `false` if there are too many.
+    pub(super) fn open(&mut self, to: SocketAddr, purpose: Purpose) -> bool {
+        let Some(id) = self.streams.open(to, purpose) else {
+            return false;
+        };
+        self.stats.streams_out += 1;
+        let deadline = self.now + self.config.options.stream_timeout;
+        self.timers.set(Slot::Stream(id), deadline);
+        self.outbox.stream(id, StreamAction::Open { to, deadline });
+        true
+    }
+
+    pub(super) fn take_stream_input(&mut self, id: StreamId, input: StreamInput<'_>) {
+        let Some(exchange) = self.streams.get(id) else {
+            return;
+        };
+        match input {
+            StreamInput::Opened => self.ask(id, exchange.purpose),
+            StreamInput::Data(data) => match self.streams.receive(id, data, &self.binding) {
+                Ok(None) => {}
+                Ok(Some(frame)) => self.take_frame(id, frame),
+                Err(reject) => self.reject(id, reject),
+            },
+            StreamInput::Closed => self.end(id, Err(ExchangeError::NoAnswer)),
+            StreamInput::Failed(error) => self.end(id, Err(ExchangeError::Stream(error))),
+        }
+    }
+
+    pub(super) fn stream_timed_out(&mut self, id: StreamId) {
+        self.stats.streams_timed_out += 1;
+        self.outbox.stream(id, StreamAction::Reset);
+        self.end(id, Err(ExchangeError::Stream(StreamError::TimedOut)));
+    }
+
+    /// Sends the request for which a stream was opened.
+    fn ask(&mut self, id: StreamId, purpose: Purpose) {
+        let limit = self.config.options.max_frame;
+        let request = match purpose {
+            Purpose::Serve => return,
+            Purpose::Join(_) | Purpose::Sync => {
+                let encoded = frame::sync(&self.binding, limit, self.members.iter());
+                self.count_left_out(encoded)
+            }
+            Purpose::Leave => frame::news(&self.binding, limit, self.local()),
+        };
+        self.outbox.stream(id, StreamAction::Write(request));
+    }
+
+    /// Takes the one frame that the peer sends: a request on its streams, the reply on ours.
+    fn take_frame(&mut self, id: StreamId, frame: Frame) {
+        let Some(&Exchange { peer, purpose, .. }) = self.streams.get(id) else {
+            return;
+        };
+        match (purpose, frame) {
+            (Purpose::Serve, Frame::Sync { members }) => {
+                let reply = self.serve_sync(peer, members);
+                self.reply(id, reply);
+            }
+            (Purpose::Serve, Frame::News { members }) => {
+                self.merge(peer, members, true);
+                let reply = frame::taken(&self.binding);
+                self.reply(id, reply);
+            }
+            (Purpose::Join(_) | Purpose::Sync, Frame::Synced { members }) => {
+                // Whoever knew nobody has nobody to tell what it learns.
+                let spread = self.members.present() > 1;
+                self.merge(peer, members, spread);
+                self.stats.syncs += 1;
+                self.settle(id, Ok(()));
+            }
+            (Purpose::Leave, Frame::Taken) => self.settle(id, Ok(())),
+            (Purpose::Serve, _) => self.reject(id, Reject::Unexpected),
+            (_, Frame::Refused(refusal)) => {
+                self.settle(id, Err(ExchangeError::Refused(refusal)));
+            }
+            _ => self.reject(id, Reject::Unexpected),
+        }
+    }
+
+    fn serve_sync(&mut self, peer: SocketAddr, members: Vec<Claim>) -> Bytes {
+        if !self.local().state().is_present() {
+            return frame::refused(&self.binding, Refusal::NotRunning);
+        }
+        let refused = self.stats.members_refused;
+        self.merge(peer, members, true);
+        if self.stats.members_refused > refused && self.members.find_addr(peer).is_none() {
+            return frame::refused(&self.binding, Refusal::Full);
+        }
+        self.stats.syncs += 1;
+        let limit = self.config.options.max_frame;
+        let encoded = frame::synced(&self.binding, limit, self.members.iter());
+        self.count_left_out(encoded)
+    }
+
+    fn merge(&mut self, from: SocketAddr, members: Vec<Claim>, spread: bool) {
+        for claim in members {
+            self.hear(
+                Heard {
+                    from,
+                    accuser: 0,
+                    spread,
+                },
+                claim,
+            );
+        }
+    }
+
+    fn count_left_out(&mut self, Encoded { frame, left_out }: Encoded) -> Bytes {
+        self.stats.sync_left_out += left_out as u64;
+        frame
+    }
+
+    fn reply(&mut self, id: StreamId, frame: Bytes) {
+        self.outbox.stream(id, StreamAction::Write(frame));
+        self.outbox.stream(id, StreamAction::Close);
+    }
+
+    /// Drops a stream that brought what we do not take; nothing is answered.
+    fn reject(&mut self, id: StreamId, reject: Reject) {
+        self.stats.rejected_streams.count(reject);
+        self.outbox.stream(id, StreamAction::Reset);
+        self.end(id, Err(ExchangeError::BadAnswer(reject)));
+    }
+
+    /// The peer answered on a stream of ours: closes it, which its deadline still watches.
+    fn settle(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+        self.outbox.stream(id, StreamAction::Close);
+        if let Some((peer, purpose)) = self.streams.settle(id) {
+            self.complete(peer, purpose, answer);
+        }
+    }
+
+    /// A stream is gone; if its purpose was not settled before, it is by this.
+    fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+        if let Some((peer, purpose)) = self.streams.settle(id) {
+            self.complete(peer, purpose, answer);
+        }
+        self.streams.remove(id);
+        self.timers.clear(Slot::Stream(id));
+    }
+
+    /// Ends what a stream was for.
+    fn complete(&mut self, peer: SocketAddr, purpose: Purpose, answer: Result<(), ExchangeError>) {
+        match (purpose, answer) {
+            (Purpose::Serve | Purpose::Sync, _) => {}
+            (Purpose::Join(ticket), Ok(())) => {
+                if self.tickets.joined(ticket) {
+                    let members = self.members.present();
+                    self.completed(
+                        ticket,
+                        Ok(Done::Joined {
+                            seed: peer,
+                            members,
+                        }),
+                    );
+                }
+            }
+            (Purpose::Join(ticket), Err(error)) => {
+                let failure = SeedFailure { seed: peer, error };
+                if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
+                    self.completed(ticket, Err(failure));
+                }
+            }
+            (Purpose::Leave, answer) => {
+                if let Some((tickets, result)) = self.tickets.leave_heard(answer.is_ok()) {
+                    for ticket in tickets {
+                        self.completed(ticket, result.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn completed(&mut self, ticket: Ticket, result: Result<Done, Failure>) {
+        self.outbox.event(Event::Completed { ticket, result });
+    }
+}

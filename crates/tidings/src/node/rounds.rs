@@ -1,0 +1,131 @@
+//! What a node does regularly: probe, gossip, sync.
+
+use super::Node;
+use crate::members::Key;
+use crate::output::{Draft, Lead};
+use crate::stream::Purpose;
+use crate::sync;
+use crate::timers::{Single, Slot};
+
+impl Node {
+    /// Begins to probe and to sync, each at a random point of its first interval, so that nodes
+    /// that start together do not act together.
+    pub(super) fn start_rounds(&mut self) {
+        let probe = self.probe_rng.within(self.config.options.probe_interval);
+        self.timers
+            .set(Slot::Single(Single::Probe), self.now + probe);
+        let sync = self.sync_rng.within(self.config.options.sync_interval);
+        self.timers.set(Slot::Single(Single::Sync), self.now + sync);
+    }
+
+    pub(super) fn stop_rounds(&mut self) {
+        self.probe.end();
+        for single in [Single::Probe, Single::ProbeTimeout, Single::Sync] {
+            self.timers.clear(Slot::Single(single));
+        }
+    }
+
+    /// Ends the probe round that ran, with its verdict, and begins the next (SWIM §3.1).
+    pub(super) fn next_round(&mut self) {
+        if let Some(silent) = self.probe.end() {
+            self.stats.probes_failed += 1;
+            self.accuse(silent);
+        }
+        let options = &self.config.options;
+        let ends = self.now + options.probe_interval;
+        self.timers.set(Slot::Single(Single::Probe), ends);
+        let Some(target) = self.members.next_to_probe() else {
+            return;
+        };
+        self.timers.set(
+            Slot::Single(Single::ProbeTimeout),
+            self.now + options.probe_timeout,
+        );
+        let token = self.probe_rng.u32();
+        self.probe.begin(target, token, ends);
+        self.stats.probes += 1;
+        self.ping(target, token);
+    }
+
+    /// Asks others to ping a member that did not answer.
+    pub(super) fn probe_indirectly(&mut self) {
+        let Some(round) = self.probe.unanswered() else {
+            return;
+        };
+        self.stats.probes_indirect += 1;
+        let within_ms = round.ends.since(self.now).as_millis() as u32;
+        let mut picked = core::mem::take(&mut self.picked);
+        let count = self.config.options.indirect_probes;
+        self.members
+            .pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
+        for &relay in &picked {
+            let lead = Lead::PingRequest {
+                token: round.token,
+                target: round.target,
+                within_ms,
+            };
+            self.draft(Draft {
+                to: self.members[relay].addr(),
+                lead,
+                about: None,
+                news: true,
+            });
+        }
+        self.picked = picked;
+    }
+
+    /// Tells the news to a few members.
+    ///
+    /// While there is none, this timer is not set.
+    pub(super) fn gossip(&mut self) {
+        if self.dissemination.is_empty() {
+            return;
+        }
+        let options = &self.config.options;
+        let since = self.now - options.gossip_to_the_dead;
+        let mut picked = core::mem::take(&mut self.picked);
+        self.members.pick_for_gossip(
+            &mut self.gossip_rng,
+            options.gossip_nodes,
+            since,
+            &mut self.recent,
+            &mut picked,
+        );
+        self.gossip_from = self.now + options.gossip_interval;
+        if !picked.is_empty() {
+            // With nobody to tell it waits until somebody joins, which is news too.
+            self.timers
+                .set(Slot::Single(Single::Gossip), self.gossip_from);
+        }
+        for &key in &picked {
+            self.gossip_to(key);
+        }
+        self.picked = picked;
+    }
+
+    pub(super) fn gossip_to(&mut self, key: Key) {
+        let to = self.members[key].addr();
+        self.draft(Draft {
+            to,
+            lead: Lead::News,
+            about: None,
+            news: true,
+        });
+    }
+
+    /// Compares the membership with a member picked at random.
+    pub(super) fn sync(&mut self) {
+        let interval = sync::interval(self.config.options.sync_interval, self.members.present());
+        self.timers
+            .set(Slot::Single(Single::Sync), self.now + interval);
+        if self.streams.any(Purpose::Sync) {
+            return;
+        }
+        let mut picked = core::mem::take(&mut self.picked);
+        self.members.pick(&mut self.sync_rng, 1, None, &mut picked);
+        if let Some(&key) = picked.first() {
+            self.open(self.members[key].addr(), Purpose::Sync);
+        }
+        self.picked = picked;
+    }
+}

@@ -1,0 +1,154 @@
+//! What a node answers: datagrams to send, streams to handle, events to tell.
+
+use crate::command::{Done, Failure, Ticket};
+use crate::member::{Member, NodeId};
+use crate::members::Key;
+use crate::stream::{StreamAction, StreamId};
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+/// One thing for a driver to carry out.
+///
+/// Exhaustive on purpose: a new duty of drivers must not compile away.
+#[derive(Clone, Debug)]
+pub enum Output<'b> {
+    /// Send a datagram; losing it is allowed.
+    Datagram {
+        /// To whom.
+        to: SocketAddr,
+        /// What, in the buffer that was handed in.
+        data: &'b [u8],
+    },
+    /// Do something with a stream.
+    Stream {
+        /// Which one; after [`StreamAction::Open`] the driver knows it by this name.
+        id: StreamId,
+        /// What to do.
+        action: StreamAction,
+    },
+    /// Tell the application.
+    Event(Event),
+}
+
+/// Something that happened, told after the change: the queries already show it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member is there that was not, or that had failed or left.
+    Joined(Member),
+    /// A member has new metadata, or a new address.
+    Updated(Member),
+    /// A member did not answer a probe; it still counts, and may contradict.
+    ///
+    /// May come again for the same member with a higher incarnation.
+    Suspected(Member),
+    /// A suspect contradicted: it is alive.
+    Recovered(Member),
+    /// A suspect did not contradict in time.
+    Failed(Member),
+    /// A member said that it leaves. May follow [`Event::Failed`].
+    Left(Member),
+    /// Two nodes claim one name, from two addresses.
+    ///
+    /// Where it is our own name, the node with the higher incarnation holds it, and the other one
+    /// is a member to nobody until the holder fails or leaves.
+    Conflict {
+        /// The name.
+        id: NodeId,
+        /// The address that we hold the name to belong to; ours, if it is our own name.
+        addr: SocketAddr,
+        /// The other address.
+        other: SocketAddr,
+    },
+    /// A command has ended.
+    Completed {
+        /// What the command returned.
+        ticket: Ticket,
+        /// How it ended.
+        result: Result<Done, Failure>,
+    },
+}
+
+/// A datagram that is to be built when it is polled, with the news of that moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub(crate) to: SocketAddr,
+    pub(crate) lead: Lead,
+    /// A member of whom the receiver must be told.
+    pub(crate) about: Option<Key>,
+    /// Whether to fill it with news: only for members.
+    pub(crate) news: bool,
+}
+
+/// What a datagram is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lead {
+    /// Only for the news.
+    News,
+    Ping {
+        token: u32,
+        target: u32,
+    },
+    PingRequest {
+        token: u32,
+        target: Key,
+        within_ms: u32,
+    },
+    Ack {
+        token: u32,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) enum Intent {
+    Datagram(Draft),
+    Stream { id: StreamId, action: StreamAction },
+    Event(Event),
+}
+
+/// The one queue of all that a node wants done, in order.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Intent>,
+    datagrams: usize,
+    max_datagrams: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(max_datagrams: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            datagrams: 0,
+            max_datagrams,
+        }
+    }
+
+    /// Queues a datagram; `false` if too many wait already.
+    #[must_use]
+    pub(crate) fn datagram(&mut self, draft: Draft) -> bool {
+        if self.datagrams >= self.max_datagrams {
+            return false;
+        }
+        self.datagrams += 1;
+        self.queue.push_back(Intent::Datagram(draft));
+        true
+    }
+
+    pub(crate) fn stream(&mut self, id: StreamId, action: StreamAction) {
+        self.queue.push_back(Intent::Stream { id, action });
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.queue.push_back(Intent::Event(event));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Intent> {
+        let intent = self.queue.pop_front()?;
+        self.datagrams -= usize::from(matches!(intent, Intent::Datagram(_)));
+        Some(intent)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}

@@ -1,0 +1,150 @@
+//! Refutation: how a node answers what others say about it.
+
+use crate::member::{Incarnation, Member, State};
+use crate::members::Claim;
+use core::net::SocketAddr;
+
+/// What a node remembers of others who claim its name.
+#[derive(Debug, Default)]
+pub(crate) struct Refute {
+    /// Somebody else holds our name, in this incarnation, and has not failed yet.
+    outranked: Option<Incarnation>,
+    /// The last of those who was reported, so that each is reported once.
+    reported: Option<(SocketAddr, Incarnation)>,
+}
+
+/// What to do about a claim about ourselves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// Nothing: it is what we said, or older.
+    Agree,
+    /// Contradict, with an incarnation above both.
+    Contradict,
+    /// Another node that lives claims our name, and we outrank it.
+    Outranks(SocketAddr),
+    /// Another node claims our name and outranks us: we wait until it fails or leaves.
+    Outranked(SocketAddr),
+}
+
+impl Refute {
+    /// Judges a claim about ourselves.
+    ///
+    /// A claim to our name at another address is either news of our own earlier life or a live
+    /// duplicate. The higher incarnation holds the name, and among equals the higher address; the
+    /// other one must not contradict, or the two would outbid each other for ever. It takes the
+    /// name over once the holder is known to have failed or left.
+    pub(crate) fn judge(&mut self, own: &Member, claim: &Claim) -> Verdict {
+        if own.state == State::Left {
+            // Whoever lives under our name now is none of our business.
+            return Verdict::Agree;
+        }
+        let known = (claim.incarnation, claim.state) <= (own.incarnation, own.state);
+        if let Some(profile) = &claim.profile {
+            if profile.addr != own.addr() && claim.state.is_present() {
+                let theirs = (claim.incarnation, profile.addr);
+                if theirs < (own.incarnation, own.addr()) {
+                    return Verdict::Outranks(profile.addr);
+                }
+                self.outranked = Some(claim.incarnation);
+                return Verdict::Outranked(profile.addr);
+            }
+            let altered = claim.incarnation == own.incarnation
+                && claim.state == State::Alive
+                && profile.meta != own.meta;
+            if known && !altered {
+                return Verdict::Agree;
+            }
+        } else if known {
+            return Verdict::Agree;
+        }
+        let about_holder = self
+            .outranked
+            .is_some_and(|holder| claim.incarnation >= holder);
+        if about_holder && claim.state == State::Suspect {
+            return Verdict::Agree;
+        }
+        self.outranked = None;
+        Verdict::Contradict
+    }
+
+    /// Whether the holder of a claim is to be reported now: each is, once.
+    pub(crate) fn report(&mut self, addr: SocketAddr, incarnation: Incarnation) -> bool {
+        self.reported.replace((addr, incarnation)) != Some((addr, incarnation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::{Meta, NodeId};
+    use crate::members::Profile;
+
+    const HERE: &str = "10.0.0.1:7946";
+    const THERE: &str = "10.0.0.2:7946";
+
+    fn at(generation: u64, number: u64) -> Incarnation {
+        Incarnation { generation, number }
+    }
+
+    fn own() -> Member {
+        Member::new(
+            NodeId::new("n1").unwrap(),
+            HERE.parse().unwrap(),
+            at(5, 3),
+            Meta::EMPTY,
+        )
+    }
+
+    fn claim(incarnation: Incarnation, state: State, addr: Option<&str>) -> Claim {
+        let profile = addr.map(|addr| Profile {
+            addr: addr.parse().unwrap(),
+            meta: Meta::EMPTY,
+        });
+        Claim {
+            id: NodeId::new("n1").unwrap(),
+            incarnation,
+            state,
+            profile,
+        }
+    }
+
+    fn judge(incarnation: Incarnation, state: State, addr: Option<&str>) -> Verdict {
+        Refute::default().judge(&own(), &claim(incarnation, state, addr))
+    }
+
+    #[test]
+    fn an_accusation_is_contradicted_unless_it_is_older() {
+        assert_eq!(judge(at(5, 3), State::Suspect, None), Verdict::Contradict);
+        assert_eq!(judge(at(5, 3), State::Failed, None), Verdict::Contradict);
+        assert_eq!(judge(at(5, 2), State::Failed, None), Verdict::Agree);
+        assert_eq!(judge(at(4, 9), State::Left, None), Verdict::Agree);
+    }
+
+    #[test]
+    fn a_claim_from_a_later_life_than_ours_at_our_address_is_contradicted() {
+        assert_eq!(
+            judge(at(9, 0), State::Alive, Some(HERE)),
+            Verdict::Contradict
+        );
+        assert_eq!(
+            judge(at(9, 0), State::Left, Some(THERE)),
+            Verdict::Contradict
+        );
+    }
+
+    #[test]
+    fn whoever_is_outranked_waits_until_the_holder_of_the_name_is_gone() {
+        let there = THERE.parse().unwrap();
+        let mut refute = Refute::default();
+        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Alive, Some(THERE)));
+        assert_eq!(verdict, Verdict::Outranked(there));
+        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Suspect, None));
+        assert_eq!(verdict, Verdict::Agree);
+        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Failed, None));
+        assert_eq!(verdict, Verdict::Contradict);
+        assert_eq!(
+            judge(at(4, 0), State::Alive, Some(THERE)),
+            Verdict::Outranks(there)
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! The random choices of one part of a node.
+
+use core::time::Duration;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng as _, SeedableRng};
+
+/// A part's own stream of random numbers, drawn from the node's seed.
+///
+/// The generator is named (ChaCha with 8 rounds) so that a recorded seed replays after upgrades,
+/// and each part has its own ChaCha stream so that a change in one part does not reshuffle the
+/// histories of the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(ChaCha8Rng);
+
+impl Rng {
+    pub(crate) fn new(seed: [u8; 32], part: Part) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        rng.set_stream(part as u64);
+        Self(rng)
+    }
+
+    pub(crate) fn u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    pub(crate) fn u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A number below `bound`, which must not be zero.
+    ///
+    /// By multiplication (Lemire 2019); its bias is below `bound / 2^32`, of no account for picking
+    /// peers.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        debug_assert!(bound > 0 && u32::try_from(bound).is_ok());
+        ((u64::from(self.u32()) * bound as u64) >> 32) as usize
+    }
+
+    /// A duration in `0..span`.
+    pub(crate) fn within(&mut self, span: Duration) -> Duration {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(((u128::from(self.u64()) * u128::from(nanos)) >> 64) as u64)
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// The parts that draw random numbers; each number is a ChaCha stream and never changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    Members = 0,
+    Probe = 1,
+    Dissemination = 2,
+    Sync = 3,
+}

@@ -1,0 +1,96 @@
+//! Points in time: nanoseconds since an origin that the caller chose.
+
+use core::fmt;
+use core::ops::{Add, AddAssign, Sub};
+use core::time::Duration;
+
+/// A point in time, in nanoseconds since an origin that the caller chose.
+///
+/// The core never reads a clock: whoever drives a [`Node`](crate::Node) says what time it is. The
+/// origin has no meaning beyond one node: a driver takes its own start, a simulator takes zero.
+/// The range is 584 years, and all arithmetic saturates. Unlike `std::time::Instant` it has a
+/// zero, can be written to a file, and exists without an operating system.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidings::Instant;
+///
+/// let later = Instant::ZERO + Duration::from_millis(3);
+/// assert_eq!(later.as_nanos(), 3_000_000);
+/// assert_eq!(later.since(Instant::ZERO), Duration::from_millis(3));
+/// assert_eq!(Instant::ZERO.since(later), Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The origin.
+    pub const ZERO: Self = Self(0);
+    /// The last point in time that can be told.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The point `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to `self`; zero if `earlier` is the later one.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", Duration::from_nanos(self.0))
+    }
+}
+
+/// The operating system's monotonic time, told as [`Instant`]s since the clock was started.
+///
+/// A value that belongs to a driver, not a global: two clocks have two origins.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(std::time::Instant);
+
+#[cfg(feature = "std")]
+impl Clock {
+    /// A clock that now stands at [`Instant::ZERO`].
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time since this clock was started.
+    pub fn now(&self) -> Instant {
+        Instant::ZERO + self.0.elapsed()
+    }
+}

@@ -1,0 +1,143 @@
+//! When the node wants to be called again, and what for.
+
+use crate::member::NodeId;
+use crate::members::Key;
+use crate::stream::StreamId;
+use crate::time::Instant;
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// What a node waits for.
+///
+/// Shown by [`Node::next_timer`](crate::Node::next_timer), for logs and tests.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Timer {
+    /// Output waits: poll it.
+    Output,
+    /// A probe round ends and the next begins.
+    Probe,
+    /// The direct ping was not answered: ask others.
+    ProbeTimeout,
+    /// There is news to gossip.
+    Gossip,
+    /// The membership is compared with another member's.
+    Sync,
+    /// Members that failed or left long ago are forgotten.
+    Reap,
+    /// A suspect did not contradict.
+    Suspicion(NodeId),
+    /// A stream took too long.
+    Stream(StreamId),
+    /// A ping made for another member was not answered.
+    Relay,
+}
+
+/// The kinds that a node has one of; the order breaks ties.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Single {
+    ProbeTimeout,
+    Probe,
+    Gossip,
+    Sync,
+    Reap,
+}
+
+/// A timer that is set, by what it belongs to; the order breaks ties.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Slot {
+    Single(Single),
+    Suspicion(Key),
+    Stream(StreamId),
+    Relay(u32),
+}
+
+/// All deadlines of a node: fixed slots for the singles, an ordered set for the rest.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    singles: [Option<Instant>; SINGLES.len()],
+    keyed: BTreeMap<Slot, Instant>,
+    order: BTreeSet<(Instant, Slot)>,
+}
+
+const SINGLES: [Single; 5] = [
+    Single::ProbeTimeout,
+    Single::Probe,
+    Single::Gossip,
+    Single::Sync,
+    Single::Reap,
+];
+
+impl Timers {
+    /// Sets or moves a timer.
+    pub(crate) fn set(&mut self, slot: Slot, at: Instant) {
+        if let Slot::Single(single) = slot {
+            self.singles[single as usize] = Some(at);
+            return;
+        }
+        if let Some(earlier) = self.keyed.insert(slot, at) {
+            self.order.remove(&(earlier, slot));
+        }
+        self.order.insert((at, slot));
+    }
+
+    /// Stops a timer, if it is set.
+    pub(crate) fn clear(&mut self, slot: Slot) {
+        if let Slot::Single(single) = slot {
+            self.singles[single as usize] = None;
+        } else if let Some(at) = self.keyed.remove(&slot) {
+            self.order.remove(&(at, slot));
+        }
+    }
+
+    pub(crate) fn at(&self, slot: Slot) -> Option<Instant> {
+        match slot {
+            Slot::Single(single) => self.singles[single as usize],
+            _ => self.keyed.get(&slot).copied(),
+        }
+    }
+
+    /// The timer that is due first.
+    pub(crate) fn next(&self) -> Option<(Instant, Slot)> {
+        let singles = SINGLES.iter().filter_map(|&single| {
+            self.singles[single as usize].map(|at| (at, Slot::Single(single)))
+        });
+        singles.chain(self.order.first().copied()).min()
+    }
+
+    /// Takes the first timer that is due at `now`.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Slot> {
+        let (at, slot) = self.next()?;
+        if at > now {
+            return None;
+        }
+        self.clear(slot);
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_come_out_in_order_and_ties_are_broken_by_kind() {
+        let at = Instant::from_nanos;
+        let relay = Slot::Relay;
+        let mut timers = Timers::default();
+        timers.set(relay(2), at(7));
+        timers.set(relay(1), at(7));
+        timers.set(Slot::Single(Single::Probe), at(7));
+        timers.set(relay(3), at(5));
+        timers.set(relay(3), at(6));
+        timers.set(relay(4), at(1));
+        timers.clear(relay(4));
+        assert_eq!(timers.next(), Some((at(6), relay(3))));
+        assert_eq!(timers.pop(at(5)), None);
+        let popped: alloc::vec::Vec<_> = core::iter::from_fn(|| timers.pop(at(7))).collect();
+        assert_eq!(
+            popped,
+            [relay(3), Slot::Single(Single::Probe), relay(1), relay(2)]
+        );
+        assert_eq!(timers.next(), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! Datagrams: a header, then messages one after another to the end.
+
+use super::codec::{put, put_profile, take, take_profile};
+use super::{Binding, VERSION};
+use crate::member::{Incarnation, Member, NodeId, State};
+use crate::members::Claim;
+use crate::stats::Reject;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One message in a datagram.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Ping(Ping),
+    PingRequest(PingRequest),
+    Ack(Ack),
+    Update(Update),
+    /// A kind that this version does not know; it was skipped.
+    Unknown,
+}
+
+/// "Answer, if you are the one I mean."
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Ping {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) token: u32,
+    /// The short name of whoever is meant: an address may have passed on to another node.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) target: u32,
+}
+
+/// "Ping that member for me."
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct PingRequest {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) token: u32,
+    /// For how long an answer is of use, in milliseconds.
+    pub(crate) within_ms: u32,
+    pub(crate) target: NodeId,
+}
+
+/// "I am here", or "whom you asked for is".
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Ack {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) token: u32,
+}
+
+/// News about a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    pub(crate) claim: Claim,
+    /// The short name of whoever suspects it, where it is suspected; else 0.
+    pub(crate) accuser: u32,
+}
+
+/// Where a datagram is being written.
+///
+/// Messages are appended; one that would make the datagram too large is taken back.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    buf: &'a mut Vec<u8>,
+    limit: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a datagram of at most `limit` bytes in `buf`.
+    pub(crate) fn begin(buf: &'a mut Vec<u8>, limit: usize) -> Self {
+        buf.clear();
+        buf.resize(HEADER, 0);
+        Self { buf, limit }
+    }
+
+    pub(crate) fn ping(&mut self, ping: Ping) {
+        self.message(PING, &ping);
+    }
+
+    pub(crate) fn ping_request(&mut self, request: &PingRequest) {
+        self.message(PING_REQUEST, request);
+    }
+
+    pub(crate) fn ack(&mut self, ack: Ack) {
+        self.message(ACK, &ack);
+    }
+
+    /// News about a member as it is known here; `false` if there is no room for it.
+    pub(crate) fn update(&mut self, member: &Member, accuser: u32) -> bool {
+        let before = self.buf.len();
+        let Member {
+            id,
+            incarnation,
+            state,
+            ..
+        } = member;
+        match state {
+            State::Alive => {
+                self.buf.push(if member.addr().is_ipv6() {
+                    ALIVE_V6
+                } else {
+                    ALIVE_V4
+                });
+                put_profile(self.buf, member);
+            }
+            State::Suspect => {
+                self.buf.push(SUSPECT);
+                put(
+                    self.buf,
+                    &Suspect {
+                        accuser,
+                        id: id.clone(),
+                        incarnation: *incarnation,
+                    },
+                );
+            }
+            State::Failed | State::Left => {
+                self.buf.push(if *state == State::Failed {
+                    FAILED
+                } else {
+                    LEFT
+                });
+                put(
+                    self.buf,
+                    &Gone {
+                        id: id.clone(),
+                        incarnation: *incarnation,
+                    },
+                );
+            }
+        }
+        let fits = self.buf.len() <= self.limit;
+        if !fits {
+            self.buf.truncate(before);
+        }
+        fits
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buf.len() == HEADER
+    }
+
+    /// Writes the header, now that the messages are known.
+    pub(crate) fn finish(self, binding: &Binding) {
+        let checksum = binding.checksum(&self.buf[HEADER..]);
+        self.buf[0] = VERSION;
+        self.buf[1..5].copy_from_slice(&binding.tag.to_le_bytes());
+        self.buf[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    fn message<T: Serialize>(&mut self, kind: u8, body: &T) {
+        self.buf.push(kind);
+        put(self.buf, body);
+    }
+}
+
+/// Checks a datagram's header; returns its messages.
+pub(crate) fn open<'a>(
+    datagram: &'a [u8],
+    binding: &Binding,
+    max_meta: usize,
+) -> Result<Messages<'a>, Reject> {
+    let (header, messages) = datagram.split_at_checked(HEADER).ok_or(Reject::Format)?;
+    let mut fields = &header[1..];
+    let tag = u32::from_le_bytes(take(&mut fields)?);
+    let checksum = u32::from_le_bytes(take(&mut fields)?);
+    if header[0] != VERSION {
+        return Err(Reject::Format);
+    }
+    if tag != binding.tag {
+        return Err(Reject::ForeignCluster);
+    }
+    if checksum != binding.checksum(messages) {
+        return Err(Reject::Checksum);
+    }
+    Ok(Messages {
+        rest: messages,
+        max_meta,
+    })
+}
+
+/// The messages of a datagram, in order; after one that is malformed there are no more.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages<'a> {
+    rest: &'a [u8],
+    max_meta: usize,
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Reject>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&kind, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        let message = self.message(kind);
+        if message.is_err() {
+            self.rest = &[];
+        }
+        Some(message)
+    }
+}
+
+impl Messages<'_> {
+    fn message(&mut self, kind: u8) -> Result<Message, Reject> {
+        let rest = &mut self.rest;
+        let update = |claim, accuser| Message::Update(Update { claim, accuser });
+        Ok(match kind {
+            PING => Message::Ping(take(rest)?),
+            PING_REQUEST => Message::PingRequest(take(rest)?),
+            ACK => Message::Ack(take(rest)?),
+            ALIVE_V4 | ALIVE_V6 => {
+                let claim = take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)?;
+                update(claim, 0)
+            }
+            SUSPECT => {
+                let Suspect {
+                    accuser,
+                    id,
+                    incarnation,
+                } = take(rest)?;
+                update(
+                    Claim {
+                        id,
+                        incarnation,
+                        state: State::Suspect,
+                        profile: None,
+                    },
+                    accuser,
+                )
+            }
+            FAILED | LEFT => {
+                let Gone { id, incarnation } = take(rest)?;
+                let state = if kind == FAILED {
+                    State::Failed
+                } else {
+                    State::Left
+                };
+                update(
+                    Claim {
+                        id,
+                        incarnation,
+                        state,
+                        profile: None,
+                    },
+                    0,
+                )
+            }
+            FIRST_SKIPPABLE.. => {
+                take::<&[u8]>(rest)?;
+                Message::Unknown
+            }
+            _ => return Err(Reject::Malformed),
+        })
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Suspect {
+    #[serde(with = "postcard::fixint::le")]
+    accuser: u32,
+    id: NodeId,
+    incarnation: Incarnation,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Gone {
+    id: NodeId,
+    incarnation: Incarnation,
+}
+
+/// Version, cluster tag, checksum.
+pub(crate) const HEADER: usize = 9;
+
+const PING: u8 = 0;
+const PING_REQUEST: u8 = 1;
+const ACK: u8 = 2;
+const ALIVE_V4: u8 = 8;
+const ALIVE_V6: u8 = 9;
+const SUSPECT: u8 = 10;
+const FAILED: u8 = 11;
+const LEFT: u8 = 12;
+/// Kinds from here on carry their length, so that whoever does not know one can skip it.
+const FIRST_SKIPPABLE: u8 = 64;

@@ -1,0 +1,414 @@
+//! A few nodes and the network between them, in virtual time.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tidings::{
+    ClusterName, Config, Done, Event, Failure, Instant, Member, Meta, Node, NodeId, Options,
+    Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket,
+};
+
+/// How long a datagram or a piece of a stream travels.
+pub const LATENCY: Duration = Duration::from_millis(1);
+
+/// Nodes that are named by their numbers, and what is under way between them.
+pub struct Net {
+    pub now: Instant,
+    pub nodes: Vec<Host>,
+    under_way: BTreeMap<(Instant, u64), Parcel>,
+    sent: u64,
+    /// From whom to whom nothing gets through.
+    cuts: BTreeSet<(usize, usize)>,
+    /// Every datagram that was sent: from, to, bytes.
+    pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
+}
+
+/// One node's machine.
+pub struct Host {
+    pub node: Node,
+    pub addr: SocketAddr,
+    pub up: bool,
+    pub events: Vec<(Instant, Event)>,
+    /// Our name for a stream, to the peer and its name for it.
+    streams: BTreeMap<StreamId, (usize, StreamId)>,
+}
+
+enum Parcel {
+    Datagram {
+        from: usize,
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    Connect {
+        from: usize,
+        to: SocketAddr,
+        id: StreamId,
+    },
+    Stream {
+        from: usize,
+        to: usize,
+        id: StreamId,
+        what: Piece,
+    },
+}
+
+enum Piece {
+    Opened,
+    Data(Vec<u8>),
+    Closed,
+    Failed(StreamError),
+}
+
+/// Two nodes that have joined.
+pub fn pair() -> Net {
+    joined(2)
+}
+
+/// Three nodes that have joined.
+pub fn trio() -> Net {
+    joined(3)
+}
+
+/// Some nodes that have joined, and know each other.
+pub fn joined(count: usize) -> Net {
+    let mut net = Net::new(count);
+    for here in 1..count {
+        net.join(here, &[addr(0)]);
+    }
+    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present() == count));
+    net
+}
+
+pub fn id(n: usize) -> NodeId {
+    NodeId::new(&format!("n{n}")).unwrap()
+}
+
+pub fn addr(n: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n as u8 + 1], 7946))
+}
+
+pub fn config(n: usize, addr: SocketAddr) -> Config {
+    Config::local(ClusterName::new("test").unwrap(), id(n), addr)
+}
+
+impl Net {
+    /// Nodes that do not know each other yet, of generation 1.
+    pub fn new(count: usize) -> Self {
+        Self::of((0..count).map(|n| config(n, addr(n)).with_generation(1)))
+    }
+
+    pub fn with_options(count: usize, options: &Options) -> Self {
+        let cluster = ClusterName::new("test").unwrap();
+        Self::of((0..count).map(|n| {
+            Config::new(cluster.clone(), id(n), addr(n), options.clone())
+                .unwrap()
+                .with_generation(1)
+        }))
+    }
+
+    pub fn of(configs: impl IntoIterator<Item = Config>) -> Self {
+        let mut net = Self {
+            now: Instant::ZERO,
+            nodes: Vec::new(),
+            under_way: BTreeMap::new(),
+            sent: 0,
+            cuts: BTreeSet::new(),
+            datagrams: Vec::new(),
+        };
+        for config in configs {
+            net.start(config);
+        }
+        net
+    }
+
+    pub fn start(&mut self, config: Config) -> usize {
+        let here = self.nodes.len();
+        self.nodes.push(self.host(here, config));
+        here
+    }
+
+    fn host(&self, here: usize, config: Config) -> Host {
+        let addr = config.addr();
+        let node = Node::new(config, [here as u8; 32], self.now);
+        Host {
+            node,
+            addr,
+            up: true,
+            events: Vec::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// Stops a node at once, and starts its machine again with another configuration.
+    pub fn restart(&mut self, here: usize, config: Config) {
+        // Connections end with the machine.
+        self.under_way.retain(|_, parcel| match parcel {
+            Parcel::Datagram { .. } => true,
+            Parcel::Connect { from, .. } => *from != here,
+            Parcel::Stream { from, to, .. } => *from != here && *to != here,
+        });
+        self.nodes[here] = self.host(here, config);
+    }
+
+    /// Stops a node without a word.
+    pub fn kill(&mut self, here: usize) {
+        self.nodes[here].up = false;
+    }
+
+    /// Lets a node that was stopped go on where it was.
+    pub fn resume(&mut self, here: usize) {
+        self.nodes[here].up = true;
+    }
+
+    /// From now on nothing gets from one node to the other.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.cuts.insert((from, to));
+    }
+
+    pub fn cut_both(&mut self, a: usize, b: usize) {
+        self.cut(a, b);
+        self.cut(b, a);
+    }
+
+    /// Everything gets through again.
+    pub fn heal(&mut self) {
+        self.cuts.clear();
+    }
+
+    // ---- commands ----
+
+    pub fn join(&mut self, here: usize, seeds: &[SocketAddr]) -> Ticket {
+        let ticket = self.nodes[here].node.join(self.now, seeds).unwrap();
+        self.drain(here);
+        ticket
+    }
+
+    pub fn leave(&mut self, here: usize) -> Ticket {
+        let ticket = self.nodes[here].node.leave(self.now);
+        self.drain(here);
+        ticket
+    }
+
+    pub fn set_meta(&mut self, here: usize, meta: &str) {
+        self.nodes[here]
+            .node
+            .set_meta(self.now, Meta::from(meta))
+            .unwrap();
+        self.drain(here);
+    }
+
+    /// Feeds a datagram that nobody sent.
+    pub fn inject(&mut self, to: usize, from: SocketAddr, data: &[u8]) {
+        self.nodes[to].node.handle_datagram(self.now, from, data);
+        self.drain(to);
+    }
+
+    // ---- looking ----
+
+    /// In which state `here` holds `other`.
+    pub fn state(&self, here: usize, other: usize) -> Option<State> {
+        self.member(here, other).map(Member::state)
+    }
+
+    pub fn member(&self, here: usize, other: usize) -> Option<&Member> {
+        self.nodes[here].node.member(&id(other))
+    }
+
+    pub fn saw(&self, here: usize, what: impl Fn(&Event) -> bool) -> bool {
+        self.nodes[here].events.iter().any(|(_, event)| what(event))
+    }
+
+    /// The kinds of events that a node told about a member, in order.
+    pub fn story(&self, here: usize, other: usize) -> Vec<&'static str> {
+        let told = |event: &Event| {
+            let (kind, member) = match event {
+                Event::Joined(member) => ("joined", member),
+                Event::Updated(member) => ("updated", member),
+                Event::Suspected(member) => ("suspected", member),
+                Event::Recovered(member) => ("recovered", member),
+                Event::Failed(member) => ("failed", member),
+                Event::Left(member) => ("left", member),
+                _ => return None,
+            };
+            (*member.id() == id(other)).then_some(kind)
+        };
+        self.nodes[here]
+            .events
+            .iter()
+            .filter_map(|(_, event)| told(event))
+            .collect()
+    }
+
+    /// How a command ended, if it has; every ticket ends once.
+    pub fn result(&self, here: usize, ticket: Ticket) -> Option<Result<Done, Failure>> {
+        let mut results = self.nodes[here]
+            .events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Completed {
+                    ticket: ended,
+                    result,
+                } if *ended == ticket => Some(result.clone()),
+                _ => None,
+            });
+        let result = results.next();
+        assert!(results.next().is_none(), "a ticket ends once");
+        result
+    }
+
+    // ---- time ----
+
+    /// Runs until the condition holds; returns how long that took.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within ten minutes.
+    #[track_caller]
+    pub fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Duration {
+        let start = self.now;
+        while !done(self) {
+            assert!(
+                self.now.since(start) < Duration::from_secs(600),
+                "it never came to pass"
+            );
+            self.step(Instant::MAX);
+        }
+        self.now.since(start)
+    }
+
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Goes to whatever happens next, if that is not after `end`.
+    pub fn step(&mut self, end: Instant) -> bool {
+        let up = self.nodes.iter().enumerate().filter(|(_, host)| host.up);
+        let timer = up
+            .filter_map(|(n, host)| Some((host.node.poll_timeout()?, n)))
+            .min();
+        let parcel = self.under_way.keys().next().copied();
+        let next = [timer.map(|(at, _)| at), parcel.map(|(at, _)| at)];
+        let Some(next) = next.into_iter().flatten().min().filter(|&next| next <= end) else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        // What has arrived comes before what is due.
+        match parcel.filter(|&(at, _)| at <= self.now) {
+            Some(key) => {
+                let parcel = self.under_way.remove(&key).expect("it was seen");
+                self.deliver(parcel);
+            }
+            None => {
+                let (_, here) = timer.expect("something is next");
+                self.nodes[here].node.handle_timeout(self.now);
+                self.drain(here);
+            }
+        }
+        true
+    }
+
+    fn deliver(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Datagram { from, to, data } => {
+                let Some(to) = self.reachable(from, to) else {
+                    return;
+                };
+                let from = self.nodes[from].addr;
+                self.nodes[to].node.handle_datagram(self.now, from, &data);
+                self.drain(to);
+            }
+            Parcel::Connect { from, to, id } => {
+                let Some(to) = self.reachable(from, to) else {
+                    let known = self.nodes.iter().any(|host| host.addr == to && !host.up);
+                    if known {
+                        self.send_piece(from, from, id, Piece::Failed(StreamError::Refused));
+                    }
+                    return;
+                };
+                let peer = self.nodes[from].addr;
+                if let Some(theirs) = self.nodes[to].node.accept_stream(self.now, peer) {
+                    self.nodes[to].streams.insert(theirs, (from, id));
+                    self.nodes[from].streams.insert(id, (to, theirs));
+                    self.send_piece(to, from, id, Piece::Opened);
+                } else {
+                    self.send_piece(to, from, id, Piece::Failed(StreamError::Reset));
+                }
+                self.drain(to);
+            }
+            Parcel::Stream { from, to, id, what } => {
+                if from != to && self.cuts.contains(&(from, to)) || !self.nodes[to].up {
+                    return;
+                }
+                let input = match &what {
+                    Piece::Opened => StreamInput::Opened,
+                    Piece::Data(data) => StreamInput::Data(data),
+                    Piece::Closed => StreamInput::Closed,
+                    Piece::Failed(error) => StreamInput::Failed(*error),
+                };
+                self.nodes[to].node.handle_stream(self.now, id, input);
+                self.drain(to);
+            }
+        }
+    }
+
+    fn reachable(&self, from: usize, to: SocketAddr) -> Option<usize> {
+        let to = self
+            .nodes
+            .iter()
+            .position(|host| host.addr == to && host.up)?;
+        (!self.cuts.contains(&(from, to))).then_some(to)
+    }
+
+    /// Carries out all that a node wants done.
+    pub fn drain(&mut self, here: usize) {
+        let mut buf = Vec::new();
+        while let Some(output) = self.nodes[here].node.poll_output(&mut buf) {
+            match output {
+                Output::Datagram { to, data } => {
+                    let data = data.to_vec();
+                    self.datagrams.push((here, to, data.clone()));
+                    self.send(Parcel::Datagram {
+                        from: here,
+                        to,
+                        data,
+                    });
+                }
+                Output::Stream { id, action } => self.act(here, id, action),
+                Output::Event(event) => self.nodes[here].events.push((self.now, event)),
+            }
+        }
+    }
+
+    fn act(&mut self, here: usize, id: StreamId, action: StreamAction) {
+        let peer = self.nodes[here].streams.get(&id).copied();
+        match (action, peer) {
+            (StreamAction::Open { to, .. }, _) => self.send(Parcel::Connect { from: here, to, id }),
+            (StreamAction::Write(bytes), Some((to, theirs))) => {
+                self.send_piece(here, to, theirs, Piece::Data(bytes.to_vec()));
+            }
+            (StreamAction::Close, Some((to, theirs))) => {
+                self.send_piece(here, to, theirs, Piece::Closed);
+                self.send_piece(here, here, id, Piece::Closed);
+            }
+            (StreamAction::Reset, Some((to, theirs))) => {
+                self.send_piece(here, to, theirs, Piece::Failed(StreamError::Reset));
+            }
+            (StreamAction::Reset, None) => {}
+            (action, None) => panic!("{action:?} on a stream that is not open"),
+        }
+    }
+
+    fn send_piece(&mut self, from: usize, to: usize, id: StreamId, what: Piece) {
+        self.send(Parcel::Stream { from, to, id, what });
+    }
+
+    fn send(&mut self, parcel: Parcel) {
+        self.under_way
+            .insert((self.now + LATENCY, self.sent), parcel);
+        self.sent += 1;
+    }
+}
