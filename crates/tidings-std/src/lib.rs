@@ -1,1 +1,36 @@
+//! A cluster member on blocking sockets and threads.
+//!
+//! [`Tidings::bind`] starts a node on a UDP and a TCP port of one number and returns a handle, with
+//! which the application asks, and its events. Everything else is the protocol's, which is the
+//! crate [`tidings`]: this one moves bytes and time, and decides nothing.
+//!
+//! ```
+//! use tidings_std::{ClusterName, Config, NodeId, Tidings};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let cluster = ClusterName::new("shop")?;
+//!     let here = "127.0.0.1:0".parse()?;
+//!     let (a, events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
+//!     let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
+//!     println!("{} members", b.join(&[a.addr()])?);
+//!     println!("{:?}", events.recv());
+//!     b.leave()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A node has two threads, and one more for each stream that is open, of which there are few:
+//! streams are opened to join, to leave, and now and then to compare the membership. Dropping the
+//! handle ends all of them and closes all sockets. A thread that does nothing sleeps: a node that
+//! has nothing to do does not wake.
 
+mod driver;
+mod error;
+mod handle;
+
+pub use error::{BindError, JoinError, LeaveError};
+pub use handle::{Events, Tidings};
+pub use tidings::{
+    ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation, InvalidName,
+    Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, State, Stats, TooLong,
+};

@@ -124,10 +124,7 @@ impl fmt::Display for JoinError {
         match self {
             Self::NoSeeds => f.write_str("there is no seed to join; name one at least"),
             Self::TooManySeeds { seeds, room } => {
-                write!(
-                    f,
-                    "{seeds} seeds where {room} streams may be opened; name fewer"
-                )
+                write!(f, "{seeds} seeds where {room} streams may be opened; name fewer")
             }
             Self::Leaving => f.write_str("the node is leaving; wait until that has completed"),
         }
@@ -169,13 +166,7 @@ impl Tickets {
     }
 
     pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize) {
-        self.joins.insert(
-            ticket,
-            Join {
-                open: seeds,
-                failures: Vec::new(),
-            },
-        );
+        self.joins.insert(ticket, Join { open: seeds, failures: Vec::new() });
     }
 
     /// A seed took us in; `true` if that ends the join.
@@ -191,20 +182,13 @@ impl Tickets {
         if join.open > 0 {
             return None;
         }
-        self.joins
-            .remove(&ticket)
-            .map(|join| Failure::NoSeed(join.failures))
+        self.joins.remove(&ticket).map(|join| Failure::NoSeed(join.failures))
     }
 
     /// Begins to leave by asking `peers` members to confirm; half of them are enough.
     pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize) {
         let needed = peers.div_ceil(2);
-        self.leave = Some(Leave {
-            open: peers,
-            needed,
-            told: 0,
-            tickets: [ticket].into(),
-        });
+        self.leave = Some(Leave { open: peers, needed, told: 0, tickets: [ticket].into() });
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -213,10 +197,7 @@ impl Tickets {
 
     /// Has one more ticket wait for the leave that runs; `false` if none does.
     pub(crate) fn await_leave(&mut self, ticket: Ticket) -> bool {
-        self.leave
-            .as_mut()
-            .map(|leave| leave.tickets.push(ticket))
-            .is_some()
+        self.leave.as_mut().map(|leave| leave.tickets.push(ticket)).is_some()
     }
 
     /// A member confirmed that we leave, or will not; returns who waits, and for what, if that
@@ -232,11 +213,7 @@ impl Tickets {
             return None;
         }
         let Leave { told, tickets, .. } = self.leave.take()?;
-        let result = if told > 0 {
-            Ok(Done::Left { told })
-        } else {
-            Err(Failure::Unheard)
-        };
+        let result = if told > 0 { Ok(Done::Left { told }) } else { Err(Failure::Unheard) };
         Some((tickets, result))
     }
 }

@@ -47,14 +47,7 @@ impl Config {
         options: Options,
     ) -> Result<Self, ConfigError> {
         options.check()?;
-        Ok(Self {
-            cluster,
-            id,
-            addr,
-            generation: 0,
-            meta: Meta::EMPTY,
-            options,
-        })
+        Ok(Self { cluster, id, addr, generation: 0, meta: Meta::EMPTY, options })
     }
 
     /// A node in one local network: [`Options::lan`].
@@ -282,35 +275,15 @@ impl Options {
         let just_under = |duration: Duration| duration.saturating_sub(Duration::from_nanos(1));
         for (option, value, min, max) in [
             ("probe_interval", self.probe_interval, MILLI, HOUR),
-            (
-                "probe_timeout",
-                self.probe_timeout,
-                MILLI,
-                just_under(self.probe_interval),
-            ),
+            ("probe_timeout", self.probe_timeout, MILLI, just_under(self.probe_interval)),
             ("gossip_interval", self.gossip_interval, MILLI, HOUR),
-            (
-                "gossip_to_the_dead",
-                self.gossip_to_the_dead,
-                Duration::ZERO,
-                24 * HOUR,
-            ),
+            ("gossip_to_the_dead", self.gossip_to_the_dead, Duration::ZERO, 24 * HOUR),
             ("sync_interval", self.sync_interval, 10 * MILLI, 24 * HOUR),
             ("stream_timeout", self.stream_timeout, 10 * MILLI, HOUR / 6),
-            (
-                "tombstone_timeout",
-                self.tombstone_timeout,
-                1000 * MILLI,
-                30 * 24 * HOUR,
-            ),
+            ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR),
         ] {
             if value < min || value > max {
-                return Err(ConfigError::Duration {
-                    option,
-                    value,
-                    min,
-                    max,
-                });
+                return Err(ConfigError::Duration { option, value, min, max });
             }
         }
         let max_meta = self.datagram_size.saturating_sub(wire::UPDATE_OVERHEAD);
@@ -320,44 +293,19 @@ impl Options {
             ("retransmit_mult", self.retransmit_mult as usize, 1, 64),
             ("gossip_nodes", self.gossip_nodes, 1, 64),
             ("leave_peers", self.leave_peers, 1, 16),
-            (
-                "datagram_size",
-                self.datagram_size,
-                wire::UPDATE_OVERHEAD,
-                UDP_MAX,
-            ),
-            (
-                "max_datagram",
-                self.max_datagram,
-                self.datagram_size,
-                UDP_MAX,
-            ),
+            ("datagram_size", self.datagram_size, wire::UPDATE_OVERHEAD, UDP_MAX),
+            ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX),
             ("max_meta", self.max_meta, 0, max_meta),
             ("max_members", self.max_members, 2, 1_000_000),
             ("max_frame", self.max_frame, 1 << 10, 64 << 20),
-            (
-                "max_stream_memory",
-                self.max_stream_memory,
-                self.max_frame,
-                1 << 30,
-            ),
+            ("max_stream_memory", self.max_stream_memory, self.max_frame, 1 << 30),
             ("max_streams_in", self.max_streams_in, 1, 1 << 16),
             ("max_streams_out", self.max_streams_out, 1, 1 << 16),
             ("max_relays", self.max_relays, 0, 1 << 16),
-            (
-                "max_queued_datagrams",
-                self.max_queued_datagrams,
-                64,
-                1 << 20,
-            ),
+            ("max_queued_datagrams", self.max_queued_datagrams, 64, 1 << 20),
         ] {
             if value < min || value > max {
-                return Err(ConfigError::Count {
-                    option,
-                    value,
-                    min,
-                    max,
-                });
+                return Err(ConfigError::Count { option, value, min, max });
             }
         }
         Ok(())
@@ -407,27 +355,11 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duration {
-                option,
-                value,
-                min,
-                max,
-            } => {
-                write!(
-                    f,
-                    "{option} is {value:?}; set it to {min:?} at least and {max:?} at most"
-                )
+            Self::Duration { option, value, min, max } => {
+                write!(f, "{option} is {value:?}; set it to {min:?} at least and {max:?} at most")
             }
-            Self::Count {
-                option,
-                value,
-                min,
-                max,
-            } => {
-                write!(
-                    f,
-                    "{option} is {value}; set it to {min} at least and {max} at most"
-                )
+            Self::Count { option, value, min, max } => {
+                write!(f, "{option} is {value}; set it to {min} at least and {max} at most")
             }
         }
     }
@@ -449,32 +381,14 @@ mod tests {
 
     #[test]
     fn an_option_outside_its_range_is_named_with_the_range() {
-        let options = Options {
-            gossip_nodes: 0,
-            ..Options::lan()
-        };
+        let options = Options { gossip_nodes: 0, ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            "gossip_nodes is 0; set it to 1 at least and 64 at most"
-        );
-        let options = Options {
-            probe_timeout: Duration::from_secs(1),
-            ..Options::lan()
-        };
+        assert_eq!(said, "gossip_nodes is 0; set it to 1 at least and 64 at most");
+        let options = Options { probe_timeout: Duration::from_secs(1), ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            "probe_timeout is 1s; set it to 1ms at least and 999.999999ms at most"
-        );
-        let options = Options {
-            datagram_size: 500,
-            ..Options::lan()
-        };
+        assert_eq!(said, "probe_timeout is 1s; set it to 1ms at least and 999.999999ms at most");
+        let options = Options { datagram_size: 500, ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            "max_meta is 512; set it to 0 at least and 190 at most"
-        );
+        assert_eq!(said, "max_meta is 512; set it to 0 at least and 190 at most");
     }
 }

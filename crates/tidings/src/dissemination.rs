@@ -31,22 +31,14 @@ impl Dissemination {
     /// Spreads the news about a member from the start, replacing what was spread about it.
     pub(crate) fn spread(&mut self, key: Key) {
         self.stop(key);
-        self.put(Entry {
-            transmits: 0,
-            number: self.next,
-            key,
-        });
+        self.put(Entry { transmits: 0, number: self.next, key });
         self.next += 1;
     }
 
     /// Stops to spread news about a member.
     pub(crate) fn stop(&mut self, key: Key) {
         if let Some((transmits, number)) = self.places.remove(&key) {
-            self.order.remove(&Entry {
-                transmits,
-                number,
-                key,
-            });
+            self.order.remove(&Entry { transmits, number, key });
         }
     }
 
@@ -56,11 +48,7 @@ impl Dissemination {
 
     #[cfg(debug_assertions)]
     pub(crate) fn len(&self) -> usize {
-        assert_eq!(
-            self.order.len(),
-            self.places.len(),
-            "each entry has its place"
-        );
+        assert_eq!(self.order.len(), self.places.len(), "each entry has its place");
         self.order.len()
     }
 
@@ -93,8 +81,7 @@ impl Dissemination {
     }
 
     fn put(&mut self, entry: Entry) {
-        self.places
-            .insert(entry.key, (entry.transmits, entry.number));
+        self.places.insert(entry.key, (entry.transmits, entry.number));
         self.order.insert(entry);
     }
 }
@@ -112,10 +99,13 @@ pub(crate) enum Offer {
 
 /// How often a piece of news is told by each member, among `members`.
 ///
-/// `mult × ceil(log10(members + 1))` (SWIM §4.1; memberlist's `RetransmitMult`).
-pub(crate) fn transmit_limit(mult: u32, members: usize) -> u32 {
+/// `mult × ceil(log10(members + 1))` (SWIM §4.1; memberlist's `RetransmitMult`), and at least two
+/// rounds of gossip: what is right for many members is too little for a few. With memberlist's
+/// preset for one machine each member of a small cluster tells two others, and news misses some.
+pub(crate) fn transmit_limit(mult: u32, members: usize, gossip_nodes: usize) -> u32 {
     // ceil(log10(n + 1)) is the number of decimal digits of n.
-    mult * (members.max(1).ilog10() + 1)
+    let by_size = mult * (members.max(1).ilog10() + 1);
+    by_size.max(2 * gossip_nodes as u32)
 }
 
 /// How many pieces that do not fit are passed over before a datagram counts as full.
@@ -167,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn the_transmit_limit_is_that_of_memberlist() {
-        for (members, limit) in [(1, 4), (9, 4), (10, 8), (99, 8), (100, 12), (1000, 16)] {
-            assert_eq!(transmit_limit(4, members), limit, "{members} members");
+    fn the_transmit_limit_is_that_of_memberlist_but_two_rounds_of_gossip_at_least() {
+        for (members, limit) in [(1, 6), (9, 6), (10, 8), (99, 8), (100, 12), (1000, 16)] {
+            assert_eq!(transmit_limit(4, members, 3), limit, "{members} members");
         }
     }
 }

@@ -14,43 +14,18 @@ pub(crate) fn check(node: &Node) {
     members.check();
     assert!(members.len() <= node.config().options().max_members);
     for (key, suspicion) in suspicions.iter() {
-        assert_eq!(
-            members[key].state(),
-            State::Suspect,
-            "whoever is suspected is a suspect"
-        );
+        assert_eq!(members[key].state(), State::Suspect, "whoever is suspected is a suspect");
         assert_eq!(timers.at(Slot::Suspicion(key)), Some(suspicion.deadline));
     }
-    let suspects = node
-        .members()
-        .filter(|member| member.state() == State::Suspect);
-    assert_eq!(
-        suspects.count(),
-        suspicions.iter().count(),
-        "every suspect has its suspicion"
-    );
+    let suspects = node.members().filter(|member| member.state() == State::Suspect);
+    assert_eq!(suspects.count(), suspicions.iter().count(), "every suspect has its suspicion");
     streams.check();
     for id in streams.ids() {
-        assert!(
-            timers.at(Slot::Stream(id)).is_some(),
-            "every stream has its deadline"
-        );
+        assert!(timers.at(Slot::Stream(id)).is_some(), "every stream has its deadline");
     }
     assert!(dissemination.len() <= node.config().options().max_members);
     let running = node.local().state() == State::Alive;
-    assert_eq!(
-        timers.at(Slot::Single(Single::Probe)).is_some(),
-        running,
-        "who runs, probes"
-    );
-    assert_ne!(
-        node.local().state(),
-        State::Suspect,
-        "nobody suspects itself"
-    );
-    assert_ne!(
-        node.local().state(),
-        State::Failed,
-        "nobody holds itself to have failed"
-    );
+    assert_eq!(timers.at(Slot::Single(Single::Probe)).is_some(), running, "who runs, probes");
+    assert_ne!(node.local().state(), State::Suspect, "nobody suspects itself");
+    assert_ne!(node.local().state(), State::Failed, "nobody holds itself to have failed");
 }

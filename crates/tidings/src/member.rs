@@ -114,10 +114,7 @@ fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {
         return Err(InvalidName::Empty);
     }
     if name.len() > max {
-        return Err(InvalidName::TooLong(TooLong {
-            len: name.len(),
-            max,
-        }));
+        return Err(InvalidName::TooLong(TooLong { len: name.len(), max }));
     }
     match name.chars().find(|c| c.is_control()) {
         Some(character) => Err(InvalidName::Control { character }),
@@ -146,10 +143,7 @@ impl fmt::Display for InvalidName {
             Self::Empty => f.write_str("a name must not be empty"),
             Self::TooLong(too_long) => write!(f, "a name is too long: {too_long}"),
             Self::Control { character } => {
-                write!(
-                    f,
-                    "a name must not hold the control character {character:?}"
-                )
+                write!(f, "a name must not hold the control character {character:?}")
             }
         }
     }
@@ -198,11 +192,7 @@ impl Meta {
     /// `Ok` if there are at most `max` bytes.
     pub(crate) fn check_len(&self, max: usize) -> Result<(), TooLong> {
         let len = self.len();
-        if len > max {
-            Err(TooLong { len, max })
-        } else {
-            Ok(())
-        }
+        if len > max { Err(TooLong { len, max }) } else { Ok(()) }
     }
 }
 
@@ -254,10 +244,7 @@ impl Incarnation {
         let highest = self.max(claimed);
         match highest.number.checked_add(1) {
             Some(number) => Self { number, ..highest },
-            None => Self {
-                generation: highest.generation.saturating_add(1),
-                number: 0,
-            },
+            None => Self { generation: highest.generation.saturating_add(1), number: 0 },
         }
     }
 }
@@ -315,14 +302,7 @@ pub struct Member {
 
 impl Member {
     pub(crate) fn new(id: NodeId, addr: SocketAddr, incarnation: Incarnation, meta: Meta) -> Self {
-        Self {
-            id,
-            meta,
-            incarnation,
-            ip: addr.ip(),
-            port: addr.port(),
-            state: State::Alive,
-        }
+        Self { id, meta, incarnation, ip: addr.ip(), port: addr.port(), state: State::Alive }
     }
 
     pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
@@ -368,15 +348,9 @@ mod tests {
             Err(InvalidName::TooLong(TooLong { len: 256, max: 255 }))
         );
         assert_eq!(NodeId::new(""), Err(InvalidName::Empty));
-        assert_eq!(
-            NodeId::new("a\x1b[2J"),
-            Err(InvalidName::Control { character: '\x1b' })
-        );
+        assert_eq!(NodeId::new("a\x1b[2J"), Err(InvalidName::Control { character: '\x1b' }));
         let said = alloc::format!("{}", NodeId::new(&"x".repeat(300)).unwrap_err());
-        assert_eq!(
-            said,
-            String::from("a name is too long: 300 bytes where 255 are allowed")
-        );
+        assert_eq!(said, String::from("a name is too long: 300 bytes where 255 are allowed"));
     }
 
     #[test]

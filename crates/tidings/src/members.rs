@@ -142,9 +142,7 @@ impl Members {
     }
 
     pub(crate) fn find(&self, id: &NodeId) -> Option<Key> {
-        self.by_id
-            .find(self.hasher.hash_one(id), |&key| self[key].id == *id)
-            .copied()
+        self.by_id.find(self.hasher.hash_one(id), |&key| self[key].id == *id).copied()
     }
 
     /// The member at an address; with several, one that is present.
@@ -235,10 +233,7 @@ impl Members {
         if other > is_at {
             self.set_profile(key, profile);
         }
-        Some(Change::Conflict {
-            key,
-            other: is_at.min(other),
-        })
+        Some(Change::Conflict { key, other: is_at.min(other) })
     }
 
     fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
@@ -248,12 +243,8 @@ impl Members {
         if self.len() >= self.max && !self.forget_oldest() {
             return Change::Full;
         }
-        let mut member = Member::new(
-            claim.id.clone(),
-            profile.addr,
-            claim.incarnation,
-            profile.meta.clone(),
-        );
+        let mut member =
+            Member::new(claim.id.clone(), profile.addr, claim.incarnation, profile.meta.clone());
         member.state = claim.state;
         let key = self.add(member);
         if claim.state.is_present() {
@@ -332,13 +323,7 @@ impl Members {
         }));
         recent.dedup();
         picked.clear();
-        self.draw(
-            rng,
-            count.min(self.ring.len() + recent.len()),
-            None,
-            recent,
-            picked,
-        );
+        self.draw(rng, count.min(self.ring.len() + recent.len()), None, recent, picked);
     }
 
     /// Draws `count` different members from the ring and `more`; there must be that many.
@@ -352,11 +337,7 @@ impl Members {
     ) {
         while picked.len() < count {
             let at = rng.below(self.ring.len() + more.len());
-            let key = self
-                .ring
-                .get(at)
-                .copied()
-                .unwrap_or_else(|| more[at - self.ring.len()]);
+            let key = self.ring.get(at).copied().unwrap_or_else(|| more[at - self.ring.len()]);
             if Some(key) != except && !picked.contains(&key) {
                 picked.push(key);
             }
@@ -364,9 +345,7 @@ impl Members {
     }
 
     fn in_ring(&self, key: Key) -> bool {
-        self.slots[key.index()]
-            .as_ref()
-            .is_some_and(|slot| slot.ring != NOWHERE)
+        self.slots[key.index()].as_ref().is_some_and(|slot| slot.ring != NOWHERE)
     }
 
     /// Puts a member into the ring, at a random place (SWIM §4.3).
@@ -450,11 +429,7 @@ impl Members {
     // ---- the slab and its indices ----
 
     fn add(&mut self, member: Member) -> Key {
-        let slot = Some(Slot {
-            member,
-            ring: NOWHERE,
-            gone_at: Instant::ZERO,
-        });
+        let slot = Some(Slot { member, ring: NOWHERE, gone_at: Instant::ZERO });
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -467,8 +442,7 @@ impl Members {
         };
         let hash = self.hasher.hash_one(&self[key].id);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_id
-            .insert_unique(hash, key, |&key| hasher.hash_one(&member_at(slots, key).id));
+        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(&member_at(slots, key).id));
         self.index_addr(key);
         key
     }
@@ -503,9 +477,7 @@ impl Members {
     }
 
     fn slot_mut(&mut self, key: Key) -> &mut Slot {
-        self.slots[key.index()]
-            .as_mut()
-            .expect("a key names a slot that is taken")
+        self.slots[key.index()].as_mut().expect("a key names a slot that is taken")
     }
 }
 
@@ -518,10 +490,7 @@ impl core::ops::Index<Key> for Members {
 }
 
 fn member_at(slots: &[Option<Slot>], key: Key) -> &Member {
-    &slots[key.index()]
-        .as_ref()
-        .expect("a key names a slot that is taken")
-        .member
+    &slots[key.index()].as_ref().expect("a key names a slot that is taken").member
 }
 
 /// Without the zone, which a member's address never has.
@@ -545,25 +514,13 @@ impl Members {
             let key = Key(index as u32);
             assert_eq!(self.find(&slot.member.id), Some(key));
             let in_ring = key != Key::LOCAL && slot.member.state.is_present();
-            assert_eq!(
-                in_ring,
-                slot.ring != NOWHERE,
-                "the ring holds all who are present"
-            );
+            assert_eq!(in_ring, slot.ring != NOWHERE, "the ring holds all who are present");
             if in_ring {
                 assert_eq!(self.ring[slot.ring as usize], key);
             }
         }
-        let absent = self
-            .iter()
-            .skip(1)
-            .filter(|member| !member.state.is_present())
-            .count();
-        let mourned = self
-            .gone
-            .iter()
-            .filter(|&&(at, key)| self.is_gone_since(at, key))
-            .count();
+        let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
+        let mourned = self.gone.iter().filter(|&&(at, key)| self.is_gone_since(at, key)).count();
         assert!(mourned >= absent, "whoever is gone will be forgotten");
         assert!(self.gone.len() <= 2 * self.slots.len().max(1));
     }

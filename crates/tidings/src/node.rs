@@ -88,16 +88,8 @@ impl Node {
     /// All its random choices come from `seed`: the same seed and the same calls give the same
     /// outputs, on any machine.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
-        let incarnation = Incarnation {
-            generation: config.generation,
-            number: 0,
-        };
-        let local = Member::new(
-            config.id.clone(),
-            config.addr,
-            incarnation,
-            config.meta.clone(),
-        );
+        let incarnation = Incarnation { generation: config.generation, number: 0 };
+        let local = Member::new(config.id.clone(), config.addr, incarnation, config.meta.clone());
         let options = &config.options;
         let limits = Limits {
             max_in: options.max_streams_in,
@@ -189,10 +181,7 @@ impl Node {
                 Intent::Stream { id, action } => return Some(Output::Stream { id, action }),
                 Intent::Datagram(draft) => {
                     if self.write_datagram(&draft, buf) {
-                        return Some(Output::Datagram {
-                            to: draft.to,
-                            data: buf,
-                        });
+                        return Some(Output::Datagram { to: draft.to, data: buf });
                     }
                 }
             }
@@ -291,12 +280,6 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 #[cfg(debug_assertions)]
 impl Node {
     pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Streams, &Timers, &Dissemination) {
-        (
-            &self.members,
-            &self.suspicions,
-            &self.streams,
-            &self.timers,
-            &self.dissemination,
-        )
+        (&self.members, &self.suspicions, &self.streams, &self.timers, &self.dissemination)
     }
 }

@@ -116,11 +116,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(max_datagrams: usize) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            datagrams: 0,
-            max_datagrams,
-        }
+        Self { queue: VecDeque::new(), datagrams: 0, max_datagrams }
     }
 
     /// Queues a datagram; `false` if too many wait already.

@@ -22,20 +22,12 @@ pub(crate) struct Round {
 impl Probe {
     /// Begins a round.
     pub(crate) fn begin(&mut self, target: Key, token: u32, ends: Instant) {
-        self.0 = Some(Round {
-            target,
-            token,
-            ends,
-            answered: false,
-        });
+        self.0 = Some(Round { target, token, ends, answered: false });
     }
 
     /// Takes an ack, direct or through a relay; returns whom it answers for.
     pub(crate) fn acked(&mut self, token: u32) -> Option<Key> {
-        let round = self
-            .0
-            .as_mut()
-            .filter(|round| round.token == token && !round.answered)?;
+        let round = self.0.as_mut().filter(|round| round.token == token && !round.answered)?;
         round.answered = true;
         Some(round.target)
     }
@@ -47,10 +39,7 @@ impl Probe {
 
     /// Ends the round; returns whoever did not answer.
     pub(crate) fn end(&mut self) -> Option<Key> {
-        self.0
-            .take()
-            .filter(|round| !round.answered)
-            .map(|round| round.target)
+        self.0.take().filter(|round| !round.answered).map(|round| round.target)
     }
 
     /// Ends the round without a verdict if it is about this member, who is known to be gone.

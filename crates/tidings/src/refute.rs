@@ -57,9 +57,7 @@ impl Refute {
         } else if known {
             return Verdict::Agree;
         }
-        let about_holder = self
-            .outranked
-            .is_some_and(|holder| claim.incarnation >= holder);
+        let about_holder = self.outranked.is_some_and(|holder| claim.incarnation >= holder);
         if about_holder && claim.state == State::Suspect {
             return Verdict::Agree;
         }
@@ -87,25 +85,12 @@ mod tests {
     }
 
     fn own() -> Member {
-        Member::new(
-            NodeId::new("n1").unwrap(),
-            HERE.parse().unwrap(),
-            at(5, 3),
-            Meta::EMPTY,
-        )
+        Member::new(NodeId::new("n1").unwrap(), HERE.parse().unwrap(), at(5, 3), Meta::EMPTY)
     }
 
     fn claim(incarnation: Incarnation, state: State, addr: Option<&str>) -> Claim {
-        let profile = addr.map(|addr| Profile {
-            addr: addr.parse().unwrap(),
-            meta: Meta::EMPTY,
-        });
-        Claim {
-            id: NodeId::new("n1").unwrap(),
-            incarnation,
-            state,
-            profile,
-        }
+        let profile = addr.map(|addr| Profile { addr: addr.parse().unwrap(), meta: Meta::EMPTY });
+        Claim { id: NodeId::new("n1").unwrap(), incarnation, state, profile }
     }
 
     fn judge(incarnation: Incarnation, state: State, addr: Option<&str>) -> Verdict {
@@ -122,14 +107,8 @@ mod tests {
 
     #[test]
     fn a_claim_from_a_later_life_than_ours_at_our_address_is_contradicted() {
-        assert_eq!(
-            judge(at(9, 0), State::Alive, Some(HERE)),
-            Verdict::Contradict
-        );
-        assert_eq!(
-            judge(at(9, 0), State::Left, Some(THERE)),
-            Verdict::Contradict
-        );
+        assert_eq!(judge(at(9, 0), State::Alive, Some(HERE)), Verdict::Contradict);
+        assert_eq!(judge(at(9, 0), State::Left, Some(THERE)), Verdict::Contradict);
     }
 
     #[test]
@@ -142,9 +121,6 @@ mod tests {
         assert_eq!(verdict, Verdict::Agree);
         let verdict = refute.judge(&own(), &claim(at(9, 0), State::Failed, None));
         assert_eq!(verdict, Verdict::Contradict);
-        assert_eq!(
-            judge(at(4, 0), State::Alive, Some(THERE)),
-            Verdict::Outranks(there)
-        );
+        assert_eq!(judge(at(4, 0), State::Alive, Some(THERE)), Verdict::Outranks(there));
     }
 }

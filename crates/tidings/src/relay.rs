@@ -20,10 +20,7 @@ pub(crate) struct Asked {
 
 impl Relay {
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            pending: BTreeMap::new(),
-            max,
-        }
+        Self { pending: BTreeMap::new(), max }
     }
 
     /// Notes a ping that is made for another; `false` if there are too many already.

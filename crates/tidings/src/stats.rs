@@ -77,14 +77,7 @@ pub struct Rejected {
 impl Rejected {
     /// All of them.
     pub fn total(&self) -> u64 {
-        let Self {
-            format,
-            foreign_cluster,
-            checksum,
-            malformed,
-            oversized,
-            unexpected,
-        } = self;
+        let Self { format, foreign_cluster, checksum, malformed, oversized, unexpected } = self;
         format + foreign_cluster + checksum + malformed + oversized + unexpected
     }
 

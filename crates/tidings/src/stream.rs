@@ -169,13 +169,7 @@ pub(crate) struct Limits {
 
 impl Streams {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            table: BTreeMap::new(),
-            next: 0,
-            inbound: 0,
-            buffered: 0,
-            limits,
-        }
+        Self { table: BTreeMap::new(), next: 0, inbound: 0, buffered: 0, limits }
     }
 
     /// A stream that the peer opened; `None` if there are too many.
@@ -185,9 +179,7 @@ impl Streams {
 
     /// How many streams may still be opened.
     pub(crate) fn room_out(&self) -> usize {
-        self.limits
-            .max_out
-            .saturating_sub(self.table.len() - self.inbound)
+        self.limits.max_out.saturating_sub(self.table.len() - self.inbound)
     }
 
     /// A stream that we open; `None` if there are too many.
@@ -200,16 +192,7 @@ impl Streams {
         self.next += 1;
         self.inbound += usize::from(purpose == Purpose::Serve);
         let buffer = Vec::new();
-        self.table.insert(
-            id,
-            Exchange {
-                peer,
-                purpose,
-                buffer,
-                received: false,
-                settled: false,
-            },
-        );
+        self.table.insert(id, Exchange { peer, purpose, buffer, received: false, settled: false });
         id
     }
 
@@ -224,11 +207,7 @@ impl Streams {
         data: &[u8],
         binding: &Binding,
     ) -> Result<Option<frame::Frame>, Reject> {
-        let Some(exchange) = self
-            .table
-            .get_mut(&id)
-            .filter(|exchange| !exchange.received)
-        else {
+        let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
         };
         if self.buffered + data.len() > self.limits.max_memory {
@@ -236,11 +215,7 @@ impl Streams {
         }
         exchange.buffer.extend_from_slice(data);
         self.buffered += data.len();
-        let Limits {
-            max_frame,
-            max_meta,
-            ..
-        } = self.limits;
+        let Limits { max_frame, max_meta, .. } = self.limits;
         match frame::parse(&exchange.buffer, binding, max_frame, max_meta)? {
             frame::Progress::Incomplete => Ok(None),
             frame::Progress::Complete(frame) => {
@@ -254,10 +229,7 @@ impl Streams {
 
     /// What a stream is for has come to its end; returns that, the first time.
     pub(crate) fn settle(&mut self, id: StreamId) -> Option<(SocketAddr, Purpose)> {
-        let exchange = self
-            .table
-            .get_mut(&id)
-            .filter(|exchange| !exchange.settled)?;
+        let exchange = self.table.get_mut(&id).filter(|exchange| !exchange.settled)?;
         exchange.settled = true;
         Some((exchange.peer, exchange.purpose))
     }
@@ -272,9 +244,7 @@ impl Streams {
 
     /// Whether some stream serves a purpose that is not settled.
     pub(crate) fn any(&self, purpose: Purpose) -> bool {
-        self.table
-            .values()
-            .any(|exchange| exchange.purpose == purpose && !exchange.settled)
+        self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.settled)
     }
 
     #[cfg(debug_assertions)]
@@ -284,24 +254,10 @@ impl Streams {
 
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
-        let buffered: usize = self
-            .table
-            .values()
-            .map(|exchange| exchange.buffer.len())
-            .sum();
-        assert_eq!(
-            buffered, self.buffered,
-            "the buffered bytes are those in the buffers"
-        );
+        let buffered: usize = self.table.values().map(|exchange| exchange.buffer.len()).sum();
+        assert_eq!(buffered, self.buffered, "the buffered bytes are those in the buffers");
         assert!(self.buffered <= self.limits.max_memory);
-        let serving = self
-            .table
-            .values()
-            .filter(|one| one.purpose == Purpose::Serve)
-            .count();
-        assert_eq!(
-            serving, self.inbound,
-            "the inbound streams are those that serve"
-        );
+        let serving = self.table.values().filter(|one| one.purpose == Purpose::Serve).count();
+        assert_eq!(serving, self.inbound, "the inbound streams are those that serve");
     }
 }

@@ -51,10 +51,7 @@ impl Suspicions {
 /// answer to come back grows with the logarithm of the cluster (SWIM §4.2; memberlist's
 /// `SuspicionMult`).
 pub(crate) fn timeout(mult: u32, members: usize, probe_interval: Duration) -> Duration {
-    probe_interval
-        .saturating_mul(mult)
-        .saturating_mul(log10_thousandths(members).max(1000))
-        / 1000
+    probe_interval.saturating_mul(mult).saturating_mul(log10_thousandths(members).max(1000)) / 1000
 }
 
 /// The logarithm of `n` to base 10 in thousandths, rounded down.
@@ -86,10 +83,7 @@ mod tests {
         for n in (1..20_000).chain([99_999, 100_000, 1_000_000, 16_777_216]) {
             let exact = (n as f64).log10() * 1000.0;
             let ours = f64::from(log10_thousandths(n));
-            assert!(
-                ours <= exact + 1e-3 && exact < ours + 1.0,
-                "{n}: {ours} for {exact}"
-            );
+            assert!(ours <= exact + 1e-3 && exact < ours + 1.0, "{n}: {ours} for {exact}");
         }
     }
 
@@ -97,14 +91,9 @@ mod tests {
     fn the_timeouts_are_those_of_memberlist() {
         // Printed by memberlist itself, with SuspicionMult 4 and one second.
         let seconds = |members| timeout(4, members, Duration::from_secs(1)).as_secs_f64();
-        for (members, expected) in [
-            (1, 4.0),
-            (10, 4.0),
-            (20, 5.204),
-            (50, 6.792),
-            (100, 8.0),
-            (1000, 12.0),
-        ] {
+        for (members, expected) in
+            [(1, 4.0), (10, 4.0), (20, 5.204), (50, 6.792), (100, 8.0), (1000, 12.0)]
+        {
             assert_eq!(seconds(members), expected, "{members} members");
         }
     }

@@ -22,22 +22,10 @@ mod tests {
     #[test]
     fn the_intervals_are_those_of_memberlist() {
         let second = Duration::from_secs(1);
-        for (members, scale) in [
-            (0, 1),
-            (1, 1),
-            (32, 1),
-            (33, 2),
-            (64, 2),
-            (65, 3),
-            (128, 3),
-            (1000, 6),
-            (10_000, 10),
-        ] {
-            assert_eq!(
-                interval(second, members),
-                second * scale,
-                "{members} members"
-            );
+        for (members, scale) in
+            [(0, 1), (1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (128, 3), (1000, 6), (10_000, 10)]
+        {
+            assert_eq!(interval(second, members), second * scale, "{members} members");
         }
     }
 }

@@ -59,13 +59,8 @@ pub(crate) struct Timers {
     order: BTreeSet<(Instant, Slot)>,
 }
 
-const SINGLES: [Single; 5] = [
-    Single::ProbeTimeout,
-    Single::Probe,
-    Single::Gossip,
-    Single::Sync,
-    Single::Reap,
-];
+const SINGLES: [Single; 5] =
+    [Single::ProbeTimeout, Single::Probe, Single::Gossip, Single::Sync, Single::Reap];
 
 impl Timers {
     /// Sets or moves a timer.
@@ -134,10 +129,7 @@ mod tests {
         assert_eq!(timers.next(), Some((at(6), relay(3))));
         assert_eq!(timers.pop(at(5)), None);
         let popped: alloc::vec::Vec<_> = core::iter::from_fn(|| timers.pop(at(7))).collect();
-        assert_eq!(
-            popped,
-            [relay(3), Slot::Single(Single::Probe), relay(1), relay(2)]
-        );
+        assert_eq!(popped, [relay(3), Slot::Single(Single::Probe), relay(1), relay(2)]);
         assert_eq!(timers.next(), None);
     }
 }

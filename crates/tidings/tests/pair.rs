@@ -16,13 +16,7 @@ fn whoever_joins_knows_and_is_known() {
     let mut net = Net::new(2);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
-    assert_eq!(
-        net.result(1, ticket),
-        Some(Ok(Done::Joined {
-            seed: addr(0),
-            members: 2
-        }))
-    );
+    assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 2 })));
     assert_eq!(net.story(1, 0), ["joined"]);
     assert_eq!(net.story(0, 1), ["joined"]);
     assert_eq!(net.member(0, 1).unwrap().addr(), addr(1));
@@ -43,14 +37,8 @@ fn a_join_to_a_dead_address_fails_and_says_which() {
     let ticket = net.join(0, &[addr(1)]);
     net.run_until(|net| net.result(0, ticket).is_some());
     let error = ExchangeError::Stream(StreamError::Refused);
-    let failure = Failure::NoSeed(vec![SeedFailure {
-        seed: addr(1),
-        error,
-    }]);
-    assert_eq!(
-        failure.to_string(),
-        "no seed answered: 10.0.0.2:7946: nobody listens there"
-    );
+    let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(1), error }]);
+    assert_eq!(failure.to_string(), "no seed answered: 10.0.0.2:7946: nobody listens there");
     assert_eq!(net.result(0, ticket), Some(Err(failure)));
 }
 
@@ -61,10 +49,7 @@ fn a_join_to_an_address_that_is_silent_fails_at_its_deadline() {
     let took = net.run_until(|net| net.result(0, ticket).is_some());
     assert_eq!(took, config(0, addr(0)).options().stream_timeout);
     let error = ExchangeError::Stream(StreamError::TimedOut);
-    let failure = Failure::NoSeed(vec![SeedFailure {
-        seed: addr(7),
-        error,
-    }]);
+    let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(7), error }]);
     assert_eq!(net.result(0, ticket), Some(Err(failure)));
 }
 
@@ -74,26 +59,14 @@ fn a_join_to_several_succeeds_if_one_does() {
     net.kill(1);
     let ticket = net.join(0, &[addr(7), addr(1), addr(2)]);
     net.run_until(|net| net.result(0, ticket).is_some());
-    assert_eq!(
-        net.result(0, ticket),
-        Some(Ok(Done::Joined {
-            seed: addr(2),
-            members: 2
-        }))
-    );
+    assert_eq!(net.result(0, ticket), Some(Ok(Done::Joined { seed: addr(2), members: 2 })));
 }
 
 #[test]
 fn a_join_to_nobody_but_oneself_is_the_start_of_a_cluster() {
     let mut net = Net::new(1);
     let ticket = net.join(0, &[addr(0)]);
-    assert_eq!(
-        net.result(0, ticket),
-        Some(Ok(Done::Joined {
-            seed: addr(0),
-            members: 1
-        }))
-    );
+    assert_eq!(net.result(0, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 1 })));
 }
 
 #[test]
@@ -190,10 +163,7 @@ fn new_metadata_reaches_the_others() {
 #[test]
 fn metadata_over_the_limit_is_refused_with_the_limit() {
     let mut net = pair();
-    let error = net.nodes[0]
-        .node
-        .set_meta(net.now, Meta::new(&[0; 513]))
-        .unwrap_err();
+    let error = net.nodes[0].node.set_meta(net.now, Meta::new(&[0; 513])).unwrap_err();
     assert_eq!(error.to_string(), "513 bytes where 512 are allowed");
     assert!(net.nodes[0].node.local().meta().is_empty());
 }
@@ -207,10 +177,7 @@ fn a_restarted_member_is_believed_at_once() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let member = net.member(0, 1).unwrap();
-    assert_eq!(
-        (member.incarnation().generation, member.state()),
-        (2, State::Alive)
-    );
+    assert_eq!((member.incarnation().generation, member.state()), (2, State::Alive));
     assert!(member.meta().is_empty());
 }
 
@@ -220,18 +187,10 @@ fn a_member_restarted_at_another_address_is_believed_at_once() {
     net.restart(1, config(1, addr(5)).with_generation(2));
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
-    assert!(
-        matches!(net.result(1, ticket), Some(Ok(_))),
-        "{:?}",
-        net.result(1, ticket)
-    );
+    assert!(matches!(net.result(1, ticket), Some(Ok(_))), "{:?}", net.result(1, ticket));
     assert_eq!(net.member(0, 1).unwrap().addr(), addr(5));
     net.run_for(20 * SECOND);
-    assert_eq!(
-        net.story(0, 1),
-        ["joined", "updated"],
-        "and never suspected"
-    );
+    assert_eq!(net.story(0, 1), ["joined", "updated"], "and never suspected");
     assert!(!net.saw(0, |event| matches!(event, Event::Conflict { .. })));
 }
 
@@ -266,16 +225,10 @@ fn clusters_of_different_names_do_not_hear_each_other() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let error = ExchangeError::Stream(StreamError::Reset);
-    let failure = Failure::NoSeed(vec![SeedFailure {
-        seed: addr(0),
-        error,
-    }]);
+    let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
     assert_eq!(net.nodes[0].node.present(), 1);
-    assert_eq!(
-        net.nodes[0].node.stats().rejected_streams.foreign_cluster,
-        1
-    );
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.foreign_cluster, 1);
 }
 
 #[test]
@@ -300,11 +253,7 @@ fn the_same_seed_and_inputs_give_the_same_history() {
         net.run_for(5 * SECOND);
         net.kill(4);
         net.run_for(20 * SECOND);
-        let events: Vec<_> = net
-            .nodes
-            .iter()
-            .map(|host| format!("{:?}", host.events))
-            .collect();
+        let events: Vec<_> = net.nodes.iter().map(|host| format!("{:?}", host.events)).collect();
         (net.datagrams, events)
     };
     assert!(history() == history());

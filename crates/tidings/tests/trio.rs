@@ -71,10 +71,7 @@ fn every_member_is_probed_once_a_round() {
     let end = net.now + SECOND * 300;
     while net.now < end {
         net.step(end);
-        for (_, to, data) in net.datagrams[sent..]
-            .iter()
-            .filter(|(from, ..)| *from == here)
-        {
+        for (_, to, data) in net.datagrams[sent..].iter().filter(|(from, ..)| *from == here) {
             const PING: u8 = 0;
             let member = (0..8).find(|&n| addr(n) == *to).unwrap();
             if data[9] == PING {
@@ -84,15 +81,8 @@ fn every_member_is_probed_once_a_round() {
         }
         sent = net.datagrams.len();
     }
-    for (member, at) in last_seen
-        .iter()
-        .enumerate()
-        .filter(|(member, _)| *member != here)
-    {
-        assert!(
-            net.now.since(*at) <= bound,
-            "n{member} is probed to the end"
-        );
+    for (member, at) in last_seen.iter().enumerate().filter(|(member, _)| *member != here) {
+        assert!(net.now.since(*at) <= bound, "n{member} is probed to the end");
     }
 }
 
@@ -103,17 +93,9 @@ fn a_quiet_member_sends_one_ping_and_one_ack_a_round() {
     let before = net.datagrams.len();
     net.run_for(SECOND * 100);
     let quiet = &net.datagrams[before..];
-    assert_eq!(
-        quiet.len(),
-        8 * 100 * 2,
-        "no gossip, since there is no news"
-    );
+    assert_eq!(quiet.len(), 8 * 100 * 2, "no gossip, since there is no news");
     let bytes: usize = quiet.iter().map(|(_, _, data)| data.len()).sum();
-    assert!(
-        bytes <= 8 * 100 * 50,
-        "at most 50 bytes a second, not {}",
-        bytes / 800
-    );
+    assert!(bytes <= 8 * 100 * 50, "at most 50 bytes a second, not {}", bytes / 800);
 }
 
 #[test]
@@ -121,18 +103,10 @@ fn a_stranger_gets_a_bare_ack_no_larger_than_its_ping() {
     let mut net = trio();
     net.set_meta(0, "secret news");
     // A ping as node 1 would send it, from an address that no member has.
-    let mut ping = net
-        .datagrams
-        .iter()
-        .rev()
-        .find(|(_, to, data)| *to == addr(0) && data[9] == 0);
+    let mut ping = net.datagrams.iter().rev().find(|(_, to, data)| *to == addr(0) && data[9] == 0);
     while ping.is_none() {
         net.step(net.now + SECOND);
-        ping = net
-            .datagrams
-            .iter()
-            .rev()
-            .find(|(_, to, data)| *to == addr(0) && data[9] == 0);
+        ping = net.datagrams.iter().rev().find(|(_, to, data)| *to == addr(0) && data[9] == 0);
     }
     let ping = ping.unwrap().2.clone();
     let before = net.datagrams.len();
@@ -154,11 +128,7 @@ fn two_nodes_of_one_name_are_reported_on_both_sides_and_one_holds_it() {
     net.run_until(|net| net.saw(2, conflict) && net.saw(twin, conflict));
     net.run_for(30 * SECOND);
     for here in [0, 1] {
-        assert_eq!(
-            net.member(here, 2).unwrap().addr(),
-            addr(9),
-            "the later life holds the name"
-        );
+        assert_eq!(net.member(here, 2).unwrap().addr(), addr(9), "the later life holds the name");
         assert_eq!(net.state(here, 2), Some(State::Alive));
     }
     // Once the holder is gone, the other takes the name over.

@@ -27,20 +27,8 @@ impl Node {
             self.answer(heard, &claim);
         } else if claim.state == State::Suspect && claim.profile.is_some() {
             // With its profile: a member that is there, and news of a suspicion besides.
-            self.take(
-                heard,
-                &Claim {
-                    state: State::Alive,
-                    ..claim.clone()
-                },
-            );
-            self.take(
-                heard,
-                &Claim {
-                    profile: None,
-                    ..claim
-                },
-            );
+            self.take(heard, &Claim { state: State::Alive, ..claim.clone() });
+            self.take(heard, &Claim { profile: None, ..claim });
         } else {
             self.take(heard, &claim);
         }
@@ -66,11 +54,7 @@ impl Node {
             profile: None,
         };
         let local = self.local();
-        let heard = Heard {
-            from: local.addr(),
-            accuser: local.id().short(),
-            spread: true,
-        };
+        let heard = Heard { from: local.addr(), accuser: local.id().short(), spread: true };
         self.take(heard, &claim);
     }
 
@@ -191,12 +175,7 @@ impl Node {
 
     /// Tells one peer of ourselves, directly.
     fn tell_of_us(&mut self, to: SocketAddr) {
-        self.draft(Draft {
-            to,
-            lead: Lead::News,
-            about: Some(Key::LOCAL),
-            news: false,
-        });
+        self.draft(Draft { to, lead: Lead::News, about: Some(Key::LOCAL), news: false });
     }
 
     /// Spreads what is known of a member to all.
@@ -209,17 +188,14 @@ impl Node {
     }
 
     pub(super) fn reap(&mut self) {
-        self.members
-            .reap(self.now - self.config.options.tombstone_timeout);
+        self.members.reap(self.now - self.config.options.tombstone_timeout);
         self.arm_reap();
     }
 
     fn arm_reap(&mut self) {
         let reap = Slot::Single(Single::Reap);
         match self.members.oldest_gone() {
-            Some(at) => self
-                .timers
-                .set(reap, at + self.config.options.tombstone_timeout),
+            Some(at) => self.timers.set(reap, at + self.config.options.tombstone_timeout),
             None => self.timers.clear(reap),
         }
     }

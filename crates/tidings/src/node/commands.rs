@@ -40,10 +40,7 @@ impl Node {
         others.retain(|&seed| seed != own);
         let room = self.streams.room_out();
         if others.len() > room {
-            return Err(JoinError::TooManySeeds {
-                seeds: others.len(),
-                room,
-            });
+            return Err(JoinError::TooManySeeds { seeds: others.len(), room });
         }
         if self.phase() == Phase::Left {
             self.renew(State::Alive);
@@ -91,8 +88,7 @@ impl Node {
     fn tell_some_that_we_leave(&mut self, ticket: Ticket) {
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.leave_peers.min(self.streams.room_out());
-        self.members
-            .pick(&mut self.sync_rng, count, None, &mut picked);
+        self.members.pick(&mut self.sync_rng, count, None, &mut picked);
         if !picked.is_empty() {
             self.tickets.begin_leave(ticket, picked.len());
         }

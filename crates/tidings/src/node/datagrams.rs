@@ -34,11 +34,7 @@ impl Node {
                 Message::PingRequest(request) => self.take_ping_request(from, &request),
                 Message::Ack(ack) => self.take_ack(ack),
                 Message::Update(update) => {
-                    let heard = Heard {
-                        from,
-                        accuser: update.accuser,
-                        spread: true,
-                    };
+                    let heard = Heard { from, accuser: update.accuser, spread: true };
                     self.hear(heard, update.claim);
                 }
                 Message::Unknown => self.stats.unknown_messages += 1,
@@ -59,32 +55,18 @@ impl Node {
         let member = self.members.find_addr(from);
         let about = member.filter(|&key| self.members[key].state() > crate::State::Alive);
         let news = member.is_some();
-        self.draft(Draft {
-            to: from,
-            lead: Lead::Ack { token },
-            about,
-            news,
-        });
+        self.draft(Draft { to: from, lead: Lead::Ack { token }, about, news });
     }
 
     /// Pings one member for another.
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
-        let target = self
-            .members
-            .find(&request.target)
-            .filter(|&key| key != Key::LOCAL);
+        let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
         let (Some(target), Some(_)) = (target, self.members.find_addr(from)) else {
             self.stats.refused_relays += 1;
             return;
         };
         let token = self.probe_rng.u32();
-        if !self.relay.begin(
-            token,
-            Asked {
-                by: from,
-                token: request.token,
-            },
-        ) {
+        if !self.relay.begin(token, Asked { by: from, token: request.token }) {
             self.stats.refused_relays += 1;
             return;
         }
@@ -102,12 +84,7 @@ impl Node {
             self.stats.stray_acks += 1;
             return;
         };
-        self.draft(Draft {
-            to: by,
-            lead: Lead::Ack { token },
-            about: None,
-            news: true,
-        });
+        self.draft(Draft { to: by, lead: Lead::Ack { token }, about: None, news: true });
     }
 
     fn end_relay(&mut self, token: u32) -> Option<Asked> {
@@ -118,17 +95,9 @@ impl Node {
     /// Pings a member; a suspect is told so with it, and can contradict at once.
     pub(super) fn ping(&mut self, target: Key, token: u32) {
         let member = &self.members[target];
-        let lead = Lead::Ping {
-            token,
-            target: member.id().short(),
-        };
+        let lead = Lead::Ping { token, target: member.id().short() };
         let about = (member.state() > crate::State::Alive).then_some(target);
-        self.draft(Draft {
-            to: member.addr(),
-            lead,
-            about,
-            news: true,
-        });
+        self.draft(Draft { to: member.addr(), lead, about, news: true });
     }
 
     pub(super) fn draft(&mut self, draft: Draft) {
@@ -144,20 +113,12 @@ impl Node {
             Lead::News => {}
             Lead::Ping { token, target } => writer.ping(Ping { token, target }),
             Lead::Ack { token } => writer.ack(Ack { token }),
-            Lead::PingRequest {
-                token,
-                target,
-                within_ms,
-            } => {
+            Lead::PingRequest { token, target, within_ms } => {
                 let Some(member) = self.members.get(target) else {
                     return false;
                 };
                 let target = member.id().clone();
-                writer.ping_request(&PingRequest {
-                    token,
-                    within_ms,
-                    target,
-                });
+                writer.ping_request(&PingRequest { token, within_ms, target });
             }
         }
         let (members, suspicions) = (&self.members, &self.suspicions);
@@ -165,7 +126,9 @@ impl Node {
             write_update(&mut writer, members, suspicions, about);
         }
         if draft.news && !self.dissemination.is_empty() {
-            let limit = transmit_limit(self.config.options.retransmit_mult, self.members.present());
+            let options = &self.config.options;
+            let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
+            let limit = transmit_limit(mult, members.present(), fanout);
             self.dissemination.fill(limit, |key| {
                 let about_receiver = members.get(key).is_some_and(|member| {
                     member.addr() == draft.to && member.state() == crate::State::Alive
@@ -197,9 +160,5 @@ fn write_update(
         return Offer::Moot;
     };
     let accuser = suspicions.get(key).map_or(0, |suspicion| suspicion.accuser);
-    if writer.update(member, accuser) {
-        Offer::Taken
-    } else {
-        Offer::NoRoom
-    }
+    if writer.update(member, accuser) { Offer::Taken } else { Offer::NoRoom }
 }

@@ -20,10 +20,7 @@ impl Node {
             return None;
         };
         self.stats.streams_in += 1;
-        self.timers.set(
-            Slot::Stream(id),
-            self.now + self.config.options.stream_timeout,
-        );
+        self.timers.set(Slot::Stream(id), self.now + self.config.options.stream_timeout);
         Some(id)
     }
 
@@ -123,14 +120,7 @@ impl Node {
 
     fn merge(&mut self, from: SocketAddr, members: Vec<Claim>, spread: bool) {
         for claim in members {
-            self.hear(
-                Heard {
-                    from,
-                    accuser: 0,
-                    spread,
-                },
-                claim,
-            );
+            self.hear(Heard { from, accuser: 0, spread }, claim);
         }
     }
 
@@ -175,13 +165,7 @@ impl Node {
             (Purpose::Join(ticket), Ok(())) => {
                 if self.tickets.joined(ticket) {
                     let members = self.members.present();
-                    self.completed(
-                        ticket,
-                        Ok(Done::Joined {
-                            seed: peer,
-                            members,
-                        }),
-                    );
+                    self.completed(ticket, Ok(Done::Joined { seed: peer, members }));
                 }
             }
             (Purpose::Join(ticket), Err(error)) => {

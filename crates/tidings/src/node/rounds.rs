@@ -12,8 +12,7 @@ impl Node {
     /// that start together do not act together.
     pub(super) fn start_rounds(&mut self) {
         let probe = self.probe_rng.within(self.config.options.probe_interval);
-        self.timers
-            .set(Slot::Single(Single::Probe), self.now + probe);
+        self.timers.set(Slot::Single(Single::Probe), self.now + probe);
         let sync = self.sync_rng.within(self.config.options.sync_interval);
         self.timers.set(Slot::Single(Single::Sync), self.now + sync);
     }
@@ -37,10 +36,7 @@ impl Node {
         let Some(target) = self.members.next_to_probe() else {
             return;
         };
-        self.timers.set(
-            Slot::Single(Single::ProbeTimeout),
-            self.now + options.probe_timeout,
-        );
+        self.timers.set(Slot::Single(Single::ProbeTimeout), self.now + options.probe_timeout);
         let token = self.probe_rng.u32();
         self.probe.begin(target, token, ends);
         self.stats.probes += 1;
@@ -56,20 +52,10 @@ impl Node {
         let within_ms = round.ends.since(self.now).as_millis() as u32;
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.indirect_probes;
-        self.members
-            .pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
+        self.members.pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
         for &relay in &picked {
-            let lead = Lead::PingRequest {
-                token: round.token,
-                target: round.target,
-                within_ms,
-            };
-            self.draft(Draft {
-                to: self.members[relay].addr(),
-                lead,
-                about: None,
-                news: true,
-            });
+            let lead = Lead::PingRequest { token: round.token, target: round.target, within_ms };
+            self.draft(Draft { to: self.members[relay].addr(), lead, about: None, news: true });
         }
         self.picked = picked;
     }
@@ -94,8 +80,7 @@ impl Node {
         self.gossip_from = self.now + options.gossip_interval;
         if !picked.is_empty() {
             // With nobody to tell it waits until somebody joins, which is news too.
-            self.timers
-                .set(Slot::Single(Single::Gossip), self.gossip_from);
+            self.timers.set(Slot::Single(Single::Gossip), self.gossip_from);
         }
         for &key in &picked {
             self.gossip_to(key);
@@ -105,19 +90,13 @@ impl Node {
 
     pub(super) fn gossip_to(&mut self, key: Key) {
         let to = self.members[key].addr();
-        self.draft(Draft {
-            to,
-            lead: Lead::News,
-            about: None,
-            news: true,
-        });
+        self.draft(Draft { to, lead: Lead::News, about: None, news: true });
     }
 
     /// Compares the membership with a member picked at random.
     pub(super) fn sync(&mut self) {
         let interval = sync::interval(self.config.options.sync_interval, self.members.present());
-        self.timers
-            .set(Slot::Single(Single::Sync), self.now + interval);
+        self.timers.set(Slot::Single(Single::Sync), self.now + interval);
         if self.streams.any(Purpose::Sync) {
             return;
         }

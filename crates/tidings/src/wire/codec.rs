@@ -29,20 +29,8 @@ pub(crate) fn put_profile(buf: &mut Vec<u8>, member: &Member) {
         IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
     }
     buf.extend_from_slice(&member.addr().port().to_le_bytes());
-    let Member {
-        id,
-        incarnation,
-        meta,
-        ..
-    } = member;
-    put(
-        buf,
-        &About {
-            id: id.clone(),
-            incarnation: *incarnation,
-            meta,
-        },
-    );
+    let Member { id, incarnation, meta, .. } = member;
+    put(buf, &About { id: id.clone(), incarnation: *incarnation, meta });
 }
 
 /// Takes a claim with a profile: the state is known already.
@@ -58,25 +46,13 @@ pub(crate) fn take_profile(
         IpAddr::V4(Ipv4Addr::from(take::<[u8; 4]>(bytes)?))
     };
     let port = u16::from_le_bytes(take(bytes)?);
-    let About {
-        id,
-        incarnation,
-        meta,
-    } = take(bytes)?;
+    let About { id, incarnation, meta } = take(bytes)?;
     let addr = SocketAddr::new(ip, port);
     if !is_reachable(addr) || meta.len() > max_meta {
         return Err(Reject::Malformed);
     }
-    let profile = Some(Profile {
-        addr,
-        meta: Meta::new(meta),
-    });
-    Ok(Claim {
-        id,
-        incarnation,
-        state,
-        profile,
-    })
+    let profile = Some(Profile { addr, meta: Meta::new(meta) });
+    Ok(Claim { id, incarnation, state, profile })
 }
 
 #[derive(Deserialize, Serialize)]

@@ -86,45 +86,19 @@ impl<'a> Writer<'a> {
     /// News about a member as it is known here; `false` if there is no room for it.
     pub(crate) fn update(&mut self, member: &Member, accuser: u32) -> bool {
         let before = self.buf.len();
-        let Member {
-            id,
-            incarnation,
-            state,
-            ..
-        } = member;
+        let Member { id, incarnation, state, .. } = member;
         match state {
             State::Alive => {
-                self.buf.push(if member.addr().is_ipv6() {
-                    ALIVE_V6
-                } else {
-                    ALIVE_V4
-                });
+                self.buf.push(if member.addr().is_ipv6() { ALIVE_V6 } else { ALIVE_V4 });
                 put_profile(self.buf, member);
             }
             State::Suspect => {
                 self.buf.push(SUSPECT);
-                put(
-                    self.buf,
-                    &Suspect {
-                        accuser,
-                        id: id.clone(),
-                        incarnation: *incarnation,
-                    },
-                );
+                put(self.buf, &Suspect { accuser, id: id.clone(), incarnation: *incarnation });
             }
             State::Failed | State::Left => {
-                self.buf.push(if *state == State::Failed {
-                    FAILED
-                } else {
-                    LEFT
-                });
-                put(
-                    self.buf,
-                    &Gone {
-                        id: id.clone(),
-                        incarnation: *incarnation,
-                    },
-                );
+                self.buf.push(if *state == State::Failed { FAILED } else { LEFT });
+                put(self.buf, &Gone { id: id.clone(), incarnation: *incarnation });
             }
         }
         let fits = self.buf.len() <= self.limit;
@@ -171,10 +145,7 @@ pub(crate) fn open<'a>(
     if checksum != binding.checksum(messages) {
         return Err(Reject::Checksum);
     }
-    Ok(Messages {
-        rest: messages,
-        max_meta,
-    })
+    Ok(Messages { rest: messages, max_meta })
 }
 
 /// The messages of a datagram, in order; after one that is malformed there are no more.
@@ -211,37 +182,13 @@ impl Messages<'_> {
                 update(claim, 0)
             }
             SUSPECT => {
-                let Suspect {
-                    accuser,
-                    id,
-                    incarnation,
-                } = take(rest)?;
-                update(
-                    Claim {
-                        id,
-                        incarnation,
-                        state: State::Suspect,
-                        profile: None,
-                    },
-                    accuser,
-                )
+                let Suspect { accuser, id, incarnation } = take(rest)?;
+                update(Claim { id, incarnation, state: State::Suspect, profile: None }, accuser)
             }
             FAILED | LEFT => {
                 let Gone { id, incarnation } = take(rest)?;
-                let state = if kind == FAILED {
-                    State::Failed
-                } else {
-                    State::Left
-                };
-                update(
-                    Claim {
-                        id,
-                        incarnation,
-                        state,
-                        profile: None,
-                    },
-                    0,
-                )
+                let state = if kind == FAILED { State::Failed } else { State::Left };
+                update(Claim { id, incarnation, state, profile: None }, 0)
             }
             FIRST_SKIPPABLE.. => {
                 take::<&[u8]>(rest)?;

@@ -93,9 +93,7 @@ pub(crate) fn parse(
     if tag != binding.tag {
         return Err(Reject::ForeignCluster);
     }
-    let length = usize::try_from(length)
-        .ok()
-        .filter(|&length| length <= limit);
+    let length = usize::try_from(length).ok().filter(|&length| length <= limit);
     let length = length.ok_or(Reject::Oversized)?;
     let Some(mut body) = body.get(..length) else {
         return Ok(Progress::Incomplete);
@@ -111,15 +109,9 @@ pub(crate) fn parse(
 
 fn message(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
     Ok(match kind {
-        SYNC => Frame::Sync {
-            members: members(body, max_meta)?,
-        },
-        SYNCED => Frame::Synced {
-            members: members(body, max_meta)?,
-        },
-        NEWS => Frame::News {
-            members: members(body, max_meta)?,
-        },
+        SYNC => Frame::Sync { members: members(body, max_meta)? },
+        SYNCED => Frame::Synced { members: members(body, max_meta)? },
+        NEWS => Frame::News { members: members(body, max_meta)? },
         TAKEN => Frame::Taken,
         REFUSED => Frame::Refused(Refusal::from_u8(take(&mut body)?)),
         _ => return Err(Reject::Unexpected),
@@ -158,21 +150,14 @@ fn with_members<'a>(
             State::Failed => 2,
             State::Left => 3,
         };
-        buf.push(if member.addr().is_ipv6() {
-            head | IPV6
-        } else {
-            head
-        });
+        buf.push(if member.addr().is_ipv6() { head | IPV6 } else { head });
         put_profile(&mut buf, member);
         if buf.len() - HEADER > limit {
             buf.truncate(before);
             left_out += 1;
         }
     }
-    Encoded {
-        frame: finish(buf, kind, binding),
-        left_out,
-    }
+    Encoded { frame: finish(buf, kind, binding), left_out }
 }
 
 fn begin(binding: &Binding) -> Vec<u8> {

@@ -26,10 +26,7 @@ pub(crate) struct Binding {
 
 impl Binding {
     pub(crate) fn new(name: &ClusterName) -> Self {
-        Self {
-            name: name.clone(),
-            tag: crc32fast::hash(name.as_str().as_bytes()),
-        }
+        Self { name: name.clone(), tag: crc32fast::hash(name.as_str().as_bytes()) }
     }
 
     /// The CRC-32 of the cluster's name followed by `bytes`: it fits in no other cluster.

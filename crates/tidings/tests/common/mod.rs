@@ -36,22 +36,9 @@ pub struct Host {
 }
 
 enum Parcel {
-    Datagram {
-        from: usize,
-        to: SocketAddr,
-        data: Vec<u8>,
-    },
-    Connect {
-        from: usize,
-        to: SocketAddr,
-        id: StreamId,
-    },
-    Stream {
-        from: usize,
-        to: usize,
-        id: StreamId,
-        what: Piece,
-    },
+    Datagram { from: usize, to: SocketAddr, data: Vec<u8> },
+    Connect { from: usize, to: SocketAddr, id: StreamId },
+    Stream { from: usize, to: usize, id: StreamId, what: Piece },
 }
 
 enum Piece {
@@ -132,13 +119,7 @@ impl Net {
     fn host(&self, here: usize, config: Config) -> Host {
         let addr = config.addr();
         let node = Node::new(config, [here as u8; 32], self.now);
-        Host {
-            node,
-            addr,
-            up: true,
-            events: Vec::new(),
-            streams: BTreeMap::new(),
-        }
+        Host { node, addr, up: true, events: Vec::new(), streams: BTreeMap::new() }
     }
 
     /// Stops a node at once, and starts its machine again with another configuration.
@@ -192,10 +173,7 @@ impl Net {
     }
 
     pub fn set_meta(&mut self, here: usize, meta: &str) {
-        self.nodes[here]
-            .node
-            .set_meta(self.now, Meta::from(meta))
-            .unwrap();
+        self.nodes[here].node.set_meta(self.now, Meta::from(meta)).unwrap();
         self.drain(here);
     }
 
@@ -234,25 +212,15 @@ impl Net {
             };
             (*member.id() == id(other)).then_some(kind)
         };
-        self.nodes[here]
-            .events
-            .iter()
-            .filter_map(|(_, event)| told(event))
-            .collect()
+        self.nodes[here].events.iter().filter_map(|(_, event)| told(event)).collect()
     }
 
     /// How a command ended, if it has; every ticket ends once.
     pub fn result(&self, here: usize, ticket: Ticket) -> Option<Result<Done, Failure>> {
-        let mut results = self.nodes[here]
-            .events
-            .iter()
-            .filter_map(|(_, event)| match event {
-                Event::Completed {
-                    ticket: ended,
-                    result,
-                } if *ended == ticket => Some(result.clone()),
-                _ => None,
-            });
+        let mut results = self.nodes[here].events.iter().filter_map(|(_, event)| match event {
+            Event::Completed { ticket: ended, result } if *ended == ticket => Some(result.clone()),
+            _ => None,
+        });
         let result = results.next();
         assert!(results.next().is_none(), "a ticket ends once");
         result
@@ -269,10 +237,7 @@ impl Net {
     pub fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
         while !done(self) {
-            assert!(
-                self.now.since(start) < Duration::from_secs(600),
-                "it never came to pass"
-            );
+            assert!(self.now.since(start) < Duration::from_secs(600), "it never came to pass");
             self.step(Instant::MAX);
         }
         self.now.since(start)
@@ -287,9 +252,7 @@ impl Net {
     /// Goes to whatever happens next, if that is not after `end`.
     pub fn step(&mut self, end: Instant) -> bool {
         let up = self.nodes.iter().enumerate().filter(|(_, host)| host.up);
-        let timer = up
-            .filter_map(|(n, host)| Some((host.node.poll_timeout()?, n)))
-            .min();
+        let timer = up.filter_map(|(n, host)| Some((host.node.poll_timeout()?, n))).min();
         let parcel = self.under_way.keys().next().copied();
         let next = [timer.map(|(at, _)| at), parcel.map(|(at, _)| at)];
         let Some(next) = next.into_iter().flatten().min().filter(|&next| next <= end) else {
@@ -356,10 +319,7 @@ impl Net {
     }
 
     fn reachable(&self, from: usize, to: SocketAddr) -> Option<usize> {
-        let to = self
-            .nodes
-            .iter()
-            .position(|host| host.addr == to && host.up)?;
+        let to = self.nodes.iter().position(|host| host.addr == to && host.up)?;
         (!self.cuts.contains(&(from, to))).then_some(to)
     }
 
@@ -371,11 +331,7 @@ impl Net {
                 Output::Datagram { to, data } => {
                     let data = data.to_vec();
                     self.datagrams.push((here, to, data.clone()));
-                    self.send(Parcel::Datagram {
-                        from: here,
-                        to,
-                        data,
-                    });
+                    self.send(Parcel::Datagram { from: here, to, data });
                 }
                 Output::Stream { id, action } => self.act(here, id, action),
                 Output::Event(event) => self.nodes[here].events.push((self.now, event)),
@@ -407,8 +363,7 @@ impl Net {
     }
 
     fn send(&mut self, parcel: Parcel) {
-        self.under_way
-            .insert((self.now + LATENCY, self.sent), parcel);
+        self.under_way.insert((self.now + LATENCY, self.sent), parcel);
         self.sent += 1;
     }
 }

@@ -1,0 +1,283 @@
+//! `tidings agent`: one node.
+
+use crate::Fatal;
+use crate::command::{Command, Line, parse_text};
+use crate::report::{Outcome, Report};
+use clap::ValueEnum;
+use std::io::BufRead;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use tidings_std::{ClusterName, Config, Events, Meta, NodeId, Options, Tidings};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The node's name, which nobody else in the cluster may have
+    #[arg(long)]
+    name: NodeId,
+    /// Where to listen, by UDP and by TCP; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7946")]
+    bind: SocketAddr,
+    /// Where the others reach this node, if not where it listens; port 0 stands for its port there
+    #[arg(long, value_name = "IP:PORT")]
+    advertise: Option<SocketAddr>,
+    /// Members of the cluster to join; one that answers is enough
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    join: Vec<SocketAddr>,
+    /// For how long to try again to join, while nobody answers
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    retry_join: Duration,
+    /// The cluster's name: nodes with other ones are not heard
+    #[arg(long, default_value = "default")]
+    cluster: ClusterName,
+    /// Metadata that the others see; `hex:` and hex digits for raw bytes
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_text_arg)]
+    meta: Text,
+    /// Timing for one local network, for far places, or for one machine
+    #[arg(long, value_enum, default_value_t = Profile::Lan)]
+    profile: Profile,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+
+    /// How often a member is probed
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    probe_interval: Option<Duration>,
+    /// How long a ping may remain unanswered before others are asked
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    probe_timeout: Option<Duration>,
+    /// How many others are asked
+    #[arg(long, value_name = "N")]
+    indirect_checks: Option<usize>,
+    /// How long a suspect may take to contradict, in probe intervals
+    #[arg(long, value_name = "N")]
+    suspicion_mult: Option<u32>,
+    /// How often news is gossiped
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    gossip_interval: Option<Duration>,
+    /// How often the whole membership is compared with another member's
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pushpull_interval: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Profile {
+    Lan,
+    Wan,
+    Local,
+}
+
+/// Runs until it is told to stop.
+pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
+    let report = Report { json: args.json };
+    let (node, events) = start(&args).inspect_err(|fatal| report.fatal(&fatal.message))?;
+    report.ready(&node.local());
+
+    let (sender, inputs) = channel();
+    let signals = sender.clone();
+    ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
+    let printer = thread::spawn(move || print(events, report));
+
+    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report };
+    thread::spawn(move || read_lines(&sender));
+    if !args.join.is_empty() {
+        agent.join_at_start(args.join, args.retry_join);
+    }
+    let why = agent.serve(&inputs);
+    // A command that still runs holds the node, and ends with the process.
+    if Arc::into_inner(agent.node).is_some() {
+        drop(printer.join());
+    }
+    report.exit(why);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
+    let mut options = match args.profile {
+        Profile::Lan => Options::lan(),
+        Profile::Wan => Options::wan(),
+        Profile::Local => Options::local(),
+    };
+    args.change(&mut options);
+    let mut advertised = args.advertise.unwrap_or(args.bind);
+    if args.advertise.is_some() && advertised.port() == 0 {
+        advertised.set_port(args.bind.port());
+    }
+    let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
+    let config = config.map_err(Fatal::usage)?;
+    let config = config
+        .with_meta(Meta::new(&args.meta.0))
+        .map_err(|error| Fatal::usage(format!("--meta has {error}")))?;
+    Tidings::bind_to(args.bind, config).map_err(Fatal::usage)
+}
+
+impl Args {
+    fn change(&self, options: &mut Options) {
+        fn set<T: Copy>(option: &mut T, given: Option<T>) {
+            *option = given.unwrap_or(*option);
+        }
+        set(&mut options.probe_interval, self.probe_interval);
+        set(&mut options.probe_timeout, self.probe_timeout);
+        set(&mut options.indirect_probes, self.indirect_checks);
+        set(&mut options.suspicion_mult, self.suspicion_mult);
+        set(&mut options.gossip_interval, self.gossip_interval);
+        set(&mut options.sync_interval, self.pushpull_interval);
+    }
+}
+
+/// What makes an agent do something.
+enum Input {
+    Line(String),
+    NoMoreLines,
+    Signal,
+    /// We have left, since a signal said so.
+    Left,
+}
+
+struct Agent {
+    node: Arc<Tidings>,
+    /// For what its threads find.
+    sender: Sender<Input>,
+    report: Report,
+}
+
+impl Agent {
+    /// Does as it is told; returns why it stops.
+    fn serve(&self, inputs: &Receiver<Input>) -> &'static str {
+        loop {
+            match inputs.recv().unwrap_or(Input::Signal) {
+                Input::Line(line) => {
+                    let Some(line) = Line::parse(&line) else {
+                        continue;
+                    };
+                    if line.command == Ok(Command::Quit) {
+                        self.report.result(&line.id, &line.name, &Ok(Outcome::Done));
+                        return "quit";
+                    }
+                    self.carry_out(line);
+                }
+                Input::NoMoreLines if self.report.json => return "quit",
+                Input::NoMoreLines | Input::Left => {}
+                Input::Signal => {
+                    self.leave_unless_told_again(inputs);
+                    return "signal";
+                }
+            }
+        }
+    }
+
+    /// Commands that take a while run beside the others, each in a thread of its own.
+    fn carry_out(&self, Line { id, name, command }: Line) {
+        let Self { report, .. } = *self;
+        let command = match command {
+            Ok(command) => command,
+            Err(error) => return report.result(&id, &name, &Err(error)),
+        };
+        let node = Arc::clone(&self.node);
+        let run = move || {
+            let outcome = match command {
+                Command::Members => Ok(Outcome::Members(node.members())),
+                Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
+                Command::Join(seeds) => join(&node, &seeds),
+                Command::UpdateMeta(meta) => node
+                    .set_meta(Meta::new(&meta))
+                    .map(|()| Outcome::Done)
+                    .map_err(|error| format!("the metadata has {error}")),
+                Command::Leave => leave(&node),
+                Command::Quit => Ok(Outcome::Done),
+            };
+            drop(node);
+            report.result(&id, &name, &outcome);
+        };
+        if let Err(error) = thread::Builder::new().spawn(run) {
+            report.fatal(&error.to_string());
+        }
+    }
+
+    fn join_at_start(&self, seeds: Vec<SocketAddr>, retry: Duration) {
+        let (node, report) = (Arc::clone(&self.node), self.report);
+        thread::spawn(move || {
+            let end = Instant::now() + retry;
+            let outcome = loop {
+                let outcome = join(&node, &seeds);
+                if outcome.is_ok() || Instant::now() >= end {
+                    break outcome;
+                }
+                thread::park_timeout(BETWEEN_JOINS);
+            };
+            drop(node);
+            report.result("start", "join", &outcome);
+        });
+    }
+
+    /// Leaves; a second signal while that takes its time ends it.
+    fn leave_unless_told_again(&self, inputs: &Receiver<Input>) {
+        let (node, sender) = (Arc::clone(&self.node), self.sender.clone());
+        thread::spawn(move || {
+            drop(leave(&node));
+            drop(node);
+            drop(sender.send(Input::Left));
+        });
+        let ends = |input: &Input| matches!(input, Input::Signal | Input::Left);
+        drop(inputs.iter().find(ends));
+    }
+}
+
+/// Asks each seed by itself, all at once, so as to count those that answer.
+fn join(node: &Tidings, seeds: &[SocketAddr]) -> Result<Outcome, String> {
+    let joined: Vec<_> = thread::scope(|scope| {
+        let joins = seeds.iter().map(|seed| scope.spawn(|| node.join(&[*seed])));
+        let joins: Vec<_> = joins.collect();
+        joins.into_iter().filter_map(|join| join.join().ok()).collect()
+    });
+    if let Some(&members) = joined.iter().flatten().max() {
+        let answered = joined.iter().flatten().count();
+        return Ok(Outcome::Joined { seeds: answered, of: seeds.len(), members });
+    }
+    let errors = joined.iter().filter_map(|join| join.as_ref().err());
+    Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+fn leave(node: &Tidings) -> Result<Outcome, String> {
+    node.leave().map(Outcome::Left).map_err(|error| error.to_string())
+}
+
+fn print(events: Events, report: Report) {
+    let mut lagged = 0;
+    while let Some(event) = events.recv() {
+        report.event(&event);
+        let lost = events.lagged();
+        if lost > lagged {
+            report.lagged(lost - lagged);
+            lagged = lost;
+        }
+    }
+}
+
+fn read_lines(inputs: &Sender<Input>) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        if inputs.send(Input::Line(line)).is_err() {
+            return;
+        }
+    }
+    drop(inputs.send(Input::NoMoreLines));
+}
+
+/// What `--meta` was given.
+#[derive(Clone, Debug)]
+struct Text(Vec<u8>);
+
+fn parse_text_arg(text: &str) -> Result<Text, String> {
+    parse_text(text).map(Text)
+}
+
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+/// How long to wait before a join is tried again.
+const BETWEEN_JOINS: Duration = Duration::from_millis(100);
