@@ -39,6 +39,8 @@ pub enum Failure {
     ///
     /// The node has left all the same, and its news of that may have reached them.
     Unheard,
+    /// A join: the node was told to leave before any seed had answered.
+    Left,
 }
 
 impl fmt::Display for Failure {
@@ -52,6 +54,7 @@ impl fmt::Display for Failure {
                 })
             }
             Self::Unheard => f.write_str("no member confirmed that we leave"),
+            Self::Left => f.write_str("the node was told to leave"),
         }
     }
 }
@@ -165,6 +168,7 @@ impl Tickets {
         ticket
     }
 
+    /// Begins a join of at least one seed.
     pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize) {
         self.joins.insert(ticket, Join { open: seeds, failures: Vec::new() });
     }
@@ -185,6 +189,11 @@ impl Tickets {
         self.joins.remove(&ticket).map(|join| Failure::NoSeed(join.failures))
     }
 
+    /// Ends all joins; returns them.
+    pub(crate) fn abandon_joins(&mut self) -> Vec<Ticket> {
+        core::mem::take(&mut self.joins).into_keys().collect()
+    }
+
     /// Begins to leave by asking `peers` members to confirm; half of them are enough.
     pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize) {
         let needed = peers.div_ceil(2);
@@ -202,11 +211,14 @@ impl Tickets {
 
     /// A member confirmed that we leave, or will not; returns who waits, and for what, if that
     /// settles it.
+    ///
+    /// `ticket` began the leave that this is about; an earlier one's streams may still be open.
     pub(crate) fn leave_heard(
         &mut self,
+        ticket: Ticket,
         confirmed: bool,
     ) -> Option<(Vec<Ticket>, Result<Done, Failure>)> {
-        let leave = self.leave.as_mut()?;
+        let leave = self.leave.as_mut().filter(|leave| leave.tickets.first() == Some(&ticket))?;
         leave.open -= 1;
         leave.told += usize::from(confirmed);
         if leave.told < leave.needed && leave.open > 0 {

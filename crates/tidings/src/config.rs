@@ -173,7 +173,7 @@ pub struct Options {
     /// For how long a member that failed or left is remembered, so that old news cannot bring it
     /// back. 1 s to 30 days.
     pub tombstone_timeout: Duration,
-    /// To how many members a leaving node says so over a stream, of which one must take it.
+    /// To how many members a leaving node says so over a stream, of which half must confirm it.
     /// 1 to 16.
     pub leave_peers: usize,
 
@@ -187,22 +187,23 @@ pub struct Options {
     /// The most metadata a member may have, in bytes.
     ///
     /// At most `datagram_size` - 310, so that an update with the longest name fits a datagram. A
-    /// member that has more is not taken.
+    /// member that has more is not taken: raise it at all members before one makes use of it.
     pub max_meta: usize,
     /// How many members are held, with those that failed or left not long ago. 2 to 1,000,000.
     ///
     /// At the limit, news of unknown members is dropped, and counted.
     pub max_members: usize,
-    /// The size of the largest message on a stream, in bytes. 1 KiB to 64 MiB.
+    /// The size of the largest message on a stream, in bytes. `max_meta` + 1 KiB to 64 MiB.
     pub max_frame: usize,
     /// How many bytes may wait in all streams together for their messages to become complete.
-    /// `max_frame` to 1 GiB.
+    /// `max_frame` + 1 KiB to 1 GiB.
     pub max_stream_memory: usize,
     /// How many streams others may have open to us. 1 to 65,536.
     pub max_streams_in: usize,
     /// How many streams we may have open to others. 1 to 65,536.
     ///
-    /// A join opens one to each of its seeds at once.
+    /// A join opens one to each of its seeds at once. A node that leaves may open `leave_peers`
+    /// more.
     pub max_streams_out: usize,
     /// How many pings we make for others at a time. 0 to 65,536.
     pub max_relays: usize,
@@ -297,8 +298,8 @@ impl Options {
             ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX),
             ("max_meta", self.max_meta, 0, max_meta),
             ("max_members", self.max_members, 2, 1_000_000),
-            ("max_frame", self.max_frame, 1 << 10, 64 << 20),
-            ("max_stream_memory", self.max_stream_memory, self.max_frame, 1 << 30),
+            ("max_frame", self.max_frame, self.max_meta + KIB, 64 << 20),
+            ("max_stream_memory", self.max_stream_memory, self.max_frame + KIB, 1 << 30),
             ("max_streams_in", self.max_streams_in, 1, 1 << 16),
             ("max_streams_out", self.max_streams_out, 1, 1 << 16),
             ("max_relays", self.max_relays, 0, 1 << 16),
@@ -319,6 +320,7 @@ impl Default for Options {
     }
 }
 
+const KIB: usize = 1 << 10;
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// The most that UDP over IPv4 carries.

@@ -86,11 +86,23 @@ struct Slot {
     member: Member,
     /// Where the member stands in the ring, or [`NOWHERE`].
     ring: u32,
-    /// When it was last found to have failed or left.
-    gone_at: Instant,
+    /// The number of its latest departure; 0 if it never failed or left.
+    departure: u64,
+    /// Its incarnation is later than what it is known to have said about itself.
+    profile_behind: bool,
+    /// That it failed or left is only known from another one's table.
+    hearsay: bool,
 }
 
 const NOWHERE: u32 = u32::MAX;
+
+/// That a member failed or left; it counts only while it is that member's latest.
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    at: Instant,
+    key: Key,
+    number: u64,
+}
 
 /// The members: a slab, with an index by name and one by address, and the probe ring.
 ///
@@ -101,13 +113,15 @@ pub(crate) struct Members {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_id: HashTable<Key>,
+    /// The member at an address: of several, the one that came there last.
     by_addr: HashTable<Key>,
     hasher: FixedState,
     ring: Vec<Key>,
     /// The ring's part before this has been probed in the current round.
     cursor: usize,
-    /// Who failed or left, oldest first; an entry counts only while its time is the member's.
-    gone: VecDeque<(Instant, Key)>,
+    /// Who failed or left, oldest first.
+    gone: VecDeque<Departure>,
+    departures: u64,
     max: usize,
     rng: Rng,
 }
@@ -123,6 +137,7 @@ impl Members {
             ring: Vec::new(),
             cursor: 0,
             gone: VecDeque::new(),
+            departures: 0,
             max,
             rng,
         };
@@ -145,15 +160,9 @@ impl Members {
         self.by_id.find(self.hasher.hash_one(id), |&key| self[key].id == *id).copied()
     }
 
-    /// The member at an address; with several, one that is present.
+    /// The member at an address.
     pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<Key> {
-        let hash = self.hash_addr(addr);
-        let at = |key: &Key| self[*key].addr() == addr;
-        let present = |key: &Key| self[*key].state.is_present();
-        self.by_addr
-            .find(hash, |key| at(key) && present(key))
-            .or_else(|| self.by_addr.find(hash, at))
-            .copied()
+        self.by_addr.find(self.hash_addr(addr), |&key| self[key].addr() == addr).copied()
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Member> {
@@ -163,6 +172,13 @@ impl Members {
     /// All that are held, the local node first, those that failed or left included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
         self.slots.iter().flatten().map(|slot| &slot.member)
+    }
+
+    /// Those of whom others are told in a sync: all but those whose departure we did not see.
+    ///
+    /// Else whoever is gone would be remembered by some, and told of to the next, for ever.
+    pub(crate) fn iter_known(&self) -> impl Iterator<Item = &Member> {
+        self.slots.iter().flatten().filter(|slot| !slot.hearsay).map(|slot| &slot.member)
     }
 
     /// How many are present, with the local node unless it left.
@@ -189,17 +205,19 @@ impl Members {
         let known = &self[key];
         let before = known.state;
         if (claim.incarnation, claim.state) <= (known.incarnation, before) {
-            return self.conflict(key, claim).unwrap_or(Change::Nothing);
+            return self.complement(key, claim);
         }
+        let later = claim.incarnation > known.incarnation;
         let updated = match &claim.profile {
-            Some(profile) if claim.incarnation > known.incarnation => {
+            Some(profile) if later || self.slot(key).profile_behind => {
                 self.set_profile(key, profile)
             }
             _ => Updated::No,
         };
-        let member = &mut self.slot_mut(key).member;
-        member.incarnation = claim.incarnation;
-        member.state = claim.state;
+        let slot = self.slot_mut(key);
+        slot.profile_behind |= later && claim.profile.is_none();
+        slot.member.incarnation = claim.incarnation;
+        slot.member.state = claim.state;
         match (before.is_present(), claim.state.is_present()) {
             (false, true) => self.enter(key),
             (true, false) => self.depart(now, key),
@@ -219,21 +237,29 @@ impl Members {
         }
     }
 
-    /// What to make of a claim to a name that is held at another address in the same incarnation.
+    /// Takes from a claim that does not take precedence what the member says about itself, if that
+    /// is what we lack, or if it settles a conflict.
     ///
-    /// Two nodes of one name were started in the same second. All sides must prefer the same one
+    /// Where two nodes of one name were started in the same second, all must prefer the same one
     /// until one of the two raises its incarnation: the higher address.
-    fn conflict(&mut self, key: Key, claim: &Claim) -> Option<Change> {
-        let profile = claim.profile.as_ref()?;
-        let known = &self[key];
-        let (is_at, other) = (known.addr(), profile.addr);
-        if claim.incarnation != known.incarnation || other == is_at || !known.state.is_present() {
-            return None;
+    fn complement(&mut self, key: Key, claim: &Claim) -> Change {
+        let slot = self.slot(key);
+        let Some(profile) = &claim.profile else { return Change::Nothing };
+        if claim.incarnation != slot.member.incarnation || !slot.member.state.is_present() {
+            return Change::Nothing;
         }
-        if other > is_at {
-            self.set_profile(key, profile);
+        let other = slot.member.addr();
+        if slot.profile_behind {
+            return match self.set_profile(key, profile) {
+                Updated::Yes => Change::Updated(key),
+                Updated::No => Change::Nothing,
+            };
         }
-        Some(Change::Conflict { key, other: is_at.min(other) })
+        if profile.addr <= other {
+            return Change::Nothing;
+        }
+        self.set_profile(key, profile);
+        Change::Conflict { key, other }
     }
 
     fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
@@ -251,12 +277,14 @@ impl Members {
             self.enter(key);
             Change::Joined(key)
         } else {
+            self.slot_mut(key).hearsay = true;
             self.mourn(now, key);
             Change::Remembered(key)
         }
     }
 
     fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
+        self.slot_mut(key).profile_behind = false;
         let known = &self[key];
         if known.addr() == profile.addr && known.meta == profile.meta {
             return Updated::No;
@@ -315,13 +343,12 @@ impl Members {
         picked: &mut Vec<Key>,
     ) {
         recent.clear();
-        let first = self.gone.partition_point(|&(at, _)| at < since);
+        let first = self.gone.partition_point(|departure| departure.at < since);
         let latest = self.gone.range(first..).rev().take(MAX_RECENT);
-        recent.extend(latest.filter_map(|&(at, key)| {
-            let failed = self.is_gone_since(at, key) && self[key].state == State::Failed;
-            failed.then_some(key)
+        recent.extend(latest.filter_map(|departure| {
+            let failed = self.counts(departure) && self[departure.key].state == State::Failed;
+            failed.then_some(departure.key)
         }));
-        recent.dedup();
         picked.clear();
         self.draw(rng, count.min(self.ring.len() + recent.len()), None, recent, picked);
     }
@@ -348,13 +375,21 @@ impl Members {
         self.slots[key.index()].as_ref().is_some_and(|slot| slot.ring != NOWHERE)
     }
 
-    /// Puts a member into the ring, at a random place (SWIM §4.3).
+    /// Puts a member into the ring, at a random place (SWIM §4.3), leaving those yet to be probed
+    /// yet to be probed.
     fn enter(&mut self, key: Key) {
         let at = self.ring.len();
         self.ring.push(key);
-        self.slot_mut(key).ring = at as u32;
-        let other = self.rng.below(at + 1);
-        self.swap_in_ring(at, other);
+        let slot = self.slot_mut(key);
+        slot.ring = at as u32;
+        slot.hearsay = false;
+        let place = self.rng.below(at + 1);
+        if place < self.cursor {
+            self.swap_in_ring(at, self.cursor);
+            self.cursor += 1;
+        } else {
+            self.swap_in_ring(at, place);
+        }
     }
 
     /// Takes a member out of the ring, leaving those yet to be probed yet to be probed.
@@ -382,30 +417,32 @@ impl Members {
     // ---- those that are gone ----
 
     fn mourn(&mut self, now: Instant, key: Key) {
-        self.slot_mut(key).gone_at = now;
+        self.departures += 1;
+        let number = self.departures;
+        self.slot_mut(key).departure = number;
         if self.gone.len() >= 2 * self.slots.len() {
             // Members that came back and failed again left entries behind.
             let mut gone = core::mem::take(&mut self.gone);
-            gone.retain(|&(at, key)| self.is_gone_since(at, key));
+            gone.retain(|departure| self.counts(departure));
             self.gone = gone;
         }
-        self.gone.push_back((now, key));
+        self.gone.push_back(Departure { at: now, key, number });
     }
 
-    /// When the oldest of those that are gone was found to be so.
+    /// When the one that is gone longest was found to be so.
     pub(crate) fn oldest_gone(&mut self) -> Option<Instant> {
-        while let Some(&(at, key)) = self.gone.front() {
-            if self.is_gone_since(at, key) {
-                return Some(at);
+        while let Some(departure) = self.gone.front() {
+            if self.counts(departure) {
+                return Some(departure.at);
             }
             self.gone.pop_front();
         }
         None
     }
 
-    /// Forgets those that failed or left before `before`.
-    pub(crate) fn reap(&mut self, before: Instant) {
-        while self.oldest_gone().is_some_and(|at| at <= before) {
+    /// Forgets those that failed or left up to `then`.
+    pub(crate) fn reap(&mut self, then: Instant) {
+        while self.oldest_gone().is_some_and(|at| at <= then) {
             self.forget_oldest();
         }
     }
@@ -415,21 +452,22 @@ impl Members {
         if self.oldest_gone().is_none() {
             return false;
         }
-        if let Some((_, key)) = self.gone.pop_front() {
+        if let Some(Departure { key, .. }) = self.gone.pop_front() {
             self.remove(key);
         }
         true
     }
 
-    fn is_gone_since(&self, at: Instant, key: Key) -> bool {
+    fn counts(&self, Departure { key, number, .. }: &Departure) -> bool {
         let slot = self.slots.get(key.index()).and_then(Option::as_ref);
-        slot.is_some_and(|slot| slot.gone_at == at && !slot.member.state.is_present())
+        slot.is_some_and(|slot| slot.departure == *number && !slot.member.state.is_present())
     }
 
     // ---- the slab and its indices ----
 
     fn add(&mut self, member: Member) -> Key {
-        let slot = Some(Slot { member, ring: NOWHERE, gone_at: Instant::ZERO });
+        let (departure, profile_behind, hearsay) = (0, false, false);
+        let slot = Some(Slot { member, ring: NOWHERE, departure, profile_behind, hearsay });
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -458,11 +496,14 @@ impl Members {
         self.free.push(key.0);
     }
 
+    /// Lets a member have its address, from whoever was found there before.
     fn index_addr(&mut self, key: Key) {
-        let hash = self.hash_addr(self[key].addr());
+        let addr = self[key].addr();
+        let hash = self.hash_addr(addr);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let rehash = |&key: &Key| hash_of(hasher, member_at(slots, key).addr());
-        self.by_addr.insert_unique(hash, key, rehash);
+        let same = |&other: &Key| member_at(slots, other).addr() == addr;
+        let rehash = |&other: &Key| hash_of(hasher, member_at(slots, other).addr());
+        self.by_addr.entry(hash, same, rehash).insert(key);
     }
 
     fn unindex_addr(&mut self, key: Key) {
@@ -474,6 +515,10 @@ impl Members {
 
     fn hash_addr(&self, addr: SocketAddr) -> u64 {
         hash_of(&self.hasher, addr)
+    }
+
+    fn slot(&self, key: Key) -> &Slot {
+        self.slots[key.index()].as_ref().expect("a key names a slot that is taken")
     }
 
     fn slot_mut(&mut self, key: Key) -> &mut Slot {
@@ -507,7 +552,7 @@ impl Members {
     /// Asserts that the indices, the ring and the slab agree.
     pub(crate) fn check(&self) {
         assert_eq!(self.by_id.len(), self.len());
-        assert_eq!(self.by_addr.len(), self.len());
+        assert!(self.by_addr.len() <= self.len());
         assert!(self.cursor <= self.ring.len());
         for (index, slot) in self.slots.iter().enumerate() {
             let Some(slot) = slot else { continue };
@@ -520,8 +565,8 @@ impl Members {
             }
         }
         let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
-        let mourned = self.gone.iter().filter(|&&(at, key)| self.is_gone_since(at, key)).count();
-        assert!(mourned >= absent, "whoever is gone will be forgotten");
+        let mourned = self.gone.iter().filter(|departure| self.counts(departure)).count();
+        assert_eq!(mourned, absent, "whoever is gone will be forgotten, once");
         assert!(self.gone.len() <= 2 * self.slots.len().max(1));
     }
 }

@@ -89,11 +89,13 @@ impl Node {
     /// outputs, on any machine.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
         let incarnation = Incarnation { generation: config.generation, number: 0 };
-        let local = Member::new(config.id.clone(), config.addr, incarnation, config.meta.clone());
+        let addr = canonical(config.addr);
+        let local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());
         let options = &config.options;
         let limits = Limits {
             max_in: options.max_streams_in,
             max_out: options.max_streams_out,
+            max_leave: options.leave_peers,
             max_frame: options.max_frame,
             max_memory: options.max_stream_memory,
             max_meta: options.max_meta,
@@ -258,7 +260,7 @@ impl Node {
     }
 
     fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        self.now = self.now.max(now.min(END_OF_TIME));
     }
 
     fn event(&mut self, event: fn(Member) -> Event, key: Key) {
@@ -271,6 +273,9 @@ impl Node {
         crate::invariants::check(self);
     }
 }
+
+/// Later times count as this one, after 292 years, so that deadlines always lie in the future.
+const END_OF_TIME: Instant = Instant::from_nanos(u64::MAX / 2);
 
 /// An address in the one form that members have: IPv4 as IPv4, and without a zone.
 fn canonical(addr: SocketAddr) -> SocketAddr {

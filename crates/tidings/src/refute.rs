@@ -1,7 +1,7 @@
 //! Refutation: how a node answers what others say about it.
 
 use crate::member::{Incarnation, Member, State};
-use crate::members::Claim;
+use crate::members::{Claim, Profile};
 use core::net::SocketAddr;
 
 /// What a node remembers of others who claim its name.
@@ -18,6 +18,8 @@ pub(crate) struct Refute {
 pub(crate) enum Verdict {
     /// Nothing: it is what we said, or older.
     Agree,
+    /// Say again what we said: whoever claims this has missed it.
+    Remind,
     /// Contradict, with an incarnation above both.
     Contradict,
     /// Another node that lives claims our name, and we outrank it.
@@ -34,18 +36,17 @@ impl Refute {
     /// other one must not contradict, or the two would outbid each other for ever. It takes the
     /// name over once the holder is known to have failed or left.
     pub(crate) fn judge(&mut self, own: &Member, claim: &Claim) -> Verdict {
-        if own.state == State::Left {
-            // Whoever lives under our name now is none of our business.
-            return Verdict::Agree;
-        }
         let known = (claim.incarnation, claim.state) <= (own.incarnation, own.state);
+        if own.state == State::Left {
+            return self.judge_after_leaving(own, claim, known);
+        }
         if let Some(profile) = &claim.profile {
             if profile.addr != own.addr() && claim.state.is_present() {
                 let theirs = (claim.incarnation, profile.addr);
                 if theirs < (own.incarnation, own.addr()) {
                     return Verdict::Outranks(profile.addr);
                 }
-                self.outranked = Some(claim.incarnation);
+                self.outranked = self.outranked.max(Some(claim.incarnation));
                 return Verdict::Outranked(profile.addr);
             }
             let altered = claim.incarnation == own.incarnation
@@ -57,12 +58,32 @@ impl Refute {
         } else if known {
             return Verdict::Agree;
         }
-        let about_holder = self.outranked.is_some_and(|holder| claim.incarnation >= holder);
-        if about_holder && claim.state == State::Suspect {
+        let held = self
+            .outranked
+            .is_some_and(|holder| claim.incarnation < holder || claim.state.is_present());
+        if held {
             return Verdict::Agree;
         }
         self.outranked = None;
         Verdict::Contradict
+    }
+
+    /// Once we have left, all that matters is that nobody takes us for present.
+    fn judge_after_leaving(&mut self, own: &Member, claim: &Claim, known: bool) -> Verdict {
+        if !claim.state.is_present() {
+            return Verdict::Agree;
+        }
+        let elsewhere = |profile: &Profile| profile.addr != own.addr();
+        if claim.profile.as_ref().is_some_and(elsewhere) {
+            // Whoever lives under our name now is none of our business.
+            self.outranked = self.outranked.max(Some(claim.incarnation));
+            return Verdict::Agree;
+        }
+        match (known, self.outranked) {
+            (true, _) => Verdict::Remind,
+            (false, Some(holder)) if claim.incarnation >= holder => Verdict::Agree,
+            (false, _) => Verdict::Contradict,
+        }
     }
 
     /// Whether the holder of a claim is to be reported now: each is, once.
@@ -75,7 +96,6 @@ impl Refute {
 mod tests {
     use super::*;
     use crate::member::{Meta, NodeId};
-    use crate::members::Profile;
 
     const HERE: &str = "10.0.0.1:7946";
     const THERE: &str = "10.0.0.2:7946";
@@ -112,13 +132,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_left_corrects_those_who_missed_it_and_leaves_a_later_holder_alone() {
+        let mut own = own();
+        own.state = State::Left;
+        let judge = |incarnation, state, addr| {
+            Refute::default().judge(&own, &claim(incarnation, state, addr))
+        };
+        assert_eq!(judge(at(5, 2), State::Alive, Some(HERE)), Verdict::Remind);
+        assert_eq!(judge(at(5, 2), State::Suspect, None), Verdict::Remind);
+        assert_eq!(judge(at(5, 2), State::Failed, None), Verdict::Agree);
+        assert_eq!(judge(at(5, 9), State::Alive, Some(HERE)), Verdict::Contradict);
+        assert_eq!(judge(at(6, 0), State::Alive, Some(THERE)), Verdict::Agree);
+    }
+
+    #[test]
     fn whoever_is_outranked_waits_until_the_holder_of_the_name_is_gone() {
         let there = THERE.parse().unwrap();
         let mut refute = Refute::default();
         let verdict = refute.judge(&own(), &claim(at(9, 0), State::Alive, Some(THERE)));
         assert_eq!(verdict, Verdict::Outranked(there));
-        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Suspect, None));
-        assert_eq!(verdict, Verdict::Agree);
+        for (incarnation, state) in
+            [(at(9, 0), State::Suspect), (at(8, 0), State::Suspect), (at(8, 0), State::Failed)]
+        {
+            let verdict = refute.judge(&own(), &claim(incarnation, state, None));
+            assert_eq!(verdict, Verdict::Agree, "{incarnation} {state}");
+        }
         let verdict = refute.judge(&own(), &claim(at(9, 0), State::Failed, None));
         assert_eq!(verdict, Verdict::Contradict);
         assert_eq!(judge(at(4, 0), State::Alive, Some(THERE)), Verdict::Outranks(there));

@@ -34,8 +34,9 @@ pub struct Stats {
     pub probes_failed: u64,
     /// Times that this node contradicted what was said about it.
     pub refutations: u64,
-    /// News about members that were not taken, since
-    /// [`max_members`](crate::Options::max_members) are held already.
+    /// News about members that were not taken: since
+    /// [`max_members`](crate::Options::max_members) are held already, since they have more than
+    /// [`max_meta`](crate::Options::max_meta), or since nobody can send to their address.
     pub members_refused: u64,
     /// Streams opened by this node.
     pub streams_out: u64,

@@ -130,8 +130,8 @@ pub(crate) enum Purpose {
     Join(Ticket),
     /// The regular comparison of the membership.
     Sync,
-    /// To tell a peer that we leave.
-    Leave,
+    /// To tell a peer that we leave, for the leave that this ticket began.
+    Leave(Ticket),
 }
 
 /// One open stream.
@@ -162,6 +162,8 @@ pub(crate) struct Streams {
 pub(crate) struct Limits {
     pub(crate) max_in: usize,
     pub(crate) max_out: usize,
+    /// Beyond that, for leaving.
+    pub(crate) max_leave: usize,
     pub(crate) max_frame: usize,
     pub(crate) max_memory: usize,
     pub(crate) max_meta: usize,
@@ -183,8 +185,15 @@ impl Streams {
     }
 
     /// A stream that we open; `None` if there are too many.
+    ///
+    /// Streams by which a node leaves have a reserve of their own.
     pub(crate) fn open(&mut self, peer: SocketAddr, purpose: Purpose) -> Option<StreamId> {
-        (self.room_out() > 0).then(|| self.insert(peer, purpose))
+        let reserve = match purpose {
+            Purpose::Leave(_) => self.limits.max_leave,
+            _ => 0,
+        };
+        let open = self.table.len() - self.inbound;
+        (open < self.limits.max_out + reserve).then(|| self.insert(peer, purpose))
     }
 
     fn insert(&mut self, peer: SocketAddr, purpose: Purpose) -> StreamId {
@@ -245,6 +254,12 @@ impl Streams {
     /// Whether some stream serves a purpose that is not settled.
     pub(crate) fn any(&self, purpose: Purpose) -> bool {
         self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.settled)
+    }
+
+    /// The streams by which we join.
+    pub(crate) fn joining(&self) -> Vec<StreamId> {
+        let joins = |exchange: &Exchange| matches!(exchange.purpose, Purpose::Join(_));
+        self.table.iter().filter(|(_, exchange)| joins(exchange)).map(|(&id, _)| id).collect()
     }
 
     #[cfg(debug_assertions)]

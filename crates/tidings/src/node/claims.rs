@@ -12,8 +12,8 @@ use core::net::SocketAddr;
 /// How a claim came to us.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
-    /// Who sent it.
-    pub(super) from: SocketAddr,
+    /// The address from which it came, if it came by datagram.
+    pub(super) from: Option<SocketAddr>,
     /// The short name of whoever suspects the member; 0 if that is not known.
     pub(super) accuser: u32,
     /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
@@ -21,17 +21,19 @@ pub(super) struct Heard {
 }
 
 impl Node {
-    /// Takes a claim that came from the network.
-    pub(super) fn hear(&mut self, heard: Heard, claim: Claim) {
+    /// Takes a claim that came from the network; returns to whom we should speak for ourselves.
+    pub(super) fn hear(&mut self, heard: Heard, claim: Claim) -> Option<SocketAddr> {
         if claim.id == *self.local().id() {
-            self.answer(heard, &claim);
-        } else if claim.state == State::Suspect && claim.profile.is_some() {
+            return self.answer(heard, &claim);
+        }
+        if claim.state == State::Suspect && claim.profile.is_some() {
             // With its profile: a member that is there, and news of a suspicion besides.
             self.take(heard, &Claim { state: State::Alive, ..claim.clone() });
             self.take(heard, &Claim { profile: None, ..claim });
         } else {
             self.take(heard, &claim);
         }
+        None
     }
 
     /// Accuses a member of not having answered.
@@ -53,8 +55,7 @@ impl Node {
             state,
             profile: None,
         };
-        let local = self.local();
-        let heard = Heard { from: local.addr(), accuser: local.id().short(), spread: true };
+        let heard = Heard { from: None, accuser: self.local().id().short(), spread: true };
         self.take(heard, &claim);
     }
 
@@ -136,30 +137,29 @@ impl Node {
         self.arm_reap();
     }
 
-    /// Answers a claim about ourselves.
-    fn answer(&mut self, heard: Heard, claim: &Claim) {
+    /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
+    fn answer(&mut self, heard: Heard, claim: &Claim) -> Option<SocketAddr> {
         match self.refute.judge(self.members.local(), claim) {
-            Verdict::Agree => {}
+            Verdict::Agree => None,
+            Verdict::Remind => heard.from,
             Verdict::Contradict => {
                 let local = self.members.local_mut();
                 local.incarnation = local.incarnation.above(claim.incarnation);
                 self.stats.refutations += 1;
-                self.tell_of_us(heard.from);
                 self.spread(Key::LOCAL);
+                heard.from
             }
             Verdict::Outranks(other) => {
                 // An echo of our own earlier life looks the same, unless it comes from there.
                 let same_life = claim.incarnation.generation == self.local().incarnation.generation;
-                if heard.from == other || same_life {
-                    self.report_conflict(other, claim);
+                if (heard.from == Some(other) || same_life) && self.report_conflict(other, claim) {
                     self.spread(Key::LOCAL);
                 }
+                None
             }
             Verdict::Outranked(other) => {
                 // The holder of the name learns of us from our own mouth.
-                if self.report_conflict(other, claim) {
-                    self.tell_of_us(other);
-                }
+                self.report_conflict(other, claim).then_some(other)
             }
         }
     }
@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// Tells one peer of ourselves, directly.
-    fn tell_of_us(&mut self, to: SocketAddr) {
+    pub(super) fn tell_of_us(&mut self, to: SocketAddr) {
         self.draft(Draft { to, lead: Lead::News, about: Some(Key::LOCAL), news: false });
     }
 

@@ -50,8 +50,9 @@ impl Node {
         if others.is_empty() {
             let members = self.members.present();
             self.completed(ticket, Ok(Done::Joined { seed: own, members }));
+        } else {
+            self.tickets.begin_join(ticket, others.len());
         }
-        self.tickets.begin_join(ticket, others.len());
         for seed in others {
             self.open(seed, Purpose::Join(ticket));
         }
@@ -66,7 +67,8 @@ impl Node {
     /// confirmed it, at once if there is nobody; with
     /// [`Failure::Unheard`](crate::Failure::Unheard) if none does within
     /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
-    /// the first; one after it ends at once.
+    /// the first; one after it ends at once. A join that has not ended fails with
+    /// [`Failure::Left`](crate::Failure::Left).
     pub fn leave(&mut self, now: Instant) -> Ticket {
         self.advance(now);
         let ticket = self.tickets.issue();
@@ -75,6 +77,7 @@ impl Node {
         }
         if self.phase() == Phase::Running {
             self.stop_rounds();
+            self.abandon_joins();
             self.renew(State::Left);
             self.tell_some_that_we_leave(ticket);
         }
@@ -87,13 +90,15 @@ impl Node {
 
     fn tell_some_that_we_leave(&mut self, ticket: Ticket) {
         let mut picked = core::mem::take(&mut self.picked);
-        let count = self.config.options.leave_peers.min(self.streams.room_out());
+        let count = self.config.options.leave_peers;
         self.members.pick(&mut self.sync_rng, count, None, &mut picked);
         if !picked.is_empty() {
             self.tickets.begin_leave(ticket, picked.len());
         }
         for &key in &picked {
-            self.open(self.members[key].addr(), Purpose::Leave);
+            if !self.open(self.members[key].addr(), Purpose::Leave(ticket)) {
+                self.leave_heard(ticket, false);
+            }
         }
         self.picked = picked;
     }

@@ -3,6 +3,7 @@
 use super::Node;
 use super::claims::Heard;
 use crate::dissemination::{Offer, transmit_limit};
+use crate::member::State;
 use crate::members::{Key, Members};
 use crate::output::{Draft, Lead};
 use crate::relay::Asked;
@@ -28,17 +29,32 @@ impl Node {
         if data.len() > options.max_datagram {
             return Err(Reject::Oversized);
         }
+        let from_member = self.members.find_addr(from).is_some();
+        let mut answers = Answers::default();
         for message in datagram::open(data, &self.binding, options.max_meta)? {
             match message? {
-                Message::Ping(ping) => self.take_ping(from, ping),
-                Message::PingRequest(request) => self.take_ping_request(from, &request),
+                Message::Ping(ping) if answers.ping.is_none() => answers.ping = Some(ping),
+                Message::PingRequest(request) if answers.request.is_none() => {
+                    answers.request = Some(request);
+                }
+                Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.take_ack(ack),
                 Message::Update(update) => {
-                    let heard = Heard { from, accuser: update.accuser, spread: true };
-                    self.hear(heard, update.claim);
+                    let heard = Heard { from: Some(from), accuser: update.accuser, spread: true };
+                    answers.speak_to = self.hear(heard, update.claim).or(answers.speak_to);
                 }
+                Message::Refused => self.stats.members_refused += 1,
                 Message::Unknown => self.stats.unknown_messages += 1,
             }
+        }
+        if let Some(ping) = answers.ping {
+            self.take_ping(from, ping);
+        }
+        if let Some(request) = &answers.request {
+            self.take_ping_request(from, request);
+        }
+        if let Some(to) = answers.speak_to.filter(|_| from_member) {
+            self.tell_of_us(to);
         }
         Ok(())
     }
@@ -53,7 +69,12 @@ impl Node {
             return;
         }
         let member = self.members.find_addr(from);
-        let about = member.filter(|&key| self.members[key].state() > crate::State::Alive);
+        let about = if self.local().state().is_present() {
+            member.filter(|&key| self.members[key].state() > State::Alive)
+        } else {
+            // Whoever pings us has not heard that we left.
+            member.map(|_| Key::LOCAL)
+        };
         let news = member.is_some();
         self.draft(Draft { to: from, lead: Lead::Ack { token }, about, news });
     }
@@ -96,7 +117,7 @@ impl Node {
     pub(super) fn ping(&mut self, target: Key, token: u32) {
         let member = &self.members[target];
         let lead = Lead::Ping { token, target: member.id().short() };
-        let about = (member.state() > crate::State::Alive).then_some(target);
+        let about = (member.state() > State::Alive).then_some(target);
         self.draft(Draft { to: member.addr(), lead, about, news: true });
     }
 
@@ -131,7 +152,7 @@ impl Node {
             let limit = transmit_limit(mult, members.present(), fanout);
             self.dissemination.fill(limit, |key| {
                 let about_receiver = members.get(key).is_some_and(|member| {
-                    member.addr() == draft.to && member.state() == crate::State::Alive
+                    member.addr() == draft.to && member.state() == State::Alive
                 });
                 if about_receiver || draft.about == Some(key) {
                     return Offer::Moot;
@@ -147,6 +168,15 @@ impl Node {
         self.stats.bytes_out += buf.len() as u64;
         true
     }
+}
+
+/// What a datagram asks of us: one answer of each kind at most, however often it asks.
+#[derive(Debug, Default)]
+struct Answers {
+    ping: Option<Ping>,
+    request: Option<PingRequest>,
+    /// Who was wrong about us.
+    speak_to: Option<SocketAddr>,
 }
 
 /// Writes what is known of a member, if it still is held.

@@ -3,13 +3,11 @@
 use super::Node;
 use super::claims::Heard;
 use crate::command::{Done, ExchangeError, Failure, SeedFailure, Ticket};
-use crate::members::Claim;
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Exchange, Purpose, Refusal, StreamAction, StreamError, StreamId, StreamInput};
 use crate::timers::Slot;
-use crate::wire::frame::{self, Encoded, Frame};
-use alloc::vec::Vec;
+use crate::wire::frame::{self, Claims, Encoded, Frame};
 use bytes::Bytes;
 use core::net::SocketAddr;
 
@@ -64,37 +62,35 @@ impl Node {
         let request = match purpose {
             Purpose::Serve => return,
             Purpose::Join(_) | Purpose::Sync => {
-                let encoded = frame::sync(&self.binding, limit, self.members.iter());
+                let encoded = frame::sync(&self.binding, limit, self.members.iter_known());
                 self.count_left_out(encoded)
             }
-            Purpose::Leave => frame::news(&self.binding, limit, self.local()),
+            Purpose::Leave(_) => frame::news(&self.binding, limit, self.local()),
         };
         self.outbox.stream(id, StreamAction::Write(request));
     }
 
     /// Takes the one frame that the peer sends: a request on its streams, the reply on ours.
     fn take_frame(&mut self, id: StreamId, frame: Frame) {
-        let Some(&Exchange { peer, purpose, .. }) = self.streams.get(id) else {
-            return;
-        };
+        let Some(&Exchange { purpose, .. }) = self.streams.get(id) else { return };
         match (purpose, frame) {
             (Purpose::Serve, Frame::Sync { members }) => {
-                let reply = self.serve_sync(peer, members);
+                let reply = self.serve_sync(members);
                 self.reply(id, reply);
             }
             (Purpose::Serve, Frame::News { members }) => {
-                self.merge(peer, members, true);
+                self.merge(members, true);
                 let reply = frame::taken(&self.binding);
                 self.reply(id, reply);
             }
             (Purpose::Join(_) | Purpose::Sync, Frame::Synced { members }) => {
                 // Whoever knew nobody has nobody to tell what it learns.
                 let spread = self.members.present() > 1;
-                self.merge(peer, members, spread);
+                self.merge(members, spread);
                 self.stats.syncs += 1;
                 self.settle(id, Ok(()));
             }
-            (Purpose::Leave, Frame::Taken) => self.settle(id, Ok(())),
+            (Purpose::Leave(_), Frame::Taken) => self.settle(id, Ok(())),
             (Purpose::Serve, _) => self.reject(id, Reject::Unexpected),
             (_, Frame::Refused(refusal)) => {
                 self.settle(id, Err(ExchangeError::Refused(refusal)));
@@ -103,24 +99,30 @@ impl Node {
         }
     }
 
-    fn serve_sync(&mut self, peer: SocketAddr, members: Vec<Claim>) -> Bytes {
+    fn serve_sync(&mut self, members: Claims) -> Bytes {
         if !self.local().state().is_present() {
             return frame::refused(&self.binding, Refusal::NotRunning);
         }
-        let refused = self.stats.members_refused;
-        self.merge(peer, members, true);
-        if self.stats.members_refused > refused && self.members.find_addr(peer).is_none() {
+        let sender = members.claims.first().map(|claim| claim.id.clone());
+        self.merge(members, true);
+        if sender.is_some_and(|id| self.members.find(&id).is_none()) {
             return frame::refused(&self.binding, Refusal::Full);
         }
         self.stats.syncs += 1;
         let limit = self.config.options.max_frame;
-        let encoded = frame::synced(&self.binding, limit, self.members.iter());
+        let encoded = frame::synced(&self.binding, limit, self.members.iter_known());
         self.count_left_out(encoded)
     }
 
-    fn merge(&mut self, from: SocketAddr, members: Vec<Claim>, spread: bool) {
-        for claim in members {
-            self.hear(Heard { from, accuser: 0, spread }, claim);
+    fn merge(&mut self, Claims { claims, refused }: Claims, spread: bool) {
+        self.stats.members_refused += refused as u64;
+        let mut speak_to = None;
+        for claim in claims {
+            let heard = Heard { from: None, accuser: 0, spread };
+            speak_to = self.hear(heard, claim).or(speak_to);
+        }
+        if let Some(to) = speak_to {
+            self.tell_of_us(to);
         }
     }
 
@@ -149,6 +151,18 @@ impl Node {
         }
     }
 
+    /// Gives up all joins, since the node leaves.
+    pub(super) fn abandon_joins(&mut self) {
+        for ticket in self.tickets.abandon_joins() {
+            self.completed(ticket, Err(Failure::Left));
+        }
+        for id in self.streams.joining() {
+            self.outbox.stream(id, StreamAction::Reset);
+            self.streams.remove(id);
+            self.timers.clear(Slot::Stream(id));
+        }
+    }
+
     /// A stream is gone; if its purpose was not settled before, it is by this.
     fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         if let Some((peer, purpose)) = self.streams.settle(id) {
@@ -174,12 +188,15 @@ impl Node {
                     self.completed(ticket, Err(failure));
                 }
             }
-            (Purpose::Leave, answer) => {
-                if let Some((tickets, result)) = self.tickets.leave_heard(answer.is_ok()) {
-                    for ticket in tickets {
-                        self.completed(ticket, result.clone());
-                    }
-                }
+            (Purpose::Leave(ticket), answer) => self.leave_heard(ticket, answer.is_ok()),
+        }
+    }
+
+    /// A member confirmed that we leave, or will not.
+    pub(super) fn leave_heard(&mut self, ticket: Ticket, confirmed: bool) {
+        if let Some((tickets, result)) = self.tickets.leave_heard(ticket, confirmed) {
+            for ticket in tickets {
+                self.completed(ticket, result.clone());
             }
         }
     }

@@ -34,12 +34,15 @@ pub(crate) fn put_profile(buf: &mut Vec<u8>, member: &Member) {
 }
 
 /// Takes a claim with a profile: the state is known already.
+///
+/// `None` is a claim that is well formed and that we do not take: at an address that no node can
+/// have, or with too much metadata.
 pub(crate) fn take_profile(
     bytes: &mut &[u8],
     state: State,
     ipv6: bool,
     max_meta: usize,
-) -> Result<Claim, Reject> {
+) -> Result<Option<Claim>, Reject> {
     let ip = if ipv6 {
         IpAddr::V6(Ipv6Addr::from(take::<[u8; 16]>(bytes)?))
     } else {
@@ -49,10 +52,10 @@ pub(crate) fn take_profile(
     let About { id, incarnation, meta } = take(bytes)?;
     let addr = SocketAddr::new(ip, port);
     if !is_reachable(addr) || meta.len() > max_meta {
-        return Err(Reject::Malformed);
+        return Ok(None);
     }
     let profile = Some(Profile { addr, meta: Meta::new(meta) });
-    Ok(Claim { id, incarnation, state, profile })
+    Ok(Some(Claim { id, incarnation, state, profile }))
 }
 
 #[derive(Deserialize, Serialize)]

@@ -15,6 +15,8 @@ pub(crate) enum Message {
     PingRequest(PingRequest),
     Ack(Ack),
     Update(Update),
+    /// News about a member that we do not take.
+    Refused,
     /// A kind that this version does not know; it was skipped.
     Unknown,
 }
@@ -178,8 +180,10 @@ impl Messages<'_> {
             PING_REQUEST => Message::PingRequest(take(rest)?),
             ACK => Message::Ack(take(rest)?),
             ALIVE_V4 | ALIVE_V6 => {
-                let claim = take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)?;
-                update(claim, 0)
+                match take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
+                    Some(claim) => update(claim, 0),
+                    None => Message::Refused,
+                }
             }
             SUSPECT => {
                 let Suspect { accuser, id, incarnation } = take(rest)?;

@@ -13,15 +13,23 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub(crate) enum Frame {
     /// "This is the membership as I know it; tell me yours": a request.
-    Sync { members: Vec<Claim> },
+    Sync { members: Claims },
     /// "This is mine": the reply.
-    Synced { members: Vec<Claim> },
+    Synced { members: Claims },
     /// "Take note": a request.
-    News { members: Vec<Claim> },
+    News { members: Claims },
     /// "I did": the reply.
     Taken,
     /// "No": the reply to any request.
     Refused(Refusal),
+}
+
+/// The members in a frame, the sender itself first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) claims: Vec<Claim>,
+    /// How many more there were that we do not take.
+    pub(crate) refused: usize,
 }
 
 /// What the bytes received so far are.
@@ -118,8 +126,8 @@ fn message(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> 
     })
 }
 
-fn members(mut body: &[u8], max_meta: usize) -> Result<Vec<Claim>, Reject> {
-    let mut claims = Vec::new();
+fn members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
+    let mut members = Claims::default();
     while let Some((&head, rest)) = body.split_first() {
         body = rest;
         let state = match head & !IPV6 {
@@ -129,9 +137,12 @@ fn members(mut body: &[u8], max_meta: usize) -> Result<Vec<Claim>, Reject> {
             3 => State::Left,
             _ => return Err(Reject::Malformed),
         };
-        claims.push(take_profile(&mut body, state, head & IPV6 != 0, max_meta)?);
+        match take_profile(&mut body, state, head & IPV6 != 0, max_meta)? {
+            Some(claim) => members.claims.push(claim),
+            None => members.refused += 1,
+        }
     }
-    Ok(claims)
+    Ok(members)
 }
 
 fn with_members<'a>(
