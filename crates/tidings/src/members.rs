@@ -570,3 +570,6 @@ impl Members {
         assert!(self.gone.len() <= 2 * self.slots.len().max(1));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,3 +36,6 @@ impl Binding {
         hasher.finalize()
     }
 }
+
+#[cfg(test)]
+mod tests;

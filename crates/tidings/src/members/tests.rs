@@ -1,0 +1,195 @@
+use super::*;
+use crate::rng::{Part, Rng};
+use alloc::format;
+use alloc::vec;
+use proptest::prelude::*;
+
+fn addr(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n], 7946))
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId::new(&format!("n{n}")).unwrap()
+}
+
+fn table(max: usize) -> Members {
+    let local = Member::new(id(0), addr(1), Incarnation::default(), Meta::EMPTY);
+    Members::new(local, max, Rng::new([7; 32], Part::Members))
+}
+
+fn at(number: u64) -> Incarnation {
+    Incarnation { generation: 1, number }
+}
+
+fn claim(n: u8, number: u64, state: State) -> Claim {
+    let profile = Some(Profile { addr: addr(n + 1), meta: Meta::EMPTY });
+    Claim { id: id(n), incarnation: at(number), state, profile }
+}
+
+fn bare(n: u8, number: u64, state: State) -> Claim {
+    Claim { profile: None, ..claim(n, number, state) }
+}
+
+const NOW: Instant = Instant::ZERO;
+
+#[test]
+fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
+    use State::{Alive, Failed, Left, Suspect};
+    // What is known, what is claimed, and whether the claim takes precedence.
+    for (known, claimed, wins) in [
+        ((1, Alive), (1, Alive), false),
+        ((1, Alive), (2, Alive), true),
+        ((1, Alive), (1, Suspect), true),
+        ((2, Alive), (1, Suspect), false),
+        ((1, Suspect), (1, Alive), false),
+        ((1, Suspect), (2, Alive), true),
+        ((1, Suspect), (1, Failed), true),
+        ((1, Failed), (1, Suspect), false),
+        ((1, Failed), (2, Alive), true),
+        ((1, Failed), (1, Left), true),
+        ((1, Left), (1, Failed), false),
+        ((2, Left), (1, Failed), false),
+    ] {
+        let mut members = table(10);
+        members.apply(NOW, &claim(1, 1, Alive));
+        members.apply(NOW, &claim(1, known.0, known.1));
+        members.apply(NOW, &claim(1, claimed.0, claimed.1));
+        let member = &members[members.find(&id(1)).unwrap()];
+        let expected = if wins { claimed } else { known };
+        assert_eq!((member.incarnation.number, member.state), expected, "{known:?} {claimed:?}");
+        members.check();
+    }
+}
+
+#[test]
+fn a_full_table_forgets_the_dead_before_it_refuses_the_living() {
+    let mut members = table(3);
+    members.apply(NOW, &claim(1, 0, State::Alive));
+    members.apply(NOW, &claim(2, 0, State::Alive));
+    assert_eq!(members.apply(NOW, &claim(3, 0, State::Alive)), Change::Full);
+    members.apply(NOW, &bare(1, 0, State::Failed));
+    assert!(matches!(members.apply(NOW, &claim(3, 0, State::Alive)), Change::Joined(_)));
+    assert_eq!(members.find(&id(1)), None);
+    members.check();
+}
+
+#[test]
+fn departures_at_one_instant_count_once_each() {
+    let mut members = table(10);
+    for number in 0..50 {
+        for n in [1, 2] {
+            members.apply(NOW, &claim(n, number, State::Alive));
+            members.apply(NOW, &bare(n, number, State::Failed));
+        }
+        members.check();
+    }
+    assert!(members.gone.len() <= 6);
+    let (mut recent, mut picked) = (vec![], vec![]);
+    let mut rng = Rng::new([1; 32], Part::Dissemination);
+    members.pick_for_gossip(&mut rng, 3, NOW, &mut recent, &mut picked);
+    assert_eq!(picked.len(), 2);
+}
+
+#[test]
+fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
+    let mut members = table(10);
+    members.apply(NOW, &claim(1, 0, State::Failed));
+    members.apply(NOW, &claim(2, 0, State::Alive));
+    members.apply(NOW, &bare(2, 0, State::Failed));
+    let told: Vec<_> = members.iter_known().map(|member| member.id.clone()).collect();
+    assert_eq!(told, [id(0), id(2)]);
+    // But it does keep old news from bringing the member back.
+    assert_eq!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Nothing);
+}
+
+#[test]
+fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_itself_from_us() {
+    let mut members = table(10);
+    members.apply(NOW, &claim(1, 0, State::Alive));
+    members.apply(NOW, &bare(1, 2, State::Suspect));
+    let mut moved = claim(1, 2, State::Alive);
+    moved.profile = Some(Profile { addr: addr(99), meta: Meta::from("new") });
+    assert!(matches!(members.apply(NOW, &moved), Change::Updated(_)));
+    let key = members.find(&id(1)).unwrap();
+    assert_eq!((members[key].addr(), members[key].state), (addr(99), State::Suspect));
+    assert_eq!(members.find_addr(addr(99)), Some(key));
+    assert_eq!(members.find_addr(addr(2)), None);
+}
+
+fn claims() -> impl Strategy<Value = Claim> {
+    let state = prop_oneof![
+        Just(State::Alive),
+        Just(State::Suspect),
+        Just(State::Failed),
+        Just(State::Left)
+    ];
+    (1..6u8, 0..4u64, state, any::<bool>()).prop_map(|(n, number, state, with_profile)| {
+        if with_profile { claim(n, number, state) } else { bare(n, number, state) }
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_table_agrees_with_itself_after_any_claims(
+        claims in prop::collection::vec(claims(), 0..200),
+        probes in prop::collection::vec(any::<bool>(), 200),
+    ) {
+        let mut members = table(4);
+        for (n, (claim, probe)) in claims.iter().zip(probes).enumerate() {
+            members.apply(Instant::from_nanos(n as u64 / 3), claim);
+            if probe {
+                let target = members.next_to_probe();
+                prop_assert_eq!(target.is_some(), members.present() > 1);
+            }
+            members.check();
+        }
+        members.reap(Instant::MAX);
+        members.check();
+        prop_assert_eq!(members.len(), members.present());
+    }
+
+    #[test]
+    fn the_order_of_claims_about_known_members_does_not_matter(
+        (claims, shuffled) in prop::collection::vec(claims(), 0..40)
+            .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
+    ) {
+        let told = |claims: &[Claim]| {
+            let mut members = table(10);
+            for n in 1..6 {
+                members.apply(NOW, &claim(n, 0, State::Alive));
+            }
+            for claim in claims {
+                members.apply(NOW, claim);
+            }
+            let mut known: Vec<_> =
+                members.iter().map(|m| (m.id.clone(), m.incarnation, m.state, m.addr())).collect();
+            known.sort();
+            known
+        };
+        prop_assert_eq!(told(&claims), told(&shuffled));
+    }
+
+    #[test]
+    fn everybody_is_probed_once_in_each_round_however_many_come_and_go_before(
+        claims in prop::collection::vec(claims(), 0..60),
+        probes in 0..20usize,
+    ) {
+        let mut members = table(10);
+        for claim in &claims {
+            members.apply(NOW, claim);
+        }
+        for _ in 0..probes {
+            members.next_to_probe();
+        }
+        let present = members.present() - 1;
+        // Two picks of a member are at most 2n - 1 apart (SWIM §4.3).
+        let picks: Vec<_> =
+            (0..6 * present).map(|_| members.next_to_probe().unwrap()).collect();
+        for window in picks.windows((2 * present).saturating_sub(1).max(1)) {
+            let mut seen = window.to_vec();
+            seen.sort();
+            seen.dedup();
+            prop_assert_eq!(seen.len(), present);
+        }
+    }
+}

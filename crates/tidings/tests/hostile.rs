@@ -1,0 +1,411 @@
+//! What a hostile or broken network sends, and what comes of it: a count, and nothing else.
+
+mod common;
+
+use common::{Net, addr, config, forge, id, pair, trio};
+use proptest::prelude::*;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tidings::{
+    ClusterName, Config, Event, Instant, Meta, Node, Options, Output, Rejected, State,
+    StreamAction, StreamInput,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn stranger() -> SocketAddr {
+    "192.0.2.1:999".parse().unwrap()
+}
+
+/// Feeds a datagram; returns how many datagrams the node sends because of it, and their bytes.
+fn answers(net: &mut Net, from: SocketAddr, datagram: &[u8]) -> (usize, usize) {
+    let before = net.datagrams.len();
+    net.inject(0, from, datagram);
+    let sent = &net.datagrams[before..];
+    (sent.len(), sent.iter().map(|(_, _, data)| data.len()).sum())
+}
+
+fn rejected(net: &Net) -> Rejected {
+    net.nodes[0].node.stats().rejected_datagrams.clone()
+}
+
+#[test]
+fn datagrams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
+    let mut net = pair();
+    let good = forge::datagram(&[forge::ping(7, "n0")]);
+    let mut broken = good.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    let mut other_version = good.clone();
+    other_version[0] = 0xd2;
+    for (datagram, reason) in [
+        (vec![], "format"),
+        (b"GET / HTTP/1.1".to_vec(), "format"),
+        (good[..8].to_vec(), "format"),
+        (other_version, "format"),
+        (forge::datagram_for("other", &[forge::ping(7, "n0")]), "foreign_cluster"),
+        (broken, "checksum"),
+        (good[..good.len() - 1].to_vec(), "checksum"),
+        (forge::datagram(&[forge::ping(7, "n0")[..5].to_vec()]), "malformed"),
+        (forge::datagram(&[vec![63]]), "malformed"),
+        (forge::datagram(&[vec![11, 200]]), "malformed"),
+        (forge::datagram(&[vec![64; 10_000]]), "oversized"),
+    ] {
+        let before = rejected(&net);
+        assert_eq!(answers(&mut net, addr(1), &datagram), (0, 0), "{reason}");
+        let after = rejected(&net);
+        let counted = match reason {
+            "format" => after.format - before.format,
+            "foreign_cluster" => after.foreign_cluster - before.foreign_cluster,
+            "checksum" => after.checksum - before.checksum,
+            "malformed" => after.malformed - before.malformed,
+            _ => after.oversized - before.oversized,
+        };
+        assert_eq!((counted, after.total() - before.total()), (1, 1), "{reason}");
+    }
+    assert_eq!(answers(&mut net, addr(1), &good).0, 1, "and what is ours is answered");
+}
+
+#[test]
+fn messages_of_a_later_version_are_skipped() {
+    let mut net = pair();
+    let datagram = forge::datagram(&[vec![99, 3, 1, 2, 3], forge::ping(7, "n0")]);
+    assert_eq!(answers(&mut net, addr(1), &datagram).0, 1);
+    assert_eq!(net.nodes[0].node.stats().unknown_messages, 1);
+}
+
+#[test]
+fn a_ping_for_whoever_had_our_address_before_is_not_answered() {
+    let mut net = pair();
+    let datagram = forge::datagram(&[forge::ping(7, "someone")]);
+    assert_eq!(answers(&mut net, addr(1), &datagram), (0, 0));
+    assert_eq!(net.nodes[0].node.stats().misdirected_pings, 1);
+}
+
+#[test]
+fn a_datagram_is_answered_once_however_often_it_asks() {
+    let mut net = trio();
+    let accuse = |n: u64| forge::suspect(1, "n0", 1, 1000 + n);
+    let floods: [Vec<Vec<u8>>; 3] = [
+        (0..900).map(|n| forge::ping(n, "n0")).collect(),
+        (0..500).map(|n| forge::ping_request(n, 100, "n1")).collect(),
+        (0..300).map(accuse).collect(),
+    ];
+    for flood in floods {
+        let datagram = forge::datagram(&flood);
+        let (count, bytes) = answers(&mut net, addr(2), &datagram);
+        assert!(count <= 1 && bytes <= datagram.len(), "{count} datagrams, {bytes} bytes");
+        let (count, bytes) = answers(&mut net, stranger(), &datagram);
+        assert!(count <= 1 && bytes <= 14 + 9, "{count} datagrams, {bytes} bytes");
+    }
+}
+
+#[test]
+fn strangers_get_no_news_and_no_relay() {
+    let mut net = trio();
+    net.nodes[0].node.set_meta(net.now, Meta::from("news")).unwrap();
+    let ping = forge::datagram(&[forge::ping(7, "n0")]);
+    // The metadata's own gossip is not for the stranger.
+    net.inject(0, stranger(), &ping);
+    let to_stranger: Vec<_> = net.datagrams.iter().filter(|(_, to, _)| *to == stranger()).collect();
+    assert_eq!(to_stranger.len(), 1);
+    assert_eq!(to_stranger[0].2, forge::datagram(&[forge::ack(7)]));
+    assert!(to_stranger[0].2.len() <= ping.len());
+
+    let request = forge::datagram(&[forge::ping_request(7, 100, "n1")]);
+    assert_eq!(answers(&mut net, stranger(), &request), (0, 0));
+    let unknown = forge::datagram(&[forge::ping_request(7, 100, "nobody")]);
+    assert_eq!(answers(&mut net, addr(1), &unknown), (0, 0));
+    assert_eq!(net.nodes[0].node.stats().refused_relays, 2);
+}
+
+#[test]
+fn relays_are_capped_and_end_by_themselves() {
+    let mut options = Options::local();
+    options.max_relays = 4;
+    let mut net = Net::with_options(3, &options);
+    for n in [1, 2] {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(SECOND);
+    net.cut(0, 1);
+    let ask = |net: &mut Net, token| {
+        answers(
+            net,
+            addr(2),
+            &forge::datagram(&[forge::ping_request(token, u32::MAX.into(), "n1")]),
+        )
+        .0
+    };
+    assert_eq!((0..10).map(|token| ask(&mut net, token)).sum::<usize>(), 4);
+    net.run_for(2 * SECOND);
+    assert_eq!(ask(&mut net, 99), 1, "after a probe interval there is room again");
+}
+
+#[test]
+fn an_ack_that_answers_nothing_does_nothing() {
+    let mut net = pair();
+    net.cut(1, 0);
+    let end = net.now + 20 * SECOND;
+    let mut token = 0;
+    while net.step(end) {
+        // Whoever did not see the ping has one chance in four thousand million for each guess.
+        token += 1;
+        net.inject(0, addr(1), &forge::datagram(&[forge::ack(token)]));
+    }
+    assert_eq!(net.state(0, 1), Some(State::Failed));
+    assert!(net.nodes[0].node.stats().stray_acks > 20);
+}
+
+#[test]
+fn members_that_nobody_could_send_to_or_that_say_too_much_are_passed_over() {
+    let mut net = pair();
+    let good = forge::alive("good", "10.0.0.50:1", 1, 0, b"");
+    let datagram = forge::datagram(&[
+        forge::alive("group", "224.0.0.1:1", 1, 0, b""),
+        forge::alive("portless", "10.0.0.51:0", 1, 0, b""),
+        forge::alive("verbose", "10.0.0.52:1", 1, 0, &[0; 513]),
+        good,
+    ]);
+    net.inject(0, addr(1), &datagram);
+    assert_eq!(net.nodes[0].node.stats().members_refused, 3);
+    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(rejected(&net).total(), 0);
+}
+
+#[test]
+fn the_table_of_members_is_capped() {
+    let mut options = Options::local();
+    options.max_members = 10;
+    let mut net = Net::with_options(1, &options);
+    for n in 0..100 {
+        let alive = forge::alive(&format!("x{n}"), &format!("10.1.0.{n}:1"), 1, 0, b"");
+        net.inject(0, stranger(), &forge::datagram(&[alive]));
+    }
+    assert_eq!(net.nodes[0].node.members().count(), 10);
+    assert_eq!(net.nodes[0].node.stats().members_refused, 91);
+}
+
+#[test]
+fn members_that_come_and_go_at_one_instant_neither_hang_a_node_nor_grow_it() {
+    let mut net = Net::new(1);
+    let mut story = Vec::new();
+    for number in 0..20 {
+        for name in ["x", "y"] {
+            story.push(forge::alive(name, "10.1.0.1:1", 1, number, b""));
+            story.push(forge::failed(name, 1, number));
+        }
+    }
+    net.inject(0, stranger(), &forge::datagram(&story));
+    net.run_for(10 * SECOND);
+    assert_eq!(net.nodes[0].node.members().count(), 3);
+}
+
+#[test]
+fn a_time_at_the_end_of_all_times_is_taken() {
+    let mut net = pair();
+    net.nodes[0].node.handle_timeout(Instant::MAX);
+    net.drain(0);
+    assert!(net.nodes[0].node.poll_timeout().unwrap() > Instant::ZERO);
+}
+
+// ---- streams ----
+
+/// Feeds bytes to a stream, in pieces; returns what the node does with that stream.
+fn stream(node: &mut Node, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
+    let now = Instant::ZERO + SECOND;
+    let id = node.accept_stream(now, stranger()).expect("there is room");
+    for piece in bytes.chunks(piece.max(1)) {
+        node.handle_stream(now, id, StreamInput::Data(piece));
+    }
+    let actions = actions(node, id);
+    node.handle_stream(now, id, StreamInput::Closed);
+    actions
+}
+
+fn actions(node: &mut Node, of: tidings::StreamId) -> Vec<StreamAction> {
+    let mut buf = Vec::new();
+    let mut actions = Vec::new();
+    while let Some(output) = node.poll_output(&mut buf) {
+        match output {
+            Output::Stream { id, action } if id == of => actions.push(action),
+            _ => {}
+        }
+    }
+    actions
+}
+
+fn node() -> Node {
+    Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::ZERO)
+}
+
+#[test]
+fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
+    let good = forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b""));
+    let mut broken = good.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    let mut endless = good.clone();
+    endless[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
+    // The tag is right and the name, in full, is not.
+    let mut misnamed = forge::frame(0, &[]);
+    misnamed[15] ^= 1;
+    let checksum = crc32fast::hash(&[b"test", &misnamed[14..]].concat());
+    misnamed[6..10].copy_from_slice(&checksum.to_le_bytes());
+    for (bytes, reason) in [
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "format"),
+        (forge::frame_for("other", 0, &[]), "foreign_cluster"),
+        (misnamed, "foreign_cluster"),
+        (broken, "checksum"),
+        (endless, "oversized"),
+        (forge::frame(0, &[99]), "malformed"),
+        (forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b"")[..9]), "malformed"),
+        (forge::frame(77, &[]), "unexpected"),
+        (forge::frame(3, &[]), "unexpected"),
+    ] {
+        let mut node = node();
+        assert_eq!(stream(&mut node, &bytes, 7), [StreamAction::Reset], "{reason}");
+        let counts = node.stats().rejected_streams.clone();
+        let counted = match reason {
+            "format" => counts.format,
+            "foreign_cluster" => counts.foreign_cluster,
+            "checksum" => counts.checksum,
+            "malformed" => counts.malformed,
+            "oversized" => counts.oversized,
+            _ => counts.unexpected,
+        };
+        assert_eq!((counted, counts.total()), (1, 1), "{reason}: {counts:?}");
+        assert_eq!(node.present(), 1);
+    }
+}
+
+#[test]
+fn a_request_is_understood_however_it_is_cut() {
+    let bytes = forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b"hello"));
+    for piece in 1..=bytes.len() {
+        let mut node = node();
+        let actions = stream(&mut node, &bytes, piece);
+        assert!(matches!(actions[..], [StreamAction::Write(_), StreamAction::Close]));
+        assert_eq!(node.present(), 2);
+    }
+}
+
+#[test]
+fn a_member_that_we_do_not_take_does_not_spoil_the_rest_of_a_sync() {
+    let mut node = node();
+    let members = [
+        forge::member(0, "x", "10.0.0.9:1", 1, b""),
+        forge::member(0, "verbose", "10.0.0.10:1", 1, &[0; 600]),
+        forge::member(0, "y", "10.0.0.11:1", 1, b""),
+    ];
+    stream(&mut node, &forge::frame(0, &members.concat()), 1000);
+    assert_eq!(node.present(), 3);
+    assert_eq!(node.stats().members_refused, 1);
+}
+
+#[test]
+fn streams_are_capped_in_number_in_bytes_and_in_time() {
+    let mut options = Options::local();
+    options.max_streams_in = 3;
+    options.max_frame = 2048;
+    options.max_stream_memory = 4096;
+    let cluster = ClusterName::new("test").unwrap();
+    let mut node = Node::new(
+        Config::new(cluster, id(0), addr(0), options.clone()).unwrap(),
+        [1; 32],
+        Instant::ZERO,
+    );
+    let now = Instant::ZERO + SECOND;
+    let ids: Vec<_> = (0..3).map(|_| node.accept_stream(now, stranger()).unwrap()).collect();
+    assert_eq!(node.accept_stream(now, stranger()), None);
+    assert_eq!(node.stats().streams_refused, 1);
+    // Three that begin a message of 2,000 bytes and never end it: the third is too much.
+    let mut begun = forge::frame(0, &[0; 1900]);
+    begun.pop();
+    for &id in &ids {
+        node.handle_stream(now, id, StreamInput::Data(&begun));
+    }
+    assert_eq!(actions(&mut node, ids[2]), [StreamAction::Reset]);
+    assert_eq!(node.stats().rejected_streams.oversized, 1);
+    // The others end at their deadline.
+    node.handle_timeout(now + options.stream_timeout);
+    assert_eq!(node.stats().streams_timed_out, 2);
+    assert!(node.accept_stream(now + options.stream_timeout, stranger()).is_some());
+}
+
+#[test]
+fn a_full_node_refuses_newcomers_with_the_reason_and_syncs_with_its_members() {
+    let mut options = Options::local();
+    options.max_members = 2;
+    let mut net = Net::with_options(3, &options);
+    let first = net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    let second = net.join(2, &[addr(0)]);
+    net.run_for(SECOND);
+    assert!(matches!(net.result(1, first), Some(Ok(_))));
+    let failure = net.result(2, second).unwrap().unwrap_err();
+    let said = "no seed answered: 10.0.0.1:7946: it refused: it holds as many members as it may";
+    assert_eq!(failure.to_string(), said);
+    let syncs = net.nodes[0].node.stats().syncs;
+    net.run_until(|net| net.nodes[0].node.stats().syncs > syncs);
+}
+
+#[test]
+fn whoever_left_corrects_those_who_missed_it() {
+    let mut net = trio();
+    for other in [0, 1] {
+        net.cut_both(2, other);
+    }
+    net.leave(2);
+    net.run_for(Duration::from_millis(300));
+    net.heal();
+    net.run_until(|net| [0, 1].iter().all(|&here| net.state(here, 2) == Some(State::Left)));
+    for here in [0, 1] {
+        assert!(!net.saw(here, |event| matches!(event, Event::Failed(_))));
+    }
+}
+
+#[test]
+fn the_dead_are_forgotten_although_newcomers_hear_of_them() {
+    let mut options = Options::local();
+    options.tombstone_timeout = 60 * SECOND;
+    options.sync_interval = SECOND;
+    let mut net = Net::with_options(5, &options);
+    for n in 1..4 {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(5 * SECOND);
+    net.kill(3);
+    net.run_for(40 * SECOND);
+    net.join(4, &[addr(0)]);
+    net.run_for(100 * SECOND);
+    for here in [0, 1, 2, 4] {
+        assert!(net.member(here, 3).is_none(), "n{here} still remembers");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_datagram_harms_a_node(datagrams in prop::collection::vec(
+        prop::collection::vec(any::<u8>(), 0..200), 0..20,
+    )) {
+        let mut net = pair();
+        for body in &datagrams {
+            net.inject(0, stranger(), body);
+            net.inject(0, addr(1), &forge::datagram(&[body.clone()]));
+        }
+        net.run_for(3 * SECOND);
+        prop_assert_eq!(net.nodes[0].node.stats().datagrams_in > 0, true);
+    }
+
+    #[test]
+    fn no_stream_harms_a_node(
+        kind: u8,
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        piece in 1..50usize,
+    ) {
+        let mut node = node();
+        stream(&mut node, &body, piece);
+        stream(&mut node, &forge::frame(kind % 5, &body), piece);
+    }
+}
