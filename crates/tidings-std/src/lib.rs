@@ -34,3 +34,8 @@ pub use tidings::{
     ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation, InvalidName,
     Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, State, Stats, TooLong,
 };
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -80,7 +80,7 @@
 //!
 //! # Features
 //!
-//! - `std`: [`Clock`](crate::Clock), and [`StreamError`] from `std::io::ErrorKind`.
+//! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
 //!
 //! # Limits
 //!
@@ -88,7 +88,6 @@
 //! names: addresses are IP addresses and ports.
 
 #![no_std]
-#![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links))]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

@@ -243,7 +243,7 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
     let good = forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b""));
     let mut broken = good.clone();
     *broken.last_mut().unwrap() ^= 1;
-    let mut endless = good.clone();
+    let mut endless = good;
     endless[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
     // The tag is right and the name, in full, is not.
     let mut misnamed = forge::frame(0, &[]);
@@ -392,7 +392,7 @@ proptest! {
         let mut net = pair();
         for body in &datagrams {
             net.inject(0, stranger(), body);
-            net.inject(0, addr(1), &forge::datagram(&[body.clone()]));
+            net.inject(0, addr(1), &forge::datagram(std::slice::from_ref(body)));
         }
         net.run_for(3 * SECOND);
         prop_assert_eq!(net.nodes[0].node.stats().datagrams_in > 0, true);

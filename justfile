@@ -1,0 +1,37 @@
+# What we run by hand; `.ci/run` runs all of it that a change must pass.
+
+# The main job: five nodes, one killed, one that leaves
+demo:
+    cargo run --release -p tidings-cli -- demo
+
+# All tests, as the README says
+test:
+    cargo test --workspace
+
+# Formatting, and lints without and with all features
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --no-default-features -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The documentation, private items included; a broken link is an error
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --document-private-items
+
+# The core links without std, and would not if it needed it
+no-std:
+    cargo build -p tidings-no-std --profile no-std
+    ! cargo build -p tidings-no-std --profile no-std --features tidings/std 2>/dev/null
+
+# Licences, duplicate and unknown dependencies (needs cargo-deny)
+deny:
+    cargo deny --all-features check licenses bans sources
+
+# The loopback tests, over and over: for whoever suspects one of depending on luck
+soak times="50":
+    cargo test --workspace --no-run
+    for _ in $(seq {{ times }}); do cargo test -q -p tidings-std -p tidings-cli || exit 1; done
+
+# All that a change must pass
+ci:
+    .ci/run
