@@ -169,47 +169,51 @@ impl Agent {
         }
     }
 
-    /// Commands that take a while run beside the others, each in a thread of its own.
+    /// Carries out a command; those that wait for others run beside the rest, in threads of their
+    /// own.
     fn carry_out(&self, Line { id, name, command }: Line) {
-        let Self { report, .. } = *self;
-        let command = match command {
-            Ok(command) => command,
-            Err(error) => return report.result(&id, &name, &Err(error)),
+        let node = &self.node;
+        let outcome = match command {
+            Err(error) => Err(error),
+            Ok(Command::Members) => Ok(Outcome::Members(node.members())),
+            Ok(Command::Stats) => Ok(Outcome::Stats(Box::new(node.stats()))),
+            Ok(Command::UpdateMeta(meta)) => node
+                .set_meta(Meta::new(&meta))
+                .map(|()| Outcome::Done)
+                .map_err(|error| format!("the metadata has {error}")),
+            Ok(Command::Quit) => Ok(Outcome::Done),
+            Ok(Command::Join(seeds)) => {
+                return self.beside(id, name, move |node| join(node, &seeds));
+            }
+            Ok(Command::Leave) => return self.beside(id, name, leave),
         };
-        let node = Arc::clone(&self.node);
-        let run = move || {
-            let outcome = match command {
-                Command::Members => Ok(Outcome::Members(node.members())),
-                Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
-                Command::Join(seeds) => join(&node, &seeds),
-                Command::UpdateMeta(meta) => node
-                    .set_meta(Meta::new(&meta))
-                    .map(|()| Outcome::Done)
-                    .map_err(|error| format!("the metadata has {error}")),
-                Command::Leave => leave(&node),
-                Command::Quit => Ok(Outcome::Done),
-            };
+        self.report.result(&id, &name, &outcome);
+    }
+
+    fn beside(
+        &self,
+        id: String,
+        name: String,
+        run: impl FnOnce(&Tidings) -> Result<Outcome, String> + Send + 'static,
+    ) {
+        let (node, report) = (Arc::clone(&self.node), self.report);
+        thread::spawn(move || {
+            let outcome = run(&node);
             drop(node);
             report.result(&id, &name, &outcome);
-        };
-        if let Err(error) = thread::Builder::new().spawn(run) {
-            report.fatal(&error.to_string());
-        }
+        });
     }
 
     fn join_at_start(&self, seeds: Vec<SocketAddr>, retry: Duration) {
-        let (node, report) = (Arc::clone(&self.node), self.report);
-        thread::spawn(move || {
-            let end = Instant::now() + retry;
-            let outcome = loop {
-                let outcome = join(&node, &seeds);
+        let end = Instant::now() + retry;
+        self.beside("start".into(), "join".into(), move |node| {
+            loop {
+                let outcome = join(node, &seeds);
                 if outcome.is_ok() || Instant::now() >= end {
-                    break outcome;
+                    return outcome;
                 }
                 thread::park_timeout(BETWEEN_JOINS);
-            };
-            drop(node);
-            report.result("start", "join", &outcome);
+            }
         });
     }
 

@@ -41,7 +41,7 @@ impl Report {
     pub(crate) fn event(self, event: &Event) {
         let (kind, verb, member) = match event {
             Event::Joined(member) => ("join", "joined", member),
-            Event::Updated(member) => ("update", "has new metadata or a new address", member),
+            Event::Updated(member) => ("update", "is now", member),
             Event::Suspected(member) => ("suspect", "is suspected", member),
             Event::Recovered(member) => ("alive", "is alive after all", member),
             Event::Failed(member) => ("leave", "failed", member),
@@ -60,7 +60,11 @@ impl Report {
         if self.json {
             self.object(kind, json!({"node": node(member)}));
         } else {
-            self.text(&format!("{} {verb}{}", member.id(), details(member)));
+            let details = match event {
+                Event::Joined(_) | Event::Updated(_) => details(member),
+                _ => String::new(),
+            };
+            self.text(&format!("{} {verb}{details}", member.id()));
         }
     }
 
@@ -168,9 +172,25 @@ fn words(outcome: &Outcome) -> String {
         Outcome::Joined { seeds, of, members } => {
             format!("joined through {seeds} of {of}; {members} members")
         }
-        Outcome::Stats(stats) => format!("{stats:#?}"),
+        Outcome::Stats(stats) => {
+            let mut text = "counted so far, where not nothing:".to_owned();
+            list_counters(&mut text, "", &json!(stats));
+            text
+        }
         Outcome::Left(told) => format!("left; {told} members confirmed it"),
         Outcome::Done => "done".into(),
+    }
+}
+
+/// Appends a line for each counter that is not zero; groups of them are named before theirs.
+fn list_counters(text: &mut String, group: &str, counters: &Value) {
+    for (name, value) in counters.as_object().into_iter().flatten() {
+        if value.is_object() {
+            list_counters(text, &format!("{name}: "), value);
+        } else if *value != 0 {
+            let name = format!("{group}{name}").replace('_', " ");
+            let _ = write!(text, "\n    {name:36} {value}");
+        }
     }
 }
 
