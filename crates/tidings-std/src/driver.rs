@@ -5,13 +5,11 @@
 //! stream's bytes wait for the stream's own thread.
 
 use crate::error::BindError;
+use crate::sockets;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{
-    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream,
-    UdpSocket,
-};
+use std::net::{Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -85,7 +83,7 @@ impl Driver {
         events: SyncSender<Event>,
         lagged: Arc<AtomicU64>,
     ) -> Result<Self, BindError> {
-        let (udp, tcp, local) = sockets(listen)?;
+        let (udp, tcp, local) = sockets::bind(listen)?;
         let mut advertised = config.addr();
         if advertised.port() == 0 {
             advertised.set_port(local.port());
@@ -115,7 +113,7 @@ impl Driver {
             clock,
             udp,
             tcp,
-            here: reached_from_here(local),
+            here: sockets::reached_from_here(local),
             stop: AtomicBool::new(false),
             events,
             lagged,
@@ -484,36 +482,6 @@ fn act(links: &mut HashMap<StreamId, Link>, id: StreamId, action: StreamAction) 
     }
 }
 
-/// A UDP and a TCP socket on the same port, and where they are bound.
-fn sockets(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
-    let failed = |protocol, addr| move |error| BindError::Socket { protocol, addr, error };
-    let mut tries = if listen.port() == 0 { MAX_TRIES } else { 1 };
-    loop {
-        tries -= 1;
-        let tcp = TcpListener::bind(listen).map_err(failed("TCP", listen))?;
-        let local = tcp.local_addr().map_err(failed("TCP", listen))?;
-        match UdpSocket::bind(local) {
-            Ok(udp) => {
-                // Best effort: room for the datagrams of a burst, as memberlist asks for.
-                drop(SockRef::from(&udp).set_recv_buffer_size(2 << 20));
-                return Ok((udp, tcp, local));
-            }
-            // That free TCP port was taken for UDP: try another one.
-            Err(_) if tries > 0 => {}
-            Err(error) => return Err(failed("UDP", local)(error)),
-        }
-    }
-}
-
-fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
-    match local.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => local.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => local.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    local
-}
-
 /// Whether a read ended without a datagram for an ordinary reason.
 ///
 /// Some systems tell by such an error that an earlier datagram was not delivered.
@@ -531,7 +499,5 @@ const MAX_DATAGRAM: usize = 65_536;
 const MAX_WAITING: usize = 256;
 /// How much is read from a stream at a time.
 const MAX_READ: usize = 16 << 10;
-/// How often a free port is looked for that is free for UDP and TCP.
-const MAX_TRIES: usize = 10;
 /// For how long a thread rests whose socket only gives errors.
 const BACK_OFF: Duration = Duration::from_millis(5);

@@ -27,6 +27,7 @@
 mod driver;
 mod error;
 mod handle;
+mod sockets;
 
 pub use error::{BindError, JoinError, LeaveError};
 pub use handle::{Events, Tidings};

@@ -10,7 +10,7 @@ use crate::timers::{Single, Slot};
 ///
 /// If they do not, which is a bug of ours and not of whoever drives the node.
 pub(crate) fn check(node: &Node) {
-    let (members, suspicions, streams, timers, dissemination) = node.parts();
+    let (members, suspicions, exchanges, timers, dissemination) = node.parts();
     members.check();
     assert!(members.len() <= node.config().options().max_members);
     for (key, suspicion) in suspicions.iter() {
@@ -19,8 +19,8 @@ pub(crate) fn check(node: &Node) {
     }
     let suspects = node.members().filter(|member| member.state() == State::Suspect);
     assert_eq!(suspects.count(), suspicions.iter().count(), "every suspect has its suspicion");
-    streams.check();
-    for id in streams.ids() {
+    exchanges.check();
+    for id in exchanges.ids() {
         assert!(timers.at(Slot::Stream(id)).is_some(), "every stream has its deadline");
     }
     assert!(dissemination.len() <= node.config().options().max_members);

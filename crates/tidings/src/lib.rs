@@ -93,9 +93,11 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod claim;
 mod command;
 mod config;
 mod dissemination;
+mod exchange;
 #[cfg(debug_assertions)]
 mod invariants;
 mod member;
@@ -105,6 +107,7 @@ mod output;
 mod probe;
 mod refute;
 mod relay;
+mod ring;
 mod rng;
 mod stats;
 mod stream;

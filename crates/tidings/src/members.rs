@@ -1,6 +1,8 @@
 //! The table of members: who they are, which claim about one takes precedence, whom to pick.
 
-use crate::member::{Incarnation, Member, Meta, NodeId, State};
+use crate::claim::{Claim, Profile};
+use crate::member::{Member, NodeId, State};
+use crate::ring::Ring;
 use crate::rng::Rng;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -18,7 +20,7 @@ impl Key {
     /// The local node's own place.
     pub(crate) const LOCAL: Self = Self(0);
 
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 
@@ -26,23 +28,6 @@ impl Key {
     pub(crate) const fn for_test(index: u32) -> Self {
         Self(index)
     }
-}
-
-/// What somebody says of a member.
-#[derive(Clone, Debug)]
-pub(crate) struct Claim {
-    pub(crate) id: NodeId,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) state: State,
-    /// What the member says about itself; with news of a failure it does not travel.
-    pub(crate) profile: Option<Profile>,
-}
-
-/// What a member says about itself in one of its incarnations.
-#[derive(Clone, Debug)]
-pub(crate) struct Profile {
-    pub(crate) addr: SocketAddr,
-    pub(crate) meta: Meta,
 }
 
 /// What a claim changed.
@@ -84,8 +69,6 @@ pub(crate) enum Updated {
 #[derive(Debug)]
 struct Slot {
     member: Member,
-    /// Where the member stands in the ring, or [`NOWHERE`].
-    ring: u32,
     /// The number of its latest departure; 0 if it never failed or left.
     departure: u64,
     /// Its incarnation is later than what it is known to have said about itself.
@@ -93,8 +76,6 @@ struct Slot {
     /// That it failed or left is only known from another one's table.
     hearsay: bool,
 }
-
-const NOWHERE: u32 = u32::MAX;
 
 /// That a member failed or left; it counts only while it is that member's latest.
 #[derive(Clone, Copy, Debug)]
@@ -106,8 +87,7 @@ struct Departure {
 
 /// The members: a slab, with an index by name and one by address, and the probe ring.
 ///
-/// Finding, adding, removing and picking at random cost the same at any size. All members that are
-/// present, the local node apart, stand in the ring, which is also what random choice draws from.
+/// Finding, adding, removing and picking at random cost the same at any size.
 #[derive(Debug)]
 pub(crate) struct Members {
     slots: Vec<Option<Slot>>,
@@ -116,9 +96,7 @@ pub(crate) struct Members {
     /// The member at an address: of several, the one that came there last.
     by_addr: HashTable<Key>,
     hasher: FixedState,
-    ring: Vec<Key>,
-    /// The ring's part before this has been probed in the current round.
-    cursor: usize,
+    ring: Ring,
     /// Who failed or left, oldest first.
     gone: VecDeque<Departure>,
     departures: u64,
@@ -134,8 +112,7 @@ impl Members {
             by_id: HashTable::new(),
             by_addr: HashTable::new(),
             hasher: FixedState::with_seed(rng.u64()),
-            ring: Vec::new(),
-            cursor: 0,
+            ring: Ring::default(),
             gone: VecDeque::new(),
             departures: 0,
             max,
@@ -301,22 +278,8 @@ impl Members {
     // ---- the ring ----
 
     /// The next member to probe.
-    ///
-    /// Round-robin over a shuffled ring (SWIM §4.3): every member is picked once a round, so that
-    /// two picks of it are at most `2n - 1` apart.
     pub(crate) fn next_to_probe(&mut self) -> Option<Key> {
-        if self.cursor >= self.ring.len() {
-            self.cursor = 0;
-            self.rng.shuffle(&mut self.ring);
-            for (at, key) in self.ring.iter().enumerate() {
-                if let Some(slot) = &mut self.slots[key.index()] {
-                    slot.ring = at as u32;
-                }
-            }
-        }
-        let key = *self.ring.get(self.cursor)?;
-        self.cursor += 1;
-        Some(key)
+        self.ring.next(&mut self.rng)
     }
 
     /// Picks up to `count` present members at random into `picked`, none of them `except`.
@@ -328,8 +291,9 @@ impl Members {
         picked: &mut Vec<Key>,
     ) {
         picked.clear();
-        let others = self.ring.len() - usize::from(except.is_some_and(|key| self.in_ring(key)));
-        self.draw(rng, count.min(others), except, &[], picked);
+        let others =
+            self.ring.len() - usize::from(except.is_some_and(|key| self.ring.contains(key)));
+        self.ring.draw(rng, count.min(others), except, &[], picked);
     }
 
     /// Picks up to `count` members at random to gossip to: present ones, and those that failed
@@ -350,68 +314,17 @@ impl Members {
             failed.then_some(departure.key)
         }));
         picked.clear();
-        self.draw(rng, count.min(self.ring.len() + recent.len()), None, recent, picked);
+        self.ring.draw(rng, count.min(self.ring.len() + recent.len()), None, recent, picked);
     }
 
-    /// Draws `count` different members from the ring and `more`; there must be that many.
-    fn draw(
-        &self,
-        rng: &mut Rng,
-        count: usize,
-        except: Option<Key>,
-        more: &[Key],
-        picked: &mut Vec<Key>,
-    ) {
-        while picked.len() < count {
-            let at = rng.below(self.ring.len() + more.len());
-            let key = self.ring.get(at).copied().unwrap_or_else(|| more[at - self.ring.len()]);
-            if Some(key) != except && !picked.contains(&key) {
-                picked.push(key);
-            }
-        }
-    }
-
-    fn in_ring(&self, key: Key) -> bool {
-        self.slots[key.index()].as_ref().is_some_and(|slot| slot.ring != NOWHERE)
-    }
-
-    /// Puts a member into the ring, at a random place (SWIM §4.3), leaving those yet to be probed
-    /// yet to be probed.
     fn enter(&mut self, key: Key) {
-        let at = self.ring.len();
-        self.ring.push(key);
-        let slot = self.slot_mut(key);
-        slot.ring = at as u32;
-        slot.hearsay = false;
-        let place = self.rng.below(at + 1);
-        if place < self.cursor {
-            self.swap_in_ring(at, self.cursor);
-            self.cursor += 1;
-        } else {
-            self.swap_in_ring(at, place);
-        }
+        self.ring.enter(&mut self.rng, key);
+        self.slot_mut(key).hearsay = false;
     }
 
-    /// Takes a member out of the ring, leaving those yet to be probed yet to be probed.
     fn depart(&mut self, now: Instant, key: Key) {
-        let mut at = self.slot_mut(key).ring as usize;
-        if at < self.cursor {
-            self.cursor -= 1;
-            self.swap_in_ring(at, self.cursor);
-            at = self.cursor;
-        }
-        self.swap_in_ring(at, self.ring.len() - 1);
-        self.ring.pop();
-        self.slot_mut(key).ring = NOWHERE;
+        self.ring.leave(key);
         self.mourn(now, key);
-    }
-
-    fn swap_in_ring(&mut self, a: usize, b: usize) {
-        self.ring.swap(a, b);
-        for at in [a, b] {
-            let key = self.ring[at];
-            self.slot_mut(key).ring = at as u32;
-        }
     }
 
     // ---- those that are gone ----
@@ -467,7 +380,7 @@ impl Members {
 
     fn add(&mut self, member: Member) -> Key {
         let (departure, profile_behind, hearsay) = (0, false, false);
-        let slot = Some(Slot { member, ring: NOWHERE, departure, profile_behind, hearsay });
+        let slot = Some(Slot { member, departure, profile_behind, hearsay });
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -486,7 +399,7 @@ impl Members {
     }
 
     fn remove(&mut self, key: Key) {
-        debug_assert!(!self.in_ring(key) && key != Key::LOCAL);
+        debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
         self.unindex_addr(key);
         let hash = self.hasher.hash_one(&self[key].id);
         if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
@@ -553,16 +466,13 @@ impl Members {
     pub(crate) fn check(&self) {
         assert_eq!(self.by_id.len(), self.len());
         assert!(self.by_addr.len() <= self.len());
-        assert!(self.cursor <= self.ring.len());
+        self.ring.check();
         for (index, slot) in self.slots.iter().enumerate() {
             let Some(slot) = slot else { continue };
             let key = Key(index as u32);
             assert_eq!(self.find(&slot.member.id), Some(key));
-            let in_ring = key != Key::LOCAL && slot.member.state.is_present();
-            assert_eq!(in_ring, slot.ring != NOWHERE, "the ring holds all who are present");
-            if in_ring {
-                assert_eq!(self.ring[slot.ring as usize], key);
-            }
+            let present = key != Key::LOCAL && slot.member.state.is_present();
+            assert_eq!(self.ring.contains(key), present, "the ring holds all who are present");
         }
         let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
         let mourned = self.gone.iter().filter(|departure| self.counts(departure)).count();

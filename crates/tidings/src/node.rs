@@ -9,6 +9,7 @@ mod rounds;
 use crate::command::{Phase, Tickets};
 use crate::config::Config;
 use crate::dissemination::Dissemination;
+use crate::exchange::{Exchanges, Limits};
 use crate::member::{Incarnation, Member, NodeId};
 use crate::members::{Key, Members};
 use crate::output::{Event, Intent, Outbox, Output};
@@ -17,7 +18,7 @@ use crate::refute::Refute;
 use crate::relay::Relay;
 use crate::rng::{Part, Rng};
 use crate::stats::Stats;
-use crate::stream::{Limits, StreamId, StreamInput, Streams};
+use crate::stream::{StreamId, StreamInput};
 use crate::suspicion::Suspicions;
 use crate::time::Instant;
 use crate::timers::{Single, Slot, Timer, Timers};
@@ -68,7 +69,7 @@ pub struct Node {
     dissemination: Dissemination,
     /// Before this there is no gossip: the interval since the last one has not passed.
     gossip_from: Instant,
-    streams: Streams,
+    exchanges: Exchanges,
     tickets: Tickets,
     timers: Timers,
     outbox: Outbox,
@@ -110,7 +111,7 @@ impl Node {
             refute: Refute::default(),
             dissemination: Dissemination::default(),
             gossip_from: now,
-            streams: Streams::new(limits),
+            exchanges: Exchanges::new(limits),
             tickets: Tickets::default(),
             timers: Timers::default(),
             outbox: Outbox::new(options.max_queued_datagrams),
@@ -284,7 +285,7 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 
 #[cfg(debug_assertions)]
 impl Node {
-    pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Streams, &Timers, &Dissemination) {
-        (&self.members, &self.suspicions, &self.streams, &self.timers, &self.dissemination)
+    pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Exchanges, &Timers, &Dissemination) {
+        (&self.members, &self.suspicions, &self.exchanges, &self.timers, &self.dissemination)
     }
 }

@@ -1,7 +1,7 @@
 //! Refutation: how a node answers what others say about it.
 
+use crate::claim::{Claim, Profile};
 use crate::member::{Incarnation, Member, State};
-use crate::members::{Claim, Profile};
 use core::net::SocketAddr;
 
 /// What a node remembers of others who claim its name.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::member::{Incarnation, Meta};
 use crate::rng::{Part, Rng};
 use alloc::format;
 use alloc::vec;

@@ -1,8 +1,9 @@
 //! What others say about members, and what follows from it.
 
 use super::Node;
+use crate::claim::Claim;
 use crate::member::State;
-use crate::members::{Change, Claim, Key, Updated};
+use crate::members::{Change, Key, Updated};
 use crate::output::{Draft, Event, Lead};
 use crate::refute::Verdict;
 use crate::suspicion;

@@ -2,9 +2,9 @@
 
 use super::{Node, canonical};
 use crate::command::{Done, JoinError, Phase, Ticket};
+use crate::exchange::Purpose;
 use crate::member::{Meta, State, TooLong};
 use crate::members::Key;
-use crate::stream::Purpose;
 use crate::time::Instant;
 use crate::timers::{Single, Slot};
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ impl Node {
         others.sort_unstable();
         others.dedup();
         others.retain(|&seed| seed != own);
-        let room = self.streams.room_out();
+        let room = self.exchanges.room_out();
         if others.len() > room {
             return Err(JoinError::TooManySeeds { seeds: others.len(), room });
         }

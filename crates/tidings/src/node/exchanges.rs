@@ -3,9 +3,10 @@
 use super::Node;
 use super::claims::Heard;
 use crate::command::{Done, ExchangeError, Failure, SeedFailure, Ticket};
+use crate::exchange::{Exchange, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
-use crate::stream::{Exchange, Purpose, Refusal, StreamAction, StreamError, StreamId, StreamInput};
+use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 use crate::timers::Slot;
 use crate::wire::frame::{self, Claims, Encoded, Frame};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use core::net::SocketAddr;
 
 impl Node {
     pub(super) fn take_stream(&mut self, from: SocketAddr) -> Option<StreamId> {
-        let Some(id) = self.streams.accept(from) else {
+        let Some(id) = self.exchanges.accept(from) else {
             self.stats.streams_refused += 1;
             return None;
         };
@@ -24,7 +25,7 @@ impl Node {
 
     /// Opens a stream to a peer; `false` if there are too many.
     pub(super) fn open(&mut self, to: SocketAddr, purpose: Purpose) -> bool {
-        let Some(id) = self.streams.open(to, purpose) else {
+        let Some(id) = self.exchanges.open(to, purpose) else {
             return false;
         };
         self.stats.streams_out += 1;
@@ -35,12 +36,12 @@ impl Node {
     }
 
     pub(super) fn take_stream_input(&mut self, id: StreamId, input: StreamInput<'_>) {
-        let Some(exchange) = self.streams.get(id) else {
+        let Some(exchange) = self.exchanges.get(id) else {
             return;
         };
         match input {
             StreamInput::Opened => self.ask(id, exchange.purpose),
-            StreamInput::Data(data) => match self.streams.receive(id, data, &self.binding) {
+            StreamInput::Data(data) => match self.exchanges.receive(id, data, &self.binding) {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
                 Err(reject) => self.reject(id, reject),
@@ -72,7 +73,7 @@ impl Node {
 
     /// Takes the one frame that the peer sends: a request on its streams, the reply on ours.
     fn take_frame(&mut self, id: StreamId, frame: Frame) {
-        let Some(&Exchange { purpose, .. }) = self.streams.get(id) else { return };
+        let Some(&Exchange { purpose, .. }) = self.exchanges.get(id) else { return };
         match (purpose, frame) {
             (Purpose::Serve, Frame::Sync { members }) => {
                 let reply = self.serve_sync(members);
@@ -146,7 +147,7 @@ impl Node {
     /// The peer answered on a stream of ours: closes it, which its deadline still watches.
     fn settle(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         self.outbox.stream(id, StreamAction::Close);
-        if let Some((peer, purpose)) = self.streams.settle(id) {
+        if let Some((peer, purpose)) = self.exchanges.settle(id) {
             self.complete(peer, purpose, answer);
         }
     }
@@ -156,19 +157,19 @@ impl Node {
         for ticket in self.tickets.abandon_joins() {
             self.completed(ticket, Err(Failure::Left));
         }
-        for id in self.streams.joining() {
+        for id in self.exchanges.joining() {
             self.outbox.stream(id, StreamAction::Reset);
-            self.streams.remove(id);
+            self.exchanges.remove(id);
             self.timers.clear(Slot::Stream(id));
         }
     }
 
     /// A stream is gone; if its purpose was not settled before, it is by this.
     fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
-        if let Some((peer, purpose)) = self.streams.settle(id) {
+        if let Some((peer, purpose)) = self.exchanges.settle(id) {
             self.complete(peer, purpose, answer);
         }
-        self.streams.remove(id);
+        self.exchanges.remove(id);
         self.timers.clear(Slot::Stream(id));
     }
 

@@ -1,9 +1,9 @@
 //! What a node does regularly: probe, gossip, sync.
 
 use super::Node;
+use crate::exchange::Purpose;
 use crate::members::Key;
 use crate::output::{Draft, Lead};
-use crate::stream::Purpose;
 use crate::sync;
 use crate::timers::{Single, Slot};
 
@@ -97,7 +97,7 @@ impl Node {
     pub(super) fn sync(&mut self) {
         let interval = sync::interval(self.config.options.sync_interval, self.members.present());
         self.timers.set(Slot::Single(Single::Sync), self.now + interval);
-        if self.streams.any(Purpose::Sync) {
+        if self.exchanges.any(Purpose::Sync) {
             return;
         }
         let mut picked = core::mem::take(&mut self.picked);

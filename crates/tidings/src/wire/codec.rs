@@ -1,7 +1,7 @@
 //! Values as bytes: postcard, and what it has to hold to be believed.
 
+use crate::claim::{Claim, Profile};
 use crate::member::{Incarnation, Member, Meta, NodeId, State};
-use crate::members::{Claim, Profile};
 use crate::stats::Reject;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

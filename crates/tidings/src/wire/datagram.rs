@@ -2,8 +2,8 @@
 
 use super::codec::{put, put_profile, take, take_profile};
 use super::{Binding, VERSION};
+use crate::claim::Claim;
 use crate::member::{Incarnation, Member, NodeId, State};
-use crate::members::Claim;
 use crate::stats::Reject;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};

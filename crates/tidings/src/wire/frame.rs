@@ -2,8 +2,8 @@
 
 use super::codec::{put, put_profile, take, take_profile};
 use super::{Binding, VERSION};
+use crate::claim::Claim;
 use crate::member::{ClusterName, Member, State};
-use crate::members::Claim;
 use crate::stats::Reject;
 use crate::stream::Refusal;
 use alloc::vec::Vec;

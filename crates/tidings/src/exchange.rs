@@ -1,0 +1,165 @@
+//! Exchanges: the streams that are open, one request and at most one reply each.
+
+use crate::command::Ticket;
+use crate::stats::Reject;
+use crate::stream::StreamId;
+use crate::wire::{Binding, frame};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// What a stream of ours is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// The peer opened it, and asks.
+    Serve,
+    /// A join that the application waits for.
+    Join(Ticket),
+    /// The regular comparison of the membership.
+    Sync,
+    /// To tell a peer that we leave, for the leave that this ticket began.
+    Leave(Ticket),
+}
+
+/// One open stream.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) peer: SocketAddr,
+    pub(crate) purpose: Purpose,
+    /// What the peer sent of its frame so far.
+    buffer: Vec<u8>,
+    /// The peer's frame is there: what else it sends is not read.
+    received: bool,
+    /// What the stream is for has come to its end, and it only has to be closed.
+    settled: bool,
+}
+
+/// All streams that are open, and what they may take up.
+#[derive(Debug)]
+pub(crate) struct Exchanges {
+    table: BTreeMap<StreamId, Exchange>,
+    next: u64,
+    inbound: usize,
+    /// The bytes in all buffers together.
+    buffered: usize,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_in: usize,
+    pub(crate) max_out: usize,
+    /// Beyond that, for leaving.
+    pub(crate) max_leave: usize,
+    pub(crate) max_frame: usize,
+    pub(crate) max_memory: usize,
+    pub(crate) max_meta: usize,
+}
+
+impl Exchanges {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { table: BTreeMap::new(), next: 0, inbound: 0, buffered: 0, limits }
+    }
+
+    /// A stream that the peer opened; `None` if there are too many.
+    pub(crate) fn accept(&mut self, peer: SocketAddr) -> Option<StreamId> {
+        (self.inbound < self.limits.max_in).then(|| self.insert(peer, Purpose::Serve))
+    }
+
+    /// How many streams may still be opened.
+    pub(crate) fn room_out(&self) -> usize {
+        self.limits.max_out.saturating_sub(self.table.len() - self.inbound)
+    }
+
+    /// A stream that we open; `None` if there are too many.
+    ///
+    /// Streams by which a node leaves have a reserve of their own.
+    pub(crate) fn open(&mut self, peer: SocketAddr, purpose: Purpose) -> Option<StreamId> {
+        let reserve = match purpose {
+            Purpose::Leave(_) => self.limits.max_leave,
+            _ => 0,
+        };
+        let open = self.table.len() - self.inbound;
+        (open < self.limits.max_out + reserve).then(|| self.insert(peer, purpose))
+    }
+
+    fn insert(&mut self, peer: SocketAddr, purpose: Purpose) -> StreamId {
+        let id = StreamId(self.next);
+        self.next += 1;
+        self.inbound += usize::from(purpose == Purpose::Serve);
+        let buffer = Vec::new();
+        self.table.insert(id, Exchange { peer, purpose, buffer, received: false, settled: false });
+        id
+    }
+
+    pub(crate) fn get(&self, id: StreamId) -> Option<&Exchange> {
+        self.table.get(&id)
+    }
+
+    /// Takes bytes of the peer's; returns its frame once that is complete.
+    pub(crate) fn receive(
+        &mut self,
+        id: StreamId,
+        data: &[u8],
+        binding: &Binding,
+    ) -> Result<Option<frame::Frame>, Reject> {
+        let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
+            return Ok(None);
+        };
+        if self.buffered + data.len() > self.limits.max_memory {
+            return Err(Reject::Oversized);
+        }
+        exchange.buffer.extend_from_slice(data);
+        self.buffered += data.len();
+        let Limits { max_frame, max_meta, .. } = self.limits;
+        match frame::parse(&exchange.buffer, binding, max_frame, max_meta)? {
+            frame::Progress::Incomplete => Ok(None),
+            frame::Progress::Complete(frame) => {
+                exchange.received = true;
+                self.buffered -= exchange.buffer.len();
+                exchange.buffer = Vec::new();
+                Ok(Some(frame))
+            }
+        }
+    }
+
+    /// What a stream is for has come to its end; returns that, the first time.
+    pub(crate) fn settle(&mut self, id: StreamId) -> Option<(SocketAddr, Purpose)> {
+        let exchange = self.table.get_mut(&id).filter(|exchange| !exchange.settled)?;
+        exchange.settled = true;
+        Some((exchange.peer, exchange.purpose))
+    }
+
+    pub(crate) fn remove(&mut self, id: StreamId) {
+        let Some(exchange) = self.table.remove(&id) else {
+            return;
+        };
+        self.inbound -= usize::from(exchange.purpose == Purpose::Serve);
+        self.buffered -= exchange.buffer.len();
+    }
+
+    /// Whether some stream serves a purpose that is not settled.
+    pub(crate) fn any(&self, purpose: Purpose) -> bool {
+        self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.settled)
+    }
+
+    /// The streams by which we join.
+    pub(crate) fn joining(&self) -> Vec<StreamId> {
+        let joins = |exchange: &Exchange| matches!(exchange.purpose, Purpose::Join(_));
+        self.table.iter().filter(|(_, exchange)| joins(exchange)).map(|(&id, _)| id).collect()
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn ids(&self) -> impl Iterator<Item = StreamId> {
+        self.table.keys().copied()
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        let buffered: usize = self.table.values().map(|exchange| exchange.buffer.len()).sum();
+        assert_eq!(buffered, self.buffered, "the buffered bytes are those in the buffers");
+        assert!(self.buffered <= self.limits.max_memory);
+        let serving = self.table.values().filter(|one| one.purpose == Purpose::Serve).count();
+        assert_eq!(serving, self.inbound, "the inbound streams are those that serve");
+    }
+}

@@ -1,0 +1,114 @@
+//! The ring: the order in which members are probed, and what random choice draws from.
+
+use crate::members::Key;
+use crate::rng::Rng;
+use alloc::vec::Vec;
+
+/// All members that are present, the local node apart, in the order of the current probe round.
+///
+/// Entering, leaving, the next one and a random one cost the same at any size, but for one shuffle
+/// a round.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    keys: Vec<Key>,
+    /// The keys before this have been probed in the current round.
+    cursor: usize,
+    /// Where each key stands in `keys`, or [`NOWHERE`]; by the key's index.
+    places: Vec<u32>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl Ring {
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.places.get(key.index()).is_some_and(|&place| place != NOWHERE)
+    }
+
+    /// The next member to probe.
+    ///
+    /// Round-robin over a shuffled ring (SWIM §4.3): every member is picked once a round, so that
+    /// two picks of one of `m` members are at most `2m - 1` apart.
+    pub(crate) fn next(&mut self, rng: &mut Rng) -> Option<Key> {
+        if self.cursor >= self.keys.len() {
+            self.cursor = 0;
+            rng.shuffle(&mut self.keys);
+            for (place, key) in self.keys.iter().enumerate() {
+                self.places[key.index()] = place as u32;
+            }
+        }
+        let key = *self.keys.get(self.cursor)?;
+        self.cursor += 1;
+        Some(key)
+    }
+
+    /// Draws `count` different members at random from the ring and from `more`, none of them
+    /// `except`; there must be that many.
+    pub(crate) fn draw(
+        &self,
+        rng: &mut Rng,
+        count: usize,
+        except: Option<Key>,
+        more: &[Key],
+        drawn: &mut Vec<Key>,
+    ) {
+        while drawn.len() < count {
+            let at = rng.below(self.keys.len() + more.len());
+            let key = self.keys.get(at).copied().unwrap_or_else(|| more[at - self.keys.len()]);
+            if Some(key) != except && !drawn.contains(&key) {
+                drawn.push(key);
+            }
+        }
+    }
+
+    /// Puts a member at a random place (SWIM §4.3), leaving those yet to be probed yet to be
+    /// probed.
+    pub(crate) fn enter(&mut self, rng: &mut Rng, key: Key) {
+        let last = self.keys.len();
+        self.keys.push(key);
+        if self.places.len() <= key.index() {
+            self.places.resize(key.index() + 1, NOWHERE);
+        }
+        self.places[key.index()] = last as u32;
+        let place = rng.below(last + 1);
+        if place < self.cursor {
+            self.swap(last, self.cursor);
+            self.cursor += 1;
+        } else {
+            self.swap(last, place);
+        }
+    }
+
+    /// Takes a member out, leaving those yet to be probed yet to be probed.
+    pub(crate) fn leave(&mut self, key: Key) {
+        let mut place = self.places[key.index()] as usize;
+        if place < self.cursor {
+            self.cursor -= 1;
+            self.swap(place, self.cursor);
+            place = self.cursor;
+        }
+        self.swap(place, self.keys.len() - 1);
+        self.keys.pop();
+        self.places[key.index()] = NOWHERE;
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.keys.swap(a, b);
+        for place in [a, b] {
+            self.places[self.keys[place].index()] = place as u32;
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert!(self.cursor <= self.keys.len());
+        let placed = self.places.iter().filter(|&&place| place != NOWHERE).count();
+        assert_eq!(placed, self.keys.len(), "nobody stands in the ring twice");
+        for (place, key) in self.keys.iter().enumerate() {
+            assert_eq!(self.places[key.index()] as usize, place);
+        }
+    }
+}
