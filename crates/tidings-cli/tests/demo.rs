@@ -28,5 +28,5 @@ fn a_demo_that_cannot_finish_says_what_it_waited_for_and_fails() {
     let output = Command::new(env!("CARGO_BIN_EXE_tidings")).args(limit).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("all others to see that it failed"), "{errors}");
+    assert!(errors.contains("waited 1s in all for "), "{errors}");
 }

@@ -52,22 +52,13 @@ impl Dissemination {
         self.order.len()
     }
 
-    /// Fills one datagram: offers members, least told first, until too many did not fit.
+    /// Fills a datagram of gossip: offers members, least told first, until too many did not fit.
     ///
     /// `offer` puts the news about a member into the datagram and says what came of it. News that
     /// was told `limit` times is done.
-    pub(crate) fn fill(&mut self, limit: u32, mut offer: impl FnMut(Key) -> Offer) {
-        let mut misses = 0;
-        for &entry in &self.order {
-            match offer(entry.key) {
-                Offer::Taken | Offer::Moot => self.taken.push(entry),
-                Offer::NoRoom => misses += 1,
-            }
-            if misses >= MAX_MISSES {
-                break;
-            }
-        }
+    pub(crate) fn tell(&mut self, limit: u32, offer: impl FnMut(Key) -> Offer) {
         let mut taken = core::mem::take(&mut self.taken);
+        taken.extend(self.offer(offer));
         for entry in taken.drain(..) {
             self.order.remove(&entry);
             let transmits = entry.transmits + 1;
@@ -78,6 +69,25 @@ impl Dissemination {
             }
         }
         self.taken = taken;
+    }
+
+    /// Fills what room a ping or an ack leaves, in the same way.
+    ///
+    /// What rides is not counted: it takes no datagram of its own, and may go to one who knows it.
+    pub(crate) fn ride(&self, offer: impl FnMut(Key) -> Offer) {
+        self.offer(offer).for_each(drop);
+    }
+
+    /// Offers members; returns those that need not be offered to the same receiver again.
+    fn offer(&self, mut offer: impl FnMut(Key) -> Offer) -> impl Iterator<Item = Entry> {
+        let mut misses = 0;
+        let offers = self.order.iter().map(move |&entry| (entry, offer(entry.key)));
+        let fits = move |&(_, offer): &(Entry, Offer)| {
+            misses += u32::from(offer == Offer::NoRoom);
+            misses < MAX_MISSES
+        };
+        let taken = |(entry, offer): (Entry, Offer)| (offer != Offer::NoRoom).then_some(entry);
+        offers.take_while(fits).filter_map(taken)
     }
 
     fn put(&mut self, entry: Entry) {
@@ -123,7 +133,7 @@ mod tests {
 
     fn filled(news: &mut Dissemination, room: usize) -> Vec<Key> {
         let mut told = vec![];
-        news.fill(2, |key| {
+        news.tell(2, |key| {
             if told.len() == room {
                 return Offer::NoRoom;
             }
@@ -143,6 +153,21 @@ mod tests {
         assert_eq!(filled(&mut news, 2), [key(3), key(1)]);
         assert_eq!(filled(&mut news, 2), [key(2), key(3)]);
         assert!(news.is_empty());
+    }
+
+    #[test]
+    fn what_rides_on_a_probe_is_not_counted() {
+        let mut news = Dissemination::default();
+        news.spread(key(1));
+        for _ in 0..10 {
+            let mut told = vec![];
+            news.ride(|key| {
+                told.push(key);
+                Offer::Taken
+            });
+            assert_eq!(told, [key(1)]);
+        }
+        assert_eq!(filled(&mut news, 1), [key(1)]);
     }
 
     #[test]

@@ -143,10 +143,13 @@ impl Exchanges {
         self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.settled)
     }
 
-    /// The streams by which we join.
-    pub(crate) fn joining(&self) -> Vec<StreamId> {
-        let joins = |exchange: &Exchange| matches!(exchange.purpose, Purpose::Join(_));
-        self.table.iter().filter(|(_, exchange)| joins(exchange)).map(|(&id, _)| id).collect()
+    /// The streams by which we join and that have not been answered, with the seeds.
+    pub(crate) fn joining(&self) -> Vec<(StreamId, SocketAddr)> {
+        let joins = |(&id, exchange): (&StreamId, &Exchange)| {
+            let joins = matches!(exchange.purpose, Purpose::Join(_)) && !exchange.settled;
+            joins.then_some((id, exchange.peer))
+        };
+        self.table.iter().filter_map(joins).collect()
     }
 
     #[cfg(debug_assertions)]

@@ -293,13 +293,13 @@ impl Members {
         picked.clear();
         let others =
             self.ring.len() - usize::from(except.is_some_and(|key| self.ring.contains(key)));
-        self.ring.draw(rng, count.min(others), except, &[], picked);
+        self.ring.draw(rng, count.min(others), except, picked);
     }
 
-    /// Picks up to `count` members at random to gossip to: present ones, and those that failed
-    /// after `since`, who may live after all.
+    /// Picks up to `count` members to gossip to: present ones in turn and, as many as are their share,
+    /// those that failed after `since`, who may live after all.
     pub(crate) fn pick_for_gossip(
-        &self,
+        &mut self,
         rng: &mut Rng,
         count: usize,
         since: Instant,
@@ -313,8 +313,14 @@ impl Members {
             let failed = self.counts(departure) && self[departure.key].state == State::Failed;
             failed.then_some(departure.key)
         }));
+        let all = recent.len() + self.ring.len();
+        let count = count.min(all);
+        let share = (0..count).filter(|_| rng.below(all) < recent.len()).count();
+        let from_ring = (count - share.min(recent.len())).min(self.ring.len());
         picked.clear();
-        self.ring.draw(rng, count.min(self.ring.len() + recent.len()), None, recent, picked);
+        picked.extend((0..from_ring).filter_map(|_| self.ring.next_to_tell()));
+        rng.shuffle(recent);
+        picked.extend(recent.iter().take(count - from_ring));
     }
 
     fn enter(&mut self, key: Key) {

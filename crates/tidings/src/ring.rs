@@ -13,6 +13,8 @@ pub(crate) struct Ring {
     keys: Vec<Key>,
     /// The keys before this have been probed in the current round.
     cursor: usize,
+    /// The key here is the next one that is told the news.
+    teller: usize,
     /// Where each key stands in `keys`, or [`NOWHERE`]; by the key's index.
     places: Vec<u32>,
 }
@@ -45,19 +47,27 @@ impl Ring {
         Some(key)
     }
 
-    /// Draws `count` different members at random from the ring and from `more`, none of them
-    /// `except`; there must be that many.
+    /// The next member to tell the news: in the order of the ring too, from where the last one was,
+    /// so that a few rounds of gossip reach all of a small cluster, whatever chance may do.
+    pub(crate) fn next_to_tell(&mut self) -> Option<Key> {
+        if self.teller >= self.keys.len() {
+            self.teller = 0;
+        }
+        let key = *self.keys.get(self.teller)?;
+        self.teller += 1;
+        Some(key)
+    }
+
+    /// Draws `count` different members at random, none of them `except`; there must be that many.
     pub(crate) fn draw(
         &self,
         rng: &mut Rng,
         count: usize,
         except: Option<Key>,
-        more: &[Key],
         drawn: &mut Vec<Key>,
     ) {
         while drawn.len() < count {
-            let at = rng.below(self.keys.len() + more.len());
-            let key = self.keys.get(at).copied().unwrap_or_else(|| more[at - self.keys.len()]);
+            let key = self.keys[rng.below(self.keys.len())];
             if Some(key) != except && !drawn.contains(&key) {
                 drawn.push(key);
             }

@@ -141,6 +141,21 @@ fn a_leave_beats_a_suspicion_and_even_a_failure() {
 }
 
 #[test]
+fn a_leave_before_the_join_is_answered_reaches_the_seed_that_took_us_in() {
+    let mut net = Net::new(2);
+    let join = net.join(1, &[addr(0)]);
+    net.run_until(|net| net.state(0, 1) == Some(State::Alive));
+    assert_eq!(net.result(1, join), None, "the answer is under way");
+    let leave = net.leave(1);
+    assert_eq!(net.result(1, join), Some(Err(Failure::Left)));
+    net.run_until(|net| net.result(1, leave).is_some());
+    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
+    net.kill(1);
+    net.run_for(30 * SECOND);
+    assert_eq!(net.story(0, 1), ["joined", "left"]);
+}
+
+#[test]
 fn whoever_left_can_join_again() {
     let mut net = pair();
     net.leave(1);

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Net, addr, config, joined, trio};
+use common::{Net, addr, config, id, joined, trio};
 use std::time::Duration;
-use tidings::{Event, Meta, State};
+use tidings::{ClusterName, Config, Event, Meta, Options, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,6 +24,28 @@ fn a_member_that_cannot_be_reached_directly_is_saved_by_a_third() {
     assert_eq!(net.story(1, 0), ["joined"]);
     assert!(net.nodes[0].node.stats().probes_indirect > 10);
     assert_eq!(net.nodes[0].node.stats().probes_failed, 0);
+}
+
+#[test]
+fn news_misses_nobody_in_a_small_cluster() {
+    let mut options = Options::local();
+    // So that nothing is mended by syncs.
+    options.sync_interval = 24 * 3600 * SECOND;
+    let mut missed = 0;
+    for seed in 0..200 {
+        let mut net = Net::new(0);
+        net.seed = seed;
+        for n in 0..5 {
+            let cluster = ClusterName::new("test").unwrap();
+            net.start(Config::new(cluster, id(n), addr(n), options.clone()).unwrap());
+        }
+        for n in 1..5 {
+            net.join(n, &[addr(0)]);
+        }
+        net.run_for(SECOND);
+        missed += usize::from((0..5).any(|here| net.nodes[here].node.present() < 5));
+    }
+    assert_eq!(missed, 0, "of 200");
 }
 
 #[test]

@@ -62,8 +62,8 @@ impl Node {
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
     ///
-    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, and all
-    /// others by gossip. The ticket ends with [`Done::Left`] when half of the former have
+    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, the seeds
+    /// of joins that have not ended too, and all others by gossip. The ticket ends with [`Done::Left`] when half of the former have
     /// confirmed it, at once if there is nobody; with
     /// [`Failure::Unheard`](crate::Failure::Unheard) if none does within
     /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
@@ -77,9 +77,9 @@ impl Node {
         }
         if self.phase() == Phase::Running {
             self.stop_rounds();
-            self.abandon_joins();
+            let seeds = self.abandon_joins();
             self.renew(State::Left);
-            self.tell_some_that_we_leave(ticket);
+            self.tell_some_that_we_leave(ticket, seeds);
         }
         if !self.tickets.is_leaving() {
             self.completed(ticket, Ok(Done::Left { told: 0 }));
@@ -88,19 +88,23 @@ impl Node {
         ticket
     }
 
-    fn tell_some_that_we_leave(&mut self, ticket: Ticket) {
+    /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in.
+    fn tell_some_that_we_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) {
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.leave_peers;
         self.members.pick(&mut self.sync_rng, count, None, &mut picked);
-        if !picked.is_empty() {
-            self.tickets.begin_leave(ticket, picked.len());
+        peers.extend(picked.iter().map(|&key| self.members[key].addr()));
+        self.picked = picked;
+        peers.sort_unstable();
+        peers.dedup();
+        if !peers.is_empty() {
+            self.tickets.begin_leave(ticket, peers.len());
         }
-        for &key in &picked {
-            if !self.open(self.members[key].addr(), Purpose::Leave(ticket)) {
+        for peer in peers {
+            if !self.open(peer, Purpose::Leave(ticket)) {
                 self.leave_heard(ticket, false);
             }
         }
-        self.picked = picked;
     }
 
     /// Sets what this node tells all others about itself.

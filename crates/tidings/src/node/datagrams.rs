@@ -147,10 +147,7 @@ impl Node {
             write_update(&mut writer, members, suspicions, about);
         }
         if draft.news && !self.dissemination.is_empty() {
-            let options = &self.config.options;
-            let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
-            let limit = transmit_limit(mult, members.present(), fanout);
-            self.dissemination.fill(limit, |key| {
+            let offer = |key| {
                 let about_receiver = members.get(key).is_some_and(|member| {
                     member.addr() == draft.to && member.state() == State::Alive
                 });
@@ -158,7 +155,15 @@ impl Node {
                     return Offer::Moot;
                 }
                 write_update(&mut writer, members, suspicions, key)
-            });
+            };
+            if let Lead::News = draft.lead {
+                let options = &self.config.options;
+                let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
+                let limit = transmit_limit(mult, members.present(), fanout);
+                self.dissemination.tell(limit, offer);
+            } else {
+                self.dissemination.ride(offer);
+            }
         }
         if writer.is_empty() {
             return false;

@@ -9,6 +9,7 @@ use crate::stats::Reject;
 use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 use crate::timers::Slot;
 use crate::wire::frame::{self, Claims, Encoded, Frame};
+use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 
@@ -152,16 +153,18 @@ impl Node {
         }
     }
 
-    /// Gives up all joins, since the node leaves.
-    pub(super) fn abandon_joins(&mut self) {
+    /// Gives up all joins, since the node leaves; returns the seeds that have not answered.
+    pub(super) fn abandon_joins(&mut self) -> Vec<SocketAddr> {
         for ticket in self.tickets.abandon_joins() {
             self.completed(ticket, Err(Failure::Left));
         }
-        for id in self.exchanges.joining() {
+        let joining = self.exchanges.joining();
+        for &(id, _) in &joining {
             self.outbox.stream(id, StreamAction::Reset);
             self.exchanges.remove(id);
             self.timers.clear(Slot::Stream(id));
         }
+        joining.into_iter().map(|(_, seed)| seed).collect()
     }
 
     /// A stream is gone; if its purpose was not settled before, it is by this.

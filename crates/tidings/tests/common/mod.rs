@@ -21,6 +21,8 @@ pub struct Net {
     pub nodes: Vec<Host>,
     under_way: BTreeMap<(Instant, u64), Parcel>,
     sent: u64,
+    /// What the seeds of nodes that are started from now on are made from.
+    pub seed: u8,
     /// From whom to whom nothing gets through.
     cuts: BTreeSet<(usize, usize)>,
     /// Every datagram that was sent: from, to, bytes.
@@ -103,6 +105,7 @@ impl Net {
             nodes: Vec::new(),
             under_way: BTreeMap::new(),
             sent: 0,
+            seed: 0,
             cuts: BTreeSet::new(),
             datagrams: Vec::new(),
         };
@@ -120,7 +123,9 @@ impl Net {
 
     fn host(&self, here: usize, config: Config) -> Host {
         let addr = config.addr();
-        let node = Node::new(config, [here as u8; 32], self.now);
+        let mut seed = [here as u8; 32];
+        seed[0] = self.seed;
+        let node = Node::new(config, seed, self.now);
         Host { node, addr, up: true, events: Vec::new(), streams: BTreeMap::new() }
     }
 
