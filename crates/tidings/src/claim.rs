@@ -1,6 +1,7 @@
-//! Claims: what somebody says of a member.
+//! Claims: what somebody says of a member, and what that changes.
 
 use crate::member::{Incarnation, Meta, NodeId, State};
+use crate::members::Key;
 use core::net::SocketAddr;
 
 /// What somebody says of a member.
@@ -18,4 +19,40 @@ pub(crate) struct Claim {
 pub(crate) struct Profile {
     pub(crate) addr: SocketAddr,
     pub(crate) meta: Meta,
+}
+
+/// What a claim changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    /// Nothing: it was known, or what is known takes precedence.
+    Nothing,
+    /// Nothing: the member is unknown and the claim does not say who it is.
+    Unknown,
+    /// Nothing: there is no room for another member.
+    Full,
+    /// Two nodes claim the name in one incarnation, the known one and one at `other`.
+    Conflict { key: Key, other: SocketAddr },
+    /// A member that was not there is there.
+    Joined(Key),
+    /// A member that was there has a new incarnation, and a new address or metadata.
+    Updated(Key),
+    /// A member has a new incarnation, but is as it was.
+    Renewed(Key),
+    /// A suspect contradicted; its address or metadata may be new too.
+    Recovered(Key, Updated),
+    /// A member became suspect.
+    Suspected(Key),
+    /// A member failed.
+    Failed(Key),
+    /// A member left.
+    Left(Key),
+    /// Somebody who is not there was noted, so that old news cannot bring it back.
+    Remembered(Key),
+}
+
+/// Whether what a member says about itself is new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Updated {
+    No,
+    Yes,
 }

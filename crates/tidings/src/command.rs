@@ -237,6 +237,6 @@ pub enum Phase {
     Running,
     /// It has said that it leaves, and waits until others have confirmed that.
     Leaving,
-    /// It has left. It still answers pings, and a join brings it back.
+    /// It has left. Whoever takes it for present is told, and a join brings it back.
     Left,
 }

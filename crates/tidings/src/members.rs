@@ -1,6 +1,6 @@
 //! The table of members: who they are, which claim about one takes precedence, whom to pick.
 
-use crate::claim::{Claim, Profile};
+use crate::claim::{Change, Claim, Profile, Updated};
 use crate::member::{Member, NodeId, State};
 use crate::ring::Ring;
 use crate::rng::Rng;
@@ -11,6 +11,7 @@ use core::hash::{BuildHasher, Hash};
 use core::net::SocketAddr;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// Names a place in the table for as long as its member is held.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,42 +29,6 @@ impl Key {
     pub(crate) const fn for_test(index: u32) -> Self {
         Self(index)
     }
-}
-
-/// What a claim changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Change {
-    /// Nothing: it was known, or what is known takes precedence.
-    Nothing,
-    /// Nothing: the member is unknown and the claim does not say who it is.
-    Unknown,
-    /// Nothing: there is no room for another member.
-    Full,
-    /// Two nodes claim the name in one incarnation, the known one and one at `other`.
-    Conflict { key: Key, other: SocketAddr },
-    /// A member that was not there is there.
-    Joined(Key),
-    /// A member that was there has a new incarnation, and a new address or metadata.
-    Updated(Key),
-    /// A member has a new incarnation, but is as it was.
-    Renewed(Key),
-    /// A suspect contradicted; its address or metadata may be new too.
-    Recovered(Key, Updated),
-    /// A member became suspect.
-    Suspected(Key),
-    /// A member failed.
-    Failed(Key),
-    /// A member left.
-    Left(Key),
-    /// Somebody who is not there was noted, so that old news cannot bring it back.
-    Remembered(Key),
-}
-
-/// Whether what a member says about itself is new.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Updated {
-    No,
-    Yes,
 }
 
 #[derive(Debug)]
@@ -93,7 +58,7 @@ pub(crate) struct Members {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_id: HashTable<Key>,
-    /// The member at an address: of several, the one that came there last.
+    /// The member at an address: of several, the one that came there last and is present.
     by_addr: HashTable<Key>,
     hasher: FixedState,
     ring: Ring,
@@ -151,11 +116,16 @@ impl Members {
         self.slots.iter().flatten().map(|slot| &slot.member)
     }
 
-    /// Those of whom others are told in a sync: all but those whose departure we did not see.
+    /// Those of whom `receiver` is told in a sync: itself, and all that we know at first hand.
     ///
-    /// Else whoever is gone would be remembered by some, and told of to the next, for ever.
-    pub(crate) fn iter_known(&self) -> impl Iterator<Item = &Member> {
-        self.slots.iter().flatten().filter(|slot| !slot.hearsay).map(|slot| &slot.member)
+    /// Those whose departure we did not see are left out: else whoever is gone would be remembered
+    /// by some, and told of to the next, for ever. So are those of whose incarnation we know no
+    /// more than that: what they said of themselves before does not belong to it.
+    pub(crate) fn iter_for(&self, receiver: Option<&NodeId>) -> impl Iterator<Item = &Member> {
+        let told = move |slot: &&Slot| {
+            !slot.hearsay && !slot.profile_behind || Some(&slot.member.id) == receiver
+        };
+        self.slots.iter().flatten().filter(told).map(|slot| &slot.member)
     }
 
     /// How many are present, with the local node unless it left.
@@ -310,8 +280,9 @@ impl Members {
         let first = self.gone.partition_point(|departure| departure.at < since);
         let latest = self.gone.range(first..).rev().take(MAX_RECENT);
         recent.extend(latest.filter_map(|departure| {
-            let failed = self.counts(departure) && self[departure.key].state == State::Failed;
-            failed.then_some(departure.key)
+            let slot = self.slots.get(departure.key.index())?.as_ref()?;
+            let failed = slot.member.state == State::Failed && !slot.hearsay;
+            (failed && self.counts(departure)).then_some(departure.key)
         }));
         let all = recent.len() + self.ring.len();
         let count = count.min(all);
@@ -326,6 +297,7 @@ impl Members {
     fn enter(&mut self, key: Key) {
         self.ring.enter(&mut self.rng, key);
         self.slot_mut(key).hearsay = false;
+        self.index_addr(key);
     }
 
     fn depart(&mut self, now: Instant, key: Key) {
@@ -415,14 +387,23 @@ impl Members {
         self.free.push(key.0);
     }
 
-    /// Lets a member have its address, from whoever was found there before.
+    /// Lets a member have its address, from whoever was found there before; those that are gone
+    /// take none from those that are present.
     fn index_addr(&mut self, key: Key) {
         let addr = self[key].addr();
         let hash = self.hash_addr(addr);
         let (slots, hasher) = (&self.slots, &self.hasher);
         let same = |&other: &Key| member_at(slots, other).addr() == addr;
         let rehash = |&other: &Key| hash_of(hasher, member_at(slots, other).addr());
-        self.by_addr.entry(hash, same, rehash).insert(key);
+        match self.by_addr.entry(hash, same, rehash) {
+            Entry::Occupied(mut entry) => {
+                let holder = member_at(slots, *entry.get());
+                if member_at(slots, key).state.is_present() || !holder.state.is_present() {
+                    *entry.get_mut() = key;
+                }
+            }
+            Entry::Vacant(entry) => drop(entry.insert(key)),
+        }
     }
 
     fn unindex_addr(&mut self, key: Key) {

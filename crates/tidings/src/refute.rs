@@ -58,14 +58,23 @@ impl Refute {
         } else if known {
             return Verdict::Agree;
         }
-        let held = self
-            .outranked
-            .is_some_and(|holder| claim.incarnation < holder || claim.state.is_present());
-        if held {
+        if self.is_about_holder(own, claim) {
             return Verdict::Agree;
         }
         self.outranked = None;
         Verdict::Contradict
+    }
+
+    /// Whether a claim under our name is about the one who holds it, and not about us.
+    ///
+    /// Gossip of an accusation names no address; until the holder is said to be gone in its latest
+    /// incarnation, we take it to be meant, unless it is our own incarnation. A claim with a profile
+    /// comes from a peer's table over a stream: it is how things stand, and not late news.
+    fn is_about_holder(&self, own: &Member, claim: &Claim) -> bool {
+        self.outranked.is_some_and(|holder| {
+            let names_us = claim.profile.is_some() || claim.incarnation == own.incarnation;
+            !names_us && (claim.incarnation < holder || claim.state.is_present())
+        })
     }
 
     /// Once we have left, all that matters is that nobody takes us for present.
@@ -79,10 +88,13 @@ impl Refute {
             self.outranked = self.outranked.max(Some(claim.incarnation));
             return Verdict::Agree;
         }
-        match (known, self.outranked) {
-            (true, _) => Verdict::Remind,
-            (false, Some(holder)) if claim.incarnation >= holder => Verdict::Agree,
-            (false, _) => Verdict::Contradict,
+        let ours =
+            claim.profile.is_some() || claim.incarnation.generation == own.incarnation.generation;
+        match known {
+            true => Verdict::Remind,
+            // Of a generation that we never had, and without an address: a later holder's.
+            false if !ours || self.is_about_holder(own, claim) => Verdict::Agree,
+            false => Verdict::Contradict,
         }
     }
 
@@ -143,6 +155,7 @@ mod tests {
         assert_eq!(judge(at(5, 2), State::Failed, None), Verdict::Agree);
         assert_eq!(judge(at(5, 9), State::Alive, Some(HERE)), Verdict::Contradict);
         assert_eq!(judge(at(6, 0), State::Alive, Some(THERE)), Verdict::Agree);
+        assert_eq!(judge(at(6, 0), State::Suspect, None), Verdict::Agree);
     }
 
     #[test]

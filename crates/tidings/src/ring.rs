@@ -33,7 +33,7 @@ impl Ring {
     /// The next member to probe.
     ///
     /// Round-robin over a shuffled ring (SWIM §4.3): every member is picked once a round, so that
-    /// two picks of one of `m` members are at most `2m - 1` apart.
+    /// two picks of one of `m` members are at most `2m - 1` apart while nobody joins.
     pub(crate) fn next(&mut self, rng: &mut Rng) -> Option<Key> {
         if self.cursor >= self.keys.len() {
             self.cursor = 0;

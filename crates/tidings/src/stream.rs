@@ -92,6 +92,8 @@ pub enum Refusal {
     NotRunning = 0,
     /// It holds as many members as it may.
     Full = 1,
+    /// It takes no member with so much metadata, or at such an address.
+    Unacceptable = 2,
     /// For a reason that this version does not know.
     Unknown = 255,
 }
@@ -101,6 +103,7 @@ impl Refusal {
         match byte {
             0 => Self::NotRunning,
             1 => Self::Full,
+            2 => Self::Unacceptable,
             _ => Self::Unknown,
         }
     }
@@ -111,6 +114,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::NotRunning => "it has left its cluster",
             Self::Full => "it holds as many members as it may",
+            Self::Unacceptable => "it takes no such address, or not so much metadata",
             Self::Unknown => "for a reason that is not known here",
         })
     }

@@ -349,6 +349,20 @@ fn a_full_node_refuses_newcomers_with_the_reason_and_syncs_with_its_members() {
 }
 
 #[test]
+fn a_joiner_with_too_much_metadata_is_refused_with_the_reason() {
+    let mut options = Options::local();
+    options.max_meta = 600;
+    let cluster = ClusterName::new("test").unwrap();
+    let verbose = Config::new(cluster, id(1), addr(1), options).unwrap();
+    let verbose = verbose.with_meta(Meta::new(&[0; 600])).unwrap();
+    let mut net = Net::of([config(0, addr(0)), verbose]);
+    let join = net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    let failure = net.result(1, join).unwrap().unwrap_err().to_string();
+    assert!(failure.ends_with("it takes no such address, or not so much metadata"), "{failure}");
+}
+
+#[test]
 fn whoever_left_corrects_those_who_missed_it() {
     let mut net = trio();
     for other in [0, 1] {

@@ -97,9 +97,11 @@ fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
     members.apply(NOW, &claim(1, 0, State::Failed));
     members.apply(NOW, &claim(2, 0, State::Alive));
     members.apply(NOW, &bare(2, 0, State::Failed));
-    let told: Vec<_> = members.iter_known().map(|member| member.id.clone()).collect();
+    let told: Vec<_> = members.iter_for(None).map(|member| member.id.clone()).collect();
     assert_eq!(told, [id(0), id(2)]);
-    // But it does keep old news from bringing the member back.
+    let told: Vec<_> = members.iter_for(Some(&id(1))).map(|member| member.id.clone()).collect();
+    assert_eq!(told, [id(0), id(1), id(2)], "but the one it is about is told");
+    // And it does keep old news from bringing the member back.
     assert_eq!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Nothing);
 }
 
@@ -115,6 +117,29 @@ fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_
     assert_eq!((members[key].addr(), members[key].state), (addr(99), State::Suspect));
     assert_eq!(members.find_addr(addr(99)), Some(key));
     assert_eq!(members.find_addr(addr(2)), None);
+}
+
+#[test]
+fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
+    let mut members = table(10);
+    members.apply(NOW, &claim(1, 0, State::Alive));
+    let mut gone = claim(2, 0, State::Failed);
+    gone.profile = Some(Profile { addr: addr(2), meta: Meta::EMPTY });
+    members.apply(NOW, &gone);
+    assert_eq!(members.find_addr(addr(2)), members.find(&id(1)));
+    gone.state = State::Alive;
+    gone.incarnation = at(1);
+    members.apply(NOW, &gone);
+    assert_eq!(members.find_addr(addr(2)), members.find(&id(2)));
+}
+
+#[test]
+fn what_a_member_said_in_an_earlier_incarnation_is_not_passed_on_with_a_later_one() {
+    let mut members = table(10);
+    members.apply(NOW, &claim(1, 0, State::Alive));
+    members.apply(NOW, &bare(1, 2, State::Suspect));
+    assert_eq!(members.iter_for(None).count(), 1);
+    assert_eq!(members.iter_for(Some(&id(1))).count(), 2);
 }
 
 fn claims() -> impl Strategy<Value = Claim> {

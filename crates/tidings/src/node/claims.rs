@@ -1,9 +1,9 @@
 //! What others say about members, and what follows from it.
 
 use super::Node;
-use crate::claim::Claim;
+use crate::claim::{Change, Claim, Updated};
 use crate::member::State;
-use crate::members::{Change, Key, Updated};
+use crate::members::Key;
 use crate::output::{Draft, Event, Lead};
 use crate::refute::Verdict;
 use crate::suspicion;

@@ -62,19 +62,21 @@ impl Node {
     /// Answers a ping that is meant for us.
     ///
     /// A member gets news with it, first of all that it is held to have failed, if it is. A
-    /// stranger gets the bare answer, which is no larger than what it sent.
+    /// stranger gets the bare answer, which is no larger than what it sent. A node that has left
+    /// gives no sign of life: it tells members that it left, and lets strangers find out.
     fn take_ping(&mut self, from: SocketAddr, Ping { token, target }: Ping) {
         if target != self.local().id().short() {
             self.stats.misdirected_pings += 1;
             return;
         }
         let member = self.members.find_addr(from);
-        let about = if self.local().state().is_present() {
-            member.filter(|&key| self.members[key].state() > State::Alive)
-        } else {
-            // Whoever pings us has not heard that we left.
-            member.map(|_| Key::LOCAL)
-        };
+        if !self.local().state().is_present() {
+            if member.is_some() {
+                self.tell_of_us(from);
+            }
+            return;
+        }
+        let about = member.filter(|&key| self.members[key].state() > State::Alive);
         let news = member.is_some();
         self.draft(Draft { to: from, lead: Lead::Ack { token }, about, news });
     }

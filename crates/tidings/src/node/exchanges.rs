@@ -64,7 +64,7 @@ impl Node {
         let request = match purpose {
             Purpose::Serve => return,
             Purpose::Join(_) | Purpose::Sync => {
-                let encoded = frame::sync(&self.binding, limit, self.members.iter_known());
+                let encoded = frame::sync(&self.binding, limit, self.members.iter_for(None));
                 self.count_left_out(encoded)
             }
             Purpose::Leave(_) => frame::news(&self.binding, limit, self.local()),
@@ -105,18 +105,22 @@ impl Node {
         if !self.local().state().is_present() {
             return frame::refused(&self.binding, Refusal::NotRunning);
         }
+        if members.sender_refused {
+            self.stats.members_refused += 1;
+            return frame::refused(&self.binding, Refusal::Unacceptable);
+        }
         let sender = members.claims.first().map(|claim| claim.id.clone());
         self.merge(members, true);
-        if sender.is_some_and(|id| self.members.find(&id).is_none()) {
+        if sender.as_ref().is_some_and(|id| self.members.find(id).is_none()) {
             return frame::refused(&self.binding, Refusal::Full);
         }
         self.stats.syncs += 1;
         let limit = self.config.options.max_frame;
-        let encoded = frame::synced(&self.binding, limit, self.members.iter_known());
+        let encoded = frame::synced(&self.binding, limit, self.members.iter_for(sender.as_ref()));
         self.count_left_out(encoded)
     }
 
-    fn merge(&mut self, Claims { claims, refused }: Claims, spread: bool) {
+    fn merge(&mut self, Claims { claims, refused, .. }: Claims, spread: bool) {
         self.stats.members_refused += refused as u64;
         let mut speak_to = None;
         for claim in claims {

@@ -30,6 +30,8 @@ pub(crate) struct Claims {
     pub(crate) claims: Vec<Claim>,
     /// How many more there were that we do not take.
     pub(crate) refused: usize,
+    /// Whether the sender is one of those.
+    pub(crate) sender_refused: bool,
 }
 
 /// What the bytes received so far are.
@@ -139,7 +141,10 @@ fn members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
         };
         match take_profile(&mut body, state, head & IPV6 != 0, max_meta)? {
             Some(claim) => members.claims.push(claim),
-            None => members.refused += 1,
+            None => {
+                members.sender_refused |= members.claims.is_empty() && members.refused == 0;
+                members.refused += 1;
+            }
         }
     }
     Ok(members)
