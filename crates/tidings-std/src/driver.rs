@@ -339,6 +339,10 @@ impl Shared {
             return;
         };
         let mut core = self.lock();
+        if self.stop.load(Ordering::SeqCst) {
+            // Whoever stops us has broken off all streams that there were.
+            return;
+        }
         if let Some(id) = core.node.accept_stream(self.clock.now(), from) {
             core.links.insert(id, Link { socket: Some(socket), ..Link::default() });
             let serve = move |shared: &Arc<Self>| shared.run(id, stream);
