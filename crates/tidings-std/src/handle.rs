@@ -123,6 +123,11 @@ impl Tidings {
         self.driver.look(|node| node.phase())
     }
 
+    /// How the node holds its own health: 0 is well; see [`tidings::Node::health`].
+    pub fn health(&self) -> u32 {
+        self.driver.look(|node| node.health())
+    }
+
     /// What the node has counted.
     pub fn stats(&self) -> Stats {
         self.driver.look(|node| node.stats().clone())

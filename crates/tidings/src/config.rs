@@ -152,8 +152,20 @@ pub struct Options {
     /// How many others are asked to ping a member that did not answer: SWIM's k. 0 to 16.
     pub indirect_probes: usize,
     /// How long a suspect may take to contradict, in probe intervals times log10 of the number of
-    /// members. 1 to 64.
+    /// members, once that many members less two have confirmed the suspicion. 1 to 64.
     pub suspicion_mult: u32,
+    /// How much longer a suspect may take while nobody has confirmed the suspicion, as a multiple:
+    /// Lifeguard's suspicion. 1 to 64; 1 switches it off.
+    pub suspicion_max_mult: u32,
+    /// How far a node that has doubts about its own health stretches its probe interval, as a
+    /// multiple: Lifeguard's local health. 1 to 64; 1 switches it off.
+    pub awareness_max: u32,
+    /// Whether a member that is asked to ping another one says so when there is no answer, by which
+    /// the asker can tell who is at fault: Lifeguard's nacks.
+    pub nacks: bool,
+    /// Whether a suspect is told so when it is pinged, so that it can contradict at once:
+    /// Lifeguard's buddy system.
+    pub buddy: bool,
     /// How often a piece of news is sent by each member, times log10 of the number of members.
     /// 1 to 64.
     pub retransmit_mult: u32,
@@ -221,6 +233,10 @@ impl Options {
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
             suspicion_mult: 4,
+            suspicion_max_mult: 6,
+            awareness_max: 8,
+            nacks: true,
+            buddy: true,
             retransmit_mult: 4,
             gossip_interval: Duration::from_millis(200),
             gossip_nodes: 3,
@@ -291,6 +307,8 @@ impl Options {
         for (option, value, min, max) in [
             ("indirect_probes", self.indirect_probes, 0, 16),
             ("suspicion_mult", self.suspicion_mult as usize, 1, 64),
+            ("suspicion_max_mult", self.suspicion_max_mult as usize, 1, 64),
+            ("awareness_max", self.awareness_max as usize, 1, 64),
             ("retransmit_mult", self.retransmit_mult as usize, 1, 64),
             ("gossip_nodes", self.gossip_nodes, 1, 64),
             ("leave_peers", self.leave_peers, 1, 16),

@@ -13,12 +13,12 @@ pub(crate) fn check(node: &Node) {
     let (members, suspicions, exchanges, timers, dissemination) = node.parts();
     members.check();
     assert!(members.len() <= node.config().options().max_members);
-    for (key, suspicion) in suspicions.iter() {
+    for (key, deadline) in suspicions.deadlines() {
         assert_eq!(members[key].state(), State::Suspect, "whoever is suspected is a suspect");
-        assert_eq!(timers.at(Slot::Suspicion(key)), Some(suspicion.deadline));
+        assert_eq!(timers.at(Slot::Suspicion(key)), Some(deadline));
     }
     let suspects = node.members().filter(|member| member.state() == State::Suspect);
-    assert_eq!(suspects.count(), suspicions.iter().count(), "every suspect has its suspicion");
+    assert_eq!(suspects.count(), suspicions.deadlines().count(), "every suspect has its suspicion");
     exchanges.check();
     for id in exchanges.ids() {
         assert!(timers.at(Slot::Stream(id)).is_some(), "every stream has its deadline");

@@ -7,9 +7,10 @@
 //! **no** threads and asks for **no** entropy; it runs without `std`. Whoever wants a running node
 //! takes an adapter, `tidings-std` for one; whoever has an event loop drives this crate from it.
 //!
-//! The protocol is SWIM (Das, Gupta, Motivala 2002) as HashiCorp's memberlist shaped it:
-//! round-robin probes, direct and then through others, suspicion before a verdict, incarnations,
-//! news that rides on probes and on gossip, and comparison of the whole membership over streams.
+//! The protocol is SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2018),
+//! as in HashiCorp's memberlist: round-robin probes, direct and then through others, suspicion
+//! before a verdict, local health, incarnations, news that rides on probes and on gossip, and
+//! comparison of the whole membership over streams.
 //!
 //! ```text
 //!  your program ── commands, queries ──►┌──────────────────┐
@@ -93,6 +94,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod awareness;
 mod claim;
 mod command;
 mod config;

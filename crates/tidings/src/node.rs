@@ -6,6 +6,7 @@ mod datagrams;
 mod exchanges;
 mod rounds;
 
+use crate::awareness::Awareness;
 use crate::command::{Phase, Tickets};
 use crate::config::Config;
 use crate::dissemination::Dissemination;
@@ -63,6 +64,7 @@ pub struct Node {
     now: Instant,
     members: Members,
     probe: Probe,
+    awareness: Awareness,
     relay: Relay,
     suspicions: Suspicions,
     refute: Refute,
@@ -106,6 +108,7 @@ impl Node {
             now,
             members: Members::new(local, options.max_members, Rng::new(seed, Part::Members)),
             probe: Probe::default(),
+            awareness: Awareness::new(options.awareness_max),
             relay: Relay::new(options.max_relays),
             suspicions: Suspicions::default(),
             refute: Refute::default(),
@@ -164,7 +167,7 @@ impl Node {
                 Slot::Single(Single::Reap) => self.reap(),
                 Slot::Suspicion(key) => self.suspicion_expired(key),
                 Slot::Stream(id) => self.stream_timed_out(id),
-                Slot::Relay(token) => drop(self.relay.end(token)),
+                Slot::Relay(token) => self.relay_unanswered(token),
             }
         }
         self.check();
@@ -229,6 +232,14 @@ impl Node {
         } else {
             Phase::Left
         }
+    }
+
+    /// How the node holds its own health: 0 is well, and the higher, the more it doubts what it
+    /// does not hear; less than [`awareness_max`](crate::Options::awareness_max).
+    ///
+    /// Lifeguard's local health multiplier: the probe interval is one more than this times as long.
+    pub fn health(&self) -> u32 {
+        self.awareness.score()
     }
 
     /// What the node has counted.

@@ -97,6 +97,9 @@ pub(crate) enum Lead {
     Ack {
         token: u32,
     },
+    Nack {
+        token: u32,
+    },
 }
 
 #[derive(Debug)]

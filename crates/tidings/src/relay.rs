@@ -1,5 +1,6 @@
 //! Indirect pings: those that this node makes for others.
 
+use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 
@@ -16,6 +17,10 @@ pub(crate) struct Relay {
 pub(crate) struct Asked {
     pub(crate) by: SocketAddr,
     pub(crate) token: u32,
+    /// When an answer is of no more use.
+    pub(crate) until: Instant,
+    /// Whether the asker still has to be told that there is no answer so far.
+    pub(crate) nack: bool,
 }
 
 impl Relay {
@@ -30,6 +35,13 @@ impl Relay {
         }
         self.pending.insert(token, asked);
         true
+    }
+
+    /// Such a ping was not answered for most of the time; returns whom to tell so, the first time.
+    pub(crate) fn unanswered(&mut self, token: u32) -> Option<Asked> {
+        let asked = self.pending.get_mut(&token).filter(|asked| asked.nack)?;
+        asked.nack = false;
+        Some(*asked)
     }
 
     /// Ends such a ping, answered or not; returns who asked.

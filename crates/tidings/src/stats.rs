@@ -22,7 +22,7 @@ pub struct Stats {
     pub unknown_messages: u64,
     /// Pings for another member than this one: somebody holds an old address.
     pub misdirected_pings: u64,
-    /// Acks that answer no ping of ours, or come too late.
+    /// Acks and nacks that answer no ping of ours, or come too late.
     pub stray_acks: u64,
     /// Indirect pings that were not made: for strangers, for unknown members, or one too many.
     pub refused_relays: u64,
@@ -32,6 +32,8 @@ pub struct Stats {
     pub probes_indirect: u64,
     /// Probe rounds that nobody answered.
     pub probes_failed: u64,
+    /// Suspicions that another member's own probe confirmed.
+    pub confirmations: u64,
     /// Times that this node contradicted what was said about it.
     pub refutations: u64,
     /// News about members that were not taken: since

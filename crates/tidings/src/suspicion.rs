@@ -3,76 +3,147 @@
 use crate::members::Key;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// All suspicions that run at a node; there is at most one for each member.
 #[derive(Debug, Default)]
 pub(crate) struct Suspicions(BTreeMap<Key, Suspicion>);
 
-/// A member that did not answer, and has until `deadline` to say that it lives.
+/// A member that did not answer, and may say that it lives until the suspicion expires.
+///
+/// It starts with the longest time. Each further member that accuses the suspect by its own probe
+/// shortens that (Lifeguard §IV-B): a single accuser may itself be the one that is slow.
 #[derive(Debug)]
 pub(crate) struct Suspicion {
-    /// The short name of the member that said so first.
-    pub(crate) accuser: u32,
-    pub(crate) deadline: Instant,
+    /// The short names of those who accuse it, the first one first; 0 stands for somebody unknown.
+    accusers: Vec<u32>,
+    started: Instant,
+    span: Span,
+}
+
+/// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+    pub(crate) confirmations: u32,
 }
 
 impl Suspicions {
     /// Starts or restarts the suspicion of a member; returns when it expires.
-    pub(crate) fn start(
-        &mut self,
-        now: Instant,
-        key: Key,
-        accuser: u32,
-        timeout: Duration,
-    ) -> Instant {
-        let deadline = now + timeout;
-        self.0.insert(key, Suspicion { accuser, deadline });
+    pub(crate) fn start(&mut self, now: Instant, key: Key, accuser: u32, span: Span) -> Instant {
+        let suspicion = Suspicion { accusers: [accuser].into(), started: now, span };
+        let deadline = suspicion.deadline();
+        self.0.insert(key, suspicion);
         deadline
     }
 
+    /// Somebody accuses a suspect; returns when the suspicion expires now, if that counts.
+    ///
+    /// Each accuser counts once, and the first ones that are needed count at all.
+    pub(crate) fn confirm(&mut self, key: Key, accuser: u32) -> Option<Instant> {
+        let suspicion = self.0.get_mut(&key)?;
+        let counted = suspicion.accusers.len() as u32 - 1;
+        if suspicion.accusers == [0] {
+            // Learned by sync: whoever is named first may be the one who began it.
+            suspicion.accusers = [accuser].into();
+        }
+        let known = accuser == 0 || suspicion.accusers.contains(&accuser);
+        if known || counted >= suspicion.span.confirmations {
+            return None;
+        }
+        suspicion.accusers.push(accuser);
+        Some(suspicion.deadline())
+    }
+
     /// Ends the suspicion of a member, if there is one.
-    pub(crate) fn stop(&mut self, key: Key) -> Option<Suspicion> {
-        self.0.remove(&key)
+    pub(crate) fn stop(&mut self, key: Key) {
+        self.0.remove(&key);
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<&Suspicion> {
-        self.0.get(&key)
+    /// An accuser of a member to be named when others are told: each in its `turn`, so that those
+    /// who are told can count them all. 0 if nobody is known.
+    pub(crate) fn accuser(&self, key: Key, turn: u64) -> u32 {
+        let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return 0 };
+        accusers[(turn % accusers.len() as u64) as usize]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Suspicion)> {
-        self.0.iter().map(|(&key, suspicion)| (key, suspicion))
+    /// When each suspicion expires.
+    #[cfg(debug_assertions)]
+    pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Key, Instant)> {
+        self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
     }
 }
 
-/// How long a suspect may take to contradict, among `members` members.
-///
-/// `mult × max(1, log10(members)) × probe_interval`: the time that news takes to reach all and the
-/// answer to come back grows with the logarithm of the cluster (SWIM §4.2; memberlist's
-/// `SuspicionMult`).
-pub(crate) fn timeout(mult: u32, members: usize, probe_interval: Duration) -> Duration {
-    probe_interval.saturating_mul(mult).saturating_mul(log10_thousandths(members).max(1000)) / 1000
+impl Suspicion {
+    fn deadline(&self) -> Instant {
+        self.started + self.span.after(self.accusers.len() as u32 - 1)
+    }
+}
+
+impl Span {
+    /// Among `members` members, the suspect included.
+    ///
+    /// The shorter time is `mult × max(1, log10(members)) × probe_interval`: what news takes to
+    /// reach all, and the answer to come back, grows with the logarithm (SWIM §4.2). The longer one
+    /// is `max_mult` times that. `mult - 2` confirmations lead from one to the other, as in
+    /// memberlist; where there are not that many others, none is waited for.
+    pub(crate) fn among(
+        members: usize,
+        mult: u32,
+        max_mult: u32,
+        probe_interval: Duration,
+    ) -> Self {
+        let thousandths = log10_thousandths(members).max(1000);
+        let min = probe_interval.saturating_mul(mult).saturating_mul(thousandths) / 1000;
+        let wanted = mult.saturating_sub(2);
+        let others = members.saturating_sub(2);
+        let confirmations = if others < wanted as usize { 0 } else { wanted };
+        let max = if confirmations == 0 { min } else { min.saturating_mul(max_mult) };
+        Self { min, max, confirmations }
+    }
+
+    /// How long a suspicion lasts in all once it was confirmed by so many:
+    /// `max - (max - min) × log(confirmed + 1) / log(confirmations + 1)`, to the millisecond.
+    fn after(self, confirmed: u32) -> Duration {
+        if self.confirmations == 0 || confirmed >= self.confirmations {
+            return self.min;
+        }
+        let (part, whole) = (log2_fixed(confirmed + 1), log2_fixed(self.confirmations + 1));
+        let off = (self.max - self.min).as_nanos() * u128::from(part) / u128::from(whole);
+        let millis = (self.max.as_nanos() - off) / 1_000_000;
+        Duration::from_millis(millis as u64).max(self.min)
+    }
 }
 
 /// The logarithm of `n` to base 10 in thousandths, rounded down.
+fn log10_thousandths(n: usize) -> u32 {
+    const LOG10_2_IN_2_POW_32: u64 = 1_292_913_986;
+    let log2 = log2_fixed(u32::try_from(n).unwrap_or(u32::MAX));
+    let thousandths = u128::from(log2) * u128::from(LOG10_2_IN_2_POW_32) * 1000;
+    ((thousandths + (1 << 45)) >> (FRACTION_BITS + 32)) as u32
+}
+
+/// The logarithm of `n` to base 2, with a fraction of [`FRACTION_BITS`] bits.
 ///
 /// By integers, so that it is the same on every machine: the bits of the fraction come from
 /// squaring.
-fn log10_thousandths(n: usize) -> u32 {
-    const LOG10_2_IN_2_POW_32: u64 = 1_292_913_986;
-    let n = n.max(1) as u64;
+fn log2_fixed(n: u32) -> u64 {
+    let n = n.max(1);
     let whole = n.ilog2();
     let mut mantissa = (u128::from(n) << 63) >> whole;
     let mut log2 = u64::from(whole);
-    for _ in 0..24 {
+    for _ in 0..FRACTION_BITS {
         mantissa = (mantissa * mantissa) >> 63;
         let bit = (mantissa >> 64) as u64;
         mantissa >>= bit;
         log2 = log2 << 1 | bit;
     }
-    let thousandths = u128::from(log2) * u128::from(LOG10_2_IN_2_POW_32) * 1000;
-    ((thousandths + (1 << 45)) >> (24 + 32)) as u32
+    log2
 }
+
+const FRACTION_BITS: u32 = 24;
 
 #[cfg(test)]
 mod tests {
@@ -90,11 +161,43 @@ mod tests {
     #[test]
     fn the_timeouts_are_those_of_memberlist() {
         // Printed by memberlist itself, with SuspicionMult 4 and one second.
-        let seconds = |members| timeout(4, members, Duration::from_secs(1)).as_secs_f64();
         for (members, expected) in
             [(1, 4.0), (10, 4.0), (20, 5.204), (50, 6.792), (100, 8.0), (1000, 12.0)]
         {
-            assert_eq!(seconds(members), expected, "{members} members");
+            let span = Span::among(members, 4, 6, SECOND);
+            assert_eq!(span.min.as_secs_f64(), expected, "{members} members");
+            assert_eq!(span.confirmations, if members < 4 { 0 } else { 2 });
         }
     }
+
+    #[test]
+    fn confirmations_shorten_a_suspicion_as_in_memberlist() {
+        let after = |min, max, confirmations, confirmed| {
+            let span = Span { min: SECOND * min, max: SECOND * max, confirmations };
+            span.after(confirmed).as_millis()
+        };
+        assert_eq!([0, 1, 2].map(|n| after(4, 24, 2, n)), [24_000, 11_381, 4_000]);
+        assert_eq!([0, 1, 2, 3].map(|n| after(2, 30, 3, n)), [30_000, 16_000, 7_810, 2_000]);
+    }
+
+    #[test]
+    fn each_accuser_counts_once_and_is_named_in_turn() {
+        let (key, now) = (Key::for_test(1), Instant::ZERO);
+        let mut suspicions = Suspicions::default();
+        let deadline = suspicions.start(now, key, 7, Span::among(10, 4, 6, SECOND));
+        assert_eq!(deadline, now + SECOND * 24);
+        assert_eq!(suspicions.confirm(key, 7), None, "the first accuser does not confirm itself");
+        assert_eq!(suspicions.confirm(key, 0), None, "nor does somebody unknown");
+        assert!(suspicions.confirm(key, 8).is_some_and(|earlier| earlier < deadline));
+        assert_eq!(suspicions.confirm(key, 8), None);
+        assert_eq!(suspicions.confirm(key, 9), Some(now + SECOND * 4));
+        assert_eq!(suspicions.confirm(key, 10), None, "it is as short as it gets");
+        assert_eq!([0, 1, 2, 3].map(|turn| suspicions.accuser(key, turn)), [7, 8, 9, 7]);
+
+        suspicions.start(now, key, 0, Span::among(10, 4, 6, SECOND));
+        assert_eq!(suspicions.confirm(key, 7), None, "it may have been the unknown one");
+        assert!(suspicions.confirm(key, 8).is_some());
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
 }

@@ -6,7 +6,7 @@ use crate::member::State;
 use crate::members::Key;
 use crate::output::{Draft, Event, Lead};
 use crate::refute::Verdict;
-use crate::suspicion;
+use crate::suspicion::Span;
 use crate::timers::{Single, Slot};
 use core::net::SocketAddr;
 
@@ -63,7 +63,8 @@ impl Node {
     /// Takes a claim about another member.
     fn take(&mut self, heard: Heard, claim: &Claim) {
         let key = match self.members.apply(self.now, claim) {
-            Change::Nothing | Change::Unknown => return,
+            Change::Unknown => return,
+            Change::Nothing => return self.confirm(heard, claim),
             Change::Full => {
                 self.stats.members_refused += 1;
                 return;
@@ -117,14 +118,28 @@ impl Node {
 
     fn suspect(&mut self, key: Key, accuser: u32) {
         let options = &self.config.options;
-        let timeout = suspicion::timeout(
-            options.suspicion_mult,
-            self.members.present(),
-            options.probe_interval,
-        );
-        let deadline = self.suspicions.start(self.now, key, accuser, timeout);
+        let (mult, max_mult) = (options.suspicion_mult, options.suspicion_max_mult);
+        let members = self.members.present();
+        let span = Span::among(members, mult, max_mult, options.probe_interval);
+        let deadline = self.suspicions.start(self.now, key, accuser, span);
         self.timers.set(Slot::Suspicion(key), deadline);
         self.event(Event::Suspected, key);
+    }
+
+    /// Takes note that one more accuses a suspect, and tells all if that counts.
+    fn confirm(&mut self, heard: Heard, claim: &Claim) {
+        let Some(key) = self.members.find(&claim.id) else { return };
+        let known = &self.members[key];
+        if (claim.incarnation, claim.state) != (known.incarnation(), State::Suspect)
+            || known.state() != State::Suspect
+        {
+            return;
+        }
+        if let Some(deadline) = self.suspicions.confirm(key, heard.accuser) {
+            self.stats.confirmations += 1;
+            self.timers.set(Slot::Suspicion(key), deadline);
+            self.spread(key);
+        }
     }
 
     fn acquit(&mut self, key: Key) {
@@ -147,6 +162,7 @@ impl Node {
                 let local = self.members.local_mut();
                 local.incarnation = local.incarnation.above(claim.incarnation);
                 self.stats.refutations += 1;
+                self.awareness.worsen(1);
                 self.spread(Key::LOCAL);
                 heard.from
             }

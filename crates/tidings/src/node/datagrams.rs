@@ -10,7 +10,7 @@ use crate::relay::Asked;
 use crate::stats::Reject;
 use crate::suspicion::Suspicions;
 use crate::timers::Slot;
-use crate::wire::datagram::{self, Ack, Message, Ping, PingRequest, Writer};
+use crate::wire::datagram::{self, Ack, Message, Nack, Ping, PingRequest, Writer};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -39,6 +39,9 @@ impl Node {
                 }
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.take_ack(ack),
+                Message::Nack(Nack { token }) => {
+                    self.stats.stray_acks += u64::from(!self.probe.nacked(token));
+                }
                 Message::Update(update) => {
                     let heard = Heard { from: Some(from), accuser: update.accuser, spread: true };
                     answers.speak_to = self.hear(heard, update.claim).or(answers.speak_to);
@@ -88,22 +91,37 @@ impl Node {
             self.stats.refused_relays += 1;
             return;
         };
+        let options = &self.config.options;
+        let within = Duration::from_millis(request.within_ms.into());
+        let within = within.min(options.probe_interval * options.awareness_max);
+        let nack = options.nacks;
+        let asked = Asked { by: from, token: request.token, until: self.now + within, nack };
         let token = self.probe_rng.u32();
-        if !self.relay.begin(token, Asked { by: from, token: request.token }) {
+        if !self.relay.begin(token, asked) {
             self.stats.refused_relays += 1;
             return;
         }
-        let within = Duration::from_millis(request.within_ms.into());
-        let within = within.min(self.config.options.probe_interval);
-        self.timers.set(Slot::Relay(token), self.now + within);
+        // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
+        let wait = if nack { within * 4 / 5 } else { within };
+        self.timers.set(Slot::Relay(token), self.now + wait);
         self.ping(target, token);
     }
 
+    /// Most of the time for a ping that we made for another is over, or all of it.
+    pub(super) fn relay_unanswered(&mut self, token: u32) {
+        let Some(Asked { by, token: theirs, until, .. }) = self.relay.unanswered(token) else {
+            self.relay.end(token);
+            return;
+        };
+        self.timers.set(Slot::Relay(token), until);
+        self.draft(Draft { to: by, lead: Lead::Nack { token: theirs }, about: None, news: true });
+    }
+
     fn take_ack(&mut self, Ack { token }: Ack) {
-        if self.probe.acked(token).is_some() {
+        if self.probe.acked(token) {
             return;
         }
-        let Some(Asked { by, token }) = self.end_relay(token) else {
+        let Some(Asked { by, token, .. }) = self.end_relay(token) else {
             self.stats.stray_acks += 1;
             return;
         };
@@ -119,7 +137,8 @@ impl Node {
     pub(super) fn ping(&mut self, target: Key, token: u32) {
         let member = &self.members[target];
         let lead = Lead::Ping { token, target: member.id().short() };
-        let about = (member.state() > State::Alive).then_some(target);
+        let tell = self.config.options.buddy && member.state() > State::Alive;
+        let about = tell.then_some(target);
         self.draft(Draft { to: member.addr(), lead, about, news: true });
     }
 
@@ -136,6 +155,7 @@ impl Node {
             Lead::News => {}
             Lead::Ping { token, target } => writer.ping(Ping { token, target }),
             Lead::Ack { token } => writer.ack(Ack { token }),
+            Lead::Nack { token } => writer.nack(Nack { token }),
             Lead::PingRequest { token, target, within_ms } => {
                 let Some(member) = self.members.get(target) else {
                     return false;
@@ -145,8 +165,9 @@ impl Node {
             }
         }
         let (members, suspicions) = (&self.members, &self.suspicions);
+        let turn = self.stats.datagrams_out;
         if let Some(about) = draft.about {
-            write_update(&mut writer, members, suspicions, about);
+            write_update(&mut writer, members, suspicions, turn, about);
         }
         if draft.news && !self.dissemination.is_empty() {
             let offer = |key| {
@@ -156,7 +177,7 @@ impl Node {
                 if about_receiver || draft.about == Some(key) {
                     return Offer::Moot;
                 }
-                write_update(&mut writer, members, suspicions, key)
+                write_update(&mut writer, members, suspicions, turn, key)
             };
             if let Lead::News = draft.lead {
                 let options = &self.config.options;
@@ -191,11 +212,12 @@ fn write_update(
     writer: &mut Writer<'_>,
     members: &Members,
     suspicions: &Suspicions,
+    turn: u64,
     key: Key,
 ) -> Offer {
     let Some(member) = members.get(key) else {
         return Offer::Moot;
     };
-    let accuser = suspicions.get(key).map_or(0, |suspicion| suspicion.accuser);
+    let accuser = suspicions.accuser(key, turn);
     if writer.update(member, accuser) { Offer::Taken } else { Offer::NoRoom }
 }

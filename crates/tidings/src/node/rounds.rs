@@ -4,6 +4,7 @@ use super::Node;
 use crate::exchange::Purpose;
 use crate::members::Key;
 use crate::output::{Draft, Lead};
+use crate::probe::Verdict;
 use crate::sync;
 use crate::timers::{Single, Slot};
 
@@ -26,12 +27,18 @@ impl Node {
 
     /// Ends the probe round that ran, with its verdict, and begins the next (SWIM §3.1).
     pub(super) fn next_round(&mut self) {
-        if let Some(silent) = self.probe.end() {
-            self.stats.probes_failed += 1;
-            self.accuse(silent);
+        match self.probe.end() {
+            None => {}
+            Some(Verdict::Answered) => self.awareness.improve(),
+            Some(Verdict::Silent { target, asked, missed_nacks }) => {
+                let nacks = self.config.options.nacks && asked > 0;
+                self.awareness.worsen(if nacks { missed_nacks } else { 1 });
+                self.stats.probes_failed += 1;
+                self.accuse(target);
+            }
         }
         let options = &self.config.options;
-        let ends = self.now + options.probe_interval;
+        let ends = self.now + self.awareness.scale(options.probe_interval);
         self.timers.set(Slot::Single(Single::Probe), ends);
         let Some(target) = self.members.next_to_probe() else {
             return;
@@ -49,10 +56,12 @@ impl Node {
             return;
         };
         self.stats.probes_indirect += 1;
-        let within_ms = round.ends.since(self.now).as_millis() as u32;
+        let within_ms = round.ends.since(self.now).as_millis();
+        let within_ms = u32::try_from(within_ms).unwrap_or(u32::MAX);
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.indirect_probes;
         self.members.pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
+        self.probe.asked(picked.len());
         for &relay in &picked {
             let lead = Lead::PingRequest { token: round.token, target: round.target, within_ms };
             self.draft(Draft { to: self.members[relay].addr(), lead, about: None, news: true });

@@ -14,6 +14,7 @@ pub(crate) enum Message {
     Ping(Ping),
     PingRequest(PingRequest),
     Ack(Ack),
+    Nack(Nack),
     Update(Update),
     /// News about a member that we do not take.
     Refused,
@@ -44,6 +45,13 @@ pub(crate) struct PingRequest {
 /// "I am here", or "whom you asked for is".
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Ack {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) token: u32,
+}
+
+/// "I asked for you and have no answer so far."
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Nack {
     #[serde(with = "postcard::fixint::le")]
     pub(crate) token: u32,
 }
@@ -83,6 +91,10 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn ack(&mut self, ack: Ack) {
         self.message(ACK, &ack);
+    }
+
+    pub(crate) fn nack(&mut self, nack: Nack) {
+        self.message(NACK, &nack);
     }
 
     /// News about a member as it is known here; `false` if there is no room for it.
@@ -179,6 +191,7 @@ impl Messages<'_> {
             PING => Message::Ping(take(rest)?),
             PING_REQUEST => Message::PingRequest(take(rest)?),
             ACK => Message::Ack(take(rest)?),
+            NACK => Message::Nack(take(rest)?),
             ALIVE_V4 | ALIVE_V6 => {
                 match take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
                     Some(claim) => update(claim, 0),
@@ -223,6 +236,7 @@ pub(crate) const HEADER: usize = 9;
 const PING: u8 = 0;
 const PING_REQUEST: u8 = 1;
 const ACK: u8 = 2;
+const NACK: u8 = 3;
 const ALIVE_V4: u8 = 8;
 const ALIVE_V6: u8 = 9;
 const SUSPECT: u8 = 10;

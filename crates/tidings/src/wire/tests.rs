@@ -1,6 +1,6 @@
 //! The format, to the byte: vectors, round trips, and any bytes at all.
 
-use super::datagram::{self, Ack, Message, Ping, PingRequest, Writer};
+use super::datagram::{self, Ack, Message, Nack, Ping, PingRequest, Writer};
 use super::frame::{self, Frame, Progress};
 use super::{Binding, UPDATE_OVERHEAD};
 use crate::member::{ClusterName, Incarnation, Member, Meta, NodeId, State};
@@ -56,6 +56,7 @@ fn messages_have_the_bytes_that_the_description_says() {
     let request = PingRequest { token, within_ms: 500, target };
     assert_eq!(body(&|w| w.ping_request(&request)), "0101020304f4030464622d37");
     assert_eq!(body(&|w| w.ack(Ack { token })), "0201020304");
+    assert_eq!(body(&|w| w.nack(Nack { token })), "0301020304");
     let update = |state, accuser| body(&|w| assert!(w.update(&member(state), accuser)));
     assert_eq!(update(State::Alive, 0), "080a0000070a1f0464622d37808ece1c02016d");
     assert_eq!(update(State::Suspect, token), "0a010203040464622d37808ece1c02");
