@@ -175,7 +175,7 @@ impl Agent {
         let node = &self.node;
         let outcome = match command {
             Err(error) => Err(error),
-            Ok(Command::Members) => Ok(Outcome::Members(node.members())),
+            Ok(Command::Members) => Ok(Outcome::Members(node.members(), node.health())),
             Ok(Command::Stats) => Ok(Outcome::Stats(Box::new(node.stats()))),
             Ok(Command::UpdateMeta(meta)) => node
                 .set_meta(Meta::new(&meta))

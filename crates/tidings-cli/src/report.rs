@@ -16,7 +16,8 @@ pub(crate) struct Report {
 /// What came of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Members(Vec<Member>),
+    /// The members that are present, and how we hold our own health.
+    Members(Vec<Member>, u32),
     /// How many seeds answered, of how many, and the members there are now.
     Joined {
         seeds: usize,
@@ -149,8 +150,8 @@ fn node(member: &Member) -> Value {
 
 fn fields(outcome: &Outcome) -> Value {
     match outcome {
-        Outcome::Members(members) => {
-            json!({"members": members.iter().map(node).collect::<Vec<_>>()})
+        Outcome::Members(members, health) => {
+            json!({"members": members.iter().map(node).collect::<Vec<_>>(), "health": health})
         }
         Outcome::Joined { seeds, .. } => json!({"joined": seeds}),
         Outcome::Stats(stats) => json!({"stats": stats}),
@@ -161,8 +162,9 @@ fn fields(outcome: &Outcome) -> Value {
 
 fn words(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Members(members) => {
-            let mut text = format!("{} members", members.len());
+        Outcome::Members(members, health) => {
+            let mut text =
+                format!("{} members; health {health}, of which 0 is best", members.len());
             for member in members {
                 let _ = write!(text, "\n    {:20} {:7}", member.id(), member.state());
                 text += &details(member);

@@ -134,6 +134,7 @@ fn commands_do_what_they_say_and_answer_with_their_mark() {
     let members = b.ask("members");
     let known = members["members"].as_array().unwrap().iter().find(|m| m["name"] == "a").unwrap();
     assert_eq!((&known["meta"], &known["state"]), (&"00ff".into(), &"alive".into()));
+    assert_eq!(members["health"], 0);
     assert_eq!(known["vsn"].as_array().unwrap().len(), 6);
 
     assert_eq!(b.ask("update-meta role=db")["ok"], true);
