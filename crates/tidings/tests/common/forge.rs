@@ -45,6 +45,10 @@ pub fn ack(token: u32) -> Vec<u8> {
     [&[2], &token.to_le_bytes()[..]].concat()
 }
 
+pub fn nack(token: u32) -> Vec<u8> {
+    [&[3], &token.to_le_bytes()[..]].concat()
+}
+
 pub fn alive(name: &str, addr: &str, generation: u64, number: u64, meta: &[u8]) -> Vec<u8> {
     [&[8][..], &profile(name, addr, generation, number, meta)].concat()
 }
@@ -55,6 +59,10 @@ pub fn suspect(accuser: u32, name: &str, generation: u64, number: u64) -> Vec<u8
 
 pub fn failed(name: &str, generation: u64, number: u64) -> Vec<u8> {
     [&[11][..], &about(name, generation, number)].concat()
+}
+
+pub fn left(name: &str, generation: u64, number: u64) -> Vec<u8> {
+    [&[12][..], &about(name, generation, number)].concat()
 }
 
 /// One member of a frame: 0 alive, 1 suspect, 2 failed, 3 left.

@@ -1,0 +1,284 @@
+//! What the fuzz targets do with their bytes, through the core's own doors alone.
+//!
+//! In builds with debug assertions the core checks its invariants after every input; beside that a
+//! target only has to find out what comes out in the end.
+
+#![allow(unreachable_pub)]
+
+use crate::forge;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tidings::{
+    ClusterName, Config, Event, Instant, Meta, Node, NodeId, Options, Output, StreamAction,
+    StreamError, StreamId, StreamInput, Ticket,
+};
+
+/// The bytes as a datagram, and as the messages of one whose header is right.
+pub fn datagram(bytes: &[u8]) {
+    let mut world = World::new();
+    world.meet_two();
+    let messages = forge::datagram(&[bytes.to_vec()]);
+    for from in [peer(1), peer(200)] {
+        for datagram in [bytes, &messages] {
+            let sent = world.sent;
+            world.node.handle_datagram(world.now, from, datagram);
+            world.drain();
+            assert!(world.sent <= sent + 3, "a datagram gets an answer of each kind at most");
+        }
+    }
+    world.end();
+}
+
+/// The bytes as what a stream brings, in pieces: as they are, and as the body of a frame whose header
+/// is right; on a stream of the peer's, and as the answer to a join.
+pub fn stream(bytes: &[u8]) {
+    let [kind, piece, body @ ..] = bytes else { return };
+    let frame = forge::frame(kind % 6, body);
+    for data in [body, &frame] {
+        let mut world = World::new();
+        let id = world.accept();
+        world.feed(id, data, *piece);
+        world.end();
+
+        let mut world = World::new();
+        world.join(1);
+        let id = world.streams.first().copied();
+        world.stream(id, StreamInput::Opened);
+        world.feed(id, data, *piece);
+        world.end();
+    }
+}
+
+/// The bytes as a list of operations on one node: time, datagrams, streams and commands in any order.
+pub fn inputs(bytes: &[u8]) {
+    let mut world = World::new();
+    let mut ops = Ops(bytes);
+    while let Some(op) = ops.next() {
+        match op % 16 {
+            0 => world.advance(Duration::from_millis(ops.byte().into())),
+            1 => world.advance(Duration::from_millis(u64::from(ops.byte()) * 100)),
+            2 => world.advance(Duration::from_secs(u64::from(ops.byte()) * 1000)),
+            // Time that goes back counts as the latest.
+            3 => world.node.handle_timeout(Instant::ZERO),
+            4..=8 => {
+                let from = peer(ops.byte() % 8);
+                let messages: Vec<_> = (0..=ops.byte() % 8).map(|_| message(&mut ops)).collect();
+                world.node.handle_datagram(world.now, from, &forge::datagram(&messages));
+            }
+            9 => {
+                let members: Vec<_> = (0..ops.byte() % 8).flat_map(|_| member(&mut ops)).collect();
+                let frame = forge::frame(ops.byte() % 6, &members);
+                let id = match ops.byte() % 2 {
+                    0 => world.accept(),
+                    _ => world.some_stream(ops.byte()),
+                };
+                world.drain();
+                world.feed(id, &frame, ops.byte());
+            }
+            10 => {
+                let id = world.some_stream(ops.byte());
+                let input = match ops.byte() % 4 {
+                    0 => StreamInput::Opened,
+                    1 => StreamInput::Closed,
+                    2 => StreamInput::Failed(StreamError::Refused),
+                    _ => StreamInput::Data(&[0xd1, 0]),
+                };
+                world.stream(id, input);
+            }
+            11 => world.join(ops.byte() % 10),
+            12 => {
+                let ticket = world.node.leave(world.now);
+                world.begun.insert(ticket);
+            }
+            13 => {
+                let meta = Meta::new(&vec![7; usize::from(ops.byte()) * 4]);
+                let _ = world.node.set_meta(world.now, meta);
+            }
+            14 => world.answer_ping(),
+            // Several inputs may be fed before the outputs are drained.
+            _ => continue,
+        }
+        world.drain();
+    }
+    world.end();
+}
+
+/// One node, and what its driver has to know.
+struct World {
+    node: Node,
+    now: Instant,
+    buf: Vec<u8>,
+    /// How many datagrams it sent.
+    sent: usize,
+    /// The last ping that it sent, and to whom.
+    last_ping: Option<(SocketAddr, u32)>,
+    /// Streams that are open.
+    streams: BTreeSet<StreamId>,
+    /// The commands that were begun, and those that have ended.
+    begun: BTreeSet<Ticket>,
+    ended: BTreeSet<Ticket>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut options = Options::local();
+        options.max_members = 6;
+        options.max_streams_in = 4;
+        options.max_streams_out = 4;
+        options.max_relays = 3;
+        options.tombstone_timeout = Duration::from_secs(60);
+        let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
+        let id = NodeId::new("n0").expect("a good name");
+        let config = Config::new(cluster, id, peer(0), options).expect("good options");
+        let node = Node::new(config.with_generation(5), [9; 32], Instant::ZERO);
+        Self {
+            node,
+            now: Instant::ZERO,
+            buf: Vec::new(),
+            sent: 0,
+            last_ping: None,
+            streams: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            ended: BTreeSet::new(),
+        }
+    }
+
+    fn meet_two(&mut self) {
+        let alive = [1, 2].map(|n| forge::alive(&name(n), &peer(n).to_string(), 1, 0, b"meta"));
+        self.node.handle_datagram(self.now, peer(1), &forge::datagram(&alive));
+        self.advance(Duration::from_secs(2));
+    }
+
+    fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        // Not for ever: late timeouts are harmless.
+        for _ in 0..50 {
+            let Some(at) = self.node.poll_timeout().filter(|&at| at <= end) else { break };
+            self.now = self.now.max(at);
+            self.node.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+        self.node.handle_timeout(end);
+        self.drain();
+    }
+
+    fn join(&mut self, n: u8) {
+        if let Ok(ticket) = self.node.join(self.now, &[peer(n), peer(n + 1)]) {
+            self.begun.insert(ticket);
+        }
+        self.drain();
+    }
+
+    fn accept(&mut self) -> Option<StreamId> {
+        let id = self.node.accept_stream(self.now, peer(1));
+        self.streams.extend(id);
+        id
+    }
+
+    fn some_stream(&self, n: u8) -> Option<StreamId> {
+        self.streams.iter().nth(usize::from(n) % self.streams.len().max(1)).copied()
+    }
+
+    fn stream(&mut self, id: Option<StreamId>, input: StreamInput<'_>) {
+        let Some(id) = id else { return };
+        self.node.handle_stream(self.now, id, input);
+        if matches!(input, StreamInput::Closed | StreamInput::Failed(_)) {
+            self.streams.remove(&id);
+        }
+        self.drain();
+    }
+
+    fn feed(&mut self, id: Option<StreamId>, data: &[u8], piece: u8) {
+        for piece in data.chunks(usize::from(piece) + 1) {
+            self.stream(id, StreamInput::Data(piece));
+        }
+    }
+
+    fn answer_ping(&mut self) {
+        if let Some((from, token)) = self.last_ping.take() {
+            self.node.handle_datagram(self.now, from, &forge::datagram(&[forge::ack(token)]));
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.node.poll_output(&mut self.buf) {
+            match output {
+                Output::Datagram { to, data } => {
+                    assert!(data.len() <= 1400, "no datagram exceeds its size");
+                    self.sent += 1;
+                    if let [0, a, b, c, d, ..] = data[9..] {
+                        self.last_ping = Some((to, u32::from_le_bytes([a, b, c, d])));
+                    }
+                }
+                Output::Stream { id, action: StreamAction::Open { .. } } => {
+                    self.streams.insert(id);
+                }
+                Output::Stream { id, action: StreamAction::Reset } => {
+                    self.streams.remove(&id);
+                }
+                Output::Stream { .. } => {}
+                Output::Event(Event::Completed { ticket, .. }) => {
+                    assert!(self.ended.insert(ticket), "{ticket:?} ends once");
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    /// Lets all deadlines pass: every command has ended, and nothing is left over.
+    fn end(mut self) {
+        self.drain();
+        self.advance(Duration::from_secs(10));
+        let never_ended: Vec<_> = self.begun.difference(&self.ended).collect();
+        assert!(never_ended.is_empty(), "every ticket ends: {never_ended:?}");
+        assert!(self.node.members().count() <= 6, "the table is capped");
+    }
+}
+
+/// Reads the bytes one by one; zeros when they have run out.
+struct Ops<'a>(&'a [u8]);
+
+impl Ops<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().unwrap_or_default()
+    }
+}
+
+fn message(ops: &mut Ops<'_>) -> Vec<u8> {
+    let kind = ops.byte() % 9;
+    let name = name(ops.byte() % 8);
+    let (generation, number) = (u64::from(ops.byte() % 8), u64::from(ops.byte() % 8));
+    match kind {
+        0 => forge::ping(generation as u32, &name),
+        1 => forge::ping_request(generation as u32, number * 100, &name),
+        2 => forge::ack(generation as u32),
+        3 => forge::nack(generation as u32),
+        4 => forge::suspect(number as u32, &name, generation, number),
+        5 => forge::failed(&name, generation, number),
+        6 => forge::left(&name, generation, number),
+        7 => forge::alive(&name, &peer(ops.byte() % 8).to_string(), generation, number, b"m"),
+        _ => forge::alive(&name, &peer(ops.byte() % 8).to_string(), u64::MAX, u64::MAX, b"m"),
+    }
+}
+
+fn member(ops: &mut Ops<'_>) -> Vec<u8> {
+    let name = name(ops.byte() % 8);
+    let addr = peer(ops.byte() % 8).to_string();
+    forge::member(ops.byte() % 5, &name, &addr, u64::from(ops.byte() % 8), b"m")
+}
+
+fn peer(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n + 1], 7946))
+}
+
+fn name(n: u8) -> String {
+    format!("n{n}")
+}

@@ -1,0 +1,9 @@
+//! Fuzz targets for the protocol: `just fuzz datagram`.
+//!
+//! What they do with their bytes is in `harness.rs`, which the core's tests share: these replay the
+//! corpora on every change, with a stable compiler.
+
+#[path = "../../crates/tidings/tests/common/forge.rs"]
+pub mod forge;
+#[path = "../harness.rs"]
+pub mod harness;
