@@ -157,6 +157,8 @@ struct Leave {
     open: usize,
     needed: usize,
     told: usize,
+    /// Whether any of those asked is known to be a member.
+    members: bool,
     /// All who wait for it.
     tickets: Vec<Ticket>,
 }
@@ -194,10 +196,12 @@ impl Tickets {
         core::mem::take(&mut self.joins).into_keys().collect()
     }
 
-    /// Begins to leave by asking `peers` members to confirm; half of them are enough.
-    pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize) {
-        let needed = peers.div_ceil(2);
-        self.leave = Some(Leave { open: peers, needed, told: 0, tickets: [ticket].into() });
+    /// Begins to leave by asking some peers to confirm, `members` of whom are known to be members;
+    /// as many confirmations as half of those are enough.
+    pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize, members: usize) {
+        let needed = members.div_ceil(2).max(1);
+        let (tickets, members) = ([ticket].into(), members > 0);
+        self.leave = Some(Leave { open: peers, needed, told: 0, members, tickets });
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -224,8 +228,9 @@ impl Tickets {
         if leave.told < leave.needed && leave.open > 0 {
             return None;
         }
-        let Leave { told, tickets, .. } = self.leave.take()?;
-        let result = if told > 0 { Ok(Done::Left { told }) } else { Err(Failure::Unheard) };
+        let Leave { told, tickets, members, .. } = self.leave.take()?;
+        let unheard = members && told == 0;
+        let result = if unheard { Err(Failure::Unheard) } else { Ok(Done::Left { told }) };
         Some((tickets, result))
     }
 }

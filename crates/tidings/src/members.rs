@@ -234,13 +234,14 @@ impl Members {
         self.slot_mut(key).profile_behind = false;
         let known = &self[key];
         if known.addr() == profile.addr && known.meta == profile.meta {
+            self.index_addr(key);
             return Updated::No;
         }
         if known.addr() != profile.addr {
             self.unindex_addr(key);
             self.slot_mut(key).member.set_addr(profile.addr);
-            self.index_addr(key);
         }
+        self.index_addr(key);
         self.slot_mut(key).member.meta = profile.meta.clone();
         Updated::Yes
     }
@@ -347,6 +348,11 @@ impl Members {
             self.remove(key);
         }
         true
+    }
+
+    /// Forgets all but the local node.
+    pub(crate) fn forget_others(&mut self) {
+        *self = Self::new(self.local().clone(), self.max, self.rng.clone());
     }
 
     fn counts(&self, Departure { key, number, .. }: &Departure) -> bool {

@@ -62,6 +62,11 @@ impl Suspicions {
         self.0.remove(&key);
     }
 
+    /// Ends all suspicions; returns of whom.
+    pub(crate) fn stop_all(&mut self) -> impl Iterator<Item = Key> {
+        core::mem::take(&mut self.0).into_keys()
+    }
+
     /// An accuser of a member to be named when others are told: each in its `turn`, so that those
     /// who are told can count them all. 0 if nobody is known.
     pub(crate) fn accuser(&self, key: Key, turn: u64) -> u32 {

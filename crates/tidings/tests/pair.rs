@@ -167,6 +167,56 @@ fn whoever_left_can_join_again() {
 }
 
 #[test]
+fn whoever_joins_again_has_forgotten_all_who_may_be_gone_since() {
+    let mut options = tidings::Options::local();
+    options.tombstone_timeout = 60 * SECOND;
+    let mut net = Net::with_options(3, &options);
+    for n in [1, 2] {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(SECOND);
+    net.leave(2);
+    net.run_for(SECOND);
+    net.leave(1);
+    net.run_for(SECOND);
+    net.kill(1);
+    net.run_for(200 * SECOND);
+    net.join(2, &[addr(0)]);
+    net.run_for(60 * SECOND);
+    assert_eq!(net.story(0, 1), ["joined", "left"], "it is not brought back");
+    assert_eq!(net.state(2, 0), Some(State::Alive));
+}
+
+#[test]
+fn a_leave_does_not_wait_for_seeds_that_do_not_answer() {
+    let mut net = pair();
+    net.join(1, &[addr(70), addr(71), addr(72)]);
+    let leave = net.leave(1);
+    let took = net.run_until(|net| net.result(1, leave).is_some());
+    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
+    assert!(took < SECOND, "it took {took:?}");
+    // Nobody is there to tell, and a seed that does not answer is nobody.
+    let mut net = Net::new(1);
+    net.join(0, &[addr(70)]);
+    let leave = net.leave(0);
+    net.run_until(|net| net.result(0, leave).is_some());
+    assert_eq!(net.result(0, leave), Some(Ok(Done::Left { told: 0 })));
+}
+
+#[test]
+fn news_from_before_a_join_is_told_and_then_done_with() {
+    let mut net = Net::new(2);
+    net.set_meta(1, "early");
+    net.join(1, &[addr(0)]);
+    net.run_for(10 * SECOND);
+    assert_eq!(net.member(0, 1).unwrap().meta(), &Meta::from("early"));
+    let before = net.datagrams.len();
+    net.run_for(10 * SECOND);
+    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 18);
+    assert!(bare, "nothing rides on pings and acks any more");
+}
+
+#[test]
 fn new_metadata_reaches_the_others() {
     let mut net = pair();
     net.set_meta(1, "role=db");

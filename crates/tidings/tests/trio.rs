@@ -49,6 +49,34 @@ fn news_misses_nobody_in_a_small_cluster() {
 }
 
 #[test]
+fn telling_the_dead_does_not_keep_news_from_the_living() {
+    let mut options = Options::lan();
+    options.sync_interval = 24 * 3600 * SECOND;
+    let mut missed = 0;
+    for seed in 0..60 {
+        let mut net = Net::new(0);
+        net.seed = seed;
+        for n in 0..10 {
+            let cluster = ClusterName::new("test").unwrap();
+            net.start(Config::new(cluster, id(n), addr(n), options.clone()).unwrap());
+        }
+        for n in 1..10 {
+            net.join(n, &[addr(0)]);
+        }
+        net.run_for(5 * SECOND);
+        for n in 4..10 {
+            net.kill(n);
+        }
+        net.run_until(|net| (4..10).all(|n| net.state(0, n) == Some(State::Failed)));
+        net.set_meta(0, "news");
+        net.run_for(10 * SECOND);
+        let told = |here| net.member(here, 0).unwrap().meta() == &Meta::from("news");
+        missed += usize::from(!(1..4).all(told));
+    }
+    assert_eq!(missed, 0, "of 60");
+}
+
+#[test]
 fn a_failure_is_told_to_all() {
     let mut net = joined(6);
     net.kill(5);

@@ -134,6 +134,21 @@ fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
 }
 
 #[test]
+fn an_address_that_was_shared_belongs_to_the_one_who_stays() {
+    let mut members = table(10);
+    let moved = |n, number, at| Claim {
+        profile: Some(Profile { addr: addr(at), meta: Meta::EMPTY }),
+        ..claim(n, number, State::Alive)
+    };
+    members.apply(NOW, &moved(1, 0, 50));
+    members.apply(NOW, &moved(2, 0, 50));
+    members.apply(NOW, &moved(2, 1, 51));
+    members.apply(NOW, &moved(1, 1, 50));
+    assert_eq!(members.find_addr(addr(50)), members.find(&id(1)));
+    assert_eq!(members.find_addr(addr(51)), members.find(&id(2)));
+}
+
+#[test]
 fn what_a_member_said_in_an_earlier_incarnation_is_not_passed_on_with_a_later_one() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));

@@ -113,6 +113,9 @@ impl Node {
         };
         if heard.spread {
             self.spread(key);
+        } else {
+            // Whoever is new may be the first to whom we can tell what we have to tell.
+            self.arm_gossip();
         }
     }
 
@@ -198,8 +201,12 @@ impl Node {
     /// Spreads what is known of a member to all.
     pub(super) fn spread(&mut self, key: Key) {
         self.dissemination.spread(key);
+        self.arm_gossip();
+    }
+
+    fn arm_gossip(&mut self) {
         let gossip = Slot::Single(Single::Gossip);
-        if self.timers.at(gossip).is_none() {
+        if !self.dissemination.is_empty() && self.timers.at(gossip).is_none() {
             self.timers.set(gossip, self.gossip_from.max(self.now));
         }
     }

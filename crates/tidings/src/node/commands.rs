@@ -2,6 +2,7 @@
 
 use super::{Node, canonical};
 use crate::command::{Done, JoinError, Phase, Ticket};
+use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
 use crate::member::{Meta, State, TooLong};
 use crate::members::Key;
@@ -19,7 +20,8 @@ impl Node {
     /// [`stream_timeout`](crate::Options::stream_timeout). Our own address among the seeds is
     /// passed over; if it is the only one, the node is the first of its cluster, and has joined.
     ///
-    /// A node that has left comes back by this, as a member that joins.
+    /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
+    /// and so forgets all others: it is told of them again.
     ///
     /// # Errors
     ///
@@ -43,8 +45,7 @@ impl Node {
             return Err(JoinError::TooManySeeds { seeds: others.len(), room });
         }
         if self.phase() == Phase::Left {
-            self.renew(State::Alive);
-            self.start_rounds();
+            self.begin_anew();
         }
         let ticket = self.tickets.issue();
         if others.is_empty() {
@@ -58,6 +59,18 @@ impl Node {
         }
         self.check();
         Ok(ticket)
+    }
+
+    /// Takes part again after having left.
+    fn begin_anew(&mut self) {
+        for key in self.suspicions.stop_all() {
+            self.timers.clear(Slot::Suspicion(key));
+        }
+        self.timers.clear(Slot::Single(Single::Reap));
+        self.dissemination = Dissemination::default();
+        self.members.forget_others();
+        self.renew(State::Alive);
+        self.start_rounds();
     }
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
@@ -93,12 +106,13 @@ impl Node {
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.leave_peers;
         self.members.pick(&mut self.sync_rng, count, None, &mut picked);
+        let members = picked.len();
         peers.extend(picked.iter().map(|&key| self.members[key].addr()));
         self.picked = picked;
         peers.sort_unstable();
         peers.dedup();
         if !peers.is_empty() {
-            self.tickets.begin_leave(ticket, peers.len());
+            self.tickets.begin_leave(ticket, peers.len(), members);
         }
         for peer in peers {
             if !self.open(peer, Purpose::Leave(ticket)) {

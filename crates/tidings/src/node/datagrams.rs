@@ -179,7 +179,11 @@ impl Node {
                 }
                 write_update(&mut writer, members, suspicions, turn, key)
             };
-            if let Lead::News = draft.lead {
+            // Those who failed are told on the chance that they live: that must not use up what is
+            // meant for the living.
+            let receiver = members.find_addr(draft.to).map(|key| members[key].state());
+            let present = receiver.is_some_and(State::is_present);
+            if matches!(draft.lead, Lead::News) && present {
                 let options = &self.config.options;
                 let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
                 let limit = transmit_limit(mult, members.present(), fanout);
