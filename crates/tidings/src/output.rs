@@ -76,8 +76,18 @@ pub(crate) struct Draft {
     pub(crate) lead: Lead,
     /// A member of whom the receiver must be told.
     pub(crate) about: Option<Key>,
-    /// Whether to fill it with news: only for members.
-    pub(crate) news: bool,
+    pub(crate) fill: Fill,
+}
+
+/// With what the room that is left in a datagram is filled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fill {
+    /// With nothing: it may go to a stranger.
+    Nothing,
+    /// With news that rides along and is not counted.
+    Ride,
+    /// With news, which counts as told.
+    Tell,
 }
 
 /// What a datagram is for.

@@ -4,7 +4,7 @@ use super::Node;
 use crate::claim::{Change, Claim, Updated};
 use crate::member::State;
 use crate::members::Key;
-use crate::output::{Draft, Event, Lead};
+use crate::output::{Draft, Event, Fill, Lead};
 use crate::refute::Verdict;
 use crate::suspicion::Span;
 use crate::timers::{Single, Slot};
@@ -195,7 +195,7 @@ impl Node {
 
     /// Tells one peer of ourselves, directly.
     pub(super) fn tell_of_us(&mut self, to: SocketAddr) {
-        self.draft(Draft { to, lead: Lead::News, about: Some(Key::LOCAL), news: false });
+        self.draft(Draft { to, lead: Lead::News, about: Some(Key::LOCAL), fill: Fill::Nothing });
     }
 
     /// Spreads what is known of a member to all.

@@ -5,7 +5,7 @@ use super::claims::Heard;
 use crate::dissemination::{Offer, transmit_limit};
 use crate::member::State;
 use crate::members::{Key, Members};
-use crate::output::{Draft, Lead};
+use crate::output::{Draft, Fill, Lead};
 use crate::relay::Asked;
 use crate::stats::Reject;
 use crate::suspicion::Suspicions;
@@ -80,8 +80,8 @@ impl Node {
             return;
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
-        let news = member.is_some();
-        self.draft(Draft { to: from, lead: Lead::Ack { token }, about, news });
+        let fill = if member.is_some() { Fill::Ride } else { Fill::Nothing };
+        self.draft(Draft { to: from, lead: Lead::Ack { token }, about, fill });
     }
 
     /// Pings one member for another.
@@ -114,7 +114,12 @@ impl Node {
             return;
         };
         self.timers.set(Slot::Relay(token), until);
-        self.draft(Draft { to: by, lead: Lead::Nack { token: theirs }, about: None, news: true });
+        self.draft(Draft {
+            to: by,
+            lead: Lead::Nack { token: theirs },
+            about: None,
+            fill: Fill::Ride,
+        });
     }
 
     fn take_ack(&mut self, Ack { token }: Ack) {
@@ -125,7 +130,7 @@ impl Node {
             self.stats.stray_acks += 1;
             return;
         };
-        self.draft(Draft { to: by, lead: Lead::Ack { token }, about: None, news: true });
+        self.draft(Draft { to: by, lead: Lead::Ack { token }, about: None, fill: Fill::Ride });
     }
 
     fn end_relay(&mut self, token: u32) -> Option<Asked> {
@@ -139,7 +144,7 @@ impl Node {
         let lead = Lead::Ping { token, target: member.id().short() };
         let tell = self.config.options.buddy && member.state() > State::Alive;
         let about = tell.then_some(target);
-        self.draft(Draft { to: member.addr(), lead, about, news: true });
+        self.draft(Draft { to: member.addr(), lead, about, fill: Fill::Ride });
     }
 
     pub(super) fn draft(&mut self, draft: Draft) {
@@ -169,7 +174,7 @@ impl Node {
         if let Some(about) = draft.about {
             write_update(&mut writer, members, suspicions, turn, about);
         }
-        if draft.news && !self.dissemination.is_empty() {
+        if draft.fill != Fill::Nothing && !self.dissemination.is_empty() {
             let offer = |key| {
                 let about_receiver = members.get(key).is_some_and(|member| {
                     member.addr() == draft.to && member.state() == State::Alive
@@ -179,11 +184,7 @@ impl Node {
                 }
                 write_update(&mut writer, members, suspicions, turn, key)
             };
-            // Those who failed are told on the chance that they live: that must not use up what is
-            // meant for the living.
-            let receiver = members.find_addr(draft.to).map(|key| members[key].state());
-            let present = receiver.is_some_and(State::is_present);
-            if matches!(draft.lead, Lead::News) && present {
+            if draft.fill == Fill::Tell {
                 let options = &self.config.options;
                 let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
                 let limit = transmit_limit(mult, members.present(), fanout);

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::exchange::Purpose;
 use crate::members::Key;
-use crate::output::{Draft, Lead};
+use crate::output::{Draft, Fill, Lead};
 use crate::probe::Verdict;
 use crate::sync;
 use crate::timers::{Single, Slot};
@@ -64,7 +64,12 @@ impl Node {
         self.probe.asked(picked.len());
         for &relay in &picked {
             let lead = Lead::PingRequest { token: round.token, target: round.target, within_ms };
-            self.draft(Draft { to: self.members[relay].addr(), lead, about: None, news: true });
+            self.draft(Draft {
+                to: self.members[relay].addr(),
+                lead,
+                about: None,
+                fill: Fill::Ride,
+            });
         }
         self.picked = picked;
     }
@@ -98,8 +103,11 @@ impl Node {
     }
 
     pub(super) fn gossip_to(&mut self, key: Key) {
-        let to = self.members[key].addr();
-        self.draft(Draft { to, lead: Lead::News, about: None, news: true });
+        let member = &self.members[key];
+        // Those who failed are told on the chance that they live: that must not use up what is meant
+        // for the living.
+        let fill = if member.state().is_present() { Fill::Tell } else { Fill::Ride };
+        self.draft(Draft { to: member.addr(), lead: Lead::News, about: None, fill });
     }
 
     /// Compares the membership with a member picked at random.
