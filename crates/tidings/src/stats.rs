@@ -24,7 +24,8 @@ pub struct Stats {
     pub misdirected_pings: u64,
     /// Acks and nacks that answer no ping of ours, or come too late.
     pub stray_acks: u64,
-    /// Indirect pings that were not made: for strangers, for unknown members, or one too many.
+    /// Indirect pings that were not made: for strangers, for unknown members, one too many, or since
+    /// this node has left.
     pub refused_relays: u64,
     /// Probe rounds begun.
     pub probes: u64,

@@ -56,8 +56,10 @@ impl Node {
             state,
             profile: None,
         };
-        let heard = Heard { from: None, accuser: self.local().id().short(), spread: true };
-        self.take(heard, &claim);
+        // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
+        let local = self.local();
+        let (accuser, spread) = (local.id().short(), local.state().is_present());
+        self.take(Heard { from: None, accuser, spread }, &claim);
     }
 
     /// Takes a claim about another member.

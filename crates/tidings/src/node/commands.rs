@@ -75,10 +75,10 @@ impl Node {
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
     ///
-    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, the seeds
-    /// of joins that have not ended too, and all others by gossip. The ticket ends with [`Done::Left`] when half of the former have
-    /// confirmed it, at once if there is nobody; with
-    /// [`Failure::Unheard`](crate::Failure::Unheard) if none does within
+    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, also the
+    /// seeds of joins that have not ended, and all others by gossip. The ticket ends with
+    /// [`Done::Left`] when as many have confirmed it as half of those members, at once if there is
+    /// nobody; with [`Failure::Unheard`](crate::Failure::Unheard) if no member does within
     /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
     /// the first; one after it ends at once. A join that has not ended fails with
     /// [`Failure::Left`](crate::Failure::Left).

@@ -87,7 +87,8 @@ impl Node {
     /// Pings one member for another.
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
-        let (Some(target), Some(_)) = (target, self.members.find_addr(from)) else {
+        let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
+        let (Some(target), Some(_)) = (target, asker) else {
             self.stats.refused_relays += 1;
             return;
         };
