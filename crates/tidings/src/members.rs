@@ -253,7 +253,7 @@ impl Members {
         self.ring.next(&mut self.rng)
     }
 
-    /// Picks up to `count` present members at random into `picked`, none of them `except`.
+    /// Picks up to `count` members at random into `picked` that are alive, none of them `except`.
     pub(crate) fn pick(
         &self,
         rng: &mut Rng,
@@ -262,9 +262,8 @@ impl Members {
         picked: &mut Vec<Key>,
     ) {
         picked.clear();
-        let others =
-            self.ring.len() - usize::from(except.is_some_and(|key| self.ring.contains(key)));
-        self.ring.draw(rng, count.min(others), except, picked);
+        let alive = |key| Some(key) != except && self[key].state == State::Alive;
+        self.ring.draw(rng, count, alive, picked);
     }
 
     /// Picks up to `count` members to gossip to: present ones in turn and, as many as are their share,

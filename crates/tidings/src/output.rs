@@ -34,7 +34,8 @@ pub enum Output<'b> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A member is there that was not, or that had failed or left.
+    /// A member is there that was not, or that had failed or left, or that was forgotten when this
+    /// node joined again after leaving.
     Joined(Member),
     /// A member has new metadata, or a new address.
     Updated(Member),

@@ -2,10 +2,16 @@
 
 use crate::members::Key;
 use crate::time::Instant;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 /// The probe round that runs, if one does.
 #[derive(Debug, Default)]
-pub(crate) struct Probe(Option<Round>);
+pub(crate) struct Probe {
+    round: Option<Round>,
+    /// Who was asked to help in it and has not sent a nack.
+    helpers: Vec<SocketAddr>,
+}
 
 /// One probe of one member, which lasts one probe interval (SWIM §3.1).
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +25,6 @@ pub(crate) struct Round {
     answered: bool,
     /// How many members were asked to help.
     asked: u32,
-    /// How many of them said that they had no answer either.
-    nacks: u32,
 }
 
 /// What came of a round.
@@ -36,38 +40,45 @@ pub(crate) enum Verdict {
 impl Probe {
     /// Begins a round.
     pub(crate) fn begin(&mut self, target: Key, token: u32, ends: Instant) {
-        self.0 = Some(Round { target, token, ends, answered: false, asked: 0, nacks: 0 });
+        self.helpers.clear();
+        self.round = Some(Round { target, token, ends, answered: false, asked: 0 });
     }
 
     /// Takes an ack, direct or through a relay; `false` if it answers nothing.
     pub(crate) fn acked(&mut self, token: u32) -> bool {
-        let round = self.0.as_mut().filter(|round| round.token == token && !round.answered);
+        let round = self.round.as_mut().filter(|round| round.token == token && !round.answered);
         round.map(|round| round.answered = true).is_some()
     }
 
     /// Takes a nack from one who was asked to help; `false` if it answers nothing.
-    pub(crate) fn nacked(&mut self, token: u32) -> bool {
-        let round =
-            self.0.as_mut().filter(|round| round.token == token && round.nacks < round.asked);
-        round.map(|round| round.nacks += 1).is_some()
+    pub(crate) fn nacked(&mut self, token: u32, from: SocketAddr) -> bool {
+        let helper = self.helpers.iter().position(|&helper| helper == from);
+        match (self.round, helper) {
+            (Some(round), Some(helper)) if round.token == token => {
+                self.helpers.swap_remove(helper);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The round that runs, if it was not answered.
     pub(crate) fn unanswered(&self) -> Option<Round> {
-        self.0.filter(|round| !round.answered)
+        self.round.filter(|round| !round.answered)
     }
 
-    /// Notes how many members are asked to help.
-    pub(crate) fn asked(&mut self, helpers: usize) {
-        if let Some(round) = &mut self.0 {
-            round.asked = helpers as u32;
+    /// Notes who is asked to help.
+    pub(crate) fn ask(&mut self, helpers: impl Iterator<Item = SocketAddr>) {
+        if let Some(round) = &mut self.round {
+            self.helpers.extend(helpers);
+            round.asked = self.helpers.len() as u32;
         }
     }
 
     /// Ends the round that runs, with its verdict.
     pub(crate) fn end(&mut self) -> Option<Verdict> {
-        let Round { target, answered, asked, nacks, .. } = self.0.take()?;
-        let missed_nacks = asked - nacks;
+        let Round { target, answered, asked, .. } = self.round.take()?;
+        let missed_nacks = self.helpers.len() as u32;
         Some(if answered {
             Verdict::Answered
         } else {
@@ -77,8 +88,8 @@ impl Probe {
 
     /// Ends the round without a verdict if it is about this member, who is known to be gone.
     pub(crate) fn abandon(&mut self, target: Key) {
-        if self.0.is_some_and(|round| round.target == target) {
-            self.0 = None;
+        if self.round.is_some_and(|round| round.target == target) {
+            self.round = None;
         }
     }
 }

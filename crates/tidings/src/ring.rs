@@ -20,6 +20,7 @@ pub(crate) struct Ring {
 }
 
 const NOWHERE: u32 = u32::MAX;
+const MAX_LOOKED_AT: usize = 64;
 
 impl Ring {
     pub(crate) fn len(&self) -> usize {
@@ -58,20 +59,24 @@ impl Ring {
         Some(key)
     }
 
-    /// Draws `count` different members at random, none of them `except`; there must be that many.
+    /// Draws up to `count` members that are acceptable: those that follow upon a random place.
+    ///
+    /// The ring is in random order itself. At most [`MAX_LOOKED_AT`] are looked at, so that a crowd
+    /// of unacceptable ones costs little.
     pub(crate) fn draw(
         &self,
         rng: &mut Rng,
         count: usize,
-        except: Option<Key>,
+        acceptable: impl Fn(Key) -> bool,
         drawn: &mut Vec<Key>,
     ) {
-        while drawn.len() < count {
-            let key = self.keys[rng.below(self.keys.len())];
-            if Some(key) != except && !drawn.contains(&key) {
-                drawn.push(key);
-            }
+        if self.keys.is_empty() {
+            return;
         }
+        let start = rng.below(self.keys.len());
+        let (before, from) = self.keys.split_at(start);
+        let looked_at = from.iter().chain(before).take(MAX_LOOKED_AT);
+        drawn.extend(looked_at.copied().filter(|&key| acceptable(key)).take(count));
     }
 
     /// Puts a member at a random place (SWIM §4.3), leaving those yet to be probed yet to be

@@ -104,7 +104,8 @@ impl Span {
         let min = probe_interval.saturating_mul(mult).saturating_mul(thousandths) / 1000;
         let wanted = mult.saturating_sub(2);
         let others = members.saturating_sub(2);
-        let confirmations = if others < wanted as usize { 0 } else { wanted };
+        let useless = max_mult == 1 || others < wanted as usize;
+        let confirmations = if useless { 0 } else { wanted };
         let max = if confirmations == 0 { min } else { min.saturating_mul(max_mult) };
         Self { min, max, confirmations }
     }
@@ -172,6 +173,7 @@ mod tests {
             let span = Span::among(members, 4, 6, SECOND);
             assert_eq!(span.min.as_secs_f64(), expected, "{members} members");
             assert_eq!(span.confirmations, if members < 4 { 0 } else { 2 });
+            assert_eq!(Span::among(members, 4, 1, SECOND).confirmations, 0, "switched off");
         }
     }
 

@@ -114,8 +114,9 @@ fn strangers_get_no_news_and_no_relay() {
     let request = forge::datagram(&[forge::ping_request(7, 100, "n1")]);
     assert_eq!(answers(&mut net, stranger(), &request), (0, 0));
     let unknown = forge::datagram(&[forge::ping_request(7, 100, "nobody")]);
-    assert_eq!(answers(&mut net, addr(1), &unknown), (0, 0));
-    assert_eq!(net.nodes[0].node.stats().refused_relays, 2);
+    assert_eq!(answers(&mut net, stranger(), &unknown), (0, 0));
+    assert_eq!(answers(&mut net, addr(1), &unknown), (1, 14), "a member gets a bare nack");
+    assert_eq!(net.nodes[0].node.stats().refused_relays, 3);
 }
 
 #[test]
@@ -128,13 +129,12 @@ fn relays_are_capped_and_end_by_themselves() {
     }
     net.run_for(SECOND);
     net.cut(0, 1);
+    // How many pings a request leads to; one that is refused leads to a nack.
     let ask = |net: &mut Net, token| {
-        answers(
-            net,
-            addr(2),
-            &forge::datagram(&[forge::ping_request(token, u32::MAX.into(), "n1")]),
-        )
-        .0
+        let before = net.datagrams.len();
+        let request = forge::ping_request(token, u32::MAX.into(), "n1");
+        net.inject(0, addr(2), &forge::datagram(&[request]));
+        net.datagrams[before..].iter().filter(|(_, to, _)| *to == addr(1)).count()
     };
     assert_eq!((0..10).map(|token| ask(&mut net, token)).sum::<usize>(), 4);
     net.run_for(options.probe_interval * options.awareness_max);

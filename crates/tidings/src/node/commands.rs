@@ -1,6 +1,7 @@
 //! What the application asks.
 
 use super::{Node, canonical};
+use crate::awareness::Awareness;
 use crate::command::{Done, JoinError, Phase, Ticket};
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
@@ -21,7 +22,8 @@ impl Node {
     /// passed over; if it is the only one, the node is the first of its cluster, and has joined.
     ///
     /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
-    /// and so forgets all others: it is told of them again.
+    /// and so forgets all others, without an event: what earlier events told is void, and whoever
+    /// is there joins again.
     ///
     /// # Errors
     ///
@@ -68,6 +70,7 @@ impl Node {
         }
         self.timers.clear(Slot::Single(Single::Reap));
         self.dissemination = Dissemination::default();
+        self.awareness = Awareness::new(self.config.options.awareness_max);
         self.members.forget_others();
         self.renew(State::Alive);
         self.start_rounds();
@@ -88,21 +91,23 @@ impl Node {
         if self.tickets.await_leave(ticket) {
             return ticket;
         }
+        let mut asked = false;
         if self.phase() == Phase::Running {
             self.stop_rounds();
             let seeds = self.abandon_joins();
             self.renew(State::Left);
-            self.tell_some_that_we_leave(ticket, seeds);
+            asked = self.tell_some_that_we_leave(ticket, seeds);
         }
-        if !self.tickets.is_leaving() {
+        if !asked {
             self.completed(ticket, Ok(Done::Left { told: 0 }));
         }
         self.check();
         ticket
     }
 
-    /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in.
-    fn tell_some_that_we_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) {
+    /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in;
+    /// `false` if there is nobody.
+    fn tell_some_that_we_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) -> bool {
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.leave_peers;
         self.members.pick(&mut self.sync_rng, count, None, &mut picked);
@@ -111,14 +116,16 @@ impl Node {
         self.picked = picked;
         peers.sort_unstable();
         peers.dedup();
-        if !peers.is_empty() {
-            self.tickets.begin_leave(ticket, peers.len(), members);
+        if peers.is_empty() {
+            return false;
         }
+        self.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
             if !self.open(peer, Purpose::Leave(ticket)) {
                 self.leave_heard(ticket, false);
             }
         }
+        true
     }
 
     /// Sets what this node tells all others about itself.

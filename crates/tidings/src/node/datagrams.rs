@@ -40,7 +40,7 @@ impl Node {
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.take_ack(ack),
                 Message::Nack(Nack { token }) => {
-                    self.stats.stray_acks += u64::from(!self.probe.nacked(token));
+                    self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
                 }
                 Message::Update(update) => {
                     let heard = Heard { from: Some(from), accuser: update.accuser, spread: true };
@@ -88,10 +88,11 @@ impl Node {
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
-        let (Some(target), Some(_)) = (target, asker) else {
+        if asker.is_none() {
             self.stats.refused_relays += 1;
             return;
-        };
+        }
+        let Some(target) = target else { return self.refuse_relay(from, request.token) };
         let options = &self.config.options;
         let within = Duration::from_millis(request.within_ms.into());
         let within = within.min(options.probe_interval * options.awareness_max);
@@ -99,13 +100,20 @@ impl Node {
         let asked = Asked { by: from, token: request.token, until: self.now + within, nack };
         let token = self.probe_rng.u32();
         if !self.relay.begin(token, asked) {
-            self.stats.refused_relays += 1;
-            return;
+            return self.refuse_relay(from, request.token);
         }
         // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
         let wait = if nack { within * 4 / 5 } else { within };
         self.timers.set(Slot::Relay(token), self.now + wait);
         self.ping(target, token);
+    }
+
+    /// Does not ping for a member, and says so at once: it is not the asker's fault.
+    fn refuse_relay(&mut self, to: SocketAddr, token: u32) {
+        self.stats.refused_relays += 1;
+        if self.config.options.nacks {
+            self.draft(Draft { to, lead: Lead::Nack { token }, about: None, fill: Fill::Nothing });
+        }
     }
 
     /// Most of the time for a ping that we made for another is over, or all of it.

@@ -61,7 +61,7 @@ impl Node {
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.indirect_probes;
         self.members.pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
-        self.probe.asked(picked.len());
+        self.probe.ask(picked.iter().map(|&helper| self.members[helper].addr()));
         for &relay in &picked {
             let lead = Lead::PingRequest { token: round.token, target: round.target, within_ms };
             self.draft(Draft {
