@@ -9,7 +9,7 @@ use crate::sockets;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -260,7 +260,7 @@ impl Shared {
             self.lock().datagram_thread = Sleep::Awake;
             match received {
                 Ok((len, from)) => self.take_datagram(from, &buf[..len]),
-                Err(error) if is_nothing(&error) => {}
+                Err(error) if sockets::is_nothing(&error) => {}
                 Err(_) => thread::park_timeout(BACK_OFF),
             }
         }
@@ -300,17 +300,7 @@ impl Shared {
 
     fn send(&self, to: SocketAddr, data: &[u8]) {
         // Losing one is allowed.
-        drop(self.udp.send_to(data, self.as_socket_wants(to)));
-    }
-
-    /// A socket for IPv6 that takes IPv4 too wants IPv4 addresses in IPv6's form.
-    fn as_socket_wants(&self, to: SocketAddr) -> SocketAddr {
-        match (self.here, to) {
-            (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
-                SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
-            }
-            _ => to,
-        }
+        drop(self.udp.send_to(data, sockets::in_form_of(self.here, to)));
     }
 
     /// Wakes the thread that takes datagrams.
@@ -484,17 +474,6 @@ fn act(links: &mut HashMap<StreamId, Link>, id: StreamId, action: StreamAction) 
             links.remove(&id);
         }
     }
-}
-
-/// Whether a read ended without a datagram for an ordinary reason.
-///
-/// Some systems tell by such an error that an earlier datagram was not delivered.
-fn is_nothing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
-    matches!(
-        error.kind(),
-        WouldBlock | TimedOut | Interrupted | ConnectionReset | ConnectionRefused
-    )
 }
 
 /// No datagram is longer.

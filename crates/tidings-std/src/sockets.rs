@@ -2,7 +2,8 @@
 
 use crate::error::BindError;
 use socket2::SockRef;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 
 /// A UDP and a TCP socket on the same port, and where they are bound.
 pub(crate) fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
@@ -33,6 +34,28 @@ pub(crate) fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
         _ => {}
     }
     local
+}
+
+/// An address as a socket at `here` wants it: one for IPv6 that takes IPv4 too wants IPv4 addresses in
+/// IPv6's form.
+pub(crate) fn in_form_of(here: SocketAddr, to: SocketAddr) -> SocketAddr {
+    match (here, to) {
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+        }
+        _ => to,
+    }
+}
+
+/// Whether a read ended without a datagram for an ordinary reason.
+///
+/// Some systems tell by such an error that an earlier datagram was not delivered.
+pub(crate) fn is_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    matches!(
+        error.kind(),
+        WouldBlock | TimedOut | Interrupted | ConnectionReset | ConnectionRefused
+    )
 }
 
 /// How often a free port is looked for that is free for UDP and TCP.

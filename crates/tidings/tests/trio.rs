@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Net, addr, config, id, joined, trio};
+use common::{Net, addr, config, joined, trio};
 use std::time::Duration;
-use tidings::{ClusterName, Config, Event, Meta, Options, State};
+use tidings::{Event, Meta, Options, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -33,12 +33,7 @@ fn news_misses_nobody_in_a_small_cluster() {
     options.sync_interval = 24 * 3600 * SECOND;
     let mut missed = 0;
     for seed in 0..200 {
-        let mut net = Net::new(0);
-        net.seed = seed;
-        for n in 0..5 {
-            let cluster = ClusterName::new("test").unwrap();
-            net.start(Config::new(cluster, id(n), addr(n), options.clone()).unwrap());
-        }
+        let mut net = Net::seeded(5, &options, seed);
         for n in 1..5 {
             net.join(n, &[addr(0)]);
         }
@@ -54,12 +49,7 @@ fn telling_the_dead_does_not_keep_news_from_the_living() {
     options.sync_interval = 24 * 3600 * SECOND;
     let mut missed = 0;
     for seed in 0..60 {
-        let mut net = Net::new(0);
-        net.seed = seed;
-        for n in 0..10 {
-            let cluster = ClusterName::new("test").unwrap();
-            net.start(Config::new(cluster, id(n), addr(n), options.clone()).unwrap());
-        }
+        let mut net = Net::seeded(10, &options, seed);
         for n in 1..10 {
             net.join(n, &[addr(0)]);
         }

@@ -99,6 +99,18 @@ impl Net {
         }))
     }
 
+    /// As `with_options`, with other random choices for each `seed`.
+    pub fn seeded(count: usize, options: &Options, seed: u8) -> Self {
+        let mut net = Self::new(0);
+        net.seed = seed;
+        for n in 0..count {
+            let cluster = ClusterName::new("test").unwrap();
+            let config = Config::new(cluster, id(n), addr(n), options.clone()).unwrap();
+            net.start(config.with_generation(1));
+        }
+        net
+    }
+
     pub fn of(configs: impl IntoIterator<Item = Config>) -> Self {
         let mut net = Self {
             now: Instant::ZERO,
