@@ -102,10 +102,7 @@ fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
         Profile::Local => Options::local(),
     };
     args.change(&mut options);
-    let mut advertised = args.advertise.unwrap_or(args.bind);
-    if args.advertise.is_some() && advertised.port() == 0 {
-        advertised.set_port(args.bind.port());
-    }
+    let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
     let config = config.map_err(Fatal::usage)?;
     let config = config
@@ -153,11 +150,11 @@ impl Agent {
                     let Some(line) = Line::parse(&line) else {
                         continue;
                     };
-                    if line.command == Ok(Command::Quit) {
-                        self.report.result(&line.id, &line.name, &Ok(Outcome::Done));
+                    let quits = line.command == Ok(Command::Quit);
+                    self.carry_out(line);
+                    if quits {
                         return "quit";
                     }
-                    self.carry_out(line);
                 }
                 Input::NoMoreLines if self.report.json => return "quit",
                 Input::NoMoreLines | Input::Left => {}

@@ -223,9 +223,7 @@ impl Shared {
                 }
             }
             let Some(id) = unopened.pop() else { break };
-            core.links.remove(&id);
-            let failed = StreamInput::Failed(StreamError::Other);
-            core.node.handle_stream(self.clock.now(), id, failed);
+            core.stream_ended(self.clock.now(), id, StreamInput::Failed(StreamError::Other));
         }
         let (Sleep::For(until), Some(due)) = (core.datagram_thread, core.node.poll_timeout())
         else {
@@ -337,9 +335,7 @@ impl Shared {
             core.links.insert(id, Link { socket: Some(socket), ..Link::default() });
             let serve = move |shared: &Arc<Self>| shared.run(id, stream);
             if !self.spawn_stream(&mut core.streams, serve) {
-                core.links.remove(&id);
-                let failed = StreamInput::Failed(StreamError::Other);
-                core.node.handle_stream(self.clock.now(), id, failed);
+                core.stream_ended(self.clock.now(), id, StreamInput::Failed(StreamError::Other));
             }
         }
         self.carry_out(&mut core);
@@ -438,8 +434,7 @@ impl Shared {
 
     fn end(self: &Arc<Self>, id: StreamId, input: StreamInput<'_>) {
         let mut core = self.lock();
-        core.links.remove(&id);
-        core.node.handle_stream(self.clock.now(), id, input);
+        core.stream_ended(self.clock.now(), id, input);
         self.carry_out(&mut core);
     }
 }
@@ -450,6 +445,14 @@ enum Next {
     Close,
     /// The node has forgotten the stream.
     Gone,
+}
+
+impl Core {
+    /// A stream is no more, or never came to be: tells the node so.
+    fn stream_ended(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
+        self.links.remove(&id);
+        self.node.handle_stream(now, id, input);
+    }
 }
 
 impl Link {

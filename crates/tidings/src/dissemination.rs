@@ -36,7 +36,7 @@ impl Dissemination {
     }
 
     /// Stops to spread news about a member.
-    pub(crate) fn stop(&mut self, key: Key) {
+    fn stop(&mut self, key: Key) {
         if let Some((transmits, number)) = self.places.remove(&key) {
             self.order.remove(&Entry { transmits, number, key });
         }

@@ -68,7 +68,11 @@ impl Exchanges {
 
     /// How many streams may still be opened.
     pub(crate) fn room_out(&self) -> usize {
-        self.limits.max_out.saturating_sub(self.table.len() - self.inbound)
+        self.limits.max_out.saturating_sub(self.outbound())
+    }
+
+    fn outbound(&self) -> usize {
+        self.table.len() - self.inbound
     }
 
     /// A stream that we open; `None` if there are too many.
@@ -79,8 +83,7 @@ impl Exchanges {
             Purpose::Leave(_) => self.limits.max_leave,
             _ => 0,
         };
-        let open = self.table.len() - self.inbound;
-        (open < self.limits.max_out + reserve).then(|| self.insert(peer, purpose))
+        (self.outbound() < self.limits.max_out + reserve).then(|| self.insert(peer, purpose))
     }
 
     fn insert(&mut self, peer: SocketAddr, purpose: Purpose) -> StreamId {

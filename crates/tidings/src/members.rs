@@ -233,17 +233,17 @@ impl Members {
     fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
         self.slot_mut(key).profile_behind = false;
         let known = &self[key];
-        if known.addr() == profile.addr && known.meta == profile.meta {
-            self.index_addr(key);
-            return Updated::No;
-        }
-        if known.addr() != profile.addr {
+        let (moved, altered) = (known.addr() != profile.addr, known.meta != profile.meta);
+        if moved {
             self.unindex_addr(key);
             self.slot_mut(key).member.set_addr(profile.addr);
         }
+        if altered {
+            self.slot_mut(key).member.meta = profile.meta.clone();
+        }
+        // Although it has not moved: another one may have been found there, and gone elsewhere.
         self.index_addr(key);
-        self.slot_mut(key).member.meta = profile.meta.clone();
-        Updated::Yes
+        if moved || altered { Updated::Yes } else { Updated::No }
     }
 
     // ---- the ring ----

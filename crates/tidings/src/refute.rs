@@ -90,11 +90,13 @@ impl Refute {
         }
         let ours =
             claim.profile.is_some() || claim.incarnation.generation == own.incarnation.generation;
-        match known {
-            true => Verdict::Remind,
+        if known {
+            Verdict::Remind
+        } else if !ours || self.is_about_holder(own, claim) {
             // Of a generation that we never had, and without an address: a later holder's.
-            false if !ours || self.is_about_holder(own, claim) => Verdict::Agree,
-            false => Verdict::Contradict,
+            Verdict::Agree
+        } else {
+            Verdict::Contradict
         }
     }
 

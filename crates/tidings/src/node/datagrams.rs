@@ -29,7 +29,6 @@ impl Node {
         if data.len() > options.max_datagram {
             return Err(Reject::Oversized);
         }
-        let from_member = self.members.find_addr(from).is_some();
         let mut answers = Answers::default();
         for message in datagram::open(data, &self.binding, options.max_meta)? {
             match message? {
@@ -43,6 +42,10 @@ impl Node {
                     self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
                 }
                 Message::Update(update) => {
+                    // Before the first claim is taken: nobody makes itself a member on the way.
+                    if answers.from_member.is_none() {
+                        answers.from_member = Some(self.members.find_addr(from).is_some());
+                    }
                     let heard = Heard { from: Some(from), accuser: update.accuser, spread: true };
                     answers.speak_to = self.hear(heard, update.claim).or(answers.speak_to);
                 }
@@ -56,7 +59,7 @@ impl Node {
         if let Some(request) = &answers.request {
             self.take_ping_request(from, request);
         }
-        if let Some(to) = answers.speak_to.filter(|_| from_member) {
+        if let (Some(to), Some(true)) = (answers.speak_to, answers.from_member) {
             self.tell_of_us(to);
         }
         Ok(())
@@ -217,6 +220,8 @@ impl Node {
 struct Answers {
     ping: Option<Ping>,
     request: Option<PingRequest>,
+    /// Whether the sender was a member when the first claim was read; `None` if none was.
+    from_member: Option<bool>,
     /// Who was wrong about us.
     speak_to: Option<SocketAddr>,
 }

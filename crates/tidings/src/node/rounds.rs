@@ -2,7 +2,6 @@
 
 use super::Node;
 use crate::exchange::Purpose;
-use crate::members::Key;
 use crate::output::{Draft, Fill, Lead};
 use crate::probe::Verdict;
 use crate::sync;
@@ -93,21 +92,17 @@ impl Node {
         );
         self.gossip_from = self.now + options.gossip_interval;
         if !picked.is_empty() {
-            // With nobody to tell it waits until somebody joins, which is news too.
+            // With nobody to tell, what there is waits until somebody joins.
             self.timers.set(Slot::Single(Single::Gossip), self.gossip_from);
         }
         for &key in &picked {
-            self.gossip_to(key);
+            let member = &self.members[key];
+            // Those who failed are told on the chance that they live: that must not use up what is
+            // meant for the living.
+            let fill = if member.state().is_present() { Fill::Tell } else { Fill::Ride };
+            self.draft(Draft { to: member.addr(), lead: Lead::News, about: None, fill });
         }
         self.picked = picked;
-    }
-
-    pub(super) fn gossip_to(&mut self, key: Key) {
-        let member = &self.members[key];
-        // Those who failed are told on the chance that they live: that must not use up what is meant
-        // for the living.
-        let fill = if member.state().is_present() { Fill::Tell } else { Fill::Ride };
-        self.draft(Draft { to: member.addr(), lead: Lead::News, about: None, fill });
     }
 
     /// Compares the membership with a member picked at random.
