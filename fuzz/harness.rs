@@ -34,7 +34,7 @@ pub fn datagram(bytes: &[u8]) {
 /// is right; on a stream of the peer's, and as the answer to a join.
 pub fn stream(bytes: &[u8]) {
     let [kind, piece, body @ ..] = bytes else { return };
-    let frame = forge::frame(kind % 6, body);
+    let frame = forge::frame(kind % 10, body);
     for data in [body, &frame] {
         let mut world = World::new();
         let id = world.accept();
@@ -67,8 +67,12 @@ pub fn inputs(bytes: &[u8]) {
                 world.node.handle_datagram(world.now, from, &forge::datagram(&messages));
             }
             9 => {
-                let members: Vec<_> = (0..ops.byte() % 8).flat_map(|_| member(&mut ops)).collect();
-                let frame = forge::frame(ops.byte() % 6, &members);
+                let members: Vec<_> = (0..ops.byte() % 8).map(|_| member(&mut ops)).collect();
+                let body = match ops.byte() % 2 {
+                    0 => forge::greeting(&members),
+                    _ => members.concat(),
+                };
+                let frame = forge::frame(ops.byte() % 10, &body);
                 let id = match ops.byte() % 2 {
                     0 => world.accept(),
                     _ => world.some_stream(ops.byte()),
@@ -198,7 +202,7 @@ impl World {
 
     fn answer_ping(&mut self) {
         if let Some((from, token)) = self.last_ping.take() {
-            self.node.handle_datagram(self.now, from, &forge::datagram(&[forge::ack(token)]));
+            self.node.handle_datagram(self.now, from, &forge::datagram(&[forge::ack(token, 0)]));
         }
     }
 
@@ -259,7 +263,7 @@ fn message(ops: &mut Ops<'_>) -> Vec<u8> {
     match kind {
         0 => forge::ping(generation as u32, &name),
         1 => forge::ping_request(generation as u32, number * 100, &name),
-        2 => forge::ack(generation as u32),
+        2 => forge::ack(generation as u32, number as u32),
         3 => forge::nack(generation as u32),
         4 => forge::suspect(number as u32, &name, generation, number),
         5 => forge::failed(&name, generation, number),

@@ -1,6 +1,6 @@
 //! Claims: what somebody says of a member, and what that changes.
 
-use crate::member::{Incarnation, Meta, NodeId, State};
+use crate::member::{Incarnation, Member, Meta, NodeId, State};
 use crate::members::Key;
 use core::net::SocketAddr;
 
@@ -14,6 +14,15 @@ pub(crate) struct Claim {
     pub(crate) profile: Option<Profile>,
 }
 
+impl Claim {
+    /// Whether it says all that is known of a member, and nothing else.
+    pub(crate) fn is_all_of(&self, member: &Member) -> bool {
+        let same = |profile: &Profile| profile.addr == member.addr() && profile.meta == member.meta;
+        (self.incarnation, self.state) == (member.incarnation, member.state)
+            && self.profile.as_ref().is_some_and(same)
+    }
+}
+
 /// What a member says about itself in one of its incarnations.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
@@ -24,8 +33,10 @@ pub(crate) struct Profile {
 /// What a claim changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
-    /// Nothing: it was known, or what is known takes precedence.
+    /// Nothing: it was known.
     Nothing,
+    /// Nothing: something newer is known of this member.
+    Outdated(Key),
     /// Nothing: the member is unknown and the claim does not say who it is.
     Unknown,
     /// Nothing: there is no room for another member.

@@ -89,6 +89,8 @@ pub enum ExchangeError {
     BadAnswer(Reject),
     /// The peer said no.
     Refused(Refusal),
+    /// We do not take the peer as a member, for the reason for which we would refuse it.
+    NotTaken(Refusal),
 }
 
 impl fmt::Display for ExchangeError {
@@ -100,6 +102,13 @@ impl fmt::Display for ExchangeError {
             ),
             Self::BadAnswer(reject) => write!(f, "its answer was not taken: {reject}"),
             Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
+            Self::NotTaken(Refusal::Full) => {
+                f.write_str("this node holds as many members as it may")
+            }
+            Self::NotTaken(Refusal::NotAdmitted) => {
+                f.write_str("this node's application does not admit it")
+            }
+            Self::NotTaken(_) => f.write_str("this node takes no such address or metadata"),
         }
     }
 }

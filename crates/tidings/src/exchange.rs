@@ -1,11 +1,13 @@
 //! Exchanges: the streams that are open, one request and at most one reply each.
 
 use crate::command::Ticket;
+use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
-use crate::wire::{Binding, frame};
+use crate::wire::{Envelope, frame};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
 
 /// What a stream of ours is for.
@@ -26,12 +28,29 @@ pub(crate) enum Purpose {
 pub(crate) struct Exchange {
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
+    /// What is asked as soon as the stream is open, where that is known already.
+    request: Option<Bytes>,
+    /// How a comparison stands, if one is made over this stream.
+    pub(crate) comparison: Option<Comparison>,
     /// What the peer sent of its frame so far.
     buffer: Vec<u8>,
     /// The peer's frame is there: what else it sends is not read.
     received: bool,
     /// What the stream is for has come to its end, and it only has to be closed.
     settled: bool,
+}
+
+/// A comparison of memberships that is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    /// With whom.
+    pub(crate) with: NodeId,
+    /// Where that one takes datagrams, if it is known.
+    pub(crate) addr: Option<SocketAddr>,
+    /// Whether what is new is news to others too.
+    pub(crate) spread: bool,
+    /// How many frames there were.
+    pub(crate) rounds: u32,
 }
 
 /// All streams that are open, and what they may take up.
@@ -63,7 +82,7 @@ impl Exchanges {
 
     /// A stream that the peer opened; `None` if there are too many.
     pub(crate) fn accept(&mut self, peer: SocketAddr) -> Option<StreamId> {
-        (self.inbound < self.limits.max_in).then(|| self.insert(peer, Purpose::Serve))
+        (self.inbound < self.limits.max_in).then(|| self.insert(peer, Purpose::Serve, None))
     }
 
     /// How many streams may still be opened.
@@ -78,21 +97,53 @@ impl Exchanges {
     /// A stream that we open; `None` if there are too many.
     ///
     /// Streams by which a node leaves have a reserve of their own.
-    pub(crate) fn open(&mut self, peer: SocketAddr, purpose: Purpose) -> Option<StreamId> {
+    pub(crate) fn open(
+        &mut self,
+        peer: SocketAddr,
+        purpose: Purpose,
+        request: Option<Bytes>,
+    ) -> Option<StreamId> {
         let reserve = match purpose {
             Purpose::Leave(_) => self.limits.max_leave,
             _ => 0,
         };
-        (self.outbound() < self.limits.max_out + reserve).then(|| self.insert(peer, purpose))
+        (self.outbound() < self.limits.max_out + reserve)
+            .then(|| self.insert(peer, purpose, request))
     }
 
-    fn insert(&mut self, peer: SocketAddr, purpose: Purpose) -> StreamId {
+    fn insert(&mut self, peer: SocketAddr, purpose: Purpose, request: Option<Bytes>) -> StreamId {
         let id = StreamId(self.next);
         self.next += 1;
         self.inbound += usize::from(purpose == Purpose::Serve);
-        let buffer = Vec::new();
-        self.table.insert(id, Exchange { peer, purpose, buffer, received: false, settled: false });
+        let exchange = Exchange {
+            peer,
+            purpose,
+            request,
+            comparison: None,
+            buffer: Vec::new(),
+            received: false,
+            settled: false,
+        };
+        self.table.insert(id, exchange);
         id
+    }
+
+    /// Takes out what is to be asked over a stream.
+    pub(crate) fn take_request(&mut self, id: StreamId) -> Option<Bytes> {
+        self.table.get_mut(&id)?.request.take()
+    }
+
+    /// Goes on with a comparison: another frame of the peer's is expected.
+    pub(crate) fn go_on(&mut self, id: StreamId, comparison: Comparison) {
+        if let Some(exchange) = self.table.get_mut(&id) {
+            exchange.received = false;
+            exchange.comparison = Some(comparison);
+        }
+    }
+
+    /// Whether any comparison is under way.
+    pub(crate) fn is_comparing(&self) -> bool {
+        self.table.values().any(|exchange| exchange.comparison.is_some())
     }
 
     pub(crate) fn get(&self, id: StreamId) -> Option<&Exchange> {
@@ -104,7 +155,7 @@ impl Exchanges {
         &mut self,
         id: StreamId,
         data: &[u8],
-        binding: &Binding,
+        envelope: &Envelope,
     ) -> Result<Option<frame::Frame>, Reject> {
         let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
@@ -115,15 +166,26 @@ impl Exchanges {
         exchange.buffer.extend_from_slice(data);
         self.buffered += data.len();
         let Limits { max_frame, max_meta, .. } = self.limits;
-        match frame::parse(&exchange.buffer, binding, max_frame, max_meta)? {
-            frame::Progress::Incomplete => Ok(None),
-            frame::Progress::Complete(frame) => {
-                exchange.received = true;
-                self.buffered -= exchange.buffer.len();
-                exchange.buffer = Vec::new();
-                Ok(Some(frame))
-            }
+        let Some(frame) = frame::parse(&exchange.buffer, envelope, max_frame, max_meta)? else {
+            return Ok(None);
+        };
+        exchange.received = true;
+        self.buffered -= exchange.buffer.len();
+        exchange.buffer = Vec::new();
+        Ok(Some(frame))
+    }
+
+    /// Whatever else a stream brings is of no interest.
+    pub(crate) fn stop_reading(&mut self, id: StreamId) {
+        if let Some(exchange) = self.table.get_mut(&id) {
+            exchange.received = true;
+            self.buffered -= core::mem::take(&mut exchange.buffer).len();
         }
+    }
+
+    /// What a stream has brought of a frame.
+    pub(crate) fn received(&self, id: StreamId) -> &[u8] {
+        self.table.get(&id).map_or(&[], |exchange| &exchange.buffer)
     }
 
     /// What a stream is for has come to its end; returns that, the first time.

@@ -228,6 +228,10 @@ impl fmt::Debug for Meta {
 /// (SWIM §4.2). The generation is given at start, from the wall clock, so that a restarted member
 /// outranks everything that was said about its earlier life; the number is raised to contradict a
 /// suspicion, to change metadata, and to leave.
+///
+/// What others say of a member is bounded, so that a liar cannot take it where nothing is above: a
+/// generation may be later than that of whoever hears it by 2^48, a number up to 2^47; what a member
+/// says of itself by twice that.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
@@ -242,12 +246,27 @@ impl Incarnation {
     /// The least incarnation of ours that outranks both this one and `claimed`.
     pub(crate) fn above(self, claimed: Self) -> Self {
         let highest = self.max(claimed);
-        match highest.number.checked_add(1) {
-            Some(number) => Self { number, ..highest },
-            None => Self { generation: highest.generation.saturating_add(1), number: 0 },
+        if highest.number < NUMBERS {
+            return Self { number: highest.number + 1, ..highest };
         }
+        Self { generation: highest.generation.saturating_add(1), number: 0 }
+    }
+
+    /// Whether a node of generation `own` takes this for an incarnation of another one: if the
+    /// member says so itself, or if others say it.
+    ///
+    /// Others may name no incarnation so high that the member could not go above it and be believed.
+    pub(crate) fn is_within_reach(self, own: u64, says_so_itself: bool) -> bool {
+        let twice = u64::from(says_so_itself);
+        self.number <= NUMBERS << twice && self.generation <= own.saturating_add(REACH << twice)
     }
 }
+
+/// How many numbers there are in a life before it goes on as a new one.
+const NUMBERS: u64 = 1 << 47;
+/// How much later than our own life others may say that a member's is: in seconds, nine million
+/// years; in microseconds, nine.
+const REACH: u64 = 1 << 48;
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -360,5 +379,22 @@ mod tests {
         assert_eq!(at(5, 2).above(at(4, 9)), at(5, 3));
         assert_eq!(at(5, 2).above(at(6, 0)), at(6, 1));
         assert_eq!(at(5, 2).above(at(5, u64::MAX)), at(6, 0));
+        assert_eq!(at(5, 2).above(at(u64::MAX, 7)), at(u64::MAX, 8));
+    }
+
+    #[test]
+    fn whatever_others_may_say_of_a_member_it_can_go_above() {
+        let own = 60_000_000;
+        let highest = Incarnation { generation: own + REACH, number: NUMBERS };
+        assert!(highest.is_within_reach(own, false));
+        let above = highest.above(highest);
+        assert!(!above.is_within_reach(own, false), "nobody else can say that");
+        assert!(above.is_within_reach(own, true));
+        assert!(
+            above.is_within_reach(own - 1_000_000, true),
+            "also for those that started earlier"
+        );
+        let most = Incarnation { generation: u64::MAX, number: u64::MAX };
+        assert!(!most.is_within_reach(own, true));
     }
 }

@@ -1,45 +1,35 @@
-//! The table of members: who they are, which claim about one takes precedence, whom to pick.
+//! The members: which claim about one takes precedence, whom to pick, what all of it comes down to.
 
 use crate::claim::{Change, Claim, Profile, Updated};
-use crate::member::{Member, NodeId, State};
+use crate::digest::Digester;
+use crate::member::{ClusterName, Member, NodeId, State};
 use crate::ring::Ring;
 use crate::rng::Rng;
+use crate::rtt::Rtt;
+pub(crate) use crate::table::Key;
+use crate::table::{Slot, Table};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hash};
 use core::net::SocketAddr;
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
-/// Names a place in the table for as long as its member is held.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Key(u32);
-
-impl Key {
-    /// The local node's own place.
-    pub(crate) const LOCAL: Self = Self(0);
-
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn for_test(index: u32) -> Self {
-        Self(index)
-    }
-}
-
+/// All members that are known, those that failed or left not long ago included.
+///
+/// Finding, adding, removing and picking at random cost the same at any size.
 #[derive(Debug)]
-struct Slot {
-    member: Member,
-    /// The number of its latest departure; 0 if it never failed or left.
-    departure: u64,
-    /// Its incarnation is later than what it is known to have said about itself.
-    profile_behind: bool,
-    /// That it failed or left is only known from another one's table.
-    hearsay: bool,
+pub(crate) struct Members {
+    table: Table,
+    ring: Ring,
+    digester: Digester,
+    /// The sum of the digests of those who are present.
+    digest: u64,
+    /// Counts members that were added or removed.
+    changes: u64,
+    /// Who failed or left, oldest first.
+    gone: VecDeque<Departure>,
+    departures: u64,
+    max: usize,
+    rng: Rng,
 }
 
 /// That a member failed or left; it counts only while it is that member's latest.
@@ -50,41 +40,26 @@ struct Departure {
     number: u64,
 }
 
-/// The members: a slab, with an index by name and one by address, and the probe ring.
-///
-/// Finding, adding, removing and picking at random cost the same at any size.
-#[derive(Debug)]
-pub(crate) struct Members {
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
-    by_id: HashTable<Key>,
-    /// The member at an address: of several, the one that came there last and is present.
-    by_addr: HashTable<Key>,
-    hasher: FixedState,
-    ring: Ring,
-    /// Who failed or left, oldest first.
-    gone: VecDeque<Departure>,
-    departures: u64,
-    max: usize,
-    rng: Rng,
-}
-
 impl Members {
-    pub(crate) fn new(local: Member, max: usize, mut rng: Rng) -> Self {
+    pub(crate) fn new(cluster: &ClusterName, local: Member, max: usize, rng: Rng) -> Self {
+        Self::alone(Digester::new(cluster), local, max, rng)
+    }
+
+    fn alone(digester: Digester, local: Member, max: usize, mut rng: Rng) -> Self {
         let mut members = Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_id: HashTable::new(),
-            by_addr: HashTable::new(),
-            hasher: FixedState::with_seed(rng.u64()),
+            table: Table::new(rng.u64()),
             ring: Ring::default(),
+            digester,
+            digest: 0,
+            changes: 0,
             gone: VecDeque::new(),
             departures: 0,
             max,
             rng,
         };
-        let key = members.add(local);
+        let key = members.table.add(local);
         debug_assert_eq!(key, Key::LOCAL);
+        members.count_in(key);
         members
     }
 
@@ -94,38 +69,46 @@ impl Members {
         &self[Key::LOCAL]
     }
 
-    pub(crate) fn local_mut(&mut self) -> &mut Member {
-        &mut self.slot_mut(Key::LOCAL).member
+    /// Changes what the local node says of itself.
+    pub(crate) fn update_local(&mut self, change: impl FnOnce(&mut Member)) {
+        self.count_out(Key::LOCAL);
+        change(&mut self.table.slot_mut(Key::LOCAL).member);
+        self.count_in(Key::LOCAL);
     }
 
     pub(crate) fn find(&self, id: &NodeId) -> Option<Key> {
-        self.by_id.find(self.hasher.hash_one(id), |&key| self[key].id == *id).copied()
+        self.table.find(id)
     }
 
     /// The member at an address.
     pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<Key> {
-        self.by_addr.find(self.hash_addr(addr), |&key| self[key].addr() == addr).copied()
+        self.table.find_addr(addr)
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Member> {
-        Some(&self.slots.get(key.index())?.as_ref()?.member)
+        self.table.get(key).map(|slot| &slot.member)
     }
 
     /// All that are held, the local node first, those that failed or left included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.slots.iter().flatten().map(|slot| &slot.member)
+        self.table.iter().map(|(_, slot)| &slot.member)
     }
 
-    /// Those of whom `receiver` is told in a sync: itself, and all that we know at first hand.
+    /// Whether `receiver` is told of a member in a sync: of itself, and of all that we know at first
+    /// hand.
     ///
     /// Those whose departure we did not see are left out: else whoever is gone would be remembered
     /// by some, and told of to the next, for ever. So are those of whose incarnation we know no
     /// more than that: what they said of themselves before does not belong to it.
-    pub(crate) fn iter_for(&self, receiver: Option<&NodeId>) -> impl Iterator<Item = &Member> {
-        let told = move |slot: &&Slot| {
-            !slot.hearsay && !slot.profile_behind || Some(&slot.member.id) == receiver
-        };
-        self.slots.iter().flatten().filter(told).map(|slot| &slot.member)
+    pub(crate) fn is_told(&self, key: Key, receiver: Option<&NodeId>) -> bool {
+        let slot = self.table.slot(key);
+        !slot.hearsay && !slot.profile_behind || Some(&slot.member.id) == receiver
+    }
+
+    /// Whether there is something to say of a member: that it is alive says what it says of itself.
+    pub(crate) fn is_telling(&self, key: Key) -> bool {
+        let slot = self.table.slot(key);
+        slot.member.state != State::Alive || !slot.profile_behind
     }
 
     /// How many are present, with the local node unless it left.
@@ -135,7 +118,50 @@ impl Members {
 
     /// How many are held in all.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.table.len()
+    }
+
+    /// How long a member takes to answer.
+    pub(crate) fn rtt(&self, key: Key) -> Rtt {
+        self.table.slot(key).rtt
+    }
+
+    pub(crate) fn rtt_mut(&mut self, key: Key) -> &mut Rtt {
+        &mut self.table.slot_mut(key).rtt
+    }
+
+    // ---- digests ----
+
+    /// What all who are present come down to: the same at every node that knows the same of them.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What one member comes down to; nothing if it is not present.
+    pub(crate) fn digest_of(&self, key: Key) -> u64 {
+        let member = &self[key];
+        if member.state.is_present() { self.digester.member(member) } else { 0 }
+    }
+
+    /// Where each member stands among all names, in that order.
+    pub(crate) fn places(&self) -> Vec<(u64, Key)> {
+        let place = |(key, slot): (Key, &Slot)| (self.digester.place(&slot.member.id), key);
+        let mut places: Vec<_> = self.table.iter().map(place).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Changes whenever a member is added or removed, and so [`places`](Self::places) do.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn count_in(&mut self, key: Key) {
+        self.digest = self.digest.wrapping_add(self.digest_of(key));
+    }
+
+    fn count_out(&mut self, key: Key) {
+        self.digest = self.digest.wrapping_sub(self.digest_of(key));
     }
 
     // ---- claims ----
@@ -143,12 +169,21 @@ impl Members {
     /// Takes a claim about a member other than the local one, if it takes precedence.
     ///
     /// Claims about a member are ordered by incarnation, then by state (SWIM §4.2): the higher
-    /// wins, whatever the order in which they come.
+    /// wins, whatever the order in which they come. What a member says about itself in one
+    /// incarnation is ordered too, so that the table is a join of all claims with profiles that it
+    /// was given: commutative, associative, idempotent, monotone.
     pub(crate) fn apply(&mut self, now: Instant, claim: &Claim) -> Change {
         let Some(key) = self.find(&claim.id) else {
             return self.introduce(now, claim);
         };
         debug_assert_ne!(key, Key::LOCAL);
+        self.count_out(key);
+        let change = self.amend(now, key, claim);
+        self.count_in(key);
+        change
+    }
+
+    fn amend(&mut self, now: Instant, key: Key, claim: &Claim) -> Change {
         let known = &self[key];
         let before = known.state;
         if (claim.incarnation, claim.state) <= (known.incarnation, before) {
@@ -156,12 +191,12 @@ impl Members {
         }
         let later = claim.incarnation > known.incarnation;
         let updated = match &claim.profile {
-            Some(profile) if later || self.slot(key).profile_behind => {
+            Some(profile) if later || self.takes_precedence(key, profile) => {
                 self.set_profile(key, profile)
             }
             _ => Updated::No,
         };
-        let slot = self.slot_mut(key);
+        let slot = self.table.slot_mut(key);
         slot.profile_behind |= later && claim.profile.is_none();
         slot.member.incarnation = claim.incarnation;
         slot.member.state = claim.state;
@@ -186,27 +221,36 @@ impl Members {
 
     /// Takes from a claim that does not take precedence what the member says about itself, if that
     /// is what we lack, or if it settles a conflict.
+    fn complement(&mut self, key: Key, claim: &Claim) -> Change {
+        let slot = self.table.slot(key);
+        let known = (slot.member.incarnation, slot.member.state);
+        if claim.incarnation < known.0 {
+            return Change::Outdated(key);
+        }
+        let told = if claim.state < known.1 { Change::Outdated(key) } else { Change::Nothing };
+        let Some(profile) = &claim.profile else { return told };
+        if !self.takes_precedence(key, profile) {
+            return told;
+        }
+        let (behind, other) = (slot.profile_behind, slot.member.addr());
+        let updated = self.set_profile(key, profile);
+        match updated {
+            _ if !known.1.is_present() => told,
+            Updated::Yes if !behind && profile.addr != other => Change::Conflict { key, other },
+            Updated::Yes => Change::Updated(key),
+            Updated::No => told,
+        }
+    }
+
+    /// Whether what a member says about itself, in the incarnation that is known, replaces what is
+    /// known of that.
     ///
     /// Where two nodes of one name were started in the same second, all must prefer the same one
     /// until one of the two raises its incarnation: the higher address.
-    fn complement(&mut self, key: Key, claim: &Claim) -> Change {
-        let slot = self.slot(key);
-        let Some(profile) = &claim.profile else { return Change::Nothing };
-        if claim.incarnation != slot.member.incarnation || !slot.member.state.is_present() {
-            return Change::Nothing;
-        }
-        let other = slot.member.addr();
-        if slot.profile_behind {
-            return match self.set_profile(key, profile) {
-                Updated::Yes => Change::Updated(key),
-                Updated::No => Change::Nothing,
-            };
-        }
-        if profile.addr <= other {
-            return Change::Nothing;
-        }
-        self.set_profile(key, profile);
-        Change::Conflict { key, other }
+    fn takes_precedence(&self, key: Key, profile: &Profile) -> bool {
+        let slot = self.table.slot(key);
+        let known = (slot.member.addr(), slot.member.meta.as_bytes());
+        slot.profile_behind || (profile.addr, profile.meta.as_bytes()) > known
     }
 
     fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
@@ -219,30 +263,32 @@ impl Members {
         let mut member =
             Member::new(claim.id.clone(), profile.addr, claim.incarnation, profile.meta.clone());
         member.state = claim.state;
-        let key = self.add(member);
+        let key = self.table.add(member);
+        self.changes += 1;
         if claim.state.is_present() {
+            self.count_in(key);
             self.enter(key);
             Change::Joined(key)
         } else {
-            self.slot_mut(key).hearsay = true;
+            self.table.slot_mut(key).hearsay = true;
             self.mourn(now, key);
             Change::Remembered(key)
         }
     }
 
     fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
-        self.slot_mut(key).profile_behind = false;
-        let known = &self[key];
-        let (moved, altered) = (known.addr() != profile.addr, known.meta != profile.meta);
-        if moved {
-            self.unindex_addr(key);
-            self.slot_mut(key).member.set_addr(profile.addr);
-        }
+        let slot = self.table.slot_mut(key);
+        slot.profile_behind = false;
+        let moved = slot.member.addr() != profile.addr;
+        let altered = slot.member.meta != profile.meta;
         if altered {
-            self.slot_mut(key).member.meta = profile.meta.clone();
+            slot.member.meta = profile.meta.clone();
         }
-        // Although it has not moved: another one may have been found there, and gone elsewhere.
-        self.index_addr(key);
+        if moved {
+            // It is another way to it.
+            slot.rtt = Rtt::default();
+        }
+        self.table.set_addr(key, profile.addr);
         if moved || altered { Updated::Yes } else { Updated::No }
     }
 
@@ -280,7 +326,7 @@ impl Members {
         let first = self.gone.partition_point(|departure| departure.at < since);
         let latest = self.gone.range(first..).rev().take(MAX_RECENT);
         recent.extend(latest.filter_map(|departure| {
-            let slot = self.slots.get(departure.key.index())?.as_ref()?;
+            let slot = self.table.get(departure.key)?;
             let failed = slot.member.state == State::Failed && !slot.hearsay;
             (failed && self.counts(departure)).then_some(departure.key)
         }));
@@ -296,8 +342,8 @@ impl Members {
 
     fn enter(&mut self, key: Key) {
         self.ring.enter(&mut self.rng, key);
-        self.slot_mut(key).hearsay = false;
-        self.index_addr(key);
+        self.table.slot_mut(key).hearsay = false;
+        self.table.index_addr(key);
     }
 
     fn depart(&mut self, now: Instant, key: Key) {
@@ -310,8 +356,8 @@ impl Members {
     fn mourn(&mut self, now: Instant, key: Key) {
         self.departures += 1;
         let number = self.departures;
-        self.slot_mut(key).departure = number;
-        if self.gone.len() >= 2 * self.slots.len() {
+        self.table.slot_mut(key).departure = number;
+        if self.gone.len() >= 2 * self.table.places() {
             // Members that came back and failed again left entries behind.
             let mut gone = core::mem::take(&mut self.gone);
             gone.retain(|departure| self.counts(departure));
@@ -344,90 +390,22 @@ impl Members {
             return false;
         }
         if let Some(Departure { key, .. }) = self.gone.pop_front() {
-            self.remove(key);
+            debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
+            self.table.remove(key);
+            self.changes += 1;
         }
         true
     }
 
     /// Forgets all but the local node.
     pub(crate) fn forget_others(&mut self) {
-        *self = Self::new(self.local().clone(), self.max, self.rng.clone());
+        let (local, rng) = (self.local().clone(), self.rng.clone());
+        *self = Self::alone(self.digester, local, self.max, rng);
     }
 
     fn counts(&self, Departure { key, number, .. }: &Departure) -> bool {
-        let slot = self.slots.get(key.index()).and_then(Option::as_ref);
+        let slot = self.table.get(*key);
         slot.is_some_and(|slot| slot.departure == *number && !slot.member.state.is_present())
-    }
-
-    // ---- the slab and its indices ----
-
-    fn add(&mut self, member: Member) -> Key {
-        let (departure, profile_behind, hearsay) = (0, false, false);
-        let slot = Some(Slot { member, departure, profile_behind, hearsay });
-        let key = match self.free.pop() {
-            Some(index) => {
-                self.slots[index as usize] = slot;
-                Key(index)
-            }
-            None => {
-                self.slots.push(slot);
-                Key(self.slots.len() as u32 - 1)
-            }
-        };
-        let hash = self.hasher.hash_one(&self[key].id);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(&member_at(slots, key).id));
-        self.index_addr(key);
-        key
-    }
-
-    fn remove(&mut self, key: Key) {
-        debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
-        self.unindex_addr(key);
-        let hash = self.hasher.hash_one(&self[key].id);
-        if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
-            entry.remove();
-        }
-        self.slots[key.index()] = None;
-        self.free.push(key.0);
-    }
-
-    /// Lets a member have its address, from whoever was found there before; those that are gone
-    /// take none from those that are present.
-    fn index_addr(&mut self, key: Key) {
-        let addr = self[key].addr();
-        let hash = self.hash_addr(addr);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let same = |&other: &Key| member_at(slots, other).addr() == addr;
-        let rehash = |&other: &Key| hash_of(hasher, member_at(slots, other).addr());
-        match self.by_addr.entry(hash, same, rehash) {
-            Entry::Occupied(mut entry) => {
-                let holder = member_at(slots, *entry.get());
-                if member_at(slots, key).state.is_present() || !holder.state.is_present() {
-                    *entry.get_mut() = key;
-                }
-            }
-            Entry::Vacant(entry) => drop(entry.insert(key)),
-        }
-    }
-
-    fn unindex_addr(&mut self, key: Key) {
-        let hash = self.hash_addr(self[key].addr());
-        if let Ok(entry) = self.by_addr.find_entry(hash, |&other| other == key) {
-            entry.remove();
-        }
-    }
-
-    fn hash_addr(&self, addr: SocketAddr) -> u64 {
-        hash_of(&self.hasher, addr)
-    }
-
-    fn slot(&self, key: Key) -> &Slot {
-        self.slots[key.index()].as_ref().expect("a key names a slot that is taken")
-    }
-
-    fn slot_mut(&mut self, key: Key) -> &mut Slot {
-        self.slots[key.index()].as_mut().expect("a key names a slot that is taken")
     }
 }
 
@@ -435,17 +413,8 @@ impl core::ops::Index<Key> for Members {
     type Output = Member;
 
     fn index(&self, key: Key) -> &Member {
-        member_at(&self.slots, key)
+        &self.table.slot(key).member
     }
-}
-
-fn member_at(slots: &[Option<Slot>], key: Key) -> &Member {
-    &slots[key.index()].as_ref().expect("a key names a slot that is taken").member
-}
-
-/// Without the zone, which a member's address never has.
-fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
-    hasher.hash_one((addr.ip(), addr.port()))
 }
 
 /// How many of those that failed of late are considered at a gossip tick; what a mass failure
@@ -454,22 +423,21 @@ const MAX_RECENT: usize = 64;
 
 #[cfg(debug_assertions)]
 impl Members {
-    /// Asserts that the indices, the ring and the slab agree.
+    /// Asserts that the table, the ring, the digest and the list of those that are gone agree.
     pub(crate) fn check(&self) {
-        assert_eq!(self.by_id.len(), self.len());
-        assert!(self.by_addr.len() <= self.len());
+        self.table.check();
         self.ring.check();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(slot) = slot else { continue };
-            let key = Key(index as u32);
-            assert_eq!(self.find(&slot.member.id), Some(key));
+        let mut digest = 0_u64;
+        for (key, slot) in self.table.iter() {
             let present = key != Key::LOCAL && slot.member.state.is_present();
             assert_eq!(self.ring.contains(key), present, "the ring holds all who are present");
+            digest = digest.wrapping_add(self.digest_of(key));
         }
+        assert_eq!(digest, self.digest, "the digest is that of those who are present");
         let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
         let mourned = self.gone.iter().filter(|departure| self.counts(departure)).count();
         assert_eq!(mourned, absent, "whoever is gone will be forgotten, once");
-        assert!(self.gone.len() <= 2 * self.slots.len().max(1));
+        assert!(self.gone.len() <= 2 * self.table.places().max(1));
     }
 }
 

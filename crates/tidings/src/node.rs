@@ -5,6 +5,7 @@ mod commands;
 mod datagrams;
 mod exchanges;
 mod rounds;
+mod syncs;
 
 use crate::awareness::Awareness;
 use crate::command::{Phase, Tickets};
@@ -21,11 +22,14 @@ use crate::rng::{Part, Rng};
 use crate::stats::Stats;
 use crate::stream::{StreamId, StreamInput};
 use crate::suspicion::Suspicions;
+use crate::sync::{Agreement, Places};
 use crate::time::Instant;
 use crate::timers::{Single, Slot, Timer, Timers};
-use crate::wire::Binding;
+use crate::wire::Envelope;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// One member of a cluster, as a state machine that does no I/O.
 ///
@@ -59,7 +63,7 @@ use core::net::SocketAddr;
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    binding: Binding,
+    envelope: Envelope,
     /// The latest time seen.
     now: Instant,
     members: Members,
@@ -72,6 +76,9 @@ pub struct Node {
     /// Before this there is no gossip: the interval since the last one has not passed.
     gossip_from: Instant,
     exchanges: Exchanges,
+    agreement: Agreement,
+    places: Places,
+    sync_state: Bytes,
     tickets: Tickets,
     timers: Timers,
     outbox: Outbox,
@@ -104,9 +111,14 @@ impl Node {
             max_meta: options.max_meta,
         };
         let mut node = Self {
-            binding: Binding::new(&config.cluster),
+            envelope: Envelope::new(&config.cluster),
             now,
-            members: Members::new(local, options.max_members, Rng::new(seed, Part::Members)),
+            members: Members::new(
+                &config.cluster,
+                local,
+                options.max_members,
+                Rng::new(seed, Part::Members),
+            ),
             probe: Probe::default(),
             awareness: Awareness::new(options.awareness_max),
             relay: Relay::new(options.max_relays),
@@ -115,6 +127,9 @@ impl Node {
             dissemination: Dissemination::default(),
             gossip_from: now,
             exchanges: Exchanges::new(limits),
+            agreement: Agreement::default(),
+            places: Places::default(),
+            sync_state: Bytes::new(),
             tickets: Tickets::default(),
             timers: Timers::default(),
             outbox: Outbox::new(options.max_queued_datagrams),
@@ -240,6 +255,12 @@ impl Node {
     /// Lifeguard's local health multiplier: the probe interval is one more than this times as long.
     pub fn health(&self) -> u32 {
         self.awareness.score()
+    }
+
+    /// How long a member takes to answer, smoothed over the probes of it as TCP does (RFC 6298), with
+    /// a resolution of 32 µs; `None` if it has not answered one, or is unknown.
+    pub fn rtt(&self, id: &NodeId) -> Option<Duration> {
+        self.members.find(id).and_then(|key| self.members.rtt(key).smoothed())
     }
 
     /// What the node has counted.

@@ -1,10 +1,11 @@
 //! What a node answers: datagrams to send, streams to handle, events to tell.
 
 use crate::command::{Done, Failure, Ticket};
-use crate::member::{Member, NodeId};
+use crate::member::{Incarnation, Member, NodeId};
 use crate::members::Key;
 use crate::stream::{StreamAction, StreamId};
 use alloc::collections::VecDeque;
+use bytes::Bytes;
 use core::net::SocketAddr;
 
 /// One thing for a driver to carry out.
@@ -61,6 +62,17 @@ pub enum Event {
         /// The other address.
         other: SocketAddr,
     },
+    /// What another member's application tells at every sync.
+    ///
+    /// May come from a node that is not a member here yet.
+    SyncState {
+        /// The member.
+        from: NodeId,
+        /// What it set by [`set_sync_state`](crate::Node::set_sync_state).
+        data: Bytes,
+        /// Whether one of the two has just joined the other.
+        join: bool,
+    },
     /// A command has ended.
     Completed {
         /// What the command returned.
@@ -107,6 +119,8 @@ pub(crate) enum Lead {
     },
     Ack {
         token: u32,
+        /// What somebody else said of itself, if the ack is passed on for it.
+        of: Option<(Incarnation, u32)>,
     },
     Nack {
         token: u32,

@@ -20,6 +20,8 @@ pub(crate) struct Round {
     /// What an ack must carry to count. Drawn at random, so that nobody who did not see the ping
     /// can answer it.
     pub(crate) token: u32,
+    /// When the direct ping was sent.
+    sent: Instant,
     /// When the round ends, answered or not.
     pub(crate) ends: Instant,
     answered: bool,
@@ -39,15 +41,17 @@ pub(crate) enum Verdict {
 
 impl Probe {
     /// Begins a round.
-    pub(crate) fn begin(&mut self, target: Key, token: u32, ends: Instant) {
+    pub(crate) fn begin(&mut self, target: Key, token: u32, sent: Instant, ends: Instant) {
         self.helpers.clear();
-        self.round = Some(Round { target, token, ends, answered: false, asked: 0 });
+        self.round = Some(Round { target, token, sent, ends, answered: false, asked: 0 });
     }
 
-    /// Takes an ack, direct or through a relay; `false` if it answers nothing.
-    pub(crate) fn acked(&mut self, token: u32) -> bool {
-        let round = self.round.as_mut().filter(|round| round.token == token && !round.answered);
-        round.map(|round| round.answered = true).is_some()
+    /// Takes an ack, direct or through a relay; returns whom it is from, and when that one was
+    /// pinged, if it answers something.
+    pub(crate) fn acked(&mut self, token: u32) -> Option<(Key, Instant)> {
+        let round = self.round.as_mut().filter(|round| round.token == token && !round.answered)?;
+        round.answered = true;
+        Some((round.target, round.sent))
     }
 
     /// Takes a nack from one who was asked to help; `false` if it answers nothing.

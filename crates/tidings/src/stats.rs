@@ -41,6 +41,8 @@ pub struct Stats {
     /// [`max_members`](crate::Options::max_members) are held already, since they have more than
     /// [`max_meta`](crate::Options::max_meta), or since nobody can send to their address.
     pub members_refused: u64,
+    /// Claims not taken, since they name an incarnation that their member cannot have come to.
+    pub implausible_claims: u64,
     /// Streams opened by this node.
     pub streams_out: u64,
     /// Streams taken from others.
@@ -51,8 +53,9 @@ pub struct Stats {
     pub streams_timed_out: u64,
     /// Comparisons of the whole membership that were completed, on either side.
     pub syncs: u64,
-    /// Members that were left out of a sync, since the message would have been longer than
-    /// [`max_frame`](crate::Options::max_frame).
+    /// Those of them that this node began since somebody's digest was not its own.
+    pub syncs_by_digest: u64,
+    /// Members that were left out of a sync, since too many of them could not be told apart.
     pub sync_left_out: u64,
     /// Datagrams turned away, by reason.
     pub rejected_datagrams: Rejected,

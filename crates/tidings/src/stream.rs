@@ -94,6 +94,12 @@ pub enum Refusal {
     Full = 1,
     /// It takes no member with so much metadata, or at such an address.
     Unacceptable = 2,
+    /// It belongs to a cluster of another name.
+    ForeignCluster = 3,
+    /// Its application does not admit this node.
+    NotAdmitted = 4,
+    /// It is not the member that was meant: the address has passed on.
+    NotMe = 5,
     /// For a reason that this version does not know.
     Unknown = 255,
 }
@@ -104,6 +110,9 @@ impl Refusal {
             0 => Self::NotRunning,
             1 => Self::Full,
             2 => Self::Unacceptable,
+            3 => Self::ForeignCluster,
+            4 => Self::NotAdmitted,
+            5 => Self::NotMe,
             _ => Self::Unknown,
         }
     }
@@ -115,6 +124,9 @@ impl fmt::Display for Refusal {
             Self::NotRunning => "it has left its cluster",
             Self::Full => "it holds as many members as it may",
             Self::Unacceptable => "it takes no such address, or not so much metadata",
+            Self::ForeignCluster => "it belongs to a cluster of another name",
+            Self::NotAdmitted => "its application does not admit this node",
+            Self::NotMe => "another node runs at that address now",
             Self::Unknown => "for a reason that is not known here",
         })
     }

@@ -1,6 +1,270 @@
-//! Sync: how often the whole membership is compared with another member's.
+//! Sync: how two nodes find out what one knows and the other does not.
+//!
+//! They compare digests of ranges of members, and go into those that differ: sixteenth by sixteenth
+//! until few are left, of whom they tell each other. Each frame answers the one before; all that is
+//! still to be done is in the frames, and nothing of it in the nodes.
 
+use crate::member::{Member, NodeId};
+use crate::members::{Key, Members};
+use crate::time::Instant;
+use crate::wire::compare::{Claims, Part, put_digest, put_members, put_split};
+use alloc::vec::Vec;
 use core::time::Duration;
+
+/// The members whose places begin with the same nibbles.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Range {
+    start: u64,
+    depth: u8,
+}
+
+impl Range {
+    /// All members.
+    pub(crate) const ALL: Self = Self { start: 0, depth: 0 };
+
+    /// The places that have the first `depth` nibbles of `start`, which has no others.
+    pub(crate) fn new(start: u64, depth: u8) -> Option<Self> {
+        let range = Self { start, depth };
+        (depth <= MAX_DEPTH && start & range.inside() == 0).then_some(range)
+    }
+
+    /// The bits in which the places of the range differ.
+    fn inside(self) -> u64 {
+        u64::MAX.checked_shr(u32::from(self.depth) * 4).unwrap_or(0)
+    }
+
+    /// One of its sixteenths; `None` if it is not to be divided any more.
+    pub(crate) fn child(self, n: u64) -> Option<Self> {
+        let depth = self.depth + 1;
+        (depth <= MAX_DEPTH).then(|| Self { start: self.start | (n << (64 - 4 * depth)), depth })
+    }
+
+    pub(crate) fn start(self) -> u64 {
+        self.start
+    }
+
+    pub(crate) fn depth(self) -> u8 {
+        self.depth
+    }
+}
+
+/// Ranges are divided down to 48 bits: two names that have these in common have to be looked for.
+const MAX_DEPTH: u8 = 12;
+
+/// The members in the order of their places, for as long as comparisons are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    sorted: Vec<(u64, Key)>,
+    /// When that was made, as the members' count of changes.
+    made_at: Option<u64>,
+}
+
+impl Places {
+    /// Sorts the members by their places, unless that was done.
+    pub(crate) fn refresh(&mut self, members: &Members) {
+        if self.made_at != Some(members.changes()) {
+            self.sorted = members.places();
+            self.made_at = Some(members.changes());
+        }
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn within(&self, range: Range) -> &[(u64, Key)] {
+        let last = range.start | range.inside();
+        let from = self.sorted.partition_point(|&(place, _)| place < range.start);
+        let to = self.sorted.partition_point(|&(place, _)| place <= last);
+        &self.sorted[from..to]
+    }
+}
+
+/// What is still in the frame that is being written: the answer to what the peer said.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) members: &'a Members,
+    pub(crate) places: &'a Places,
+    /// Who gets it.
+    pub(crate) receiver: Option<&'a NodeId>,
+    pub(crate) buf: &'a mut Vec<u8>,
+    /// How long the frame should become.
+    pub(crate) limit: usize,
+    /// Members that fit into no frame.
+    pub(crate) left_out: u64,
+    /// Something found no room: all else waits too, and is asked for again.
+    full: bool,
+    /// Whether members have been put in.
+    told: bool,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(
+        members: &'a Members,
+        places: &'a Places,
+        receiver: Option<&'a NodeId>,
+        buf: &'a mut Vec<u8>,
+        limit: usize,
+    ) -> Self {
+        Self { members, places, receiver, buf, limit, left_out: 0, full: false, told: false }
+    }
+
+    /// Begins a comparison of everything.
+    pub(crate) fn begin(&mut self) {
+        if self.places.within(Range::ALL).len() <= FEW {
+            self.differs(Range::ALL);
+        } else {
+            put_digest(self.buf, Range::ALL, self.members.digest());
+        }
+    }
+
+    /// Answers what the peer said; what it told has been taken already.
+    pub(crate) fn answer(&mut self, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Digest { range, digest } => self.compare(*range, *digest),
+                Part::Split { range, digests } => {
+                    for (n, &digest) in (0..).zip(digests) {
+                        if let Some(child) = range.child(n) {
+                            self.compare(child, digest);
+                        }
+                    }
+                }
+                Part::Members { range, claims, ask: true } => self.tell(*range, claims),
+                Part::Members { ask: false, .. } => {}
+            }
+        }
+    }
+
+    fn compare(&mut self, range: Range, theirs: u64) {
+        if self.digest(range) != theirs {
+            self.differs(range);
+        }
+    }
+
+    /// Goes into a range that is not the same at both.
+    fn differs(&mut self, range: Range) {
+        if self.full {
+            return self.ask_again(range);
+        }
+        if self.places.within(range).len() > FEW && self.split(range) {
+            return;
+        }
+        if !self.put_members(range, true, |_| true) {
+            self.ask_again(range);
+        }
+    }
+
+    /// Tells what we know of a range, and the peer does not.
+    fn tell(&mut self, range: Range, theirs: &Claims) {
+        if self.full {
+            return self.ask_again(range);
+        }
+        let mut theirs: Vec<_> = theirs.claims.iter().collect();
+        theirs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let news = |member: &Member| {
+            let same = theirs.binary_search_by(|claim| claim.id.cmp(&member.id));
+            !same.is_ok_and(|at| theirs[at].is_all_of(member))
+        };
+        if self.put_members(range, false, news) {
+            return;
+        }
+        if self.told {
+            self.ask_again(range);
+        } else if !self.split(range) {
+            self.left_out += self.places.within(range).len() as u64;
+        }
+    }
+
+    /// Puts members of a range in; `false` if there is no room for all.
+    fn put_members(&mut self, range: Range, ask: bool, which: impl Fn(&Member) -> bool) -> bool {
+        let keys = self.places.within(range).iter().map(|&(_, key)| key);
+        let told = keys.filter(|&key| self.members.is_told(key, self.receiver));
+        let mut members =
+            told.map(|key| &self.members[key]).filter(|member| which(member)).peekable();
+        if members.peek().is_none() && !ask {
+            return true;
+        }
+        let put = put_members(self.buf, self.limit, range, ask, members);
+        self.told |= put;
+        self.full |= !put && self.told;
+        put
+    }
+
+    /// Says what each sixteenth of a range comes down to; `false` if it cannot be divided.
+    fn split(&mut self, range: Range) -> bool {
+        let mut digests = [0; 16];
+        for (n, digest) in (0..).zip(&mut digests) {
+            let Some(child) = range.child(n) else { return false };
+            *digest = self.digest(child);
+        }
+        put_split(self.buf, range, &digests);
+        self.full |= self.buf.len() >= self.limit;
+        true
+    }
+
+    /// Has the peer find out again that the range is not the same, when there is room for it.
+    fn ask_again(&mut self, range: Range) {
+        self.full = true;
+        put_digest(self.buf, range, self.digest(range));
+    }
+
+    fn digest(&self, range: Range) -> u64 {
+        if range == Range::ALL {
+            return self.members.digest();
+        }
+        let keys = self.places.within(range).iter().map(|&(_, key)| key);
+        keys.fold(0, |sum, key| sum.wrapping_add(self.members.digest_of(key)))
+    }
+}
+
+/// So many members are told of rather than compared any further.
+const FEW: usize = 16;
+
+/// Whether those whom we hear of know the same as we do: every probe is a sync check.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    /// Since when nobody agreed with us; `None` while somebody did last.
+    differs_since: Option<Instant>,
+    /// Before this no comparison is begun.
+    not_before: Instant,
+    /// How many comparisons in a row have changed nothing.
+    fruitless: u32,
+}
+
+impl Agreement {
+    /// Somebody's digest was heard; `true` if it is time to compare.
+    ///
+    /// A difference is given time to `settle`: news may be under way. Comparisons that change nothing
+    /// are begun ever less often, up to once in `longest`.
+    pub(crate) fn heard(
+        &mut self,
+        now: Instant,
+        same: bool,
+        settle: Duration,
+        longest: Duration,
+    ) -> bool {
+        if same {
+            self.differs_since = None;
+            self.fruitless = 0;
+            return false;
+        }
+        let since = *self.differs_since.get_or_insert(now);
+        if now.since(since) < settle || now < self.not_before {
+            return false;
+        }
+        let wait = settle.saturating_mul(2 << self.fruitless.min(16)).min(longest);
+        self.not_before = now + wait;
+        self.fruitless += 1;
+        true
+    }
+
+    /// A comparison has brought something new.
+    pub(crate) fn learned(&mut self) {
+        self.fruitless = 0;
+    }
+}
 
 /// The time between two syncs that a node begins, among `members`.
 ///

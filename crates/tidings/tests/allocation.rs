@@ -13,6 +13,8 @@ struct Solo {
     buf: Vec<u8>,
     now: Instant,
     acks: u64,
+    /// What its membership comes down to.
+    digest: [u8; 4],
 }
 
 impl Solo {
@@ -25,7 +27,8 @@ impl Solo {
         let addr = "10.0.0.1:7946".parse().unwrap();
         let config = Config::new(cluster, id, addr, options).unwrap();
         let node = Node::new(config, [7; 32], Instant::ZERO);
-        let mut solo = Self { node, buf: Vec::with_capacity(2000), now: Instant::ZERO, acks: 0 };
+        let (buf, now) = (Vec::with_capacity(2000), Instant::ZERO);
+        let mut solo = Self { node, buf, now, acks: 0, digest: [0; 4] };
         for n in 0..peers {
             let [high, low] = n.to_be_bytes();
             let addr = format!("10.1.{high}.{low}:7946");
@@ -47,7 +50,10 @@ impl Solo {
         }
         self.now = end;
         let from: SocketAddr = "10.1.0.3:7946".parse().unwrap();
-        self.node.handle_datagram(self.now, from, &PING.with(|ping| *ping));
+        let [d0, d1, d2, d3] = self.digest;
+        let [t0, t1, t2, t3] = SOLO.with(|target| *target);
+        let ping = [0, 9, 9, 9, 9, t0, t1, t2, t3, 1, 0, d0, d1, d2, d3];
+        self.node.handle_datagram(self.now, from, &datagram::<15, 24>(ping));
         self.drain();
     }
 
@@ -56,32 +62,33 @@ impl Solo {
             let reply = match self.node.poll_output(&mut self.buf) {
                 None => return,
                 Some(Output::Datagram { to, data }) if data[9] == 0 => {
-                    let token = [data[10], data[11], data[12], data[13]];
-                    Some((to, ack(token)))
+                    let [_, t0, t1, t2, t3, .., d0, d1, d2, d3] = data[9..] else { panic!() };
+                    // The peer knows the same.
+                    self.digest = [d0, d1, d2, d3];
+                    Some((to, [2, t0, t1, t2, t3, 1, 0, d0, d1, d2, d3]))
                 }
                 Some(_) => None,
             };
             if let Some((from, ack)) = reply {
                 self.acks += 1;
-                self.node.handle_datagram(self.now, from, &ack);
+                self.node.handle_datagram(self.now, from, &datagram::<11, 20>(ack));
             }
         }
     }
 }
 
 thread_local! {
-    static PING: [u8; 18] = forge::datagram(&[forge::ping(9, "solo")]).try_into().unwrap();
+    static SOLO: [u8; 4] = crc32fast::hash(b"solo").to_le_bytes();
 }
 
-/// An ack in a datagram, made without a heap.
-fn ack(token: [u8; 4]) -> [u8; 14] {
-    let body = [2, token[0], token[1], token[2], token[3]];
+/// A message in a datagram, made without a heap.
+fn datagram<const N: usize, const M: usize>(body: [u8; N]) -> [u8; M] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(forge::CLUSTER.as_bytes());
     let tag = hasher.clone().finalize().to_le_bytes();
     hasher.update(&body);
     let checksum = hasher.finalize().to_le_bytes();
-    let mut datagram = [0xd1; 14];
+    let mut datagram = [0xd1; M];
     datagram[1..5].copy_from_slice(&tag);
     datagram[5..9].copy_from_slice(&checksum);
     datagram[9..].copy_from_slice(&body);

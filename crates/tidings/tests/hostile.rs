@@ -95,7 +95,7 @@ fn a_datagram_is_answered_once_however_often_it_asks() {
         let (count, bytes) = answers(&mut net, addr(2), &datagram);
         assert!(count <= 1 && bytes <= datagram.len(), "{count} datagrams, {bytes} bytes");
         let (count, bytes) = answers(&mut net, stranger(), &datagram);
-        assert!(count <= 1 && bytes <= 14 + 9, "{count} datagrams, {bytes} bytes");
+        assert!(count <= 1 && bytes <= 22 + 9, "{count} datagrams, {bytes} bytes");
     }
 }
 
@@ -108,7 +108,7 @@ fn strangers_get_no_news_and_no_relay() {
     net.inject(0, stranger(), &ping);
     let to_stranger: Vec<_> = net.datagrams.iter().filter(|(_, to, _)| *to == stranger()).collect();
     assert_eq!(to_stranger.len(), 1);
-    assert_eq!(to_stranger[0].2, forge::datagram(&[forge::ack(7)]));
+    assert_eq!(to_stranger[0].2[9..14], forge::ack(7, 0)[..5]);
     assert!(to_stranger[0].2.len() <= ping.len());
 
     let request = forge::datagram(&[forge::ping_request(7, 100, "n1")]);
@@ -150,7 +150,7 @@ fn an_ack_that_answers_nothing_does_nothing() {
     while net.step(end) {
         // Whoever did not see the ping has one chance in four thousand million for each guess.
         token += 1;
-        net.inject(0, addr(1), &forge::datagram(&[forge::ack(token)]));
+        net.inject(0, addr(1), &forge::datagram(&[forge::ack(token, 0)]));
     }
     assert_eq!(net.state(0, 1), Some(State::Failed));
     assert!(net.nodes[0].node.stats().stray_acks > 20);
@@ -240,26 +240,27 @@ fn node() -> Node {
 
 #[test]
 fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
-    let good = forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b""));
+    let greeting = forge::greeting(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]);
+    let good = forge::frame(0, &greeting);
     let mut broken = good.clone();
     *broken.last_mut().unwrap() ^= 1;
     let mut endless = good;
-    endless[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
+    endless[9..13].copy_from_slice(&u32::MAX.to_le_bytes());
     // The tag is right and the name, in full, is not.
     let mut misnamed = forge::frame(0, &[]);
-    misnamed[15] ^= 1;
-    let checksum = crc32fast::hash(&[b"test", &misnamed[14..]].concat());
-    misnamed[6..10].copy_from_slice(&checksum.to_le_bytes());
+    misnamed[14] ^= 1;
+    let checksum = crc32fast::hash(&[b"test", &misnamed[13..]].concat());
+    misnamed[5..9].copy_from_slice(&checksum.to_le_bytes());
     for (bytes, reason) in [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "format"),
-        (forge::frame_for("other", 0, &[]), "foreign_cluster"),
         (misnamed, "foreign_cluster"),
         (broken, "checksum"),
         (endless, "oversized"),
         (forge::frame(0, &[99]), "malformed"),
-        (forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b"")[..9]), "malformed"),
+        (forge::frame(0, &greeting[..9]), "malformed"),
         (forge::frame(77, &[]), "unexpected"),
         (forge::frame(3, &[]), "unexpected"),
+        (forge::frame(5, &[]), "unexpected"),
     ] {
         let mut node = node();
         assert_eq!(stream(&mut node, &bytes, 7), [StreamAction::Reset], "{reason}");
@@ -279,11 +280,12 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
 
 #[test]
 fn a_request_is_understood_however_it_is_cut() {
-    let bytes = forge::frame(0, &forge::member(0, "x", "10.0.0.9:1", 1, b"hello"));
+    let member = forge::member(0, "x", "10.0.0.9:1", 1, b"hello");
+    let bytes = forge::frame(0, &forge::greeting(&[member]));
     for piece in 1..=bytes.len() {
         let mut node = node();
         let actions = stream(&mut node, &bytes, piece);
-        assert!(matches!(actions[..], [StreamAction::Write(_), StreamAction::Close]));
+        assert!(matches!(actions[..], [StreamAction::Write(_)]));
         assert_eq!(node.present(), 2);
     }
 }
@@ -296,7 +298,7 @@ fn a_member_that_we_do_not_take_does_not_spoil_the_rest_of_a_sync() {
         forge::member(0, "verbose", "10.0.0.10:1", 1, &[0; 600]),
         forge::member(0, "y", "10.0.0.11:1", 1, b""),
     ];
-    stream(&mut node, &forge::frame(0, &members.concat()), 1000);
+    stream(&mut node, &forge::frame(0, &forge::greeting(&members)), 1000);
     assert_eq!(node.present(), 3);
     assert_eq!(node.stats().members_refused, 1);
 }
@@ -305,8 +307,11 @@ fn a_member_that_we_do_not_take_does_not_spoil_the_rest_of_a_sync() {
 fn streams_are_capped_in_number_in_bytes_and_in_time() {
     let mut options = Options::local();
     options.max_streams_in = 3;
-    options.max_frame = 2048;
-    options.max_stream_memory = 4096;
+    options.max_meta = 0;
+    options.sync_chunk = 5000;
+    options.max_sync_state = 0;
+    options.max_frame = 10_000;
+    options.max_stream_memory = 12_000;
     let cluster = ClusterName::new("test").unwrap();
     let mut node = Node::new(
         Config::new(cluster, id(0), addr(0), options.clone()).unwrap(),
@@ -317,8 +322,8 @@ fn streams_are_capped_in_number_in_bytes_and_in_time() {
     let ids: Vec<_> = (0..3).map(|_| node.accept_stream(now, stranger()).unwrap()).collect();
     assert_eq!(node.accept_stream(now, stranger()), None);
     assert_eq!(node.stats().streams_refused, 1);
-    // Three that begin a message of 2,000 bytes and never end it: the third is too much.
-    let mut begun = forge::frame(0, &[0; 1900]);
+    // Three that begin a message of 5,000 bytes and never end it: the third is too much.
+    let mut begun = forge::frame(0, &[0; 5000]);
     begun.pop();
     for &id in &ids {
         node.handle_stream(now, id, StreamInput::Data(&begun));
@@ -420,6 +425,6 @@ proptest! {
     ) {
         let mut node = node();
         stream(&mut node, &body, piece);
-        stream(&mut node, &forge::frame(kind % 5, &body), piece);
+        stream(&mut node, &forge::frame(kind % 10, &body), piece);
     }
 }

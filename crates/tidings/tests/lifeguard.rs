@@ -180,6 +180,6 @@ fn a_suspect_is_told_so_with_its_ping() {
             |(from, to, data): &&(usize, _, Vec<u8>)| *from == 0 && *to == addr(3) && data[9] == 0;
         let ping = net.datagrams[before..].iter().find(is_ping).unwrap();
         const SUSPECT: u8 = 10;
-        assert_eq!(ping.2.get(18) == Some(&SUSPECT), buddy);
+        assert_eq!(ping.2.get(9 + 15) == Some(&SUSPECT), buddy);
     }
 }

@@ -5,8 +5,8 @@ mod common;
 use common::{LATENCY, Net, addr, config, id, joined, pair};
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Done, Event, ExchangeError, Failure, Meta, Phase, SeedFailure, State,
-    StreamError,
+    ClusterName, Config, Done, Event, ExchangeError, Failure, Meta, Phase, Refusal, SeedFailure,
+    State, StreamError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -212,7 +212,7 @@ fn news_from_before_a_join_is_told_and_then_done_with() {
     assert_eq!(net.member(0, 1).unwrap().meta(), &Meta::from("early"));
     let before = net.datagrams.len();
     net.run_for(10 * SECOND);
-    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 18);
+    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 25);
     assert!(bare, "nothing rides on pings and acks any more");
 }
 
@@ -289,7 +289,7 @@ fn clusters_of_different_names_do_not_hear_each_other() {
     let mut net = Net::of([config(0, addr(0)), other]);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
-    let error = ExchangeError::Stream(StreamError::Reset);
+    let error = ExchangeError::Refused(Refusal::ForeignCluster);
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
     assert_eq!(net.nodes[0].node.present(), 1);

@@ -15,7 +15,7 @@ fn id(n: u8) -> NodeId {
 
 fn table(max: usize) -> Members {
     let local = Member::new(id(0), addr(1), Incarnation::default(), Meta::EMPTY);
-    Members::new(local, max, Rng::new([7; 32], Part::Members))
+    Members::new(&ClusterName::new("test").unwrap(), local, max, Rng::new([7; 32], Part::Members))
 }
 
 fn at(number: u64) -> Incarnation {
@@ -29,6 +29,12 @@ fn claim(n: u8, number: u64, state: State) -> Claim {
 
 fn bare(n: u8, number: u64, state: State) -> Claim {
     Claim { profile: None, ..claim(n, number, state) }
+}
+
+/// Of whom somebody is told in a sync.
+fn told(members: &Members, receiver: Option<&NodeId>) -> Vec<NodeId> {
+    let told = members.table.iter().filter(|(key, _)| members.is_told(*key, receiver));
+    told.map(|(_, slot)| slot.member.id.clone()).collect()
 }
 
 const NOW: Instant = Instant::ZERO;
@@ -97,12 +103,10 @@ fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
     members.apply(NOW, &claim(1, 0, State::Failed));
     members.apply(NOW, &claim(2, 0, State::Alive));
     members.apply(NOW, &bare(2, 0, State::Failed));
-    let told: Vec<_> = members.iter_for(None).map(|member| member.id.clone()).collect();
-    assert_eq!(told, [id(0), id(2)]);
-    let told: Vec<_> = members.iter_for(Some(&id(1))).map(|member| member.id.clone()).collect();
-    assert_eq!(told, [id(0), id(1), id(2)], "but the one it is about is told");
+    assert_eq!(told(&members, None), [id(0), id(2)]);
+    assert_eq!(told(&members, Some(&id(1))), [id(0), id(1), id(2)], "but the one it is about is");
     // And it does keep old news from bringing the member back.
-    assert_eq!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Nothing);
+    assert!(matches!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Outdated(_)));
 }
 
 #[test]
@@ -153,8 +157,8 @@ fn what_a_member_said_in_an_earlier_incarnation_is_not_passed_on_with_a_later_on
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
-    assert_eq!(members.iter_for(None).count(), 1);
-    assert_eq!(members.iter_for(Some(&id(1))).count(), 2);
+    assert_eq!(told(&members, None), [id(0)]);
+    assert_eq!(told(&members, Some(&id(1))), [id(0), id(1)]);
 }
 
 fn claims() -> impl Strategy<Value = Claim> {
@@ -167,6 +171,46 @@ fn claims() -> impl Strategy<Value = Claim> {
     (1..6u8, 0..4u64, state, any::<bool>()).prop_map(|(n, number, state, with_profile)| {
         if with_profile { claim(n, number, state) } else { bare(n, number, state) }
     })
+}
+
+/// Claims with all that members say of themselves, as they travel in a sync; also such as only two
+/// nodes of one name can give rise to.
+fn tables() -> impl Strategy<Value = Vec<Claim>> {
+    let said = (claims(), 0..3u8, prop_oneof![Just(""), Just("a"), Just("b")]);
+    let whole = said.prop_map(|(claim, addr, meta)| {
+        let addr = self::addr(100 + addr);
+        Claim { profile: Some(Profile { addr, meta: Meta::from(meta) }), ..claim }
+    });
+    prop::collection::vec(whole, 0..20)
+}
+
+fn built(claims: &[Claim]) -> Members {
+    let mut members = table(10);
+    claims.iter().for_each(|claim| drop(members.apply(NOW, claim)));
+    members
+}
+
+fn merged(a: &[Claim], b: &[Claim]) -> Members {
+    merge(built(a), &built(b))
+}
+
+/// Takes all that another table has.
+fn merge(mut members: Members, other: &Members) -> Members {
+    for member in other.iter().skip(1) {
+        let Member { id, incarnation, state, meta, .. } = member.clone();
+        let profile = Some(Profile { addr: member.addr(), meta });
+        members.apply(NOW, &Claim { id, incarnation, state, profile });
+    }
+    members.check();
+    members
+}
+
+/// All that a table holds, in the order of names.
+fn known(members: &Members) -> Vec<(NodeId, Incarnation, State, SocketAddr, Vec<u8>)> {
+    let all = |m: &Member| (m.id.clone(), m.incarnation, m.state, m.addr(), m.meta.to_vec());
+    let mut known: Vec<_> = members.iter().map(all).collect();
+    known.sort();
+    known
 }
 
 proptest! {
@@ -202,12 +246,53 @@ proptest! {
             for claim in claims {
                 members.apply(NOW, claim);
             }
-            let mut known: Vec<_> =
-                members.iter().map(|m| (m.id.clone(), m.incarnation, m.state, m.addr())).collect();
-            known.sort();
-            known
+            known(&members)
         };
         prop_assert_eq!(told(&claims), told(&shuffled));
+    }
+
+    #[test]
+    fn a_merge_is_commutative(a in tables(), b in tables()) {
+        prop_assert_eq!(known(&merged(&a, &b)), known(&merged(&b, &a)));
+    }
+
+    #[test]
+    fn a_merge_is_associative(a in tables(), b in tables(), c in tables()) {
+        let left = merge(merged(&a, &b), &built(&c));
+        let right = merge(built(&a), &merged(&b, &c));
+        prop_assert_eq!(known(&left), known(&right));
+    }
+
+    #[test]
+    fn a_merge_is_idempotent(a in tables(), b in tables()) {
+        let once = merged(&a, &b);
+        let twice = merge(merged(&a, &b), &built(&b));
+        prop_assert_eq!(known(&once), known(&twice));
+        prop_assert_eq!(once.digest(), twice.digest());
+    }
+
+    #[test]
+    fn a_merge_is_monotone(a in tables(), b in tables()) {
+        let (before, after) = (built(&a), merged(&a, &b));
+        for member in before.iter().skip(1) {
+            let later = &after[after.find(&member.id).unwrap()];
+            let standing = |member: &Member| {
+                (member.incarnation, member.addr(), member.meta.as_bytes().to_vec())
+            };
+            prop_assert!(later.incarnation >= member.incarnation);
+            prop_assert!(standing(later) >= standing(member));
+            prop_assert!(later.incarnation > member.incarnation || later.state >= member.state);
+        }
+    }
+
+    #[test]
+    fn those_who_know_the_same_have_the_same_digest(
+        (claims, shuffled) in tables()
+            .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
+    ) {
+        let (a, b) = (built(&claims), built(&shuffled));
+        prop_assert_eq!(known(&a), known(&b));
+        prop_assert_eq!(a.digest(), b.digest());
     }
 
     #[test]

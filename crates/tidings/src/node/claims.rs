@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::claim::{Change, Claim, Updated};
-use crate::member::State;
+use crate::member::{Member, State};
 use crate::members::Key;
 use crate::output::{Draft, Event, Fill, Lead};
 use crate::refute::Verdict;
@@ -19,22 +19,80 @@ pub(super) struct Heard {
     pub(super) accuser: u32,
     /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
     pub(super) spread: bool,
+    /// Whether it is how somebody else's table has it, and not the news of a verdict.
+    pub(super) hearsay: bool,
+}
+
+/// Whom to tell about whom, in answer to a claim.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tell {
+    pub(super) to: SocketAddr,
+    pub(super) about: Key,
 }
 
 impl Node {
-    /// Takes a claim that came from the network; returns to whom we should speak for ourselves.
-    pub(super) fn hear(&mut self, heard: Heard, claim: Claim) -> Option<SocketAddr> {
+    /// Takes a claim that came from the network; returns whom to tell better, if anybody.
+    ///
+    /// Whoever says what is outdated is told what is known, unless it hears that anyway.
+    pub(super) fn hear(&mut self, heard: Heard, claim: Claim) -> Option<Tell> {
+        if !self.is_plausible(&claim) {
+            self.stats.implausible_claims += 1;
+            return None;
+        }
         if claim.id == *self.local().id() {
-            return self.answer(heard, &claim);
+            let to = self.respond(heard, &claim)?;
+            return Some(Tell { to, about: Key::LOCAL });
         }
-        if claim.state == State::Suspect && claim.profile.is_some() {
-            // With its profile: a member that is there, and news of a suspicion besides.
+        if !self.is_admitted(&claim) {
+            self.stats.members_refused += 1;
+            return None;
+        }
+        if claim.profile.is_some() && self.is_accusation(heard, &claim) {
+            // A member that is there, and somebody's suspicion besides.
             self.take(heard, &Claim { state: State::Alive, ..claim.clone() });
-            self.take(heard, &Claim { profile: None, ..claim });
-        } else {
-            self.take(heard, &claim);
+            self.take(heard, &Claim { state: State::Suspect, profile: None, ..claim });
+            return None;
         }
-        None
+        let about = self.take(heard, &claim)?;
+        let to = heard.from.filter(|_| !heard.hearsay)?;
+        Some(Tell { to, about })
+    }
+
+    /// Whether a claim is for the member to contradict.
+    ///
+    /// A verdict in somebody else's table may come from the other side of a partition: whoever is
+    /// present here gets the time that a suspect has (memberlist's `mergeState`).
+    fn is_accusation(&self, heard: Heard, claim: &Claim) -> bool {
+        let is_present = || {
+            let known = self.members.find(&claim.id).map(|key| self.members[key].state());
+            known.is_some_and(State::is_present)
+        };
+        claim.state == State::Suspect
+            || claim.state == State::Failed && heard.hearsay && is_present()
+    }
+
+    /// Whether an incarnation is one that its member may have come to.
+    ///
+    /// Nobody shall raise another one's incarnation so far that there is nothing above it. What is
+    /// known already is always plausible; what a member says of itself may go further than what
+    /// others say, so that it can contradict them.
+    fn is_plausible(&self, claim: &Claim) -> bool {
+        let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
+        if known.is_some_and(|known| claim.incarnation <= known) {
+            return true;
+        }
+        let own = self.config.generation;
+        claim.incarnation.is_within_reach(own, claim.profile.is_some())
+    }
+
+    /// Whether the application takes a member that is not there yet, or not as it is now.
+    pub(super) fn is_admitted(&self, claim: &Claim) -> bool {
+        let (Some(admit), Some(profile)) = (self.config.admission, &claim.profile) else {
+            return true;
+        };
+        let Claim { id, incarnation, .. } = claim;
+        let member = Member::new(id.clone(), profile.addr, *incarnation, profile.meta.clone());
+        !claim.state.is_present() || admit(&member)
     }
 
     /// Accuses a member of not having answered.
@@ -59,17 +117,21 @@ impl Node {
         // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
         let local = self.local();
         let (accuser, spread) = (local.id().short(), local.state().is_present());
-        self.take(Heard { from: None, accuser, spread }, &claim);
+        self.take(Heard { from: None, accuser, spread, hearsay: false }, &claim);
     }
 
-    /// Takes a claim about another member.
-    fn take(&mut self, heard: Heard, claim: &Claim) {
+    /// Takes a claim about another member; returns whom it is about, if more is known of that one.
+    pub(super) fn take(&mut self, heard: Heard, claim: &Claim) -> Option<Key> {
         let key = match self.members.apply(self.now, claim) {
-            Change::Unknown => return,
-            Change::Nothing => return self.confirm(heard, claim),
+            Change::Unknown => return None,
+            Change::Outdated(key) => return Some(key),
+            Change::Nothing => {
+                self.confirm(heard, claim);
+                return None;
+            }
             Change::Full => {
                 self.stats.members_refused += 1;
-                return;
+                return None;
             }
             Change::Conflict { key, other } => {
                 let member = &self.members[key];
@@ -77,7 +139,10 @@ impl Node {
                 self.outbox.event(Event::Conflict { id, addr, other });
                 key
             }
-            Change::Remembered(_) => return self.arm_reap(),
+            Change::Remembered(_) => {
+                self.arm_reap();
+                return None;
+            }
             Change::Renewed(key) => key,
             Change::Updated(key) => {
                 self.event(Event::Updated, key);
@@ -92,6 +157,10 @@ impl Node {
             }
             Change::Suspected(key) => {
                 self.suspect(key, heard.accuser);
+                if heard.hearsay {
+                    // It is told first, so that it can contradict before others hear of it.
+                    self.tell(Tell { to: self.members[key].addr(), about: key });
+                }
                 key
             }
             Change::Recovered(key, updated) => {
@@ -119,6 +188,8 @@ impl Node {
             // Whoever is new may be the first to whom we can tell what we have to tell.
             self.arm_gossip();
         }
+        self.agreement.learned();
+        None
     }
 
     fn suspect(&mut self, key: Key, accuser: u32) {
@@ -159,13 +230,14 @@ impl Node {
     }
 
     /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
-    fn answer(&mut self, heard: Heard, claim: &Claim) -> Option<SocketAddr> {
+    fn respond(&mut self, heard: Heard, claim: &Claim) -> Option<SocketAddr> {
         match self.refute.judge(self.members.local(), claim) {
             Verdict::Agree => None,
             Verdict::Remind => heard.from,
             Verdict::Contradict => {
-                let local = self.members.local_mut();
-                local.incarnation = local.incarnation.above(claim.incarnation);
+                self.members.update_local(|local| {
+                    local.incarnation = local.incarnation.above(claim.incarnation);
+                });
                 self.stats.refutations += 1;
                 self.awareness.worsen(1);
                 self.spread(Key::LOCAL);
@@ -195,9 +267,9 @@ impl Node {
         new
     }
 
-    /// Tells one peer of ourselves, directly.
-    pub(super) fn tell_of_us(&mut self, to: SocketAddr) {
-        self.draft(Draft { to, lead: Lead::News, about: Some(Key::LOCAL), fill: Fill::Nothing });
+    /// Tells one peer what is known of a member, directly.
+    pub(super) fn tell(&mut self, Tell { to, about }: Tell) {
+        self.draft(Draft { to, lead: Lead::News, about: Some(about), fill: Fill::Nothing });
     }
 
     /// Spreads what is known of a member to all.

@@ -9,7 +9,9 @@ use crate::member::{Meta, State, TooLong};
 use crate::members::Key;
 use crate::time::Instant;
 use crate::timers::{Single, Slot};
+use crate::wire::frame;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
 
 impl Node {
@@ -57,7 +59,7 @@ impl Node {
             self.tickets.begin_join(ticket, others.len());
         }
         for seed in others {
-            self.open(seed, Purpose::Join(ticket));
+            self.open(seed, Purpose::Join(ticket), None);
         }
         self.check();
         Ok(ticket)
@@ -72,6 +74,7 @@ impl Node {
         self.dissemination = Dissemination::default();
         self.awareness = Awareness::new(self.config.options.awareness_max);
         self.members.forget_others();
+        self.places.clear();
         self.renew(State::Alive);
         self.start_rounds();
     }
@@ -121,7 +124,8 @@ impl Node {
         }
         self.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
-            if !self.open(peer, Purpose::Leave(ticket)) {
+            let news = frame::news(&self.envelope, self.local());
+            if !self.open(peer, Purpose::Leave(ticket), Some(news)) {
                 self.leave_heard(ticket, false);
             }
         }
@@ -139,17 +143,35 @@ impl Node {
         if *self.local().meta() == meta {
             return Ok(());
         }
-        self.members.local_mut().meta = meta;
+        self.members.update_local(|local| local.meta = meta);
         self.renew(self.local().state());
         self.check();
         Ok(())
     }
 
+    /// Sets what every node with which this one syncs from now on is told:
+    /// [`Event::SyncState`](crate::Event::SyncState). It replaces what was set before; empty is
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
+    /// changed.
+    pub fn set_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
+        let (len, max) = (state.len(), self.config.options.max_sync_state);
+        if len > max {
+            return Err(TooLong { len, max });
+        }
+        self.sync_state = state;
+        Ok(())
+    }
+
     /// Says something new of ourselves, at once.
     fn renew(&mut self, state: State) {
-        let local = self.members.local_mut();
-        local.incarnation = local.incarnation.above(local.incarnation);
-        local.state = state;
+        self.members.update_local(|local| {
+            local.incarnation = local.incarnation.above(local.incarnation);
+            local.state = state;
+        });
         self.spread(Key::LOCAL);
         self.timers.set(Slot::Single(Single::Gossip), self.now);
     }

@@ -1,9 +1,12 @@
 //! Datagrams: what comes in by them, and how they are built.
 
 use super::Node;
-use super::claims::Heard;
+use super::claims::{Heard, Tell};
+use crate::claim::Claim;
+use crate::digest;
 use crate::dissemination::{Offer, transmit_limit};
-use crate::member::State;
+use crate::exchange::Purpose;
+use crate::member::{Incarnation, State};
 use crate::members::{Key, Members};
 use crate::output::{Draft, Fill, Lead};
 use crate::relay::Asked;
@@ -30,14 +33,15 @@ impl Node {
             return Err(Reject::Oversized);
         }
         let mut answers = Answers::default();
-        for message in datagram::open(data, &self.binding, options.max_meta)? {
+        let messages = self.envelope.open(data)?;
+        for message in datagram::messages(messages, options.max_meta) {
             match message? {
                 Message::Ping(ping) if answers.ping.is_none() => answers.ping = Some(ping),
                 Message::PingRequest(request) if answers.request.is_none() => {
                     answers.request = Some(request);
                 }
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
-                Message::Ack(ack) => self.take_ack(ack),
+                Message::Ack(ack) => self.take_ack(from, ack),
                 Message::Nack(Nack { token }) => {
                     self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
                 }
@@ -46,8 +50,16 @@ impl Node {
                     if answers.from_member.is_none() {
                         answers.from_member = Some(self.members.find_addr(from).is_some());
                     }
-                    let heard = Heard { from: Some(from), accuser: update.accuser, spread: true };
-                    answers.speak_to = self.hear(heard, update.claim).or(answers.speak_to);
+                    let heard = Heard {
+                        from: Some(from),
+                        accuser: update.accuser,
+                        spread: true,
+                        hearsay: false,
+                    };
+                    let tell = self.hear(heard, update.claim);
+                    // To speak for ourselves matters most.
+                    let ours = tell.filter(|tell| tell.about == Key::LOCAL);
+                    answers.tell = ours.or(answers.tell).or(tell);
                 }
                 Message::Refused => self.stats.members_refused += 1,
                 Message::Unknown => self.stats.unknown_messages += 1,
@@ -59,8 +71,8 @@ impl Node {
         if let Some(request) = &answers.request {
             self.take_ping_request(from, request);
         }
-        if let (Some(to), Some(true)) = (answers.speak_to, answers.from_member) {
-            self.tell_of_us(to);
+        if let (Some(tell), Some(true)) = (answers.tell, answers.from_member) {
+            self.tell(tell);
         }
         Ok(())
     }
@@ -70,7 +82,8 @@ impl Node {
     /// A member gets news with it, first of all that it is held to have failed, if it is. A
     /// stranger gets the bare answer, which is no larger than what it sent. A node that has left
     /// gives no sign of life: it tells members that it left, and lets strangers find out.
-    fn take_ping(&mut self, from: SocketAddr, Ping { token, target }: Ping) {
+    fn take_ping(&mut self, from: SocketAddr, ping: Ping) {
+        let Ping { token, target, incarnation, digest } = ping;
         if target != self.local().id().short() {
             self.stats.misdirected_pings += 1;
             return;
@@ -78,13 +91,51 @@ impl Node {
         let member = self.members.find_addr(from);
         if !self.local().state().is_present() {
             if member.is_some() {
-                self.tell_of_us(from);
+                self.tell(Tell { to: from, about: Key::LOCAL });
             }
             return;
         }
+        if let Some(key) = member {
+            // An address may have passed on to another node: it is the same if its life is.
+            if incarnation.generation == self.members[key].incarnation().generation {
+                self.hear_of_itself(key, incarnation);
+            }
+            self.compare_digest(key, digest);
+        }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         let fill = if member.is_some() { Fill::Ride } else { Fill::Nothing };
-        self.draft(Draft { to: from, lead: Lead::Ack { token }, about, fill });
+        self.draft(Draft { to: from, lead: Lead::Ack { token, of: None }, about, fill });
+    }
+
+    /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
+    /// lives, although what it said has not come.
+    ///
+    /// That is not told on: what it says of itself in that incarnation is not known.
+    fn hear_of_itself(&mut self, key: Key, incarnation: Incarnation) {
+        let member = &self.members[key];
+        let contradicted = incarnation > member.incarnation() && member.state() == State::Suspect;
+        if !self.config.options.prompt_refutation || !contradicted {
+            return;
+        }
+        let id = member.id().clone();
+        let claim = Claim { id, incarnation, state: State::Alive, profile: None };
+        self.hear(Heard { from: None, accuser: 0, spread: false, hearsay: false }, claim);
+    }
+
+    /// Compares what a member's membership comes down to with ours; if they have not been the same
+    /// for a while, finds out what differs.
+    pub(super) fn compare_digest(&mut self, key: Key, theirs: u32) {
+        let options = &self.config.options;
+        if !options.digest_checks {
+            return;
+        }
+        let same = theirs == digest::short(self.members.digest());
+        let (settle, longest) = (options.probe_interval, options.sync_interval);
+        if self.agreement.heard(self.now, same, settle, longest)
+            && self.open(self.members[key].addr(), Purpose::Sync, None)
+        {
+            self.stats.syncs_by_digest += 1;
+        }
     }
 
     /// Pings one member for another.
@@ -134,15 +185,23 @@ impl Node {
         });
     }
 
-    fn take_ack(&mut self, Ack { token }: Ack) {
-        if self.probe.acked(token) {
+    fn take_ack(&mut self, from: SocketAddr, ack: Ack) {
+        let Ack { token, incarnation, digest } = ack;
+        if let Some((key, sent)) = self.probe.acked(token) {
+            let member = &self.members[key];
+            if member.addr() == from {
+                self.members.rtt_mut(key).measure(self.now.since(sent));
+            }
+            self.hear_of_itself(key, incarnation);
+            self.compare_digest(key, digest);
             return;
         }
         let Some(Asked { by, token, .. }) = self.end_relay(token) else {
             self.stats.stray_acks += 1;
             return;
         };
-        self.draft(Draft { to: by, lead: Lead::Ack { token }, about: None, fill: Fill::Ride });
+        let lead = Lead::Ack { token, of: Some((incarnation, digest)) };
+        self.draft(Draft { to: by, lead, about: None, fill: Fill::Ride });
     }
 
     fn end_relay(&mut self, token: u32) -> Option<Asked> {
@@ -167,11 +226,19 @@ impl Node {
 
     /// Builds a datagram; `false` if there is nothing to say after all.
     pub(super) fn write_datagram(&mut self, draft: &Draft, buf: &mut Vec<u8>) -> bool {
-        let mut writer = Writer::begin(buf, self.config.options.datagram_size);
+        let size = self.config.options.datagram_size;
+        let mut writer = Writer::begin(&self.envelope, buf, size);
+        let incarnation = self.local().incarnation();
+        let digest = digest::short(self.members.digest());
         match draft.lead {
             Lead::News => {}
-            Lead::Ping { token, target } => writer.ping(Ping { token, target }),
-            Lead::Ack { token } => writer.ack(Ack { token }),
+            Lead::Ping { token, target } => {
+                writer.ping(Ping { token, target, incarnation, digest });
+            }
+            Lead::Ack { token, of } => {
+                let (incarnation, digest) = of.unwrap_or((incarnation, digest));
+                writer.ack(Ack { token, incarnation, digest });
+            }
             Lead::Nack { token } => writer.nack(Nack { token }),
             Lead::PingRequest { token, target, within_ms } => {
                 let Some(member) = self.members.get(target) else {
@@ -208,7 +275,7 @@ impl Node {
         if writer.is_empty() {
             return false;
         }
-        writer.finish(&self.binding);
+        self.envelope.finish(buf);
         self.stats.datagrams_out += 1;
         self.stats.bytes_out += buf.len() as u64;
         true
@@ -222,8 +289,8 @@ struct Answers {
     request: Option<PingRequest>,
     /// Whether the sender was a member when the first claim was read; `None` if none was.
     from_member: Option<bool>,
-    /// Who was wrong about us.
-    speak_to: Option<SocketAddr>,
+    /// Who is to be told better.
+    tell: Option<Tell>,
 }
 
 /// Writes what is known of a member, if it still is held.
@@ -234,7 +301,7 @@ fn write_update(
     turn: u64,
     key: Key,
 ) -> Offer {
-    let Some(member) = members.get(key) else {
+    let Some(member) = members.get(key).filter(|_| members.is_telling(key)) else {
         return Offer::Moot;
     };
     let accuser = suspicions.accuser(key, turn);

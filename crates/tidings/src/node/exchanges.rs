@@ -1,14 +1,14 @@
 //! Streams: what is asked and answered over them.
 
 use super::Node;
-use super::claims::Heard;
 use crate::command::{Done, ExchangeError, Failure, SeedFailure, Ticket};
 use crate::exchange::{Exchange, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 use crate::timers::Slot;
-use crate::wire::frame::{self, Claims, Encoded, Frame};
+use crate::wire::Envelope;
+use crate::wire::frame::{self, Frame};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -20,31 +20,44 @@ impl Node {
             return None;
         };
         self.stats.streams_in += 1;
-        self.timers.set(Slot::Stream(id), self.now + self.config.options.stream_timeout);
+        self.extend(id);
         Some(id)
     }
 
     /// Opens a stream to a peer; `false` if there are too many.
-    pub(super) fn open(&mut self, to: SocketAddr, purpose: Purpose) -> bool {
-        let Some(id) = self.exchanges.open(to, purpose) else {
+    pub(super) fn open(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        request: Option<Bytes>,
+    ) -> bool {
+        let Some(id) = self.exchanges.open(to, purpose, request) else {
             return false;
         };
         self.stats.streams_out += 1;
-        let deadline = self.now + self.config.options.stream_timeout;
-        self.timers.set(Slot::Stream(id), deadline);
+        let deadline = self.extend(id);
         self.outbox.stream(id, StreamAction::Open { to, deadline });
         true
+    }
+
+    /// Gives a stream its time, from now on.
+    pub(super) fn extend(&mut self, id: StreamId) -> crate::Instant {
+        let deadline = self.now + self.config.options.stream_timeout;
+        self.timers.set(Slot::Stream(id), deadline);
+        deadline
     }
 
     pub(super) fn take_stream_input(&mut self, id: StreamId, input: StreamInput<'_>) {
         let Some(exchange) = self.exchanges.get(id) else {
             return;
         };
+        let purpose = exchange.purpose;
         match input {
-            StreamInput::Opened => self.ask(id, exchange.purpose),
-            StreamInput::Data(data) => match self.exchanges.receive(id, data, &self.binding) {
+            StreamInput::Opened => self.ask(id, purpose),
+            StreamInput::Data(data) => match self.exchanges.receive(id, data, &self.envelope) {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
+                Err(Reject::ForeignCluster) if purpose == Purpose::Serve => self.send_away(id),
                 Err(reject) => self.reject(id, reject),
             },
             StreamInput::Closed => self.end(id, Err(ExchangeError::NoAnswer)),
@@ -60,38 +73,30 @@ impl Node {
 
     /// Sends the request for which a stream was opened.
     fn ask(&mut self, id: StreamId, purpose: Purpose) {
-        let limit = self.config.options.max_frame;
-        let request = match purpose {
-            Purpose::Serve => return,
-            Purpose::Join(_) | Purpose::Sync => {
-                let encoded = frame::sync(&self.binding, limit, self.members.iter_for(None));
-                self.count_left_out(encoded)
-            }
-            Purpose::Leave(_) => frame::news(&self.binding, limit, self.local()),
-        };
-        self.outbox.stream(id, StreamAction::Write(request));
+        if let Some(request) = self.exchanges.take_request(id) {
+            self.outbox.stream(id, StreamAction::Write(request));
+            return;
+        }
+        match purpose {
+            Purpose::Join(_) => self.begin_sync(id, true),
+            Purpose::Sync => self.begin_sync(id, false),
+            Purpose::Serve | Purpose::Leave(_) => {}
+        }
     }
 
-    /// Takes the one frame that the peer sends: a request on its streams, the reply on ours.
+    /// Takes a frame that the peer sends: a request on its streams, the reply on ours.
     fn take_frame(&mut self, id: StreamId, frame: Frame) {
-        let Some(&Exchange { purpose, .. }) = self.exchanges.get(id) else { return };
+        let Some(&Exchange { purpose, peer, .. }) = self.exchanges.get(id) else { return };
         match (purpose, frame) {
-            (Purpose::Serve, Frame::Sync { members }) => {
-                let reply = self.serve_sync(members);
-                self.reply(id, reply);
-            }
+            (Purpose::Serve, Frame::Sync(greeting)) => self.serve_sync(id, greeting),
             (Purpose::Serve, Frame::News { members }) => {
-                self.merge(members, true);
-                let reply = frame::taken(&self.binding);
-                self.reply(id, reply);
+                self.take_news(members);
+                self.reply(id, frame::taken(&self.envelope));
             }
-            (Purpose::Join(_) | Purpose::Sync, Frame::Synced { members }) => {
-                // Whoever knew nobody has nobody to tell what it learns.
-                let spread = self.members.present() > 1;
-                self.merge(members, spread);
-                self.stats.syncs += 1;
-                self.settle(id, Ok(()));
+            (Purpose::Join(_) | Purpose::Sync, Frame::Synced(greeting)) => {
+                self.take_synced(id, peer, greeting);
             }
+            (_, Frame::Compare(parts)) => self.compare(id, &parts),
             (Purpose::Leave(_), Frame::Taken) => self.settle(id, Ok(())),
             (Purpose::Serve, _) => self.reject(id, Reject::Unexpected),
             (_, Frame::Refused(refusal)) => {
@@ -101,56 +106,43 @@ impl Node {
         }
     }
 
-    fn serve_sync(&mut self, members: Claims) -> Bytes {
-        if !self.local().state().is_present() {
-            return frame::refused(&self.binding, Refusal::NotRunning);
-        }
-        if members.sender_refused {
-            self.stats.members_refused += 1;
-            return frame::refused(&self.binding, Refusal::Unacceptable);
-        }
-        let sender = members.claims.first().map(|claim| claim.id.clone());
-        self.merge(members, true);
-        if sender.as_ref().is_some_and(|id| self.members.find(id).is_none()) {
-            return frame::refused(&self.binding, Refusal::Full);
-        }
-        self.stats.syncs += 1;
-        let limit = self.config.options.max_frame;
-        let encoded = frame::synced(&self.binding, limit, self.members.iter_for(sender.as_ref()));
-        self.count_left_out(encoded)
-    }
-
-    fn merge(&mut self, Claims { claims, refused, .. }: Claims, spread: bool) {
-        self.stats.members_refused += refused as u64;
-        let mut speak_to = None;
-        for claim in claims {
-            let heard = Heard { from: None, accuser: 0, spread };
-            speak_to = self.hear(heard, claim).or(speak_to);
-        }
-        if let Some(to) = speak_to {
-            self.tell_of_us(to);
-        }
-    }
-
-    fn count_left_out(&mut self, Encoded { frame, left_out }: Encoded) -> Bytes {
-        self.stats.sync_left_out += left_out as u64;
-        frame
-    }
-
-    fn reply(&mut self, id: StreamId, frame: Bytes) {
+    /// Answers the one request that a stream brings.
+    pub(super) fn reply(&mut self, id: StreamId, frame: Bytes) {
         self.outbox.stream(id, StreamAction::Write(frame));
         self.outbox.stream(id, StreamAction::Close);
     }
 
+    pub(super) fn refuse(&mut self, id: StreamId, refusal: Refusal) {
+        let frame = frame::refused(&self.envelope, refusal);
+        self.reply(id, frame);
+    }
+
+    /// Tells whoever took us for one of another cluster that we are not, in that cluster's envelope:
+    /// whoever made a mistake learns of it, and nothing of us.
+    fn send_away(&mut self, id: StreamId) {
+        self.stats.rejected_streams.count(Reject::ForeignCluster);
+        match Envelope::of_stranger(self.exchanges.received(id)) {
+            Some(theirs) => {
+                let frame = frame::refused(&theirs, Refusal::ForeignCluster);
+                self.exchanges.stop_reading(id);
+                self.reply(id, frame);
+            }
+            None => {
+                self.outbox.stream(id, StreamAction::Reset);
+                self.end(id, Err(ExchangeError::BadAnswer(Reject::ForeignCluster)));
+            }
+        }
+    }
+
     /// Drops a stream that brought what we do not take; nothing is answered.
-    fn reject(&mut self, id: StreamId, reject: Reject) {
+    pub(super) fn reject(&mut self, id: StreamId, reject: Reject) {
         self.stats.rejected_streams.count(reject);
         self.outbox.stream(id, StreamAction::Reset);
         self.end(id, Err(ExchangeError::BadAnswer(reject)));
     }
 
     /// The peer answered on a stream of ours: closes it, which its deadline still watches.
-    fn settle(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+    pub(super) fn settle(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         self.outbox.stream(id, StreamAction::Close);
         if let Some((peer, purpose)) = self.exchanges.settle(id) {
             self.complete(peer, purpose, answer);
@@ -165,8 +157,7 @@ impl Node {
         let joining = self.exchanges.joining();
         for &(id, _) in &joining {
             self.outbox.stream(id, StreamAction::Reset);
-            self.exchanges.remove(id);
-            self.timers.clear(Slot::Stream(id));
+            self.forget(id);
         }
         joining.into_iter().map(|(_, seed)| seed).collect()
     }
@@ -176,8 +167,15 @@ impl Node {
         if let Some((peer, purpose)) = self.exchanges.settle(id) {
             self.complete(peer, purpose, answer);
         }
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: StreamId) {
         self.exchanges.remove(id);
         self.timers.clear(Slot::Stream(id));
+        if !self.exchanges.is_comparing() {
+            self.places.clear();
+        }
     }
 
     /// Ends what a stream was for.

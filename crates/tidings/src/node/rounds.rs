@@ -42,9 +42,11 @@ impl Node {
         let Some(target) = self.members.next_to_probe() else {
             return;
         };
-        self.timers.set(Slot::Single(Single::ProbeTimeout), self.now + options.probe_timeout);
+        let wait =
+            self.members.rtt(target).timeout(options.probe_timeout_min, options.probe_timeout);
+        self.timers.set(Slot::Single(Single::ProbeTimeout), self.now + wait);
         let token = self.probe_rng.u32();
-        self.probe.begin(target, token, ends);
+        self.probe.begin(target, token, self.now, ends);
         self.stats.probes += 1;
         self.ping(target, token);
     }
@@ -115,7 +117,7 @@ impl Node {
         let mut picked = core::mem::take(&mut self.picked);
         self.members.pick(&mut self.sync_rng, 1, None, &mut picked);
         if let Some(&key) = picked.first() {
-            self.open(self.members[key].addr(), Purpose::Sync);
+            self.open(self.members[key].addr(), Purpose::Sync, None);
         }
         self.picked = picked;
     }

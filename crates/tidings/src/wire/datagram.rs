@@ -1,7 +1,7 @@
 //! Datagrams: a header, then messages one after another to the end.
 
+use super::Envelope;
 use super::codec::{put, put_profile, take, take_profile};
-use super::{Binding, VERSION};
 use crate::claim::Claim;
 use crate::member::{Incarnation, Member, NodeId, State};
 use crate::stats::Reject;
@@ -30,6 +30,11 @@ pub(crate) struct Ping {
     /// The short name of whoever is meant: an address may have passed on to another node.
     #[serde(with = "postcard::fixint::le")]
     pub(crate) target: u32,
+    /// In which incarnation the sender is.
+    pub(crate) incarnation: Incarnation,
+    /// What the sender's membership comes down to.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) digest: u32,
 }
 
 /// "Ping that member for me."
@@ -42,11 +47,14 @@ pub(crate) struct PingRequest {
     pub(crate) target: NodeId,
 }
 
-/// "I am here", or "whom you asked for is".
+/// "I am here", or "whom you asked for is"; what else it says is about the one who is there.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Ack {
     #[serde(with = "postcard::fixint::le")]
     pub(crate) token: u32,
+    pub(crate) incarnation: Incarnation,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) digest: u32,
 }
 
 /// "I asked for you and have no answer so far."
@@ -70,15 +78,17 @@ pub(crate) struct Update {
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     buf: &'a mut Vec<u8>,
+    /// Where the messages begin.
+    start: usize,
     limit: usize,
 }
 
 impl<'a> Writer<'a> {
     /// Begins a datagram of at most `limit` bytes in `buf`.
-    pub(crate) fn begin(buf: &'a mut Vec<u8>, limit: usize) -> Self {
-        buf.clear();
-        buf.resize(HEADER, 0);
-        Self { buf, limit }
+    pub(crate) fn begin(envelope: &Envelope, buf: &'a mut Vec<u8>, limit: usize) -> Self {
+        envelope.begin(buf);
+        let start = buf.len();
+        Self { buf, start, limit: limit - (envelope.overhead() - start) }
     }
 
     pub(crate) fn ping(&mut self, ping: Ping) {
@@ -123,15 +133,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.buf.len() == HEADER
-    }
-
-    /// Writes the header, now that the messages are known.
-    pub(crate) fn finish(self, binding: &Binding) {
-        let checksum = binding.checksum(&self.buf[HEADER..]);
-        self.buf[0] = VERSION;
-        self.buf[1..5].copy_from_slice(&binding.tag.to_le_bytes());
-        self.buf[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
+        self.buf.len() == self.start
     }
 
     fn message<T: Serialize>(&mut self, kind: u8, body: &T) {
@@ -140,26 +142,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Checks a datagram's header; returns its messages.
-pub(crate) fn open<'a>(
-    datagram: &'a [u8],
-    binding: &Binding,
-    max_meta: usize,
-) -> Result<Messages<'a>, Reject> {
-    let (header, messages) = datagram.split_at_checked(HEADER).ok_or(Reject::Format)?;
-    let mut fields = &header[1..];
-    let tag = u32::from_le_bytes(take(&mut fields)?);
-    let checksum = u32::from_le_bytes(take(&mut fields)?);
-    if header[0] != VERSION {
-        return Err(Reject::Format);
-    }
-    if tag != binding.tag {
-        return Err(Reject::ForeignCluster);
-    }
-    if checksum != binding.checksum(messages) {
-        return Err(Reject::Checksum);
-    }
-    Ok(Messages { rest: messages, max_meta })
+/// Reads the messages of a datagram that was opened.
+pub(crate) fn messages(messages: &[u8], max_meta: usize) -> Messages<'_> {
+    Messages { rest: messages, max_meta }
 }
 
 /// The messages of a datagram, in order; after one that is malformed there are no more.
@@ -229,9 +214,6 @@ struct Gone {
     id: NodeId,
     incarnation: Incarnation,
 }
-
-/// Version, cluster tag, checksum.
-pub(crate) const HEADER: usize = 9;
 
 const PING: u8 = 0;
 const PING_REQUEST: u8 = 1;

@@ -18,31 +18,40 @@ pub fn datagram_for(cluster: &str, messages: &[Vec<u8>]) -> Vec<u8> {
     [&[0xd1], &tag.to_le_bytes()[..], &checksum.to_le_bytes(), &body].concat()
 }
 
-/// A frame of a kind, with a body after the cluster's name.
+/// A frame of a kind, with a body after that.
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     frame_for(CLUSTER, kind, body)
 }
 
 pub fn frame_for(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
-    let body = [&text(cluster), body].concat();
+    let body = [&text(cluster), &[kind][..], body].concat();
     let checksum = crc32fast::hash(&[cluster.as_bytes(), &body].concat());
     let tag = crc32fast::hash(cluster.as_bytes());
     let length = body.len() as u32;
     let header = [tag.to_le_bytes(), checksum.to_le_bytes(), length.to_le_bytes()].concat();
-    [&[0xd1, kind], &header[..], &body].concat()
+    [&[0xd1], &header[..], &body].concat()
 }
 
+/// The body of a greeting: the sender introduces itself, and tells of these and itself.
+pub fn greeting(members: &[Vec<u8>]) -> Vec<u8> {
+    let sender = members.first().cloned().unwrap_or_else(|| vec![0x20, 1, b'?']);
+    const MEMBERS_AND_ASK: u8 = 3;
+    [sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
+}
+
+/// A ping of a sender in its incarnation 1.0, with the digest 0.
 pub fn ping(token: u32, target: &str) -> Vec<u8> {
     let target = crc32fast::hash(target.as_bytes());
-    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes()].concat()
+    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &[1, 0, 0, 0, 0, 0]].concat()
 }
 
 pub fn ping_request(token: u32, within_ms: u64, target: &str) -> Vec<u8> {
     [&[1], &token.to_le_bytes()[..], &varint(within_ms), &text(target)].concat()
 }
 
-pub fn ack(token: u32) -> Vec<u8> {
-    [&[2], &token.to_le_bytes()[..]].concat()
+/// An ack of a sender in its incarnation 1.0.
+pub fn ack(token: u32, digest: u32) -> Vec<u8> {
+    [&[2], &token.to_le_bytes()[..], &[1, 0], &digest.to_le_bytes()].concat()
 }
 
 pub fn nack(token: u32) -> Vec<u8> {

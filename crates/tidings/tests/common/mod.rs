@@ -27,6 +27,8 @@ pub struct Net {
     cuts: BTreeSet<(usize, usize)>,
     /// Every datagram that was sent: from, to, bytes.
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
+    /// Everything that was written to a stream: by whom, and what.
+    pub writes: Vec<(usize, Vec<u8>)>,
 }
 
 /// One node's machine.
@@ -120,6 +122,7 @@ impl Net {
             seed: 0,
             cuts: BTreeSet::new(),
             datagrams: Vec::new(),
+            writes: Vec::new(),
         };
         for config in configs {
             net.start(config);
@@ -200,6 +203,24 @@ impl Net {
     pub fn inject(&mut self, to: usize, from: SocketAddr, data: &[u8]) {
         self.nodes[to].node.handle_datagram(self.now, from, data);
         self.drain(to);
+    }
+
+    /// Lets a node know of members that do not exist: `x0` to `x{count - 1}`, without a sound.
+    pub fn imagine(&mut self, here: usize, count: usize) {
+        let name = |n: usize| format!("x{n:08}");
+        let addr = |n: usize| format!("10.{}.{}.{}:7946", 1 + n / 62_500, n / 250 % 250, n % 250);
+        let alive: Vec<_> =
+            (0..count).map(|n| forge::alive(&name(n), &addr(n), 1, 0, b"")).collect();
+        for alive in alive.chunks(300) {
+            let datagram = forge::datagram(alive);
+            self.nodes[here].node.handle_datagram(
+                self.now,
+                "192.0.2.1:1".parse().unwrap(),
+                &datagram,
+            );
+        }
+        let mut buf = Vec::new();
+        while self.nodes[here].node.poll_output(&mut buf).is_some() {}
     }
 
     // ---- looking ----
@@ -363,6 +384,7 @@ impl Net {
         match (action, peer) {
             (StreamAction::Open { to, .. }, _) => self.send(Parcel::Connect { from: here, to, id }),
             (StreamAction::Write(bytes), Some((to, theirs))) => {
+                self.writes.push((here, bytes.to_vec()));
                 self.send_piece(here, to, theirs, Piece::Data(bytes.to_vec()));
             }
             (StreamAction::Close, Some((to, theirs))) => {

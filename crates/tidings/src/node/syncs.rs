@@ -1,0 +1,163 @@
+//! Comparisons of the membership with another node's, over a stream.
+
+use super::Node;
+use super::claims::{Heard, Tell};
+use crate::command::ExchangeError;
+use crate::exchange::{Comparison, Purpose};
+use crate::output::Event;
+use crate::stats::Reject;
+use crate::stream::{Refusal, StreamAction, StreamId};
+use crate::sync::Answer;
+use crate::wire::compare::{Claims, Part};
+use crate::wire::frame::{self, Greeting, Who};
+use core::net::SocketAddr;
+
+impl Node {
+    /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
+    pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
+        let mut buf =
+            frame::begin_sync(&self.envelope, false, self.local(), introduce, &self.sync_state);
+        self.places.refresh(&self.members);
+        let limit = buf.len() + self.config.options.sync_chunk;
+        Answer::new(&self.members, &self.places, None, &mut buf, limit).begin();
+        self.outbox.stream(id, StreamAction::Write(self.envelope.finish_frame(buf)));
+    }
+
+    /// Answers whoever begins a comparison.
+    pub(super) fn serve_sync(&mut self, id: StreamId, greeting: Greeting) {
+        let Greeting { who, state, parts } = greeting;
+        if !self.local().state().is_present() {
+            return self.refuse(id, Refusal::NotRunning);
+        }
+        let introduced = matches!(who, Who::Member(_));
+        let comparison = match self.take_greeting(who, true) {
+            Ok(comparison) => comparison,
+            Err(refusal) => return self.refuse(id, refusal),
+        };
+        self.stats.syncs += 1;
+        self.tell_state(&comparison, state, introduced);
+        let local = self.members.local();
+        let buf = frame::begin_sync(&self.envelope, true, local, introduced, &self.sync_state);
+        self.exchanges.go_on(id, comparison);
+        self.answer(id, buf, &parts);
+    }
+
+    /// The peer agreed to a comparison that we began.
+    pub(super) fn take_synced(&mut self, id: StreamId, peer: SocketAddr, greeting: Greeting) {
+        let Greeting { who, state, parts } = greeting;
+        let joins = matches!(who, Who::Member(_));
+        // Whoever knew nobody has nobody to tell what it learns.
+        let spread = self.members.present() > 1;
+        match self.take_greeting(who, spread) {
+            Ok(comparison) => {
+                self.stats.syncs += 1;
+                self.tell_state(&comparison, state, joins);
+                let addr = comparison.addr.or(Some(peer));
+                self.exchanges.go_on(id, Comparison { addr, ..comparison });
+                self.compare(id, &parts);
+            }
+            Err(refusal) => self.settle(id, Err(ExchangeError::NotTaken(refusal))),
+        }
+    }
+
+    /// Goes on with a comparison, until there is nothing left to say.
+    pub(super) fn compare(&mut self, id: StreamId, parts: &[Part]) {
+        let buf = frame::begin_compare(&self.envelope);
+        self.answer(id, buf, parts);
+    }
+
+    /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
+    /// closes it when it has nothing to answer.
+    fn answer(&mut self, id: StreamId, mut buf: alloc::vec::Vec<u8>, parts: &[Part]) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let purpose = exchange.purpose;
+        let Some(mut comparison) = exchange.comparison.clone() else {
+            return self.reject(id, Reject::Unexpected);
+        };
+        comparison.rounds += 1;
+        if comparison.rounds > MAX_ROUNDS {
+            return self.reject(id, Reject::Unexpected);
+        }
+        for part in parts {
+            if let Part::Members { claims, .. } = part {
+                self.merge(&comparison, claims);
+            }
+        }
+        let begun = buf.len();
+        self.places.refresh(&self.members);
+        let limit = begun + self.config.options.sync_chunk;
+        let receiver = Some(&comparison.with);
+        let mut answer = Answer::new(&self.members, &self.places, receiver, &mut buf, limit);
+        answer.answer(parts);
+        self.stats.sync_left_out += answer.left_out;
+        if purpose != Purpose::Serve && buf.len() == begun {
+            return self.settle(id, Ok(()));
+        }
+        self.outbox.stream(id, StreamAction::Write(self.envelope.finish_frame(buf)));
+        self.exchanges.go_on(id, comparison);
+        self.extend(id);
+    }
+
+    /// Takes who the peer is; or why it is not taken.
+    fn take_greeting(&mut self, who: Who, spread: bool) -> Result<Comparison, Refusal> {
+        let claim = match who {
+            Who::Name(with) => {
+                let known = self.members.find(&with).map(|key| self.members[key].addr());
+                return Ok(Comparison { with, addr: known, spread, rounds: 0 });
+            }
+            Who::Unacceptable => {
+                self.stats.members_refused += 1;
+                return Err(Refusal::Unacceptable);
+            }
+            Who::Member(claim) => claim,
+        };
+        if !self.is_admitted(&claim) {
+            self.stats.members_refused += 1;
+            return Err(Refusal::NotAdmitted);
+        }
+        let with = claim.id.clone();
+        let addr = claim.profile.as_ref().map(|profile| profile.addr);
+        let heard = Heard { from: addr, accuser: 0, spread, hearsay: true };
+        if let Some(tell) = self.hear(heard, claim) {
+            self.tell(tell);
+        }
+        if self.members.find(&with).is_none() {
+            return Err(Refusal::Full);
+        }
+        Ok(Comparison { with, addr, spread, rounds: 0 })
+    }
+
+    fn tell_state(&mut self, comparison: &Comparison, data: bytes::Bytes, join: bool) {
+        if !data.is_empty() {
+            let from = comparison.with.clone();
+            self.outbox.event(Event::SyncState { from, data, join });
+        }
+    }
+
+    fn merge(&mut self, comparison: &Comparison, Claims { claims, refused }: &Claims) {
+        self.stats.members_refused += *refused as u64;
+        let &Comparison { addr: from, spread, .. } = comparison;
+        let mut tell = None;
+        for claim in claims {
+            let heard = Heard { from, accuser: 0, spread, hearsay: true };
+            tell = self.hear(heard, claim.clone()).or(tell);
+        }
+        if let Some(tell) = tell {
+            self.tell(tell);
+        }
+    }
+
+    /// Takes news that came over a stream, so that it would not be lost.
+    pub(super) fn take_news(&mut self, Claims { claims, refused }: Claims) {
+        self.stats.members_refused += refused as u64;
+        for claim in claims {
+            let heard = Heard { from: None, accuser: 0, spread: true, hearsay: false };
+            if let Some(Tell { to, about }) = self.hear(heard, claim) {
+                self.tell(Tell { to, about });
+            }
+        }
+    }
+}
+
+/// So many frames have to be enough for a comparison: 60 MiB of members in the usual chunks.
+const MAX_ROUNDS: u32 = 1024;

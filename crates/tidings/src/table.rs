@@ -1,0 +1,202 @@
+//! The table: places for members, found by name and by address.
+
+use crate::member::{Member, NodeId};
+use crate::rtt::Rtt;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash};
+use core::net::SocketAddr;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+/// Names a place in the table for as long as its member is held.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key(u32);
+
+impl Key {
+    /// The local node's own place.
+    pub(crate) const LOCAL: Self = Self(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn for_test(index: u32) -> Self {
+        Self(index)
+    }
+}
+
+/// A member, and what is noted about it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) member: Member,
+    /// The number of its latest departure; 0 if it never failed or left.
+    pub(crate) departure: u64,
+    /// How long it takes to answer.
+    pub(crate) rtt: Rtt,
+    /// Its incarnation is later than what it is known to have said about itself.
+    pub(crate) profile_behind: bool,
+    /// That it failed or left is only known from another one's table.
+    pub(crate) hearsay: bool,
+}
+
+/// A slab of members, with an index by name and one by address.
+///
+/// Finding, adding and removing cost the same at any size. The order of the indices is never seen.
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_id: HashTable<Key>,
+    /// The member at an address: of several, the one that came there last and is present.
+    by_addr: HashTable<Key>,
+    hasher: FixedState,
+}
+
+impl Table {
+    /// An empty table; the seed makes collisions in its indices hard to bring about.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            by_addr: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    pub(crate) fn find(&self, id: &NodeId) -> Option<Key> {
+        let same = |&key: &Key| self.slot(key).member.id == *id;
+        self.by_id.find(self.hasher.hash_one(id), same).copied()
+    }
+
+    pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<Key> {
+        let same = |&key: &Key| self.slot(key).member.addr() == addr;
+        self.by_addr.find(hash_of(&self.hasher, addr), same).copied()
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Slot> {
+        self.slots.get(key.index())?.as_ref()
+    }
+
+    pub(crate) fn slot(&self, key: Key) -> &Slot {
+        slot(&self.slots, key)
+    }
+
+    pub(crate) fn slot_mut(&mut self, key: Key) -> &mut Slot {
+        self.slots[key.index()].as_mut().expect("a key names a place that is taken")
+    }
+
+    /// All members, in the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Slot)> {
+        let places = self.slots.iter().enumerate();
+        places.filter_map(|(index, slot)| Some((Key(index as u32), slot.as_ref()?)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// How many places there are, taken or free.
+    pub(crate) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn add(&mut self, member: Member) -> Key {
+        let slot = Slot {
+            member,
+            departure: 0,
+            rtt: Rtt::default(),
+            profile_behind: false,
+            hearsay: false,
+        };
+        let key = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = Some(slot);
+                Key(index)
+            }
+            None => {
+                grow(&mut self.slots);
+                self.slots.push(Some(slot));
+                Key(self.slots.len() as u32 - 1)
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let id_at = |key| &self::slot(slots, key).member.id;
+        let hash = hasher.hash_one(id_at(key));
+        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_at(key)));
+        self.index_addr(key);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.unindex_addr(key);
+        let hash = self.hasher.hash_one(&self.slot(key).member.id);
+        if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+        self.slots[key.index()] = None;
+        self.free.push(key.0);
+    }
+
+    pub(crate) fn set_addr(&mut self, key: Key, addr: SocketAddr) {
+        if self.slot(key).member.addr() != addr {
+            self.unindex_addr(key);
+            self.slot_mut(key).member.set_addr(addr);
+        }
+        // Although it has not moved: another one may have been found there, and gone elsewhere.
+        self.index_addr(key);
+    }
+
+    /// Lets a member have its address, from whoever was found there before; those that are gone
+    /// take none from those that are present.
+    pub(crate) fn index_addr(&mut self, key: Key) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let member = |key| &slot(slots, key).member;
+        let addr = member(key).addr();
+        let same = |&other: &Key| member(other).addr() == addr;
+        let rehash = |&other: &Key| hash_of(hasher, member(other).addr());
+        match self.by_addr.entry(hash_of(hasher, addr), same, rehash) {
+            Entry::Occupied(mut entry) => {
+                let holder = member(*entry.get());
+                if member(key).state.is_present() || !holder.state.is_present() {
+                    *entry.get_mut() = key;
+                }
+            }
+            Entry::Vacant(entry) => drop(entry.insert(key)),
+        }
+    }
+
+    fn unindex_addr(&mut self, key: Key) {
+        let hash = hash_of(&self.hasher, self.slot(key).member.addr());
+        if let Ok(entry) = self.by_addr.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert_eq!(self.by_id.len(), self.len());
+        assert!(self.by_addr.len() <= self.len());
+        for (key, slot) in self.iter() {
+            assert_eq!(self.find(&slot.member.id), Some(key));
+        }
+    }
+}
+
+fn slot(slots: &[Option<Slot>], key: Key) -> &Slot {
+    slots[key.index()].as_ref().expect("a key names a place that is taken")
+}
+
+/// Without the zone, which a member's address never has.
+fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
+    hasher.hash_one((addr.ip(), addr.port()))
+}
+
+/// Makes room by an eighth at a time and not by doubling: places are large, and most of them stay.
+pub(crate) fn grow<T>(vec: &mut Vec<T>) {
+    if vec.len() == vec.capacity() {
+        vec.reserve_exact((vec.len() / 8).max(4));
+    }
+}

@@ -1,0 +1,174 @@
+//! The parts of a comparison: what one side says of ranges of members.
+
+use super::codec::{put, put_profile, take, take_profile};
+use crate::claim::Claim;
+use crate::member::{Member, State};
+use crate::stats::Reject;
+use crate::sync::Range;
+use alloc::vec::Vec;
+
+/// What one side says of a range of members.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// "Those who are present come down to this; is it the same with you?"
+    Digest { range: Range, digest: u64 },
+    /// The same for each sixteenth of the range.
+    Split { range: Range, digests: [u64; 16] },
+    /// "This is all that I know of them"; and, if `ask`, "tell me what you know".
+    Members { range: Range, claims: Claims, ask: bool },
+}
+
+/// Members as somebody else knows them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) claims: Vec<Claim>,
+    /// How many more there were that we do not take.
+    pub(crate) refused: usize,
+}
+
+/// Appends a digest of a range.
+pub(crate) fn put_digest(buf: &mut Vec<u8>, range: Range, digest: u64) {
+    put_range(buf, DIGEST, range);
+    buf.extend_from_slice(&digest.to_le_bytes());
+}
+
+/// Appends the digests of the sixteenths of a range; those that are empty take no place.
+pub(crate) fn put_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16]) {
+    put_range(buf, SPLIT, range);
+    let filled = |bits, (n, &digest): (usize, &u64)| bits | (u16::from(digest != 0) << n);
+    let bits = digests.iter().enumerate().fold(0, filled);
+    buf.extend_from_slice(&bits.to_le_bytes());
+    for digest in digests.iter().filter(|&&digest| digest != 0) {
+        buf.extend_from_slice(&digest.to_le_bytes());
+    }
+}
+
+/// Appends members of a range, unless that makes `buf` longer than `limit`; then `false`, and `buf`
+/// is as it was.
+pub(crate) fn put_members<'a>(
+    buf: &mut Vec<u8>,
+    limit: usize,
+    range: Range,
+    ask: bool,
+    members: impl Iterator<Item = &'a Member>,
+) -> bool {
+    let before = buf.len();
+    put_range(buf, if ask { MEMBERS_AND_ASK } else { MEMBERS }, range);
+    for member in members {
+        put_member(buf, member);
+        if buf.len() >= limit {
+            buf.truncate(before);
+            return false;
+        }
+    }
+    buf.push(END);
+    true
+}
+
+/// Appends a member with all that is known of it.
+pub(crate) fn put_member(buf: &mut Vec<u8>, member: &Member) {
+    let head = match member.state() {
+        State::Alive => 0,
+        State::Suspect => 1,
+        State::Failed => 2,
+        State::Left => 3,
+    };
+    buf.push(if member.addr().is_ipv6() { head | IPV6 } else { head });
+    put_profile(buf, member);
+}
+
+/// Takes a member whose first byte was read already; `None` if it is one that we do not take.
+pub(crate) fn take_member(
+    head: u8,
+    bytes: &mut &[u8],
+    max_meta: usize,
+) -> Result<Option<Claim>, Reject> {
+    let state = match head & !IPV6 {
+        0 => State::Alive,
+        1 => State::Suspect,
+        2 => State::Failed,
+        3 => State::Left,
+        _ => return Err(Reject::Malformed),
+    };
+    take_profile(bytes, state, head & IPV6 != 0, max_meta)
+}
+
+/// Takes parts to the end.
+pub(crate) fn take_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<Part>, Reject> {
+    let mut parts = Vec::new();
+    while let Some((&head, rest)) = bytes.split_first() {
+        bytes = rest;
+        let range = take_range(head >> 2, &mut bytes)?;
+        parts.push(match head & 3 {
+            DIGEST => Part::Digest { range, digest: u64::from_le_bytes(take(&mut bytes)?) },
+            SPLIT => Part::Split { range, digests: take_split(range, &mut bytes)? },
+            kind => {
+                let claims = take_claims(&mut bytes, max_meta)?;
+                Part::Members { range, claims, ask: kind == MEMBERS_AND_ASK }
+            }
+        });
+    }
+    Ok(parts)
+}
+
+fn take_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
+    if range.child(0).is_none() {
+        return Err(Reject::Malformed);
+    }
+    let bits = u16::from_le_bytes(take(bytes)?);
+    let mut digests = [0; 16];
+    for (n, digest) in digests.iter_mut().enumerate() {
+        if bits & (1 << n) != 0 {
+            *digest = u64::from_le_bytes(take(bytes)?);
+        }
+    }
+    Ok(digests)
+}
+
+fn take_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
+    let mut claims = Claims::default();
+    loop {
+        match take::<u8>(bytes)? {
+            END => return Ok(claims),
+            head => match take_member(head, bytes, max_meta)? {
+                Some(claim) => claims.claims.push(claim),
+                None => claims.refused += 1,
+            },
+        }
+    }
+}
+
+/// The kind in the two lower bits, the depth in those above; then the range's nibbles.
+fn put_range(buf: &mut Vec<u8>, kind: u8, range: Range) {
+    buf.push(kind | (range.depth() << 2));
+    let bytes = range.depth().div_ceil(2);
+    buf.extend_from_slice(&range.start().to_be_bytes()[..usize::from(bytes)]);
+}
+
+fn take_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
+    let len = usize::from(depth.div_ceil(2));
+    let mut start = [0; 8];
+    let nibbles = start.get_mut(..len).ok_or(Reject::Malformed)?;
+    let (taken, rest) = bytes.split_at_checked(len).ok_or(Reject::Malformed)?;
+    nibbles.copy_from_slice(taken);
+    *bytes = rest;
+    Range::new(u64::from_be_bytes(start), depth).ok_or(Reject::Malformed)
+}
+
+/// Appends a name.
+pub(crate) fn put_name(buf: &mut Vec<u8>, member: &Member) {
+    buf.push(NAME);
+    put(buf, member.id());
+}
+
+const DIGEST: u8 = 0;
+const SPLIT: u8 = 1;
+const MEMBERS: u8 = 2;
+const MEMBERS_AND_ASK: u8 = 3;
+
+/// In the first byte of a member: its address has 16 bytes.
+const IPV6: u8 = 0x10;
+/// In the place of a member: only its name follows.
+pub(crate) const NAME: u8 = 0x20;
+/// In the place of a member: there are no more.
+const END: u8 = 0xff;

@@ -1,0 +1,218 @@
+//! Syncs: what they cost, what they bring, and when one is begun.
+
+mod common;
+
+use common::{Net, addr, forge, id, trio};
+use proptest::prelude::*;
+use std::time::Duration;
+use tidings::{Event, Meta, Node, Options, State};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Options under which nothing but syncs tells anybody anything, and they only when asked for.
+fn silent() -> Options {
+    let mut options = Options::lan();
+    options.digest_checks = false;
+    options.sync_interval = 24 * 3600 * SECOND;
+    options.probe_interval = 3600 * SECOND;
+    options.probe_timeout = 1800 * SECOND;
+    options.gossip_interval = 3600 * SECOND;
+    options
+}
+
+/// Joins the first of two nodes that know some members each; returns what each wrote.
+fn sync(net: &mut Net) -> [usize; 2] {
+    net.writes.clear();
+    let ticket = net.join(1, &[addr(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    assert!(net.result(1, ticket).unwrap().is_ok());
+    let bytes =
+        |who| net.writes.iter().filter(|(by, _)| *by == who).map(|(_, data)| data.len()).sum();
+    [bytes(0), bytes(1)]
+}
+
+fn known(node: &Node) -> Vec<(String, State)> {
+    let mut known: Vec<_> =
+        node.members().map(|member| (member.id().to_string(), member.state())).collect();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    known
+}
+
+#[test]
+fn those_who_know_the_same_find_that_out_in_a_hundred_bytes_each_at_any_size() {
+    for members in [0, 30, 10_000] {
+        let mut net = Net::with_options(2, &silent());
+        net.imagine(0, members);
+        net.imagine(1, members);
+        sync(&mut net);
+        let [a, b] = sync(&mut net);
+        assert!(a <= 100 && b <= 100, "{members} members: {a} and {b} bytes");
+    }
+}
+
+#[test]
+fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
+    let mut net = Net::with_options(2, &silent());
+    net.imagine(0, 10_000);
+    net.imagine(1, 10_000);
+    sync(&mut net);
+    let more = [forge::alive("one more", "10.200.0.1:1", 1, 0, b"")];
+    net.inject(0, addr(77), &forge::datagram(&more));
+    let [a, b] = sync(&mut net);
+    assert_eq!(net.nodes[1].node.present(), 10_003);
+    assert!(a + b <= 4000, "{a} + {b} bytes");
+}
+
+#[test]
+fn a_newcomers_first_sync_comes_in_bounded_chunks() {
+    let mut net = Net::with_options(2, &silent());
+    net.imagine(0, 10_000);
+    let [a, b] = sync(&mut net);
+    assert_eq!(net.nodes[1].node.present(), 10_002);
+    let chunk = Options::lan().sync_chunk;
+    let longest = net.writes.iter().map(|(_, data)| data.len()).max().unwrap();
+    assert!(longest <= chunk + 1000 && net.writes.len() > 6, "{longest} bytes");
+    assert!(a <= 300_000 && b <= 10_000, "{a} and {b} bytes");
+}
+
+#[test]
+fn a_thousand_members_come_with_one_answer() {
+    let mut net = Net::with_options(2, &silent());
+    net.imagine(0, 1000);
+    let start = net.now;
+    sync(&mut net);
+    assert_eq!(net.nodes[1].node.present(), 1002);
+    assert_eq!(net.now.since(start), 4 * common::LATENCY, "connect, and ask");
+}
+
+#[test]
+fn the_application_tells_something_at_every_sync() {
+    let mut net = Net::with_options(3, &silent());
+    net.nodes[0].node.set_sync_state("from zero".into()).unwrap();
+    net.nodes[1].node.set_sync_state("from one".into()).unwrap();
+    sync(&mut net);
+    let told = |net: &Net, here: usize| -> Vec<_> {
+        let state = |event: &Event| match event {
+            Event::SyncState { from, data, join } => Some((from.clone(), data.clone(), *join)),
+            _ => None,
+        };
+        net.nodes[here].events.iter().filter_map(|(_, event)| state(event)).collect()
+    };
+    assert_eq!(told(&net, 0), [(id(1), "from one".into(), true)]);
+    assert_eq!(told(&net, 1), [(id(0), "from zero".into(), true)]);
+    net.join(2, &[addr(0)]);
+    net.run_for(SECOND);
+    assert_eq!(told(&net, 0).len(), 1, "nothing is told where there is nothing");
+    let error = net.nodes[0].node.set_sync_state(vec![0; 70_000].into()).unwrap_err();
+    assert_eq!(error.to_string(), "70000 bytes where 65536 are allowed");
+}
+
+#[test]
+fn a_probe_finds_out_that_something_was_missed_and_a_sync_brings_it() {
+    for (digest_checks, within) in [(true, 4 * SECOND), (false, 600 * SECOND)] {
+        let mut options = Options::local();
+        options.digest_checks = digest_checks;
+        options.sync_interval = 300 * SECOND;
+        let mut net = Net::with_options(3, &options);
+        for n in [1, 2] {
+            net.join(n, &[addr(0)]);
+        }
+        net.run_for(5 * SECOND);
+        net.cut_both(0, 2);
+        net.cut_both(1, 2);
+        net.set_meta(0, "missed");
+        net.run_for(SECOND / 4);
+        net.heal();
+        let told = |net: &Net| net.member(2, 0).unwrap().meta() == &Meta::from("missed");
+        let took = net.run_until(told);
+        assert!(took <= within && (digest_checks || took > 10 * SECOND), "it took {took:?}");
+        let begun: u64 = net.nodes.iter().map(|host| host.node.stats().syncs_by_digest).sum();
+        assert_eq!(begun > 0, digest_checks);
+    }
+}
+
+#[test]
+fn a_difference_that_stays_does_not_keep_nodes_busy() {
+    let mut options = Options::local();
+    options.max_members = 3;
+    let mut small = Net::with_options(1, &options);
+    // The second node holds a member for which the first one has no room.
+    let big = common::config(1, addr(1)).with_generation(1);
+    let big = small.start(big);
+    let net = &mut small;
+    net.inject(0, addr(50), &forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]));
+    net.join(big, &[addr(0)]);
+    net.run_for(SECOND);
+    net.inject(big, addr(51), &forge::datagram(&[forge::alive("y", "10.9.0.2:1", 1, 0, b"")]));
+    net.run_for(10 * SECOND);
+    let syncs = net.nodes[0].node.stats().syncs;
+    net.run_for(300 * SECOND);
+    let more = net.nodes[0].node.stats().syncs - syncs;
+    assert!(more <= 90, "{more} syncs in 300 seconds");
+}
+
+#[test]
+fn nobody_keeps_syncing_while_all_know_the_same() {
+    let mut net = trio();
+    net.run_for(30 * SECOND);
+    let begun =
+        |net: &Net| -> u64 { net.nodes.iter().map(|host| host.node.stats().syncs_by_digest).sum() };
+    let before = begun(&net);
+    net.run_for(300 * SECOND);
+    assert_eq!(begun(&net), before);
+}
+
+#[test]
+fn whoever_says_what_is_outdated_is_told_what_is_known() {
+    let mut net = trio();
+    net.set_meta(2, "new");
+    net.run_for(5 * SECOND);
+    let before = net.datagrams.len();
+    // As node 1 would have said it before.
+    let old = forge::alive("n2", "10.0.0.3:7946", 1, 0, b"");
+    net.inject(0, addr(1), &forge::datagram(&[old.clone()]));
+    let answer = forge::datagram(&[forge::alive("n2", "10.0.0.3:7946", 1, 1, b"new")]);
+    let answers: Vec<_> = net.datagrams[before..].iter().collect();
+    assert_eq!(answers, [&(0, addr(1), answer)]);
+    // Whoever is no member is told nothing.
+    let before = net.datagrams.len();
+    net.inject(0, addr(99), &forge::datagram(&[old]));
+    assert_eq!(net.datagrams.len(), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_a_sync_both_know_what_either_knew(
+        [a, b] in [prop::collection::vec((0..400u16, 0..3u8), 0..300),
+                   prop::collection::vec((0..400u16, 0..3u8), 0..300)],
+        chunk in 7000..20_000usize,
+    ) {
+        let mut options = silent();
+        options.max_meta = 100;
+        options.sync_chunk = chunk;
+        let mut net = Net::with_options(2, &options);
+        let mut joined = std::collections::BTreeMap::new();
+        for (here, members) in [&a, &b].into_iter().enumerate() {
+            for (n, number) in members {
+                let addr = format!("10.7.{}.{}:7946", n / 250, n % 250);
+                let alive = forge::alive(&format!("x{n}"), &addr, 1, (*number).into(), b"meta");
+                net.inject(here, self::addr(200), &forge::datagram(&[alive]));
+                let highest = joined.entry(format!("x{n}")).or_insert(*number);
+                *highest = (*highest).max(*number);
+            }
+        }
+        sync(&mut net);
+        prop_assert_eq!(known(&net.nodes[0].node), known(&net.nodes[1].node));
+        prop_assert_eq!(net.nodes[0].node.present(), joined.len() + 2);
+        for (name, number) in &joined {
+            for host in &net.nodes {
+                let member = host.node.member(&name.parse().unwrap()).unwrap();
+                prop_assert_eq!(member.incarnation().number, u64::from(*number));
+            }
+        }
+        let [again, back] = sync(&mut net);
+        prop_assert!(again <= 100 && back <= 100, "{} and {} bytes", again, back);
+    }
+}
