@@ -1,44 +1,45 @@
 //! Dissemination: which news is still to be told, and how often it was.
 
 use crate::members::Key;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
+use alloc::vec::{Drain, Vec};
 
-/// The news that a node still spreads: members about which something changed.
+/// The news that a node still spreads, by key: members about which something changed.
 ///
 /// It holds no messages. What is told of a member is read from the table when a datagram is built,
 /// so that newer news replaces older by itself, there is at most one entry for each member, and
 /// every copy is the freshest.
-#[derive(Debug, Default)]
-pub(crate) struct Dissemination {
-    /// Least told first, then oldest first.
-    order: BTreeSet<Entry>,
-    places: BTreeMap<Key, (u32, u64)>,
+#[derive(Debug)]
+pub(crate) struct Dissemination<K = Key> {
+    order: BTreeMap<Place, K>,
+    places: BTreeMap<K, Place>,
     next: u64,
     /// Scratch: what the datagram that is being built has taken.
-    taken: Vec<Entry>,
+    taken: Vec<Place>,
+    /// Scratch: what that datagram told for the last time.
+    done: Vec<K>,
 }
 
+/// Whose turn it is: least told first, then oldest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Entry {
+struct Place {
     transmits: u32,
     /// When it was put in, as a count: breaks ties.
     number: u64,
-    key: Key,
 }
 
-impl Dissemination {
+impl<K: Copy + Ord> Dissemination<K> {
     /// Spreads the news about a member from the start, replacing what was spread about it.
-    pub(crate) fn spread(&mut self, key: Key) {
+    pub(crate) fn spread(&mut self, key: K) {
         self.stop(key);
-        self.put(Entry { transmits: 0, number: self.next, key });
+        self.put(Place { transmits: 0, number: self.next }, key);
         self.next += 1;
     }
 
     /// Stops to spread news about a member.
-    fn stop(&mut self, key: Key) {
-        if let Some((transmits, number)) = self.places.remove(&key) {
-            self.order.remove(&Entry { transmits, number, key });
+    fn stop(&mut self, key: K) {
+        if let Some(place) = self.places.remove(&key) {
+            self.order.remove(&place);
         }
     }
 
@@ -55,44 +56,58 @@ impl Dissemination {
     /// Fills a datagram of gossip: offers members, least told first, until too many did not fit.
     ///
     /// `offer` puts the news about a member into the datagram and says what came of it. News that
-    /// was told `limit` times is done.
-    pub(crate) fn tell(&mut self, limit: u32, offer: impl FnMut(Key) -> Offer) {
+    /// was told `limit` times is done, and returned.
+    pub(crate) fn tell(&mut self, limit: u32, offer: impl FnMut(K) -> Offer) -> Drain<'_, K> {
         let mut taken = core::mem::take(&mut self.taken);
         taken.extend(self.offer(offer));
-        for entry in taken.drain(..) {
-            self.order.remove(&entry);
-            let transmits = entry.transmits + 1;
+        for place in taken.drain(..) {
+            let key = self.order.remove(&place).expect("it was offered");
+            let transmits = place.transmits + 1;
             if transmits < limit {
-                self.put(Entry { transmits, ..entry });
+                self.put(Place { transmits, ..place }, key);
             } else {
-                self.places.remove(&entry.key);
+                self.places.remove(&key);
+                self.done.push(key);
             }
         }
         self.taken = taken;
+        self.done.drain(..)
     }
 
     /// Fills what room a ping or an ack leaves, in the same way.
     ///
     /// What rides is not counted: it takes no datagram of its own, and may go to one who knows it.
-    pub(crate) fn ride(&self, offer: impl FnMut(Key) -> Offer) {
+    pub(crate) fn ride(&self, offer: impl FnMut(K) -> Offer) {
         self.offer(offer).for_each(drop);
     }
 
     /// Offers members; returns those that need not be offered to the same receiver again.
-    fn offer(&self, mut offer: impl FnMut(Key) -> Offer) -> impl Iterator<Item = Entry> {
+    fn offer(&self, mut offer: impl FnMut(K) -> Offer) -> impl Iterator<Item = Place> {
         let mut misses = 0;
-        let offers = self.order.iter().map(move |&entry| (entry, offer(entry.key)));
-        let fits = move |&(_, offer): &(Entry, Offer)| {
+        let offers = self.order.iter().map(move |(&place, &key)| (place, offer(key)));
+        let fits = move |&(_, offer): &(Place, Offer)| {
             misses += u32::from(offer == Offer::NoRoom);
             misses < MAX_MISSES
         };
-        let taken = |(entry, offer): (Entry, Offer)| (offer != Offer::NoRoom).then_some(entry);
+        let taken = |(place, offer): (Place, Offer)| (offer != Offer::NoRoom).then_some(place);
         offers.take_while(fits).filter_map(taken)
     }
 
-    fn put(&mut self, entry: Entry) {
-        self.places.insert(entry.key, (entry.transmits, entry.number));
-        self.order.insert(entry);
+    fn put(&mut self, place: Place, key: K) {
+        self.places.insert(key, place);
+        self.order.insert(place, key);
+    }
+}
+
+impl<K> Default for Dissemination<K> {
+    fn default() -> Self {
+        Self {
+            order: BTreeMap::new(),
+            places: BTreeMap::new(),
+            next: 0,
+            taken: Vec::new(),
+            done: Vec::new(),
+        }
     }
 }
 
