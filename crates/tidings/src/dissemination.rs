@@ -4,7 +4,8 @@ use crate::members::Key;
 use alloc::collections::BTreeMap;
 use alloc::vec::{Drain, Vec};
 
-/// The news that a node still spreads, by key: members about which something changed.
+/// The news that a node still spreads, by key: members about which something changed, or what the
+/// application broadcasts.
 ///
 /// It holds no messages. What is told of a member is read from the table when a datagram is built,
 /// so that newer news replaces older by itself, there is at most one entry for each member, and
@@ -37,7 +38,7 @@ impl<K: Copy + Ord> Dissemination<K> {
     }
 
     /// Stops to spread news about a member.
-    fn stop(&mut self, key: K) {
+    pub(crate) fn stop(&mut self, key: K) {
         if let Some(place) = self.places.remove(&key) {
             self.order.remove(&place);
         }
@@ -51,6 +52,18 @@ impl<K: Copy + Ord> Dissemination<K> {
     pub(crate) fn len(&self) -> usize {
         assert_eq!(self.order.len(), self.places.len(), "each entry has its place");
         self.order.len()
+    }
+
+    /// What is offered first.
+    pub(crate) fn first(&self) -> Option<K> {
+        self.order.values().next().copied()
+    }
+
+    /// Of `those`, what was told most often; of several, the oldest.
+    pub(crate) fn most_told(&self, those: impl Fn(K) -> bool) -> Option<K> {
+        let (&Place { transmits, .. }, _) = self.order.iter().rfind(|&(_, &key)| those(key))?;
+        let as_often = self.order.range(Place { transmits, number: 0 }..);
+        as_often.map(|(_, &key)| key).find(|&key| those(key))
     }
 
     /// Fills a datagram of gossip: offers members, least told first, until too many did not fit.

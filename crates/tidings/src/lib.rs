@@ -95,6 +95,7 @@ extern crate alloc;
 extern crate std;
 
 mod awareness;
+mod broadcast;
 mod claim;
 mod command;
 mod config;
@@ -106,6 +107,7 @@ mod invariants;
 mod member;
 mod members;
 mod node;
+mod once;
 mod output;
 mod probe;
 mod refute;
