@@ -81,6 +81,7 @@
 //!
 //! # Features
 //!
+//! - `encryption`: `Key` and `Keyring`.
 //! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
 //!
 //! # Limits
@@ -104,6 +105,8 @@ mod dissemination;
 mod exchange;
 #[cfg(debug_assertions)]
 mod invariants;
+#[cfg(feature = "encryption")]
+mod keyring;
 mod member;
 mod members;
 mod node;
@@ -115,6 +118,9 @@ mod relay;
 mod ring;
 mod rng;
 mod rtt;
+#[cfg(feature = "encryption")]
+#[cfg_attr(not(test), expect(dead_code, reason = "no node seals anything yet"))]
+mod seal;
 mod stats;
 mod stream;
 mod suspicion;
@@ -126,6 +132,8 @@ mod wire;
 
 pub use command::{Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, Ticket};
 pub use config::{Config, ConfigError, Options};
+#[cfg(feature = "encryption")]
+pub use keyring::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError};
 pub use member::{ClusterName, Incarnation, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
 pub use output::{Event, Output};

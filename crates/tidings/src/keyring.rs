@@ -1,0 +1,478 @@
+//! Keys: what messages are sealed with, and how it is replaced while a cluster runs.
+
+use crate::seal::{NONCE, Sealer};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+use ctutils::CtEq;
+use data_encoding::{BASE64, BASE64_NOPAD};
+use zeroize::Zeroizing;
+
+/// What a key encrypts with.
+///
+/// Either is used with a nonce of 192 bits: the nodes of a cluster share a key and draw their
+/// nonces at random, for which the 96 bits that both ciphers have by themselves are too few.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Cipher {
+    /// XAES-256-GCM, as specified by C2SP: the faster one where the processor has instructions for
+    /// AES.
+    Aes256Gcm,
+    /// XChaCha20-Poly1305.
+    ChaCha20Poly1305,
+}
+
+impl Cipher {
+    pub(crate) const ALL: [Self; 2] = [Self::Aes256Gcm, Self::ChaCha20Poly1305];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aes256Gcm => "aes-256-gcm",
+            Self::ChaCha20Poly1305 => "chacha20-poly1305",
+        }
+    }
+}
+
+impl fmt::Display for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A secret that the nodes of a cluster share, and the cipher that it is for.
+///
+/// As text it is base64 of its 32 bytes, after `aes-256-gcm:` or `chacha20-poly1305:`; without
+/// either it is for AES-256-GCM. `Debug` shows its [`KeyId`] and not the key.
+///
+/// Cloning is cheap: clones share one place in memory, which is wiped when the last of them is
+/// dropped. What the caller held a key in before is the caller's to wipe.
+///
+/// ```
+/// use tidings::{Cipher, Key};
+///
+/// let key: Key = "chacha20-poly1305:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse()?;
+/// assert_eq!(key, Key::new(Cipher::ChaCha20Poly1305, [1; 32]));
+/// # Ok::<(), tidings::InvalidKey>(())
+/// ```
+#[derive(Clone)]
+pub struct Key(Arc<Secret>);
+
+struct Secret {
+    cipher: Cipher,
+    bytes: Zeroizing<[u8; 32]>,
+    sealer: Sealer,
+}
+
+impl Key {
+    /// A key of these bytes, which should come from a generator for secrets.
+    pub fn new(cipher: Cipher, bytes: [u8; 32]) -> Self {
+        let bytes = Zeroizing::new(bytes);
+        let sealer = Sealer::new(cipher, &bytes);
+        Self(Arc::new(Secret { cipher, bytes, sealer }))
+    }
+
+    /// What it encrypts with.
+    pub fn cipher(&self) -> Cipher {
+        self.0.cipher
+    }
+
+    /// A name for it that may be shown to anybody.
+    pub fn id(&self) -> KeyId {
+        // A tag that seals nothing else: the all-zero nonce is as good as never drawn.
+        let [a, b, c, d, ..] = self.0.sealer.encrypt(&[0; NONCE], b"tidings key id", &mut []);
+        KeyId([a, b, c, d])
+    }
+
+    /// The key itself as text, which is parsed back to the same key. Mind where it goes.
+    pub fn to_text(&self) -> String {
+        // All of it at once: a text that has to move as it grows leaves the key behind.
+        let mut text = String::with_capacity(64);
+        if self.0.cipher != UNNAMED {
+            text.push_str(self.0.cipher.name());
+            text.push(':');
+        }
+        BASE64.encode_append(&*self.0.bytes, &mut text);
+        text
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+}
+
+impl FromStr for Key {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let (cipher, base64) = match text.split_once(':') {
+            Some((name, base64)) => {
+                let named = Cipher::ALL.into_iter().find(|cipher| cipher.name() == name);
+                (named.ok_or(InvalidKey::Cipher)?, base64)
+            }
+            None => (UNNAMED, text),
+        };
+        // The padding is taken off here: a decoder of padded base64 takes some in the middle too,
+        // and one key would have several texts.
+        let digits = base64.strip_suffix('=').ok_or(InvalidKey::Bytes)?.as_bytes();
+        let mut bytes = Zeroizing::new([0; 32]);
+        if BASE64_NOPAD.decode_len(digits.len()) != Ok(bytes.len()) {
+            return Err(InvalidKey::Bytes);
+        }
+        match BASE64_NOPAD.decode_mut(digits, &mut *bytes) {
+            Ok(_) => Ok(Self::new(cipher, *bytes)),
+            Err(_) => Err(InvalidKey::Bytes),
+        }
+    }
+}
+
+/// In constant time: how long it takes does not tell how much of a guess is right.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let same_bytes = self.0.bytes.ct_eq(&*other.0.bytes).to_bool();
+        same_bytes && self.0.cipher == other.0.cipher
+    }
+}
+
+impl Eq for Key {}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("cipher", &self.0.cipher).field("id", &self.id()).finish()
+    }
+}
+
+/// The cipher of a key whose text names none.
+const UNNAMED: Cipher = Cipher::Aes256Gcm;
+
+/// Why a text was not taken as a [`Key`]; it never holds any of the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// What stands before the colon names no cipher.
+    Cipher,
+    /// It is not 32 bytes in base64.
+    Bytes,
+}
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cipher => {
+                let [one, other] = Cipher::ALL;
+                write!(f, "a key is for {one} or {other}, or names no cipher")
+            }
+            Self::Bytes => f.write_str("a key is 32 bytes in base64; `tidings keygen` makes one"),
+        }
+    }
+}
+
+impl core::error::Error for InvalidKey {}
+
+/// A short name for a key, by which people tell keys apart: eight hex digits.
+///
+/// It comes from encrypting with the key, and says nothing of one that was drawn at random. Two
+/// keys may have the same by chance, about once in four billion.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct KeyId([u8; 4]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The keys of a node: the primary one, with which it seals, and those that it accepts besides.
+///
+/// A key is replaced while the cluster runs in three steps. Each is done at all nodes before the
+/// next one begins, and no message is lost on the way:
+///
+/// 1. [`add`](Self::add) the new key: all can open what is sealed with it.
+/// 2. [`use_key`](Self::use_key) it: all seal with it.
+/// 3. [`remove`](Self::remove) the old key: what is sealed with it is turned away.
+///
+/// The same changes a cluster's cipher, which is part of the key.
+///
+/// ```
+/// use tidings::{Cipher, Key, Keyring};
+///
+/// let [old, new] = [1, 2].map(|byte| Key::new(Cipher::Aes256Gcm, [byte; 32]));
+/// let mut keyring = Keyring::new(old.clone());
+/// keyring.add(new.clone())?;
+/// keyring.use_key(&new)?;
+/// keyring.remove(&old)?;
+/// assert_eq!(keyring.primary(), &new);
+/// # Ok::<(), tidings::KeyringError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    /// The primary one, then the others in the order in which they are tried; none is there twice.
+    keys: Vec<Key>,
+}
+
+impl Keyring {
+    /// The most keys that one holds.
+    ///
+    /// What nobody sealed is tried with each of them before it is turned away.
+    pub const MAX_KEYS: usize = 16;
+
+    /// One key, to seal with and to accept.
+    pub fn new(primary: Key) -> Self {
+        Self { keys: [primary].into() }
+    }
+
+    /// The same with a further key that is accepted.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn with_key(mut self, key: Key) -> Result<Self, KeyringError> {
+        self.add(key)?;
+        Ok(self)
+    }
+
+    /// The key with which is sealed.
+    pub fn primary(&self) -> &Key {
+        &self.keys[0]
+    }
+
+    /// All keys that are accepted, in the order in which they are tried: the primary one first.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.keys.iter()
+    }
+
+    /// Accepts a further key; one that is there already stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// If there are [`MAX_KEYS`](Self::MAX_KEYS) others.
+    pub fn add(&mut self, key: Key) -> Result<(), KeyringError> {
+        if self.keys.contains(&key) {
+            return Ok(());
+        }
+        if self.keys.len() >= Self::MAX_KEYS {
+            return Err(KeyringError::Full);
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// Makes an accepted key the primary one; the one that was stays accepted, and is tried next.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not accepted.
+    pub fn use_key(&mut self, key: &Key) -> Result<(), KeyringError> {
+        let at = self.position(key)?;
+        self.keys[..=at].rotate_right(1);
+        Ok(())
+    }
+
+    /// Accepts a key no more.
+    ///
+    /// # Errors
+    ///
+    /// If the key is the primary one, or is not accepted anyway.
+    pub fn remove(&mut self, key: &Key) -> Result<(), KeyringError> {
+        match self.position(key)? {
+            0 => Err(KeyringError::Primary { id: key.id() }),
+            at => {
+                self.keys.remove(at);
+                Ok(())
+            }
+        }
+    }
+
+    fn position(&self, key: &Key) -> Result<usize, KeyringError> {
+        let at = self.keys.iter().position(|held| held == key);
+        at.ok_or_else(|| KeyringError::Absent { id: key.id() })
+    }
+}
+
+/// Why a [`Keyring`] was not changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KeyringError {
+    /// It holds as many keys as it can.
+    Full,
+    /// It does not hold this key.
+    Absent {
+        /// The key's name.
+        id: KeyId,
+    },
+    /// It seals with this key.
+    Primary {
+        /// The key's name.
+        id: KeyId,
+    },
+}
+
+impl fmt::Display for KeyringError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => {
+                write!(f, "a keyring holds {} keys at most; remove one first", Keyring::MAX_KEYS)
+            }
+            Self::Absent { id } => write!(f, "the keyring does not hold key {id}; add it first"),
+            Self::Primary { id } => {
+                write!(f, "key {id} is the one that is sealed with; use another one first")
+            }
+        }
+    }
+}
+
+impl core::error::Error for KeyringError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+    use data_encoding::{HEXLOWER, HEXUPPER};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_text_without_a_cipher_is_for_aes() {
+        let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let key = Key::new(Cipher::Aes256Gcm, core::array::from_fn(|n| n as u8));
+        assert_eq!(text.parse(), Ok(key.clone()));
+        assert_eq!(format!("aes-256-gcm:{text}").parse(), Ok(key.clone()));
+        assert_eq!(key.to_text(), text);
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused_without_repeating_it() {
+        let digits = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        for text in [
+            "".into(),
+            "=".into(),
+            ":".into(),
+            "aes-256-gcm:".into(),
+            digits.into(),
+            format!("{digits}=\n"),
+            format!(" {digits}="),
+            format!("{digits}=="),
+            format!("{digits}A="),
+            format!("AA=={digits}="),
+            // Bits that no byte takes, padding in the middle, digits of the URL-safe alphabet.
+            format!("{}9=", &digits[..42]),
+            format!("AAE={}", &digits[3..]),
+            format!("{}-=", &digits[..42]),
+            format!("AES-256-GCM:{digits}="),
+            format!("aes-128-gcm:{digits}="),
+            format!("aes-256-gcm::{digits}="),
+            format!("{digits}=:"),
+        ] {
+            let said = text.parse::<Key>().unwrap_err();
+            for said in [said.to_string(), format!("{said:?}")] {
+                assert!(!said.contains("AAECAwQF"), "{text:?}: {said}");
+            }
+        }
+        let said = "hunter2".parse::<Key>().unwrap_err().to_string();
+        assert_eq!(said, "a key is 32 bytes in base64; `tidings keygen` makes one");
+        let said = "rot13:hunter2".parse::<Key>().unwrap_err().to_string();
+        assert_eq!(said, "a key is for aes-256-gcm or chacha20-poly1305, or names no cipher");
+    }
+
+    #[test]
+    fn keys_are_equal_if_cipher_and_every_bit_are() {
+        let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
+        assert_eq!(key, Key::new(Cipher::Aes256Gcm, [1; 32]));
+        assert_ne!(key, Key::new(Cipher::ChaCha20Poly1305, [1; 32]));
+        for bit in 0..256 {
+            let mut bytes = [1; 32];
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(key, Key::new(Cipher::Aes256Gcm, bytes), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_name_of_a_key_and_not_the_key() {
+        let bytes = core::array::from_fn(|n| 0xa0 + n as u8);
+        for cipher in Cipher::ALL {
+            let key = Key::new(cipher, bytes);
+            let base64 = BASE64_NOPAD.encode(&bytes);
+            for said in [format!("{key:?}"), format!("{:?}", Keyring::new(key.clone()))] {
+                assert!(said.contains(&format!("Key {{ cipher: {cipher:?}, id: {} }}", key.id())));
+                for secret in [HEXLOWER.encode(&bytes), HEXUPPER.encode(&bytes), base64.clone()] {
+                    assert!(!said.contains(&secret[..8]), "{said}");
+                }
+                assert!(!said.contains("160, 161"), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_key_stays_the_same_and_tells_ciphers_apart() {
+        // People compare names across nodes, so across versions too.
+        let [aes, chacha] = Cipher::ALL.map(|cipher| Key::new(cipher, [1; 32]).id().to_string());
+        assert_eq!([&*aes, &*chacha], ["c1d2af2c", "1512ce4b"]);
+    }
+
+    #[test]
+    fn a_key_is_replaced_in_three_steps() {
+        let [a, b, c] = keys();
+        let mut keyring = Keyring::new(a.clone()).with_key(b.clone()).unwrap();
+        keyring.add(c.clone()).unwrap();
+        assert_eq!(keyring.primary(), &a, "it is not used before all others have it");
+        keyring.use_key(&c).unwrap();
+        assert_eq!(keyring.primary(), &c);
+        assert!(keyring.keys().eq([&c, &a, &b]), "what others still seal with is tried next");
+        keyring.remove(&a).unwrap();
+        assert!(keyring.keys().eq([&c, &b]));
+    }
+
+    #[test]
+    fn steps_taken_twice_or_out_of_order_change_nothing() {
+        let [a, b, c] = keys();
+        let mut keyring = Keyring::new(a.clone()).with_key(b.clone()).unwrap();
+        assert_eq!(keyring.add(a.clone()), Ok(()));
+        assert_eq!(keyring.add(b.clone()), Ok(()));
+        assert_eq!(keyring.use_key(&a), Ok(()));
+        assert_eq!(keyring.use_key(&c), Err(KeyringError::Absent { id: c.id() }));
+        assert_eq!(keyring.remove(&c), Err(KeyringError::Absent { id: c.id() }));
+        assert_eq!(keyring.remove(&a), Err(KeyringError::Primary { id: a.id() }));
+        assert!(keyring.keys().eq([&a, &b]));
+    }
+
+    #[test]
+    fn a_keyring_has_a_limit() {
+        let key = |byte| Key::new(Cipher::ChaCha20Poly1305, [byte; 32]);
+        let mut keyring = Keyring::new(key(0));
+        for byte in 1..16 {
+            keyring.add(key(byte)).unwrap();
+        }
+        assert_eq!(keyring.keys().len(), Keyring::MAX_KEYS);
+        assert_eq!(keyring.add(key(16)), Err(KeyringError::Full));
+        assert_eq!(keyring.add(key(15)), Ok(()), "it is there already");
+        assert!(keyring.with_key(key(16)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_parsed_to_the_same_key(bytes: [u8; 32]) {
+            for cipher in Cipher::ALL {
+                let key = Key::new(cipher, bytes);
+                prop_assert_eq!(key.to_text().parse(), Ok(key));
+            }
+        }
+
+        #[test]
+        fn a_key_has_one_text(text in "[A-Za-z0-9+/=]{43}=") {
+            if let Ok(key) = text.parse::<Key>() {
+                prop_assert_eq!(key.to_text(), text);
+            }
+        }
+    }
+
+    fn keys() -> [Key; 3] {
+        [1, 2, 3].map(|byte| Key::new(Cipher::Aes256Gcm, [byte; 32]))
+    }
+}
