@@ -1,7 +1,5 @@
 //! Broadcasts: small messages that the application wants all members to get.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the node does not broadcast yet"))]
-
 use crate::dissemination::{Dissemination, Offer};
 use crate::member::NodeId;
 use alloc::collections::BTreeMap;
@@ -67,6 +65,7 @@ impl Broadcasts {
         self.queued.is_empty()
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.queued.len()
     }
@@ -114,6 +113,13 @@ impl Broadcasts {
         let dropped = self.make_room(load);
         self.put(subject, Queued { broadcast, own: false });
         dropped
+    }
+
+    /// About how many bytes all of them take in datagrams.
+    pub(crate) fn bytes(&self) -> usize {
+        const MESSAGE: usize = 24;
+        let Load { count, bytes } = self.own.plus(self.passed_on);
+        bytes - count * (OVERHEAD - MESSAGE)
     }
 
     /// Fills a datagram of gossip, as [`Dissemination::tell`] does.

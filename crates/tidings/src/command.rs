@@ -1,11 +1,13 @@
 //! What an application asks for, and how it learns what came of it.
 
+use crate::member::{State, TooLong};
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamError};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,6 +29,13 @@ pub enum Done {
         /// How many members confirmed it; 0 only if there was nobody to tell.
         told: usize,
     },
+    /// A reliable message: the member's node has taken it.
+    Delivered,
+    /// A ping: the member answered.
+    Pong {
+        /// How long that took.
+        rtt: Duration,
+    },
 }
 
 /// Why a command achieved nothing.
@@ -41,6 +50,12 @@ pub enum Failure {
     Unheard,
     /// A join: the node was told to leave before any seed had answered.
     Left,
+    /// A reliable message: no receipt came. The member may have taken it all the same.
+    Undelivered(ExchangeError),
+    /// A ping: no answer came in time.
+    NoPong,
+    /// It was cancelled.
+    Cancelled,
 }
 
 impl fmt::Display for Failure {
@@ -55,6 +70,9 @@ impl fmt::Display for Failure {
             }
             Self::Unheard => f.write_str("no member confirmed that we leave"),
             Self::Left => f.write_str("the node was told to leave"),
+            Self::Undelivered(error) => write!(f, "no receipt came: {error}"),
+            Self::NoPong => f.write_str("no answer came in time"),
+            Self::Cancelled => f.write_str("it was cancelled"),
         }
     }
 }
@@ -144,6 +162,63 @@ impl fmt::Display for JoinError {
 }
 
 impl core::error::Error for JoinError {}
+
+/// Why a message or a ping was not sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node has left its cluster, or is leaving.
+    Left,
+    /// Nobody of that name is known.
+    Unknown,
+    /// The member is not there.
+    Absent(State),
+    /// The message is too long: for a datagram, or for a stream.
+    TooLong(TooLong),
+    /// Too many streams, pings or datagrams are under way already; try again when some have ended.
+    Busy,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the node has left its cluster; join first"),
+            Self::Unknown => f.write_str("no member of that name is known"),
+            Self::Absent(state) => write!(f, "the member is not there; it is held to have {state}"),
+            Self::TooLong(too_long) => write!(f, "the message is too long: {too_long}"),
+            Self::Busy => f.write_str("too much is under way; try again when some of it has ended"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// Why a broadcast was not begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// The node has left its cluster, or is leaving.
+    Left,
+    /// The key is too long.
+    Key(TooLong),
+    /// The message is too long for a datagram with this key.
+    Message(TooLong),
+    /// Too many of this node's broadcasts wait to be told; try again when some have been.
+    Full,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the node has left its cluster; join first"),
+            Self::Key(too_long) => write!(f, "the key is too long: {too_long}"),
+            Self::Message(too_long) => write!(f, "the message is too long: {too_long}"),
+            Self::Full => f.write_str("too many broadcasts wait to be told; try again later"),
+        }
+    }
+}
+
+impl core::error::Error for BroadcastError {}
 
 /// The commands that have not ended.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! How a node behaves: its name and address, its timing, and every limit.
 
+#[cfg(feature = "encryption")]
+use crate::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, TooLong};
 use crate::wire;
 use core::fmt;
@@ -27,6 +29,8 @@ pub struct Config {
     pub(crate) addr: SocketAddr,
     pub(crate) generation: u64,
     pub(crate) meta: Meta,
+    #[cfg(feature = "encryption")]
+    pub(crate) encryption: Option<(Keyring, Plaintext)>,
     pub(crate) admission: Option<fn(&Member) -> bool>,
     pub(crate) options: Options,
 }
@@ -48,7 +52,17 @@ impl Config {
         options: Options,
     ) -> Result<Self, ConfigError> {
         options.check()?;
-        Ok(Self { cluster, id, addr, generation: 0, meta: Meta::EMPTY, admission: None, options })
+        Ok(Self {
+            cluster,
+            id,
+            addr,
+            generation: 0,
+            meta: Meta::EMPTY,
+            #[cfg(feature = "encryption")]
+            encryption: None,
+            admission: None,
+            options,
+        })
     }
 
     /// A node in one local network: [`Options::lan`].
@@ -90,6 +104,20 @@ impl Config {
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
+        self
+    }
+
+    /// The same with encryption: everything that the node sends is sealed with the keyring's primary
+    /// key, and what is not sealed with any of its keys is not taken, but for what `plaintext` allows.
+    ///
+    /// Every sealed message has the time in it, on the clock from which generations are taken, and is
+    /// taken for half of [`tombstone_timeout`](Options::tombstone_timeout), and for a minute at least:
+    /// so [generations](Self::with_generation) have to be seconds of the wall clock, and clocks roughly
+    /// right. The node's seed must never have been used before with these keys.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn with_encryption(mut self, keyring: Keyring, plaintext: Plaintext) -> Self {
+        self.encryption = Some((keyring, plaintext));
         self
     }
 
@@ -135,6 +163,23 @@ impl Config {
     pub fn options(&self) -> &Options {
         &self.options
     }
+}
+
+/// What a node that has keys does with messages that are not encrypted.
+///
+/// A cluster that runs goes over to encryption in three rounds of restarts: with the keyring and
+/// [`Sent`](Self::Sent), then with [`Accepted`](Self::Accepted), then with
+/// [`Refused`](Self::Refused).
+#[cfg(feature = "encryption")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Plaintext {
+    /// It takes none: what is not encrypted is dropped, and counted.
+    #[default]
+    Refused,
+    /// It takes them, and encrypts what it sends itself.
+    Accepted,
+    /// It takes them, and sends them: it only understands what is encrypted.
+    Sent,
 }
 
 /// A node's timing and limits: plain values, checked when they become a [`Config`].
@@ -190,6 +235,15 @@ pub struct Options {
     /// Whether pings and acks make sure that both know the same members, and start a sync with whoever
     /// does not.
     pub digest_checks: bool,
+    /// Whether a suspect is pronounced failed only by a node whose own probes are answered: time in
+    /// which they are not does not count against a suspect.
+    pub evidence: bool,
+    /// Whether a member that does not answer a ping is tried over a stream too, by which one that is
+    /// down is told from one to which datagrams do not get through.
+    pub stream_probes: bool,
+    /// Whether nothing is sent in datagrams, and what would be travels over streams: for networks that
+    /// carry no datagrams. It costs a connection for each. All members have to have the same.
+    pub stream_only: bool,
     /// How often a piece of news is sent by each member, times log10 of the number of members.
     /// 1 to 64.
     pub retransmit_mult: u32,
@@ -210,6 +264,13 @@ pub struct Options {
     /// For how long a member that failed or left is remembered, so that old news cannot bring it
     /// back. 1 s to 30 days.
     pub tombstone_timeout: Duration,
+    /// How soon a member that failed is tried again: at first, on average; each failed attempt doubles
+    /// it. 10 ms to 24 h.
+    ///
+    /// Where few are lost to many, each waits longer, so that all together try each of them that often.
+    pub heal_interval: Duration,
+    /// The longest that becomes. `heal_interval` to 24 h.
+    pub heal_interval_max: Duration,
     /// To how many members a leaving node says so over a stream, of which half must confirm it.
     /// 1 to 16.
     pub leave_peers: usize,
@@ -223,14 +284,14 @@ pub struct Options {
     pub max_datagram: usize,
     /// The most metadata a member may have, in bytes.
     ///
-    /// At most `datagram_size` - 310, so that an update with the longest name fits a datagram. A
+    /// At most `datagram_size` - 360, so that an update with the longest name fits a datagram. A
     /// member that has more is not taken: raise it at all members before one makes use of it.
     pub max_meta: usize,
     /// How many members are held, with those that failed or left not long ago. 2 to 1,000,000.
     ///
     /// At the limit, news of unknown members is dropped, and counted.
     pub max_members: usize,
-    /// How many bytes of members a sync sends at a time. 16 × (`max_meta` + 310) to 32 MiB.
+    /// How many bytes of members a sync sends at a time. 16 × (`max_meta` + 360) to 32 MiB.
     pub sync_chunk: usize,
     /// The most that the application may have told at every sync, in bytes. 0 to 32 MiB.
     pub max_sync_state: usize,
@@ -249,6 +310,20 @@ pub struct Options {
     pub max_streams_out: usize,
     /// How many pings we make for others at a time. 0 to 65,536.
     pub max_relays: usize,
+    /// How many pings of the application's may be under way. 0 to 65,536.
+    pub max_pings: usize,
+    /// How many members that failed are looked for, and as many seeds. 0 to 65,536; 0 switches that
+    /// off.
+    ///
+    /// At the limit those that were lost first are given up.
+    pub max_lost: usize,
+    /// How many broadcasts wait to be told. 2 to 1,048,576.
+    ///
+    /// Those of others take half of it at most; at the limit the ones that were told most often are
+    /// dropped, and counted. If this node's own fill it, the next one is an error to the application.
+    pub max_broadcasts: usize,
+    /// How many bytes they may take, each with 448 for itself. `datagram_size` + 1 KiB to 1 GiB.
+    pub max_broadcast_bytes: usize,
     /// How many datagrams may wait for a driver that does not poll. 64 to 1,048,576.
     ///
     /// At the limit further ones are dropped, and counted.
@@ -270,6 +345,9 @@ impl Options {
             buddy: true,
             prompt_refutation: true,
             digest_checks: true,
+            evidence: true,
+            stream_probes: true,
+            stream_only: false,
             retransmit_mult: 4,
             gossip_interval: Duration::from_millis(200),
             gossip_nodes: 3,
@@ -277,6 +355,8 @@ impl Options {
             sync_interval: Duration::from_secs(30),
             stream_timeout: Duration::from_secs(10),
             tombstone_timeout: Duration::from_secs(24 * 3600),
+            heal_interval: Duration::from_secs(10),
+            heal_interval_max: Duration::from_secs(120),
             leave_peers: 3,
             datagram_size: 1400,
             max_datagram: 9000,
@@ -289,6 +369,10 @@ impl Options {
             max_streams_in: 128,
             max_streams_out: 64,
             max_relays: 256,
+            max_pings: 256,
+            max_lost: 64,
+            max_broadcasts: 4096,
+            max_broadcast_bytes: 4 << 20,
             max_queued_datagrams: 4096,
         }
     }
@@ -305,6 +389,8 @@ impl Options {
             gossip_to_the_dead: Duration::from_secs(60),
             sync_interval: Duration::from_secs(60),
             stream_timeout: Duration::from_secs(30),
+            heal_interval: Duration::from_secs(30),
+            heal_interval_max: Duration::from_secs(300),
             ..Self::lan()
         }
     }
@@ -321,6 +407,8 @@ impl Options {
             gossip_to_the_dead: Duration::from_secs(15),
             sync_interval: Duration::from_secs(15),
             stream_timeout: Duration::from_secs(1),
+            heal_interval: Duration::from_secs(5),
+            heal_interval_max: Duration::from_secs(60),
             ..Self::lan()
         }
     }
@@ -335,6 +423,8 @@ impl Options {
             ("gossip_to_the_dead", self.gossip_to_the_dead, Duration::ZERO, 24 * HOUR),
             ("sync_interval", self.sync_interval, 10 * MILLI, 24 * HOUR),
             ("stream_timeout", self.stream_timeout, 10 * MILLI, HOUR / 6),
+            ("heal_interval", self.heal_interval, 10 * MILLI, 24 * HOUR),
+            ("heal_interval_max", self.heal_interval_max, self.heal_interval, 24 * HOUR),
             ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR),
         ] {
             if value < min || value > max {
@@ -361,6 +451,10 @@ impl Options {
             ("max_streams_in", self.max_streams_in, 1, 1 << 16),
             ("max_streams_out", self.max_streams_out, 1, 1 << 16),
             ("max_relays", self.max_relays, 0, 1 << 16),
+            ("max_pings", self.max_pings, 0, 1 << 16),
+            ("max_lost", self.max_lost, 0, 1 << 16),
+            ("max_broadcasts", self.max_broadcasts, 2, 1 << 20),
+            ("max_broadcast_bytes", self.max_broadcast_bytes, self.datagram_size + KIB, 1 << 30),
             ("max_queued_datagrams", self.max_queued_datagrams, 64, 1 << 20),
         ] {
             if value < min || value > max {
@@ -449,6 +543,6 @@ mod tests {
         assert_eq!(said, "probe_timeout is 1s; set it to 1ms at least and 999.999999ms at most");
         let options = Options { datagram_size: 500, ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "max_meta is 512; set it to 0 at least and 190 at most");
+        assert_eq!(said, "max_meta is 512; set it to 0 at least and 140 at most");
     }
 }

@@ -4,10 +4,9 @@ use crate::command::Ticket;
 use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
-use crate::wire::{Envelope, frame};
+use crate::wire::{Envelope, Thread, frame};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::net::SocketAddr;
 
 /// What a stream of ours is for.
@@ -19,8 +18,16 @@ pub(crate) enum Purpose {
     Join(Ticket),
     /// The regular comparison of the membership.
     Sync,
+    /// To find whoever was lost.
+    Heal,
     /// To tell a peer that we leave, for the leave that this ticket began.
     Leave(Ticket),
+    /// To deliver a message of the application's, which waits for the receipt.
+    Message(Ticket),
+    /// To find out whether whom we ping with this token answers at all.
+    Probe(u32),
+    /// To carry what would be in a datagram, where none are sent.
+    Packet,
 }
 
 /// One open stream.
@@ -29,7 +36,8 @@ pub(crate) struct Exchange {
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
     /// What is asked as soon as the stream is open, where that is known already.
-    request: Option<Bytes>,
+    request: Option<Vec<u8>>,
+    thread: Thread,
     /// How a comparison stands, if one is made over this stream.
     pub(crate) comparison: Option<Comparison>,
     /// What the peer sent of its frame so far.
@@ -101,7 +109,7 @@ impl Exchanges {
         &mut self,
         peer: SocketAddr,
         purpose: Purpose,
-        request: Option<Bytes>,
+        request: Option<Vec<u8>>,
     ) -> Option<StreamId> {
         let reserve = match purpose {
             Purpose::Leave(_) => self.limits.max_leave,
@@ -111,7 +119,7 @@ impl Exchanges {
             .then(|| self.insert(peer, purpose, request))
     }
 
-    fn insert(&mut self, peer: SocketAddr, purpose: Purpose, request: Option<Bytes>) -> StreamId {
+    fn insert(&mut self, peer: SocketAddr, purpose: Purpose, request: Option<Vec<u8>>) -> StreamId {
         let id = StreamId(self.next);
         self.next += 1;
         self.inbound += usize::from(purpose == Purpose::Serve);
@@ -119,6 +127,7 @@ impl Exchanges {
             peer,
             purpose,
             request,
+            thread: Thread::default(),
             comparison: None,
             buffer: Vec::new(),
             received: false,
@@ -129,7 +138,7 @@ impl Exchanges {
     }
 
     /// Takes out what is to be asked over a stream.
-    pub(crate) fn take_request(&mut self, id: StreamId) -> Option<Bytes> {
+    pub(crate) fn take_request(&mut self, id: StreamId) -> Option<Vec<u8>> {
         self.table.get_mut(&id)?.request.take()
     }
 
@@ -144,6 +153,11 @@ impl Exchanges {
     /// Whether any comparison is under way.
     pub(crate) fn is_comparing(&self) -> bool {
         self.table.values().any(|exchange| exchange.comparison.is_some())
+    }
+
+    /// What binds the frames of a stream to one another.
+    pub(crate) fn thread(&mut self, id: StreamId) -> Option<&mut Thread> {
+        Some(&mut self.table.get_mut(&id)?.thread)
     }
 
     pub(crate) fn get(&self, id: StreamId) -> Option<&Exchange> {
@@ -166,7 +180,8 @@ impl Exchanges {
         exchange.buffer.extend_from_slice(data);
         self.buffered += data.len();
         let Limits { max_frame, max_meta, .. } = self.limits;
-        let Some(frame) = frame::parse(&exchange.buffer, envelope, max_frame, max_meta)? else {
+        let Exchange { buffer, thread, .. } = exchange;
+        let Some(frame) = frame::parse(buffer, envelope, max_frame, thread, max_meta)? else {
             return Ok(None);
         };
         exchange.received = true;
@@ -208,13 +223,11 @@ impl Exchanges {
         self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.settled)
     }
 
-    /// The streams by which we join and that have not been answered, with the seeds.
-    pub(crate) fn joining(&self) -> Vec<(StreamId, SocketAddr)> {
-        let joins = |(&id, exchange): (&StreamId, &Exchange)| {
-            let joins = matches!(exchange.purpose, Purpose::Join(_)) && !exchange.settled;
-            joins.then_some((id, exchange.peer))
-        };
-        self.table.iter().filter_map(joins).collect()
+    /// The streams of ours for such a purpose that have not been answered, with the peers.
+    pub(crate) fn unanswered(&self, such: impl Fn(Purpose) -> bool) -> Vec<(StreamId, SocketAddr)> {
+        let unanswered = self.table.iter().filter(|(_, exchange)| !exchange.settled);
+        let these = unanswered.filter(|(_, exchange)| such(exchange.purpose));
+        these.map(|(&id, exchange)| (id, exchange.peer)).collect()
     }
 
     #[cfg(debug_assertions)]

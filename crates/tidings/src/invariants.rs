@@ -24,6 +24,13 @@ pub(crate) fn check(node: &Node) {
         assert!(timers.at(Slot::Stream(id)).is_some(), "every stream has its deadline");
     }
     assert!(dissemination.len() <= node.config().options().max_members);
+    let (broadcasts, once, heal, pings) = node.more_parts();
+    broadcasts.check();
+    once.check();
+    heal.check();
+    for token in pings.tokens() {
+        assert!(timers.at(Slot::Ping(token)).is_some(), "every ping has its deadline");
+    }
     let running = node.local().state() == State::Alive;
     assert_eq!(timers.at(Slot::Single(Single::Probe)).is_some(), running, "who runs, probes");
     assert_ne!(node.local().state(), State::Suspect, "nobody suspects itself");

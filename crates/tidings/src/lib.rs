@@ -102,7 +102,9 @@ mod command;
 mod config;
 mod digest;
 mod dissemination;
+mod evidence;
 mod exchange;
+mod heal;
 #[cfg(debug_assertions)]
 mod invariants;
 #[cfg(feature = "encryption")]
@@ -112,6 +114,7 @@ mod members;
 mod node;
 mod once;
 mod output;
+mod ping;
 mod probe;
 mod refute;
 mod relay;
@@ -119,7 +122,6 @@ mod ring;
 mod rng;
 mod rtt;
 #[cfg(feature = "encryption")]
-#[cfg_attr(not(test), expect(dead_code, reason = "no node seals anything yet"))]
 mod seal;
 mod stats;
 mod stream;
@@ -130,13 +132,17 @@ mod time;
 mod timers;
 mod wire;
 
-pub use command::{Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, Ticket};
+pub use command::{
+    BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
+};
+#[cfg(feature = "encryption")]
+pub use config::Plaintext;
 pub use config::{Config, ConfigError, Options};
 #[cfg(feature = "encryption")]
 pub use keyring::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError};
 pub use member::{ClusterName, Incarnation, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
-pub use output::{Event, Output};
+pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 #[cfg(feature = "std")]

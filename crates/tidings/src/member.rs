@@ -317,11 +317,13 @@ pub struct Member {
     ip: IpAddr,
     port: u16,
     pub(crate) state: State,
+    pub(crate) degraded: bool,
 }
 
 impl Member {
     pub(crate) fn new(id: NodeId, addr: SocketAddr, incarnation: Incarnation, meta: Meta) -> Self {
-        Self { id, meta, incarnation, ip: addr.ip(), port: addr.port(), state: State::Alive }
+        let (ip, port) = (addr.ip(), addr.port());
+        Self { id, meta, incarnation, ip, port, state: State::Alive, degraded: false }
     }
 
     pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
@@ -346,6 +348,12 @@ impl Member {
     /// What we hold to be true of it.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Whether it answered our last probe of it over a stream, and no datagram: it is there, but news
+    /// does not reach it, or its does not reach us.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded
     }
 
     /// The incarnation that this knowledge is about.

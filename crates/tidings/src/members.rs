@@ -126,6 +126,10 @@ impl Members {
         self.table.slot(key).rtt
     }
 
+    pub(crate) fn set_degraded(&mut self, key: Key, degraded: bool) {
+        self.table.slot_mut(key).member.degraded = degraded;
+    }
+
     pub(crate) fn rtt_mut(&mut self, key: Key) -> &mut Rtt {
         &mut self.table.slot_mut(key).rtt
     }

@@ -4,17 +4,24 @@ mod claims;
 mod commands;
 mod datagrams;
 mod exchanges;
+mod messages;
+mod packets;
 mod rounds;
 mod syncs;
 
 use crate::awareness::Awareness;
+use crate::broadcast::Broadcasts;
 use crate::command::{Phase, Tickets};
 use crate::config::Config;
 use crate::dissemination::Dissemination;
+use crate::evidence::Evidence;
 use crate::exchange::{Exchanges, Limits};
+use crate::heal::Heal;
 use crate::member::{Incarnation, Member, NodeId};
 use crate::members::{Key, Members};
-use crate::output::{Event, Intent, Outbox, Output};
+use crate::once::Once;
+use crate::output::{Event, Outbox, Output};
+use crate::ping::Pings;
 use crate::probe::Probe;
 use crate::refute::Refute;
 use crate::relay::Relay;
@@ -26,6 +33,8 @@ use crate::sync::{Agreement, Places};
 use crate::time::Instant;
 use crate::timers::{Single, Slot, Timer, Timers};
 use crate::wire::Envelope;
+#[cfg(feature = "encryption")]
+use crate::wire::sealed::Sealing;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -64,15 +73,22 @@ use core::time::Duration;
 pub struct Node {
     config: Config,
     envelope: Envelope,
+    started: Instant,
     /// The latest time seen.
     now: Instant,
     members: Members,
     probe: Probe,
     awareness: Awareness,
     relay: Relay,
+    pings: Pings,
+    evidence: Evidence,
     suspicions: Suspicions,
     refute: Refute,
     dissemination: Dissemination,
+    broadcasts: Broadcasts,
+    once: Once,
+    next_broadcast: u64,
+    heal: Heal,
     /// Before this there is no gossip: the interval since the last one has not passed.
     gossip_from: Instant,
     exchanges: Exchanges,
@@ -85,7 +101,11 @@ pub struct Node {
     stats: Stats,
     probe_rng: Rng,
     gossip_rng: Rng,
+    ping_rng: Rng,
     sync_rng: Rng,
+    heal_rng: Rng,
+    /// Scratch: what was in a datagram that was sealed.
+    opened: Vec<u8>,
     /// Scratch: members that were picked at random.
     picked: Vec<Key>,
     /// Scratch: members that failed of late.
@@ -111,7 +131,8 @@ impl Node {
             max_meta: options.max_meta,
         };
         let mut node = Self {
-            envelope: Envelope::new(&config.cluster),
+            envelope: envelope(&config, seed),
+            started: now,
             now,
             members: Members::new(
                 &config.cluster,
@@ -122,9 +143,15 @@ impl Node {
             probe: Probe::default(),
             awareness: Awareness::new(options.awareness_max),
             relay: Relay::new(options.max_relays),
+            pings: Pings::new(options.max_pings),
+            evidence: Evidence::new(now),
             suspicions: Suspicions::default(),
             refute: Refute::default(),
             dissemination: Dissemination::default(),
+            broadcasts: Broadcasts::new(options.max_broadcasts, options.max_broadcast_bytes),
+            once: Once::new(options.max_members),
+            next_broadcast: 0,
+            heal: Heal::new(options.max_lost),
             gossip_from: now,
             exchanges: Exchanges::new(limits),
             agreement: Agreement::default(),
@@ -136,11 +163,15 @@ impl Node {
             stats: Stats::default(),
             probe_rng: Rng::new(seed, Part::Probe),
             gossip_rng: Rng::new(seed, Part::Dissemination),
+            ping_rng: Rng::new(seed, Part::Ping),
             sync_rng: Rng::new(seed, Part::Sync),
+            heal_rng: Rng::new(seed, Part::Heal),
+            opened: Vec::new(),
             picked: Vec::new(),
             recent: Vec::new(),
             config,
         };
+        node.advance(now);
         node.start_rounds();
         node
     }
@@ -180,6 +211,8 @@ impl Node {
                 Slot::Single(Single::Gossip) => self.gossip(),
                 Slot::Single(Single::Sync) => self.sync(),
                 Slot::Single(Single::Reap) => self.reap(),
+                Slot::Single(Single::Heal) => self.search(),
+                Slot::Ping(token) => self.ping_unanswered(token),
                 Slot::Suspicion(key) => self.suspicion_expired(key),
                 Slot::Stream(id) => self.stream_timed_out(id),
                 Slot::Relay(token) => self.relay_unanswered(token),
@@ -196,17 +229,7 @@ impl Node {
     /// borrows the buffer and not the node.
     #[must_use]
     pub fn poll_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
-        loop {
-            match self.outbox.pop()? {
-                Intent::Event(event) => return Some(Output::Event(event)),
-                Intent::Stream { id, action } => return Some(Output::Stream { id, action }),
-                Intent::Datagram(draft) => {
-                    if self.write_datagram(&draft, buf) {
-                        return Some(Output::Datagram { to: draft.to, data: buf });
-                    }
-                }
-            }
-        }
+        self.next_output(buf)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; at once while output waits.
@@ -285,6 +308,8 @@ impl Node {
             Slot::Single(Single::Gossip) => Timer::Gossip,
             Slot::Single(Single::Sync) => Timer::Sync,
             Slot::Single(Single::Reap) => Timer::Reap,
+            Slot::Single(Single::Heal) => Timer::Heal,
+            Slot::Ping(_) => Timer::Ping,
             Slot::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),
             Slot::Stream(id) => Timer::Stream(id),
             Slot::Relay(_) => Timer::Relay,
@@ -294,6 +319,8 @@ impl Node {
 
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now.min(END_OF_TIME));
+        let running_for = self.now.since(self.started).as_secs();
+        self.envelope.set_time(self.config.generation.saturating_add(running_for));
     }
 
     fn event(&mut self, event: fn(Member) -> Event, key: Key) {
@@ -307,6 +334,20 @@ impl Node {
     }
 }
 
+/// The envelope in which a node sends what it sends.
+fn envelope(config: &Config, seed: [u8; 32]) -> Envelope {
+    #[cfg(feature = "encryption")]
+    if let Some((keyring, plaintext)) = &config.encryption {
+        // Half of the time for which the dead are remembered: nothing that old brings them back.
+        let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
+        let nonces = Rng::new(seed, Part::Nonces);
+        let sealing = Sealing::new(&config.cluster, keyring.clone(), *plaintext, nonces, tolerance);
+        return Envelope::sealed(&config.cluster, sealing);
+    }
+    let _ = seed;
+    Envelope::new(&config.cluster)
+}
+
 /// Later times count as this one, after 292 years, so that deadlines always lie in the future.
 const END_OF_TIME: Instant = Instant::from_nanos(u64::MAX / 2);
 
@@ -317,6 +358,10 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 
 #[cfg(debug_assertions)]
 impl Node {
+    pub(crate) fn more_parts(&self) -> (&Broadcasts, &Once, &Heal, &Pings) {
+        (&self.broadcasts, &self.once, &self.heal, &self.pings)
+    }
+
     pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Exchanges, &Timers, &Dissemination) {
         (&self.members, &self.suspicions, &self.exchanges, &self.timers, &self.dissemination)
     }

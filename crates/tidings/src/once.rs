@@ -1,7 +1,5 @@
 //! Broadcasts are delivered at most once: which ones were seen.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the node does not broadcast yet"))]
-
 use crate::broadcast::BroadcastId;
 use crate::member::NodeId;
 use alloc::collections::BTreeMap;

@@ -73,6 +73,29 @@ pub enum Event {
         /// Whether one of the two has just joined the other.
         join: bool,
     },
+    /// A message for the application.
+    Message {
+        /// Which member's application it is from.
+        from: NodeId,
+        /// What it says.
+        data: Bytes,
+        /// How it came.
+        via: Via,
+    },
+    /// A member answers streams and no datagrams: it is alive, but it hears no news and its own is not
+    /// heard.
+    Degraded(Member),
+    /// A member that was degraded answers datagrams again.
+    Restored(Member),
+    /// Many members failed one soon after the other: rather than all of them, the network may have.
+    ///
+    /// They are looked for, as all that fail are.
+    PartitionSuspected {
+        /// How many have failed so far.
+        lost: usize,
+        /// How many are still present, this node included.
+        present: usize,
+    },
     /// A command has ended.
     Completed {
         /// What the command returned.
@@ -80,6 +103,18 @@ pub enum Event {
         /// How it ended.
         result: Result<Done, Failure>,
     },
+}
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Via {
+    /// By [`send`](crate::Node::send): it may come twice.
+    Datagram,
+    /// By [`send_reliable`](crate::Node::send_reliable).
+    Stream,
+    /// By [`broadcast`](crate::Node::broadcast): all members get it.
+    Broadcast,
 }
 
 /// A datagram that is to be built when it is polled, with the news of that moment.
@@ -130,7 +165,15 @@ pub(crate) enum Lead {
 #[derive(Debug)]
 pub(crate) enum Intent {
     Datagram(Draft),
-    Stream { id: StreamId, action: StreamAction },
+    /// A message of the application's in a datagram of its own.
+    Message {
+        to: SocketAddr,
+        data: Bytes,
+    },
+    Stream {
+        id: StreamId,
+        action: StreamAction,
+    },
     Event(Event),
 }
 
@@ -150,11 +193,21 @@ impl Outbox {
     /// Queues a datagram; `false` if too many wait already.
     #[must_use]
     pub(crate) fn datagram(&mut self, draft: Draft) -> bool {
+        self.push(Intent::Datagram(draft))
+    }
+
+    /// Queues a datagram with a message of the application's; `false` if too many wait already.
+    #[must_use]
+    pub(crate) fn message(&mut self, to: SocketAddr, data: Bytes) -> bool {
+        self.push(Intent::Message { to, data })
+    }
+
+    fn push(&mut self, datagram: Intent) -> bool {
         if self.datagrams >= self.max_datagrams {
             return false;
         }
         self.datagrams += 1;
-        self.queue.push_back(Intent::Datagram(draft));
+        self.queue.push_back(datagram);
         true
     }
 
@@ -168,7 +221,8 @@ impl Outbox {
 
     pub(crate) fn pop(&mut self) -> Option<Intent> {
         let intent = self.queue.pop_front()?;
-        self.datagrams -= usize::from(matches!(intent, Intent::Datagram(_)));
+        self.datagrams -=
+            usize::from(matches!(intent, Intent::Datagram(_) | Intent::Message { .. }));
         Some(intent)
     }
 

@@ -25,6 +25,10 @@ pub(crate) struct Round {
     /// When the round ends, answered or not.
     pub(crate) ends: Instant,
     answered: bool,
+    /// The target answered over a stream.
+    by_stream: bool,
+    /// Whether the target was suspected already.
+    suspect: bool,
     /// How many members were asked to help.
     asked: u32,
 }
@@ -32,18 +36,26 @@ pub(crate) struct Round {
 /// What came of a round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
-    /// The target answered, in time or late, by itself or through another.
-    Answered,
-    /// It did not. `missed_nacks` of those who were asked to help did not say so, of `asked`: if
+    /// The target answered, in time or late, by itself or through another; or only `by_stream`.
+    Answered { target: Key, by_stream: bool },
+    /// It did not; whether it was a suspect already. `missed_nacks` of those who were asked to help did not say so, of `asked`: if
     /// even they are not heard, the fault may be ours.
-    Silent { target: Key, asked: u32, missed_nacks: u32 },
+    Silent { target: Key, suspect: bool, asked: u32, missed_nacks: u32 },
 }
 
 impl Probe {
     /// Begins a round.
-    pub(crate) fn begin(&mut self, target: Key, token: u32, sent: Instant, ends: Instant) {
+    pub(crate) fn begin(
+        &mut self,
+        target: Key,
+        suspect: bool,
+        token: u32,
+        sent: Instant,
+        ends: Instant,
+    ) {
         self.helpers.clear();
-        self.round = Some(Round { target, token, sent, ends, answered: false, asked: 0 });
+        let (answered, by_stream, asked) = (false, false, 0);
+        self.round = Some(Round { target, token, sent, ends, answered, by_stream, suspect, asked });
     }
 
     /// Takes an ack, direct or through a relay; returns whom it is from, and when that one was
@@ -52,6 +64,13 @@ impl Probe {
         let round = self.round.as_mut().filter(|round| round.token == token && !round.answered)?;
         round.answered = true;
         Some((round.target, round.sent))
+    }
+
+    /// Takes an answer that came over a stream; returns whom it is from, if it answers something.
+    pub(crate) fn answered_by_stream(&mut self, token: u32) -> Option<Key> {
+        let round = self.round.as_mut().filter(|round| round.token == token)?;
+        round.by_stream = true;
+        Some(round.target)
     }
 
     /// Takes a nack from one who was asked to help; `false` if it answers nothing.
@@ -81,12 +100,12 @@ impl Probe {
 
     /// Ends the round that runs, with its verdict.
     pub(crate) fn end(&mut self) -> Option<Verdict> {
-        let Round { target, answered, asked, .. } = self.round.take()?;
+        let Round { target, answered, by_stream, suspect, asked, .. } = self.round.take()?;
         let missed_nacks = self.helpers.len() as u32;
-        Some(if answered {
-            Verdict::Answered
+        Some(if answered || by_stream {
+            Verdict::Answered { target, by_stream: !answered }
         } else {
-            Verdict::Silent { target, asked, missed_nacks }
+            Verdict::Silent { target, suspect, asked, missed_nacks }
         })
     }
 

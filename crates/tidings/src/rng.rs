@@ -56,4 +56,8 @@ pub(crate) enum Part {
     Probe = 1,
     Dissemination = 2,
     Sync = 3,
+    Heal = 4,
+    #[cfg(feature = "encryption")]
+    Nonces = 5,
+    Ping = 6,
 }

@@ -31,8 +31,14 @@ pub struct Stats {
     pub probes: u64,
     /// Probe rounds in which the direct ping was not answered in time.
     pub probes_indirect: u64,
+    /// Probe rounds that only a stream answered.
+    pub probes_by_stream: u64,
     /// Probe rounds that nobody answered.
     pub probes_failed: u64,
+    /// Verdicts not pronounced yet, since this node had no evidence that it hears anybody.
+    pub verdicts_held: u64,
+    /// Attempts to find members that were lost.
+    pub searches: u64,
     /// Suspicions that another member's own probe confirmed.
     pub confirmations: u64,
     /// Times that this node contradicted what was said about it.
@@ -41,6 +47,14 @@ pub struct Stats {
     /// [`max_members`](crate::Options::max_members) are held already, since they have more than
     /// [`max_meta`](crate::Options::max_meta), or since nobody can send to their address.
     pub members_refused: u64,
+    /// Messages delivered to the application, broadcasts among them.
+    pub messages_in: u64,
+    /// Broadcasts that came once more; each comes several times.
+    pub broadcasts_again: u64,
+    /// Broadcasts not taken, since their origin is not known in that life.
+    pub broadcasts_unknown: u64,
+    /// Broadcasts of others that were not passed on any further, for want of room.
+    pub broadcasts_dropped: u64,
     /// Claims not taken, since they name an incarnation that their member cannot have come to.
     pub implausible_claims: u64,
     /// Streams opened by this node.
@@ -79,13 +93,21 @@ pub struct Rejected {
     pub oversized: u64,
     /// It is a message that has no place here.
     pub unexpected: u64,
+    /// It is not encrypted, and this node requires that it is.
+    pub plaintext: u64,
+    /// It is encrypted, and none of this node's keys opens it.
+    pub key: u64,
+    /// It is encrypted, and was made too long ago, or by a node whose clock is too far from ours.
+    pub stale: u64,
 }
 
 impl Rejected {
     /// All of them.
     pub fn total(&self) -> u64 {
-        let Self { format, foreign_cluster, checksum, malformed, oversized, unexpected } = self;
-        format + foreign_cluster + checksum + malformed + oversized + unexpected
+        let Self { format, foreign_cluster, checksum, malformed, .. } = self;
+        let Self { oversized, unexpected, plaintext, key, stale, .. } = self;
+        let of_this_cluster = checksum + malformed + oversized + unexpected;
+        format + foreign_cluster + of_this_cluster + plaintext + key + stale
     }
 
     pub(crate) fn count(&mut self, reject: Reject) {
@@ -96,6 +118,9 @@ impl Rejected {
             Reject::Malformed => &mut self.malformed,
             Reject::Oversized => &mut self.oversized,
             Reject::Unexpected => &mut self.unexpected,
+            Reject::Plaintext => &mut self.plaintext,
+            Reject::Key => &mut self.key,
+            Reject::Stale => &mut self.stale,
         } += 1;
     }
 }
@@ -116,6 +141,12 @@ pub enum Reject {
     Oversized,
     /// It is a message that has no place here.
     Unexpected,
+    /// It is not encrypted, and this node requires that it is.
+    Plaintext,
+    /// It is encrypted, and none of this node's keys opens it.
+    Key,
+    /// It is encrypted, and was made too long ago, or by a node whose clock is too far from ours.
+    Stale,
 }
 
 impl fmt::Display for Reject {
@@ -127,6 +158,9 @@ impl fmt::Display for Reject {
             Self::Malformed => "it is malformed",
             Self::Oversized => "it is longer than the limit",
             Self::Unexpected => "it has no place here",
+            Self::Plaintext => "it is not encrypted",
+            Self::Key => "it is encrypted with a key that is not known here",
+            Self::Stale => "it is too old, or the clocks are too far apart",
         })
     }
 }

@@ -100,6 +100,8 @@ pub enum Refusal {
     NotAdmitted = 4,
     /// It is not the member that was meant: the address has passed on.
     NotMe = 5,
+    /// Its clock is too far from this node's.
+    Clock = 6,
     /// For a reason that this version does not know.
     Unknown = 255,
 }
@@ -113,6 +115,7 @@ impl Refusal {
             3 => Self::ForeignCluster,
             4 => Self::NotAdmitted,
             5 => Self::NotMe,
+            6 => Self::Clock,
             _ => Self::Unknown,
         }
     }
@@ -127,6 +130,7 @@ impl fmt::Display for Refusal {
             Self::ForeignCluster => "it belongs to a cluster of another name",
             Self::NotAdmitted => "its application does not admit this node",
             Self::NotMe => "another node runs at that address now",
+            Self::Clock => "its clock is too far from this node's",
             Self::Unknown => "for a reason that is not known here",
         })
     }

@@ -19,6 +19,10 @@ pub(crate) struct Suspicion {
     /// The short names of those who accuse it, the first one first; 0 stands for somebody unknown.
     accusers: Vec<u32>,
     started: Instant,
+    /// Time from when on it counts; later than `started` if there was time that did not count.
+    counted_from: Instant,
+    /// It does not expire before this.
+    not_before: Instant,
     span: Span,
 }
 
@@ -33,7 +37,13 @@ pub(crate) struct Span {
 impl Suspicions {
     /// Starts or restarts the suspicion of a member; returns when it expires.
     pub(crate) fn start(&mut self, now: Instant, key: Key, accuser: u32, span: Span) -> Instant {
-        let suspicion = Suspicion { accusers: [accuser].into(), started: now, span };
+        let suspicion = Suspicion {
+            accusers: [accuser].into(),
+            started: now,
+            counted_from: now,
+            not_before: now,
+            span,
+        };
         let deadline = suspicion.deadline();
         self.0.insert(key, suspicion);
         deadline
@@ -55,6 +65,41 @@ impl Suspicions {
         }
         suspicion.accusers.push(accuser);
         Some(suspicion.deadline())
+    }
+
+    /// How many members are suspected.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A suspicion must not expire yet, for want of evidence; returns when to see again.
+    ///
+    /// Where `all` others are suspected, no evidence can come: then it expires after its longest time;
+    /// `None` if that is over.
+    pub(crate) fn hold(&mut self, now: Instant, key: Key, all: bool) -> Option<Instant> {
+        let suspicion = self.0.get_mut(&key)?;
+        let longest = suspicion.started + suspicion.span.max;
+        if all && longest <= now {
+            return None;
+        }
+        let again = now + suspicion.span.min;
+        suspicion.not_before = if all { longest } else { again };
+        Some(suspicion.not_before)
+    }
+
+    /// There is evidence again, which there was not from `gap` on: that time does not count, and
+    /// every suspect gets the shorter time at least. Returns when each suspicion expires now.
+    pub(crate) fn resume(
+        &mut self,
+        now: Instant,
+        gap: Instant,
+    ) -> impl Iterator<Item = (Key, Instant)> {
+        self.0.iter_mut().map(move |(&key, suspicion)| {
+            let uncounted = now.since(gap.max(suspicion.counted_from));
+            suspicion.counted_from += uncounted;
+            suspicion.not_before = now + suspicion.span.min;
+            (key, suspicion.deadline())
+        })
     }
 
     /// Ends the suspicion of a member, if there is one.
@@ -83,7 +128,8 @@ impl Suspicions {
 
 impl Suspicion {
     fn deadline(&self) -> Instant {
-        self.started + self.span.after(self.accusers.len() as u32 - 1)
+        let due = self.counted_from + self.span.after(self.accusers.len() as u32 - 1);
+        due.max(self.not_before)
     }
 }
 

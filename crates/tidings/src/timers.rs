@@ -30,6 +30,10 @@ pub enum Timer {
     Stream(StreamId),
     /// A ping made for another member was not answered.
     Relay,
+    /// A ping that the application asked for was not answered.
+    Ping,
+    /// Members that were lost are looked for.
+    Heal,
 }
 
 /// The kinds that a node has one of; the order breaks ties.
@@ -40,6 +44,7 @@ pub(crate) enum Single {
     Gossip,
     Sync,
     Reap,
+    Heal,
 }
 
 /// A timer that is set, by what it belongs to; the order breaks ties.
@@ -49,6 +54,7 @@ pub(crate) enum Slot {
     Suspicion(Key),
     Stream(StreamId),
     Relay(u32),
+    Ping(u32),
 }
 
 /// All deadlines of a node: fixed slots for the singles, an ordered set for the rest.
@@ -59,8 +65,8 @@ pub(crate) struct Timers {
     order: BTreeSet<(Instant, Slot)>,
 }
 
-const SINGLES: [Single; 5] =
-    [Single::ProbeTimeout, Single::Probe, Single::Gossip, Single::Sync, Single::Reap];
+const SINGLES: [Single; 6] =
+    [Single::ProbeTimeout, Single::Probe, Single::Gossip, Single::Sync, Single::Reap, Single::Heal];
 
 impl Timers {
     /// Sets or moves a timer.

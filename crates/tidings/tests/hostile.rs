@@ -245,12 +245,12 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
     let mut broken = good.clone();
     *broken.last_mut().unwrap() ^= 1;
     let mut endless = good;
-    endless[9..13].copy_from_slice(&u32::MAX.to_le_bytes());
+    endless[5..9].copy_from_slice(&u32::MAX.to_le_bytes());
     // The tag is right and the name, in full, is not.
     let mut misnamed = forge::frame(0, &[]);
     misnamed[14] ^= 1;
     let checksum = crc32fast::hash(&[b"test", &misnamed[13..]].concat());
-    misnamed[5..9].copy_from_slice(&checksum.to_le_bytes());
+    misnamed[9..13].copy_from_slice(&checksum.to_le_bytes());
     for (bytes, reason) in [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "format"),
         (misnamed, "foreign_cluster"),
@@ -308,10 +308,10 @@ fn streams_are_capped_in_number_in_bytes_and_in_time() {
     let mut options = Options::local();
     options.max_streams_in = 3;
     options.max_meta = 0;
-    options.sync_chunk = 5000;
+    options.sync_chunk = 5800;
     options.max_sync_state = 0;
-    options.max_frame = 10_000;
-    options.max_stream_memory = 12_000;
+    options.max_frame = 11_600;
+    options.max_stream_memory = 12_700;
     let cluster = ClusterName::new("test").unwrap();
     let mut node = Node::new(
         Config::new(cluster, id(0), addr(0), options.clone()).unwrap(),

@@ -186,7 +186,9 @@ fn tables() -> impl Strategy<Value = Vec<Claim>> {
 
 fn built(claims: &[Claim]) -> Members {
     let mut members = table(10);
-    claims.iter().for_each(|claim| drop(members.apply(NOW, claim)));
+    for claim in claims {
+        members.apply(NOW, claim);
+    }
     members
 }
 

@@ -101,7 +101,18 @@ impl Node {
     }
 
     /// Finds that a suspect did not contradict in time.
+    ///
+    /// Without evidence that we hear anybody there is no verdict (Lifeguard's lesson: most false
+    /// verdicts are those of nodes that are slow themselves), unless all others are suspected.
     pub(super) fn suspicion_expired(&mut self, key: Key) {
+        if self.config.options.evidence && !self.evidence.is_there(self.now) {
+            let all = self.suspicions.len() + 1 >= self.members.present();
+            if let Some(again) = self.suspicions.hold(self.now, key, all) {
+                self.stats.verdicts_held += 1;
+                self.timers.set(Slot::Suspicion(key), again);
+                return;
+            }
+        }
         self.declare(key, State::Failed);
     }
 
@@ -149,6 +160,7 @@ impl Node {
                 key
             }
             Change::Joined(key) => {
+                self.heal.back(&claim.id);
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
                     self.suspect(key, heard.accuser);
@@ -174,11 +186,14 @@ impl Node {
             Change::Failed(key) => {
                 self.bury(key);
                 self.event(Event::Failed, key);
+                self.lose(key);
                 key
             }
             Change::Left(key) => {
                 self.bury(key);
                 self.event(Event::Left, key);
+                self.heal.back(&claim.id);
+                self.heal.unseed(self.members[key].addr());
                 key
             }
         };
@@ -221,6 +236,20 @@ impl Node {
     fn acquit(&mut self, key: Key) {
         self.suspicions.stop(key);
         self.timers.clear(Slot::Suspicion(key));
+    }
+
+    /// Remembers where a member that failed was, and tells if there are many.
+    fn lose(&mut self, key: Key) {
+        let member = &self.members[key];
+        let (present, options) = (self.members.present(), &self.config.options);
+        let window = options.probe_interval * 10;
+        let lost = self.heal.failed(self.now, member.id(), member.addr(), present, window);
+        if let Some(lost) = lost {
+            self.outbox.event(Event::PartitionSuspected { lost, present });
+        }
+        if self.timers.at(Slot::Single(Single::Heal)).is_none() {
+            self.arm_search();
+        }
     }
 
     fn bury(&mut self, key: Key) {
@@ -278,9 +307,14 @@ impl Node {
         self.arm_gossip();
     }
 
-    fn arm_gossip(&mut self) {
+    /// Whether there is anything to tell.
+    pub(super) fn has_news(&self) -> bool {
+        !self.dissemination.is_empty() || !self.broadcasts.is_empty()
+    }
+
+    pub(super) fn arm_gossip(&mut self) {
         let gossip = Slot::Single(Single::Gossip);
-        if !self.dissemination.is_empty() && self.timers.at(gossip).is_none() {
+        if self.has_news() && self.timers.at(gossip).is_none() {
             self.timers.set(gossip, self.gossip_from.max(self.now));
         }
     }

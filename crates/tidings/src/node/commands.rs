@@ -2,14 +2,19 @@
 
 use super::{Node, canonical};
 use crate::awareness::Awareness;
-use crate::command::{Done, JoinError, Phase, Ticket};
+use crate::command::{Done, Failure, JoinError, Phase, Ticket};
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
+use crate::heal::Heal;
+#[cfg(feature = "encryption")]
+use crate::keyring::Keyring;
 use crate::member::{Meta, State, TooLong};
 use crate::members::Key;
 use crate::time::Instant;
 use crate::timers::{Single, Slot};
 use crate::wire::frame;
+#[cfg(feature = "encryption")]
+use crate::wire::sealed::Sealing;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -72,6 +77,8 @@ impl Node {
         }
         self.timers.clear(Slot::Single(Single::Reap));
         self.dissemination = Dissemination::default();
+        self.broadcasts.clear();
+        self.heal = Heal::new(self.config.options.max_lost);
         self.awareness = Awareness::new(self.config.options.awareness_max);
         self.members.forget_others();
         self.places.clear();
@@ -106,6 +113,30 @@ impl Node {
         }
         self.check();
         ticket
+    }
+
+    /// Gives up a join, a reliable message or a ping; the ticket ends with
+    /// [`Failure::Cancelled`](crate::Failure::Cancelled).
+    ///
+    /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
+    /// way may have its effect all the same.
+    pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
+        self.advance(now);
+        let ended = if self.tickets.joined(ticket) {
+            self.break_off(|purpose| purpose == Purpose::Join(ticket));
+            true
+        } else if let Some(token) = self.pings.find(ticket) {
+            self.pings.end(token);
+            self.timers.clear(Slot::Ping(token));
+            true
+        } else {
+            !self.break_off(|purpose| purpose == Purpose::Message(ticket)).is_empty()
+        };
+        if ended {
+            self.completed(ticket, Err(Failure::Cancelled));
+        }
+        self.check();
+        ended
     }
 
     /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in;
@@ -164,6 +195,19 @@ impl Node {
         }
         self.sync_state = state;
         Ok(())
+    }
+
+    /// The keys with which the node seals and opens what travels; `None` if it does neither.
+    #[cfg(feature = "encryption")]
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.envelope.sealing().map(Sealing::keyring)
+    }
+
+    /// The same, to be changed while the node runs: what is sent next is sealed with the primary key of
+    /// that moment.
+    #[cfg(feature = "encryption")]
+    pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
+        self.envelope.sealing_mut().map(Sealing::keyring_mut)
     }
 
     /// Says something new of ourselves, at once.

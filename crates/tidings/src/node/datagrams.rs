@@ -3,18 +3,20 @@
 use super::Node;
 use super::claims::{Heard, Tell};
 use crate::claim::Claim;
+use crate::command::Done;
 use crate::digest;
-use crate::dissemination::{Offer, transmit_limit};
 use crate::exchange::Purpose;
-use crate::member::{Incarnation, State};
-use crate::members::{Key, Members};
+use crate::member::{Incarnation, NodeId, State};
+use crate::members::Key;
+use crate::output::Via;
 use crate::output::{Draft, Fill, Lead};
+use crate::ping::Pinged;
 use crate::relay::Asked;
 use crate::stats::Reject;
-use crate::suspicion::Suspicions;
+use crate::stream::{Refusal, StreamId};
 use crate::timers::Slot;
-use crate::wire::datagram::{self, Ack, Message, Nack, Ping, PingRequest, Writer};
-use alloc::vec::Vec;
+use crate::wire::datagram::{self, Ack, Message, Nack, Note, Ping, PingRequest};
+use crate::wire::frame::{self, Pong};
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -28,13 +30,32 @@ impl Node {
     }
 
     fn take_messages(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), Reject> {
-        let options = &self.config.options;
-        if data.len() > options.max_datagram {
+        if data.len() > self.config.options.max_datagram {
             return Err(Reject::Oversized);
         }
+        let mut scratch = core::mem::take(&mut self.opened);
+        let taken = match self.envelope.open(data, &mut scratch) {
+            Ok(messages) => self.take_opened(from, messages),
+            Err(reject) => Err(reject),
+        };
+        self.opened = scratch;
+        taken
+    }
+
+    /// Takes what would have been in a datagram, of a node that sends none.
+    ///
+    /// It is answered where the member of that name is; who is no member is not answered.
+    pub(super) fn take_packet(&mut self, peer: SocketAddr, from: &NodeId, messages: &[u8]) {
+        let key = self.members.find(from).filter(|&key| key != Key::LOCAL);
+        let from = key.map_or(peer, |key| self.members[key].addr());
+        if let Err(reject) = self.take_opened(from, messages) {
+            self.stats.rejected_streams.count(reject);
+        }
+    }
+
+    fn take_opened(&mut self, from: SocketAddr, messages: &[u8]) -> Result<(), Reject> {
         let mut answers = Answers::default();
-        let messages = self.envelope.open(data)?;
-        for message in datagram::messages(messages, options.max_meta) {
+        for message in datagram::messages(messages, self.config.options.max_meta) {
             match message? {
                 Message::Ping(ping) if answers.ping.is_none() => answers.ping = Some(ping),
                 Message::PingRequest(request) if answers.request.is_none() => {
@@ -61,6 +82,11 @@ impl Node {
                     let ours = tell.filter(|tell| tell.about == Key::LOCAL);
                     answers.tell = ours.or(answers.tell).or(tell);
                 }
+                Message::Note(Note { from, data }) if self.local().state().is_present() => {
+                    self.deliver(from, data, Via::Datagram);
+                }
+                Message::Note(_) => {}
+                Message::Broadcast(broadcast) => self.take_broadcast(broadcast),
                 Message::Refused => self.stats.members_refused += 1,
                 Message::Unknown => self.stats.unknown_messages += 1,
             }
@@ -138,6 +164,28 @@ impl Node {
         }
     }
 
+    /// Answers a ping over a stream, if it is meant for us.
+    pub(super) fn serve_ping(&mut self, id: StreamId, target: &NodeId) {
+        let local = self.local();
+        if target != local.id() {
+            return self.refuse(id, Refusal::NotMe);
+        }
+        if !local.state().is_present() {
+            return self.refuse(id, Refusal::NotRunning);
+        }
+        let digest = digest::short(self.members.digest());
+        let pong = Pong { incarnation: local.incarnation(), digest };
+        self.reply(id, frame::pong(&self.envelope, pong));
+    }
+
+    /// The target of our probe answered over a stream.
+    pub(super) fn take_pong(&mut self, token: u32, Pong { incarnation, digest }: Pong) {
+        if let Some(key) = self.probe.answered_by_stream(token) {
+            self.hear_of_itself(key, incarnation);
+            self.compare_digest(key, digest);
+        }
+    }
+
     /// Pings one member for another.
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
@@ -159,7 +207,7 @@ impl Node {
         // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
         let wait = if nack { within * 4 / 5 } else { within };
         self.timers.set(Slot::Relay(token), self.now + wait);
-        self.ping(target, token);
+        self.send_ping(target, token);
     }
 
     /// Does not ping for a member, and says so at once: it is not the asker's fault.
@@ -196,6 +244,11 @@ impl Node {
             self.compare_digest(key, digest);
             return;
         }
+        if let Some(Pinged { ticket, sent }) = self.pings.end(token) {
+            self.timers.clear(Slot::Ping(token));
+            let rtt = self.now.since(sent);
+            return self.completed(ticket, Ok(Done::Pong { rtt }));
+        }
         let Some(Asked { by, token, .. }) = self.end_relay(token) else {
             self.stats.stray_acks += 1;
             return;
@@ -210,75 +263,12 @@ impl Node {
     }
 
     /// Pings a member; a suspect is told so with it, and can contradict at once.
-    pub(super) fn ping(&mut self, target: Key, token: u32) {
+    pub(super) fn send_ping(&mut self, target: Key, token: u32) {
         let member = &self.members[target];
         let lead = Lead::Ping { token, target: member.id().short() };
         let tell = self.config.options.buddy && member.state() > State::Alive;
         let about = tell.then_some(target);
         self.draft(Draft { to: member.addr(), lead, about, fill: Fill::Ride });
-    }
-
-    pub(super) fn draft(&mut self, draft: Draft) {
-        if !self.outbox.datagram(draft) {
-            self.stats.datagrams_dropped += 1;
-        }
-    }
-
-    /// Builds a datagram; `false` if there is nothing to say after all.
-    pub(super) fn write_datagram(&mut self, draft: &Draft, buf: &mut Vec<u8>) -> bool {
-        let size = self.config.options.datagram_size;
-        let mut writer = Writer::begin(&self.envelope, buf, size);
-        let incarnation = self.local().incarnation();
-        let digest = digest::short(self.members.digest());
-        match draft.lead {
-            Lead::News => {}
-            Lead::Ping { token, target } => {
-                writer.ping(Ping { token, target, incarnation, digest });
-            }
-            Lead::Ack { token, of } => {
-                let (incarnation, digest) = of.unwrap_or((incarnation, digest));
-                writer.ack(Ack { token, incarnation, digest });
-            }
-            Lead::Nack { token } => writer.nack(Nack { token }),
-            Lead::PingRequest { token, target, within_ms } => {
-                let Some(member) = self.members.get(target) else {
-                    return false;
-                };
-                let target = member.id().clone();
-                writer.ping_request(&PingRequest { token, within_ms, target });
-            }
-        }
-        let (members, suspicions) = (&self.members, &self.suspicions);
-        let turn = self.stats.datagrams_out;
-        if let Some(about) = draft.about {
-            write_update(&mut writer, members, suspicions, turn, about);
-        }
-        if draft.fill != Fill::Nothing && !self.dissemination.is_empty() {
-            let offer = |key| {
-                let about_receiver = members.get(key).is_some_and(|member| {
-                    member.addr() == draft.to && member.state() == State::Alive
-                });
-                if about_receiver || draft.about == Some(key) {
-                    return Offer::Moot;
-                }
-                write_update(&mut writer, members, suspicions, turn, key)
-            };
-            if draft.fill == Fill::Tell {
-                let options = &self.config.options;
-                let (mult, fanout) = (options.retransmit_mult, options.gossip_nodes);
-                let limit = transmit_limit(mult, members.present(), fanout);
-                self.dissemination.tell(limit, offer);
-            } else {
-                self.dissemination.ride(offer);
-            }
-        }
-        if writer.is_empty() {
-            return false;
-        }
-        self.envelope.finish(buf);
-        self.stats.datagrams_out += 1;
-        self.stats.bytes_out += buf.len() as u64;
-        true
     }
 }
 
@@ -291,19 +281,4 @@ struct Answers {
     from_member: Option<bool>,
     /// Who is to be told better.
     tell: Option<Tell>,
-}
-
-/// Writes what is known of a member, if it still is held.
-fn write_update(
-    writer: &mut Writer<'_>,
-    members: &Members,
-    suspicions: &Suspicions,
-    turn: u64,
-    key: Key,
-) -> Offer {
-    let Some(member) = members.get(key).filter(|_| members.is_telling(key)) else {
-        return Offer::Moot;
-    };
-    let accuser = suspicions.accuser(key, turn);
-    if writer.update(member, accuser) { Offer::Taken } else { Offer::NoRoom }
 }

@@ -6,11 +6,11 @@ use crate::exchange::{Exchange, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
+use crate::time::Instant;
 use crate::timers::Slot;
-use crate::wire::Envelope;
+use crate::wire::Thread;
 use crate::wire::frame::{self, Frame};
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::net::SocketAddr;
 
 impl Node {
@@ -29,22 +29,32 @@ impl Node {
         &mut self,
         to: SocketAddr,
         purpose: Purpose,
-        request: Option<Bytes>,
+        request: Option<Vec<u8>>,
+    ) -> bool {
+        let deadline = self.now + self.config.options.stream_timeout;
+        self.open_until(to, purpose, request, deadline)
+    }
+
+    pub(super) fn open_until(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        request: Option<Vec<u8>>,
+        deadline: Instant,
     ) -> bool {
         let Some(id) = self.exchanges.open(to, purpose, request) else {
             return false;
         };
         self.stats.streams_out += 1;
-        let deadline = self.extend(id);
+        self.timers.set(Slot::Stream(id), deadline);
         self.outbox.stream(id, StreamAction::Open { to, deadline });
         true
     }
 
     /// Gives a stream its time, from now on.
-    pub(super) fn extend(&mut self, id: StreamId) -> crate::Instant {
+    pub(super) fn extend(&mut self, id: StreamId) {
         let deadline = self.now + self.config.options.stream_timeout;
         self.timers.set(Slot::Stream(id), deadline);
-        deadline
     }
 
     pub(super) fn take_stream_input(&mut self, id: StreamId, input: StreamInput<'_>) {
@@ -58,6 +68,11 @@ impl Node {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
                 Err(Reject::ForeignCluster) if purpose == Purpose::Serve => self.send_away(id),
+                Err(Reject::Stale) if purpose == Purpose::Serve => {
+                    self.stats.rejected_streams.count(Reject::Stale);
+                    self.exchanges.stop_reading(id);
+                    self.refuse(id, Refusal::Clock);
+                }
                 Err(reject) => self.reject(id, reject),
             },
             StreamInput::Closed => self.end(id, Err(ExchangeError::NoAnswer)),
@@ -74,13 +89,16 @@ impl Node {
     /// Sends the request for which a stream was opened.
     fn ask(&mut self, id: StreamId, purpose: Purpose) {
         if let Some(request) = self.exchanges.take_request(id) {
-            self.outbox.stream(id, StreamAction::Write(request));
+            self.write(id, request);
+            if purpose == Purpose::Packet {
+                self.settle(id, Ok(()));
+            }
             return;
         }
         match purpose {
-            Purpose::Join(_) => self.begin_sync(id, true),
+            Purpose::Join(_) | Purpose::Heal => self.begin_sync(id, true),
             Purpose::Sync => self.begin_sync(id, false),
-            Purpose::Serve | Purpose::Leave(_) => {}
+            _ => {}
         }
     }
 
@@ -93,11 +111,22 @@ impl Node {
                 self.take_news(members);
                 self.reply(id, frame::taken(&self.envelope));
             }
-            (Purpose::Join(_) | Purpose::Sync, Frame::Synced(greeting)) => {
+            (Purpose::Serve, Frame::Message { to, from, data }) => {
+                self.take_reliable(id, &to, from, data);
+            }
+            (Purpose::Serve, Frame::Ping { target }) => self.serve_ping(id, &target),
+            (Purpose::Serve, Frame::Packet { from, messages }) => {
+                self.take_packet(peer, &from, &messages);
+            }
+            (Purpose::Join(_) | Purpose::Sync | Purpose::Heal, Frame::Synced(greeting)) => {
                 self.take_synced(id, peer, greeting);
             }
             (_, Frame::Compare(parts)) => self.compare(id, &parts),
-            (Purpose::Leave(_), Frame::Taken) => self.settle(id, Ok(())),
+            (Purpose::Leave(_) | Purpose::Message(_), Frame::Taken) => self.settle(id, Ok(())),
+            (Purpose::Probe(token), Frame::Pong(pong)) => {
+                self.take_pong(token, pong);
+                self.settle(id, Ok(()));
+            }
             (Purpose::Serve, _) => self.reject(id, Reject::Unexpected),
             (_, Frame::Refused(refusal)) => {
                 self.settle(id, Err(ExchangeError::Refused(refusal)));
@@ -107,9 +136,16 @@ impl Node {
     }
 
     /// Answers the one request that a stream brings.
-    pub(super) fn reply(&mut self, id: StreamId, frame: Bytes) {
-        self.outbox.stream(id, StreamAction::Write(frame));
+    pub(super) fn reply(&mut self, id: StreamId, frame: Vec<u8>) {
+        self.write(id, frame);
         self.outbox.stream(id, StreamAction::Close);
+    }
+
+    /// Writes a frame to a stream.
+    pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
+        let Some(thread) = self.exchanges.thread(id) else { return };
+        let frame = self.envelope.finish_frame(frame, thread);
+        self.outbox.stream(id, StreamAction::Write(frame));
     }
 
     pub(super) fn refuse(&mut self, id: StreamId, refusal: Refusal) {
@@ -121,11 +157,13 @@ impl Node {
     /// whoever made a mistake learns of it, and nothing of us.
     fn send_away(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match Envelope::of_stranger(self.exchanges.received(id)) {
-            Some(theirs) => {
+        match self.envelope.of_stranger(self.exchanges.received(id)) {
+            Some(mut theirs) => {
                 let frame = frame::refused(&theirs, Refusal::ForeignCluster);
+                let frame = theirs.finish_frame(frame, &mut Thread::default());
                 self.exchanges.stop_reading(id);
-                self.reply(id, frame);
+                self.outbox.stream(id, StreamAction::Write(frame));
+                self.outbox.stream(id, StreamAction::Close);
             }
             None => {
                 self.outbox.stream(id, StreamAction::Reset);
@@ -154,12 +192,22 @@ impl Node {
         for ticket in self.tickets.abandon_joins() {
             self.completed(ticket, Err(Failure::Left));
         }
-        let joining = self.exchanges.joining();
-        for &(id, _) in &joining {
+        let joining = self.break_off(|purpose| matches!(purpose, Purpose::Join(_)));
+        joining.into_iter().map(|(_, seed)| seed).collect()
+    }
+
+    /// Breaks off all streams for such a purpose that have not been answered, without a word of how
+    /// they ended; returns them, with the peers.
+    pub(super) fn break_off(
+        &mut self,
+        such: impl Fn(Purpose) -> bool,
+    ) -> Vec<(StreamId, SocketAddr)> {
+        let streams = self.exchanges.unanswered(such);
+        for &(id, _) in &streams {
             self.outbox.stream(id, StreamAction::Reset);
             self.forget(id);
         }
-        joining.into_iter().map(|(_, seed)| seed).collect()
+        streams
     }
 
     /// A stream is gone; if its purpose was not settled before, it is by this.
@@ -181,8 +229,14 @@ impl Node {
     /// Ends what a stream was for.
     fn complete(&mut self, peer: SocketAddr, purpose: Purpose, answer: Result<(), ExchangeError>) {
         match (purpose, answer) {
-            (Purpose::Serve | Purpose::Sync, _) => {}
+            (Purpose::Serve | Purpose::Sync | Purpose::Probe(_) | Purpose::Packet, _) => {}
+            (Purpose::Heal, answer) => self.heal.ended(peer, answer.is_ok()),
+            (Purpose::Message(ticket), answer) => {
+                let result = answer.map(|()| Done::Delivered).map_err(Failure::Undelivered);
+                self.completed(ticket, result);
+            }
             (Purpose::Join(ticket), Ok(())) => {
+                self.heal.seed(peer);
                 if self.tickets.joined(ticket) {
                     let members = self.members.present();
                     self.completed(ticket, Ok(Done::Joined { seed: peer, members }));

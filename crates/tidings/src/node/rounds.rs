@@ -2,10 +2,14 @@
 
 use super::Node;
 use crate::exchange::Purpose;
+use crate::member::State;
+use crate::members::Key;
+use crate::output::Event;
 use crate::output::{Draft, Fill, Lead};
 use crate::probe::Verdict;
 use crate::sync;
 use crate::timers::{Single, Slot};
+use crate::wire::frame;
 
 impl Node {
     /// Begins to probe and to sync, each at a random point of its first interval, so that nodes
@@ -19,7 +23,7 @@ impl Node {
 
     pub(super) fn stop_rounds(&mut self) {
         self.probe.end();
-        for single in [Single::Probe, Single::ProbeTimeout, Single::Sync] {
+        for single in [Single::Probe, Single::ProbeTimeout, Single::Sync, Single::Heal] {
             self.timers.clear(Slot::Single(single));
         }
     }
@@ -28,8 +32,20 @@ impl Node {
     pub(super) fn next_round(&mut self) {
         match self.probe.end() {
             None => {}
-            Some(Verdict::Answered) => self.awareness.improve(),
-            Some(Verdict::Silent { target, asked, missed_nacks }) => {
+            Some(Verdict::Answered { target, by_stream }) => {
+                self.set_degraded(target, by_stream);
+                if by_stream {
+                    self.stats.probes_by_stream += 1;
+                } else {
+                    self.awareness.improve();
+                }
+                self.heard_somebody();
+            }
+            Some(Verdict::Silent { target, suspect, asked, missed_nacks }) => {
+                if suspect {
+                    let round = self.awareness.scale(self.config.options.probe_interval);
+                    self.evidence.pass_over(self.now, round);
+                }
                 let nacks = self.config.options.nacks && asked > 0;
                 self.awareness.worsen(if nacks { missed_nacks } else { 1 });
                 self.stats.probes_failed += 1;
@@ -46,9 +62,28 @@ impl Node {
             self.members.rtt(target).timeout(options.probe_timeout_min, options.probe_timeout);
         self.timers.set(Slot::Single(Single::ProbeTimeout), self.now + wait);
         let token = self.probe_rng.u32();
-        self.probe.begin(target, token, self.now, ends);
+        let suspect = self.members[target].state() == State::Suspect;
+        self.probe.begin(target, suspect, token, self.now, ends);
         self.stats.probes += 1;
-        self.ping(target, token);
+        self.send_ping(target, token);
+    }
+
+    /// A probe of ours was answered: we hear what others say, and may pronounce verdicts.
+    fn heard_somebody(&mut self) {
+        let round = self.awareness.scale(self.config.options.probe_interval);
+        if let Some(gap) = self.evidence.answered(self.now, round) {
+            for (key, deadline) in self.suspicions.resume(self.now, gap) {
+                self.timers.set(Slot::Suspicion(key), deadline);
+            }
+        }
+    }
+
+    /// Notes whether a member answers streams and no datagrams, and tells the application.
+    fn set_degraded(&mut self, key: Key, degraded: bool) {
+        if self.members[key].is_degraded() != degraded {
+            self.members.set_degraded(key, degraded);
+            self.event(if degraded { Event::Degraded } else { Event::Restored }, key);
+        }
     }
 
     /// Asks others to ping a member that did not answer.
@@ -57,6 +92,12 @@ impl Node {
             return;
         };
         self.stats.probes_indirect += 1;
+        if self.config.options.stream_probes {
+            // Which tells a member that is down from one to which datagrams do not get through.
+            let target = &self.members[round.target];
+            let (to, request) = (target.addr(), frame::ping(&self.envelope, target.id()));
+            self.open_until(to, Purpose::Probe(round.token), Some(request), round.ends);
+        }
         let within_ms = round.ends.since(self.now).as_millis();
         let within_ms = u32::try_from(within_ms).unwrap_or(u32::MAX);
         let mut picked = core::mem::take(&mut self.picked);
@@ -79,7 +120,7 @@ impl Node {
     ///
     /// While there is none, this timer is not set.
     pub(super) fn gossip(&mut self) {
-        if self.dissemination.is_empty() {
+        if !self.has_news() {
             return;
         }
         let options = &self.config.options;
@@ -105,6 +146,32 @@ impl Node {
             self.draft(Draft { to: member.addr(), lead: Lead::News, about: None, fill });
         }
         self.picked = picked;
+    }
+
+    /// Tries to find somebody who was lost.
+    pub(super) fn search(&mut self) {
+        let present = |addr| {
+            let member = self.members.find_addr(addr).map(|key| &self.members[key]);
+            member.is_some_and(|member| member.state().is_present())
+        };
+        let Some(addr) = self.heal.pick(&mut self.heal_rng, present) else { return };
+        if !self.exchanges.any(Purpose::Heal) {
+            self.stats.searches += 1;
+            self.open(addr, Purpose::Heal, None);
+        }
+        self.arm_search();
+    }
+
+    /// Sees to it that those who were lost are looked for.
+    pub(super) fn arm_search(&mut self) {
+        let options = &self.config.options;
+        let running = self.local().state().is_present();
+        if running && self.heal.is_searching() {
+            let present = self.members.present();
+            let (first, longest) = (options.heal_interval, options.heal_interval_max);
+            let wait = self.heal.wait(&mut self.heal_rng, present, first, longest);
+            self.timers.set(Slot::Single(Single::Heal), self.now + wait);
+        }
     }
 
     /// Compares the membership with a member picked at random.

@@ -6,7 +6,7 @@ use crate::command::ExchangeError;
 use crate::exchange::{Comparison, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
-use crate::stream::{Refusal, StreamAction, StreamId};
+use crate::stream::{Refusal, StreamId};
 use crate::sync::Answer;
 use crate::wire::compare::{Claims, Part};
 use crate::wire::frame::{self, Greeting, Who};
@@ -15,12 +15,11 @@ use core::net::SocketAddr;
 impl Node {
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
-        let mut buf =
-            frame::begin_sync(&self.envelope, false, self.local(), introduce, &self.sync_state);
+        let mut buf = frame::sync(&self.envelope, false, self.local(), introduce, &self.sync_state);
         self.places.refresh(&self.members);
         let limit = buf.len() + self.config.options.sync_chunk;
         Answer::new(&self.members, &self.places, None, &mut buf, limit).begin();
-        self.outbox.stream(id, StreamAction::Write(self.envelope.finish_frame(buf)));
+        self.write(id, buf);
     }
 
     /// Answers whoever begins a comparison.
@@ -37,7 +36,7 @@ impl Node {
         self.stats.syncs += 1;
         self.tell_state(&comparison, state, introduced);
         let local = self.members.local();
-        let buf = frame::begin_sync(&self.envelope, true, local, introduced, &self.sync_state);
+        let buf = frame::sync(&self.envelope, true, local, introduced, &self.sync_state);
         self.exchanges.go_on(id, comparison);
         self.answer(id, buf, &parts);
     }
@@ -62,7 +61,7 @@ impl Node {
 
     /// Goes on with a comparison, until there is nothing left to say.
     pub(super) fn compare(&mut self, id: StreamId, parts: &[Part]) {
-        let buf = frame::begin_compare(&self.envelope);
+        let buf = frame::compare(&self.envelope);
         self.answer(id, buf, parts);
     }
 
@@ -93,7 +92,7 @@ impl Node {
         if purpose != Purpose::Serve && buf.len() == begun {
             return self.settle(id, Ok(()));
         }
-        self.outbox.stream(id, StreamAction::Write(self.envelope.finish_frame(buf)));
+        self.write(id, buf);
         self.exchanges.go_on(id, comparison);
         self.extend(id);
     }

@@ -2,10 +2,12 @@
 
 use super::Envelope;
 use super::codec::{put, put_profile, take, take_profile};
+use crate::broadcast::{Broadcast, BroadcastId};
 use crate::claim::Claim;
 use crate::member::{Incarnation, Member, NodeId, State};
 use crate::stats::Reject;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// One message in a datagram.
@@ -16,6 +18,9 @@ pub(crate) enum Message {
     Ack(Ack),
     Nack(Nack),
     Update(Update),
+    /// A message of the sender's application.
+    Note(Note),
+    Broadcast(Broadcast),
     /// News about a member that we do not take.
     Refused,
     /// A kind that this version does not know; it was skipped.
@@ -72,6 +77,31 @@ pub(crate) struct Update {
     pub(crate) accuser: u32,
 }
 
+/// A message of an application's to another one's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Note {
+    pub(crate) from: NodeId,
+    pub(crate) data: Bytes,
+}
+
+/// The most that a note takes beside its data, from such a sender.
+pub(crate) fn note_overhead(from: &NodeId) -> usize {
+    // The kind, the name and its length, the length of the data.
+    1 + varint_len(from.as_str().len() as u64) + from.as_str().len() + 3
+}
+
+/// How many bytes a broadcast takes.
+pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
+    let Broadcast { id, key, payload } = broadcast;
+    let sized = |len: usize| varint_len(len as u64) + len;
+    let numbers = varint_len(id.generation) + varint_len(id.number);
+    1 + sized(id.origin.as_str().len()) + numbers + sized(key.len()) + sized(payload.len())
+}
+
+fn varint_len(n: u64) -> usize {
+    (64 - (n | 1).leading_zeros() as usize).div_ceil(7)
+}
+
 /// Where a datagram is being written.
 ///
 /// Messages are appended; one that would make the datagram too large is taken back.
@@ -86,9 +116,9 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Begins a datagram of at most `limit` bytes in `buf`.
     pub(crate) fn begin(envelope: &Envelope, buf: &'a mut Vec<u8>, limit: usize) -> Self {
-        envelope.begin(buf);
+        let trailer = envelope.begin(buf);
         let start = buf.len();
-        Self { buf, start, limit: limit - (envelope.overhead() - start) }
+        Self { buf, start, limit: limit - trailer }
     }
 
     pub(crate) fn ping(&mut self, ping: Ping) {
@@ -125,6 +155,42 @@ impl<'a> Writer<'a> {
                 put(self.buf, &Gone { id: id.clone(), incarnation: *incarnation });
             }
         }
+        self.keep_if_it_fits(before)
+    }
+
+    /// A message of our application's; it was seen to fit.
+    pub(crate) fn note(&mut self, from: &NodeId, data: &[u8]) {
+        self.message(NOTE, &(from, data));
+    }
+
+    /// A broadcast; `false` if there is no room for it.
+    pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
+        let before = self.buf.len();
+        let Broadcast { id: BroadcastId { origin, generation, number }, key, payload } = broadcast;
+        self.message(BROADCAST, &(origin, generation, number, &key[..], &payload[..]));
+        self.keep_if_it_fits(before)
+    }
+
+    /// Where the messages begin.
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// How many bytes may still be written.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.buf.len())
+    }
+
+    /// Keeps so many bytes free for what comes later, or gives them back.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.limit -= bytes;
+    }
+
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.limit += bytes;
+    }
+
+    fn keep_if_it_fits(&mut self, before: usize) -> bool {
         let fits = self.buf.len() <= self.limit;
         if !fits {
             self.buf.truncate(before);
@@ -192,6 +258,19 @@ impl Messages<'_> {
                 let state = if kind == FAILED { State::Failed } else { State::Left };
                 update(Claim { id, incarnation, state, profile: None }, 0)
             }
+            NOTE => {
+                let (from, data) = take::<(NodeId, &[u8])>(rest)?;
+                Message::Note(Note { from, data: Bytes::copy_from_slice(data) })
+            }
+            BROADCAST => {
+                let (origin, generation, number, key, payload) =
+                    take::<(NodeId, u64, u64, &[u8], &[u8])>(rest)?;
+                Message::Broadcast(Broadcast {
+                    id: BroadcastId { origin, generation, number },
+                    key: Bytes::copy_from_slice(key),
+                    payload: Bytes::copy_from_slice(payload),
+                })
+            }
             FIRST_SKIPPABLE.. => {
                 take::<&[u8]>(rest)?;
                 Message::Unknown
@@ -219,6 +298,8 @@ const PING: u8 = 0;
 const PING_REQUEST: u8 = 1;
 const ACK: u8 = 2;
 const NACK: u8 = 3;
+const NOTE: u8 = 4;
+const BROADCAST: u8 = 5;
 const ALIVE_V4: u8 = 8;
 const ALIVE_V6: u8 = 9;
 const SUSPECT: u8 = 10;

@@ -1,6 +1,8 @@
 //! Envelopes: what binds datagrams and frames to a cluster.
 
 use super::codec::{put, take};
+#[cfg(feature = "encryption")]
+use super::sealed::Sealing;
 use crate::member::ClusterName;
 use crate::stats::Reject;
 use alloc::vec::Vec;
@@ -12,52 +14,121 @@ pub(crate) struct Envelope {
     name: ClusterName,
     /// Says at a glance whose a message is: the CRC-32 of the cluster's name.
     tag: u32,
+    #[cfg(feature = "encryption")]
+    sealing: Option<Sealing>,
+    /// What time it is, in seconds, on the clock from which generations are taken.
+    time: u64,
+}
+
+/// What binds the frames of one stream to one another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thread {
+    /// The nonce of its first frame, if that was sealed.
+    #[cfg_attr(not(feature = "encryption"), expect(dead_code, reason = "nothing is sealed"))]
+    pub(super) first: Option<[u8; 24]>,
+    /// How many frames there were, both ways.
+    pub(super) frames: u32,
 }
 
 impl Envelope {
+    /// Without encryption.
     pub(crate) fn new(name: &ClusterName) -> Self {
-        Self { name: name.clone(), tag: crc32fast::hash(name.as_str().as_bytes()) }
+        Self {
+            name: name.clone(),
+            tag: crc32fast::hash(name.as_str().as_bytes()),
+            #[cfg(feature = "encryption")]
+            sealing: None,
+            time: 0,
+        }
     }
 
-    /// How many bytes a datagram takes beside its messages.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn sealed(name: &ClusterName, sealing: Sealing) -> Self {
+        Self { sealing: Some(sealing), ..Self::new(name) }
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn sealing(&self) -> Option<&Sealing> {
+        self.sealing.as_ref()
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn sealing_mut(&mut self) -> Option<&mut Sealing> {
+        self.sealing.as_mut()
+    }
+
+    /// Tells what time it is, in seconds, on the clock from which generations are taken.
+    pub(crate) fn set_time(&mut self, time: u64) {
+        self.time = time;
+    }
+
+    /// The most that a datagram takes beside its messages.
     pub(crate) fn overhead(&self) -> usize {
+        #[cfg(feature = "encryption")]
+        if self.sealing.as_ref().is_some_and(Sealing::seals) {
+            return Sealing::OVERHEAD;
+        }
         HEADER
     }
 
-    /// Begins a datagram: its messages go behind what is there then.
-    pub(crate) fn begin(&self, buf: &mut Vec<u8>) {
+    /// Begins a datagram: its messages go behind what is there then. Returns how many bytes will come
+    /// behind them.
+    pub(crate) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.seals()) {
+            return sealing.begin(buf, self.time);
+        }
         buf.resize(HEADER, 0);
+        0
     }
 
     /// Closes a datagram, now that its messages are there.
-    pub(crate) fn finish(&self, buf: &mut [u8]) {
+    #[cfg_attr(not(feature = "encryption"), expect(clippy::ptr_arg, reason = "sealed ones grow"))]
+    pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.seals()) {
+            return sealing.finish(buf, self.tag);
+        }
         let checksum = self.checksum(&buf[HEADER..]);
         buf[0] = VERSION;
         buf[1..5].copy_from_slice(&self.tag.to_le_bytes());
         buf[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// Opens a datagram; returns its messages.
-    pub(crate) fn open<'a>(&self, datagram: &'a [u8]) -> Result<&'a [u8], Reject> {
-        let (header, messages) = datagram.split_at_checked(HEADER).ok_or(Reject::Format)?;
-        let mut fields = &header[1..];
-        let tag = u32::from_le_bytes(take(&mut fields)?);
-        let checksum = u32::from_le_bytes(take(&mut fields)?);
-        if header[0] != VERSION {
+    /// Opens a datagram; returns its messages, which are in `scratch` if they were sealed.
+    pub(crate) fn open<'a>(
+        &self,
+        datagram: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        let (&version, mut rest) = datagram.split_first().ok_or(Reject::Format)?;
+        if version != VERSION && version != SEALED_VERSION {
             return Err(Reject::Format);
         }
+        let tag = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
-        if checksum != self.checksum(messages) {
+        if version == SEALED_VERSION {
+            return self.open_sealed(rest, scratch);
+        }
+        self.accept_plaintext()?;
+        let checksum = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
+        if checksum != self.checksum(rest) {
             return Err(Reject::Checksum);
         }
-        Ok(messages)
+        Ok(rest)
     }
 
     /// Begins a frame of a kind: its body goes behind what is there then.
     pub(crate) fn begin_frame(&self, kind: u8) -> Vec<u8> {
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.seals()) {
+            let mut buf = sealing.begin_frame(self.time);
+            buf.push(kind);
+            return buf;
+        }
         let mut buf = alloc::vec![0; FRAME_HEADER];
         put(&mut buf, &self.name);
         buf.push(kind);
@@ -65,14 +136,20 @@ impl Envelope {
     }
 
     /// Closes a frame, now that its body is there.
-    pub(crate) fn finish_frame(&self, mut buf: Vec<u8>) -> Bytes {
+    pub(crate) fn finish_frame(&mut self, mut buf: Vec<u8>, thread: &mut Thread) -> Bytes {
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.seals()) {
+            sealing.finish_frame(&mut buf, self.tag, thread);
+            return buf.into();
+        }
+        thread.frames += 1;
         let body = &buf[FRAME_HEADER..];
         let length = u32::try_from(body.len()).expect("max_frame is at most 64 MiB");
         let checksum = self.checksum(body);
         buf[0] = VERSION;
         buf[1..5].copy_from_slice(&self.tag.to_le_bytes());
-        buf[5..9].copy_from_slice(&checksum.to_le_bytes());
-        buf[9..FRAME_HEADER].copy_from_slice(&length.to_le_bytes());
+        buf[5..9].copy_from_slice(&length.to_le_bytes());
+        buf[9..FRAME_HEADER].copy_from_slice(&checksum.to_le_bytes());
         buf.into()
     }
 
@@ -84,43 +161,90 @@ impl Envelope {
         &self,
         bytes: &'a [u8],
         limit: usize,
+        thread: &mut Thread,
+        scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(u8, &'a [u8])>, Reject> {
-        if bytes.first().is_some_and(|&version| version != VERSION) {
+        let Some((&version, mut rest)) = bytes.split_first() else { return Ok(None) };
+        if version != VERSION && version != SEALED_VERSION {
             return Err(Reject::Format);
         }
-        let Some((header, body)) = bytes.split_at_checked(FRAME_HEADER) else {
+        if bytes.len() < FRAME_HEADER {
             return Ok(None);
-        };
-        let mut fields = &header[1..];
-        let tag = u32::from_le_bytes(take(&mut fields)?);
-        let checksum = u32::from_le_bytes(take(&mut fields)?);
-        let length = u32::from_le_bytes(take(&mut fields)?);
+        }
+        let tag = u32::from_le_bytes(take(&mut rest)?);
+        let length = u32::from_le_bytes(take(&mut rest)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
         let length = usize::try_from(length).ok().filter(|&length| length <= limit);
         let length = length.ok_or(Reject::Oversized)?;
-        let Some(mut body) = body.get(..length) else {
-            return Ok(None);
+        let mut body = if version == SEALED_VERSION {
+            let Some(sealed) = rest.get(..length) else { return Ok(None) };
+            self.open_sealed_frame(sealed, thread, scratch)?
+        } else {
+            self.accept_plaintext()?;
+            let checksum = u32::from_le_bytes(take(&mut rest)?);
+            let Some(mut body) = rest.get(..length) else { return Ok(None) };
+            if checksum != self.checksum(body) {
+                return Err(Reject::Checksum);
+            }
+            if take::<ClusterName>(&mut body)? != self.name {
+                return Err(Reject::ForeignCluster);
+            }
+            thread.frames += 1;
+            body
         };
-        if checksum != self.checksum(body) {
-            return Err(Reject::Checksum);
-        }
-        if take::<ClusterName>(&mut body)? != self.name {
-            return Err(Reject::ForeignCluster);
-        }
         let kind = take(&mut body)?;
         Ok(Some((kind, body)))
     }
 
-    /// The envelope of another cluster, from a whole frame that is bound to it.
+    /// The envelope of another cluster, from a whole frame that is bound to it and not sealed.
     ///
     /// With it whoever has the wrong cluster's name can be told so, in a way that it understands.
-    pub(crate) fn of_stranger(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn of_stranger(&self, frame: &[u8]) -> Option<Self> {
+        self.accept_plaintext().ok()?;
         let name = take::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
         let theirs = Self::new(&name);
-        theirs.open_frame(frame, frame.len()).ok()??;
+        theirs.open_frame(frame, frame.len(), &mut Thread::default(), &mut Vec::new()).ok()??;
         Some(theirs)
+    }
+
+    #[cfg(feature = "encryption")]
+    fn open_sealed<'a>(&self, sealed: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
+        self.sealing.as_ref().ok_or(Reject::Key)?.open(sealed, self.time, scratch)
+    }
+
+    #[cfg(feature = "encryption")]
+    fn open_sealed_frame<'a>(
+        &self,
+        sealed: &[u8],
+        thread: &mut Thread,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        self.sealing.as_ref().ok_or(Reject::Key)?.open_frame(sealed, self.time, thread, scratch)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn open_sealed<'a>(&self, _: &[u8], _: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
+        Err(Reject::Key)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn open_sealed_frame<'a>(
+        &self,
+        _: &[u8],
+        _: &mut Thread,
+        _: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        Err(Reject::Key)
+    }
+
+    fn accept_plaintext(&self) -> Result<(), Reject> {
+        #[cfg(feature = "encryption")]
+        if self.sealing.as_ref().is_some_and(|sealing| !sealing.accepts_plaintext()) {
+            return Err(Reject::Plaintext);
+        }
+        Ok(())
     }
 
     /// The CRC-32 of the cluster's name followed by `bytes`: it fits in no other cluster.
@@ -133,9 +257,11 @@ impl Envelope {
 
 /// The first byte of every datagram and every frame: Tidings' format, version 1.
 const VERSION: u8 = 0xd1;
+/// The same, sealed.
+pub(super) const SEALED_VERSION: u8 = 0xe1;
 
 /// Of a datagram: version, cluster tag, checksum.
 const HEADER: usize = 9;
 
-/// Of a frame: version, cluster tag, checksum, length of what follows.
+/// Of a frame: version, cluster tag, length of what follows, checksum.
 const FRAME_HEADER: usize = 13;

@@ -1,8 +1,8 @@
 //! Frames: what travels on a stream. Each answers the one before.
 
-use super::Envelope;
 use super::codec::{put, take};
 use super::compare::{Claims, NAME, Part, put_member, put_name, take_member, take_parts};
+use super::{Envelope, Thread};
 use crate::claim::Claim;
 use crate::member::{Incarnation, Member, NodeId};
 use crate::stats::Reject;
@@ -26,6 +26,8 @@ pub(crate) enum Frame {
     Message { to: NodeId, from: NodeId, data: Bytes },
     /// "I did", or "I have it": the reply.
     Taken,
+    /// What would be in a datagram, from a node that sends none: a request without a reply.
+    Packet { from: NodeId, messages: Bytes },
     /// "Are you there?": a request.
     Ping { target: NodeId },
     /// "I am": the reply.
@@ -61,8 +63,8 @@ pub(crate) struct Pong {
     pub(crate) digest: u32,
 }
 
-/// Begins a greeting, to which the parts of a comparison are appended.
-pub(crate) fn begin_sync(
+/// A greeting, to which the parts of a comparison are appended.
+pub(crate) fn sync(
     envelope: &Envelope,
     reply: bool,
     local: &Member,
@@ -79,44 +81,51 @@ pub(crate) fn begin_sync(
     buf
 }
 
-/// Begins a frame with which a comparison goes on.
-pub(crate) fn begin_compare(envelope: &Envelope) -> Vec<u8> {
+/// A frame with which a comparison goes on, to which its parts are appended.
+pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(COMPARE)
 }
 
-pub(crate) fn news(envelope: &Envelope, member: &Member) -> Bytes {
+pub(crate) fn news(envelope: &Envelope, member: &Member) -> Vec<u8> {
     let mut buf = envelope.begin_frame(NEWS);
     put_member(&mut buf, member);
-    envelope.finish_frame(buf)
+    buf
 }
 
-pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u8]) -> Bytes {
+pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
     let mut buf = envelope.begin_frame(MESSAGE);
     put(&mut buf, &(to, from));
     buf.extend_from_slice(data);
-    envelope.finish_frame(buf)
+    buf
 }
 
-pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Bytes {
+pub(crate) fn packet(envelope: &Envelope, from: &NodeId, messages: &[u8]) -> Vec<u8> {
+    let mut buf = envelope.begin_frame(PACKET);
+    put(&mut buf, from);
+    buf.extend_from_slice(messages);
+    buf
+}
+
+pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PING);
     put(&mut buf, target);
-    envelope.finish_frame(buf)
+    buf
 }
 
-pub(crate) fn pong(envelope: &Envelope, pong: Pong) -> Bytes {
+pub(crate) fn pong(envelope: &Envelope, pong: Pong) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PONG);
     put(&mut buf, &pong);
-    envelope.finish_frame(buf)
+    buf
 }
 
-pub(crate) fn taken(envelope: &Envelope) -> Bytes {
-    envelope.finish_frame(envelope.begin_frame(TAKEN))
+pub(crate) fn taken(envelope: &Envelope) -> Vec<u8> {
+    envelope.begin_frame(TAKEN)
 }
 
-pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Bytes {
+pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
     let mut buf = envelope.begin_frame(REFUSED);
     buf.push(refusal as u8);
-    envelope.finish_frame(buf)
+    buf
 }
 
 /// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
@@ -125,9 +134,11 @@ pub(crate) fn parse(
     bytes: &[u8],
     envelope: &Envelope,
     limit: usize,
+    thread: &mut Thread,
     max_meta: usize,
 ) -> Result<Option<Frame>, Reject> {
-    let Some((kind, mut body)) = envelope.open_frame(bytes, limit)? else {
+    let mut scratch = Vec::new();
+    let Some((kind, mut body)) = envelope.open_frame(bytes, limit, thread, &mut scratch)? else {
         return Ok(None);
     };
     Ok(Some(match kind {
@@ -140,6 +151,7 @@ pub(crate) fn parse(
             Frame::Message { to, from, data: Bytes::copy_from_slice(body) }
         }
         TAKEN => Frame::Taken,
+        PACKET => Frame::Packet { from: take(&mut body)?, messages: Bytes::copy_from_slice(body) },
         PING => Frame::Ping { target: take(&mut body)? },
         PONG => Frame::Pong(take(&mut body)?),
         REFUSED => Frame::Refused(Refusal::from_u8(take(&mut body)?)),
@@ -171,9 +183,9 @@ fn take_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
     Ok(members)
 }
 
-/// The most that a frame with a message takes beside the message: two names and the envelope's
-/// cluster name, all of the longest.
-pub(crate) const MESSAGE_OVERHEAD: usize = 1024;
+/// The most that a frame with a message takes beside the message, behind its length: two names and
+/// the cluster's, all of the longest, and the envelope, sealed or not.
+pub(crate) const MESSAGE_OVERHEAD: usize = 900;
 
 const SYNC: u8 = 0;
 const SYNCED: u8 = 1;
@@ -184,3 +196,4 @@ const COMPARE: u8 = 5;
 const MESSAGE: u8 = 6;
 const PING: u8 = 7;
 const PONG: u8 = 8;
+const PACKET: u8 = 9;

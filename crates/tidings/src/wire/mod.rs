@@ -8,12 +8,14 @@ pub(crate) mod compare;
 pub(crate) mod datagram;
 pub(crate) mod envelope;
 pub(crate) mod frame;
+#[cfg(feature = "encryption")]
+pub(crate) mod sealed;
 
-pub(crate) use envelope::Envelope;
+pub(crate) use envelope::{Envelope, Thread};
 
-/// The most that one update takes in a datagram beside its metadata, with the datagram's envelope:
-/// a name of 255 bytes, an IPv6 address, and the longest numbers.
-pub(crate) const UPDATE_OVERHEAD: usize = 310;
+/// The most that one update takes in a datagram beside its metadata, with the datagram's envelope,
+/// sealed or not: a name of 255 bytes, an IPv6 address, and the longest numbers.
+pub(crate) const UPDATE_OVERHEAD: usize = 360;
 
 #[cfg(test)]
 mod tests;

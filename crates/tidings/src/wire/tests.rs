@@ -3,7 +3,7 @@
 use super::compare::{self, Part};
 use super::datagram::{self, Ack, Message, Nack, Ping, PingRequest, Writer};
 use super::frame::{self, Frame, Who};
-use super::{Envelope, UPDATE_OVERHEAD};
+use super::{Envelope, Thread, UPDATE_OVERHEAD};
 use crate::member::{ClusterName, Incarnation, Member, Meta, NodeId, State};
 use crate::stats::Reject;
 use crate::stream::Refusal;
@@ -27,8 +27,18 @@ fn write(fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     buf
 }
 
+/// A frame, closed.
+fn close(frame: Vec<u8>) -> Vec<u8> {
+    envelope().finish_frame(frame, &mut Thread::default()).to_vec()
+}
+
+fn parse(bytes: &[u8]) -> Result<Option<Frame>, Reject> {
+    frame::parse(bytes, &envelope(), 1 << 20, &mut Thread::default(), MAX_META)
+}
+
 fn read(datagram: &[u8]) -> Result<Vec<Message>, Reject> {
-    datagram::messages(envelope().open(datagram)?, MAX_META).collect()
+    let mut scratch = Vec::new();
+    datagram::messages(envelope().open(datagram, &mut scratch)?, MAX_META).collect()
 }
 
 fn member(state: State) -> Member {
@@ -71,27 +81,28 @@ fn messages_have_the_bytes_that_the_description_says() {
 
 #[test]
 fn frames_have_the_bytes_that_the_description_says() {
-    let taken = hex(&frame::taken(&envelope()));
+    let taken = hex(&close(frame::taken(&envelope())));
     assert_eq!(&taken[..10], "d10c7e7fd8", "version and tag");
-    assert_eq!(&taken[18..], "06000000047465737403", "length, the cluster's name, kind");
-    let body = |frame: &[u8]| hex(&frame[18..]);
-    assert_eq!(body(&frame::refused(&envelope(), Refusal::Full)), "0401");
+    assert_eq!(&taken[10..18], "06000000", "length");
+    assert_eq!(&taken[26..], "047465737403", "the cluster's name, kind");
+    let body = |frame: Vec<u8>| hex(&close(frame)[18..]);
+    assert_eq!(body(frame::refused(&envelope(), Refusal::Full)), "0401");
     let profile = "0a0000070a1f0464622d37808ece1c02016d";
     assert_eq!(
-        body(&frame::news(&envelope(), &member(State::Left))),
+        body(frame::news(&envelope(), &member(State::Left))),
         alloc::format!("0203{profile}")
     );
     let name = NodeId::new("n1").unwrap();
     let message = frame::message(&envelope(), &name, &name, b"hi");
-    assert_eq!(body(&message), "06026e31026e316869");
-    assert_eq!(body(&frame::ping(&envelope(), &name)), "07026e31");
+    assert_eq!(body(message), "06026e31026e316869");
+    assert_eq!(body(frame::ping(&envelope(), &name)), "07026e31");
     let incarnation = Incarnation { generation: 1, number: 2 };
     let pong = frame::pong(&envelope(), frame::Pong { incarnation, digest: 3 });
-    assert_eq!(body(&pong), "08010203000000");
+    assert_eq!(body(pong), "08010203000000");
 
     let greet = |introduce| {
         let local = member(State::Alive);
-        hex(&frame::begin_sync(&envelope(), false, &local, introduce, b"s")[18..])
+        body(frame::sync(&envelope(), false, &local, introduce, b"s"))
     };
     assert_eq!(greet(true), alloc::format!("0000{profile}0173"));
     assert_eq!(greet(false), "00200464622d370173");
@@ -222,7 +233,6 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let frame = greeting(&members, &state);
-        let parse = |bytes: &[u8]| frame::parse(bytes, &envelope(), 1 << 20, MAX_META);
         let cut = cut.index(frame.len());
         prop_assert!(matches!(parse(&frame[..cut]), Ok(None)));
         let Ok(Some(Frame::Sync(read))) = parse(&frame) else { panic!("it is whole") };
@@ -247,7 +257,7 @@ proptest! {
         let mut bytes = greeting(&members, b"");
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
-        let parsed = frame::parse(&bytes, &envelope(), 1 << 20, MAX_META);
+        let parsed = parse(&bytes);
         prop_assert!(matches!(parsed, Err(_) | Ok(None)), "{:?}", parsed);
     }
 
@@ -271,8 +281,8 @@ proptest! {
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         drop(read(&bytes));
-        drop(frame::parse(&bytes, &envelope(), 1 << 20, MAX_META));
-        drop(Envelope::of_stranger(&bytes));
+        drop(parse(&bytes));
+        drop(envelope().of_stranger(&bytes));
         // In an envelope that is right, so that the messages are reached.
         let mut datagram = Vec::new();
         envelope().begin(&mut datagram);
@@ -282,15 +292,14 @@ proptest! {
         if let Some((kind, body)) = bytes.split_first() {
             let mut frame = envelope().begin_frame(kind % 10);
             frame.extend(body);
-            let frame = envelope().finish_frame(frame);
-            drop(frame::parse(&frame, &envelope(), 1 << 20, MAX_META));
+            drop(parse(&close(frame)));
         }
     }
 }
 
 /// A greeting by the first of these, which tells of them all.
 fn greeting(members: &[Member], state: &[u8]) -> Vec<u8> {
-    let mut buf = frame::begin_sync(&envelope(), false, &members[0], true, state);
+    let mut buf = frame::sync(&envelope(), false, &members[0], true, state);
     assert!(compare::put_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
-    envelope().finish_frame(buf).to_vec()
+    close(buf)
 }

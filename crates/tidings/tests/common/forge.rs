@@ -28,7 +28,7 @@ pub fn frame_for(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     let checksum = crc32fast::hash(&[cluster.as_bytes(), &body].concat());
     let tag = crc32fast::hash(cluster.as_bytes());
     let length = body.len() as u32;
-    let header = [tag.to_le_bytes(), checksum.to_le_bytes(), length.to_le_bytes()].concat();
+    let header = [tag.to_le_bytes(), length.to_le_bytes(), checksum.to_le_bytes()].concat();
     [&[0xd1], &header[..], &body].concat()
 }
 

@@ -1,0 +1,180 @@
+//! Building datagrams, when they are polled and with the news of that moment.
+
+use super::Node;
+use crate::broadcast::Broadcast;
+use crate::digest;
+use crate::dissemination::{Offer, transmit_limit};
+use crate::exchange::Purpose;
+use crate::member::State;
+use crate::members::{Key, Members};
+use crate::output::{Draft, Fill, Intent, Lead, Output};
+use crate::suspicion::Suspicions;
+use crate::wire::datagram::{Ack, Nack, Ping, PingRequest, Writer, broadcast_len};
+use crate::wire::frame;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+impl Node {
+    pub(super) fn draft(&mut self, draft: Draft) {
+        if !self.outbox.datagram(draft) {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    /// The next thing to carry out.
+    pub(super) fn next_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
+        loop {
+            let (to, written) = match self.outbox.pop()? {
+                Intent::Event(event) => return Some(Output::Event(event)),
+                Intent::Stream { id, action } => return Some(Output::Stream { id, action }),
+                Intent::Datagram(draft) => (draft.to, self.write_draft(&draft, buf)),
+                Intent::Message { to, data } => {
+                    let mut writer = self.begin_datagram(buf);
+                    let start = writer.start();
+                    writer.note(self.members.local().id(), &data);
+                    (to, Some(start))
+                }
+            };
+            let Some(start) = written else { continue };
+            if self.config.options.stream_only {
+                self.send_by_stream(to, &buf[start..]);
+                continue;
+            }
+            self.envelope.finish(buf);
+            self.stats.datagrams_out += 1;
+            self.stats.bytes_out += buf.len() as u64;
+            return Some(Output::Datagram { to, data: buf });
+        }
+    }
+
+    fn begin_datagram<'b>(&self, buf: &'b mut Vec<u8>) -> Writer<'b> {
+        Writer::begin(&self.envelope, buf, self.config.options.datagram_size)
+    }
+
+    /// Sends what would be in a datagram over a stream of its own.
+    fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
+        let packet = frame::packet(&self.envelope, self.local().id(), messages);
+        if !self.open(to, Purpose::Packet, Some(packet)) {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    /// Writes the messages of a datagram; returns where they begin, or `None` if there is nothing to
+    /// say after all.
+    fn write_draft(&mut self, draft: &Draft, buf: &mut Vec<u8>) -> Option<usize> {
+        let mut writer = self.begin_datagram(buf);
+        self.write_lead(draft.lead, &mut writer)?;
+        if let Some(about) = draft.about {
+            let turn = self.stats.datagrams_out;
+            write_update(&mut writer, &self.members, &self.suspicions, turn, about);
+        }
+        match draft.fill {
+            Fill::Nothing => {}
+            Fill::Ride => self.fill_with_news(draft, &mut writer),
+            Fill::Tell => self.fill(draft, &mut writer),
+        }
+        (!writer.is_empty()).then(|| writer.start())
+    }
+
+    fn write_lead(&self, lead: Lead, writer: &mut Writer<'_>) -> Option<()> {
+        let incarnation = self.local().incarnation();
+        let digest = digest::short(self.members.digest());
+        match lead {
+            Lead::News => {}
+            Lead::Ping { token, target } => {
+                writer.ping(Ping { token, target, incarnation, digest });
+            }
+            Lead::Ack { token, of } => {
+                let (incarnation, digest) = of.unwrap_or((incarnation, digest));
+                writer.ack(Ack { token, incarnation, digest });
+            }
+            Lead::Nack { token } => writer.nack(Nack { token }),
+            Lead::PingRequest { token, target, within_ms } => {
+                let target = self.members.get(target)?.id().clone();
+                writer.ping_request(&PingRequest { token, within_ms, target });
+            }
+        }
+        Some(())
+    }
+
+    /// Fills a datagram of gossip with news of members and with broadcasts.
+    ///
+    /// Each has half of it where both want it, and what the other leaves. A broadcast that takes more
+    /// than that has its turn in every other datagram.
+    fn fill(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
+        let Some(first) = self.broadcasts.first() else {
+            return self.fill_with_news(draft, writer);
+        };
+        let half = writer.room() / 2;
+        let broadcasts_first = self.stats.datagrams_out % 2 == 0;
+        if broadcasts_first && !self.dissemination.is_empty() {
+            let share = half.max(broadcast_len(first));
+            let kept = writer.room().saturating_sub(share);
+            writer.reserve(kept);
+            self.fill_with_broadcasts(draft, writer);
+            writer.release(kept);
+            self.fill_with_news(draft, writer);
+        } else {
+            let kept = half.min(self.broadcasts.bytes());
+            writer.reserve(kept);
+            self.fill_with_news(draft, writer);
+            writer.release(kept);
+            self.fill_with_broadcasts(draft, writer);
+        }
+    }
+
+    fn fill_with_news(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
+        if self.dissemination.is_empty() {
+            return;
+        }
+        let (members, suspicions) = (&self.members, &self.suspicions);
+        let turn = self.stats.datagrams_out;
+        let offer = |key| {
+            let about_receiver = members
+                .get(key)
+                .is_some_and(|member| member.addr() == draft.to && member.state() == State::Alive);
+            if about_receiver || draft.about == Some(key) {
+                return Offer::Moot;
+            }
+            write_update(writer, members, suspicions, turn, key)
+        };
+        if draft.fill == Fill::Tell {
+            let limit = self.transmit_limit();
+            drop(self.dissemination.tell(limit, offer));
+        } else {
+            self.dissemination.ride(offer);
+        }
+    }
+
+    fn fill_with_broadcasts(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
+        let receiver = self.members.find_addr(draft.to).map(|key| self.members[key].id());
+        let limit = self.transmit_limit();
+        let offer = |broadcast: &Broadcast| {
+            if receiver == Some(&broadcast.id.origin) {
+                return Offer::Moot;
+            }
+            if writer.broadcast(broadcast) { Offer::Taken } else { Offer::NoRoom }
+        };
+        self.broadcasts.tell(limit, offer);
+    }
+
+    fn transmit_limit(&self) -> u32 {
+        let options = &self.config.options;
+        transmit_limit(options.retransmit_mult, self.members.present(), options.gossip_nodes)
+    }
+}
+
+/// Writes what is known of a member, if it still is held.
+fn write_update(
+    writer: &mut Writer<'_>,
+    members: &Members,
+    suspicions: &Suspicions,
+    turn: u64,
+    key: Key,
+) -> Offer {
+    let Some(member) = members.get(key).filter(|_| members.is_telling(key)) else {
+        return Offer::Moot;
+    };
+    let accuser = suspicions.accuser(key, turn);
+    if writer.update(member, accuser) { Offer::Taken } else { Offer::NoRoom }
+}

@@ -1,0 +1,163 @@
+//! Sealed envelopes: encrypted and authenticated, with the time in them.
+
+use super::codec::{put, take};
+use super::envelope::{SEALED_VERSION, Thread};
+use crate::config::Plaintext;
+use crate::keyring::Keyring;
+use crate::member::ClusterName;
+use crate::rng::Rng;
+use crate::seal::{self, NONCE, TAG};
+use crate::stats::Reject;
+use alloc::vec::Vec;
+
+/// What a node seals with, and opens with.
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    keyring: Keyring,
+    plaintext: Plaintext,
+    nonces: Rng,
+    /// What is authenticated beside each datagram.
+    bound_to: Vec<u8>,
+    /// How far from our own time, in seconds, that of a message may be.
+    ///
+    /// Old messages say what is outdated, and do no harm while what is newer is remembered: so this
+    /// is less than members that failed or left are remembered for.
+    tolerance: u64,
+}
+
+impl Sealing {
+    /// The most that a datagram takes beside its messages: the time takes ten bytes at most.
+    pub(super) const OVERHEAD: usize = HEADER + 10 + TAG;
+
+    pub(crate) fn new(
+        cluster: &ClusterName,
+        keyring: Keyring,
+        plaintext: Plaintext,
+        nonces: Rng,
+        tolerance: u64,
+    ) -> Self {
+        let mut bound_to = Vec::from([DATAGRAM]);
+        bound_to.extend_from_slice(cluster.as_str().as_bytes());
+        Self { keyring, plaintext, nonces, bound_to, tolerance }
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    pub(crate) fn keyring_mut(&mut self) -> &mut Keyring {
+        &mut self.keyring
+    }
+
+    pub(super) fn seals(&self) -> bool {
+        self.plaintext != Plaintext::Sent
+    }
+
+    pub(super) fn accepts_plaintext(&self) -> bool {
+        self.plaintext != Plaintext::Refused
+    }
+
+    pub(super) fn begin(&self, buf: &mut Vec<u8>, time: u64) -> usize {
+        buf.resize(HEADER, 0);
+        put(buf, &time);
+        TAG
+    }
+
+    pub(super) fn finish(&mut self, buf: &mut Vec<u8>, tag: u32) {
+        let nonce = self.nonce();
+        buf[0] = SEALED_VERSION;
+        buf[1..5].copy_from_slice(&tag.to_le_bytes());
+        buf[5..HEADER].copy_from_slice(&nonce);
+        seal::seal(self.keyring.primary(), &nonce, &self.bound_to, buf, HEADER);
+    }
+
+    /// Opens a datagram from behind its cluster tag.
+    pub(super) fn open<'a>(
+        &self,
+        sealed: &[u8],
+        time: u64,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        self.unseal(sealed, &self.bound_to, time, scratch)
+    }
+
+    pub(super) fn begin_frame(&self, time: u64) -> Vec<u8> {
+        let mut buf = alloc::vec![0; FRAME_HEADER];
+        put(&mut buf, &time);
+        buf
+    }
+
+    pub(super) fn finish_frame(&mut self, buf: &mut Vec<u8>, tag: u32, thread: &mut Thread) {
+        let nonce = self.nonce();
+        let bound_to = self.bind(thread);
+        thread.first.get_or_insert(nonce);
+        thread.frames += 1;
+        let length = u32::try_from(buf.len() - 9 + TAG).expect("max_frame is at most 64 MiB");
+        buf[0] = SEALED_VERSION;
+        buf[1..5].copy_from_slice(&tag.to_le_bytes());
+        buf[5..9].copy_from_slice(&length.to_le_bytes());
+        buf[9..FRAME_HEADER].copy_from_slice(&nonce);
+        seal::seal(self.keyring.primary(), &nonce, &bound_to, buf, FRAME_HEADER);
+    }
+
+    /// Opens a frame from behind its length.
+    pub(super) fn open_frame<'a>(
+        &self,
+        sealed: &[u8],
+        time: u64,
+        thread: &mut Thread,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        let body = self.unseal(sealed, &self.bind(thread), time, scratch)?;
+        let nonce = sealed.first_chunk().copied();
+        thread.first = thread.first.or(nonce);
+        thread.frames += 1;
+        Ok(body)
+    }
+
+    fn unseal<'a>(
+        &self,
+        sealed: &[u8],
+        bound_to: &[u8],
+        time: u64,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
+        if !seal::open(&self.keyring, nonce, bound_to, sealed, scratch) {
+            return Err(Reject::Key);
+        }
+        let mut body = &scratch[..];
+        let theirs: u64 = take(&mut body)?;
+        if theirs.abs_diff(time) > self.tolerance {
+            return Err(Reject::Stale);
+        }
+        Ok(body)
+    }
+
+    /// What is authenticated beside a frame: which one it is, and of which stream, so that none can
+    /// be put in the place of another.
+    fn bind(&self, thread: &Thread) -> Vec<u8> {
+        let mut bound_to = Vec::from([FRAME]);
+        bound_to.extend_from_slice(&thread.frames.to_le_bytes());
+        bound_to.extend_from_slice(&thread.first.unwrap_or_default());
+        bound_to.extend_from_slice(&self.bound_to[1..]);
+        bound_to
+    }
+
+    fn nonce(&mut self) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
+        for bytes in nonce.chunks_exact_mut(8) {
+            bytes.copy_from_slice(&self.nonces.u64().to_le_bytes());
+        }
+        nonce
+    }
+}
+
+/// Of a sealed datagram: version, cluster tag, nonce.
+const HEADER: usize = 1 + 4 + NONCE;
+/// Of a sealed frame: version, cluster tag, length of what follows, nonce.
+const FRAME_HEADER: usize = 1 + 4 + 4 + NONCE;
+
+/// What a message is, first of all that is authenticated beside it.
+const DATAGRAM: u8 = 0;
+const FRAME: u8 = 1;
