@@ -135,7 +135,8 @@ impl World {
         let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
         let id = NodeId::new("n0").expect("a good name");
         let config = Config::new(cluster, id, peer(0), options).expect("good options");
-        let node = Node::new(config.with_generation(5), [9; 32], Instant::ZERO);
+        let config = forge::with_keys(config.with_generation(1));
+        let node = Node::new(config, [9; 32], Instant::ZERO);
         Self {
             node,
             now: Instant::ZERO,
@@ -212,7 +213,7 @@ impl World {
                 Output::Datagram { to, data } => {
                     assert!(data.len() <= 1400, "no datagram exceeds its size");
                     self.sent += 1;
-                    if let [0, a, b, c, d, ..] = data[9..] {
+                    if let [0, a, b, c, d, ..] = forge::open(data)[..] {
                         self.last_ping = Some((to, u32::from_le_bytes([a, b, c, d])));
                     }
                 }

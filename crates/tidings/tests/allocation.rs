@@ -33,7 +33,7 @@ impl Solo {
             let [high, low] = n.to_be_bytes();
             let addr = format!("10.1.{high}.{low}:7946");
             let alive = forge::alive(&format!("member-{n:03}"), &addr, 1, 0, b"role=db");
-            let datagram = forge::datagram(&[alive]);
+            let datagram = forge::plain_datagram(forge::CLUSTER, &[alive]);
             solo.node.handle_datagram(solo.now, "10.0.0.2:1".parse().unwrap(), &datagram);
             solo.drain();
         }

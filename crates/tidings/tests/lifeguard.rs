@@ -134,7 +134,7 @@ fn an_ack_that_comes_after_the_nack_still_counts() {
     net.run_for(5 * SECOND);
     // Node 2 sleeps through its ping and through most of the time that its helpers have.
     let pings = |net: &Net| {
-        let asks = |(_, to, data): &&(usize, _, Vec<u8>)| *to == addr(1) && data[9] == 1;
+        let asks = |(_, to, data): &&(usize, _, Vec<u8>)| *to == addr(1) && data[0] == 1;
         net.datagrams.iter().filter(asks).count()
     };
     let before = pings(&net);
@@ -143,7 +143,7 @@ fn an_ack_that_comes_after_the_nack_still_counts() {
         net.step(net.now + SECOND);
     }
     let nacks = |net: &Net| {
-        net.datagrams.iter().filter(|(from, _, data)| *from == 1 && data[9] == 3).count()
+        net.datagrams.iter().filter(|(from, _, data)| *from == 1 && data[0] == 3).count()
     };
     let before = nacks(&net);
     while nacks(&net) == before {
@@ -172,14 +172,14 @@ fn a_suspect_is_told_so_with_its_ping() {
         let before = net.datagrams.len();
         net.run_until(|net| {
             let to_suspect = |(from, to, data): &(usize, _, Vec<u8>)| {
-                *from == 0 && *to == addr(3) && data[9] == 0
+                *from == 0 && *to == addr(3) && data[0] == 0
             };
             net.datagrams[before..].iter().any(to_suspect)
         });
         let is_ping =
-            |(from, to, data): &&(usize, _, Vec<u8>)| *from == 0 && *to == addr(3) && data[9] == 0;
+            |(from, to, data): &&(usize, _, Vec<u8>)| *from == 0 && *to == addr(3) && data[0] == 0;
         let ping = net.datagrams[before..].iter().find(is_ping).unwrap();
         const SUSPECT: u8 = 10;
-        assert_eq!(ping.2.get(9 + 15) == Some(&SUSPECT), buddy);
+        assert_eq!(ping.2.get(15) == Some(&SUSPECT), buddy);
     }
 }

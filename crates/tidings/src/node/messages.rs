@@ -169,7 +169,7 @@ impl Node {
 
     /// The longest message that fits a datagram.
     fn max_datagram_message(&self) -> usize {
-        self.room_in_datagram() - datagram::note_overhead(self.local().id())
+        datagram::max_note(self.local().id(), self.room_in_datagram())
     }
 
     fn room_in_datagram(&self) -> usize {

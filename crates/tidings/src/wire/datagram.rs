@@ -84,10 +84,11 @@ pub(crate) struct Note {
     pub(crate) data: Bytes,
 }
 
-/// The most that a note takes beside its data, from such a sender.
-pub(crate) fn note_overhead(from: &NodeId) -> usize {
-    // The kind, the name and its length, the length of the data.
-    1 + varint_len(from.as_str().len() as u64) + from.as_str().len() + 3
+/// The longest data of a note from such a sender that fits into `room`.
+pub(crate) fn max_note(from: &NodeId, room: usize) -> usize {
+    let name = from.as_str().len();
+    let left = room.saturating_sub(1 + varint_len(name as u64) + name);
+    left.saturating_sub(varint_len(left as u64))
 }
 
 /// How many bytes a broadcast takes.

@@ -6,24 +6,50 @@ use std::net::SocketAddrV4;
 
 pub const CLUSTER: &str = "test";
 
+/// Whether all test nodes seal what they send, and so must we: with the feature `encryption`, by which
+/// every test of behaviour runs a second time.
+pub const SEALED: bool = cfg!(feature = "encryption");
+
 /// A datagram that holds these messages.
 pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
-    datagram_for(CLUSTER, messages)
+    #[cfg(feature = "encryption")]
+    return sealed::datagram(&messages.concat());
+    #[cfg(not(feature = "encryption"))]
+    plain_datagram(CLUSTER, messages)
 }
 
-pub fn datagram_for(cluster: &str, messages: &[Vec<u8>]) -> Vec<u8> {
+/// The messages in a datagram of a test node.
+pub fn open(datagram: &[u8]) -> Vec<u8> {
+    #[cfg(feature = "encryption")]
+    return sealed::open(datagram);
+    #[cfg(not(feature = "encryption"))]
+    datagram[9..].into()
+}
+
+/// Gives a test node its keys, if it is to have any.
+pub fn with_keys(config: tidings::Config) -> tidings::Config {
+    #[cfg(feature = "encryption")]
+    return config.with_encryption(sealed::keyring(), tidings::Plaintext::Refused);
+    #[cfg(not(feature = "encryption"))]
+    config
+}
+
+pub fn plain_datagram(cluster: &str, messages: &[Vec<u8>]) -> Vec<u8> {
     let body = messages.concat();
     let checksum = crc32fast::hash(&[cluster.as_bytes(), &body].concat());
     let tag = crc32fast::hash(cluster.as_bytes());
     [&[0xd1], &tag.to_le_bytes()[..], &checksum.to_le_bytes(), &body].concat()
 }
 
-/// A frame of a kind, with a body after that.
+/// A frame of a kind, with a body after that: the first one on its stream.
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
-    frame_for(CLUSTER, kind, body)
+    #[cfg(feature = "encryption")]
+    return sealed::frame(&[&[kind], body].concat());
+    #[cfg(not(feature = "encryption"))]
+    plain_frame(CLUSTER, kind, body)
 }
 
-pub fn frame_for(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn plain_frame(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     let body = [&text(cluster), &[kind][..], body].concat();
     let checksum = crc32fast::hash(&[cluster.as_bytes(), &body].concat());
     let tag = crc32fast::hash(cluster.as_bytes());
@@ -56,6 +82,12 @@ pub fn ack(token: u32, digest: u32) -> Vec<u8> {
 
 pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
+}
+
+pub fn broadcast(origin: &str, generation: u64, number: u64, key: &[u8], data: &[u8]) -> Vec<u8> {
+    let sized = |bytes: &[u8]| [varint(bytes.len() as u64), bytes.into()].concat();
+    let numbers = [varint(generation), varint(number)].concat();
+    [&[5][..], &text(origin), &numbers, &sized(key), &sized(data)].concat()
 }
 
 pub fn alive(name: &str, addr: &str, generation: u64, number: u64, meta: &[u8]) -> Vec<u8> {
@@ -104,4 +136,69 @@ fn varint(mut n: u64) -> Vec<u8> {
     }
     bytes.push(n as u8);
     bytes
+}
+
+/// What is sealed, as WIRE.md describes it, by way of another crate's cipher.
+#[cfg(feature = "encryption")]
+pub mod sealed {
+    use super::{CLUSTER, varint};
+    use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+    use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+    use tidings::{Cipher, Key, Keyring};
+
+    pub const KEY: [u8; 32] = [7; 32];
+    /// When test nodes were started, in seconds.
+    const NOW: u64 = 1;
+
+    pub fn keyring() -> Keyring {
+        Keyring::new(Key::new(Cipher::ChaCha20Poly1305, KEY))
+    }
+
+    pub fn datagram(messages: &[u8]) -> Vec<u8> {
+        datagram_at(NOW, messages)
+    }
+
+    pub fn datagram_at(time: u64, messages: &[u8]) -> Vec<u8> {
+        let sealed = seal(&datagram_binding(), &[varint(time), messages.into()].concat());
+        [&[0xe1][..], &tag(), &sealed].concat()
+    }
+
+    pub fn open(datagram: &[u8]) -> Vec<u8> {
+        assert_eq!(datagram[..5], [&[0xe1][..], &tag()].concat());
+        let (nonce, sealed) = datagram[5..].split_at(24);
+        let payload = Payload { msg: sealed, aad: &datagram_binding() };
+        let opened = cipher().decrypt(&nonce_of(nonce), payload).unwrap();
+        let time = opened.iter().position(|byte| byte & 0x80 == 0).unwrap();
+        opened[time + 1..].into()
+    }
+
+    pub fn frame(body: &[u8]) -> Vec<u8> {
+        // The first frame of a stream: number 0, no nonce before it.
+        let binding = [&[1][..], &[0; 4], &[0; 24], CLUSTER.as_bytes()].concat();
+        let sealed = seal(&binding, &[&varint(NOW), body].concat());
+        let length = (sealed.len() as u32).to_le_bytes();
+        [&[0xe1][..], &tag(), &length, &sealed].concat()
+    }
+
+    fn seal(binding: &[u8], plain: &[u8]) -> Vec<u8> {
+        let nonce = [9; 24];
+        let sealed = cipher().encrypt(&nonce_of(&nonce), Payload { msg: plain, aad: binding });
+        [&nonce[..], &sealed.unwrap()].concat()
+    }
+
+    fn datagram_binding() -> Vec<u8> {
+        [&[0], CLUSTER.as_bytes()].concat()
+    }
+
+    fn tag() -> [u8; 4] {
+        crc32fast::hash(CLUSTER.as_bytes()).to_le_bytes()
+    }
+
+    fn cipher() -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&KEY.into())
+    }
+
+    fn nonce_of(nonce: &[u8]) -> XNonce {
+        <[u8; 24]>::try_from(nonce).unwrap().into()
+    }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
     ClusterName, Config, Done, Event, Failure, Instant, Member, Meta, Node, NodeId, Options,
-    Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket,
+    Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket, Via,
 };
 
 /// How long a datagram or a piece of a stream travels.
@@ -25,8 +25,10 @@ pub struct Net {
     pub seed: u8,
     /// From whom to whom nothing gets through.
     cuts: BTreeSet<(usize, usize)>,
-    /// Every datagram that was sent: from, to, bytes.
+    /// The messages in every datagram that was sent: from, to, what.
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
+    /// How many bytes those datagrams had, with their envelopes.
+    pub datagram_bytes: usize,
     /// Everything that was written to a stream: by whom, and what.
     pub writes: Vec<(usize, Vec<u8>)>,
 }
@@ -83,7 +85,12 @@ pub fn addr(n: usize) -> SocketAddr {
 }
 
 pub fn config(n: usize, addr: SocketAddr) -> Config {
-    Config::local(ClusterName::new("test").unwrap(), id(n), addr)
+    forge::with_keys(Config::local(ClusterName::new("test").unwrap(), id(n), addr))
+}
+
+pub fn config_with(n: usize, options: &Options) -> Config {
+    let cluster = ClusterName::new("test").unwrap();
+    forge::with_keys(Config::new(cluster, id(n), addr(n), options.clone()).unwrap())
 }
 
 impl Net {
@@ -93,12 +100,7 @@ impl Net {
     }
 
     pub fn with_options(count: usize, options: &Options) -> Self {
-        let cluster = ClusterName::new("test").unwrap();
-        Self::of((0..count).map(|n| {
-            Config::new(cluster.clone(), id(n), addr(n), options.clone())
-                .unwrap()
-                .with_generation(1)
-        }))
+        Self::of((0..count).map(|n| config_with(n, options).with_generation(1)))
     }
 
     /// As `with_options`, with other random choices for each `seed`.
@@ -106,9 +108,7 @@ impl Net {
         let mut net = Self::new(0);
         net.seed = seed;
         for n in 0..count {
-            let cluster = ClusterName::new("test").unwrap();
-            let config = Config::new(cluster, id(n), addr(n), options.clone()).unwrap();
-            net.start(config.with_generation(1));
+            net.start(config_with(n, options).with_generation(1));
         }
         net
     }
@@ -122,6 +122,7 @@ impl Net {
             seed: 0,
             cuts: BTreeSet::new(),
             datagrams: Vec::new(),
+            datagram_bytes: 0,
             writes: Vec::new(),
         };
         for config in configs {
@@ -199,6 +200,13 @@ impl Net {
         self.drain(here);
     }
 
+    /// Gives a node a command, and carries out what it wants done.
+    pub fn command<R>(&mut self, here: usize, command: impl FnOnce(&mut Node, Instant) -> R) -> R {
+        let result = command(&mut self.nodes[here].node, self.now);
+        self.drain(here);
+        result
+    }
+
     /// Feeds a datagram that nobody sent.
     pub fn inject(&mut self, to: usize, from: SocketAddr, data: &[u8]) {
         self.nodes[to].node.handle_datagram(self.now, from, data);
@@ -253,6 +261,15 @@ impl Net {
             (*member.id() == id(other)).then_some(kind)
         };
         self.nodes[here].events.iter().filter_map(|(_, event)| told(event)).collect()
+    }
+
+    /// The messages that a node's application got: from whom, what, and how.
+    pub fn messages(&self, here: usize) -> Vec<(NodeId, Vec<u8>, Via)> {
+        let message = |event: &Event| match event {
+            Event::Message { from, data, via } => Some((from.clone(), data.to_vec(), *via)),
+            _ => None,
+        };
+        self.nodes[here].events.iter().filter_map(|(_, event)| message(event)).collect()
     }
 
     /// How a command ended, if it has; every ticket ends once.
@@ -370,7 +387,8 @@ impl Net {
             match output {
                 Output::Datagram { to, data } => {
                     let data = data.to_vec();
-                    self.datagrams.push((here, to, data.clone()));
+                    self.datagram_bytes += data.len();
+                    self.datagrams.push((here, to, forge::open(&data)));
                     self.send(Parcel::Datagram { from: here, to, data });
                 }
                 Output::Stream { id, action } => self.act(here, id, action),
