@@ -3,6 +3,7 @@
 use crate::member::{State, TooLong};
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamError};
+use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -220,17 +221,33 @@ impl fmt::Display for BroadcastError {
 
 impl core::error::Error for BroadcastError {}
 
+/// How often a seed that breaks off is asked again.
+const MAX_RETRIES: usize = 4;
+
 /// The commands that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
     next: u64,
     joins: BTreeMap<Ticket, Join>,
+    retries: BTreeMap<u64, Retry>,
+    next_retry: u64,
     leave: Option<Leave>,
+}
+
+/// A seed that is to be asked again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    pub(crate) ticket: Ticket,
+    pub(crate) seed: SocketAddr,
 }
 
 /// A join whose seeds have not all been heard of.
 #[derive(Debug)]
 struct Join {
+    /// When it ends at the latest.
+    deadline: Instant,
+    /// How many more times seeds that are overloaded may be asked.
+    retries: usize,
     open: usize,
     failures: Vec<SeedFailure>,
 }
@@ -255,8 +272,35 @@ impl Tickets {
     }
 
     /// Begins a join of at least one seed.
-    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize) {
-        self.joins.insert(ticket, Join { open: seeds, failures: Vec::new() });
+    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize, deadline: Instant) {
+        let join =
+            Join { deadline, retries: MAX_RETRIES * seeds, open: seeds, failures: Vec::new() };
+        self.joins.insert(ticket, join);
+    }
+
+    /// When a join ends at the latest; `None` if it has ended.
+    pub(crate) fn join_deadline(&self, ticket: Ticket) -> Option<Instant> {
+        self.joins.get(&ticket).map(|join| join.deadline)
+    }
+
+    /// A seed broke off, as one does that is asked by too many; returns the number under which it is
+    /// to be asked again at `due`, if that is in time and was not done too often.
+    pub(crate) fn retry(&mut self, retry: Retry, due: Instant) -> Option<u64> {
+        let join = self.joins.get_mut(&retry.ticket)?;
+        if join.retries == 0 || due >= join.deadline {
+            return None;
+        }
+        join.retries -= 1;
+        let number = self.next_retry;
+        self.next_retry += 1;
+        self.retries.insert(number, retry);
+        Some(number)
+    }
+
+    /// Takes out whom to ask again; `None` if the join has ended.
+    pub(crate) fn take_retry(&mut self, number: u64) -> Option<Retry> {
+        let retry = self.retries.remove(&number)?;
+        self.joins.contains_key(&retry.ticket).then_some(retry)
     }
 
     /// A seed took us in; `true` if that ends the join.

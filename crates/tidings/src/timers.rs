@@ -32,6 +32,8 @@ pub enum Timer {
     Relay,
     /// A ping that the application asked for was not answered.
     Ping,
+    /// A seed that broke a join off is asked again.
+    Retry,
     /// Members that were lost are looked for.
     Heal,
 }
@@ -55,6 +57,7 @@ pub(crate) enum Slot {
     Stream(StreamId),
     Relay(u32),
     Ping(u32),
+    Retry(u64),
 }
 
 /// All deadlines of a node: fixed slots for the singles, an ordered set for the rest.

@@ -55,6 +55,10 @@ impl Node {
         }
         let about = self.take(heard, &claim)?;
         let to = heard.from.filter(|_| !heard.hearsay)?;
+        let known = &self.members[about];
+        // A verdict of ours may be that of one side of a partition: whom it is about is told of it,
+        // so that it can contradict, and not whoever holds it to live.
+        let to = if known.state() == State::Failed { known.addr() } else { to };
         Some(Tell { to, about })
     }
 
@@ -247,9 +251,7 @@ impl Node {
         if let Some(lost) = lost {
             self.outbox.event(Event::PartitionSuspected { lost, present });
         }
-        if self.timers.at(Slot::Single(Single::Heal)).is_none() {
-            self.arm_search();
-        }
+        self.arm_search();
     }
 
     fn bury(&mut self, key: Key) {

@@ -2,7 +2,7 @@
 
 use super::{Node, canonical};
 use crate::awareness::Awareness;
-use crate::command::{Done, Failure, JoinError, Phase, Ticket};
+use crate::command::{Done, ExchangeError, Failure, JoinError, Phase, Retry, SeedFailure, Ticket};
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
 use crate::heal::Heal;
@@ -25,7 +25,8 @@ impl Node {
     /// All seeds are asked at once, each over a stream, for the members that they know. The ticket
     /// ends with [`Done::Joined`] when the first one has answered (the others' answers are taken
     /// too, later), or when the last one has failed, with each one's reason: at the latest after
-    /// [`stream_timeout`](crate::Options::stream_timeout). Our own address among the seeds is
+    /// [`stream_timeout`](crate::Options::stream_timeout). One that breaks off without an answer, as
+    /// one does that too many ask at once, is asked again after a while. Our own address among the seeds is
     /// passed over; if it is the only one, the node is the first of its cluster, and has joined.
     ///
     /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
@@ -61,13 +62,24 @@ impl Node {
             let members = self.members.present();
             self.completed(ticket, Ok(Done::Joined { seed: own, members }));
         } else {
-            self.tickets.begin_join(ticket, others.len());
+            let deadline = self.now + self.config.options.stream_timeout;
+            self.tickets.begin_join(ticket, others.len(), deadline);
         }
         for seed in others {
             self.open(seed, Purpose::Join(ticket), None);
         }
         self.check();
         Ok(ticket)
+    }
+
+    /// Asks a seed again that broke off.
+    pub(super) fn join_again(&mut self, number: u64) {
+        let Some(Retry { ticket, seed }) = self.tickets.take_retry(number) else { return };
+        let Some(deadline) = self.tickets.join_deadline(ticket) else { return };
+        if !self.open_until(seed, Purpose::Join(ticket), None, deadline) {
+            let error = ExchangeError::NoAnswer;
+            self.seed_failed(ticket, SeedFailure { seed, error });
+        }
     }
 
     /// Takes part again after having left.

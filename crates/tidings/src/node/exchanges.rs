@@ -1,7 +1,7 @@
 //! Streams: what is asked and answered over them.
 
 use super::Node;
-use crate::command::{Done, ExchangeError, Failure, SeedFailure, Ticket};
+use crate::command::{Done, ExchangeError, Failure, Retry, SeedFailure, Ticket};
 use crate::exchange::{Exchange, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
@@ -12,6 +12,7 @@ use crate::wire::Thread;
 use crate::wire::frame::{self, Frame};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 impl Node {
     pub(super) fn take_stream(&mut self, from: SocketAddr) -> Option<StreamId> {
@@ -243,12 +244,31 @@ impl Node {
                 }
             }
             (Purpose::Join(ticket), Err(error)) => {
-                let failure = SeedFailure { seed: peer, error };
-                if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
-                    self.completed(ticket, Err(failure));
+                let broken = ExchangeError::Stream(StreamError::Reset);
+                if (error == broken || error == ExchangeError::NoAnswer)
+                    && self.retry_join(ticket, peer)
+                {
+                    return;
                 }
+                self.seed_failed(ticket, SeedFailure { seed: peer, error });
             }
             (Purpose::Leave(ticket), answer) => self.leave_heard(ticket, answer.is_ok()),
+        }
+    }
+
+    fn retry_join(&mut self, ticket: Ticket, seed: SocketAddr) -> bool {
+        let due = self.now + RETRY_AFTER + self.sync_rng.within(RETRY_AFTER * 4);
+        let number = self.tickets.retry(Retry { ticket, seed }, due);
+        if let Some(number) = number {
+            self.timers.set(Slot::Retry(number), due);
+        }
+        number.is_some()
+    }
+
+    /// A seed of a join did not take us in, and is not asked again.
+    pub(super) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) {
+        if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
+            self.completed(ticket, Err(failure));
         }
     }
 
@@ -265,3 +285,6 @@ impl Node {
         self.outbox.event(Event::Completed { ticket, result });
     }
 }
+
+/// How soon a seed that broke off is asked again: between this and five times this.
+const RETRY_AFTER: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ use crate::output::Event;
 use crate::output::{Draft, Fill, Lead};
 use crate::probe::Verdict;
 use crate::sync;
+use crate::time::Instant;
 use crate::timers::{Single, Slot};
 use crate::wire::frame;
 
@@ -162,7 +163,7 @@ impl Node {
         self.arm_search();
     }
 
-    /// Sees to it that those who were lost are looked for.
+    /// Sees to it that those who were lost are looked for; the more they are, the sooner.
     pub(super) fn arm_search(&mut self) {
         let options = &self.config.options;
         let running = self.local().state().is_present();
@@ -170,7 +171,9 @@ impl Node {
             let present = self.members.present();
             let (first, longest) = (options.heal_interval, options.heal_interval_max);
             let wait = self.heal.wait(&mut self.heal_rng, present, first, longest);
-            self.timers.set(Slot::Single(Single::Heal), self.now + wait);
+            let slot = Slot::Single(Single::Heal);
+            let due = self.timers.at(slot).unwrap_or(Instant::MAX);
+            self.timers.set(slot, due.min(self.now + wait));
         }
     }
 

@@ -84,13 +84,22 @@ pub fn addr(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n as u8 + 1], 7946))
 }
 
+/// As `addr`, for numbers that do not fit there.
+pub fn far(n: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, (n / 254) as u8, (n % 254) as u8 + 1], 7946))
+}
+
 pub fn config(n: usize, addr: SocketAddr) -> Config {
     forge::with_keys(Config::local(ClusterName::new("test").unwrap(), id(n), addr))
 }
 
 pub fn config_with(n: usize, options: &Options) -> Config {
+    config_at(n, addr(n), options)
+}
+
+pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
     let cluster = ClusterName::new("test").unwrap();
-    forge::with_keys(Config::new(cluster, id(n), addr(n), options.clone()).unwrap())
+    forge::with_keys(Config::new(cluster, id(n), addr, options.clone()).unwrap())
 }
 
 impl Net {
