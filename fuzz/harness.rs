@@ -55,7 +55,7 @@ pub fn inputs(bytes: &[u8]) {
     let mut world = World::new();
     let mut ops = Ops(bytes);
     while let Some(op) = ops.next() {
-        match op % 16 {
+        match op % 21 {
             0 => world.advance(Duration::from_millis(ops.byte().into())),
             1 => world.advance(Duration::from_millis(u64::from(ops.byte()) * 100)),
             2 => world.advance(Duration::from_secs(u64::from(ops.byte()) * 1000)),
@@ -100,6 +100,33 @@ pub fn inputs(bytes: &[u8]) {
                 let _ = world.node.set_meta(world.now, meta);
             }
             14 => world.answer_ping(),
+            15 => {
+                let (to, data) = (id(ops.byte() % 8), vec![7; usize::from(ops.byte()) * 8]);
+                let _ = world.node.send(world.now, &to, data.into());
+            }
+            16 => {
+                let (to, data) = (id(ops.byte() % 8), vec![7; usize::from(ops.byte()) * 8]);
+                world.begun.extend(world.node.send_reliable(world.now, &to, data.into()));
+            }
+            17 => {
+                let key = [ops.byte() % 3];
+                let key = if key == [0] { &[][..] } else { &key };
+                let data = vec![7; usize::from(ops.byte()) * 8];
+                let _ = world.node.broadcast(world.now, key, data.into());
+            }
+            18 => {
+                let to = id(ops.byte() % 8);
+                world.begun.extend(world.node.ping(world.now, &to));
+            }
+            19 => {
+                let nth = usize::from(ops.byte());
+                let running: Vec<_> = world.begun.difference(&world.ended).copied().collect();
+                if let Some(&ticket) = running.get(nth % running.len().max(1)) {
+                    world.node.cancel(world.now, ticket);
+                }
+                let state = vec![7; usize::from(ops.byte())];
+                let _ = world.node.set_sync_state(state.into());
+            }
             // Several inputs may be fed before the outputs are drained.
             _ => continue,
         }
@@ -131,6 +158,9 @@ impl World {
         options.max_streams_in = 4;
         options.max_streams_out = 4;
         options.max_relays = 3;
+        options.max_pings = 3;
+        options.max_lost = 3;
+        options.max_broadcasts = 4;
         options.tombstone_timeout = Duration::from_secs(60);
         let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
         let id = NodeId::new("n0").expect("a good name");
@@ -258,7 +288,7 @@ impl Ops<'_> {
 }
 
 fn message(ops: &mut Ops<'_>) -> Vec<u8> {
-    let kind = ops.byte() % 9;
+    let kind = ops.byte() % 11;
     let name = name(ops.byte() % 8);
     let (generation, number) = (u64::from(ops.byte() % 8), u64::from(ops.byte() % 8));
     match kind {
@@ -269,6 +299,8 @@ fn message(ops: &mut Ops<'_>) -> Vec<u8> {
         4 => forge::suspect(number as u32, &name, generation, number),
         5 => forge::failed(&name, generation, number),
         6 => forge::left(&name, generation, number),
+        9 => forge::note(&name, b"note"),
+        10 => forge::broadcast(&name, generation, number, &[ops.byte() % 3], b"broadcast"),
         7 => forge::alive(&name, &peer(ops.byte() % 8).to_string(), generation, number, b"m"),
         _ => forge::alive(&name, &peer(ops.byte() % 8).to_string(), u64::MAX, u64::MAX, b"m"),
     }
@@ -282,6 +314,10 @@ fn member(ops: &mut Ops<'_>) -> Vec<u8> {
 
 fn peer(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n + 1], 7946))
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId::new(&name(n)).expect("a good name")
 }
 
 fn name(n: u8) -> String {

@@ -297,7 +297,7 @@ fn clusters_of_different_names_do_not_hear_each_other() {
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
     assert_eq!(net.nodes[0].node.present(), 1);
-    assert_eq!(net.nodes[0].node.stats().rejected_streams.foreign_cluster, 1);
+    assert!(net.nodes[0].node.stats().rejected_streams.foreign_cluster >= 1);
 }
 
 #[test]

@@ -21,8 +21,9 @@ pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
 /// The messages in a datagram of a test node.
 pub fn open(datagram: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::open(datagram);
-    #[cfg(not(feature = "encryption"))]
+    if datagram[0] != 0xd1 {
+        return sealed::open(datagram);
+    }
     datagram[9..].into()
 }
 
@@ -82,6 +83,10 @@ pub fn ack(token: u32, digest: u32) -> Vec<u8> {
 
 pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
+}
+
+pub fn note(from: &str, data: &[u8]) -> Vec<u8> {
+    [&[4][..], &text(from), &varint(data.len() as u64), data].concat()
 }
 
 pub fn broadcast(origin: &str, generation: u64, number: u64, key: &[u8], data: &[u8]) -> Vec<u8> {
@@ -167,7 +172,8 @@ pub mod sealed {
         assert_eq!(datagram[..5], [&[0xe1][..], &tag()].concat());
         let (nonce, sealed) = datagram[5..].split_at(24);
         let payload = Payload { msg: sealed, aad: &datagram_binding() };
-        let opened = cipher().decrypt(&nonce_of(nonce), payload).unwrap();
+        // Some tests have keys of their own, and do not look into what they sealed.
+        let Ok(opened) = cipher().decrypt(&nonce_of(nonce), payload) else { return Vec::new() };
         let time = opened.iter().position(|byte| byte & 0x80 == 0).unwrap();
         opened[time + 1..].into()
     }

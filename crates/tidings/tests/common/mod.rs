@@ -29,6 +29,8 @@ pub struct Net {
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// How many bytes those datagrams had, with their envelopes.
     pub datagram_bytes: usize,
+    /// Every datagram as it was sent, if they are recorded: from, to, bytes.
+    pub recorded: Option<Vec<(SocketAddr, SocketAddr, Vec<u8>)>>,
     /// Everything that was written to a stream: by whom, and what.
     pub writes: Vec<(usize, Vec<u8>)>,
 }
@@ -132,6 +134,7 @@ impl Net {
             cuts: BTreeSet::new(),
             datagrams: Vec::new(),
             datagram_bytes: 0,
+            recorded: None,
             writes: Vec::new(),
         };
         for config in configs {
@@ -397,6 +400,9 @@ impl Net {
                 Output::Datagram { to, data } => {
                     let data = data.to_vec();
                     self.datagram_bytes += data.len();
+                    if let Some(recorded) = &mut self.recorded {
+                        recorded.push((self.nodes[here].addr, to, data.clone()));
+                    }
                     self.datagrams.push((here, to, forge::open(&data)));
                     self.send(Parcel::Datagram { from: here, to, data });
                 }

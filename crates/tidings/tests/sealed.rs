@@ -1,0 +1,305 @@
+//! Encryption: who is kept out, what an old message can do, and how keys and clusters change.
+
+#![cfg(feature = "encryption")]
+
+mod common;
+
+use common::forge::sealed;
+use common::{Net, addr, forge, id, joined, pair, trio};
+use std::time::Duration;
+use tidings::{
+    Cipher, ClusterName, Config, Event, ExchangeError, Failure, Instant, Key, Keyring, Member,
+    Meta, Node, NodeId, Options, Output, Plaintext, Rejected, State, StreamAction, StreamError,
+    StreamInput,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn key(n: u8) -> Key {
+    Key::new(Cipher::Aes256Gcm, [n; 32])
+}
+
+fn keyed(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
+    let config = Config::local(ClusterName::new("test").unwrap(), id(n), addr(n));
+    config.with_generation(1).with_encryption(keyring, plaintext)
+}
+
+fn rejected(net: &Net, here: usize) -> Rejected {
+    net.nodes[here].node.stats().rejected_datagrams.clone()
+}
+
+/// All that a node holds of others.
+fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
+    let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
+    let mut known: Vec<_> = node.members().map(all).collect();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    known
+}
+
+#[test]
+fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
+    let mut net = pair();
+    let good = forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]);
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        net.inject(0, addr(1), &bad);
+    }
+    for cut in 0..good.len() {
+        net.inject(0, addr(1), &good[..cut]);
+    }
+    let plain = forge::plain_datagram("test", &[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]);
+    net.inject(0, addr(1), &plain);
+    assert_eq!(net.nodes[0].node.present(), 2);
+    let counts = rejected(&net, 0);
+    assert_eq!(counts.plaintext, 1);
+    assert_eq!(counts.total() as usize, 2 * good.len() + 1);
+    net.inject(0, addr(1), &good);
+    assert_eq!(net.nodes[0].node.present(), 3);
+}
+
+#[test]
+fn whoever_has_another_key_or_none_is_not_let_in() {
+    let other = keyed(1, Keyring::new(key(2)), Plaintext::Refused);
+    let none = Config::local(ClusterName::new("test").unwrap(), id(2), addr(2));
+    let mut net = Net::of([keyed(0, Keyring::new(key(1)), Plaintext::Refused), other, none]);
+    for n in [1, 2] {
+        let ticket = net.join(n, &[addr(0)]);
+        net.run_until(|net| net.result(n, ticket).is_some());
+        let Some(Err(Failure::NoSeed(failures))) = net.result(n, ticket) else { panic!() };
+        assert_eq!(failures[0].error, ExchangeError::Stream(StreamError::Reset));
+        assert_eq!(net.nodes[0].node.present(), 1);
+        assert_eq!(net.nodes[n].node.present(), 1);
+    }
+    assert!(net.nodes[0].node.stats().rejected_streams.key > 0);
+    assert!(net.nodes[0].node.stats().rejected_streams.plaintext > 0);
+}
+
+#[test]
+fn the_same_key_under_another_clusters_name_opens_nothing() {
+    let mut net = pair();
+    let other = Config::local(ClusterName::new("other").unwrap(), id(9), addr(9));
+    let other = forge::with_keys(other.with_generation(1));
+    let mut node = Node::new(other, [3; 32], Instant::ZERO);
+    node.handle_timeout(Instant::ZERO + 10 * SECOND);
+    node.join(Instant::ZERO, &[addr(0)]).unwrap();
+    let mut buf = Vec::new();
+    // Its request, with the tag of our cluster in the place of its own.
+    let mut request = Vec::new();
+    while let Some(output) = node.poll_output(&mut buf) {
+        match output {
+            Output::Stream { id, action: StreamAction::Open { .. } } => {
+                node.handle_stream(Instant::ZERO, id, StreamInput::Opened);
+            }
+            Output::Stream { action: StreamAction::Write(bytes), .. } => request = bytes.to_vec(),
+            _ => {}
+        }
+    }
+    request[1..5].copy_from_slice(&crc32fast::hash(b"test").to_le_bytes());
+    let now = net.now;
+    let stream = net.nodes[0].node.accept_stream(now, addr(9)).unwrap();
+    net.nodes[0].node.handle_stream(now, stream, StreamInput::Data(&request));
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.key, 1);
+}
+
+#[test]
+fn keys_are_replaced_while_the_cluster_runs() {
+    let keyring = || Keyring::new(key(1));
+    let mut net = Net::of((0..4).map(|n| keyed(n, keyring(), Plaintext::Refused)));
+    for n in 1..4 {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(10 * SECOND);
+    let mut change = |change: fn(&mut Keyring)| {
+        for here in 0..4 {
+            net.command(here, |node, _| change(node.keyring_mut().unwrap()));
+            net.run_for(5 * SECOND);
+        }
+    };
+    change(|keyring| keyring.add(key(2)).unwrap());
+    change(|keyring| keyring.use_key(&key(2)).unwrap());
+    change(|keyring| keyring.remove(&key(1)).unwrap());
+    for here in 0..4 {
+        assert_eq!(net.nodes[here].node.keyring().unwrap().keys().len(), 1);
+        assert_eq!(net.nodes[here].node.present(), 4);
+        assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
+        assert_eq!(rejected(&net, here).total(), 0, "nothing was lost on the way");
+    }
+    // Whoever still has the old key only is not heard any more.
+    let late = net.start(keyed(7, keyring(), Plaintext::Refused));
+    let ticket = net.join(late, &[addr(0)]);
+    net.run_until(|net| net.result(late, ticket).is_some());
+    assert!(net.result(late, ticket).unwrap().is_err());
+}
+
+#[test]
+fn a_cluster_goes_over_to_encryption_by_three_rounds_of_restarts() {
+    let plain = |n| Config::local(ClusterName::new("test").unwrap(), id(n), addr(n));
+    let mut net = Net::of((0..3).map(|n| plain(n).with_generation(1)));
+    for n in 1..3 {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(10 * SECOND);
+    let rounds = [Plaintext::Sent, Plaintext::Accepted, Plaintext::Refused];
+    for (generation, plaintext) in (2..).zip(rounds) {
+        for here in 0..3 {
+            let config = keyed(here, Keyring::new(key(1)), plaintext).with_generation(generation);
+            net.restart(here, config);
+            net.join(here, &[addr((here + 1) % 3)]);
+            net.run_for(10 * SECOND);
+            for here in 0..3 {
+                assert_eq!(net.nodes[here].node.present(), 3, "{plaintext:?}");
+            }
+        }
+    }
+    for here in 0..3 {
+        assert!(!net.saw(here, |event| matches!(event, Event::Failed(_))));
+    }
+}
+
+#[test]
+fn no_old_message_in_any_order_changes_the_membership() {
+    let mut net = joined(5);
+    net.recorded = Some(Vec::new());
+    net.set_meta(1, "first");
+    net.run_for(5 * SECOND);
+    net.set_meta(1, "second");
+    net.cut_both(2, 3);
+    net.run_for(20 * SECOND);
+    net.heal();
+    net.leave(3);
+    net.run_for(5 * SECOND);
+    net.kill(4);
+    net.run_for(30 * SECOND);
+    let recorded = net.recorded.take().unwrap();
+    assert!(recorded.len() > 500);
+    for here in 0..3 {
+        let before = known(&net.nodes[here].node);
+        assert_eq!(net.state(here, 3), Some(State::Left));
+        assert_eq!(net.state(here, 4), Some(State::Failed));
+        // All that was ever sent, to whomever, the latest first: then every third one again.
+        let backwards = recorded.iter().rev();
+        for (from, _, data) in backwards.chain(recorded.iter().step_by(3)) {
+            net.inject(here, *from, data);
+            assert_eq!(known(&net.nodes[here].node), before);
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
+    let mut options = Options::local();
+    options.tombstone_timeout = 400 * SECOND;
+    let mut net = Net::with_options(3, &options);
+    for n in [1, 2] {
+        net.join(n, &[addr(0)]);
+    }
+    net.recorded = Some(Vec::new());
+    net.set_meta(2, "alive");
+    net.run_for(5 * SECOND);
+    let recorded = net.recorded.take().unwrap();
+    net.kill(2);
+    net.run_until(|net| [0, 1].iter().all(|&here| net.member(here, 2).is_none()));
+    net.run_for(60 * SECOND);
+    for (from, _, data) in &recorded {
+        net.inject(0, *from, data);
+    }
+    assert!(net.member(0, 2).is_none(), "it is not brought back");
+    assert_eq!(rejected(&net, 0).stale as usize, recorded.len());
+}
+
+#[test]
+fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
+    let mut net = Net::of([
+        forge::with_keys(common::config(0, addr(0))).with_generation(1_000_000),
+        forge::with_keys(common::config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
+    ]);
+    let ticket = net.join(1, &[addr(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    let Some(Err(Failure::NoSeed(failures))) = net.result(1, ticket) else { panic!() };
+    let said =
+        "10.0.0.1:7946: its answer was not taken: it is too old, or the clocks are too far apart";
+    assert_eq!(failures[0].to_string(), said, "the answer comes from another time");
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.stale, 1);
+}
+
+#[test]
+fn an_answer_is_bound_to_its_question() {
+    let mut net = trio();
+    // What node 0 writes in answer to node 1's message, given to node 2 as the answer to its own.
+    let send = |net: &mut Net, from: usize, data: &'static str| {
+        let id = id(0);
+        net.command(from, |node, now| node.send_reliable(now, &id, data.into())).unwrap()
+    };
+    net.writes.clear();
+    let first = send(&mut net, 1, "one");
+    net.run_until(|net| net.result(1, first).is_some());
+    let receipt = net.writes.iter().find(|(by, _)| *by == 0).unwrap().1.clone();
+    net.cut(0, 2);
+    let now = net.now;
+    let mut buf = Vec::new();
+    let node = &mut net.nodes[2].node;
+    let second = node.send_reliable(now, &id(0), "two".into()).unwrap();
+    let mut ended = None;
+    let mut stream = None;
+    for _ in 0..3 {
+        while let Some(output) = node.poll_output(&mut buf) {
+            match output {
+                Output::Stream { id, action: StreamAction::Open { .. } } => {
+                    node.handle_stream(now, id, StreamInput::Opened);
+                    stream = Some(id);
+                }
+                Output::Event(Event::Completed { ticket, result }) if ticket == second => {
+                    ended = Some(result);
+                }
+                _ => {}
+            }
+        }
+        if let Some(id) = stream.take() {
+            node.handle_stream(now, id, StreamInput::Data(&receipt));
+        }
+    }
+    let bad = ExchangeError::BadAnswer(tidings::Reject::Key);
+    assert_eq!(ended, Some(Err(Failure::Undelivered(bad))));
+}
+
+#[test]
+fn what_is_sealed_says_nothing_in_the_clear() {
+    let mut net = pair();
+    net.recorded = Some(Vec::new());
+    net.set_meta(0, "a secret in the metadata");
+    net.run_for(5 * SECOND);
+    net.command(0, |node, now| node.send(now, &id(1), "a secret message".into())).unwrap();
+    net.run_for(5 * SECOND);
+    let secret = |bytes: &[u8]| bytes.windows(8).any(|window| window == b"a secret");
+    let recorded = net.recorded.take().unwrap();
+    assert!(recorded.len() > 10 && !recorded.iter().any(|(_, _, data)| secret(data)));
+    assert!(!net.writes.iter().any(|(_, data)| secret(data)));
+    assert!(net.messages(1)[0].1 == b"a secret message");
+}
+
+#[test]
+fn no_nonce_is_used_twice() {
+    let mut net = joined(4);
+    net.recorded = Some(Vec::new());
+    net.run_for(60 * SECOND);
+    let mut nonces: Vec<_> =
+        net.recorded.take().unwrap().into_iter().map(|(_, _, data)| data[5..29].to_vec()).collect();
+    let count = nonces.len();
+    nonces.sort();
+    nonces.dedup();
+    assert!(count > 400 && nonces.len() == count);
+}
+
+#[test]
+fn forged_times_are_not_believed() {
+    let mut net = pair();
+    let alive = forge::alive("x", "10.9.0.1:1", 1, 0, b"");
+    let day = 24 * 3600;
+    for time in [day, u64::MAX] {
+        net.inject(0, addr(1), &sealed::datagram_at(time, &alive));
+    }
+    assert_eq!(rejected(&net, 0).stale, 2);
+    net.inject(0, addr(1), &sealed::datagram_at(day / 3, &alive));
+    assert_eq!(net.nodes[0].node.present(), 3);
+}
