@@ -10,7 +10,8 @@
 //! The protocol is SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2018),
 //! as in HashiCorp's memberlist: round-robin probes, direct and then through others, suspicion
 //! before a verdict, local health, incarnations, news that rides on probes and on gossip, and
-//! comparison of the whole membership over streams.
+//! comparison of the membership over streams, by digests. Beside that, members that were lost are
+//! looked for, and the application sends messages to one or to all.
 //!
 //! ```text
 //!  your program ── commands, queries ──►┌──────────────────┐
@@ -81,13 +82,13 @@
 //!
 //! # Features
 //!
-//! - `encryption`: `Key` and `Keyring`.
+//! - `encryption`: `Key`, `Keyring`, and nodes that seal all that they send.
 //! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
 //!
 //! # Limits
 //!
-//! This version does **not** encrypt: run it in a network that you trust. It does **not** resolve
-//! names: addresses are IP addresses and ports.
+//! Without keys a node does **not** encrypt: then run it in a network that you trust. It does **not**
+//! resolve names: addresses are IP addresses and ports.
 
 #![no_std]
 

@@ -45,7 +45,8 @@ use core::time::Duration;
 /// Four doors let the world in: [`handle_datagram`](Self::handle_datagram),
 /// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream) and
 /// [`handle_timeout`](Self::handle_timeout). The application asks with plain verbs:
-/// [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta). One ordered queue
+/// [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta),
+/// [`send`](Self::send), [`broadcast`](Self::broadcast), [`ping`](Self::ping). One ordered queue
 /// brings out all that is to be done: [`poll_output`](Self::poll_output). The rest is for looking.
 ///
 /// # The contract

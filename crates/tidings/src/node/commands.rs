@@ -103,10 +103,10 @@ impl Node {
     /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, also the
     /// seeds of joins that have not ended, and all others by gossip. The ticket ends with
     /// [`Done::Left`] when as many have confirmed it as half of those members, at once if there is
-    /// nobody; with [`Failure::Unheard`](crate::Failure::Unheard) if no member does within
+    /// nobody; with [`Failure::Unheard`] if no member does within
     /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
     /// the first; one after it ends at once. A join that has not ended fails with
-    /// [`Failure::Left`](crate::Failure::Left).
+    /// [`Failure::Left`].
     pub fn leave(&mut self, now: Instant) -> Ticket {
         self.advance(now);
         let ticket = self.tickets.issue();
@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// Gives up a join, a reliable message or a ping; the ticket ends with
-    /// [`Failure::Cancelled`](crate::Failure::Cancelled).
+    /// [`Failure::Cancelled`].
     ///
     /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
     /// way may have its effect all the same.
