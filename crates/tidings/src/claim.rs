@@ -1,7 +1,7 @@
 //! Claims: what somebody says of a member, and what that changes.
 
 use crate::member::{Incarnation, Member, Meta, NodeId, State};
-use crate::members::Key;
+use crate::table::Key;
 use core::net::SocketAddr;
 
 /// What somebody says of a member.

@@ -114,9 +114,11 @@ mod member;
 mod members;
 mod node;
 mod once;
+mod options;
 mod output;
 mod ping;
 mod probe;
+mod range;
 mod refute;
 mod relay;
 mod ring;
@@ -136,13 +138,14 @@ mod wire;
 pub use command::{
     BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
 };
+pub use config::Config;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
-pub use config::{Config, ConfigError, Options};
 #[cfg(feature = "encryption")]
 pub use keyring::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError};
 pub use member::{ClusterName, Incarnation, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
+pub use options::{ConfigError, Options};
 pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};

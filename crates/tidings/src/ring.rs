@@ -1,7 +1,7 @@
 //! The ring: the order in which members are probed, and what random choice draws from.
 
-use crate::members::Key;
 use crate::rng::Rng;
+use crate::table::Key;
 use alloc::vec::Vec;
 
 /// All members that are present, the local node apart, in the order of the current probe round.

@@ -6,50 +6,11 @@
 
 use crate::member::{Member, NodeId};
 use crate::members::{Key, Members};
+use crate::range::Range;
 use crate::time::Instant;
 use crate::wire::compare::{Claims, Part, put_digest, put_members, put_split};
 use alloc::vec::Vec;
 use core::time::Duration;
-
-/// The members whose places begin with the same nibbles.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Range {
-    start: u64,
-    depth: u8,
-}
-
-impl Range {
-    /// All members.
-    pub(crate) const ALL: Self = Self { start: 0, depth: 0 };
-
-    /// The places that have the first `depth` nibbles of `start`, which has no others.
-    pub(crate) fn new(start: u64, depth: u8) -> Option<Self> {
-        let range = Self { start, depth };
-        (depth <= MAX_DEPTH && start & range.inside() == 0).then_some(range)
-    }
-
-    /// The bits in which the places of the range differ.
-    fn inside(self) -> u64 {
-        u64::MAX.checked_shr(u32::from(self.depth) * 4).unwrap_or(0)
-    }
-
-    /// One of its sixteenths; `None` if it is not to be divided any more.
-    pub(crate) fn child(self, n: u64) -> Option<Self> {
-        let depth = self.depth + 1;
-        (depth <= MAX_DEPTH).then(|| Self { start: self.start | (n << (64 - 4 * depth)), depth })
-    }
-
-    pub(crate) fn start(self) -> u64 {
-        self.start
-    }
-
-    pub(crate) fn depth(self) -> u8 {
-        self.depth
-    }
-}
-
-/// Ranges are divided down to 48 bits: two names that have these in common have to be looked for.
-const MAX_DEPTH: u8 = 12;
 
 /// The members in the order of their places, for as long as comparisons are under way.
 #[derive(Debug, Default)]
@@ -74,9 +35,8 @@ impl Places {
     }
 
     fn within(&self, range: Range) -> &[(u64, Key)] {
-        let last = range.start | range.inside();
-        let from = self.sorted.partition_point(|&(place, _)| place < range.start);
-        let to = self.sorted.partition_point(|&(place, _)| place <= last);
+        let from = self.sorted.partition_point(|&(place, _)| place < range.start());
+        let to = self.sorted.partition_point(|&(place, _)| place <= range.last());
         &self.sorted[from..to]
     }
 }

@@ -3,8 +3,8 @@
 use super::codec::{put, put_profile, take, take_profile};
 use crate::claim::Claim;
 use crate::member::{Member, State};
+use crate::range::Range;
 use crate::stats::Reject;
-use crate::sync::Range;
 use alloc::vec::Vec;
 
 /// What one side says of a range of members.

@@ -3,6 +3,7 @@
 use super::codec::{put, take};
 #[cfg(feature = "encryption")]
 use super::sealed::Sealing;
+use super::{SEALED_VERSION, Thread};
 use crate::member::ClusterName;
 use crate::stats::Reject;
 use alloc::vec::Vec;
@@ -18,16 +19,6 @@ pub(crate) struct Envelope {
     sealing: Option<Sealing>,
     /// What time it is, in seconds, on the clock from which generations are taken.
     time: u64,
-}
-
-/// What binds the frames of one stream to one another.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Thread {
-    /// The nonce of its first frame, if that was sealed.
-    #[cfg_attr(not(feature = "encryption"), expect(dead_code, reason = "nothing is sealed"))]
-    pub(super) first: Option<[u8; 24]>,
-    /// How many frames there were, both ways.
-    pub(super) frames: u32,
 }
 
 impl Envelope {
@@ -257,8 +248,6 @@ impl Envelope {
 
 /// The first byte of every datagram and every frame: Tidings' format, version 1.
 const VERSION: u8 = 0xd1;
-/// The same, sealed.
-pub(super) const SEALED_VERSION: u8 = 0xe1;
 
 /// Of a datagram: version, cluster tag, checksum.
 const HEADER: usize = 9;

@@ -1,7 +1,7 @@
 //! Sealed envelopes: encrypted and authenticated, with the time in them.
 
 use super::codec::{put, take};
-use super::envelope::{SEALED_VERSION, Thread};
+use super::{SEALED_VERSION, Thread};
 use crate::config::Plaintext;
 use crate::keyring::Keyring;
 use crate::member::ClusterName;
