@@ -4,9 +4,13 @@
 demo:
     cargo run --release -p tidings-cli -- demo
 
-# All tests, as the README says
+# All tests, as the README says: every node of theirs seals what it sends
 test:
     cargo test --workspace
+
+# The core's tests without encryption
+test-plain:
+    cargo test -p tidings
 
 # Formatting, and lints without and with all features
 lint:
@@ -21,6 +25,7 @@ docs:
 # The core links without std, and would not if it needed it
 no-std:
     cargo build -p tidings-no-std --profile no-std
+    cargo build -p tidings-no-std --profile no-std --features tidings/encryption
     ! cargo build -p tidings-no-std --profile no-std --features tidings/std 2>/dev/null
 
 # Licences, duplicate and unknown dependencies (needs cargo-deny)
@@ -31,6 +36,11 @@ deny:
 fuzz target seconds="60":
     mkdir -p fuzz/target/corpus/{{ target }}
     cargo +nightly fuzz run {{ target }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -timeout=10
+
+# The fuzz targets on a stable compiler: their corpora, and many mutations of them
+fuzz-smoke cases="20000":
+    PROPTEST_CASES={{ cases }} cargo test -p tidings --test fuzz_replay
+    PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption --test fuzz_replay
 
 # The loopback tests, over and over: for whoever suspects one of depending on luck
 soak times="50":

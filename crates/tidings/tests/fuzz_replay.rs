@@ -8,16 +8,19 @@ use common::forge;
 use proptest::prelude::*;
 use std::path::Path;
 
-/// Replays all files of a target's corpus; there are some.
-fn replay(target: &str, run: fn(&[u8])) {
+/// All files of a target's corpus; there are some.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let mut count = 0;
-    for file in std::fs::read_dir(corpus).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        run(&bytes);
-        count += 1;
-    }
-    assert!(count >= 5, "{count} files for {target}");
+    let files = std::fs::read_dir(corpus).unwrap();
+    let mut files: Vec<_> =
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{} files for {target}", files.len());
+    files
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    corpus(target).iter().for_each(|bytes| run(bytes));
 }
 
 #[test]
@@ -27,8 +30,48 @@ fn the_corpora_are_taken() {
     replay("inputs", harness::inputs);
 }
 
+/// So many cases, or as many as `PROPTEST_CASES` says: `just fuzz-smoke` asks for more.
+fn config() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(400),
+    }
+}
+
+/// A file of a target's corpus, some of whose bytes were replaced, left out or repeated.
+fn mutated(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let change = (any::<prop::sample::Index>(), any::<u8>(), 0..4u8);
+    (prop::sample::select(corpus(target)), prop::collection::vec(change, 0..6)).prop_map(
+        |(mut bytes, changes)| {
+            for (at, byte, how) in changes {
+                let at = at.index(bytes.len() + 1);
+                match how {
+                    0 => bytes.insert(at, byte),
+                    1 if at < bytes.len() => drop(bytes.remove(at)),
+                    2 => bytes.extend_from_within(at..),
+                    _ if at < bytes.len() => bytes[at] = byte,
+                    _ => {}
+                }
+                bytes.truncate(1000);
+            }
+            bytes
+        },
+    )
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_mutation_of_the_corpora_is_taken(
+        datagram in mutated("datagram"),
+        stream in mutated("stream"),
+        inputs in mutated("inputs"),
+    ) {
+        harness::datagram(&datagram);
+        harness::stream(&stream);
+        harness::inputs(&inputs);
+    }
 
     #[test]
     fn any_operations_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
