@@ -42,6 +42,10 @@ fuzz-smoke cases="20000":
     PROPTEST_CASES={{ cases }} cargo test -p tidings --test fuzz_replay
     PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption --test fuzz_replay
 
+# A few nodes to which anything happens, for many seeds: crashes, cuts, restarts, loss, leaves
+chaos seeds="5000" first="0":
+    SEEDS={{ seeds }} FIRST_SEED={{ first }} cargo test -p tidings --test chaos -- --nocapture
+
 # The loopback tests, over and over: for whoever suspects one of depending on luck
 soak times="50":
     cargo test --workspace --no-run

@@ -352,6 +352,7 @@ impl Members {
 
     fn depart(&mut self, now: Instant, key: Key) {
         self.ring.leave(key);
+        self.set_degraded(key, false);
         self.mourn(now, key);
     }
 

@@ -25,6 +25,8 @@ pub struct Net {
     pub seed: u8,
     /// From whom to whom nothing gets through.
     cuts: BTreeSet<(usize, usize)>,
+    /// How many of a hundred datagrams are lost.
+    pub loss: u8,
     /// The messages in every datagram that was sent: from, to, what.
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// How many bytes those datagrams had, with their envelopes.
@@ -132,6 +134,7 @@ impl Net {
             sent: 0,
             seed: 0,
             cuts: BTreeSet::new(),
+            loss: 0,
             datagrams: Vec::new(),
             datagram_bytes: 0,
             recorded: None,
@@ -437,6 +440,14 @@ impl Net {
     }
 
     fn send(&mut self, parcel: Parcel) {
+        if let Parcel::Datagram { .. } = parcel {
+            // Any that look random will do, as long as they are the same each time.
+            let dice = (self.sent + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            if dice.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 < (u64::from(self.loss) << 32) / 100 {
+                self.sent += 1;
+                return;
+            }
+        }
         self.under_way.insert((self.now + LATENCY, self.sent), parcel);
         self.sent += 1;
     }
