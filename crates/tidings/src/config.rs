@@ -120,9 +120,9 @@ impl Config {
 
     /// The same with a say in who is a member: whoever is not admitted is unknown to this node.
     ///
-    /// It is asked about each member that is not there yet, or that says something new of itself, as
-    /// it says it. A node that joins through this one and is not admitted is told so; one that is a
-    /// member already is not thrown out. All nodes of a cluster should decide alike.
+    /// It is asked about everybody who is not a member yet, or not any more, as they describe
+    /// themselves. A node that joins through this one and is not admitted is told so; one that is a
+    /// member stays one, whatever it says of itself later. All nodes of a cluster should decide alike.
     #[must_use]
     pub fn with_admission(mut self, admit: fn(&Member) -> bool) -> Self {
         self.admission = Some(admit);

@@ -89,14 +89,17 @@ impl Node {
         claim.incarnation.is_within_reach(own, claim.profile.is_some())
     }
 
-    /// Whether the application takes a member that is not there yet, or not as it is now.
+    /// Whether the application takes somebody who is not there yet.
     pub(super) fn is_admitted(&self, claim: &Claim) -> bool {
         let (Some(admit), Some(profile)) = (self.config.admission, &claim.profile) else {
             return true;
         };
-        let Claim { id, incarnation, .. } = claim;
-        let member = Member::new(id.clone(), profile.addr, *incarnation, profile.meta.clone());
-        !claim.state.is_present() || admit(&member)
+        let Claim { id, incarnation, state, .. } = claim;
+        let is_there = |key| self.members[key].state().is_present();
+        if !state.is_present() || self.members.find(id).is_some_and(is_there) {
+            return true;
+        }
+        admit(&Member::new(id.clone(), profile.addr, *incarnation, profile.meta.clone()))
     }
 
     /// Accuses a member of not having answered.

@@ -181,6 +181,7 @@ impl Node {
     /// The target of our probe answered over a stream.
     pub(super) fn take_pong(&mut self, token: u32, Pong { incarnation, digest }: Pong) {
         if let Some(key) = self.probe.answered_by_stream(token) {
+            self.heard_somebody();
             self.hear_of_itself(key, incarnation);
             self.compare_digest(key, digest);
         }
@@ -236,8 +237,8 @@ impl Node {
     fn take_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, incarnation, digest } = ack;
         if let Some((key, sent)) = self.probe.acked(token) {
-            let member = &self.members[key];
-            if member.addr() == from {
+            self.heard_somebody();
+            if self.members[key].addr() == from {
                 self.members.rtt_mut(key).measure(self.now.since(sent));
             }
             self.hear_of_itself(key, incarnation);

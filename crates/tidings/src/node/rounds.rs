@@ -40,7 +40,6 @@ impl Node {
                 } else {
                     self.awareness.improve();
                 }
-                self.heard_somebody();
             }
             Some(Verdict::Silent { target, suspect, asked, missed_nacks }) => {
                 if suspect {
@@ -70,7 +69,7 @@ impl Node {
     }
 
     /// A probe of ours was answered: we hear what others say, and may pronounce verdicts.
-    fn heard_somebody(&mut self) {
+    pub(super) fn heard_somebody(&mut self) {
         let round = self.awareness.scale(self.config.options.probe_interval);
         if let Some(gap) = self.evidence.answered(self.now, round) {
             for (key, deadline) in self.suspicions.resume(self.now, gap) {
