@@ -18,14 +18,26 @@ pub(crate) struct Places {
     sorted: Vec<(u64, Key)>,
     /// When that was made, as the members' count of changes.
     made_at: Option<u64>,
+    /// The digest of all before each of them, and of all.
+    sums: Vec<u64>,
 }
 
 impl Places {
-    /// Sorts the members by their places, unless that was done.
+    /// Sorts the members by their places, and sums their digests up, unless that was done.
     pub(crate) fn refresh(&mut self, members: &Members) {
         if self.made_at != Some(members.changes()) {
             self.sorted = members.places();
             self.made_at = Some(members.changes());
+            self.sums.clear();
+        }
+        if self.sums.last() != Some(&members.digest()) {
+            self.sums.clear();
+            self.sums.push(0);
+            let digests = self.sorted.iter().map(|&(_, key)| members.digest_of(key));
+            self.sums.extend(digests.scan(0_u64, |sum, digest| {
+                *sum = sum.wrapping_add(digest);
+                Some(*sum)
+            }));
         }
     }
 
@@ -35,9 +47,21 @@ impl Places {
     }
 
     fn within(&self, range: Range) -> &[(u64, Key)] {
+        let (from, to) = self.bounds(range);
+        &self.sorted[from..to]
+    }
+
+    /// What the members of a range come down to: found as quickly as the range itself, so that whoever
+    /// asks for many has little to gain.
+    fn digest(&self, range: Range) -> u64 {
+        let (from, to) = self.bounds(range);
+        self.sums[to].wrapping_sub(self.sums[from])
+    }
+
+    fn bounds(&self, range: Range) -> (usize, usize) {
         let from = self.sorted.partition_point(|&(place, _)| place < range.start());
         let to = self.sorted.partition_point(|&(place, _)| place <= range.last());
-        &self.sorted[from..to]
+        (from, to)
     }
 }
 
@@ -98,7 +122,7 @@ impl<'a> Answer<'a> {
     }
 
     fn compare(&mut self, range: Range, theirs: u64) {
-        if self.digest(range) != theirs {
+        if self.places.digest(range) != theirs {
             self.differs(range);
         }
     }
@@ -157,7 +181,7 @@ impl<'a> Answer<'a> {
         let mut digests = [0; 16];
         for (n, digest) in (0..).zip(&mut digests) {
             let Some(child) = range.child(n) else { return false };
-            *digest = self.digest(child);
+            *digest = self.places.digest(child);
         }
         put_split(self.buf, range, &digests);
         self.full |= self.buf.len() >= self.limit;
@@ -167,15 +191,7 @@ impl<'a> Answer<'a> {
     /// Has the peer find out again that the range is not the same, when there is room for it.
     fn ask_again(&mut self, range: Range) {
         self.full = true;
-        put_digest(self.buf, range, self.digest(range));
-    }
-
-    fn digest(&self, range: Range) -> u64 {
-        if range == Range::ALL {
-            return self.members.digest();
-        }
-        let keys = self.places.within(range).iter().map(|&(_, key)| key);
-        keys.fold(0, |sum, key| sum.wrapping_add(self.members.digest_of(key)))
+        put_digest(self.buf, range, self.places.digest(range));
     }
 }
 
