@@ -50,8 +50,8 @@ fn run(seed: u64) -> Seen {
     let mut generation = vec![1; count];
     let mut tickets: Vec<BTreeSet<Ticket>> = vec![BTreeSet::new(); count];
     let mut moved = 0;
-    for here in 1..count {
-        tickets[here].insert(net.join(here, &[addr(0)]));
+    for (here, tickets) in tickets.iter_mut().enumerate().skip(1) {
+        tickets.insert(net.join(here, &[addr(0)]));
     }
     net.run_for(SECOND * 3);
     for _ in 0..dice.roll(25) {
@@ -119,7 +119,7 @@ fn run(seed: u64) -> Seen {
         all
     });
     net.run_for(SECOND * 120);
-    for here in 0..count {
+    for (here, tickets) in tickets.iter().enumerate() {
         assert!(agrees(&net, here, count), "seed {seed}: it did not last\n{}", views(&net, count));
         let failed = |event: &Event| matches!(event, Event::Failed(_));
         let late = net.nodes[here]
@@ -127,7 +127,7 @@ fn run(seed: u64) -> Seen {
             .iter()
             .filter(|(at, event)| *at > calm + SECOND * 100 && failed(event));
         assert_eq!(late.count(), 0, "seed {seed}: somebody fails in the calm, for n{here}");
-        for ticket in &tickets[here] {
+        for ticket in tickets {
             assert!(
                 net.result(here, *ticket).is_some(),
                 "seed {seed}: a ticket of n{here} never ended"
