@@ -5,7 +5,10 @@
 use super::forge;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tidings::{ClusterName, Config, Instant, Node, NodeId, Options, Output};
+use tidings::{
+    ClusterName, Config, Instant, Node, NodeId, Options, Output, StreamAction, StreamError,
+    StreamInput,
+};
 
 /// A node and its peers, each with a name of ten bytes, an IPv4 address and no metadata.
 ///
@@ -41,8 +44,13 @@ impl Solo {
     /// A node in a cluster of so many members, itself included, of whom it does not know yet.
     pub fn new(members: u32) -> Self {
         let mut options = Options::lan();
-        // Syncs are streams, and these peers only have datagrams.
+        // Syncs are streams, which are not quiet.
         options.sync_interval = 86_400 * SECOND;
+        Self::with(options, members)
+    }
+
+    /// The same with options of one's own.
+    pub fn with(options: Options, members: u32) -> Self {
         let config = config("solo-00000", address(0), options);
         Self {
             node: Node::new(config, [7; 32], Instant::ZERO),
@@ -131,7 +139,7 @@ impl Solo {
         self.drain();
     }
 
-    /// Carries out what the node wants; a ping is answered.
+    /// Carries out what the node wants: a ping is answered, a stream is not to be had.
     pub fn drain(&mut self) {
         loop {
             let (from, token) = match self.node.poll_output(&mut self.sent) {
@@ -146,6 +154,11 @@ impl Solo {
                         continue;
                     }
                 },
+                Some(Output::Stream { id, action: StreamAction::Open { .. } }) => {
+                    let refused = StreamInput::Failed(StreamError::Refused);
+                    self.node.handle_stream(self.now, id, refused);
+                    continue;
+                }
                 Some(_) => continue,
             };
             forge::write_ack(&mut self.given, token, GENERATION, self.digest);
