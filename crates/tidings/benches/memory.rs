@@ -6,7 +6,7 @@ use common::link::Link;
 use common::solo::{GENERATION, STRANGER, Solo, UPDATES, address, name};
 use common::{MEMBERS, forge};
 use std::time::Duration;
-use tidings::Output;
+use tidings::{Node, Output};
 
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
@@ -16,10 +16,13 @@ fn main() {
     println!("| members | news told as it comes | all at once, then told | by a join |");
     println!("|---|---|---|---|");
     for members in MEMBERS {
-        let per_member = |bytes: usize| bytes as f64 / f64::from(members);
-        let [slowly, at_once, joined] = [slowly, at_once, joined].map(|learn| learn(members));
-        let (slowly, at_once) = (per_member(slowly), per_member(at_once));
-        println!("| {members} | {slowly:.1} | {at_once:.1} | {:.1} |", per_member(joined));
+        print!("| {members} |");
+        for learn in [slowly, at_once, joined] {
+            let mut node = None;
+            let held = allocation_counter::measure(|| node = Some(learn(members)));
+            print!(" {:.1} |", held.bytes_current as f64 / f64::from(members));
+        }
+        println!();
     }
     println!("\nAllocations per datagram taken or sent, at 1,000 members\n");
     allocations();
@@ -27,34 +30,26 @@ fn main() {
     on_the_wire();
 }
 
-/// Bytes held by a node that learned of all a few at a time.
-fn slowly(members: u32) -> usize {
-    held(|| {
-        let mut solo = Solo::new(members);
-        for news in solo.news(0) {
-            solo.give(STRANGER, &news);
-            solo.settle();
-        }
-        solo
-    })
+/// A node that learned of all a few at a time.
+fn slowly(members: u32) -> Node {
+    let mut solo = Solo::new(members);
+    for news in solo.news(0) {
+        solo.give(STRANGER, &news);
+        solo.settle();
+    }
+    solo.node
 }
 
-/// Bytes held by a node that learned of all before it told anybody.
-fn at_once(members: u32) -> usize {
-    held(|| Solo::warm(members))
+/// A node that learned of all before it told anybody.
+fn at_once(members: u32) -> Node {
+    Solo::warm(members).node
 }
 
-fn held(make: impl FnOnce() -> Solo) -> usize {
-    let mut solo = None;
-    let counted = allocation_counter::measure(|| solo = Some(make()));
-    counted.bytes_current as usize - solo.map_or(0, |solo| solo.not_the_nodes())
-}
-
-/// Bytes held by a node that learned of all from its seed.
-fn joined(members: u32) -> usize {
+/// A node that learned of all from its seed.
+fn joined(members: u32) -> Node {
     let mut link = Link::newcomer(members);
-    let counted = allocation_counter::measure(|| link.sync());
-    counted.bytes_current as usize
+    link.sync();
+    link.into_newcomer()
 }
 
 fn allocations() {

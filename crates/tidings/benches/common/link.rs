@@ -35,6 +35,12 @@ impl Link {
         Self { nodes, stream: [None; 2], number: 0, buf: Vec::with_capacity(2000) }
     }
 
+    /// The one that learned of all from the other, alone.
+    pub fn into_newcomer(self) -> Node {
+        let [_, newcomer] = self.nodes;
+        newcomer
+    }
+
     /// Node 0 learns something that node 1 does not.
     pub fn differ(&mut self) {
         self.number += 1;

@@ -165,11 +165,6 @@ impl Solo {
             self.node.handle_datagram(self.now, from, &self.given);
         }
     }
-
-    /// Memory on the heap that belongs to the peers and not to the node.
-    pub fn not_the_nodes(&self) -> usize {
-        self.sent.capacity() + self.given.capacity()
-    }
 }
 
 /// A node of this name in the cluster of the peers.
