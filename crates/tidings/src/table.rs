@@ -225,9 +225,10 @@ fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
     hasher.hash_one((addr.ip(), addr.port()))
 }
 
-/// Makes room by an eighth at a time and not by doubling: places are large, and most of them stay.
+/// Makes room by a sixteenth at a time and not by doubling: what there is one of for every member
+/// is most of what a node holds, and stays.
 pub(crate) fn grow<T>(vec: &mut Vec<T>) {
     if vec.len() == vec.capacity() {
-        vec.reserve_exact((vec.len() / 8).max(4));
+        vec.reserve_exact((vec.len() / 16).max(4));
     }
 }

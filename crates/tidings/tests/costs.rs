@@ -1,4 +1,4 @@
-//! What repeats does not grow with the cluster: no timer looks at all members.
+//! What a node costs: what repeats does not grow with the cluster, and a member takes few bytes.
 #![cfg(debug_assertions)]
 
 mod common;
@@ -51,6 +51,14 @@ fn a_second_with_a_suspicion_a_failure_and_one_forgotten_costs_what_is_told() {
     assert!(most.allocations <= 40, "{most:?}");
     let state = |n| solo.node.member(&NodeId::new(&name(n)).unwrap()).map(|m| m.state());
     assert_eq!([1, 200, 300].map(state), [None, Some(State::Failed), Some(State::Suspect)]);
+}
+
+#[test]
+fn a_member_takes_few_bytes() {
+    let mut node = None;
+    let held = allocation_counter::measure(|| node = Some(Solo::warm(MEMBERS).node));
+    let each = held.bytes_current / i64::from(MEMBERS);
+    assert!(each <= 130, "{each} bytes");
 }
 
 /// A node with all timers: it also begins syncs, and soon forgets who failed.
