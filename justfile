@@ -51,6 +51,14 @@ soak times="50":
     cargo test --workspace --no-run
     for _ in $(seq {{ times }}); do cargo test -q -p tidings-std -p tidings-cli || exit 1; done
 
+# What a node costs in time, in memory and on the wire; with a name, only the times named so
+bench *name:
+    cargo bench -p tidings -- {{ name }}
+
+# What a node costs in instructions, in clusters of so many members (needs valgrind)
+instructions *members:
+    crates/tidings/benches/instructions.sh {{ members }}
+
 # All that a change must pass
 ci:
     .ci/run

@@ -3,6 +3,7 @@
 use crate::member::State;
 use crate::node::Node;
 use crate::timers::{Single, Slot};
+use core::sync::atomic::Ordering;
 
 /// Asserts that a node's parts agree with one another.
 ///
@@ -11,6 +12,8 @@ use crate::timers::{Single, Slot};
 /// If they do not, which is a bug of ours and not of whoever drives the node.
 pub(crate) fn check(node: &Node) {
     let (members, suspicions, exchanges, timers, dissemination) = node.parts();
+    // What is looked at here is not what the node costs.
+    let visits = members.visits().load(Ordering::Relaxed);
     members.check();
     assert!(members.len() <= node.config().options().max_members);
     for (key, deadline) in suspicions.deadlines() {
@@ -35,4 +38,5 @@ pub(crate) fn check(node: &Node) {
     assert_eq!(timers.at(Slot::Single(Single::Probe)).is_some(), running, "who runs, probes");
     assert_ne!(node.local().state(), State::Suspect, "nobody suspects itself");
     assert_ne!(node.local().state(), State::Failed, "nobody holds itself to have failed");
+    members.visits().store(visits, Ordering::Relaxed);
 }

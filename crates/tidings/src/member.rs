@@ -1,5 +1,6 @@
 //! Who a member is: its name, its incarnation, its state, its metadata.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -173,7 +174,10 @@ impl core::error::Error for TooLong {}
 /// The limit is the node's own, [`Options::max_meta`](crate::Options::max_meta), and is checked
 /// where metadata enters a node. Cloning is cheap; empty metadata takes no memory.
 #[derive(Clone, Default, Eq, Hash, PartialEq)]
-pub struct Meta(Option<Arc<[u8]>>);
+pub struct Meta(
+    /// Twice away, since one pointer has half the size: there is one for every member.
+    Option<Arc<Box<[u8]>>>,
+);
 
 impl Meta {
     /// No metadata.
@@ -181,12 +185,12 @@ impl Meta {
 
     /// Takes a copy of `bytes` as metadata.
     pub fn new(bytes: &[u8]) -> Self {
-        Self((!bytes.is_empty()).then(|| bytes.into()))
+        Self((!bytes.is_empty()).then(|| Arc::new(bytes.into())))
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+        self.0.as_ref().map_or(&[], |bytes| bytes)
     }
 
     /// `Ok` if there are at most `max` bytes.

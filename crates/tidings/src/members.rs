@@ -428,6 +428,11 @@ const MAX_RECENT: usize = 64;
 
 #[cfg(debug_assertions)]
 impl Members {
+    /// How often a member was looked at.
+    pub(crate) fn visits(&self) -> &core::sync::atomic::AtomicUsize {
+        self.table.visits()
+    }
+
     /// Asserts that the table, the ring, the digest and the list of those that are gone agree.
     pub(crate) fn check(&self) {
         self.table.check();

@@ -368,4 +368,10 @@ impl Node {
     pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Exchanges, &Timers, &Dissemination) {
         (&self.members, &self.suspicions, &self.exchanges, &self.timers, &self.dissemination)
     }
+
+    /// How often the table of members was looked into, for the test of what that costs.
+    #[doc(hidden)]
+    pub fn visits(&self) -> usize {
+        self.members.visits().load(core::sync::atomic::Ordering::Relaxed)
+    }
 }

@@ -1,7 +1,7 @@
 //! The ring: the order in which members are probed, and what random choice draws from.
 
 use crate::rng::Rng;
-use crate::table::Key;
+use crate::table::{Key, grow};
 use alloc::vec::Vec;
 
 /// All members that are present, the local node apart, in the order of the current probe round.
@@ -83,9 +83,11 @@ impl Ring {
     /// probed.
     pub(crate) fn enter(&mut self, rng: &mut Rng, key: Key) {
         let last = self.keys.len();
+        grow(&mut self.keys);
         self.keys.push(key);
-        if self.places.len() <= key.index() {
-            self.places.resize(key.index() + 1, NOWHERE);
+        while self.places.len() <= key.index() {
+            grow(&mut self.places);
+            self.places.push(NOWHERE);
         }
         self.places[key.index()] = last as u32;
         let place = rng.below(last + 1);

@@ -5,6 +5,8 @@ use crate::rtt::Rtt;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use core::net::SocketAddr;
+#[cfg(debug_assertions)]
+use core::sync::atomic::{AtomicUsize, Ordering};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -46,7 +48,7 @@ pub(crate) struct Slot {
 /// Finding, adding and removing cost the same at any size. The order of the indices is never seen.
 #[derive(Debug)]
 pub(crate) struct Table {
-    slots: Vec<Option<Slot>>,
+    slots: Slots,
     free: Vec<u32>,
     by_id: HashTable<Key>,
     /// The member at an address: of several, the one that came there last and is present.
@@ -58,7 +60,7 @@ impl Table {
     /// An empty table; the seed makes collisions in its indices hard to bring about.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Slots::default(),
             free: Vec::new(),
             by_id: HashTable::new(),
             by_addr: HashTable::new(),
@@ -77,30 +79,29 @@ impl Table {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Slot> {
-        self.slots.get(key.index())?.as_ref()
+        self.slots.get(key)
     }
 
     pub(crate) fn slot(&self, key: Key) -> &Slot {
-        slot(&self.slots, key)
+        self.slots.at(key)
     }
 
     pub(crate) fn slot_mut(&mut self, key: Key) -> &mut Slot {
-        self.slots[key.index()].as_mut().expect("a key names a place that is taken")
+        self.slots.at_mut(key)
     }
 
     /// All members, in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Slot)> {
-        let places = self.slots.iter().enumerate();
-        places.filter_map(|(index, slot)| Some((Key(index as u32), slot.as_ref()?)))
+        (0..self.places() as u32).map(Key).filter_map(|key| Some((key, self.get(key)?)))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.places() - self.free.len()
     }
 
     /// How many places there are, taken or free.
     pub(crate) fn places(&self) -> usize {
-        self.slots.len()
+        self.slots.places.len()
     }
 
     pub(crate) fn add(&mut self, member: Member) -> Key {
@@ -113,17 +114,18 @@ impl Table {
         };
         let key = match self.free.pop() {
             Some(index) => {
-                self.slots[index as usize] = Some(slot);
+                self.slots.places[index as usize] = Some(slot);
                 Key(index)
             }
             None => {
-                grow(&mut self.slots);
-                self.slots.push(Some(slot));
-                Key(self.slots.len() as u32 - 1)
+                let places = &mut self.slots.places;
+                grow(places);
+                places.push(Some(slot));
+                Key(places.len() as u32 - 1)
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let id_at = |key| &self::slot(slots, key).member.id;
+        let id_at = |key| &slots.at(key).member.id;
         let hash = hasher.hash_one(id_at(key));
         self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_at(key)));
         self.index_addr(key);
@@ -136,7 +138,7 @@ impl Table {
         if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
             entry.remove();
         }
-        self.slots[key.index()] = None;
+        self.slots.places[key.index()] = None;
         self.free.push(key.0);
     }
 
@@ -153,7 +155,7 @@ impl Table {
     /// take none from those that are present.
     pub(crate) fn index_addr(&mut self, key: Key) {
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let member = |key| &slot(slots, key).member;
+        let member = |key| &slots.at(key).member;
         let addr = member(key).addr();
         let same = |&other: &Key| member(other).addr() == addr;
         let rehash = |&other: &Key| hash_of(hasher, member(other).addr());
@@ -175,6 +177,12 @@ impl Table {
         }
     }
 
+    /// How often a place was looked at.
+    #[cfg(debug_assertions)]
+    pub(crate) fn visits(&self) -> &AtomicUsize {
+        &self.slots.visits
+    }
+
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
         assert_eq!(self.by_id.len(), self.len());
@@ -185,8 +193,31 @@ impl Table {
     }
 }
 
-fn slot(slots: &[Option<Slot>], key: Key) -> &Slot {
-    slots[key.index()].as_ref().expect("a key names a place that is taken")
+/// The places of a table; each look at one is counted in debug builds, so that a test can say that
+/// what repeats does not look at all of them.
+#[derive(Debug, Default)]
+struct Slots {
+    places: Vec<Option<Slot>>,
+    #[cfg(debug_assertions)]
+    visits: AtomicUsize,
+}
+
+impl Slots {
+    fn get(&self, key: Key) -> Option<&Slot> {
+        #[cfg(debug_assertions)]
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        self.places.get(key.index())?.as_ref()
+    }
+
+    fn at(&self, key: Key) -> &Slot {
+        self.get(key).expect("a key names a place that is taken")
+    }
+
+    fn at_mut(&mut self, key: Key) -> &mut Slot {
+        #[cfg(debug_assertions)]
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        self.places[key.index()].as_mut().expect("a key names a place that is taken")
+    }
 }
 
 /// Without the zone, which a member's address never has.
@@ -194,9 +225,10 @@ fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
     hasher.hash_one((addr.ip(), addr.port()))
 }
 
-/// Makes room by an eighth at a time and not by doubling: places are large, and most of them stay.
+/// Makes room by a sixteenth at a time and not by doubling: what there is one of for every member
+/// is most of what a node holds, and stays.
 pub(crate) fn grow<T>(vec: &mut Vec<T>) {
     if vec.len() == vec.capacity() {
-        vec.reserve_exact((vec.len() / 8).max(4));
+        vec.reserve_exact((vec.len() / 16).max(4));
     }
 }

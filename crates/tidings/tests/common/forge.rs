@@ -133,15 +133,80 @@ fn text(text: &str) -> Vec<u8> {
     [varint(text.len() as u64), text.into()].concat()
 }
 
-fn varint(mut n: u64) -> Vec<u8> {
+fn varint(n: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
+    put_varint(&mut bytes, n);
+    bytes
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         bytes.push(n as u8 | 0x80);
         n >>= 7;
     }
     bytes.push(n as u8);
-    bytes
 }
+
+// ---- without a heap and never sealed, for benches and tests of what a node costs ----
+
+/// Writes a datagram with a ping of a sender in its incarnation `generation`.0.
+pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, generation: u64, digest: u32) {
+    begin(buf, 0);
+    buf.extend_from_slice(&token.to_le_bytes());
+    buf.extend_from_slice(&target.to_le_bytes());
+    put_varint(buf, generation);
+    buf.push(0);
+    buf.extend_from_slice(&digest.to_le_bytes());
+    close(buf);
+}
+
+/// Writes a datagram with an ack of a sender in its incarnation `generation`.0.
+pub fn write_ack(buf: &mut Vec<u8>, token: u32, generation: u64, digest: u32) {
+    begin(buf, 2);
+    buf.extend_from_slice(&token.to_le_bytes());
+    put_varint(buf, generation);
+    buf.push(0);
+    buf.extend_from_slice(&digest.to_le_bytes());
+    close(buf);
+}
+
+/// The token and the digest of the ping with which a datagram begins, if it does.
+pub fn read_ping(datagram: &[u8]) -> Option<(u32, u32)> {
+    let body = datagram.get(HEADER..).filter(|body| body.first() == Some(&0))?;
+    let token = u32::from_le_bytes(body[1..5].try_into().unwrap());
+    let mut rest = &body[9..];
+    for _ in ["generation", "number"] {
+        let last = rest.iter().position(|byte| byte & 0x80 == 0)?;
+        rest = &rest[last + 1..];
+    }
+    Some((token, u32::from_le_bytes(rest[..4].try_into().unwrap())))
+}
+
+/// Whether a datagram holds only news.
+pub fn is_gossip(datagram: &[u8]) -> bool {
+    datagram.get(HEADER).is_some_and(|&kind| kind >= 8)
+}
+
+fn begin(buf: &mut Vec<u8>, kind: u8) {
+    buf.clear();
+    buf.resize(HEADER, 0);
+    buf.push(kind);
+}
+
+fn close(buf: &mut [u8]) {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(CLUSTER.as_bytes());
+    let tag = hasher.clone().finalize().to_le_bytes();
+    hasher.update(&buf[HEADER..]);
+    buf[0] = 0xd1;
+    buf[1..5].copy_from_slice(&tag);
+    buf[5..HEADER].copy_from_slice(&hasher.finalize().to_le_bytes());
+}
+
+/// Of a datagram: version, cluster tag, checksum.
+const HEADER: usize = 9;
+
+// ---- sealed ----
 
 /// What is sealed, as WIRE.md describes it, by way of another crate's cipher.
 #[cfg(feature = "encryption")]

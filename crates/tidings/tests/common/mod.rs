@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod forge;
+pub mod solo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -1,0 +1,12 @@
+//! What the benches have in common with the tests, and with one another.
+
+#![allow(dead_code, unreachable_pub)]
+
+#[path = "../../tests/common/forge.rs"]
+pub mod forge;
+pub mod link;
+#[path = "../../tests/common/solo.rs"]
+pub mod solo;
+
+/// From a small cluster to the largest that the presets allow.
+pub const MEMBERS: [u32; 5] = [10, 100, 1_000, 10_000, 100_000];

@@ -1,0 +1,189 @@
+//! One node among peers that are only made up: they answer at once, and have nothing to say.
+
+#![allow(dead_code, unreachable_pub)]
+
+use super::forge;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tidings::{
+    ClusterName, Config, Instant, Node, NodeId, Options, Output, StreamAction, StreamError,
+    StreamInput,
+};
+
+/// A node and its peers, each with a name of ten bytes, an IPv4 address and no metadata.
+///
+/// Neither feeding the node nor answering it allocates, once it has run for a while.
+pub struct Solo {
+    pub node: Node,
+    pub now: Instant,
+    /// How many peers there are; the node knows them once it was told.
+    pub peers: u32,
+    /// What the node's membership comes down to, by its latest ping; the peers know the same.
+    digest: u32,
+    /// Datagrams of gossip that the node sent.
+    pub gossip: u64,
+    /// What the node sends.
+    sent: Vec<u8>,
+    /// What is sent to the node.
+    given: Vec<u8>,
+}
+
+/// The first incarnation of everybody, as long as those of today.
+pub const GENERATION: u64 = 60_000_000;
+
+/// Somebody who is no member.
+pub const STRANGER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 999);
+
+/// How many updates of such members fit into a datagram of the usual size.
+pub const UPDATES: u32 = 57;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Solo {
+    /// A node in a cluster of so many members, itself included, of whom it does not know yet.
+    pub fn new(members: u32) -> Self {
+        let mut options = Options::lan();
+        // Syncs are streams, which are not quiet.
+        options.sync_interval = 86_400 * SECOND;
+        Self::with(options, members)
+    }
+
+    /// The same with options of one's own.
+    pub fn with(options: Options, members: u32) -> Self {
+        let config = config("solo-00000", address(0), options);
+        Self {
+            node: Node::new(config, [7; 32], Instant::ZERO),
+            now: Instant::ZERO,
+            peers: members - 1,
+            digest: 0,
+            gossip: 0,
+            sent: Vec::with_capacity(2000),
+            given: Vec::with_capacity(2000),
+        }
+    }
+
+    /// A node that knows all members, and has told what was news about that.
+    pub fn warm(members: u32) -> Self {
+        let mut solo = Self::new(members);
+        solo.learn_all();
+        solo.settle();
+        solo
+    }
+
+    /// Is told of all peers, at once.
+    pub fn learn_all(&mut self) {
+        for news in self.news(0) {
+            self.give(STRANGER, &news);
+        }
+    }
+
+    /// Datagrams that say of all peers that they are alive, each in the incarnation with this number.
+    pub fn news(&self, number: u64) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let peers = self.peers;
+        (1..=peers).step_by(UPDATES as usize).map(move |first| {
+            let some = first..=peers.min(first + UPDATES - 1);
+            let alive =
+                |n| forge::alive(&name(n), &address(n).to_string(), GENERATION, number, b"");
+            forge::plain_datagram(forge::CLUSTER, &some.map(alive).collect::<Vec<_>>())
+        })
+    }
+
+    /// Lives on until the node has nothing left to gossip.
+    pub fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let before = self.gossip;
+            self.round();
+            if self.gossip == before {
+                return;
+            }
+        }
+        panic!("the news never comes to an end");
+    }
+
+    /// One second, which is a probe interval: a probe of the node's and its ack, and a ping from one
+    /// of the peers.
+    pub fn round(&mut self) {
+        self.run_for(SECOND);
+        let pinger = self.now.since(Instant::ZERO).as_secs() as u32;
+        self.ping_from(address(1 + spread(pinger) % self.peers.max(1)));
+    }
+
+    /// Lives on without a ping from anybody.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(at) = self.node.poll_timeout().filter(|&at| at <= end) {
+            self.now = at;
+            self.node.handle_timeout(at);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// A peer pings the node.
+    pub fn ping_from(&mut self, from: SocketAddr) {
+        let mut given = std::mem::take(&mut self.given);
+        self.write_ping(&mut given);
+        self.give(from, &given);
+        self.given = given;
+    }
+
+    /// Writes the ping that any of the peers would send.
+    pub fn write_ping(&self, buf: &mut Vec<u8>) {
+        forge::write_ping(buf, 9, crc32fast::hash(b"solo-00000"), GENERATION, self.digest);
+    }
+
+    /// Hands a datagram to the node, and carries out what follows.
+    pub fn give(&mut self, from: SocketAddr, datagram: &[u8]) {
+        self.node.handle_datagram(self.now, from, datagram);
+        self.drain();
+    }
+
+    /// Carries out what the node wants: a ping is answered, a stream is not to be had.
+    pub fn drain(&mut self) {
+        loop {
+            let (from, token) = match self.node.poll_output(&mut self.sent) {
+                None => return,
+                Some(Output::Datagram { to, data }) => match forge::read_ping(data) {
+                    Some((token, digest)) => {
+                        self.digest = digest;
+                        (to, token)
+                    }
+                    None => {
+                        self.gossip += u64::from(forge::is_gossip(data));
+                        continue;
+                    }
+                },
+                Some(Output::Stream { id, action: StreamAction::Open { .. } }) => {
+                    let refused = StreamInput::Failed(StreamError::Refused);
+                    self.node.handle_stream(self.now, id, refused);
+                    continue;
+                }
+                Some(_) => continue,
+            };
+            forge::write_ack(&mut self.given, token, GENERATION, self.digest);
+            self.node.handle_datagram(self.now, from, &self.given);
+        }
+    }
+}
+
+/// A node of this name in the cluster of the peers.
+pub fn config(name: &str, addr: SocketAddr, options: Options) -> Config {
+    let cluster = ClusterName::new(forge::CLUSTER).unwrap();
+    let config = Config::new(cluster, NodeId::new(name).unwrap(), addr, options).unwrap();
+    config.with_generation(GENERATION)
+}
+
+pub fn name(n: u32) -> String {
+    format!("node-{n:05}")
+}
+
+pub fn address(n: u32) -> SocketAddr {
+    let [_, a, b, c] = n.to_be_bytes();
+    SocketAddr::from(([10, a, b, c], 7946))
+}
+
+/// Numbers in no visible order, so that what belongs to them is not close in memory.
+pub fn spread(n: u32) -> u32 {
+    n.wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b) >> 1
+}
