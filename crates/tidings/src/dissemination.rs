@@ -83,6 +83,10 @@ impl<K: Copy + Ord> Dissemination<K> {
                 self.done.push(key);
             }
         }
+        if self.order.is_empty() {
+            // What a burst took is given back.
+            taken.shrink_to(16);
+        }
         self.taken = taken;
         self.done.drain(..)
     }

@@ -220,7 +220,11 @@ impl Outbox {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Intent> {
-        let intent = self.queue.pop_front()?;
+        let Some(intent) = self.queue.pop_front() else {
+            // What a burst took is given back; a quiet node needs no more than this.
+            self.queue.shrink_to(8);
+            return None;
+        };
         self.datagrams -=
             usize::from(matches!(intent, Intent::Datagram(_) | Intent::Message { .. }));
         Some(intent)

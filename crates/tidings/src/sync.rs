@@ -24,7 +24,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// Sorts the members by their places, and sums their digests up, unless that was done.
-    pub(crate) fn refresh(&mut self, members: &Members) {
+    fn refresh(&mut self, members: &Members) {
         if self.made_at != Some(members.changes()) {
             self.sorted = members.places();
             self.made_at = Some(members.changes());
@@ -65,18 +65,27 @@ impl Places {
     }
 }
 
-/// What is still in the frame that is being written: the answer to what the peer said.
+/// Begins a comparison: of everything, by its digest; whoever knows nobody asks for everybody at once.
+pub(crate) fn begin(members: &Members, buf: &mut Vec<u8>) {
+    if members.len() == 1 {
+        put_members(buf, usize::MAX, Range::ALL, true, members.iter());
+    } else {
+        put_digest(buf, Range::ALL, members.digest());
+    }
+}
+
+/// The answer to what the peer said, while it is being written.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
-    pub(crate) members: &'a Members,
-    pub(crate) places: &'a Places,
+    members: &'a Members,
+    places: &'a Places,
     /// Who gets it.
-    pub(crate) receiver: Option<&'a NodeId>,
-    pub(crate) buf: &'a mut Vec<u8>,
+    receiver: &'a NodeId,
+    buf: &'a mut Vec<u8>,
     /// How long the frame should become.
-    pub(crate) limit: usize,
+    limit: usize,
     /// Members that fit into no frame.
-    pub(crate) left_out: u64,
+    left_out: u64,
     /// Something found no room: all else waits too, and is asked for again.
     full: bool,
     /// Whether members have been put in.
@@ -84,27 +93,32 @@ pub(crate) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    pub(crate) fn new(
+    /// Writes into `buf` what is answered to `parts`, of whose members all have been taken already.
+    ///
+    /// Returns how many members fit into no frame.
+    pub(crate) fn write(
         members: &'a Members,
-        places: &'a Places,
-        receiver: Option<&'a NodeId>,
+        places: &'a mut Places,
+        receiver: &'a NodeId,
         buf: &'a mut Vec<u8>,
         limit: usize,
-    ) -> Self {
-        Self { members, places, receiver, buf, limit, left_out: 0, full: false, told: false }
-    }
-
-    /// Begins a comparison of everything; whoever knows nobody asks for everybody at once.
-    pub(crate) fn begin(&mut self) {
-        if self.members.len() == 1 {
-            self.differs(Range::ALL);
-        } else {
-            put_digest(self.buf, Range::ALL, self.members.digest());
+        parts: &[Part],
+    ) -> u64 {
+        let same = |part: &Part| match part {
+            Part::Digest { range: Range::ALL, digest } => *digest == members.digest(),
+            _ => false,
+        };
+        if parts.iter().all(same) {
+            return 0;
         }
+        places.refresh(members);
+        let (left_out, full, told) = (0, false, false);
+        let mut answer = Self { members, places, receiver, buf, limit, left_out, full, told };
+        answer.answer(parts);
+        answer.left_out
     }
 
-    /// Answers what the peer said; what it told has been taken already.
-    pub(crate) fn answer(&mut self, parts: &[Part]) {
+    fn answer(&mut self, parts: &[Part]) {
         for part in parts {
             match part {
                 Part::Digest { range, digest } => self.compare(*range, *digest),
@@ -164,7 +178,7 @@ impl<'a> Answer<'a> {
     /// Puts members of a range in; `false` if there is no room for all.
     fn put_members(&mut self, range: Range, ask: bool, which: impl Fn(&Member) -> bool) -> bool {
         let keys = self.places.within(range).iter().map(|&(_, key)| key);
-        let told = keys.filter(|&key| self.members.is_told(key, self.receiver));
+        let told = keys.filter(|&key| self.members.is_told(key, Some(self.receiver)));
         let mut members =
             told.map(|key| &self.members[key]).filter(|member| which(member)).peekable();
         if members.peek().is_none() && !ask {

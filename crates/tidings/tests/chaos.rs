@@ -60,7 +60,7 @@ fn run(seed: u64) -> Seen {
             0 | 1 => net.kill(a),
             2 => net.resume(a),
             3 | 4 => {
-                generation[a] += dice.roll(3) as u64;
+                generation[a] = next_generation(&net, generation[a]);
                 moved += 1;
                 let at = if dice.roll(2) == 0 { net.nodes[a].addr } else { far(300 + moved) };
                 net.restart(a, config_at(a, at, &options).with_generation(generation[a]));
@@ -99,7 +99,7 @@ fn run(seed: u64) -> Seen {
             |ticket: &Ticket| matches!(net.result(here, *ticket), Some(Ok(Done::Joined { .. })));
         let never_joined = !tickets[here].is_empty() && !tickets[here].iter().any(joined);
         if !net.nodes[here].up || net.nodes[here].node.phase() != tidings::Phase::Running {
-            generation[here] += 1;
+            generation[here] = next_generation(&net, generation[here]);
             let config = config_at(here, net.nodes[here].addr, &options);
             net.restart(here, config.with_generation(generation[here]));
             tickets[here].clear();
@@ -154,6 +154,12 @@ fn run(seed: u64) -> Seen {
         seen.broadcasts += count(|event| matches!(event, Event::Message { .. }));
     }
     seen
+}
+
+/// The generation of a node that starts now: the seconds of a clock that all have, which does not go
+/// back, and may stand still.
+fn next_generation(net: &Net, last: u64) -> u64 {
+    last.max(1 + net.now.as_nanos() / 1_000_000_000)
 }
 
 /// Whether a node knows all others as they are, and nobody else as present.

@@ -58,7 +58,7 @@ fn a_member_takes_few_bytes() {
     let mut node = None;
     let held = allocation_counter::measure(|| node = Some(Solo::warm(MEMBERS).node));
     let each = held.bytes_current / i64::from(MEMBERS);
-    assert!(each <= 130, "{each} bytes");
+    assert!(each <= 128, "{each} bytes");
 }
 
 /// A node with all timers: it also begins syncs, and soon forgets who failed.

@@ -14,7 +14,7 @@ use crate::ping::Pinged;
 use crate::relay::Asked;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamId};
-use crate::timers::Slot;
+use crate::timers::{Single, Slot};
 use crate::wire::datagram::{self, Ack, Message, Nack, Note, Ping, PingRequest};
 use crate::wire::frame::{self, Pong};
 use core::net::SocketAddr;
@@ -237,6 +237,7 @@ impl Node {
     fn take_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, incarnation, digest } = ack;
         if let Some((key, sent)) = self.probe.acked(token) {
+            self.timers.clear(Slot::Single(Single::ProbeTimeout));
             self.heard_somebody();
             if self.members[key].addr() == from {
                 self.members.rtt_mut(key).measure(self.now.since(sent));

@@ -7,7 +7,7 @@ use crate::exchange::{Comparison, Purpose};
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamId};
-use crate::sync::Answer;
+use crate::sync::{self, Answer};
 use crate::wire::compare::{Claims, Part};
 use crate::wire::frame::{self, Greeting, Who};
 use core::net::SocketAddr;
@@ -16,9 +16,7 @@ impl Node {
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         let mut buf = frame::sync(&self.envelope, false, self.local(), introduce, &self.sync_state);
-        self.places.refresh(&self.members);
-        let limit = buf.len() + self.config.options.sync_chunk;
-        Answer::new(&self.members, &self.places, None, &mut buf, limit).begin();
+        sync::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
 
@@ -83,12 +81,10 @@ impl Node {
             }
         }
         let begun = buf.len();
-        self.places.refresh(&self.members);
         let limit = begun + self.config.options.sync_chunk;
-        let receiver = Some(&comparison.with);
-        let mut answer = Answer::new(&self.members, &self.places, receiver, &mut buf, limit);
-        answer.answer(parts);
-        self.stats.sync_left_out += answer.left_out;
+        let (members, receiver) = (&self.members, &comparison.with);
+        self.stats.sync_left_out +=
+            Answer::write(members, &mut self.places, receiver, &mut buf, limit, parts);
         if purpose != Purpose::Serve && buf.len() == begun {
             return self.settle(id, Ok(()));
         }
