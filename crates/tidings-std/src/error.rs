@@ -1,5 +1,6 @@
 //! What can go wrong, in words that say what to do.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::{fmt, io};
 use tidings::Failure;
@@ -37,8 +38,8 @@ impl fmt::Display for BindError {
     }
 }
 
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Socket { error, .. } | Self::System(error) => Some(error),
             Self::Unspecified(_) => None,
@@ -46,47 +47,22 @@ impl std::error::Error for BindError {
     }
 }
 
-/// A join did not succeed.
+/// A command that waits for others did not succeed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum JoinError {
+pub enum CommandError<E> {
     /// It was not begun.
-    NotBegun(tidings::JoinError),
-    /// No seed took us in.
+    NotBegun(E),
+    /// It was begun, and came to nothing.
     Failed(Failure),
-    /// The node has stopped.
-    Stopped,
 }
 
-impl fmt::Display for JoinError {
+impl<E: fmt::Display> fmt::Display for CommandError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotBegun(error) => error.fmt(f),
             Self::Failed(failure) => failure.fmt(f),
-            Self::Stopped => f.write_str("the node has stopped"),
         }
     }
 }
 
-impl std::error::Error for JoinError {}
-
-/// A leave was not confirmed by the others.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum LeaveError {
-    /// None of those that were asked confirmed it. The node has left all the same.
-    Failed(Failure),
-    /// The node has stopped.
-    Stopped,
-}
-
-impl fmt::Display for LeaveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(failure) => failure.fmt(f),
-            Self::Stopped => f.write_str("the node has stopped"),
-        }
-    }
-}
-
-impl std::error::Error for LeaveError {}
+impl<E: Error> Error for CommandError<E> {}

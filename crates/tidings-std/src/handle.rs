@@ -1,13 +1,16 @@
 //! What users call.
 
 use crate::driver::Driver;
-use crate::error::{BindError, JoinError, LeaveError};
+use crate::error::{BindError, CommandError};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
-use tidings::{Config, Done, Event, Member, Meta, NodeId, Phase, Stats, TooLong};
+use tidings::{
+    Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase, Stats, TooLong,
+};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
@@ -54,13 +57,10 @@ impl Tidings {
     /// # Errors
     ///
     /// If no seed took us in; the error says why, for each.
-    pub fn join(&self, seeds: &[SocketAddr]) -> Result<usize, JoinError> {
-        let answer =
-            self.driver.command(|node, now| node.join(now, seeds)).map_err(JoinError::NotBegun)?;
-        match answer.recv() {
-            Ok(Ok(Done::Joined { members, .. })) => Ok(members),
-            Ok(Err(failure)) => Err(JoinError::Failed(failure)),
-            Ok(Ok(_)) | Err(_) => Err(JoinError::Stopped),
+    pub fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
+        match self.driver.command(|node, now| node.join(now, seeds))? {
+            Done::Joined { members, .. } => Ok(members),
+            done => unreachable!("a join ended as {done:?}"),
         }
     }
 
@@ -74,12 +74,11 @@ impl Tidings {
     /// # Errors
     ///
     /// If there are others, and none confirmed it. The node has left all the same.
-    pub fn leave(&self) -> Result<usize, LeaveError> {
-        let answer = self.driver.command(|node, now| Ok::<_, LeaveError>(node.leave(now)))?;
-        match answer.recv() {
-            Ok(Ok(Done::Left { told })) => Ok(told),
-            Ok(Err(failure)) => Err(LeaveError::Failed(failure)),
-            Ok(Ok(_)) | Err(_) => Err(LeaveError::Stopped),
+    pub fn leave(&self) -> Result<usize, Failure> {
+        match self.driver.command(|node, now| Ok::<_, Infallible>(node.leave(now))) {
+            Ok(Done::Left { told }) => Ok(told),
+            Ok(done) => unreachable!("a leave ended as {done:?}"),
+            Err(CommandError::Failed(failure)) => Err(failure),
         }
     }
 

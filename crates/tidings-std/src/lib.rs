@@ -29,11 +29,11 @@ mod error;
 mod handle;
 mod sockets;
 
-pub use error::{BindError, JoinError, LeaveError};
+pub use error::{BindError, CommandError};
 pub use handle::{Events, Tidings};
 pub use tidings::{
     ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation, InvalidName,
-    Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, State, Stats, TooLong,
+    JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, State, Stats, TooLong,
 };
 
 /// The README's programs compile and run.

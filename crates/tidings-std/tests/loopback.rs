@@ -5,7 +5,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 use tidings_std::{
-    BindError, ClusterName, Config, Event, Events, JoinError, Meta, NodeId, Options, State, Tidings,
+    BindError, ClusterName, CommandError, Config, Event, Events, Meta, NodeId, Options, State,
+    Tidings,
 };
 
 /// As `local`, but quick: these tests wait for failures to be found.
@@ -130,7 +131,7 @@ fn a_join_to_somebody_who_is_silent_fails_at_its_deadline() {
     let (a, _events) = start("a");
     let start = Instant::now();
     let error = a.join(&[silent.local_addr().unwrap()]).unwrap_err();
-    assert!(matches!(error, JoinError::Failed(_)), "{error:?}");
+    assert!(matches!(error, CommandError::Failed(_)), "{error:?}");
     assert!(error.to_string().ends_with("there was no answer in time"), "{error}");
     assert!((Duration::from_secs(1)..Duration::from_secs(3)).contains(&start.elapsed()));
 }
@@ -142,7 +143,7 @@ fn nodes_of_other_clusters_are_not_let_in() {
     let here = "127.0.0.1:0".parse().unwrap();
     let (b, _b) = Tidings::bind(Config::local(other, NodeId::new("b").unwrap(), here)).unwrap();
     let error = b.join(&[a.addr()]).unwrap_err();
-    assert!(matches!(error, JoinError::Failed(_)), "{error:?}");
+    assert!(matches!(error, CommandError::Failed(_)), "{error:?}");
     assert_eq!(a.members().len(), 1);
     assert_eq!(a.stats().rejected_streams.foreign_cluster, 1);
 }
