@@ -102,7 +102,7 @@ pub enum ExchangeError {
     /// The stream could not be opened, or broke.
     Stream(StreamError),
     /// The peer closed the stream without an answer: it does not take messages of our cluster's
-    /// name or of this version, or takes no more streams.
+    /// name, sealed as ours are, or of this version, or takes no more streams.
     NoAnswer,
     /// What the peer answered is not a message that we can take.
     BadAnswer(Reject),
@@ -117,7 +117,7 @@ impl fmt::Display for ExchangeError {
         match self {
             Self::Stream(error) => error.fmt(f),
             Self::NoAnswer => f.write_str(
-                "it closed the connection without an answer; has it the same cluster name?",
+                "it closed the connection without an answer; are cluster name and key the same?",
             ),
             Self::BadAnswer(reject) => write!(f, "its answer was not taken: {reject}"),
             Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
