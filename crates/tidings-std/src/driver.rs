@@ -59,7 +59,7 @@ struct Core {
 #[derive(Debug, Default)]
 struct Link {
     /// To break it off from outside; there from when it begins to connect.
-    socket: Option<Socket>,
+    stream: Option<Arc<TcpStream>>,
     /// What its thread has to do.
     queue: VecDeque<StreamAction>,
 }
@@ -226,7 +226,6 @@ impl Shared {
     /// was stopped for a while, an answer that waits in the socket counts.
     fn take_datagrams(self: &Arc<Self>) {
         let mut buf = vec![0; MAX_DATAGRAM];
-        let mut timeout = None;
         while let Some(due) = self.fall_asleep() {
             let wait = due.since(self.clock.now());
             if wait.is_zero() {
@@ -235,9 +234,7 @@ impl Shared {
                 continue;
             }
             let wait = (due < Instant::MAX).then_some(wait);
-            if wait != timeout && self.udp.set_read_timeout(wait).is_ok() {
-                timeout = wait;
-            }
+            drop(self.udp.set_read_timeout(wait));
             if self.take_datagram(&mut buf).is_err_and(|error| !sockets::is_nothing(&error)) {
                 thread::park_timeout(BACK_OFF);
             }
@@ -286,23 +283,20 @@ impl Shared {
 
     fn accept_streams(self: &Arc<Self>) {
         loop {
-            let accepted = self.tcp.accept().and_then(|(stream, from)| {
-                let socket = SockRef::from(&stream).try_clone()?;
-                Ok((stream, from, socket))
-            });
+            let accepted = self.tcp.accept();
+            if accepted.is_err() {
+                // Out of descriptors, or the peer is gone already.
+                thread::park_timeout(BACK_OFF);
+            }
             let mut core = self.lock();
             if core.stopped {
                 return;
             }
-            let Ok((stream, from, socket)) = accepted else {
-                // Out of descriptors, or the peer is gone already.
-                drop(core);
-                thread::park_timeout(BACK_OFF);
-                continue;
-            };
+            let Ok((stream, from)) = accepted else { continue };
             if let Some(id) = core.node.accept_stream(self.clock.now(), from) {
-                let link = Link { socket: Some(socket), queue: VecDeque::new() };
-                let run = move |shared: &Arc<Self>| shared.run(id, stream);
+                let stream = Arc::new(stream);
+                let link = Link { stream: Some(Arc::clone(&stream)), queue: VecDeque::new() };
+                let run = move |shared: &Arc<Self>| shared.run(id, &stream);
                 self.run_beside(&mut core, id, link, run);
             }
             self.carry_out(&mut core);
@@ -343,27 +337,22 @@ impl Shared {
         core.node.handle_stream(self.clock.now(), id, input);
     }
 
-    fn connect(
-        self: &Arc<Self>,
-        id: StreamId,
-        to: SocketAddr,
-        deadline: Instant,
-    ) -> io::Result<()> {
+    fn connect(self: &Arc<Self>, id: StreamId, to: SocketAddr, until: Instant) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        let handle = socket.try_clone()?;
+        let stream = Arc::new(TcpStream::from(socket));
         let forgotten = io::ErrorKind::ConnectionAborted;
-        self.lock().links.get_mut(&id).ok_or(forgotten)?.socket = Some(handle);
-        let wait = deadline.since(self.clock.now()).max(Duration::from_millis(1));
-        socket.connect_timeout(&to.into(), wait)?;
+        self.lock().links.get_mut(&id).ok_or(forgotten)?.stream = Some(Arc::clone(&stream));
+        let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
+        SockRef::from(&*stream).connect_timeout(&to.into(), wait)?;
         self.drive(|node, now| node.handle_stream(now, id, StreamInput::Opened));
-        self.run(id, socket.into())
+        self.run(id, &stream)
     }
 
     /// Moves a stream's bytes until it ends.
     ///
     /// The node writes only in answer to what a stream brings, so that after each input all there
     /// is to write is there, and then the thread may block in a read.
-    fn run(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
+    fn run(self: &Arc<Self>, id: StreamId, mut stream: &TcpStream) -> io::Result<()> {
         let mut buf = vec![0; MAX_READ];
         loop {
             match self.next_action(id) {
@@ -394,7 +383,7 @@ impl Shared {
 impl Link {
     fn break_off(&self) {
         // It may be broken already.
-        drop(self.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Both)));
+        drop(self.stream.as_ref().map(|stream| stream.shutdown(Shutdown::Both)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::error::{BindError, CommandError};
+use bytes::Bytes;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,15 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use tidings::{
-    Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase, Stats, TooLong,
+    BroadcastError, Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase,
+    SendError, Stats, TooLong,
 };
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
-/// All methods take `&self` and may be called from any thread.
+/// All methods take `&self` and may be called from any thread. What one does, and when it fails, is
+/// told in full by the method of [`Node`](tidings::Node) that has its name. Those that wait for
+/// others block until these have answered: at the latest until
+/// [`stream_timeout`](tidings::Options::stream_timeout).
 #[derive(Debug)]
 pub struct Tidings {
-    driver: Driver,
+    pub(crate) driver: Driver,
 }
 
 impl Tidings {
@@ -49,14 +54,10 @@ impl Tidings {
         Ok((Self { driver }, Events { receiver, lagged }))
     }
 
-    /// Joins a cluster through any of its members; returns how many members there are then.
-    ///
-    /// Blocks until one seed has answered, or all have failed: at the latest after
-    /// [`stream_timeout`](tidings::Options::stream_timeout).
-    ///
-    /// # Errors
-    ///
-    /// If no seed took us in; the error says why, for each.
+    // ---- ask ----
+
+    /// Joins a cluster through any of its members, and waits until one has answered; returns how
+    /// many members there are then.
     pub fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
         match self.driver.command(|node, now| node.join(now, seeds))? {
             Done::Joined { members, .. } => Ok(members),
@@ -64,16 +65,10 @@ impl Tidings {
         }
     }
 
-    /// Leaves the cluster, so that the others see this node as left and not as failed; returns how
-    /// many of them confirmed it.
+    /// Leaves the cluster, so that the others see this node as left and not as failed, and waits
+    /// until some have confirmed it; returns how many. The node has left even if none has.
     ///
-    /// Blocks until enough have, at the latest until
-    /// [`stream_timeout`](tidings::Options::stream_timeout). Afterwards drop the handle, or join
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// If there are others, and none confirmed it. The node has left all the same.
+    /// Afterwards drop the handle, or join again.
     pub fn leave(&self) -> Result<usize, Failure> {
         match self.driver.command(|node, now| Ok::<_, Infallible>(node.leave(now))) {
             Ok(Done::Left { told }) => Ok(told),
@@ -82,14 +77,45 @@ impl Tidings {
         }
     }
 
+    /// Sends a message to one member in a datagram, which may be lost.
+    pub fn send(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError> {
+        self.driver.drive(|node, now| node.send(now, to, data.into()))
+    }
+
+    /// Sends a message to one member over a stream, and waits for the receipt.
+    pub fn send_reliable(
+        &self,
+        to: &NodeId,
+        data: impl Into<Bytes>,
+    ) -> Result<(), CommandError<SendError>> {
+        self.driver.command(|node, now| node.send_reliable(now, to, data.into())).map(drop)
+    }
+
+    /// Broadcasts a message to all members, by gossip; it replaces an earlier one with the same
+    /// `key` that has not been told yet, unless the key is empty.
+    pub fn broadcast(&self, key: &[u8], data: impl Into<Bytes>) -> Result<(), BroadcastError> {
+        self.driver.drive(|node, now| node.broadcast(now, key, data.into()))
+    }
+
+    /// Pings a member, and waits for the answer; returns the round-trip time.
+    pub fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
+        match self.driver.command(|node, now| node.ping(now, to))? {
+            Done::Pong { rtt } => Ok(rtt),
+            done => unreachable!("a ping ended as {done:?}"),
+        }
+    }
+
     /// Sets what this node tells all others about itself.
-    ///
-    /// # Errors
-    ///
-    /// If there are more bytes than [`max_meta`](tidings::Options::max_meta).
     pub fn set_meta(&self, meta: Meta) -> Result<(), TooLong> {
         self.driver.drive(|node, now| node.set_meta(now, meta))
     }
+
+    /// Sets what every node with which this one syncs from now on is told.
+    pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
+        self.driver.drive(|node, _| node.set_sync_state(state.into()))
+    }
+
+    // ---- look ----
 
     /// Where others reach this node.
     pub fn addr(&self) -> SocketAddr {
@@ -108,8 +134,8 @@ impl Tidings {
 
     /// The members that are present, alive or suspect, this node first unless it left.
     pub fn members(&self) -> Vec<Member> {
-        let present = |member: &&Member| member.state().is_present();
-        self.driver.look(|node| node.members().filter(present).cloned().collect())
+        let all = self.all_members().into_iter();
+        all.filter(|member| member.state().is_present()).collect()
     }
 
     /// All members that are known, those that failed or left of late included.
@@ -117,12 +143,17 @@ impl Tidings {
         self.driver.look(|node| node.members().cloned().collect())
     }
 
+    /// How long a member takes to answer, smoothed; `None` if that is not known.
+    pub fn rtt(&self, id: &NodeId) -> Option<Duration> {
+        self.driver.look(|node| node.rtt(id))
+    }
+
     /// Whether the node takes part in its cluster.
     pub fn phase(&self) -> Phase {
         self.driver.look(|node| node.phase())
     }
 
-    /// How the node holds its own health: 0 is well; see [`tidings::Node::health`].
+    /// How the node holds its own health: 0 is well.
     pub fn health(&self) -> u32 {
         self.driver.look(|node| node.health())
     }
@@ -136,7 +167,8 @@ impl Tidings {
 /// What happens in the cluster, in order; ends when the node stops.
 ///
 /// It holds 1,024 events. An application that takes them too slowly never holds up the node:
-/// further ones are lost and counted, and the application should look at the members again.
+/// further ones, messages among them, are lost and counted, and the application should look at the
+/// members again.
 #[derive(Debug)]
 pub struct Events {
     receiver: Receiver<Event>,

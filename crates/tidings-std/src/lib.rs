@@ -20,21 +20,31 @@
 //! ```
 //!
 //! A node has two threads, and one more for each stream that is open, of which there are few:
-//! streams are opened to join, to leave, and now and then to compare the membership. Dropping the
-//! handle ends all of them and closes all sockets. A thread that does nothing sleeps: a node that
-//! has nothing to do does not wake.
+//! streams are opened to join, to leave, for messages that must arrive, and now and then to compare
+//! the membership. Dropping the handle ends all of them and closes all sockets. A thread that does
+//! nothing sleeps: a node that has nothing to do does not wake.
+//!
+//! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
 
 mod driver;
 mod error;
 mod handle;
+#[cfg(feature = "encryption")]
+mod keys;
 mod sockets;
 
+pub use bytes::Bytes;
 pub use error::{BindError, CommandError};
 pub use handle::{Events, Tidings};
+#[cfg(feature = "encryption")]
+pub use keys::KeyError;
 pub use tidings::{
-    ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation, InvalidName,
-    JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, State, Stats, TooLong,
+    BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
+    InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
+    State, Stats, TooLong, Via,
 };
+#[cfg(feature = "encryption")]
+pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
 
 /// The README's programs compile and run.
 #[cfg(doctest)]

@@ -1,54 +1,15 @@
 //! Real nodes on real sockets; every test waits on conditions.
 
+mod common;
+
+use common::{config, start, wait, wait_for};
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 use tidings_std::{
-    BindError, ClusterName, CommandError, Config, Event, Events, Meta, NodeId, Options, State,
-    Tidings,
+    BindError, ClusterName, CommandError, Config, Event, Meta, NodeId, State, Tidings,
 };
-
-/// As `local`, but quick: these tests wait for failures to be found.
-fn quick() -> Options {
-    let mut options = Options::local();
-    options.probe_interval = Duration::from_millis(100);
-    options.probe_timeout = Duration::from_millis(40);
-    options.gossip_interval = Duration::from_millis(20);
-    options
-}
-
-fn config(name: &str) -> Config {
-    let here = "127.0.0.1:0".parse().unwrap();
-    let id = NodeId::new(name).unwrap();
-    Config::new(ClusterName::new("loopback").unwrap(), id, here, quick()).unwrap()
-}
-
-fn start(name: &str) -> (Tidings, Events) {
-    Tidings::bind(config(name)).unwrap()
-}
-
-/// Waits until the condition holds.
-#[track_caller]
-fn wait(what: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !what() {
-        assert!(start.elapsed() < Duration::from_secs(20), "it never came to pass");
-        std::thread::yield_now();
-    }
-}
-
-/// Waits for the event of this kind about this member.
-#[track_caller]
-fn wait_for(events: &Events, what: impl Fn(&Event) -> bool) {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(20) {
-        if events.recv_timeout(Duration::from_secs(20)).is_some_and(|event| what(&event)) {
-            return;
-        }
-    }
-    panic!("the event never came");
-}
 
 fn state(node: &Tidings, name: &str) -> Option<State> {
     node.member(&NodeId::new(name).unwrap()).map(|member| member.state())

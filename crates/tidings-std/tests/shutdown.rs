@@ -23,7 +23,7 @@ fn a_node_that_is_dropped_leaves_no_thread_and_no_socket() {
             other.join(&[first.addr()]).unwrap();
             addrs.push(other.addr());
         }
-        // Streams that never say anything, and a peer that never answers.
+        // Streams that never say anything, and a peer that hangs up.
         let _idle: Vec<_> = (0..10).map(|_| TcpStream::connect(first.addr()).unwrap()).collect();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         std::thread::scope(|scope| {
@@ -31,6 +31,8 @@ fn a_node_that_is_dropped_leaves_no_thread_and_no_socket() {
             let node = &others[0].0;
             let join = scope.spawn(move || node.join(&seed));
             drop(silent.accept().unwrap());
+            // It is not there either when it is asked again.
+            drop(silent);
             assert!(join.join().unwrap().is_err());
         });
         let start = Instant::now();
