@@ -2,6 +2,7 @@
 
 use crate::Fatal;
 use crate::command::{Command, Line, parse_text};
+use crate::keys::KeyArgs;
 use crate::report::{Outcome, Report};
 use clap::ValueEnum;
 use std::io::BufRead;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_std::{ClusterName, Config, Events, Meta, NodeId, Options, Tidings};
+use tidings_std::{ClusterName, Config, Events, KeyError, Meta, NodeId, Options, Tidings, TooLong};
 
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// The node's name, which nobody else in the cluster may have
     #[arg(long)]
@@ -36,9 +37,17 @@ pub(crate) struct Args {
     /// Metadata that the others see; `hex:` and hex digits for raw bytes
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_text_arg)]
     meta: Text,
+    /// What other nodes are told at every sync with this one; `hex:` and hex digits for raw bytes
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_text_arg)]
+    state: Text,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Timing for one local network, for far places, or for one machine
     #[arg(long, value_enum, default_value_t = Profile::Lan)]
     profile: Profile,
+    /// Send no datagrams, but everything over streams; all members have to do the same
+    #[arg(long)]
+    stream_only: bool,
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -105,10 +114,11 @@ fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
     let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
     let config = config.map_err(Fatal::usage)?;
-    let config = config
-        .with_meta(Meta::new(&args.meta.0))
-        .map_err(|error| Fatal::usage(format!("--meta has {error}")))?;
-    Tidings::bind_to(args.bind, config).map_err(Fatal::usage)
+    let config = config.with_meta(Meta::new(&args.meta.0));
+    let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
+    let (node, events) = Tidings::bind_to(args.bind, config).map_err(Fatal::usage)?;
+    of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
+    Ok((node, events))
 }
 
 impl Args {
@@ -122,6 +132,7 @@ impl Args {
         set(&mut options.suspicion_mult, self.suspicion_mult);
         set(&mut options.gossip_interval, self.gossip_interval);
         set(&mut options.sync_interval, self.pushpull_interval);
+        options.stream_only |= self.stream_only;
     }
 }
 
@@ -169,22 +180,13 @@ impl Agent {
     /// Carries out a command; those that wait for others run beside the rest, in threads of their
     /// own.
     fn carry_out(&self, Line { id, name, command }: Line) {
-        let node = &self.node;
-        let outcome = match command {
-            Err(error) => Err(error),
-            Ok(Command::Members) => Ok(Outcome::Members(node.members(), node.health())),
-            Ok(Command::Stats) => Ok(Outcome::Stats(Box::new(node.stats()))),
-            Ok(Command::UpdateMeta(meta)) => node
-                .set_meta(Meta::new(&meta))
-                .map(|()| Outcome::Done)
-                .map_err(|error| format!("the metadata has {error}")),
-            Ok(Command::Quit) => Ok(Outcome::Done),
-            Ok(Command::Join(seeds)) => {
-                return self.beside(id, name, move |node| join(node, &seeds));
+        match command {
+            Ok(command) if command.waits() => {
+                self.beside(id, name, move |node| carry_out(node, command));
             }
-            Ok(Command::Leave) => return self.beside(id, name, leave),
-        };
-        self.report.result(&id, &name, &outcome);
+            Ok(command) => self.report.result(&id, &name, &carry_out(&self.node, command)),
+            Err(error) => self.report.result(&id, &name, &Err(error)),
+        }
     }
 
     fn beside(
@@ -218,13 +220,49 @@ impl Agent {
     fn leave_unless_told_again(&self, inputs: &Receiver<Input>) {
         let (node, sender) = (Arc::clone(&self.node), self.sender.clone());
         thread::spawn(move || {
-            drop(leave(&node));
+            drop(node.leave());
             drop(node);
             drop(sender.send(Input::Left));
         });
         let ends = |input: &Input| matches!(input, Input::Signal | Input::Left);
         drop(inputs.iter().find(ends));
     }
+}
+
+fn carry_out(node: &Tidings, command: Command) -> Result<Outcome, String> {
+    match command {
+        Command::Members => Ok(Outcome::Members(node.members(), node.health())),
+        Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
+        Command::Join(seeds) => join(node, &seeds),
+        Command::Leave => node.leave().map(Outcome::Left).map_err(text),
+        Command::UpdateMeta(meta) => {
+            done(of("the metadata", node.set_meta(Meta::new(&meta))), "set")
+        }
+        Command::SetState(state) => done(of("the state", node.set_sync_state(state)), "set"),
+        Command::Send(to, data) => done(node.send(&to, data), "sent"),
+        Command::SendReliable(to, data) => done(node.send_reliable(&to, data), "delivered"),
+        Command::Broadcast(data) => done(node.broadcast(b"", data), "sent"),
+        Command::Ping(to) => node.ping(&to).map(|rtt| Outcome::Pong(to, rtt)).map_err(text),
+        Command::Keys => node.keyring().map(Outcome::Keys).ok_or_else(|| text(KeyError::NoKeyring)),
+        Command::AddKey(key) => done(node.add_key(key), "accepted from now on"),
+        Command::UseKey(key) => done(node.use_key(&key), "encrypts with it from now on"),
+        Command::RemoveKey(key) => done(node.remove_key(&key), "accepted no more"),
+        Command::Quit => Ok(Outcome::Done("done")),
+    }
+}
+
+/// What came of a command that returns nothing; `word` tells people that it went well.
+fn done(result: Result<(), impl ToString>, word: &'static str) -> Result<Outcome, String> {
+    result.map(|()| Outcome::Done(word)).map_err(text)
+}
+
+/// Names what is too long.
+fn of<T>(what: &str, result: Result<T, TooLong>) -> Result<T, String> {
+    result.map_err(|error| format!("{what} has {error}"))
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
 }
 
 /// Asks each seed by itself, all at once, so as to count those that answer.
@@ -240,10 +278,6 @@ fn join(node: &Tidings, seeds: &[SocketAddr]) -> Result<Outcome, String> {
     }
     let errors = joined.iter().filter_map(|join| join.as_ref().err());
     Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("; "))
-}
-
-fn leave(node: &Tidings) -> Result<Outcome, String> {
-    node.leave().map(Outcome::Left).map_err(|error| error.to_string())
 }
 
 fn print(events: Events, report: Report) {
@@ -268,7 +302,7 @@ fn read_lines(inputs: &Sender<Input>) {
     drop(inputs.send(Input::NoMoreLines));
 }
 
-/// What `--meta` was given.
+/// What `--meta` or `--state` was given.
 #[derive(Clone, Debug)]
 struct Text(Vec<u8>);
 

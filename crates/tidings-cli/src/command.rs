@@ -2,16 +2,24 @@
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::net::SocketAddr;
+use tidings_std::{InvalidKey, InvalidName, Key, NodeId};
 
 /// What an agent's help says about them.
 pub(crate) const HELP: &str = "\
 Commands on standard input, one a line; `@ID ` before one comes back with its result:
-  members               list the members that are present
-  join IP:PORT[,...]    join a cluster through any of these
-  update-meta TEXT      set the metadata that the others see; `hex:` and hex digits for raw bytes
-  stats                 show what the node has counted
-  leave                 tell the cluster, and stay running
-  quit                  stop at once, without leaving
+  members                      list the members that are present
+  join IP:PORT[,...]           join a cluster through any of these
+  update-meta TEXT             set the metadata that the others see
+  set-state TEXT               set what others are told at every sync with this node
+  send-user NAME TEXT HOW      send a message to one member; HOW: `best-effort` or `reliable`
+  broadcast TEXT               send a message to all others
+  ping NAME                    find out how long a member takes to answer
+  keyring list                 show the keys, of which the first one encrypts
+  keyring add|use|remove KEY   accept a key; encrypt with it; accept it no more
+  stats                        show what the node has counted
+  leave                        tell the cluster, and stay running
+  quit                         stop at once, without leaving
+TEXT may have spaces in it; `hex:` and hex digits stand for raw bytes.
 
 The end of standard input stops an agent with --json, and does nothing to one without.
 SIGINT and SIGTERM leave, then stop; a second one stops at once.";
@@ -31,6 +39,15 @@ pub(crate) enum Command {
     Members,
     Join(Vec<SocketAddr>),
     UpdateMeta(Vec<u8>),
+    SetState(Vec<u8>),
+    Send(NodeId, Vec<u8>),
+    SendReliable(NodeId, Vec<u8>),
+    Broadcast(Vec<u8>),
+    Ping(NodeId),
+    Keys,
+    AddKey(Key),
+    UseKey(Key),
+    RemoveKey(Key),
     Stats,
     Leave,
     Quit,
@@ -67,9 +84,48 @@ impl Command {
             "quit" => takes_nothing(Self::Quit),
             "join" => parse_addrs(argument).map(Self::Join),
             "update-meta" => parse_text(argument).map(Self::UpdateMeta),
+            "set-state" => parse_text(argument).map(Self::SetState),
+            "send-user" => Self::parse_send_user(argument),
+            "broadcast" => parse_text(argument).map(Self::Broadcast),
+            "ping" => parse_name(argument).map(Self::Ping),
+            "keyring" => Self::parse_keyring(argument),
             _ => Err(format!("there is no command {name:?}; try `tidings agent --help`")),
         }
     }
+
+    /// `NAME TEXT best-effort|reliable`
+    fn parse_send_user(argument: &str) -> Result<Self, String> {
+        let (name, rest) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let (text, how) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
+        let send = match how {
+            "best-effort" => Self::Send,
+            "reliable" => Self::SendReliable,
+            _ => return Err("it takes NAME TEXT, then `best-effort` or `reliable`".into()),
+        };
+        Ok(send(parse_name(name)?, parse_text(text.trim())?))
+    }
+
+    fn parse_keyring(argument: &str) -> Result<Self, String> {
+        let (what, key) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let change = match what {
+            "list" if key.is_empty() => return Ok(Self::Keys),
+            "add" => Self::AddKey,
+            "use" => Self::UseKey,
+            "remove" => Self::RemoveKey,
+            _ => return Err("it takes `list`, `add KEY`, `use KEY` or `remove KEY`".into()),
+        };
+        // What is no key is not repeated: it may be one but for a slip.
+        key.trim().parse().map(change).map_err(|error: InvalidKey| error.to_string())
+    }
+
+    /// Whether it waits for other nodes.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Join(_) | Self::Leave | Self::SendReliable(..) | Self::Ping(_))
+    }
+}
+
+fn parse_name(name: &str) -> Result<NodeId, String> {
+    name.parse().map_err(|error: InvalidName| error.to_string())
 }
 
 /// `IP:PORT[,IP:PORT...]`
@@ -91,6 +147,7 @@ pub(crate) fn parse_text(text: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidings_std::Cipher;
 
     fn parse(line: &str) -> (String, Result<Command, String>) {
         let Line { id, command, .. } = Line::parse(line).unwrap();
@@ -105,6 +162,11 @@ mod tests {
         let text = Ok(Command::UpdateMeta(b"two words".into()));
         assert_eq!(parse("@x  update-meta  two words\n"), ("x".into(), text));
         assert_eq!(parse("update-meta hex:00fF").1, Ok(Command::UpdateMeta(vec![0, 255])));
+        let sent = Command::SendReliable(NodeId::new("b").unwrap(), b"two words".into());
+        assert_eq!(parse("send-user b  two words  reliable").1, Ok(sent));
+        let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
+        assert_eq!(parse(&format!("keyring  use {text}")).1, Ok(Command::UseKey(key)));
         assert_eq!(Line::parse("  \n"), None);
         assert_eq!(Line::parse("@7"), None);
     }
@@ -116,6 +178,13 @@ mod tests {
         assert_eq!(error("join"), "\"\" is not an IP:PORT");
         assert_eq!(error("leave now"), "leave takes no argument");
         assert!(error("update-meta hex:0g").starts_with("\"0g\" is not hex"));
+        for line in ["send-user", "send-user b", "send-user b reliable", "send-user b hello"] {
+            assert!(error(line).ends_with("then `best-effort` or `reliable`"), "{line}");
+        }
+        assert_eq!(error("ping"), "a name must not be empty");
+        assert!(error("keyring").starts_with("it takes `list`"));
+        assert!(error("keyring list all").starts_with("it takes `list`"));
+        assert!(!error("keyring add hunter2").contains("hunter2"));
         assert!(error("dance").starts_with("there is no command \"dance\""));
     }
 }

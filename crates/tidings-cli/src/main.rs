@@ -1,34 +1,38 @@
-//! The `tidings` command: run a node, or watch a small cluster live and die.
+//! The `tidings` command: run a node, make a key, or watch a small cluster live and die.
 
 mod agent;
 mod command;
 mod demo;
+mod keys;
 mod report;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Cluster membership by gossip: which nodes are in the cluster, and which have failed.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run one node; print what happens, and take commands on standard input
     #[command(after_long_help = command::HELP)]
     Agent(Box<agent::Args>),
     /// Start five nodes on this machine, kill one, have one leave, and show who saw what
     Demo(demo::Args),
+    /// Print a new key, for agents that encrypt what they send
+    Keygen(keys::KeygenArgs),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(&args),
+        Command::Keygen(args) => keys::generate(&args),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("tidings: {error}");

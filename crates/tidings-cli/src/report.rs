@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tidings_std::{Event, Member, State, Stats};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidings_std::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
 
 /// Prints to standard output in one of two forms; a line is written at once and whole.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,11 @@ pub(crate) enum Outcome {
     Stats(Box<Stats>),
     /// How many members confirmed that we left.
     Left(usize),
-    Done,
+    /// Who answered a ping, and after how long.
+    Pong(NodeId, Duration),
+    Keys(Keyring),
+    /// There is nothing to tell but this word for people.
+    Done(&'static str),
 }
 
 impl Report {
@@ -40,32 +44,12 @@ impl Report {
     }
 
     pub(crate) fn event(self, event: &Event) {
-        let (kind, verb, member) = match event {
-            Event::Joined(member) => ("join", "joined", member),
-            Event::Updated(member) => ("update", "is now", member),
-            Event::Suspected(member) => ("suspect", "is suspected", member),
-            Event::Recovered(member) => ("alive", "is alive after all", member),
-            Event::Failed(member) => ("leave", "failed", member),
-            Event::Left(member) => ("leave", "left", member),
-            Event::Conflict { id, addr, other } => {
-                if self.json {
-                    let at = |addr: &std::net::SocketAddr| json!({"name": id.as_str(), "addr": addr.ip(), "port": addr.port()});
-                    self.object("conflict", json!({"node": at(addr), "other": at(other)}));
-                } else {
-                    self.text(&format!("{id} is claimed by {other} too, beside {addr}"));
-                }
-                return;
-            }
-            _ => return,
-        };
         if self.json {
-            self.object(kind, json!({"node": node(member)}));
-        } else {
-            let details = match event {
-                Event::Joined(_) | Event::Updated(_) => details(member),
-                _ => String::new(),
-            };
-            self.text(&format!("{} {verb}{details}", member.id()));
+            if let Some((kind, fields)) = event_fields(event) {
+                self.object(kind, fields);
+            }
+        } else if let Some(words) = event_words(event) {
+            self.text(&words);
         }
     }
 
@@ -128,6 +112,90 @@ fn write_line(line: &str) {
     drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
 }
 
+/// An event's kind and fields; commands are told by their results.
+fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
+    let about = |member| json!({"node": node(member)});
+    Some(match event {
+        Event::Joined(member) => ("join", about(member)),
+        Event::Updated(member) => ("update", about(member)),
+        Event::Suspected(member) => ("suspect", about(member)),
+        Event::Recovered(member) => ("alive", about(member)),
+        Event::Failed(member) | Event::Left(member) => ("leave", about(member)),
+        Event::Degraded(member) => ("degraded", about(member)),
+        Event::Restored(member) => ("restored", about(member)),
+        Event::Conflict { id, addr, other } => {
+            let [node, other] = [addr, other]
+                .map(|addr| json!({"name": id.as_str(), "addr": addr.ip(), "port": addr.port()}));
+            ("conflict", json!({"node": node, "other": other}))
+        }
+        Event::Message { from, data, via } => {
+            let via = match via {
+                Via::Stream => "reliable",
+                Via::Broadcast => "broadcast",
+                _ => "best-effort",
+            };
+            let data = HEXLOWER.encode(data);
+            ("msg", json!({"from": from.as_str(), "data": data, "via": via}))
+        }
+        Event::SyncState { from, data, join } => {
+            let data = HEXLOWER.encode(data);
+            ("remote-state", json!({"from": from.as_str(), "data": data, "join": join}))
+        }
+        Event::PartitionSuspected { lost, present } => {
+            ("partition", json!({"lost": lost, "present": present}))
+        }
+        _ => return None,
+    })
+}
+
+fn event_words(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Joined(member) => format!("{} joined{}", member.id(), details(member)),
+        Event::Updated(member) => format!("{} is now{}", member.id(), details(member)),
+        Event::Suspected(member) => format!("{} is suspected", member.id()),
+        Event::Recovered(member) => format!("{} is alive after all", member.id()),
+        Event::Failed(member) => format!("{} failed", member.id()),
+        Event::Left(member) => format!("{} left", member.id()),
+        Event::Degraded(member) => {
+            format!("{} answers streams and no datagrams: is UDP blocked?", member.id())
+        }
+        Event::Restored(member) => format!("{} answers datagrams again", member.id()),
+        Event::Conflict { id, addr, other } => {
+            format!("{id} is claimed by {other} too, beside {addr}")
+        }
+        Event::Message { from, data, via } => {
+            let kind = match via {
+                Via::Stream => "reliable message",
+                Via::Broadcast => "broadcast",
+                _ => "message",
+            };
+            format!("{kind} from {from}: {}", excerpt(data))
+        }
+        Event::SyncState { from, data, .. } => format!("state of {from}: {}", excerpt(data)),
+        Event::PartitionSuspected { lost, present } => {
+            format!(
+                "{lost} failed one soon after the other, {present} are left: is it the network?"
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// What an application said, as text if it is that, and not longer than a line should be.
+fn excerpt(data: &[u8]) -> String {
+    let text = match std::str::from_utf8(data) {
+        Ok(text) => format!("{text:?}"),
+        Err(_) => format!("hex:{}", HEXLOWER.encode(data)),
+    };
+    match text.char_indices().nth(MAX_EXCERPT) {
+        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], data.len()),
+        None => text,
+    }
+}
+
+/// How many characters of what an application said are shown.
+const MAX_EXCERPT: usize = 200;
+
 /// A member in the form of HashiCorp's tools, so that one script drives either.
 fn node(member: &Member) -> Value {
     let state = match member.state() {
@@ -156,18 +224,24 @@ fn fields(outcome: &Outcome) -> Value {
         Outcome::Joined { seeds, .. } => json!({"joined": seeds}),
         Outcome::Stats(stats) => json!({"stats": stats}),
         Outcome::Left(told) => json!({"told": told}),
-        Outcome::Done => json!({}),
+        Outcome::Pong(_, rtt) => json!({"rtt": rtt.as_secs_f64()}),
+        Outcome::Keys(keyring) => {
+            json!({"keys": keyring.keys().map(Key::to_text).collect::<Vec<_>>()})
+        }
+        Outcome::Done(_) => json!({}),
     }
 }
 
 fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Members(members, health) => {
-            let mut text =
-                format!("{} members; health {health}, of which 0 is best", members.len());
+            let mut text = format!("{} members; health {health} (0 is best)", members.len());
             for member in members {
                 let _ = write!(text, "\n    {:20} {:7}", member.id(), member.state());
                 text += &details(member);
+                if member.is_degraded() {
+                    text += ", answers no datagrams";
+                }
             }
             text
         }
@@ -179,8 +253,18 @@ fn words(outcome: &Outcome) -> String {
             list_counters(&mut text, "", &json!(stats));
             text
         }
-        Outcome::Left(told) => format!("left; {told} members confirmed it"),
-        Outcome::Done => "done".into(),
+        Outcome::Left(told) => format!("left; confirmed by {told}"),
+        Outcome::Pong(id, rtt) => format!("{id} answered in {rtt:.1?}"),
+        Outcome::Keys(keyring) => {
+            let shown = |key: &Key| format!("{} ({})", key.id(), key.cipher());
+            let mut text = format!("encrypts with {}", shown(keyring.primary()));
+            for (n, key) in keyring.keys().skip(1).enumerate() {
+                text += if n == 0 { "; accepts " } else { ", " };
+                text += &shown(key);
+            }
+            text
+        }
+        Outcome::Done(word) => (*word).into(),
     }
 }
 
@@ -202,4 +286,27 @@ fn details(member: &Member) -> String {
         let _ = write!(text, ", metadata {:?}", member.meta());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_application_said_takes_a_line_and_no_more() {
+        assert_eq!(excerpt("two\nlines".as_bytes()), "\"two\\nlines\"");
+        assert_eq!(excerpt(b"\x00\xff"), "hex:00ff");
+        let long = excerpt(&[b'x'; 500_000]);
+        assert!(long.len() < 230 && long.ends_with("x... (500000 bytes)"), "{long}");
+        // It is not cut in the middle of a character.
+        assert!(excerpt("ü".repeat(500).as_bytes()).ends_with("ü... (1000 bytes)"));
+    }
+
+    #[test]
+    fn a_partition_is_told_with_its_counts() {
+        let event = Event::PartitionSuspected { lost: 4, present: 2 };
+        let told = ("partition", json!({"lost": 4, "present": 2}));
+        assert_eq!(event_fields(&event), Some(told));
+        assert!(event_words(&event).unwrap().starts_with("4 failed one soon after the other"));
+    }
 }

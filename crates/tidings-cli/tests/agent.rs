@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One agent's process, with the JSON lines that it prints.
 struct Agent {
@@ -32,14 +32,35 @@ impl Agent {
         agent
     }
 
-    fn tell(&mut self, command: &str) {
-        writeln!(self.process.stdin.as_mut().unwrap(), "{command}").unwrap();
+    fn tell(&self, command: &str) {
+        let mut stdin = self.process.stdin.as_ref().unwrap();
+        writeln!(stdin, "{command}").unwrap();
     }
 
     /// Tells a command and waits for its result.
-    fn ask(&mut self, command: &str) -> Value {
+    fn ask(&self, command: &str) -> Value {
         self.tell(&format!("@q {command}"));
         self.wait(|line| line["ev"] == "result" && line["id"] == "q")
+    }
+
+    /// Asks again and again, until the result is such.
+    #[track_caller]
+    fn ask_until(&self, command: &str, such: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        while start.elapsed() < LIMIT {
+            let result = self.ask(command);
+            if such(&result) {
+                return result;
+            }
+        }
+        panic!("it never came to that");
+    }
+
+    /// Pings until there is an answer: pings run out soon, and the machine may be busy.
+    #[track_caller]
+    fn ping(&self, name: &str) -> f64 {
+        let result = self.ask_until(&format!("ping {name}"), |result| result["ok"] == true);
+        result["rtt"].as_f64().unwrap()
     }
 
     /// Waits for a line, passing over others.
@@ -91,6 +112,13 @@ fn tidings(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
     command.args(args);
     command
+}
+
+/// A new key, as `tidings keygen` prints it.
+fn keygen(more: &[&str]) -> String {
+    let output = tidings(&[&["keygen"], more].concat()).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 fn run(args: &[&str]) -> (Option<i32>, String) {
@@ -155,6 +183,134 @@ fn commands_do_what_they_say_and_answer_with_their_mark() {
 }
 
 #[test]
+fn members_send_each_other_messages() {
+    let a = Agent::start("a", &[]);
+    let b = Agent::start("b", &["--join", &a.addr]);
+    a.wait_for("join", "b");
+    b.wait_for("join", "a");
+    for how in ["best-effort", "reliable"] {
+        for (from, name, to, other) in [(&a, "a", &b, "b"), (&b, "b", &a, "a")] {
+            assert_eq!(from.ask(&format!("send-user {other} two words {how}"))["ok"], true);
+            let message = to.wait(|line| line["ev"] == "msg");
+            assert_eq!((&message["from"], &message["via"]), (&name.into(), &how.into()));
+            assert_eq!(message["data"], "74776f20776f726473");
+        }
+    }
+    let long = format!("send-user a hex:{} reliable", "00".repeat(500_000));
+    assert_eq!(b.ask(&long)["ok"], true);
+    let message = a.wait(|line| line["ev"] == "msg");
+    assert_eq!(message["data"].as_str().unwrap().len(), 1_000_000);
+
+    let refused = b.ask(&format!("send-user a {} best-effort", "x".repeat(2000)));
+    assert!(refused["error"].as_str().unwrap().contains("2000 bytes where"), "{refused}");
+    let unknown = b.ask("send-user c hello reliable");
+    assert_eq!(unknown["error"], "no member of that name is known");
+}
+
+#[test]
+fn a_broadcast_comes_to_all_others() {
+    let a = Agent::start("a", &[]);
+    let others = ["b", "c", "d"].map(|name| Agent::start(name, &["--join", &a.addr]));
+    // Only members' broadcasts are taken: all have to know whose it is.
+    for agent in others.iter().chain([&a]) {
+        agent.ask_until("members", |result| result["members"].as_array().unwrap().len() == 4);
+    }
+    assert_eq!(a.ask("broadcast hex:00ff")["ok"], true);
+    for other in &others {
+        let message = other.wait(|line| line["ev"] == "msg");
+        assert_eq!((&message["from"], &message["data"]), (&"a".into(), &"00ff".into()));
+        assert_eq!(message["via"], "broadcast");
+    }
+}
+
+#[test]
+fn a_ping_tells_the_round_trip_in_seconds() {
+    let a = Agent::start("a", &[]);
+    let _b = Agent::start("b", &["--join", &a.addr]);
+    a.wait_for("join", "b");
+    let rtt = a.ping("b");
+    assert!(rtt > 0.0 && rtt < 0.2, "{rtt}");
+    assert_eq!(a.ask("ping c")["error"], "no member of that name is known");
+}
+
+#[test]
+fn states_are_told_at_a_join() {
+    let a = Agent::start("a", &["--state", "from the start"]);
+    let b = Agent::start("b", &[]);
+    assert_eq!(b.ask("set-state hex:00ff")["ok"], true);
+    assert_eq!(b.ask(&format!("join {}", a.addr))["ok"], true);
+    let told = a.wait(|line| line["ev"] == "remote-state");
+    assert_eq!((&told["from"], &told["data"]), (&"b".into(), &"00ff".into()));
+    assert_eq!(told["join"], true);
+    a.tell("quit");
+
+    let c = Agent::start("c", &["--state", "from the start"]);
+    let d = Agent::start("d", &["--join", &c.addr]);
+    let told = d.wait(|line| line["ev"] == "remote-state");
+    assert_eq!((&told["from"], &told["join"]), (&"c".into(), &true.into()));
+    assert_eq!(told["data"], "66726f6d20746865207374617274");
+}
+
+#[test]
+fn a_key_is_replaced_while_agents_run_and_only_who_has_it_joins() {
+    let (old, new) = (keygen(&[]), keygen(&["--cipher", "chacha20-poly1305"]));
+    assert!(new.starts_with("chacha20-poly1305:"), "{new}");
+    let file = format!("{}/keys-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&file, format!("{old}\r\n\n")).unwrap();
+    let a = Agent::start("a", &["--key-file", &file]);
+    let b = Agent::start("b", &["--key", &old, "--join", &a.addr]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(b.wait(|line| line["ev"] == "result")["joined"], 1);
+
+    for (change, keys) in [
+        (format!("add {new}"), vec![&old, &new]),
+        (format!("use {new}"), vec![&new, &old]),
+        (format!("remove {old}"), vec![&new]),
+    ] {
+        for changes in [&a, &b] {
+            assert_eq!(changes.ask(&format!("keyring {change}"))["ok"], true);
+            assert_eq!(changes.ask("keyring list")["keys"], serde_json::json!(keys));
+            assert_eq!(a.ask("send-user b hello reliable")["ok"], true);
+            b.ping("a");
+        }
+    }
+    for agent in [&a, &b] {
+        let stats = &agent.ask("stats")["stats"];
+        for rejected in ["rejected_datagrams", "rejected_streams"] {
+            assert_eq!(stats[rejected]["key"], 0, "{rejected}");
+        }
+    }
+    assert_eq!(a.ask("keyring add hunter2")["ok"], false);
+    let primary = a.ask(&format!("keyring remove {new}"));
+    assert!(primary["error"].as_str().unwrap().contains("use another one first"), "{primary}");
+
+    for with in [&["--key", old.as_str()][..], &[]] {
+        let c = Agent::start("c", with);
+        let refused = c.ask(&format!("join {}", a.addr));
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.contains(&a.addr) && error.contains("key"), "{error}");
+    }
+    let without = Agent::start("without", &[]);
+    let error = without.ask("keyring list");
+    assert_eq!(error["error"], "the node does not encrypt; start it with a key");
+    let c = Agent::start("c", &["--key", &format!("{old},{new}"), "--plaintext", "accepted"]);
+    assert_eq!(c.ask(&format!("join {}", a.addr))["ok"], false, "it encrypts with the old one");
+    assert_eq!(c.ask(&format!("keyring use {new}"))["ok"], true);
+    assert_eq!(c.ask(&format!("join {}", a.addr))["ok"], true);
+}
+
+#[test]
+fn agents_do_without_datagrams_if_told_so() {
+    let a = Agent::start("a", &["--stream-only"]);
+    let b = Agent::start("b", &["--stream-only", "--join", &a.addr]);
+    b.wait_for("join", "a");
+    assert_eq!(b.ask("send-user a hello best-effort")["ok"], true);
+    assert_eq!(a.wait(|line| line["ev"] == "msg")["via"], "best-effort");
+    b.ping("a");
+    assert_eq!(b.ask("stats")["stats"]["datagrams_out"], 0);
+}
+
+#[test]
 fn the_end_of_input_stops_an_agent_that_is_driven_by_a_program() {
     let mut a = Agent::start("a", &[]);
     drop(a.process.stdin.take());
@@ -164,7 +320,7 @@ fn the_end_of_input_stops_an_agent_that_is_driven_by_a_program() {
 
 #[test]
 fn a_join_that_fails_says_which_address_and_the_agent_goes_on() {
-    let mut a = Agent::start("a", &["--join", "127.0.0.1:1", "--retry-join", "300ms"]);
+    let a = Agent::start("a", &["--join", "127.0.0.1:1", "--retry-join", "300ms"]);
     let result = a.wait(|line| line["ev"] == "result");
     assert_eq!((&result["id"], &result["ok"]), (&"start".into(), &false.into()));
     assert!(result["error"].as_str().unwrap().contains("127.0.0.1:1: nobody listens there"));
@@ -178,7 +334,7 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
     let taken = taken.local_addr().unwrap().to_string();
     let taken_udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let taken_udp = taken_udp.local_addr().unwrap().to_string();
-    let meta = "m".repeat(513);
+    let (meta, state) = ("m".repeat(513), "s".repeat(70_000));
     for (more, reason) in [
         (&["--name", "a", "--bind", taken.as_str()][..], taken.as_str()),
         (&["--name", "a", "--bind", taken_udp.as_str()], taken_udp.as_str()),
@@ -190,11 +346,18 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", "a", "--meta", meta.as_str()], "513 bytes where 512 are allowed"),
         (&["--name", "a", "--probe-timeout", "5s"], "probe_timeout is 5s"),
         (&["--name", "a", "--bind", "0.0.0.0:0"], "advertise"),
+        (&["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()], "70000 bytes where"),
+        (&["--name", "a", "--key", "hunter2"], "--key: a key is 32 bytes in base64"),
+        (&["--name", "a", "--key-file", "/nowhere"], "cannot read /nowhere: "),
+        (&["--name", "a", "--key-file", "/dev/null"], "/dev/null has no key in it"),
+        (&["--name", "a", "--key", "k", "--key-file", "f"], "cannot be used with"),
+        (&["--name", "a", "--plaintext", "sent"], "--key"),
         (&[], "--name"),
     ] {
         let (status, said) = run(&[&["agent"], more].concat());
         assert_eq!(status, Some(2), "{more:?}: {said}");
         assert!(said.contains(reason), "{more:?}: {said}");
+        assert!(!said.contains("hunter2"), "secrets are not repeated: {said}");
     }
 }
 
