@@ -224,6 +224,8 @@ impl core::error::Error for BroadcastError {}
 /// How often a seed that breaks off is asked again.
 const MAX_RETRIES: usize = 4;
 
+const TIMED_OUT: ExchangeError = ExchangeError::Stream(StreamError::TimedOut);
+
 /// The commands that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
@@ -239,6 +241,8 @@ pub(crate) struct Tickets {
 pub(crate) struct Retry {
     pub(crate) ticket: Ticket,
     pub(crate) seed: SocketAddr,
+    /// How it broke off.
+    pub(crate) error: ExchangeError,
 }
 
 /// A join whose seeds have not all been heard of.
@@ -249,6 +253,8 @@ struct Join {
     /// How many more times seeds that are overloaded may be asked.
     retries: usize,
     open: usize,
+    /// The seeds that broke off, and how.
+    broken_off: BTreeMap<SocketAddr, ExchangeError>,
     failures: Vec<SeedFailure>,
 }
 
@@ -273,8 +279,8 @@ impl Tickets {
 
     /// Begins a join of at least one seed.
     pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize, deadline: Instant) {
-        let join =
-            Join { deadline, retries: MAX_RETRIES * seeds, open: seeds, failures: Vec::new() };
+        let (retries, broken_off) = (MAX_RETRIES * seeds, BTreeMap::new());
+        let join = Join { deadline, retries, open: seeds, broken_off, failures: Vec::new() };
         self.joins.insert(ticket, join);
     }
 
@@ -291,6 +297,7 @@ impl Tickets {
             return None;
         }
         join.retries -= 1;
+        join.broken_off.insert(retry.seed, retry.error);
         let number = self.next_retry;
         self.next_retry += 1;
         self.retries.insert(number, retry);
@@ -309,9 +316,13 @@ impl Tickets {
     }
 
     /// A seed did not take us in; returns the failure if it was the last one.
+    ///
+    /// For one that broke off, and then had no time to do it again, the reason is how it broke off.
     pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
         let join = self.joins.get_mut(&ticket)?;
-        join.failures.push(failure);
+        let SeedFailure { seed, error } = failure;
+        let earlier = join.broken_off.get(&seed).filter(|_| error == TIMED_OUT);
+        join.failures.push(SeedFailure { seed, error: *earlier.unwrap_or(&error) });
         join.open -= 1;
         if join.open > 0 {
             return None;
@@ -372,4 +383,25 @@ pub enum Phase {
     Leaving,
     /// It has left. Whoever takes it for present is told, and a join brings it back.
     Left,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_broke_off_failed_by_that_also_if_asking_again_takes_too_long() {
+        let (mut tickets, seed) = (Tickets::default(), "10.0.0.1:1".parse().unwrap());
+        let end = Instant::from_nanos(2);
+        for (broke_off, said) in [(false, TIMED_OUT), (true, ExchangeError::NoAnswer)] {
+            let ticket = tickets.issue();
+            tickets.begin_join(ticket, 1, end);
+            if broke_off {
+                let retry = Retry { ticket, seed, error: ExchangeError::NoAnswer };
+                assert!(tickets.retry(retry, Instant::from_nanos(1)).is_some());
+            }
+            let failure = tickets.seed_failed(ticket, SeedFailure { seed, error: TIMED_OUT });
+            assert_eq!(failure, Some(Failure::NoSeed([SeedFailure { seed, error: said }].into())));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Node, canonical};
 use crate::awareness::Awareness;
-use crate::command::{Done, ExchangeError, Failure, JoinError, Phase, Retry, SeedFailure, Ticket};
+use crate::command::{Done, Failure, JoinError, Phase, Retry, SeedFailure, Ticket};
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
 use crate::heal::Heal;
@@ -74,10 +74,9 @@ impl Node {
 
     /// Asks a seed again that broke off.
     pub(super) fn join_again(&mut self, number: u64) {
-        let Some(Retry { ticket, seed }) = self.tickets.take_retry(number) else { return };
+        let Some(Retry { ticket, seed, error }) = self.tickets.take_retry(number) else { return };
         let Some(deadline) = self.tickets.join_deadline(ticket) else { return };
         if !self.open_until(seed, Purpose::Join(ticket), None, deadline) {
-            let error = ExchangeError::NoAnswer;
             self.seed_failed(ticket, SeedFailure { seed, error });
         }
     }

@@ -246,7 +246,7 @@ impl Node {
             (Purpose::Join(ticket), Err(error)) => {
                 let broken = ExchangeError::Stream(StreamError::Reset);
                 if (error == broken || error == ExchangeError::NoAnswer)
-                    && self.retry_join(ticket, peer)
+                    && self.retry_join(Retry { ticket, seed: peer, error })
                 {
                     return;
                 }
@@ -256,9 +256,9 @@ impl Node {
         }
     }
 
-    fn retry_join(&mut self, ticket: Ticket, seed: SocketAddr) -> bool {
+    fn retry_join(&mut self, retry: Retry) -> bool {
         let due = self.now + RETRY_AFTER + self.sync_rng.within(RETRY_AFTER * 4);
-        let number = self.tickets.retry(Retry { ticket, seed }, due);
+        let number = self.tickets.retry(retry, due);
         if let Some(number) = number {
             self.timers.set(Slot::Retry(number), due);
         }
