@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Net, addr, id};
+use common::{Net, addr, forge, id};
 use std::time::Duration;
 use tidings::{Event, Options, State};
 
@@ -181,5 +181,65 @@ fn a_suspect_is_told_so_with_its_ping() {
         let ping = net.datagrams[before..].iter().find(is_ping).unwrap();
         const SUSPECT: u8 = 10;
         assert_eq!(ping.2.get(15) == Some(&SUSPECT), buddy);
+    }
+}
+
+#[test]
+fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
+    for evidence in [true, false] {
+        let mut net = joined(8, |options| options.evidence = evidence);
+        net.run_for(10 * SECOND);
+        for other in 0..7 {
+            net.cut(other, 7);
+        }
+        // The first suspicions are over, and not all others are suspected yet.
+        net.run_for(35 * SECOND);
+        let node = &net.nodes[7].node;
+        let suspects = node.members().filter(|member| member.state() == State::Suspect).count();
+        assert!((1..7).contains(&suspects));
+        let failed = |event: &Event| matches!(event, Event::Failed(_));
+        assert_eq!(net.saw(7, failed), !evidence);
+        assert_eq!(node.stats().verdicts_held > 0, evidence);
+        // It hears again: whoever it suspects has time to say so.
+        net.heal();
+        net.run_until(|net| (0..8).all(|here| net.nodes[here].node.present() == 8));
+        assert_eq!(net.saw(7, failed), !evidence);
+    }
+}
+
+#[test]
+fn where_nobody_is_left_to_hear_from_a_verdict_comes_all_the_same() {
+    let mut net = joined(4, |_| {});
+    net.run_for(10 * SECOND);
+    for n in 1..4 {
+        net.kill(n);
+    }
+    let took = net.run_until(|net| (1..4).all(|n| net.state(0, n) == Some(State::Failed)));
+    assert!(took >= 24 * SECOND, "after the longest time: {took:?}");
+}
+
+#[test]
+fn a_suspect_that_answers_in_a_later_incarnation_is_believed_at_once() {
+    for prompt in [true, false] {
+        let mut net = joined(2, |options| {
+            options.prompt_refutation = prompt;
+            options.suspicion_mult = 20;
+        });
+        net.run_for(5 * SECOND);
+        net.cut_both(0, 1);
+        net.run_until(|net| net.state(0, 1) == Some(State::Suspect));
+        // Nothing gets through but the answer to the next ping.
+        let is_ping = |(from, _, data): &&(usize, _, Vec<u8>)| *from == 0 && data[0] == 0;
+        let pings = |net: &Net| net.datagrams.iter().filter(is_ping).count();
+        let before = pings(&net);
+        net.run_until(|net| pings(net) > before);
+        let ping = net.datagrams.iter().rfind(is_ping).unwrap();
+        let token = u32::from_le_bytes(ping.2[1..5].try_into().unwrap());
+        let mut ack = forge::ack(token, 0);
+        const NUMBER: usize = 6;
+        ack[NUMBER] = 1;
+        net.inject(0, addr(1), &forge::datagram(&[ack]));
+        let expected = if prompt { State::Alive } else { State::Suspect };
+        assert_eq!(net.state(0, 1), Some(expected));
     }
 }

@@ -28,6 +28,12 @@ pub struct Net {
     cuts: BTreeSet<(usize, usize)>,
     /// How many of a hundred datagrams are lost.
     pub loss: u8,
+    /// From whom to whom no datagrams do.
+    datagram_cuts: BTreeSet<(usize, usize)>,
+    /// From whom to whom things take longer than [`LATENCY`].
+    latencies: BTreeMap<(usize, usize), Duration>,
+    /// What nodes did with streams of strangers: whose, which, what.
+    strangers: BTreeMap<(usize, StreamId), Vec<StreamAction>>,
     /// The messages in every datagram that was sent: from, to, what.
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// How many bytes those datagrams had, with their envelopes.
@@ -46,6 +52,9 @@ pub struct Host {
     pub events: Vec<(Instant, Event)>,
     /// Our name for a stream, to the peer and its name for it.
     streams: BTreeMap<StreamId, (usize, StreamId)>,
+    /// Those that others have open to us, and the most that there were at a time.
+    serving: BTreeSet<StreamId>,
+    pub most_served: usize,
 }
 
 enum Parcel {
@@ -136,6 +145,9 @@ impl Net {
             seed: 0,
             cuts: BTreeSet::new(),
             loss: 0,
+            datagram_cuts: BTreeSet::new(),
+            latencies: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             datagrams: Vec::new(),
             datagram_bytes: 0,
             recorded: None,
@@ -158,7 +170,8 @@ impl Net {
         let mut seed = [here as u8; 32];
         seed[0] = self.seed;
         let node = Node::new(config, seed, self.now);
-        Host { node, addr, up: true, events: Vec::new(), streams: BTreeMap::new() }
+        let (events, streams, serving) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        Host { node, addr, up: true, events, streams, serving, most_served: 0 }
     }
 
     /// Stops a node at once, and starts its machine again with another configuration.
@@ -192,9 +205,20 @@ impl Net {
         self.cut(b, a);
     }
 
+    /// From now on datagrams between the two are lost, and streams are not.
+    pub fn cut_datagrams(&mut self, a: usize, b: usize) {
+        self.datagram_cuts.extend([(a, b), (b, a)]);
+    }
+
     /// Everything gets through again.
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.datagram_cuts.clear();
+    }
+
+    /// From now on everything between the two takes so long, one way.
+    pub fn slow(&mut self, a: usize, b: usize, latency: Duration) {
+        self.latencies.extend([((a, b), latency), ((b, a), latency)]);
     }
 
     // ---- commands ----
@@ -227,6 +251,25 @@ impl Net {
     pub fn inject(&mut self, to: usize, from: SocketAddr, data: &[u8]) {
         self.nodes[to].node.handle_datagram(self.now, from, data);
         self.drain(to);
+    }
+
+    /// Opens a stream that no node opened, and feeds it; returns its name.
+    pub fn inject_stream(&mut self, to: usize, from: SocketAddr, data: &[u8]) -> StreamId {
+        let id = self.nodes[to].node.accept_stream(self.now, from).expect("there is room");
+        self.strangers.insert((to, id), Vec::new());
+        self.feed_stream(to, id, StreamInput::Data(data));
+        id
+    }
+
+    /// Feeds such a stream once more.
+    pub fn feed_stream(&mut self, to: usize, id: StreamId, input: StreamInput<'_>) {
+        self.nodes[to].node.handle_stream(self.now, id, input);
+        self.drain(to);
+    }
+
+    /// What a node did with such a stream.
+    pub fn done_to_stream(&self, to: usize, id: StreamId) -> &[StreamAction] {
+        &self.strangers[&(to, id)]
     }
 
     /// Lets a node know of members that do not exist: `x0` to `x{count - 1}`, without a sound.
@@ -353,6 +396,9 @@ impl Net {
                 let Some(to) = self.reachable(from, to) else {
                     return;
                 };
+                if self.datagram_cuts.contains(&(from, to)) {
+                    return;
+                }
                 let from = self.nodes[from].addr;
                 self.nodes[to].node.handle_datagram(self.now, from, &data);
                 self.drain(to);
@@ -367,7 +413,10 @@ impl Net {
                 };
                 let peer = self.nodes[from].addr;
                 if let Some(theirs) = self.nodes[to].node.accept_stream(self.now, peer) {
-                    self.nodes[to].streams.insert(theirs, (from, id));
+                    let host = &mut self.nodes[to];
+                    host.streams.insert(theirs, (from, id));
+                    host.serving.insert(theirs);
+                    host.most_served = host.most_served.max(host.serving.len());
                     self.nodes[from].streams.insert(id, (to, theirs));
                     self.send_piece(to, from, id, Piece::Opened);
                 } else {
@@ -385,6 +434,9 @@ impl Net {
                     Piece::Closed => StreamInput::Closed,
                     Piece::Failed(error) => StreamInput::Failed(*error),
                 };
+                if matches!(what, Piece::Closed | Piece::Failed(_)) {
+                    self.nodes[to].serving.remove(&id);
+                }
                 self.nodes[to].node.handle_stream(self.now, id, input);
                 self.drain(to);
             }
@@ -417,6 +469,12 @@ impl Net {
     }
 
     fn act(&mut self, here: usize, id: StreamId, action: StreamAction) {
+        if let Some(done) = self.strangers.get_mut(&(here, id)) {
+            return done.push(action);
+        }
+        if action == StreamAction::Reset {
+            self.nodes[here].serving.remove(&id);
+        }
         let peer = self.nodes[here].streams.get(&id).copied();
         match (action, peer) {
             (StreamAction::Open { to, .. }, _) => self.send(Parcel::Connect { from: here, to, id }),
@@ -449,7 +507,17 @@ impl Net {
                 return;
             }
         }
-        self.under_way.insert((self.now + LATENCY, self.sent), parcel);
+        let at = |addr| self.nodes.iter().position(|host| host.addr == addr);
+        let link = match parcel {
+            _ if self.latencies.is_empty() => None,
+            Parcel::Datagram { from, to, .. } | Parcel::Connect { from, to, .. } => {
+                at(to).map(|to| (from, to))
+            }
+            Parcel::Stream { from, to, .. } => Some((from, to)),
+        };
+        let latency = link.and_then(|link| self.latencies.get(&link)).copied();
+        let due = self.now + latency.unwrap_or(LATENCY);
+        self.under_way.insert((due, self.sent), parcel);
         self.sent += 1;
     }
 }
