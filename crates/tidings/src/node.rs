@@ -90,6 +90,8 @@ pub struct Node {
     once: Once,
     next_broadcast: u64,
     heal: Heal,
+    /// How many datagrams were made: says whose turn it is in the next one.
+    turn: u64,
     /// Before this there is no gossip: the interval since the last one has not passed.
     gossip_from: Instant,
     exchanges: Exchanges,
@@ -153,6 +155,7 @@ impl Node {
             once: Once::new(options.max_members),
             next_broadcast: 0,
             heal: Heal::new(options.max_lost),
+            turn: 0,
             gossip_from: now,
             exchanges: Exchanges::new(limits),
             agreement: Agreement::default(),

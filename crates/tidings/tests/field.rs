@@ -515,6 +515,40 @@ fn a_cluster_without_datagrams_does_all_that_one_with_them_does() {
     assert!(net.datagrams.is_empty() && net.nodes[0].node.stats().datagrams_out == 0);
 }
 
+#[test]
+fn without_datagrams_news_and_long_broadcasts_do_not_starve_each_other() {
+    let mut options = stream_only();
+    options.digest_checks = false;
+    options.sync_interval = 24 * 3600 * SECOND;
+    let mut net = joined_with(3, &options);
+    net.run_for(10 * SECOND);
+    for n in 0..100_u8 {
+        net.command(0, |node, now| node.broadcast(now, b"", vec![n; 1300].into())).unwrap();
+    }
+    let news = "x".repeat(300);
+    net.set_meta(0, &news);
+    net.run_for(SECOND);
+    assert_eq!(net.member(1, 0).unwrap().meta(), &Meta::from(&*news));
+    assert!(net.messages(1).len() > 5);
+}
+
+#[test]
+fn without_datagrams_those_who_accuse_are_named_in_turn() {
+    let mut options = Options::lan();
+    options.stream_only = true;
+    let mut net = joined_with(8, &options);
+    net.run_for(10 * SECOND);
+    net.kill(7);
+    net.run_until(|net| net.state(0, 7) == Some(State::Suspect));
+    let accuse = |n: usize| forge::datagram(&[forge::suspect(short(n), "n7", 1, 0)]);
+    for n in [1, 2, 3] {
+        net.inject(0, addr(n), &accuse(n));
+    }
+    net.run_for(SECOND);
+    // Nobody else hears of it from those three.
+    assert!((1..7).all(|here| net.nodes[here].node.stats().confirmations >= 1));
+}
+
 // ---- streams ----
 
 #[test]

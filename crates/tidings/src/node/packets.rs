@@ -36,6 +36,7 @@ impl Node {
                 }
             };
             let Some(start) = written else { continue };
+            self.turn += 1;
             if self.config.options.stream_only {
                 self.send_by_stream(to, &buf[start..]);
                 continue;
@@ -65,8 +66,7 @@ impl Node {
         let mut writer = self.begin_datagram(buf);
         self.write_lead(draft.lead, &mut writer)?;
         if let Some(about) = draft.about {
-            let turn = self.stats.datagrams_out;
-            write_update(&mut writer, &self.members, &self.suspicions, turn, about);
+            write_update(&mut writer, &self.members, &self.suspicions, self.turn, about);
         }
         match draft.fill {
             Fill::Nothing => {}
@@ -106,7 +106,7 @@ impl Node {
             return self.fill_with_news(draft, writer);
         };
         let half = writer.room() / 2;
-        let broadcasts_first = self.stats.datagrams_out % 2 == 0;
+        let broadcasts_first = self.turn % 2 == 0;
         if broadcasts_first && !self.dissemination.is_empty() {
             let share = half.max(broadcast_len(first));
             let kept = writer.room().saturating_sub(share);
@@ -127,8 +127,7 @@ impl Node {
         if self.dissemination.is_empty() {
             return;
         }
-        let (members, suspicions) = (&self.members, &self.suspicions);
-        let turn = self.stats.datagrams_out;
+        let (members, suspicions, turn) = (&self.members, &self.suspicions, self.turn);
         let offer = |key| {
             let about_receiver = members
                 .get(key)
