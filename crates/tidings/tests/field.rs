@@ -250,6 +250,22 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
 }
 
 #[test]
+fn a_broadcast_that_is_too_long_for_our_datagrams_holds_up_no_other() {
+    let mut net = joined(8);
+    net.run_for(5 * SECOND);
+    for number in 0..8 {
+        let long = forge::broadcast("n2", 1, number, b"", &[7; 3000]);
+        net.inject(0, addr(2), &forge::datagram(&[long]));
+    }
+    assert_eq!(net.messages(0).len(), 8, "they are delivered here");
+    net.command(0, |node, now| node.broadcast(now, b"", "ours".into())).unwrap();
+    net.run_for(SECOND / 2);
+    let ours = (id(0), b"ours".to_vec(), Via::Broadcast);
+    assert!((1..8).all(|here| net.messages(here) == [ours.clone()]));
+    assert_eq!(net.nodes[0].node.stats().broadcasts_dropped, 8);
+}
+
+#[test]
 fn datagrams_that_a_driver_does_not_fetch_are_capped_and_counted() {
     let mut options = Options::lan();
     options.max_queued_datagrams = 64;

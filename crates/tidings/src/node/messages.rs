@@ -213,6 +213,11 @@ impl Node {
             return;
         }
         self.deliver(origin.clone(), broadcast.payload.clone(), Via::Broadcast);
+        if datagram::broadcast_len(&broadcast) > self.room_in_datagram() {
+            // Its origin sends longer datagrams than we do: in ours it would wait for ever.
+            self.stats.broadcasts_dropped += 1;
+            return;
+        }
         self.stats.broadcasts_dropped += self.broadcasts.pass_on(broadcast);
         self.arm_gossip();
     }
