@@ -121,6 +121,45 @@ fn strangers_get_no_news_and_no_relay() {
 }
 
 #[test]
+fn a_stranger_gets_no_more_than_it_sent_whatever_it_sends() {
+    // A node whose own words are long, and that has much to tell.
+    let generation = 1 << 47;
+    let config = config(0, addr(0)).with_generation(generation);
+    let mut net = Net::of([config]);
+    net.join(0, &[addr(0)]);
+    for n in 0..200 {
+        net.set_meta(0, &"x".repeat(300 + n));
+    }
+    let other = "10.0.0.9:1";
+    for message in [
+        forge::ping(7, "n0"),
+        forge::ping_request(7, 100, "n0"),
+        forge::ack(7, 0),
+        forge::nack(7),
+        forge::note("n9", b"hello"),
+        forge::broadcast("n9", 1, 0, b"", b"hello"),
+        forge::suspect(1, "n0", generation, 1000),
+        forge::failed("n0", generation, 1000),
+        forge::left("n0", generation, 1000),
+        forge::alive("n0", other, generation, 1, b""),
+        forge::alive("n0", other, generation + 9, 0, b""),
+        forge::alive("n0", "10.0.0.1:7946", generation, 0, b""),
+        forge::suspect(1, "nobody", 1, 0),
+        vec![99, 3, 1, 2, 3],
+    ] {
+        let kind = message[0];
+        let datagram = forge::datagram(&[message]);
+        let before = net.datagram_bytes;
+        let (count, _) = answers(&mut net, stranger(), &datagram);
+        let bytes = net.datagram_bytes - before;
+        assert!(
+            count <= usize::from(kind == 0) && bytes <= datagram.len(),
+            "{kind}: {bytes} bytes"
+        );
+    }
+}
+
+#[test]
 fn relays_are_capped_and_end_by_themselves() {
     let mut options = Options::local();
     options.max_relays = 4;

@@ -105,9 +105,9 @@ impl Node {
 
     /// Answers a ping that is meant for us.
     ///
-    /// A member gets news with it, first of all that it is held to have failed, if it is. A
-    /// stranger gets the bare answer, which is no larger than what it sent. A node that has left
-    /// gives no sign of life: it tells members that it left, and lets strangers find out.
+    /// A member gets news with it, first of all that it is held to have failed, if it is. A stranger
+    /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
+    /// of life: it tells members that it left, and lets strangers find out.
     fn take_ping(&mut self, from: SocketAddr, ping: Ping) {
         let Ping { token, target, incarnation, digest } = ping;
         if target != self.local().id().short() {
@@ -129,8 +129,13 @@ impl Node {
             self.compare_digest(key, digest);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
-        let fill = if member.is_some() { Fill::Ride } else { Fill::Nothing };
-        self.draft(Draft { to: from, lead: Lead::Ack { token, of: None }, about, fill });
+        // Our own incarnation may be longer than the stranger's.
+        let bare = (Incarnation::default(), digest::short(self.members.digest()));
+        let (fill, of) = match member {
+            Some(_) => (Fill::Ride, None),
+            None => (Fill::Nothing, Some(bare)),
+        };
+        self.draft(Draft { to: from, lead: Lead::Ack { token, of }, about, fill });
     }
 
     /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
