@@ -233,9 +233,10 @@ impl fmt::Debug for Meta {
 /// outranks everything that was said about its earlier life; the number is raised to contradict a
 /// suspicion, to change metadata, and to leave.
 ///
-/// What others say of a member is bounded, so that a liar cannot take it where nothing is above: a
-/// generation may be later than that of whoever hears it by 2^48, a number up to 2^47; what a member
-/// says of itself by twice that.
+/// What is said of a member is bounded, so that a liar cannot take it where nothing is above. The
+/// generation may be later than that of whoever hears it by 2^48, and than the one that is known by
+/// one; the number is at most 2^47; both twice that in what a member says of itself, or seems to. What
+/// it says in answer to a ping is not bounded.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
@@ -256,14 +257,26 @@ impl Incarnation {
         Self { generation: highest.generation.saturating_add(1), number: 0 }
     }
 
-    /// Whether a node of generation `own` takes this for an incarnation of another one: if the
-    /// member says so itself, or if others say it.
+    /// Whether a node of generation `own` that knows this one in another generation, if it does,
+    /// takes this for an incarnation of it.
     ///
-    /// Others may name no incarnation so high that the member could not go above it and be believed.
-    pub(crate) fn is_within_reach(self, own: u64, says_so_itself: bool) -> bool {
-        let twice = u64::from(says_so_itself);
-        self.number <= NUMBERS << twice && self.generation <= own.saturating_add(REACH << twice)
+    /// Whoever has taken a lie takes what goes above it: the next number, or the next generation.
+    pub(crate) fn is_within_reach(self, own: u64, known: Option<u64>, from: Source) -> bool {
+        let next = known.map_or(0, |known| known.saturating_add(1));
+        let latest = own.saturating_add(REACH << from as u32).max(next);
+        self.number <= NUMBERS << from as u32 && self.generation <= latest
     }
+}
+
+/// Who says in which incarnation a member is; each has twice the reach of the one before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Source {
+    /// Others.
+    Others,
+    /// The member itself, or whoever passes on, or makes up, what it says.
+    Itself,
+    /// Anybody, about us: what others may take for our own word has to be contradicted.
+    AboutUs,
 }
 
 /// How many numbers there are in a life before it goes on as a new one.
@@ -398,15 +411,21 @@ mod tests {
     fn whatever_others_may_say_of_a_member_it_can_go_above() {
         let own = 60_000_000;
         let highest = Incarnation { generation: own + REACH, number: NUMBERS };
-        assert!(highest.is_within_reach(own, false));
+        assert!(highest.is_within_reach(own, None, Source::Others));
         let above = highest.above(highest);
-        assert!(!above.is_within_reach(own, false), "nobody else can say that");
-        assert!(above.is_within_reach(own, true));
-        assert!(
-            above.is_within_reach(own - 1_000_000, true),
-            "also for those that started earlier"
-        );
+        assert!(!above.is_within_reach(own, None, Source::Others), "nobody else can say that");
+        assert!(above.is_within_reach(own, None, Source::Itself));
+        let earlier = own - 1_000_000;
+        assert!(above.is_within_reach(earlier, None, Source::Itself), "also if started earlier");
         let most = Incarnation { generation: u64::MAX, number: u64::MAX };
-        assert!(!most.is_within_reach(own, true));
+        assert!(!most.is_within_reach(own, None, Source::AboutUs));
+
+        // What others make it say itself is told to it, and it can go above that too.
+        let highest = Incarnation { generation: own + 2 * REACH, number: 2 * NUMBERS };
+        assert!(highest.is_within_reach(own, None, Source::Itself));
+        assert!(highest.is_within_reach(earlier, None, Source::AboutUs));
+        let above = highest.above(highest);
+        assert!(!above.is_within_reach(own, None, Source::Itself));
+        assert!(above.is_within_reach(own, Some(highest.generation), Source::Itself));
     }
 }

@@ -115,6 +115,37 @@ fn a_member_accused_at_the_highest_incarnation_contradicts_again_and_again() {
 }
 
 #[test]
+fn a_lie_about_what_a_member_says_of_itself_does_not_put_it_out_for_good() {
+    // Some were started earlier than others, so that some take what others do not.
+    let generations = [1, 1000, 20, 500];
+    let configs = (0..4).map(|n| config(n, addr(n)).with_generation(generations[n]));
+    let mut net = Net::of(configs);
+    for n in 1..4 {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(5 * SECOND);
+    for bases in [generations, generations.map(|generation| generation + (1 << 49))] {
+        for base in bases {
+            // As high as is taken from a member itself: who says it cannot be seen.
+            let lie = forge::alive("n2", "10.0.0.3:7946", base + (1 << 49), 1 << 48, b"");
+            for here in [0, 1, 3] {
+                net.inject(here, addr(0), &forge::datagram(std::slice::from_ref(&lie)));
+            }
+            net.run_until(|net| all_believe(net, 0..4, 2));
+            net.set_meta(2, &base.to_string());
+            net.run_until(|net| all_believe(net, 0..4, 2));
+            for other in [0, 1, 3] {
+                net.cut_both(2, other);
+            }
+            net.run_until(|net| net.state(0, 2) == Some(State::Suspect));
+            net.heal();
+            net.run_until(|net| all_believe(net, 0..4, 2));
+        }
+    }
+    assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
+}
+
+#[test]
 fn late_news_of_an_earlier_address_does_not_bring_back_who_left() {
     for leaves in [true, false] {
         let mut net = trio();

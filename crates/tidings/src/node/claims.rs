@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::claim::{Change, Claim, Updated};
-use crate::member::{Member, State};
+use crate::member::{Incarnation, Member, Source, State};
 use crate::members::Key;
 use crate::output::{Draft, Event, Fill, Lead};
 use crate::refute::Verdict;
@@ -85,8 +85,27 @@ impl Node {
         if known.is_some_and(|known| claim.incarnation <= known) {
             return true;
         }
-        let own = self.config.generation;
-        claim.incarnation.is_within_reach(own, claim.profile.is_some())
+        let source = match &claim.profile {
+            _ if claim.id == *self.local().id() => Source::AboutUs,
+            Some(_) => Source::Itself,
+            None => Source::Others,
+        };
+        let known = known.map(|known| known.generation);
+        claim.incarnation.is_within_reach(self.config.generation, known, source)
+    }
+
+    /// Takes from the answer to a ping in which incarnation a member is, if nobody could have told us:
+    /// whoever answers from there with what was in the ping is the member.
+    ///
+    /// So a lie that some have taken and others have not does not part them from the member.
+    pub(super) fn hear_answer(&mut self, key: Key, incarnation: Incarnation) {
+        let member = &self.members[key];
+        let (id, state) = (member.id().clone(), State::Alive);
+        let claim = Claim { id, incarnation, state, profile: None };
+        if incarnation > member.incarnation() && !self.is_plausible(&claim) {
+            let heard = Heard { from: None, accuser: 0, spread: false, hearsay: false };
+            self.take(heard, &claim);
+        }
     }
 
     /// Whether the application takes somebody who is not there yet.

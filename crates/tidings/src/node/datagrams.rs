@@ -187,6 +187,7 @@ impl Node {
     pub(super) fn take_pong(&mut self, token: u32, Pong { incarnation, digest }: Pong) {
         if let Some(key) = self.probe.answered_by_stream(token) {
             self.heard_somebody();
+            self.hear_answer(key, incarnation);
             self.hear_of_itself(key, incarnation);
             self.compare_digest(key, digest);
         }
@@ -246,6 +247,7 @@ impl Node {
             self.heard_somebody();
             if self.members[key].addr() == from {
                 self.members.rtt_mut(key).measure(self.now.since(sent));
+                self.hear_answer(key, incarnation);
             }
             self.hear_of_itself(key, incarnation);
             self.compare_digest(key, digest);
