@@ -249,12 +249,14 @@ pub struct Incarnation {
 
 impl Incarnation {
     /// The least incarnation of ours that outranks both this one and `claimed`.
+    ///
+    /// What we did not say ourselves is of another life, which this one follows: what is counted
+    /// within a life, as broadcasts are, may be as far as anything in that one.
     pub(crate) fn above(self, claimed: Self) -> Self {
-        let highest = self.max(claimed);
-        if highest.number < NUMBERS {
-            return Self { number: highest.number + 1, ..highest };
+        if claimed <= self && self.number < NUMBERS {
+            return Self { number: self.number + 1, ..self };
         }
-        Self { generation: highest.generation.saturating_add(1), number: 0 }
+        Self { generation: self.max(claimed).generation.saturating_add(1), number: 0 }
     }
 
     /// Whether a node of generation `own` that knows this one in another generation, if it does,
@@ -400,11 +402,13 @@ mod tests {
     #[test]
     fn an_incarnation_above_outranks_both_and_never_wraps() {
         let at = |generation, number| Incarnation { generation, number };
-        assert_eq!(at(5, 2).above(at(5, 9)), at(5, 10));
+        assert_eq!(at(5, 2).above(at(5, 2)), at(5, 3));
         assert_eq!(at(5, 2).above(at(4, 9)), at(5, 3));
-        assert_eq!(at(5, 2).above(at(6, 0)), at(6, 1));
+        assert_eq!(at(5, 2).above(at(5, 9)), at(6, 0), "that was another life");
+        assert_eq!(at(5, 2).above(at(6, 0)), at(7, 0));
         assert_eq!(at(5, 2).above(at(5, u64::MAX)), at(6, 0));
-        assert_eq!(at(5, 2).above(at(u64::MAX, 7)), at(u64::MAX, 8));
+        assert_eq!(at(5, NUMBERS).above(at(5, 0)), at(6, 0));
+        assert_eq!(at(5, 2).above(at(u64::MAX, 7)), at(u64::MAX, 0), "which is never taken");
     }
 
     #[test]

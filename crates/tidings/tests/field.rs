@@ -146,6 +146,24 @@ fn a_lie_about_what_a_member_says_of_itself_does_not_put_it_out_for_good() {
 }
 
 #[test]
+fn a_broadcast_of_a_member_whose_clock_went_back_is_delivered() {
+    let mut net = Net::of([config(0, addr(0)), config(1, addr(1)).with_generation(100)]);
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    for n in 0..100_u8 {
+        net.command(1, |node, now| node.broadcast(now, b"", vec![n].into())).unwrap();
+    }
+    net.run_for(10 * SECOND);
+    assert_eq!(net.messages(0).len(), 100);
+    net.restart(1, config(1, addr(1)).with_generation(50));
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    net.command(1, |node, now| node.broadcast(now, b"", "after".into())).unwrap();
+    net.run_for(5 * SECOND);
+    assert_eq!(net.messages(0).len(), 101);
+}
+
+#[test]
 fn late_news_of_an_earlier_address_does_not_bring_back_who_left() {
     for leaves in [true, false] {
         let mut net = trio();
