@@ -3,13 +3,18 @@
 use crate::broadcast::BroadcastId;
 use crate::member::NodeId;
 use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 /// Which broadcasts were seen, of each origin's latest life.
 ///
-/// Of an origin it holds the highest number, and which of the 64 below it were seen, as IPsec's
+/// Of an origin it holds the highest number, and which of the 1,024 below it were seen, as IPsec's
 /// anti-replay window does (RFC 4303 §3.4.3). What came so late that it cannot tell counts as seen:
 /// rather not at all than twice. Of an origin that was forgotten, all is new again.
+///
+/// So many, since what one node broadcasts at once comes in any order: those who pass it on tell what
+/// they told least often.
 #[derive(Debug)]
 pub(crate) struct Once {
     origins: BTreeMap<NodeId, Window>,
@@ -73,15 +78,18 @@ impl Once {
 struct Window {
     generation: u64,
     highest: u64,
-    /// The lowest bit stands for the number below the highest, and so on.
-    below: u64,
+    /// The lowest bit of the first stands for the number below the highest, and so on. What is not
+    /// here any more counts as seen; so whatever was seen up to some number takes no room.
+    below: Vec<u64>,
     /// When it was heard from last, as a count.
     heard: u64,
 }
 
 impl Window {
+    /// The first one that is heard of: none of those below it were seen.
     fn new(id: &BroadcastId, heard: u64) -> Self {
-        Self { generation: id.generation, highest: id.number, below: 0, heard }
+        let words = id.number.div_ceil(64).min(WORDS as u64) as usize;
+        Self { generation: id.generation, highest: id.number, below: vec![0; words], heard }
     }
 
     fn first_time(&mut self, id: &BroadcastId) -> Seen {
@@ -94,25 +102,50 @@ impl Window {
             }
         }
         if id.number > self.highest {
-            // The highest so far is the first below the next one; then all move by the rest.
-            let rest = id.number - self.highest - 1;
-            self.below = shifted(self.below << 1 | 1, rest);
+            let distance = id.number - self.highest;
+            self.move_up(distance);
             self.highest = id.number;
+            self.see(distance - 1);
             return Seen::New;
         }
         let Some(distance) = (self.highest - id.number).checked_sub(1) else { return Seen::Again };
-        let bit = shifted(1, distance);
-        let is_new = bit != 0 && self.below & bit == 0;
-        self.below |= bit;
-        if is_new { Seen::New } else { Seen::Again }
+        self.see(distance)
+    }
+
+    /// Takes note of the number that is so far below the one below the highest.
+    fn see(&mut self, distance: u64) -> Seen {
+        let word = usize::try_from(distance / 64).unwrap_or(usize::MAX);
+        let Some(bits) = self.below.get_mut(word) else { return Seen::Again };
+        let bit = 1 << (distance % 64);
+        let seen = if *bits & bit == 0 { Seen::New } else { Seen::Again };
+        *bits |= bit;
+        while self.below.last() == Some(&u64::MAX) {
+            self.below.pop();
+        }
+        seen
+    }
+
+    /// Moves all up by a distance above zero, below which nothing was seen.
+    fn move_up(&mut self, distance: u64) {
+        let words = usize::try_from(distance / 64).unwrap_or(usize::MAX);
+        let bits = distance % 64;
+        let old = self.below.len();
+        let len = old.saturating_add(words).saturating_add(1).min(WORDS);
+        self.below.resize(len, u64::MAX);
+        for at in (0..len).rev() {
+            let word = |below: usize| match at.checked_sub(below) {
+                Some(from) if from < old => self.below[from],
+                Some(_) => u64::MAX,
+                None => 0,
+            };
+            let carried = if bits == 0 { 0 } else { word(words.saturating_add(1)) >> (64 - bits) };
+            self.below[at] = word(words) << bits | carried;
+        }
     }
 }
 
-/// Moves bits up by any distance; those that leave the window are gone.
-fn shifted(bits: u64, distance: u64) -> u64 {
-    let distance = u32::try_from(distance).unwrap_or(u32::MAX);
-    bits.checked_shl(distance).unwrap_or(0)
-}
+/// How far below the highest number one can tell, in words of 64.
+const WORDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -140,17 +173,31 @@ mod tests {
     }
 
     #[test]
-    fn the_window_holds_the_64_below_the_highest() {
-        assert_eq!(seen([100, 36, 36, 35]), [New, New, Again, Again]);
-        assert_eq!(seen([36, 100, 36, 37]), [New, New, Again, New]);
-        assert_eq!(seen([35, 100, 35, 36]), [New, New, Again, New]);
+    fn the_window_holds_the_1024_below_the_highest() {
+        assert_eq!(seen([5000, 3976, 3976, 3975]), [New, New, Again, Again]);
+        assert_eq!(seen([3976, 5000, 3976, 3977]), [New, New, Again, New]);
+        assert_eq!(seen([3900, 5000, 3900, 3976]), [New, New, Again, New]);
+    }
+
+    #[test]
+    fn what_comes_in_order_takes_no_room() {
+        let mut once = Once::new(1);
+        for number in 0..10_000 {
+            assert_eq!(once.first_time(&id(1, 1, number)), New);
+            assert_eq!(once.origins.values().map(|window| window.below.len()).sum::<usize>(), 0);
+        }
+        // In any order within the window, it takes none in the end.
+        for number in (10_000..11_000).rev().chain(11_000..11_001) {
+            assert_eq!(once.first_time(&id(1, 1, number)), New);
+        }
+        assert!(once.origins.values().all(|window| window.below.is_empty()));
     }
 
     #[test]
     fn numbers_may_jump_as_far_as_there_are_numbers() {
         let max = u64::MAX;
         assert_eq!(seen([0, max, 0, max, max - 1]), [New, New, Again, Again, New]);
-        assert_eq!(seen([max - 64, max, max - 64, max - 65]), [New, New, Again, Again]);
+        assert_eq!(seen([max - 1024, max, max - 1024, max - 1025]), [New, New, Again, Again]);
     }
 
     #[test]
@@ -174,8 +221,8 @@ mod tests {
 
     /// Numbers close to one another, far from one another, and at both ends.
     fn numbers() -> impl Strategy<Value = u64> {
-        let around = prop::sample::select(&[0, 1_000, u64::MAX - 150][..]);
-        prop_oneof![9 => (around, 0..150u64).prop_map(|(base, n)| base + n), 1 => any::<u64>()]
+        let around = prop::sample::select(&[0, 10_000, u64::MAX - 1500][..]);
+        prop_oneof![9 => (around, 0..1500u64).prop_map(|(base, n)| base + n), 1 => any::<u64>()]
     }
 
     proptest! {
@@ -188,7 +235,7 @@ mod tests {
             for (origin, generation, number) in ids {
                 let latest = all.range((origin, 0, 0)..=(origin, 1, u64::MAX)).last();
                 let due = latest.is_none_or(|&(_, life, highest)| {
-                    generation > life || generation == life && highest.saturating_sub(number) <= 64
+                    generation > life || generation == life && highest.saturating_sub(number) <= 1024
                 });
                 let first = all.insert((origin, generation, number));
                 let seen = once.first_time(&id(origin, generation, number));
