@@ -178,6 +178,33 @@ fn a_broadcast_comes_to_all_others_once() {
 }
 
 #[test]
+fn a_burst_of_broadcasts_comes_to_all_others_once() {
+    let options = Options::lan();
+    let (mut missed, mut all) = (0, 0);
+    for (count, len) in [(200_u8, 20), (60, 500), (60, 1000)] {
+        for seed in 0..10 {
+            let mut net = Net::seeded(6, &options, seed);
+            for n in 1..6 {
+                net.join(n, &[addr(0)]);
+            }
+            net.run_for(5 * SECOND);
+            for n in 0..count {
+                net.command(0, |node, now| node.broadcast(now, b"", vec![n; len].into())).unwrap();
+            }
+            net.run_for(40 * SECOND);
+            for here in 1..6 {
+                let counts = counts(&net, here);
+                assert!(counts.values().all(|&count| count == 1));
+                missed += usize::from(count) - counts.len();
+                all += usize::from(count);
+            }
+        }
+    }
+    // They go to members taken in turn, and chance decides which of them meet.
+    assert!(missed * 200 <= all, "{missed} of {all}");
+}
+
+#[test]
 fn a_later_broadcast_replaces_an_earlier_one_of_its_key() {
     let mut options = Options::local();
     options.gossip_interval = SECOND;

@@ -148,9 +148,13 @@ impl Node {
     fn fill_with_broadcasts(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
         let receiver = self.members.find_addr(draft.to).map(|key| self.members[key].id());
         let limit = self.transmit_limit();
+        let room = writer.room();
+        let mut moot = 0;
         let offer = |broadcast: &Broadcast| {
             if receiver == Some(&broadcast.id.origin) {
-                return Offer::Moot;
+                // It has its turn as if it were sent: else all that wait would be told by this.
+                moot += broadcast_len(broadcast);
+                return if moot <= room { Offer::Moot } else { Offer::NoRoom };
             }
             if writer.broadcast(broadcast) { Offer::Taken } else { Offer::NoRoom }
         };
