@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
     ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Member, Meta, NodeId,
-    Options, Refusal, SeedFailure, State, StreamAction, StreamInput, Timer, Via,
+    Options, Refusal, SeedFailure, State, StreamAction, StreamError, StreamInput, Timer, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -642,6 +642,17 @@ fn a_peer_that_never_closes_is_dropped_at_the_deadline() {
     assert!(matches!(net.done_to_stream(0, stream), [StreamAction::Write(_), StreamAction::Close]));
     net.run_for(Options::local().stream_timeout);
     assert_eq!(net.done_to_stream(0, stream).last(), Some(&StreamAction::Reset));
+}
+
+#[test]
+fn a_reliable_message_to_a_silent_peer_ends_at_its_deadline() {
+    let mut net = pair();
+    net.cut(1, 0);
+    let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
+    let took = net.run_until(|net| net.result(0, ticket).is_some());
+    assert_eq!(took, Options::local().stream_timeout);
+    let error = ExchangeError::Stream(StreamError::TimedOut);
+    assert_eq!(net.result(0, ticket), Some(Err(Failure::Undelivered(error))));
 }
 
 #[test]
