@@ -4,6 +4,7 @@ use crate::command::Ticket;
 use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
+use crate::time::Instant;
 use crate::wire::{Envelope, Thread, frame};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -59,6 +60,8 @@ pub(crate) struct Comparison {
     pub(crate) spread: bool,
     /// How many frames there were.
     pub(crate) rounds: u32,
+    /// When it has to be over.
+    pub(crate) ends: Instant,
 }
 
 /// All streams that are open, and what they may take up.

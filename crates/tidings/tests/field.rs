@@ -489,6 +489,32 @@ fn a_joiner_that_is_not_admitted_learns_it_and_is_known_to_nobody() {
 }
 
 #[test]
+fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
+    let joiner = config(2, addr(2)).with_generation(1).with_admission(admit);
+    let plain = |n| config(n, addr(n)).with_generation(1);
+    let mut net = Net::of([plain(0), plain(1), joiner]);
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    let ticket = net.join(2, &[addr(0)]);
+    net.run_until(|net| net.result(2, ticket).is_some());
+    let error = ExchangeError::NotTaken(Refusal::NotAdmitted);
+    let failure = Failure::NoSeed([SeedFailure { seed: addr(0), error }].into());
+    assert_eq!(net.result(2, ticket), Some(Err(failure)));
+    net.run_for(30 * SECOND);
+    for here in [0, 1] {
+        assert_eq!(net.state(here, 2), Some(State::Left));
+        assert_eq!(net.nodes[here].node.present(), 2);
+    }
+    assert_eq!(net.nodes[2].node.members().count(), 1);
+    // It is still there, and may join others.
+    let other = net.start(plain(3).with_meta("word".into()).unwrap());
+    let ticket = net.join(2, &[net.nodes[other].addr]);
+    net.run_until(|net| net.result(2, ticket).is_some());
+    assert!(net.result(2, ticket).unwrap().is_ok());
+    assert_eq!(net.state(other, 2), Some(State::Alive));
+}
+
+#[test]
 fn a_leave_among_two_hundred_takes_two_round_trips() {
     let options = Options::lan();
     let mut net = Net::with_options(200, &options);

@@ -44,7 +44,7 @@ impl Node {
 
     /// Takes what would have been in a datagram, of a node that sends none.
     ///
-    /// It is answered where the member of that name is; who is no member is not answered.
+    /// It is answered where the member of that name is; who is no member gets what a stranger gets.
     pub(super) fn take_packet(&mut self, peer: SocketAddr, from: &NodeId, messages: &[u8]) {
         let key = self.members.find(from).filter(|&key| key != Key::LOCAL);
         let from = key.map_or(peer, |key| self.members[key].addr());

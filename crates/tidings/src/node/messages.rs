@@ -80,8 +80,9 @@ impl Node {
 
     /// Broadcasts a message to all members, by gossip.
     ///
-    /// It is delivered at most once at each member that is present, and to all of them unless the
-    /// network loses every copy that is sent to one. A later broadcast of this node with the same
+    /// It is delivered at most once at each member that is present, and nearly always to all of them:
+    /// each is told several times, by different members, and nobody says that it has heard it. A later
+    /// broadcast of this node with the same
     /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There
     /// is no order between broadcasts, and none comes to this node itself.
     ///

@@ -4,6 +4,8 @@ use super::Node;
 use super::claims::{Heard, Tell};
 use crate::command::ExchangeError;
 use crate::exchange::{Comparison, Purpose};
+use crate::member::State;
+use crate::members::Key;
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamId};
@@ -53,7 +55,28 @@ impl Node {
                 self.exchanges.go_on(id, Comparison { addr, ..comparison });
                 self.compare(id, &parts);
             }
-            Err(refusal) => self.settle(id, Err(ExchangeError::NotTaken(refusal))),
+            Err(refusal) => {
+                if joins && refusal != Refusal::Full {
+                    self.withdraw(id);
+                }
+                self.settle(id, Err(ExchangeError::NotTaken(refusal)));
+            }
+        }
+    }
+
+    /// Takes back that we introduced ourselves: whoever took us for a member learns that we left it.
+    ///
+    /// What we say of ourselves to others goes on above that.
+    fn withdraw(&mut self, id: StreamId) {
+        let mut local = self.local().clone();
+        local.state = State::Left;
+        let news = frame::news(&self.envelope, &local);
+        self.write(id, news);
+        self.members.update_local(|local| {
+            local.incarnation = local.incarnation.above(local.incarnation);
+        });
+        if self.members.present() > 1 {
+            self.spread(Key::LOCAL);
         }
     }
 
@@ -72,7 +95,7 @@ impl Node {
             return self.reject(id, Reject::Unexpected);
         };
         comparison.rounds += 1;
-        if comparison.rounds > MAX_ROUNDS {
+        if comparison.rounds > MAX_ROUNDS || self.now > comparison.ends {
             return self.reject(id, Reject::Unexpected);
         }
         for part in parts {
@@ -95,10 +118,11 @@ impl Node {
 
     /// Takes who the peer is; or why it is not taken.
     fn take_greeting(&mut self, who: Who, spread: bool) -> Result<Comparison, Refusal> {
+        let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
         let claim = match who {
             Who::Name(with) => {
                 let known = self.members.find(&with).map(|key| self.members[key].addr());
-                return Ok(Comparison { with, addr: known, spread, rounds: 0 });
+                return Ok(Comparison { with, addr: known, spread, rounds: 0, ends });
             }
             Who::Unacceptable => {
                 self.stats.members_refused += 1;
@@ -119,7 +143,7 @@ impl Node {
         if self.members.find(&with).is_none() {
             return Err(Refusal::Full);
         }
-        Ok(Comparison { with, addr, spread, rounds: 0 })
+        Ok(Comparison { with, addr, spread, rounds: 0, ends })
     }
 
     fn tell_state(&mut self, comparison: &Comparison, data: bytes::Bytes, join: bool) {
@@ -156,3 +180,5 @@ impl Node {
 
 /// So many frames have to be enough for a comparison: 60 MiB of members in the usual chunks.
 const MAX_ROUNDS: u32 = 1024;
+/// And a comparison may last as long as so many streams that are slow.
+const MAX_TIMEOUTS: u32 = 20;
