@@ -2,7 +2,9 @@
 
 use crate::dissemination::{Dissemination, Offer};
 use crate::member::NodeId;
+use crate::members::Key;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// The broadcasts that a node still spreads: its own, and those of others that it passes on.
@@ -89,7 +91,7 @@ impl Broadcasts {
             return Err(Full);
         }
         self.drop_about(&subject);
-        self.put(subject, Queued { broadcast, own: true });
+        self.put(subject, Queued::new(broadcast, true));
         Ok(self.make_room(Load::default()))
     }
 
@@ -111,7 +113,7 @@ impl Broadcasts {
             return 1;
         }
         let dropped = self.make_room(load);
-        self.put(subject, Queued { broadcast, own: false });
+        self.put(subject, Queued::new(broadcast, false));
         dropped
     }
 
@@ -122,10 +124,34 @@ impl Broadcasts {
         bytes - count * (OVERHEAD - MESSAGE)
     }
 
-    /// Fills a datagram of gossip, as [`Dissemination::tell`] does.
-    pub(crate) fn tell(&mut self, limit: u32, mut offer: impl FnMut(&Broadcast) -> Offer) {
+    /// Fills a datagram of gossip to a member, one of so many `others`, as [`Dissemination::tell`] does.
+    ///
+    /// A broadcast goes to each of the others once before it goes to one again. Both the queue and those
+    /// who are told have their turns: without this, where the one is as long as a few rounds of the
+    /// other, each broadcast would meet the same members again and again.
+    pub(crate) fn tell(
+        &mut self,
+        limit: u32,
+        receiver: Option<Key>,
+        others: usize,
+        mut offer: impl FnMut(&Broadcast) -> Offer,
+    ) {
         let mut dissemination = core::mem::take(&mut self.dissemination);
-        for number in dissemination.tell(limit, |number| offer(&self.queued[&number].broadcast)) {
+        let queued = &mut self.queued;
+        let mut passed_over = 0;
+        let done = dissemination.tell(limit, |number| {
+            let queued = queued.get_mut(&number).expect("what is told is queued");
+            if queued.was_told_to(receiver) && passed_over < MAX_PASSED_OVER {
+                passed_over += 1;
+                return Offer::Later;
+            }
+            let offer = offer(&queued.broadcast);
+            if offer == Offer::Taken {
+                queued.tell_to(receiver, others);
+            }
+            offer
+        });
+        for number in done {
             self.forget(number);
         }
         self.dissemination = dissemination;
@@ -220,6 +246,27 @@ impl Broadcast {
 struct Queued {
     broadcast: Broadcast,
     own: bool,
+    /// To whom it went since it last had gone to all.
+    told: Vec<Key>,
+}
+
+impl Queued {
+    fn new(broadcast: Broadcast, own: bool) -> Self {
+        Self { broadcast, own, told: Vec::new() }
+    }
+
+    fn was_told_to(&self, receiver: Option<Key>) -> bool {
+        receiver.is_some_and(|key| self.told.contains(&key))
+    }
+
+    fn tell_to(&mut self, receiver: Option<Key>, others: usize) {
+        // Its origin is not told.
+        let to_be_told = others - usize::from(!self.own && others > 0);
+        self.told.extend(receiver);
+        if self.told.len() >= to_be_told {
+            self.told.clear();
+        }
+    }
 }
 
 /// What a broadcast is about: one about each is queued, the latest.
@@ -258,7 +305,10 @@ impl Load {
 ///
 /// About what is measured with 64-bit pointers, and the same everywhere, so that the same are
 /// dropped everywhere.
-const OVERHEAD: usize = 448;
+const OVERHEAD: usize = 512;
+
+/// So many that the receiver was told already are passed over in one datagram.
+const MAX_PASSED_OVER: usize = 256;
 
 #[cfg(test)]
 mod tests;

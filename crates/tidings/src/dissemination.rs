@@ -106,7 +106,8 @@ impl<K: Copy + Ord> Dissemination<K> {
             misses += u32::from(offer == Offer::NoRoom);
             misses < MAX_MISSES
         };
-        let taken = |(place, offer): (Place, Offer)| (offer != Offer::NoRoom).then_some(place);
+        let told = |offer| matches!(offer, Offer::Taken | Offer::Moot);
+        let taken = move |(place, offer): (Place, Offer)| told(offer).then_some(place);
         offers.take_while(fits).filter_map(taken)
     }
 
@@ -137,6 +138,8 @@ pub(crate) enum Offer {
     Moot,
     /// It does not fit into what is left.
     NoRoom,
+    /// It is for others first.
+    Later,
 }
 
 /// How often a piece of news is told by each member, among `members`.

@@ -116,6 +116,11 @@ impl Members {
         self.ring.len() + usize::from(self.local().state.is_present())
     }
 
+    /// How many others are present.
+    pub(crate) fn others(&self) -> usize {
+        self.ring.len()
+    }
+
     /// How many are held in all.
     pub(crate) fn len(&self) -> usize {
         self.table.len()

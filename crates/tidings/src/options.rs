@@ -145,7 +145,7 @@ pub struct Options {
     /// Those of others take half of it at most; at the limit the ones that were told most often are
     /// dropped, and counted. If this node's own fill it, the next one is an error to the application.
     pub max_broadcasts: usize,
-    /// How many bytes they may take, each with 448 for itself. `datagram_size` + 1 KiB to 1 GiB.
+    /// How many bytes they may take, each with 512 for itself. `datagram_size` + 1 KiB to 1 GiB.
     pub max_broadcast_bytes: usize,
     /// How many datagrams may wait for a driver that does not poll. 64 to 1,048,576.
     ///

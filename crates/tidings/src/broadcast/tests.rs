@@ -31,7 +31,7 @@ fn queue(max_count: usize) -> Broadcasts {
 /// The numbers of those that a datagram with room for so many takes.
 fn told(broadcasts: &mut Broadcasts, room: usize) -> Vec<u64> {
     let mut told = vec![];
-    broadcasts.tell(2, |broadcast| {
+    broadcasts.tell(2, None, 9, |broadcast| {
         if told.len() == room {
             return Offer::NoRoom;
         }
@@ -64,9 +64,9 @@ fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
 fn what_need_not_be_told_counts_as_told_and_what_does_not_fit_does_not() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
-    broadcasts.tell(1, |_| Offer::NoRoom);
+    broadcasts.tell(1, None, 9, |_| Offer::NoRoom);
     assert_eq!(broadcasts.len(), 1);
-    broadcasts.tell(1, |_| Offer::Moot);
+    broadcasts.tell(1, None, 9, |_| Offer::Moot);
     assert!(broadcasts.is_empty());
 }
 
@@ -206,7 +206,7 @@ fn telling_a_few_allocates_nothing_once_warm() {
         }
         let counted = allocation_counter::measure(|| {
             while !broadcasts.is_empty() {
-                broadcasts.tell(3, |broadcast| {
+                broadcasts.tell(3, None, 9, |broadcast| {
                     if broadcast.id.number % 2 == 0 { Offer::Taken } else { Offer::Moot }
                 });
             }
@@ -238,6 +238,38 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec(offers, 0..8).prop_map(Step::Tell),
     ];
     prop::collection::vec(step, 0..100)
+}
+
+#[test]
+fn each_goes_to_all_others_before_it_goes_to_one_again() {
+    for (count, others) in [(1, 3), (3, 3), (6, 3), (4, 5)] {
+        let mut broadcasts = queue(100);
+        for number in 0..count {
+            broadcasts.push_own(own(number)).unwrap();
+        }
+        let mut told = vec![vec![]; count as usize];
+        // One in each datagram, to those others in turn.
+        for turn in 0..100 * count as u32 {
+            let mut room = 1;
+            let receiver = Key::for_test(turn % others + 1);
+            broadcasts.tell(1000, Some(receiver), others as usize, |broadcast| {
+                if room == 0 {
+                    return Offer::NoRoom;
+                }
+                room = 0;
+                told[broadcast.id.number as usize].push(receiver);
+                Offer::Taken
+            });
+        }
+        for told in told {
+            for round in told.chunks_exact(others as usize) {
+                let mut round = round.to_vec();
+                round.sort();
+                round.dedup();
+                assert_eq!(round.len(), others as usize, "{count} broadcasts, {others} others");
+            }
+        }
+    }
 }
 
 proptest! {
@@ -281,7 +313,7 @@ proptest! {
                 Step::Tell(offers) => {
                     let mut offers = offers.into_iter();
                     let mut turns = vec![];
-                    broadcasts.tell(LIMIT, |broadcast| {
+                    broadcasts.tell(LIMIT, None, 9, |broadcast| {
                         let told = told.get_mut(&broadcast.id).expect("it was pushed");
                         turns.push(*told);
                         let offer = offers.next().unwrap_or(Offer::NoRoom);

@@ -80,7 +80,7 @@ impl Node {
 
     /// Broadcasts a message to all members, by gossip.
     ///
-    /// It is delivered at most once at each member that is present, and nearly always to all of them:
+    /// It is delivered at most once at each member that is present, and to all of them but for chance:
     /// each is told several times, by different members, and nobody says that it has heard it. A later
     /// broadcast of this node with the same
     /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There

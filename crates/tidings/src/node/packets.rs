@@ -146,7 +146,8 @@ impl Node {
     }
 
     fn fill_with_broadcasts(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
-        let receiver = self.members.find_addr(draft.to).map(|key| self.members[key].id());
+        let key = self.members.find_addr(draft.to);
+        let receiver = key.map(|key| self.members[key].id());
         let limit = self.transmit_limit();
         let room = writer.room();
         let mut moot = 0;
@@ -158,7 +159,8 @@ impl Node {
             }
             if writer.broadcast(broadcast) { Offer::Taken } else { Offer::NoRoom }
         };
-        self.broadcasts.tell(limit, offer);
+        let others = self.members.others();
+        self.broadcasts.tell(limit, key, others, offer);
     }
 
     fn transmit_limit(&self) -> u32 {
