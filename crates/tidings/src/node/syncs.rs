@@ -12,6 +12,8 @@ use crate::stream::{Refusal, StreamId};
 use crate::sync::{self, Answer};
 use crate::wire::compare::{Claims, Part};
 use crate::wire::frame::{self, Greeting, Who};
+use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
 
 impl Node {
@@ -88,7 +90,7 @@ impl Node {
 
     /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
     /// closes it when it has nothing to answer.
-    fn answer(&mut self, id: StreamId, mut buf: alloc::vec::Vec<u8>, parts: &[Part]) {
+    fn answer(&mut self, id: StreamId, mut buf: Vec<u8>, parts: &[Part]) {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let purpose = exchange.purpose;
         let Some(mut comparison) = exchange.comparison.clone() else {
@@ -146,7 +148,7 @@ impl Node {
         Ok(Comparison { with, addr, spread, rounds: 0, ends })
     }
 
-    fn tell_state(&mut self, comparison: &Comparison, data: bytes::Bytes, join: bool) {
+    fn tell_state(&mut self, comparison: &Comparison, data: Bytes, join: bool) {
         if !data.is_empty() {
             let from = comparison.with.clone();
             self.outbox.event(Event::SyncState { from, data, join });
