@@ -54,9 +54,16 @@ fn a_taken_port_is_an_error_that_names_the_address() {
     );
     assert!(error.to_string().starts_with(&format!("cannot listen on TCP {addr}: ")), "{error}");
 
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap();
-    let error = Tidings::bind(config("a").with_addr(addr)).unwrap_err();
+    // Another test may have the TCP port of the same number: then with another one.
+    let taken_for_udp = || {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap();
+        match Tidings::bind(config("a").with_addr(addr)).unwrap_err() {
+            BindError::Socket { protocol: "TCP", .. } => None,
+            error => Some((addr, error)),
+        }
+    };
+    let (addr, error) = (0..100).find_map(|_| taken_for_udp()).expect("some port is free for TCP");
     assert!(
         matches!(error, BindError::Socket { protocol: "UDP", addr: named, .. } if named == addr)
     );
