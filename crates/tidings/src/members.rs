@@ -80,6 +80,11 @@ impl Members {
         self.table.find(id)
     }
 
+    /// Whether a member of that name is present.
+    pub(crate) fn is_present(&self, id: &NodeId) -> bool {
+        self.find(id).is_some_and(|key| self[key].state.is_present())
+    }
+
     /// The member at an address.
     pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<Key> {
         self.table.find_addr(addr)

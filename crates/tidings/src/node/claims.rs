@@ -67,12 +67,8 @@ impl Node {
     /// A verdict in somebody else's table may come from the other side of a partition: whoever is
     /// present here gets the time that a suspect has (memberlist's `mergeState`).
     fn is_accusation(&self, heard: Heard, claim: &Claim) -> bool {
-        let is_present = || {
-            let known = self.members.find(&claim.id).map(|key| self.members[key].state());
-            known.is_some_and(State::is_present)
-        };
-        claim.state == State::Suspect
-            || claim.state == State::Failed && heard.hearsay && is_present()
+        let by_hearsay = claim.state == State::Failed && heard.hearsay;
+        claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
     }
 
     /// Whether an incarnation is one that its member may have come to.
@@ -99,10 +95,11 @@ impl Node {
     ///
     /// So a lie that some have taken and others have not does not part them from the member.
     pub(super) fn hear_answer(&mut self, key: Key, incarnation: Incarnation) {
-        let member = &self.members[key];
-        let (id, state) = (member.id().clone(), State::Alive);
-        let claim = Claim { id, incarnation, state, profile: None };
-        if incarnation > member.incarnation() && !self.is_plausible(&claim) {
+        if incarnation <= self.members[key].incarnation() {
+            return;
+        }
+        let claim = self.bare(key, incarnation, State::Alive);
+        if !self.is_plausible(&claim) {
             let heard = Heard { from: None, accuser: 0, spread: false, hearsay: false };
             self.take(heard, &claim);
         }
@@ -114,8 +111,7 @@ impl Node {
             return true;
         };
         let Claim { id, incarnation, state, .. } = claim;
-        let is_there = |key| self.members[key].state().is_present();
-        if !state.is_present() || self.members.find(id).is_some_and(is_there) {
+        if !state.is_present() || self.members.is_present(id) {
             return true;
         }
         admit(&Member::new(id.clone(), profile.addr, *incarnation, profile.meta.clone()))
@@ -144,17 +140,16 @@ impl Node {
 
     /// Reaches a verdict of our own about a member in the incarnation that is known.
     fn declare(&mut self, key: Key, state: State) {
-        let member = &self.members[key];
-        let claim = Claim {
-            id: member.id().clone(),
-            incarnation: member.incarnation(),
-            state,
-            profile: None,
-        };
+        let claim = self.bare(key, self.members[key].incarnation(), state);
         // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
         let local = self.local();
         let (accuser, spread) = (local.id().short(), local.state().is_present());
         self.take(Heard { from: None, accuser, spread, hearsay: false }, &claim);
+    }
+
+    /// A claim about a member that does not say what it says of itself.
+    pub(super) fn bare(&self, key: Key, incarnation: Incarnation, state: State) -> Claim {
+        Claim { id: self.members[key].id().clone(), incarnation, state, profile: None }
     }
 
     /// Takes a claim about another member; returns whom it is about, if more is known of that one.

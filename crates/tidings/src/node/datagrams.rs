@@ -1,15 +1,13 @@
-//! Datagrams: what comes in by them, and how they are built.
+//! Datagrams: what comes in by them, and what is answered.
 
 use super::Node;
 use super::claims::{Heard, Tell};
-use crate::claim::Claim;
 use crate::command::Done;
 use crate::digest;
 use crate::exchange::Purpose;
 use crate::member::{Incarnation, NodeId, State};
 use crate::members::Key;
-use crate::output::Via;
-use crate::output::{Draft, Fill, Lead};
+use crate::output::{Draft, Fill, Lead, Via};
 use crate::ping::Pinged;
 use crate::relay::Asked;
 use crate::stats::Reject;
@@ -148,8 +146,7 @@ impl Node {
         if !self.config.options.prompt_refutation || !contradicted {
             return;
         }
-        let id = member.id().clone();
-        let claim = Claim { id, incarnation, state: State::Alive, profile: None };
+        let claim = self.bare(key, incarnation, State::Alive);
         self.hear(Heard { from: None, accuser: 0, spread: false, hearsay: false }, claim);
     }
 
@@ -186,11 +183,16 @@ impl Node {
     /// The target of our probe answered over a stream.
     pub(super) fn take_pong(&mut self, token: u32, Pong { incarnation, digest }: Pong) {
         if let Some(key) = self.probe.answered_by_stream(token) {
-            self.heard_somebody();
             self.hear_answer(key, incarnation);
-            self.hear_of_itself(key, incarnation);
-            self.compare_digest(key, digest);
+            self.probe_answered(key, incarnation, digest);
         }
+    }
+
+    /// The target of our probe answered, and this is what it said of itself.
+    fn probe_answered(&mut self, key: Key, incarnation: Incarnation, digest: u32) {
+        self.heard_somebody();
+        self.hear_of_itself(key, incarnation);
+        self.compare_digest(key, digest);
     }
 
     /// Pings one member for another.
@@ -244,14 +246,11 @@ impl Node {
         let Ack { token, incarnation, digest } = ack;
         if let Some((key, sent)) = self.probe.acked(token) {
             self.timers.clear(Slot::Single(Single::ProbeTimeout));
-            self.heard_somebody();
             if self.members[key].addr() == from {
                 self.members.rtt_mut(key).measure(self.now.since(sent));
                 self.hear_answer(key, incarnation);
             }
-            self.hear_of_itself(key, incarnation);
-            self.compare_digest(key, digest);
-            return;
+            return self.probe_answered(key, incarnation, digest);
         }
         if let Some(Pinged { ticket, sent }) = self.pings.end(token) {
             self.timers.clear(Slot::Ping(token));

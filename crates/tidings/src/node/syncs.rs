@@ -1,7 +1,7 @@
 //! Comparisons of the membership with another node's, over a stream.
 
 use super::Node;
-use super::claims::{Heard, Tell};
+use super::claims::Heard;
 use crate::command::ExchangeError;
 use crate::exchange::{Comparison, Purpose};
 use crate::member::State;
@@ -173,8 +173,8 @@ impl Node {
         self.stats.members_refused += refused as u64;
         for claim in claims {
             let heard = Heard { from: None, accuser: 0, spread: true, hearsay: false };
-            if let Some(Tell { to, about }) = self.hear(heard, claim) {
-                self.tell(Tell { to, about });
+            if let Some(tell) = self.hear(heard, claim) {
+                self.tell(tell);
             }
         }
     }
