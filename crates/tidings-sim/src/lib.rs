@@ -1,0 +1,3 @@
+//! Tidings under virtual time: thousands of real nodes, repeatable from one seed.
+
+pub mod report;
