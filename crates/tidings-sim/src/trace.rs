@@ -1,0 +1,43 @@
+//! Traces: a number that stands for everything that happened in a run.
+
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+use tidings::Instant;
+
+/// The history of a run so far, as a hash of every input of every node and of every output.
+///
+/// Two runs with the same hash had the same history, to the byte and the nanosecond.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    hasher: SipHasher13,
+    steps: u64,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { hasher: SipHasher13::new_with_keys(0, 0), steps: 0 }
+    }
+}
+
+impl Trace {
+    /// Takes note of something that happened at a node.
+    pub(crate) fn note(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
+        let mut head = [0; 13];
+        head[..8].copy_from_slice(&now.as_nanos().to_le_bytes());
+        head[8..12].copy_from_slice(&(host as u32).to_le_bytes());
+        head[12] = kind;
+        self.hasher.write(&head);
+        self.hasher.write(data);
+        self.steps += 1;
+    }
+
+    /// The hash so far.
+    pub fn hash(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    /// How many things happened.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+}

@@ -1,0 +1,543 @@
+//! The world: real nodes, the network between them, and time that only passes when it is told to.
+
+mod form;
+mod host;
+mod queue;
+mod streams;
+mod traffic;
+
+use crate::check::Checks;
+use crate::dice::Dice;
+use crate::link::{Cut, Link, Links, Ways};
+use crate::mischief::Mischief;
+use crate::seen::{Seen, Tally};
+use crate::trace::Trace;
+use bytes::Bytes;
+use host::{Host, Input};
+pub use host::Mood;
+use queue::{Queue, What};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use streams::{Piece, Streams};
+use tidings::{
+    Cipher, ClusterName, Config, Instant, Key, Keyring, Meta, Node, NodeId, Options, Phase,
+    Plaintext, StreamError, Ticket,
+};
+
+/// What holds for a whole world, from its beginning.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The nodes' timing and limits.
+    pub options: Options,
+    /// Whether the nodes encrypt what they send.
+    pub encryption: bool,
+    /// What the network is like.
+    pub link: Link,
+    /// How much too late a node may be told that its time has come.
+    pub timer_slack: Duration,
+    /// Whether everything that nodes do and say is checked; it takes memory for each pair of them.
+    pub checks: bool,
+    /// Whether the history is hashed.
+    pub trace: bool,
+    /// Whether membership events are kept.
+    pub log: bool,
+}
+
+impl Default for Settings {
+    /// Memberlist's values for one local network, with everything checked and kept.
+    fn default() -> Self {
+        Self {
+            options: Options::lan(),
+            encryption: false,
+            link: Link::default(),
+            timer_slack: Duration::ZERO,
+            checks: true,
+            trace: true,
+            log: true,
+        }
+    }
+}
+
+/// Nodes and the network between them, in virtual time.
+///
+/// It is a pure function of its settings, its seed and what it is told: the same give the same
+/// history, to the byte. Nodes are known by their numbers, and are called `n0`, `n1` and so on.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidings_sim::{Settings, World};
+///
+/// let mut world = World::formed(100, Settings::default(), 7);
+/// world.crash(42);
+/// let found = world.run_until(Duration::from_secs(60), |world| {
+///     (0..100).all(|node| node == 42 || world.present(node) == 99)
+/// });
+/// println!("all know it after {:?}", found.expect("a crash is found within a minute"));
+/// ```
+#[derive(Debug)]
+pub struct World {
+    settings: Settings,
+    now: Instant,
+    hosts: Vec<Host>,
+    /// Who listens where; only ever looked up.
+    listening: HashMap<SocketAddr, usize>,
+    queue: Queue,
+    links: Links,
+    /// Ways that lose in bursts: whether each is bad, and until when it stays so.
+    bursts: BTreeMap<(usize, usize), (bool, Instant)>,
+    streams: Streams,
+    /// What happens on the way.
+    dice: Dice,
+    /// What nodes start with.
+    seeds: Dice,
+    options_of: BTreeMap<usize, Options>,
+    checks: Option<Checks>,
+    trace: Trace,
+    tally: Tally,
+    log: Vec<Seen>,
+    mischief: Mischief,
+    /// Steps of a scenario that are due.
+    due: Vec<usize>,
+    buf: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// A world without nodes.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            links: Links::new(settings.link.clone()),
+            checks: settings.checks.then(|| Checks::new(&settings.options)),
+            now: Instant::ZERO,
+            hosts: Vec::new(),
+            listening: HashMap::new(),
+            queue: Queue::default(),
+            bursts: BTreeMap::new(),
+            streams: Streams::default(),
+            dice: Dice::new(seed, 1),
+            seeds: Dice::new(seed, 2),
+            options_of: BTreeMap::new(),
+            trace: Trace::default(),
+            tally: Tally::default(),
+            log: Vec::new(),
+            mischief: Mischief::default(),
+            due: Vec::new(),
+            buf: Vec::new(),
+            spare: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Has something be wrong that the checks must find.
+    #[doc(hidden)]
+    pub fn set_mischief(&mut self, mischief: Mischief) {
+        self.mischief = mischief;
+    }
+
+    // ---- machines ----
+
+    /// Adds a machine on which no node runs yet; returns its number.
+    pub fn add(&mut self) -> usize {
+        let number = self.hosts.len();
+        self.hosts.push(Host::new(address(number, 0)));
+        if let Some(checks) = &mut self.checks {
+            checks.add();
+        }
+        number
+    }
+
+    /// How many machines there are.
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Sets a machine's clocks: how far its monotonic one is ahead, how much too fast it runs, in
+    /// millionths, and by how many seconds its wall clock is ahead. Only before its node starts.
+    ///
+    /// # Panics
+    ///
+    /// If the node runs: clocks do not jump under a running node, whose time is monotonic.
+    pub fn set_clock(&mut self, node: usize, ahead: Duration, drift_ppm: i32, wall_ahead: i64) {
+        assert!(!self.hosts[node].is_up(), "the clock of a running node is monotonic");
+        self.hosts[node].clock = host::HostClock { ahead, drift_ppm, wall_ahead };
+    }
+
+    /// Sets by how many seconds a machine's wall clock is ahead, which a node notices when it starts.
+    pub fn set_wall_clock(&mut self, node: usize, ahead: i64) {
+        self.hosts[node].clock.wall_ahead = ahead;
+    }
+
+    /// Sets how long a node takes over each input: 0 is none.
+    pub fn set_cpu(&mut self, node: usize, each: Duration) {
+        self.hosts[node].cpu = each;
+    }
+
+    /// Has a node start with other options than the rest, from its next start on.
+    pub fn set_options(&mut self, node: usize, options: Options) {
+        self.options_of.insert(node, options);
+    }
+
+    /// Starts a node where it was before, or for the first time.
+    pub fn start(&mut self, node: usize) {
+        self.start_at(node, self.hosts[node].addr);
+    }
+
+    /// Starts a node at an address at which it never was.
+    pub fn start_elsewhere(&mut self, node: usize) {
+        let life = self.hosts[node].life;
+        self.start_at(node, address(node, life + 1));
+    }
+
+    fn start_at(&mut self, node: usize, addr: SocketAddr) {
+        self.stop(node, false);
+        let config = self.config(node, addr);
+        let seed = self.seeds.seed();
+        self.put(node, addr, |now| Node::new(config, seed, now));
+        self.tally.starts += 1;
+        self.drain(node, host::Loop::Other);
+    }
+
+    /// Puts a node that begins to live onto its machine.
+    fn put(&mut self, node: usize, addr: SocketAddr, make: impl FnOnce(Instant) -> Node) {
+        let now = self.now;
+        let host = &mut self.hosts[node];
+        self.listening.insert(addr, node);
+        host.addr = addr;
+        host.life += 1;
+        host.mood = Mood::Up;
+        host.busy_until = now;
+        host.armed = None;
+        host.node = Some(make(host.clock.local(now)));
+        if let Some(checks) = &mut self.checks {
+            let local = self.hosts[node].node.as_ref().expect("it was put there").local();
+            checks.started(node, local);
+        }
+    }
+
+    fn config(&self, node: usize, addr: SocketAddr) -> Config {
+        let cluster = ClusterName::new("sim").expect("it is a name");
+        let options = self.options_of.get(&node).unwrap_or(&self.settings.options).clone();
+        let config = Config::new(cluster, id(node), addr, options).expect("options were checked");
+        let config = config.with_generation(self.hosts[node].clock.wall(self.now));
+        if !self.settings.encryption {
+            return config;
+        }
+        let keyring = Keyring::new(Key::new(Cipher::ChaCha20Poly1305, [7; 32]));
+        config.with_encryption(keyring, Plaintext::Refused)
+    }
+
+    /// Stops a node's process at once; its machine breaks its connections off and refuses new ones.
+    pub fn crash(&mut self, node: usize) {
+        self.stop(node, false);
+    }
+
+    /// Stops a node's machine at once: nothing answers, and its connections hang.
+    pub fn power_off(&mut self, node: usize) {
+        self.stop(node, true);
+    }
+
+    fn stop(&mut self, node: usize, silently: bool) {
+        let host = &mut self.hosts[node];
+        if host.is_up() {
+            self.tally.stops += 1;
+        }
+        host.mood = if silently { Mood::Off } else { Mood::Crashed };
+        host.armed = None;
+        host.held = host::Held::default();
+        let waiting = std::mem::take(&mut host.inbox);
+        let streams = std::mem::take(&mut host.streams);
+        for (_, (stream, side)) in streams {
+            if !silently {
+                self.send_piece(stream, 1 - side, Piece::Failed(StreamError::Reset));
+            }
+            self.streams.leave(stream, side);
+        }
+        for input in waiting {
+            if let (Input::Connect { stream }, false) = (input, silently) {
+                self.send_piece(stream, 0, Piece::Failed(StreamError::Reset));
+            }
+        }
+        if let Some(checks) = &mut self.checks {
+            checks.stopped(node);
+        }
+    }
+
+    /// Stops a node's process for a while; its sockets go on to take what arrives.
+    pub fn pause(&mut self, node: usize) {
+        self.set_mood(node, Mood::Up, Mood::Paused);
+    }
+
+    /// Begins one of Lifeguard's anomalies at a node: its time goes on, but it blocks before it sends
+    /// and after it has received anything.
+    pub fn stall(&mut self, node: usize) {
+        self.set_mood(node, Mood::Up, Mood::Stalled);
+    }
+
+    /// Lets a node that was paused or stalled go on: it takes first what waits for it.
+    pub fn resume(&mut self, node: usize) {
+        match self.hosts[node].mood {
+            Mood::Paused => self.set_mood(node, Mood::Paused, Mood::Up),
+            Mood::Stalled => self.set_mood(node, Mood::Stalled, Mood::Up),
+            Mood::Up | Mood::Crashed | Mood::Off => return,
+        }
+        self.send_held(node);
+        let waiting = std::mem::take(&mut self.hosts[node].inbox);
+        for input in waiting {
+            self.hand(node, input, DRAIN);
+        }
+        self.arm(node);
+    }
+
+    fn set_mood(&mut self, node: usize, from: Mood, to: Mood) {
+        let host = &mut self.hosts[node];
+        if host.mood == from {
+            host.mood = to;
+            self.tally.stalls += u64::from(to != Mood::Up);
+        }
+    }
+
+    // ---- the network ----
+
+    /// Changes what the network is like, everywhere.
+    pub fn set_link(&mut self, link: Link) {
+        self.links.change(None, link);
+    }
+
+    /// Changes what the ways from some nodes to some nodes are like.
+    pub fn set_link_between(&mut self, from: &[usize], to: &[usize], link: Link) {
+        self.links.change(Some(ways(from, to)), link);
+    }
+
+    /// From now on nothing, or not everything, gets from some nodes to some nodes.
+    pub fn cut(&mut self, from: &[usize], to: &[usize], cut: Cut) {
+        self.tally.cuts += 1;
+        self.links.cut(ways(from, to), cut);
+    }
+
+    /// From now on nothing gets from these nodes to the others, nor from the others to these.
+    pub fn isolate(&mut self, nodes: &[usize]) {
+        let others: Vec<_> = (0..self.len()).filter(|node| !nodes.contains(node)).collect();
+        self.cut(nodes, &others, Cut::All);
+        self.cut(&others, nodes, Cut::All);
+    }
+
+    /// Ends all cuts.
+    pub fn mend(&mut self) {
+        self.links.mend();
+    }
+
+    // ---- what applications ask of their nodes ----
+
+    /// Has a node join through others.
+    pub fn join(&mut self, node: usize, seeds: &[usize]) -> Option<Ticket> {
+        let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
+        self.ask(node, |node, now| node.join(now, &seeds).ok())
+    }
+
+    /// Has a node leave.
+    pub fn leave(&mut self, node: usize) -> Option<Ticket> {
+        self.ask(node, |node, now| Some(node.leave(now)))
+    }
+
+    /// Has a node tell other metadata.
+    pub fn set_meta(&mut self, node: usize, meta: &str) {
+        if let Some(checks) = &mut self.checks {
+            checks.meta_set(node, meta.as_bytes());
+        }
+        self.command(node, |node, now| node.set_meta(now, Meta::from(meta)));
+    }
+
+    /// Has a node broadcast a message that has not been broadcast before; `false` if it may not.
+    pub fn broadcast(&mut self, node: usize, message: &str) -> bool {
+        let data = Bytes::copy_from_slice(message.as_bytes());
+        let begun = self.command(node, |node, now| node.broadcast(now, b"", data));
+        begun.is_some_and(|begun| begun.is_ok())
+    }
+
+    /// Has a node send a message to another one, over a stream.
+    pub fn send_reliable(&mut self, node: usize, to: usize, message: &str) -> Option<Ticket> {
+        let data = Bytes::copy_from_slice(message.as_bytes());
+        self.ask(node, |node, now| node.send_reliable(now, &id(to), data).ok())
+    }
+
+    /// Has a node ping another one.
+    pub fn ping(&mut self, node: usize, to: usize) -> Option<Ticket> {
+        self.ask(node, |node, now| node.ping(now, &id(to)).ok())
+    }
+
+    fn ask(
+        &mut self,
+        node: usize,
+        begin: impl FnOnce(&mut Node, Instant) -> Option<Ticket>,
+    ) -> Option<Ticket> {
+        if !self.hosts[node].is_up() {
+            return None;
+        }
+        let now = self.hosts[node].clock.local(self.now);
+        let ticket = begin(self.hosts[node].node_mut(), now)?;
+        if let Some(checks) = &mut self.checks {
+            checks.ticket_issued(node, ticket);
+        }
+        self.drain(node, host::Loop::Other);
+        Some(ticket)
+    }
+
+    /// Gives a node a command that has no ticket; `None` if it does not run.
+    pub fn command<R>(
+        &mut self,
+        node: usize,
+        command: impl FnOnce(&mut Node, Instant) -> R,
+    ) -> Option<R> {
+        if !self.hosts[node].is_up() {
+            return None;
+        }
+        let now = self.hosts[node].clock.local(self.now);
+        let result = command(self.hosts[node].node_mut(), now);
+        self.drain(node, host::Loop::Other);
+        Some(result)
+    }
+
+    // ---- time ----
+
+    /// Goes on until the condition holds; returns how long that took, or `None` if it did not hold
+    /// within the limit.
+    pub fn run_until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
+        let start = self.now;
+        let end = start + limit;
+        while !done(self) {
+            if !self.step(end) {
+                self.now = end;
+                return done(self).then_some(limit);
+            }
+        }
+        Some(self.now.since(start))
+    }
+
+    /// Goes on for some time.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Goes to the next thing that happens, if that is not after `end`.
+    pub fn step(&mut self, end: Instant) -> bool {
+        if self.queue.next().is_none_or(|next| next > end) {
+            return false;
+        }
+        let Some((at, what)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.happen(at, what);
+        true
+    }
+
+    /// Has the step of a scenario with such a number be due at some time.
+    pub(crate) fn schedule(&mut self, at: Instant, step: usize) {
+        self.queue.push(at, What::Step(step));
+    }
+
+    /// Takes the steps that have become due.
+    pub(crate) fn take_due(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.due)
+    }
+
+    // ---- looking ----
+
+    /// What time it is in the world.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// A node, if it was ever started; one that has stopped is as it was then.
+    pub fn node(&self, node: usize) -> Option<&Node> {
+        self.hosts[node].node.as_ref()
+    }
+
+    /// Whether a machine does what it should.
+    pub fn mood(&self, node: usize) -> Mood {
+        self.hosts[node].mood
+    }
+
+    /// Whether a node runs, and takes part in its cluster.
+    pub fn is_member(&self, node: usize) -> bool {
+        self.hosts[node].is_up()
+            && self.node(node).is_some_and(|node| node.phase() == Phase::Running)
+    }
+
+    /// How many members a node holds to be present, itself included; 0 if it was never started.
+    pub fn present(&self, node: usize) -> usize {
+        self.node(node).map_or(0, Node::present)
+    }
+
+    /// Membership events so far, if they are kept.
+    pub fn log(&self) -> &[Seen] {
+        &self.log
+    }
+
+    /// Forgets the membership events so far.
+    pub fn clear_log(&mut self) {
+        self.log.clear();
+    }
+
+    /// What has happened so far, counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The history so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The world's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What nodes did that no node may ever do, if they are checked.
+    pub fn violations(&self) -> &[String] {
+        self.checks.as_ref().map_or(&[], Checks::violations)
+    }
+
+    /// Commands that have not ended, by node.
+    pub fn unended(&self) -> Vec<(usize, Ticket)> {
+        self.checks.as_ref().map(|checks| checks.unended().collect()).unwrap_or_default()
+    }
+
+    /// How many streams there are.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+/// What a node is called.
+pub fn id(node: usize) -> NodeId {
+    NodeId::new(&format!("n{node}")).expect("it is a name")
+}
+
+/// Which node is called so.
+pub(crate) fn number(id: &NodeId) -> Option<usize> {
+    id.as_str().strip_prefix('n')?.parse().ok()
+}
+
+fn address(node: usize, moves: u32) -> SocketAddr {
+    let [_, b, c, d] = (node as u32).to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(10, b, c, d), 7946 + moves as u16))
+}
+
+fn ways(from: &[usize], to: &[usize]) -> Ways {
+    Ways::new(from.iter().copied(), to.iter().copied())
+}
+
+/// How long a node that goes on takes over each input that has waited for it.
+const DRAIN: Duration = Duration::from_micros(15);

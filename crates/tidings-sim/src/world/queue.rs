@@ -1,0 +1,101 @@
+//! The queue: everything that is yet to happen, in order.
+
+use super::host::Input;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use tidings::Instant;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A datagram arrives, if anybody is there.
+    Datagram { from: usize, from_addr: SocketAddr, to: SocketAddr, data: Vec<u8> },
+    /// A connection arrives.
+    Connect { stream: u64, to: SocketAddr },
+    /// Something arrives at one side of a stream.
+    Piece { stream: u64, side: usize, local: bool, piece: super::streams::Piece },
+    /// A node gets to an input that waited for it.
+    Ready { host: usize, life: u32, input: Input },
+    /// A step of the scenario.
+    Step(usize),
+    /// A node's time has come.
+    Timer { host: usize },
+}
+
+/// What is to happen, by time; at one time, what has arrived comes before timers, and otherwise what
+/// was put in first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    pushed: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Instant,
+    order: u64,
+    what: What,
+}
+
+const TIMERS_LAST: u64 = 1 << 63;
+
+impl Queue {
+    pub(super) fn push(&mut self, at: Instant, what: What) {
+        let late = if matches!(what, What::Timer { .. }) { TIMERS_LAST } else { 0 };
+        self.heap.push(Reverse(Entry { at, order: late | self.pushed, what }));
+        self.pushed += 1;
+    }
+
+    /// When the next thing happens.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Instant, What)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_comes_before_timers_and_otherwise_the_first_comes_first() {
+        let mut queue = Queue::default();
+        let at = Instant::from_nanos;
+        queue.push(at(5), What::Timer { host: 1 });
+        queue.push(at(5), What::Step(2));
+        queue.push(at(5), What::Step(3));
+        queue.push(at(4), What::Timer { host: 4 });
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
+            .map(|(_, what)| match what {
+                What::Timer { host } => host,
+                What::Step(step) => step,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(order, [4, 2, 3, 1]);
+    }
+}

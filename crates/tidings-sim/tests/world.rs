@@ -1,0 +1,72 @@
+//! Worlds: the same seed gives the same history, and real nodes do in them what they should.
+
+use std::time::Duration;
+use tidings_sim::{Cut, Jitter, Kind, Link, Settings, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_crash_in_a_formed_cluster_is_known_to_all_in_time() {
+    let mut world = World::formed(100, Settings::default(), 7);
+    world.run_for(10 * SECOND);
+    assert_eq!(world.log(), [], "a formed cluster has nothing to tell");
+    world.crash(42);
+    let all_know =
+        |world: &World| (0..100).all(|node| node == 42 || world.present(node) == 99);
+    let took = world.run_until(60 * SECOND, all_know).expect("a crash is found");
+    assert!((8 * SECOND..20 * SECOND).contains(&took), "{took:?}");
+    assert_eq!(world.violations(), [""; 0]);
+    let failed = world.log().iter().filter(|seen| seen.kind == Kind::Failed);
+    assert!(failed.clone().all(|seen| seen.about == Some(42)));
+    assert_eq!(failed.count(), 99);
+}
+
+fn turbulent(seed: u64, encryption: bool) -> World {
+    let link = Link {
+        delay: Duration::from_millis(1),
+        jitter: Jitter::Exponential(Duration::from_millis(2)),
+        loss: 0.05,
+        duplicate: 0.05,
+        reorder: 0.1,
+        ..Link::default()
+    };
+    let mut world = World::new(Settings { link, encryption, ..Settings::default() }, seed);
+    for node in 0..12 {
+        world.add();
+        world.set_clock(node, SECOND * (node as u32 * 1000), node as i32 * 20 - 100, 0);
+        world.start(node);
+        if node > 0 {
+            world.join(node, &[0]);
+        }
+    }
+    world.run_for(10 * SECOND);
+    world.cut(&[0, 1, 2], &[3, 4, 5], Cut::All);
+    world.crash(6);
+    world.pause(7);
+    world.stall(8);
+    world.set_meta(9, "new");
+    world.leave(10);
+    world.broadcast(11, "hello");
+    world.run_for(40 * SECOND);
+    world.mend();
+    world.resume(7);
+    world.resume(8);
+    world.start_elsewhere(6);
+    world.join(6, &[0, 1]);
+    world.start(10);
+    world.join(10, &[0, 1]);
+    world.run_for(120 * SECOND);
+    world
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    for encryption in [false, true] {
+        let (once, again) = (turbulent(3, encryption), turbulent(3, encryption));
+        assert_eq!(once.trace().hash(), again.trace().hash());
+        assert_eq!(once.tally(), again.tally());
+        assert_ne!(once.trace().hash(), turbulent(4, encryption).trace().hash());
+        assert_eq!(once.violations(), [""; 0]);
+        println!("{:?} {:?}", once.tally(), once.trace());
+    }
+}
