@@ -134,7 +134,8 @@ impl Checks {
             truth.highest = before;
         }
         let known = self.truths.len();
-        let Options { max_streams_in, max_streams_out, leave_peers, max_members, .. } = self.options;
+        let Options { max_streams_in, max_streams_out, leave_peers, max_members, .. } =
+            self.options;
         let most_streams = max_streams_in + max_streams_out + leave_peers;
         if streams > most_streams {
             self.violate(format!("{now:?}: n{here} has {streams} streams, of {most_streams}"));
@@ -200,7 +201,8 @@ impl Checks {
             (None, "left" | "failed") => None,
             (held, _) => Some(format!("it held it as {:?}", held.map(|held| held.state))),
         };
-        let backwards = held.filter(|held| incarnation < held.incarnation && !self.forgot(now, held));
+        let backwards =
+            held.filter(|held| incarnation < held.incarnation && !self.forgot(now, held));
         let backwards = backwards.map(|held| format!("it held it in {:?}", held.incarnation));
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
@@ -233,7 +235,13 @@ impl Checks {
     }
 
     /// Whether what a node says of a member can be true; returns which one it is.
-    fn check_claim(&mut self, now: Instant, here: usize, member: &Member, what: &str) -> Option<usize> {
+    fn check_claim(
+        &mut self,
+        now: Instant,
+        here: usize,
+        member: &Member,
+        what: &str,
+    ) -> Option<usize> {
         let about = number(member.id()).filter(|&about| about < self.truths.len());
         let Some(about) = about else {
             self.violate(format!("{now:?}: n{here} told that {} {what}: a phantom", member.id()));
@@ -277,7 +285,8 @@ const MAX_VIOLATIONS: usize = 32;
 pub fn settling_time(options: &Options, nodes: usize) -> Duration {
     let members = nodes.max(10) as f64;
     let round = options.probe_interval * options.awareness_max;
-    let suspicion = options.probe_interval
+    let suspicion = options
+        .probe_interval
         .mul_f64(members.log10() * f64::from(options.suspicion_mult * options.suspicion_max_mult));
     let search = options.heal_interval_max * 3;
     let probes = round * (2 * nodes.min(50)) as u32;

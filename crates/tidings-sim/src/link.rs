@@ -246,8 +246,7 @@ mod tests {
             (Jitter::HeavyTail(ms(10)), 29.0),
         ] {
             let link = Link { delay: ms(3), jitter, ..Link::default() };
-            let total: f64 =
-                (0..40_000).map(|_| link.travel(&mut dice).as_secs_f64() * 1e3).sum();
+            let total: f64 = (0..40_000).map(|_| link.travel(&mut dice).as_secs_f64() * 1e3).sum();
             let measured = total / 40_000.0 - 3.0;
             assert!((measured - mean).abs() <= mean * 0.06, "{link:?}: {measured}");
         }

@@ -11,8 +11,7 @@ fn a_crash_in_a_formed_cluster_is_known_to_all_in_time() {
     world.run_for(10 * SECOND);
     assert_eq!(world.log(), [], "a formed cluster has nothing to tell");
     world.crash(42);
-    let all_know =
-        |world: &World| (0..100).all(|node| node == 42 || world.present(node) == 99);
+    let all_know = |world: &World| (0..100).all(|node| node == 42 || world.present(node) == 99);
     let took = world.run_until(60 * SECOND, all_know).expect("a crash is found");
     assert!((8 * SECOND..20 * SECOND).contains(&took), "{took:?}");
     assert_eq!(world.violations(), [""; 0]);

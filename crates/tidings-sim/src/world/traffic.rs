@@ -207,7 +207,9 @@ impl World {
     pub(super) fn arm(&mut self, here: usize) {
         let host = &mut self.hosts[here];
         let due = host.node.as_ref().and_then(tidings::Node::poll_timeout);
-        let Some(due) = due.filter(|_| matches!(host.mood, Mood::Up | Mood::Stalled)) else { return };
+        let Some(due) = due.filter(|_| matches!(host.mood, Mood::Up | Mood::Stalled)) else {
+            return;
+        };
         let mut at = host.clock.when(due).max(self.now);
         if !self.settings.timer_slack.is_zero() && host.armed.is_none_or(|armed| armed < at) {
             at += self.dice.within(self.settings.timer_slack);

@@ -1,0 +1,42 @@
+//! Experiments: how good the protocol is, beside what was published and what theory says.
+
+use crate::lab::Lab;
+use crate::report::{Report, Section};
+
+/// A question with a set-up that answers it: one section of a report.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it asks, in one sentence.
+    pub about: &'static str,
+    run: fn(&Lab) -> Section,
+}
+
+impl Experiment {
+    /// All there are, in the order in which a report has them.
+    pub fn all() -> &'static [Self] {
+        ALL
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|experiment| experiment.name == name)
+    }
+
+    /// Does it.
+    pub fn run(&self, lab: &Lab) -> Section {
+        (self.run)(lab)
+    }
+}
+
+const ALL: &[Experiment] = &[];
+
+/// The report of some experiments.
+pub fn report(sections: Vec<Section>) -> Report {
+    Report { title: "How good the protocol is".into(), intro: INTRO.into(), sections }
+}
+
+const INTRO: &str = "What Tidings' real core does in a simulated network, beside what was published \
+about SWIM, Lifeguard and memberlist, and beside what theory allows. Every figure comes from \
+`tidings sim experiment`, and the same command gives the same figures.";
