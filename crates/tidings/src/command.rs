@@ -112,6 +112,13 @@ pub enum ExchangeError {
     NotTaken(Refusal),
 }
 
+impl ExchangeError {
+    /// Whether nothing was heard of the peer: it may be there all the same, behind a cut.
+    pub(crate) fn is_silence(self) -> bool {
+        matches!(self, Self::Stream(_) | Self::NoAnswer)
+    }
+}
+
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -310,9 +317,16 @@ impl Tickets {
         self.joins.contains_key(&retry.ticket).then_some(retry)
     }
 
-    /// A seed took us in; `true` if that ends the join.
-    pub(crate) fn joined(&mut self, ticket: Ticket) -> bool {
-        self.joins.remove(&ticket).is_some()
+    /// A seed took us in; if that ends the join, returns those that have not answered so far.
+    pub(crate) fn joined(&mut self, ticket: Ticket) -> Option<Vec<SocketAddr>> {
+        let Join { failures, broken_off, .. } = self.joins.remove(&ticket)?;
+        let silent = failures.iter().filter(|failure| failure.error.is_silence());
+        Some(silent.map(|failure| failure.seed).chain(broken_off.into_keys()).collect())
+    }
+
+    /// Whether a join has not ended.
+    pub(crate) fn is_joining(&self, ticket: Ticket) -> bool {
+        self.joins.contains_key(&ticket)
     }
 
     /// A seed did not take us in; returns the failure if it was the last one.

@@ -15,7 +15,7 @@ use core::time::Duration;
 pub(crate) struct Heal {
     /// Members that failed and have not come back, the latest last.
     lost: VecDeque<(NodeId, SocketAddr)>,
-    /// Seeds that have answered, the latest last.
+    /// Seeds of joins that succeeded, the latest last.
     seeds: VecDeque<SocketAddr>,
     max: usize,
     /// How many attempts in a row found nobody.
@@ -70,7 +70,7 @@ impl Heal {
         self.lost.retain(|(lost, _)| lost != id);
     }
 
-    /// A seed has answered.
+    /// A seed took us in, or did not answer while another one did.
     pub(crate) fn seed(&mut self, addr: SocketAddr) {
         self.unseed(addr);
         remember(&mut self.seeds, self.max, addr);

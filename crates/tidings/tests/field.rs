@@ -422,6 +422,24 @@ fn seeds_that_are_silent_do_not_delay_one_that_answers() {
 }
 
 #[test]
+fn who_starts_in_a_partition_finds_the_seeds_that_were_on_its_other_side() {
+    let mut net = Net::new(4);
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    for (here, there) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+        net.cut_both(here, there);
+    }
+    let ticket = net.join(3, &[addr(0), addr(2)]);
+    net.run_until(|net| net.result(3, ticket).is_some_and(|result| result.is_ok()));
+    net.run_for(300 * SECOND);
+    assert_eq!([0, 1, 2, 3].map(|here| net.nodes[here].node.present()), [2; 4]);
+    net.heal();
+    let took = net.run_until(|net| (0..4).all(|here| net.nodes[here].node.present() == 4));
+    // Two share the search, each at the longest interval and half as much again.
+    assert!(took <= 180 * SECOND, "{took:?}");
+}
+
+#[test]
 fn five_hundred_that_join_one_seed_at_once_are_all_let_in() {
     let options = Options::lan();
     let mut net =

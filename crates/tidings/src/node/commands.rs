@@ -133,7 +133,7 @@ impl Node {
     /// way may have its effect all the same.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
         self.advance(now);
-        let ended = if self.tickets.joined(ticket) {
+        let ended = if self.tickets.joined(ticket).is_some() {
             self.break_off(|purpose| purpose == Purpose::Join(ticket));
             true
         } else if let Some(token) = self.pings.find(ticket) {

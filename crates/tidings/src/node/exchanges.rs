@@ -238,7 +238,8 @@ impl Node {
             }
             (Purpose::Join(ticket), Ok(())) => {
                 self.heal.seed(peer);
-                if self.tickets.joined(ticket) {
+                if let Some(silent) = self.tickets.joined(ticket) {
+                    silent.into_iter().for_each(|seed| self.miss(seed));
                     let members = self.members.present();
                     self.completed(ticket, Ok(Done::Joined { seed: peer, members }));
                 }
@@ -267,9 +268,18 @@ impl Node {
 
     /// A seed of a join did not take us in, and is not asked again.
     pub(super) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) {
+        if !self.tickets.is_joining(ticket) && failure.error.is_silence() {
+            self.miss(failure.seed);
+        }
         if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
             self.completed(ticket, Err(failure));
         }
+    }
+
+    /// A seed was not heard of, and another one took us in: it may be on the other side of a partition.
+    fn miss(&mut self, seed: SocketAddr) {
+        self.heal.seed(seed);
+        self.arm_search();
     }
 
     /// A member confirmed that we leave, or will not.
