@@ -28,8 +28,8 @@ struct Truth {
     tickets: BTreeSet<Ticket>,
     /// What it holds of the others, by what it told; only ever looked up.
     holds: HashMap<usize, Held>,
-    /// It began its life knowing everybody, and has not told of those of whom nothing is noted.
-    formed: bool,
+    /// It may know members of whom it has not told, or told before it left.
+    vague: bool,
     /// How often each broadcast came: at most once in a life.
     heard: BTreeSet<(NodeId, Vec<u8>)>,
 }
@@ -78,19 +78,19 @@ impl Checks {
         truth.tickets.clear();
         truth.holds.clear();
         truth.heard.clear();
-        truth.formed = false;
+        truth.vague = false;
     }
 
     /// The node knows everybody, without having told so.
     pub(crate) fn formed(&mut self, node: usize) {
-        self.truths[node].formed = true;
+        self.truths[node].vague = true;
     }
 
     pub(crate) fn stopped(&mut self, node: usize) {
         let truth = &mut self.truths[node];
         truth.tickets.clear();
         truth.holds.clear();
-        truth.formed = false;
+        truth.vague = false;
     }
 
     pub(crate) fn meta_set(&mut self, node: usize, meta: &[u8]) {
@@ -168,15 +168,15 @@ impl Checks {
                     self.violate(format!("{now:?}: n{here}: {what}"));
                 }
                 if matches!(result, Ok(tidings::Done::Left { .. })) {
-                    // Whoever comes back after leaving may have forgotten everybody.
+                    // Whoever comes back after leaving may have forgotten everybody, or nobody.
                     self.truths[here].holds.clear();
-                    self.truths[here].formed = false;
+                    self.truths[here].vague = true;
                 }
             }
-            Event::Message { from, data, via: tidings::Via::Broadcast } => {
-                if !self.truths[here].heard.insert((from.clone(), data.to_vec())) {
-                    self.violate(format!("{now:?}: n{here} delivered a broadcast of {from} twice"));
-                }
+            Event::Message { from, data, via: tidings::Via::Broadcast }
+                if !self.truths[here].heard.insert((from.clone(), data.to_vec())) =>
+            {
+                self.violate(format!("{now:?}: n{here} delivered a broadcast of {from} twice"));
             }
             _ => {}
         }
@@ -196,7 +196,7 @@ impl Checks {
             (Some(Held { state: Alive, .. }), "updated" | "suspected") => None,
             // Whoever was just accused may have been acquitted and be told of as updated.
             (None, "joined") => None,
-            (None, _) if self.truths[here].formed => None,
+            (None, _) if self.truths[here].vague => None,
             // Those who are gone are told of by a node that has just come back.
             (None, "left" | "failed") => None,
             (held, _) => Some(format!("it held it as {:?}", held.map(|held| held.state))),

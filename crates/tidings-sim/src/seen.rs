@@ -57,43 +57,70 @@ impl Kind {
     }
 }
 
-/// What happened in a world, counted: what a run exercised.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Tally {
-    pub inputs: u64,
-    pub datagrams: u64,
-    pub datagram_bytes: u64,
-    pub datagrams_lost: u64,
-    pub datagrams_cut: u64,
-    pub datagrams_to_nobody: u64,
-    pub datagrams_too_long: u64,
-    pub datagrams_duplicated: u64,
-    pub datagrams_reordered: u64,
-    pub streams: u64,
-    pub stream_bytes: u64,
-    pub streams_cut: u64,
-    pub streams_reset: u64,
-    pub streams_stalled: u64,
-    pub starts: u64,
-    pub stops: u64,
-    pub stalls: u64,
-    pub cuts: u64,
-    pub joined: u64,
-    pub updated: u64,
-    pub suspected: u64,
-    pub recovered: u64,
-    pub failed: u64,
-    pub left: u64,
-    pub conflicts: u64,
-    pub messages: u64,
-    pub degraded: u64,
-    pub restored: u64,
-    pub partitions_suspected: u64,
-    pub completed: u64,
+macro_rules! tally {
+    ($($name:ident,)*) => {
+        /// What happened in a world, counted: what a run exercised.
+        #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+        #[expect(missing_docs, reason = "the names say it")]
+        pub struct Tally {
+            $(pub $name: u64,)*
+        }
+
+        impl Tally {
+            /// All that is counted, by name.
+            pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
+            /// Adds what was counted in another world.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+tally! {
+    inputs,
+    datagrams,
+    datagram_bytes,
+    datagrams_lost,
+    datagrams_cut,
+    datagrams_to_nobody,
+    datagrams_too_long,
+    datagrams_duplicated,
+    datagrams_reordered,
+    streams,
+    stream_bytes,
+    streams_cut,
+    streams_reset,
+    streams_stalled,
+    starts,
+    stops,
+    stalls,
+    cuts,
+    joined,
+    updated,
+    suspected,
+    recovered,
+    failed,
+    failed_while_up,
+    left,
+    conflicts,
+    messages,
+    degraded,
+    restored,
+    partitions_suspected,
+    completed,
 }
 
 impl Tally {
+    /// Whether nodes noticed anything beyond that others are there.
+    pub fn shows_something(&self) -> bool {
+        let Self { updated, suspected, recovered, failed, left, conflicts, messages, .. } = self;
+        updated + suspected + recovered + failed + left + conflicts + messages + self.degraded > 0
+    }
+
     pub(crate) fn count(&mut self, kind: Kind) {
         *match kind {
             Kind::Joined => &mut self.joined,

@@ -213,6 +213,7 @@ impl World {
         host.mood = Mood::Up;
         host.busy_until = now;
         host.armed = None;
+        host.company = None;
         host.node = Some(make(host.clock.local(now)));
         if let Some(checks) = &mut self.checks {
             let local = self.hosts[node].node.as_ref().expect("it was put there").local();
@@ -337,6 +338,7 @@ impl World {
     /// Has a node join through others.
     pub fn join(&mut self, node: usize, seeds: &[usize]) -> Option<Ticket> {
         let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
+        self.hosts[node].company.get_or_insert(false);
         self.ask(node, |node, now| node.join(now, &seeds).ok())
     }
 
@@ -472,6 +474,11 @@ impl World {
     pub fn is_member(&self, node: usize) -> bool {
         self.hosts[node].is_up()
             && self.node(node).is_some_and(|node| node.phase() == Phase::Running)
+    }
+
+    /// Whether a node has tried to join others, and has not succeeded.
+    pub fn is_without_company(&self, node: usize) -> bool {
+        self.hosts[node].company == Some(false)
     }
 
     /// How many members a node holds to be present, itself included; 0 if it was never started.

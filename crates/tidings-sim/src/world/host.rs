@@ -18,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) clock: HostClock,
     /// How long the node takes over each input.
     pub(crate) cpu: Duration,
+    /// Whether it has joined others in this life, if it has tried.
+    pub(super) company: Option<bool>,
     /// Until when it is busy with inputs that came before.
     pub(super) busy_until: Instant,
     /// For when its timer is set.
@@ -91,6 +93,7 @@ impl Host {
             mood: Mood::Off,
             clock: HostClock::default(),
             cpu: Duration::ZERO,
+            company: None,
             busy_until: Instant::ZERO,
             armed: None,
             inbox: VecDeque::new(),

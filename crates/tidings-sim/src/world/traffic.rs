@@ -7,7 +7,7 @@ use super::{World, number};
 use crate::seen::{Kind, Seen};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tidings::{Event, Instant, Output, StreamAction, StreamError, StreamId};
+use tidings::{Done, Event, Instant, Output, StreamAction, StreamError, StreamId};
 
 impl World {
     pub(super) fn happen(&mut self, at: Instant, what: What) {
@@ -373,8 +373,15 @@ impl World {
                 checks.event(self.now, here, event);
             }
         }
+        if let Event::Completed { result: Ok(Done::Joined { .. }), .. } = event {
+            self.hosts[here].company = Some(true);
+        }
         let (kind, about) = Kind::of(event);
         self.tally.count(kind);
+        let up = |id| number(id).is_some_and(|about| self.hosts[about].mood == Mood::Up);
+        if kind == Kind::Failed && about.is_some_and(up) {
+            self.tally.failed_while_up += 1;
+        }
         if self.settings.trace {
             let about = about.map_or(0, |id| 1 + number(id).unwrap_or(0) as u32);
             self.trace.note(self.now, here, 16 + kind as u8, &about.to_le_bytes());
