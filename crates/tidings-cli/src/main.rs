@@ -1,10 +1,12 @@
-//! The `tidings` command: run a node, make a key, or watch a small cluster live and die.
+//! The `tidings` command: run a node, make a key, watch a small cluster live and die, or
+//! simulate a large one.
 
 mod agent;
 mod command;
 mod demo;
 mod keys;
 mod report;
+mod sim;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +28,9 @@ enum Command {
     Demo(demo::Args),
     /// Print a new key, for agents that encrypt what they send
     Keygen(keys::KeygenArgs),
+    /// Simulate clusters in virtual time: thousands of real nodes, repeatable from one seed
+    #[command(subcommand)]
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Keygen(args) => keys::generate(&args),
+        Command::Sim(args) => sim::run(args),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("tidings: {error}");
