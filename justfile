@@ -46,6 +46,21 @@ fuzz-smoke cases="20000":
 chaos seeds="5000" first="0":
     SEEDS={{ seeds }} FIRST_SEED={{ first }} cargo test -p tidings --test chaos -- --nocapture
 
+# Real nodes in scenarios that nobody wrote, one for each seed
+swarm seeds="0..10000":
+    cargo run --release -p tidings-cli -- sim swarm --seeds {{ seeds }} --out target
+
+# How good the protocol is, beside what was published: docs/QUALITY.md, which takes an hour
+quality:
+    cargo run --release -p tidings-cli -- sim experiment all --full --out target/quality
+    cp target/quality/report.md docs/QUALITY.md
+    mkdir -p docs/quality
+    cp target/quality/*.svg docs/quality
+
+# How fast so many simulated nodes run for so many seconds, and how much memory they take
+scale nodes="1000" seconds="60":
+    cargo run --release -p tidings-sim --example scale -- {{ nodes }} {{ seconds }}
+
 # The loopback tests, over and over: for whoever suspects one of depending on luck
 soak times="50":
     cargo test --workspace --no-run
