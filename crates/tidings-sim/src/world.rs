@@ -1,5 +1,6 @@
 //! The world: real nodes, the network between them, and time that only passes when it is told to.
 
+mod anomaly;
 mod form;
 mod host;
 mod queue;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub link: Link,
     /// How much too late a node may be told that its time has come.
     pub timer_slack: Duration,
+    /// How many datagrams wait for a node that does not read; more are dropped.
+    pub socket_buffer: usize,
     /// Whether everything that nodes do and say is checked; it takes memory for each pair of them.
     pub checks: bool,
     /// Whether the history is hashed.
@@ -52,6 +55,7 @@ impl Default for Settings {
             encryption: false,
             link: Link::default(),
             timer_slack: Duration::ZERO,
+            socket_buffer: SOCKET_BUFFER,
             checks: true,
             trace: true,
             log: true,
@@ -214,6 +218,7 @@ impl World {
         host.busy_until = now;
         host.armed = None;
         host.company = None;
+        (host.backlog, host.attends, host.blocks) = (0, None, false);
         host.node = Some(make(host.clock.local(now)));
         if let Some(checks) = &mut self.checks {
             let local = self.hosts[node].node.as_ref().expect("it was put there").local();
@@ -266,40 +271,6 @@ impl World {
         }
         if let Some(checks) = &mut self.checks {
             checks.stopped(node);
-        }
-    }
-
-    /// Stops a node's process for a while; its sockets go on to take what arrives.
-    pub fn pause(&mut self, node: usize) {
-        self.set_mood(node, Mood::Up, Mood::Paused);
-    }
-
-    /// Begins one of Lifeguard's anomalies at a node: its time goes on, but it blocks before it sends
-    /// and after it has received anything.
-    pub fn stall(&mut self, node: usize) {
-        self.set_mood(node, Mood::Up, Mood::Stalled);
-    }
-
-    /// Lets a node that was paused or stalled go on: it takes first what waits for it.
-    pub fn resume(&mut self, node: usize) {
-        match self.hosts[node].mood {
-            Mood::Paused => self.set_mood(node, Mood::Paused, Mood::Up),
-            Mood::Stalled => self.set_mood(node, Mood::Stalled, Mood::Up),
-            Mood::Up | Mood::Crashed | Mood::Off => return,
-        }
-        self.send_held(node);
-        let waiting = std::mem::take(&mut self.hosts[node].inbox);
-        for input in waiting {
-            self.hand(node, input, DRAIN);
-        }
-        self.arm(node);
-    }
-
-    fn set_mood(&mut self, node: usize, from: Mood, to: Mood) {
-        let host = &mut self.hosts[node];
-        if host.mood == from {
-            host.mood = to;
-            self.tally.stalls += u64::from(to != Mood::Up);
         }
     }
 
@@ -546,5 +517,5 @@ fn ways(from: &[usize], to: &[usize]) -> Ways {
     Ways::new(from.iter().copied(), to.iter().copied())
 }
 
-/// How long a node that goes on takes over each input that has waited for it.
-const DRAIN: Duration = Duration::from_micros(15);
+/// What Linux has room for by default, at a few hundred bytes each.
+const SOCKET_BUFFER: usize = 256;

@@ -24,8 +24,14 @@ pub(crate) struct Host {
     pub(super) busy_until: Instant,
     /// For when its timer is set.
     pub(super) armed: Option<Instant>,
-    /// What waits in its sockets while it does not run or does not read.
+    /// What waits in its sockets while it does not run, does not read, or is busy.
     pub(super) inbox: VecDeque<Input>,
+    /// How many of those came while it was paused or stalled.
+    pub(super) backlog: usize,
+    /// When it gets to the first of them.
+    pub(super) attends: Option<Instant>,
+    /// Whether it begins no further probe while it is stalled and has a ping to send.
+    pub(super) blocks: bool,
     /// What it could not send while it was stalled.
     pub(super) held: Held,
     /// Its streams: which, and on which side of it the node is.
@@ -69,7 +75,7 @@ pub(crate) struct HostClock {
 }
 
 /// What a stalled node tried to send; of each of memberlist's loops only the latest attempt, since a
-/// loop that blocks does not go on (`papers.md` would say: one outstanding send for each loop).
+/// loop that blocks does not go on.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) datagrams: BTreeMap<Loop, Vec<(SocketAddr, Vec<u8>)>>,
@@ -97,6 +103,9 @@ impl Host {
             busy_until: Instant::ZERO,
             armed: None,
             inbox: VecDeque::new(),
+            backlog: 0,
+            attends: None,
+            blocks: false,
             held: Held::default(),
             streams: BTreeMap::new(),
         }
@@ -121,8 +130,8 @@ impl Host {
     }
 
     /// Takes an input that cannot be worked on now into the sockets' buffers, if there is room.
-    pub(super) fn wait(&mut self, input: Input) {
-        let full = self.inbox.len() >= SOCKET_BUFFER;
+    pub(super) fn wait(&mut self, input: Input, room: usize) {
+        let full = self.inbox.len() >= room;
         if !(full && matches!(input, Input::Datagram { .. })) {
             self.inbox.push_back(input);
         }
@@ -157,9 +166,6 @@ impl HostClock {
 
 /// What wall clocks show at the beginning: as much as one does in the second year of generations.
 const WALL_CLOCK: u64 = 50_000_000;
-
-/// How many datagrams wait in a socket: what Linux has room for by default, at a few hundred bytes.
-const SOCKET_BUFFER: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! The queue: everything that is yet to happen, in order.
 
-use super::host::Input;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
@@ -15,8 +14,8 @@ pub(super) enum What {
     Connect { stream: u64, to: SocketAddr },
     /// Something arrives at one side of a stream.
     Piece { stream: u64, side: usize, local: bool, piece: super::streams::Piece },
-    /// A node gets to an input that waited for it.
-    Ready { host: usize, life: u32, input: Input },
+    /// A node gets to an input that waits for it.
+    Ready { host: usize },
     /// A step of the scenario.
     Step(usize),
     /// A node's time has come.

@@ -17,14 +17,7 @@ impl World {
             What::Piece { stream, side, local, piece } => {
                 self.arrive_on_stream(stream, side, local, piece);
             }
-            What::Ready { host, life, input } => {
-                if self.hosts[host].life == life && self.hosts[host].is_up() {
-                    match self.hosts[host].mood {
-                        Mood::Up => self.feed(host, input),
-                        _ => self.hosts[host].wait(input),
-                    }
-                }
-            }
+            What::Ready { host } => self.next_input(host, at),
             What::Step(step) => self.due.push(step),
             What::Timer { host } => self.timer(host, at),
         }
@@ -39,7 +32,7 @@ impl World {
             None => self.tally.datagrams_to_nobody += 1,
             Some(there) if self.links.is_cut(from, there, false) => self.tally.datagrams_cut += 1,
             Some(there) => {
-                return self.hand(there, Input::Datagram { from: from_addr, data }, Duration::ZERO);
+                return self.hand(there, Input::Datagram { from: from_addr, data });
             }
         }
         self.spare.push(data);
@@ -56,7 +49,7 @@ impl World {
         match self.hosts[there].mood {
             Mood::Off => {}
             Mood::Crashed => self.send_piece(stream, 0, Piece::Failed(StreamError::Refused)),
-            _ => self.hand(there, Input::Connect { stream }, Duration::ZERO),
+            _ => self.hand(there, Input::Connect { stream }),
         }
     }
 
@@ -77,23 +70,45 @@ impl World {
         }
         let host = &self.hosts[end.host];
         if host.is_up() && host.life == end.life {
-            self.hand(end.host, Input::Piece { stream, side, piece }, Duration::ZERO);
+            self.hand(end.host, Input::Piece { stream, side, piece });
         }
     }
 
-    /// Gives a node an input as soon as it gets to it; over one that has waited it takes longer.
-    pub(super) fn hand(&mut self, to: usize, input: Input, waited: Duration) {
+    /// Gives a node an input, when it has worked through what came before.
+    pub(super) fn hand(&mut self, to: usize, input: Input) {
         let host = &mut self.hosts[to];
-        if host.mood != Mood::Up {
-            return host.wait(input);
-        }
-        let takes = host.cpu.max(waited);
-        let begins = self.now.max(host.busy_until);
-        if begins == self.now && takes.is_zero() {
+        let idle = host.mood == Mood::Up && host.inbox.is_empty() && host.busy_until <= self.now;
+        if idle && host.cpu.is_zero() {
             return self.feed(to, input);
         }
-        host.busy_until = begins + takes.max(DRAIN_STEP);
-        self.queue.push(begins, What::Ready { host: to, life: host.life, input });
+        host.wait(input, self.settings.socket_buffer);
+        self.attend(to);
+    }
+
+    /// Has a node get to what waits for it, as soon as it can.
+    pub(super) fn attend(&mut self, here: usize) {
+        let host = &mut self.hosts[here];
+        if host.mood == Mood::Up && host.attends.is_none() && !host.inbox.is_empty() {
+            let at = host.busy_until.max(self.now);
+            host.attends = Some(at);
+            self.queue.push(at, What::Ready { host: here });
+        }
+    }
+
+    /// A node gets to the first input that waits for it; over what waited while it did not read it is
+    /// as long as over anything, but at least for `DRAIN`.
+    fn next_input(&mut self, here: usize, at: Instant) {
+        let host = &mut self.hosts[here];
+        if host.attends != Some(at) || host.mood != Mood::Up {
+            return;
+        }
+        host.attends = None;
+        let Some(input) = host.inbox.pop_front() else { return };
+        let least = if host.backlog > 0 { DRAIN } else { DRAIN_STEP };
+        host.backlog = host.backlog.saturating_sub(1);
+        host.busy_until = self.now + host.cpu.max(least);
+        self.feed(here, input);
+        self.attend(here);
     }
 
     fn timer(&mut self, here: usize, at: Instant) {
@@ -102,19 +117,21 @@ impl World {
             return;
         }
         host.armed = None;
+        let busy = host.busy_until > self.now || !host.inbox.is_empty();
         match host.mood {
             Mood::Paused => {}
-            _ if host.busy_until > self.now => {
-                let (until, life) = (host.busy_until, host.life);
-                host.busy_until = until + host.cpu;
-                let input = Input::Timeout;
-                self.queue.push(until, What::Ready { host: here, life, input });
+            Mood::Stalled if host.blocks && host.held.datagrams.contains_key(&Loop::Probe) => {}
+            Mood::Up if busy => {
+                if !host.inbox.iter().any(|input| matches!(input, Input::Timeout)) {
+                    host.inbox.push_back(Input::Timeout);
+                }
+                self.attend(here);
             }
             _ => self.feed(here, Input::Timeout),
         }
     }
 
-    fn feed(&mut self, here: usize, input: Input) {
+    pub(super) fn feed(&mut self, here: usize, input: Input) {
         let now = self.hosts[here].clock.local(self.now);
         let tracing = self.settings.trace;
         self.tally.inputs += 1;
@@ -397,5 +414,7 @@ impl World {
 const MAX_SPARE: usize = 4096;
 /// How many datagrams of one loop a node that is stalled has in its hands: a ping and what asks others.
 const MAX_HELD: usize = 4;
+/// How long a node that goes on takes at least over each input that has waited for it.
+const DRAIN: Duration = Duration::from_micros(15);
 /// The least that one input takes of a node that is behind, so that order is kept.
 const DRAIN_STEP: Duration = Duration::from_nanos(1);
