@@ -1,5 +1,7 @@
 //! Experiments: how good the protocol is, beside what was published and what theory says.
 
+mod lifeguard;
+
 use crate::lab::Lab;
 use crate::report::{Report, Section};
 
@@ -30,7 +32,28 @@ impl Experiment {
     }
 }
 
-const ALL: &[Experiment] = &[];
+const ALL: &[Experiment] = &[
+    Experiment {
+        name: "lifeguard-false-positives",
+        about: "How many members are wrongly held to have failed where some are slow?",
+        run: lifeguard::false_positives::run,
+    },
+    Experiment {
+        name: "lifeguard-latency",
+        about: "How soon is it found that members have become slow?",
+        run: lifeguard::latency::run,
+    },
+    Experiment {
+        name: "lifeguard-load",
+        about: "What do Lifeguard's components cost where some members are slow?",
+        run: lifeguard::load::run,
+    },
+    Experiment {
+        name: "lifeguard-tuning",
+        about: "How soon can a failure be found for how many false ones?",
+        run: lifeguard::tuning::run,
+    },
+];
 
 /// The report of some experiments.
 pub fn report(sections: Vec<Section>) -> Report {

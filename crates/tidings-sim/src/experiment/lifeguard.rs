@@ -1,0 +1,117 @@
+//! Lifeguard's experiments: how many false failures slow members cause, and what avoiding them costs.
+//!
+//! Lifeguard is Dadgar, Phillips, Currey: *Lifeguard: Local Health Awareness for More Accurate Failure
+//! Detection*, 2018 (arXiv 1707.00788v2). Its tables and figures are named as there.
+
+pub(super) mod false_positives;
+pub(super) mod latency;
+pub(super) mod load;
+mod published;
+mod runs;
+pub(super) mod tuning;
+
+use std::time::Duration;
+use tidings::Options;
+
+/// Options under a name.
+#[derive(Clone, Debug)]
+struct Setup {
+    name: String,
+    options: Options,
+    /// Which row of the paper's tables it is, if it is one.
+    row: Option<usize>,
+}
+
+impl Setup {
+    fn new(name: &str, options: Options) -> Self {
+        Self { name: name.into(), options, row: None }
+    }
+
+    fn with(&self, name: &str, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = self.options.clone();
+        change(&mut options);
+        Self::new(name, options)
+    }
+
+    /// The paper's baseline: memberlist's SWIM, with α = 5 and nothing of Lifeguard's, nor of ours.
+    fn swim() -> Self {
+        let mut options = Options::lan();
+        options.suspicion_mult = 5;
+        options.suspicion_max_mult = 1;
+        options.awareness_max = 1;
+        options.nacks = false;
+        options.buddy = false;
+        options.evidence = false;
+        options.prompt_refutation = false;
+        options.digest_checks = false;
+        options.probe_timeout_min = options.probe_timeout;
+        Self { row: Some(0), ..Self::new("SWIM", options) }
+    }
+
+    /// All of the paper's three components, at some α and β.
+    fn lifeguard(alpha: u32, beta: u32) -> Self {
+        Self::swim().with("Lifeguard", |options| {
+            local_health(options);
+            options.buddy = true;
+            options.suspicion_mult = alpha;
+            options.suspicion_max_mult = beta;
+        })
+    }
+
+    /// The defaults, at some α and β.
+    fn tidings(alpha: u32, beta: u32) -> Self {
+        let mut options = Options::lan();
+        options.suspicion_mult = alpha;
+        options.suspicion_max_mult = beta;
+        Self::new(&format!("Tidings, α = {alpha}"), options)
+    }
+
+    /// The five rows of the paper's tables.
+    fn published() -> Vec<Self> {
+        let swim = Self::swim();
+        let setups = [
+            swim.clone(),
+            swim.with("LHA-Probe", local_health),
+            swim.with("LHA-Suspicion", |options| options.suspicion_max_mult = 6),
+            swim.with("Buddy System", |options| options.buddy = true),
+            Self::lifeguard(5, 6),
+        ];
+        let number = |(row, setup): (usize, Self)| Self { row: Some(row), ..setup };
+        setups.into_iter().enumerate().map(number).collect()
+    }
+
+    /// Lifeguard with each of our own switches alone.
+    fn additions() -> Vec<Self> {
+        let lifeguard = Self::lifeguard(5, 6);
+        vec![
+            lifeguard.with("Lifeguard + evidence", |options| options.evidence = true),
+            lifeguard.with("Lifeguard + prompt refutation", |options| {
+                options.prompt_refutation = true;
+            }),
+            lifeguard.with("Lifeguard + digest checks", |options| options.digest_checks = true),
+            lifeguard.with("Lifeguard + adaptive wait", |options| {
+                options.probe_timeout_min = Options::lan().probe_timeout_min;
+            }),
+        ]
+    }
+}
+
+fn local_health(options: &mut Options) {
+    options.awareness_max = 8;
+    options.nacks = true;
+}
+
+/// What the paper's experiments share.
+const MEMBERS: usize = 128;
+const QUIET: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// A remark on whether something happened that never may.
+fn verdict(violations: u64) -> String {
+    if violations == 0 {
+        "Every step of every run was checked for what no node may ever do; there was nothing of it."
+            .into()
+    } else {
+        format!("Violations of what no node may ever do: {violations}.")
+    }
+}

@@ -1,0 +1,170 @@
+//! The paper's two kinds of runs.
+
+use super::{LONGEST, MEMBERS, QUIET};
+use crate::dice::Dice;
+use crate::seen::Kind;
+use crate::world::{Settings, World};
+use std::time::Duration;
+use tidings::{Instant, Options};
+
+/// What a slow member does not do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Anomaly {
+    /// Each of its loops stops at what it sends or receives next, and timers run on, as in memberlist.
+    Loops,
+    /// Only what it sends and receives waits; it goes on to begin probes.
+    Sends,
+    /// Its process is stopped as a whole, and takes what has arrived before it looks at the clock.
+    Process,
+}
+
+/// One point of the paper's grid, and which repetition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell {
+    /// C: how many are slow at once.
+    pub(super) slow: usize,
+    /// D: for how long, in milliseconds.
+    pub(super) blocked: u64,
+    /// I: for how long they are not, between two anomalies, in milliseconds.
+    pub(super) normal: u64,
+    pub(super) repetition: u64,
+}
+
+/// What was seen in runs with anomalies at intervals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) runs: u64,
+    /// Events that a member failed which was not slow, wherever they came from.
+    pub(super) wrong: u64,
+    /// Those of them at members that were not slow.
+    pub(super) elsewhere: u64,
+    pub(super) datagrams: u64,
+    pub(super) bytes: u64,
+    pub(super) streams: u64,
+    pub(super) seconds: f64,
+    pub(super) violations: u64,
+}
+
+impl Outcome {
+    pub(super) fn add(mut self, other: &Self) -> Self {
+        self.runs += other.runs;
+        self.wrong += other.wrong;
+        self.elsewhere += other.elsewhere;
+        self.datagrams += other.datagrams;
+        self.bytes += other.bytes;
+        self.streams += other.streams;
+        self.seconds += other.seconds;
+        self.violations += other.violations;
+        self
+    }
+}
+
+/// What was seen in runs with one anomaly, in seconds from its beginning.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latencies {
+    /// When the first other member found that a slow one had failed.
+    pub(super) first: Vec<f64>,
+    /// When all members that were not slow had.
+    pub(super) full: Vec<f64>,
+    pub(super) violations: u64,
+}
+
+/// One anomaly after another, until two minutes are over (the paper's Interval experiment).
+pub(super) fn at_intervals(
+    options: &Options,
+    anomaly: Anomaly,
+    cell: Cell,
+    seed: u64,
+    socket_buffer: usize,
+) -> Outcome {
+    let (mut world, slow) = quiet(options, cell, seed, socket_buffer);
+    let (blocked, normal) = (ms(cell.blocked), ms(cell.normal));
+    // The paper counts from the beginning, and the quiet time is part of that.
+    let end = Instant::ZERO + LONGEST;
+    loop {
+        begin(&mut world, anomaly, &slow);
+        world.run_for(blocked);
+        let last = world.now() >= end;
+        slow.iter().for_each(|&node| world.resume(node));
+        if last {
+            break;
+        }
+        world.run_for(normal);
+    }
+    let wrong = world.log().iter().filter(|seen| {
+        seen.kind == Kind::Failed && seen.about.is_some_and(|about| !slow.contains(&about))
+    });
+    let tally = world.tally();
+    Outcome {
+        runs: 1,
+        wrong: wrong.clone().count() as u64,
+        elsewhere: wrong.filter(|seen| !slow.contains(&seen.by)).count() as u64,
+        datagrams: tally.datagrams,
+        bytes: tally.datagram_bytes + tally.stream_bytes,
+        streams: tally.streams,
+        seconds: world.now().since(Instant::ZERO).as_secs_f64(),
+        violations: world.violations().len() as u64,
+    }
+}
+
+/// One anomaly, until all see all again or two minutes are over (the paper's Threshold experiment).
+pub(super) fn once(options: &Options, anomaly: Anomaly, cell: Cell, seed: u64) -> Latencies {
+    let (mut world, slow) = quiet(options, cell, seed, Settings::default().socket_buffer);
+    let began = world.now();
+    begin(&mut world, anomaly, &slow);
+    world.run_for(ms(cell.blocked));
+    slow.iter().for_each(|&node| world.resume(node));
+    while world.now() < Instant::ZERO + LONGEST
+        && (0..MEMBERS).any(|node| world.present(node) < MEMBERS)
+    {
+        world.run_for(Duration::from_millis(100));
+    }
+
+    let mut latencies =
+        Latencies { violations: world.violations().len() as u64, ..Latencies::default() };
+    for &about in &slow {
+        let failed = |seen: &&crate::seen::Seen| {
+            seen.kind == Kind::Failed && seen.about == Some(about) && seen.by != about
+        };
+        let Some(first) = world.log().iter().find(failed) else { continue };
+        latencies.first.push(first.at.since(began).as_secs_f64());
+        let mut knows = [false; MEMBERS];
+        slow.iter().for_each(|&node| knows[node] = true);
+        let full = world.log().iter().filter(failed).find(|seen| {
+            knows[seen.by] = true;
+            knows.iter().all(|&knows| knows)
+        });
+        latencies.full.extend(full.map(|seen| seen.at.since(began).as_secs_f64()));
+    }
+    latencies
+}
+
+/// A cluster that was quiet for a while, and who is going to be slow in it.
+///
+/// Those are the same in all set-ups.
+fn quiet(options: &Options, cell: Cell, seed: u64, socket_buffer: usize) -> (World, Vec<usize>) {
+    let Cell { slow, blocked, normal, repetition } = cell;
+    let mut dice = Dice::new(seed, 100);
+    let seed = [slow as u64, blocked, normal, repetition]
+        .iter()
+        .fold(dice.u64(), |seed, &part| Dice::new(seed ^ part, 101).u64());
+    let settings =
+        Settings { options: options.clone(), socket_buffer, trace: false, ..Settings::default() };
+    let mut world = World::formed(MEMBERS, settings, seed);
+    world.run_for(QUIET);
+    (world, Dice::new(seed, 102).some(slow, MEMBERS))
+}
+
+fn begin(world: &mut World, anomaly: Anomaly, slow: &[usize]) {
+    for &node in slow {
+        match anomaly {
+            Anomaly::Loops => world.block(node),
+            Anomaly::Sends => world.stall(node),
+            Anomaly::Process => world.pause(node),
+        }
+    }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
