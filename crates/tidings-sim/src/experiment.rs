@@ -1,6 +1,8 @@
 //! Experiments: how good the protocol is, beside what was published and what theory says.
 
+mod gray;
 mod lifeguard;
+mod switches;
 
 use crate::lab::Lab;
 use crate::report::{Report, Section};
@@ -52,6 +54,16 @@ const ALL: &[Experiment] = &[
         name: "lifeguard-tuning",
         about: "How soon can a failure be found for how many false ones?",
         run: lifeguard::tuning::run,
+    },
+    Experiment {
+        name: "gray",
+        about: "What becomes of members that are neither well nor gone?",
+        run: gray::run,
+    },
+    Experiment {
+        name: "switches",
+        about: "What is each of the protocol's switches worth?",
+        run: switches::run,
     },
 ];
 

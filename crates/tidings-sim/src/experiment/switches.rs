@@ -1,0 +1,238 @@
+//! Switches: what each of the protocol's options is worth in one hostile world.
+
+use crate::dice::Dice;
+use crate::lab::Lab;
+use crate::link::{Cut, Jitter, Link};
+use crate::report::{Section, Table, bytes, significant};
+use crate::sample::Sample;
+use crate::seen::Kind;
+use crate::world::{Settings, World};
+use std::time::Duration;
+use tidings::Options;
+
+pub(super) fn run(lab: &Lab) -> Section {
+    let mut section = Section::new("switches", HEADING, TEXT);
+    let setups = setups(lab);
+    let (members, seeds) = lab.pick((64, 1), (128, 5));
+    let runs: Vec<_> =
+        setups.iter().flat_map(|setup| (0..seeds).map(move |run| (setup, run))).collect();
+    let outcomes = lab.map("hostile worlds", &runs, |((_, options), run)| {
+        hostile(options, members, lab.seed() + run)
+    });
+
+    let mut table = Table::new(
+        "`Wrong` are failures of members that are well and can be reached, some of them told by members \
+         that are well, and `slow` those of members that are slow, in each run. Times are from a crash \
+         until the first and the last one that is well knows it, in seconds; `agreed` is from the end of \
+         all trouble until all know who is there.",
+        &[
+            "",
+            "wrong",
+            "told by the well",
+            "slow",
+            "first: median",
+            "99%",
+            "last: median",
+            "99%",
+            "agreed",
+            "bytes/s",
+        ],
+    );
+    for ((name, _), outcomes) in setups.iter().zip(outcomes.chunks(seeds as usize)) {
+        let mean = |value: fn(&Outcome) -> f64| outcomes.iter().map(value).collect::<Sample>();
+        let wrong = mean(|outcome| outcome.wrong as f64);
+        let (low, high) = wrong.interval(Sample::mean);
+        let first: Sample = outcomes.iter().flat_map(|outcome| outcome.first.clone()).collect();
+        let last: Sample = outcomes.iter().flat_map(|outcome| outcome.last.clone()).collect();
+        let interval = format!("{low:.1} to {high:.1}");
+        table.row([
+            (*name).to_owned(),
+            format!("{} ({interval})", significant(wrong.mean(), 3)),
+            significant(mean(|outcome| outcome.elsewhere as f64).mean(), 3),
+            significant(mean(|outcome| outcome.slow as f64).mean(), 3),
+            format!("{:.2}", first.median()),
+            format!("{:.2}", first.quantile(0.99)),
+            format!("{:.2}", last.median()),
+            format!("{:.2}", last.quantile(0.99)),
+            format!("{:.1}", mean(|outcome| outcome.agreed).mean()),
+            bytes(mean(|outcome| outcome.bytes).mean()),
+        ]);
+    }
+    section.tables.push(table);
+    section.notes.push(format!(
+        "{members} members; {seeds} seed(s), the same for all rows, with four crashes in each; in brackets \
+         95% intervals of the means. A crash that nobody found has no time."
+    ));
+    let violations: u64 = outcomes.iter().map(|outcome| outcome.violations).sum();
+    section.notes.push(if violations == 0 {
+        "Every step of every run was checked for what no node may ever do; there was nothing of it."
+            .into()
+    } else {
+        format!("Violations of what no node may ever do: {violations}.")
+    });
+    section
+}
+
+/// The defaults, each switch off, and all of them off.
+fn setups(lab: &Lab) -> Vec<(&'static str, Options)> {
+    type Change = fn(&mut Options);
+    let changes: [(&str, Change); 9] = [
+        ("no nacks", |options| options.nacks = false),
+        ("no buddy", |options| options.buddy = false),
+        ("no awareness", |options| options.awareness_max = 1),
+        ("no confirmations", |options| options.suspicion_max_mult = 1),
+        ("no evidence", |options| options.evidence = false),
+        ("no prompt refutation", |options| options.prompt_refutation = false),
+        ("no digest checks", |options| options.digest_checks = false),
+        ("no stream probes", |options| options.stream_probes = false),
+        ("no adaptive wait", |options| options.probe_timeout_min = options.probe_timeout),
+    ];
+    let defaults = Options::lan();
+    let mut bare = defaults.clone();
+    let mut setups = vec![("defaults", defaults.clone())];
+    for (name, change) in changes {
+        change(&mut bare);
+        if lab.pick(name == "no evidence", true) {
+            let mut options = defaults.clone();
+            change(&mut options);
+            setups.push((name, options));
+        }
+    }
+    setups.push(("none of them", bare));
+    setups
+}
+
+struct Outcome {
+    wrong: u64,
+    elsewhere: u64,
+    slow: u64,
+    first: Vec<f64>,
+    last: Vec<f64>,
+    agreed: f64,
+    bytes: f64,
+    violations: u64,
+}
+
+/// Loss, slow members, crashes and a cut, one upon the other.
+fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
+    let link = Link {
+        loss: 0.05,
+        jitter: Jitter::Exponential(Duration::from_millis(1)),
+        ..Link::default()
+    };
+    let settings = Settings { options: options.clone(), link, trace: false, ..Settings::default() };
+    let mut world = World::formed(members, settings, seed);
+    let roles = {
+        let mut dice = Dice::new(seed, 120);
+        let mut all: Vec<_> = (0..members).collect();
+        for at in (1..members).rev() {
+            all.swap(at, dice.below(at + 1));
+        }
+        all
+    };
+    let (stalled, rest) = roles.split_at(4);
+    let (blocked, rest) = rest.split_at(8);
+    let (crashed, rest) = rest.split_at(4);
+    let (island, _) = rest.split_at(16);
+    let slow = |node: &usize| stalled.contains(node) || blocked.contains(node);
+    let mainland: Vec<_> = (0..members).filter(|node| !island.contains(node)).collect();
+
+    let start = world.now();
+    let (mut crash, mut cut, mut mended) = (None, None, None);
+    for second in 0..TROUBLE {
+        match second % CYCLE {
+            2 => {
+                blocked.iter().for_each(|&node| world.block(node));
+                stalled.iter().for_each(|&node| world.stall(node));
+            }
+            0 if second > 0 => stalled.iter().chain(blocked).for_each(|&node| world.resume(node)),
+            _ => {}
+        }
+        match second {
+            CRASH => {
+                crash = Some(world.now());
+                crashed.iter().for_each(|&node| world.crash(node));
+            }
+            CUT => {
+                cut = Some(world.now());
+                world.cut(island, &mainland, Cut::All);
+                world.cut(&mainland, island, Cut::All);
+            }
+            MEND => {
+                mended = Some(world.now());
+                world.mend();
+            }
+            _ => {}
+        }
+        world.run_for(SECOND);
+    }
+    stalled.iter().chain(blocked).for_each(|&node| world.resume(node));
+    let calm = world.now();
+    let alive = members - crashed.len();
+    let agree = |world: &World| {
+        (0..members).all(|node| crashed.contains(&node) || world.present(node) == alive)
+    };
+    while world.now().since(calm) < LONGEST && !agree(&world) {
+        world.run_for(SECOND / 10);
+    }
+
+    let failed = || world.log().iter().filter(|seen| seen.kind == Kind::Failed);
+    let about_living =
+        failed().filter(|seen| seen.about.is_some_and(|about| !crashed.contains(&about)));
+    let (mut wrong, mut elsewhere, mut of_slow) = (0, 0, 0);
+    for seen in about_living {
+        let about = seen.about.unwrap_or_default();
+        let across = island.contains(&about) != island.contains(&seen.by);
+        // News of the other side's end may come for a while after it could be reached again.
+        let while_cut =
+            Some(seen.at) >= cut && mended.is_some_and(|at| seen.at <= at + 10 * SECOND);
+        if slow(&about) {
+            of_slow += 1;
+        } else if !(across && while_cut) {
+            wrong += 1;
+            elsewhere += u64::from(!slow(&seen.by));
+        }
+    }
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for &node in crashed {
+        let mut times = failed()
+            .filter(|seen| seen.about == Some(node))
+            .map(|seen| crash.map_or(f64::NAN, |crash| seen.at.since(crash).as_secs_f64()));
+        first.extend(times.next());
+        let mut known = vec![false; members];
+        let all = failed().filter(|seen| seen.about == Some(node)).find(|seen| {
+            known[seen.by] = true;
+            let is_well = |node: &usize| !slow(node) && !crashed.contains(node);
+            (0..members).filter(is_well).all(|node| known[node])
+        });
+        last.extend(all.and_then(|seen| Some(seen.at.since(crash?).as_secs_f64())));
+    }
+    let tally = world.tally();
+    let node_seconds = world.now().since(start).as_secs_f64() * members as f64;
+    Outcome {
+        wrong,
+        elsewhere,
+        slow: of_slow,
+        first,
+        last,
+        agreed: world.now().since(calm).as_secs_f64(),
+        bytes: (tally.datagram_bytes + tally.stream_bytes) as f64 / node_seconds,
+        violations: world.violations().len() as u64,
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+/// For how many seconds there is trouble; slow members go on for two in each cycle.
+const TROUBLE: u64 = 180;
+const CYCLE: u64 = 18;
+const CRASH: u64 = 20;
+const CUT: u64 = 80;
+const MEND: u64 = 140;
+const LONGEST: Duration = Duration::from_secs(600);
+
+const HEADING: &str = "What each switch is worth";
+
+const TEXT: &str = "One hostile world, in which each of the protocol's switches is turned off alone: 5% of \
+datagrams are lost, and jitter is 1 ms; twelve members are slow, 16 seconds of 18, eight of them with each loop \
+blocked and four with all that they send and receive; after 20 seconds four others crash; after 80 another 16 \
+are cut off for a minute; after three minutes all trouble ends but the loss.";
