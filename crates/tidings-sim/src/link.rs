@@ -14,7 +14,7 @@ pub struct Link {
     pub delay: Duration,
     /// How much longer it takes, by chance.
     pub jitter: Jitter,
-    /// Which share of the datagrams is lost, 0 to 1.
+    /// Which share of the datagrams is lost, 0 to 1; what is lost on a stream is sent again, and late.
     pub loss: f64,
     /// Losses that come in bursts, beside `loss`.
     pub bursts: Option<Bursts>,
@@ -118,7 +118,24 @@ impl Link {
         };
         self.delay + more
     }
+
+    /// How long something takes on a stream, on which what is lost is sent again: first after `again`,
+    /// and after twice as long each further time, as TCP does it.
+    pub(crate) fn travel_by_stream(&self, dice: &mut Dice, again: Duration) -> Duration {
+        let (mut travel, mut again) = (self.travel(dice), again);
+        for _ in 0..MAX_RETRANSMISSIONS {
+            if !dice.chance(self.loss) {
+                break;
+            }
+            travel += again;
+            again *= 2;
+        }
+        travel
+    }
 }
+
+/// How often something is sent again on a stream; Linux has 15, which takes a quarter of an hour.
+const MAX_RETRANSMISSIONS: usize = 10;
 
 /// All ways between all nodes: what they are like, and which of them are cut.
 #[derive(Clone, Debug, Default)]
@@ -250,6 +267,15 @@ mod tests {
             let measured = total / 40_000.0 - 3.0;
             assert!((measured - mean).abs() <= mean * 0.06, "{link:?}: {measured}");
         }
+    }
+
+    #[test]
+    fn what_is_lost_on_a_stream_comes_late() {
+        let (mut dice, again) = (Dice::new(1, 1), Duration::from_millis(200));
+        let link = Link { loss: 0.5, ..Link::default() };
+        let late = (0..1000).filter(|_| link.travel_by_stream(&mut dice, again) >= again).count();
+        assert!((450..550).contains(&late), "{late}");
+        assert_eq!(Link::default().travel_by_stream(&mut dice, again), Link::default().delay);
     }
 
     #[test]

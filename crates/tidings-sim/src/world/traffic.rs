@@ -318,7 +318,8 @@ impl World {
             let stream = self.streams.open(End { host: here, life, id });
             self.hosts[here].streams.insert(id, (stream, 0));
             let there = self.listening.get(&to).copied().unwrap_or(here);
-            let due = self.now + self.links.link(here, there).travel(&mut self.dice);
+            let link = self.links.link(here, there);
+            let due = self.now + link.travel_by_stream(&mut self.dice, CONNECT_AGAIN);
             self.queue.push(due, What::Connect { stream, to });
             return;
         }
@@ -362,7 +363,7 @@ impl World {
         let Some(to) = ends[side] else { return };
         let link = self.links.link(ends[1 - side].unwrap_or(to), to);
         let (resets, stalls) = (link.stream_resets, link.stream_stalls);
-        let due = self.now + link.travel(&mut self.dice);
+        let due = self.now + link.travel_by_stream(&mut self.dice, SEND_AGAIN);
         let Some(known) = self.streams.get_mut(stream) else { return };
         if matches!(piece, Piece::Data(_)) {
             if self.dice.chance(stalls) {
@@ -414,6 +415,10 @@ impl World {
 const MAX_SPARE: usize = 4096;
 /// How many datagrams of one loop a node that is stalled has in its hands: a ping and what asks others.
 const MAX_HELD: usize = 4;
+/// After how long Linux asks for a connection again, and after how long at least it sends again what
+/// was lost.
+const CONNECT_AGAIN: Duration = Duration::from_secs(1);
+const SEND_AGAIN: Duration = Duration::from_millis(200);
 /// How long a node that goes on takes at least over each input that has waited for it.
 const DRAIN: Duration = Duration::from_micros(15);
 /// The least that one input takes of a node that is behind, so that order is kept.
