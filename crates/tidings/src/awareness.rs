@@ -1,12 +1,13 @@
 //! Awareness: a node's opinion of its own health.
 
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// How healthy a node holds itself to be (Lifeguard §IV-A).
 ///
 /// A node that does not hear what it should may be the one that is slow. The worse it holds its
 /// health, the longer it waits before it accuses others.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Awareness {
     /// 0 is healthy.
     score: u32,

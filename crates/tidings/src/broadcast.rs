@@ -6,19 +6,23 @@ use crate::members::Key;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// The broadcasts that a node still spreads: its own, and those of others that it passes on.
 ///
 /// Our own were accepted and are never given up. Those of others are told by others too: they take
 /// at most half of the room, and go when there is too little.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Broadcasts {
     dissemination: Dissemination<u64>,
     /// By when they were put in, as a count.
     queued: BTreeMap<u64, Queued>,
+    #[serde(skip)]
     by_subject: BTreeMap<Subject, u64>,
     next: u64,
+    #[serde(skip)]
     own: Load,
+    #[serde(skip)]
     passed_on: Load,
     max: Load,
 }
@@ -26,7 +30,7 @@ pub(crate) struct Broadcasts {
 /// A message from one member's application to those of all members.
 ///
 /// What it holds should be memory of its own: a part of a datagram would keep all of that.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Broadcast {
     pub(crate) id: BroadcastId,
     /// A later one of the same origin with the same key replaces this one; none if empty.
@@ -35,7 +39,7 @@ pub(crate) struct Broadcast {
 }
 
 /// Names a broadcast; of two from one origin, the later one is greater.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct BroadcastId {
     pub(crate) origin: NodeId,
     /// The origin's life.
@@ -61,6 +65,23 @@ impl Broadcasts {
             passed_on: Load::default(),
             max: Load { count: max_count, bytes: max_bytes },
         }
+    }
+
+    /// Makes what was left out of a checkpoint; `None` if the rest cannot be that of a node.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        self.dissemination.restore()?;
+        for (&number, queued) in &self.queued {
+            self.by_subject.insert(queued.broadcast.subject(), number);
+            let total = if queued.own { &mut self.own } else { &mut self.passed_on };
+            *total = total.plus(queued.broadcast.load());
+        }
+        let mut told: Vec<_> = self.dissemination.keys().collect();
+        told.sort_unstable();
+        (self.by_subject.len() == self.queued.len()
+            && self.queued.keys().copied().eq(told)
+            && self.own.plus(self.passed_on).fits(self.max)
+            && self.passed_on.fits(self.max.half()))
+        .then_some(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -242,7 +263,7 @@ impl Broadcast {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Queued {
     broadcast: Broadcast,
     own: bool,
@@ -277,7 +298,7 @@ enum Subject {
 }
 
 /// How much broadcasts take, or may take.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 struct Load {
     count: usize,
     bytes: usize,

@@ -9,13 +9,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(u64);
 
 /// What a command achieved.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Done {
     /// A join: a seed took us in, and we know its members.
@@ -40,7 +41,7 @@ pub enum Done {
 }
 
 /// Why a command achieved nothing.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Failure {
     /// A join: no seed took us in; each with its reason.
@@ -81,7 +82,7 @@ impl fmt::Display for Failure {
 impl core::error::Error for Failure {}
 
 /// Why one seed of a join did not take us in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SeedFailure {
     /// The seed.
     pub seed: SocketAddr,
@@ -96,7 +97,7 @@ impl fmt::Display for SeedFailure {
 }
 
 /// Why a peer did not answer over a stream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// The stream could not be opened, or broke.
@@ -234,7 +235,7 @@ const MAX_RETRIES: usize = 4;
 const TIMED_OUT: ExchangeError = ExchangeError::Stream(StreamError::TimedOut);
 
 /// The commands that have not ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Tickets {
     next: u64,
     joins: BTreeMap<Ticket, Join>,
@@ -244,7 +245,7 @@ pub(crate) struct Tickets {
 }
 
 /// A seed that is to be asked again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Retry {
     pub(crate) ticket: Ticket,
     pub(crate) seed: SocketAddr,
@@ -253,7 +254,7 @@ pub(crate) struct Retry {
 }
 
 /// A join whose seeds have not all been heard of.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Join {
     /// When it ends at the latest.
     deadline: Instant,
@@ -266,7 +267,7 @@ struct Join {
 }
 
 /// A leave that not enough members have confirmed.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Leave {
     open: usize,
     needed: usize,

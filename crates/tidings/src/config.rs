@@ -5,6 +5,7 @@ use crate::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, TooLong};
 use crate::options::{ConfigError, Options};
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// Everything that a [`Node`](crate::Node) is told at its start; one that exists is valid.
 ///
@@ -19,7 +20,7 @@ use core::net::SocketAddr;
 /// assert_eq!(config.options().gossip_nodes, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Config {
     pub(crate) cluster: ClusterName,
     pub(crate) id: NodeId,
@@ -27,7 +28,9 @@ pub struct Config {
     pub(crate) generation: u64,
     pub(crate) meta: Meta,
     #[cfg(feature = "encryption")]
+    #[serde(skip)]
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
+    #[serde(skip)]
     pub(crate) admission: Option<fn(&Member) -> bool>,
     pub(crate) options: Options,
 }
@@ -168,7 +171,7 @@ impl Config {
 /// [`Sent`](Self::Sent), then with [`Accepted`](Self::Accepted), then with
 /// [`Refused`](Self::Refused).
 #[cfg(feature = "encryption")]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Plaintext {
     /// It takes none: what is not encrypted is dropped, and counted.
     #[default]

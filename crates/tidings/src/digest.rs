@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 ///
 /// SipHash-1-3 under a key from the cluster's name. The digest of some members is the sum of theirs:
 /// it does not depend on their order, and one that changes costs one subtraction and one addition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Digester(SipHasher13);
 
 impl Digester {

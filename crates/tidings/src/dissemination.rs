@@ -3,6 +3,7 @@
 use crate::members::Key;
 use alloc::collections::BTreeMap;
 use alloc::vec::{Drain, Vec};
+use serde::{Deserialize, Serialize};
 
 /// The news that a node still spreads, by key: members about which something changed, or what the
 /// application broadcasts.
@@ -10,19 +11,23 @@ use alloc::vec::{Drain, Vec};
 /// It holds no messages. What is told of a member is read from the table when a datagram is built,
 /// so that newer news replaces older by itself, there is at most one entry for each member, and
 /// every copy is the freshest.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(bound(deserialize = "K: Copy + Ord + Deserialize<'de>"))]
 pub(crate) struct Dissemination<K = Key> {
     order: BTreeMap<Place, K>,
+    #[serde(skip)]
     places: BTreeMap<K, Place>,
     next: u64,
     /// Scratch: what the datagram that is being built has taken.
+    #[serde(skip)]
     taken: Vec<Place>,
     /// Scratch: what that datagram told for the last time.
+    #[serde(skip)]
     done: Vec<K>,
 }
 
 /// Whose turn it is: least told first, then oldest first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 struct Place {
     transmits: u32,
     /// When it was put in, as a count: breaks ties.
@@ -42,6 +47,16 @@ impl<K: Copy + Ord> Dissemination<K> {
         if let Some(place) = self.places.remove(&key) {
             self.order.remove(&place);
         }
+    }
+
+    /// Notes the place of each key; `None` if one has two.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        self.places = self.order.iter().map(|(&place, &key)| (key, place)).collect();
+        (self.places.len() == self.order.len()).then_some(())
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
+        self.order.values().copied()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -2,12 +2,13 @@
 
 use crate::time::Instant;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Until when a node may pronounce verdicts: for a while after its own probe was answered.
 ///
 /// A node that is cut off or stalled hears no contradictions. Time in which it has no evidence that
 /// it hears anybody does not count against a suspect.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Evidence {
     until: Instant,
 }
@@ -32,6 +33,10 @@ impl Evidence {
         if self.is_there(now - round) {
             self.until += round;
         }
+    }
+
+    pub(crate) fn until(&self) -> Instant {
+        self.until
     }
 
     pub(crate) fn is_there(&self, now: Instant) -> bool {

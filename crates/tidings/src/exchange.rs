@@ -9,9 +9,10 @@ use crate::wire::{Envelope, Thread, frame};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// What a stream of ours is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Purpose {
     /// The peer opened it, and asks.
     Serve,
@@ -32,7 +33,7 @@ pub(crate) enum Purpose {
 }
 
 /// One open stream.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Exchange {
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
@@ -50,7 +51,7 @@ pub(crate) struct Exchange {
 }
 
 /// A comparison of memberships that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Comparison {
     /// With whom.
     pub(crate) with: NodeId,
@@ -65,17 +66,19 @@ pub(crate) struct Comparison {
 }
 
 /// All streams that are open, and what they may take up.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Exchanges {
     table: BTreeMap<StreamId, Exchange>,
     next: u64,
+    #[serde(skip)]
     inbound: usize,
     /// The bytes in all buffers together.
+    #[serde(skip)]
     buffered: usize,
     limits: Limits,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Limits {
     pub(crate) max_in: usize,
     pub(crate) max_out: usize,
@@ -89,6 +92,15 @@ pub(crate) struct Limits {
 impl Exchanges {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { table: BTreeMap::new(), next: 0, inbound: 0, buffered: 0, limits }
+    }
+
+    /// Counts the streams of a checkpoint; `None` if they hold more than they may.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        let serving = self.table.values().filter(|one| one.purpose == Purpose::Serve);
+        self.inbound = serving.count();
+        self.buffered = self.table.values().map(|exchange| exchange.buffer.len()).sum();
+        let named = self.table.keys().all(|id| id.0 < self.next);
+        (named && self.buffered <= self.limits.max_memory).then_some(())
     }
 
     /// A stream that the peer opened; `None` if there are too many.
@@ -172,7 +184,7 @@ impl Exchanges {
         &mut self,
         id: StreamId,
         data: &[u8],
-        envelope: &Envelope,
+        envelope: &mut Envelope,
     ) -> Result<Option<frame::Frame>, Reject> {
         let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
@@ -233,7 +245,6 @@ impl Exchanges {
         these.map(|(&id, exchange)| (id, exchange.peer)).collect()
     }
 
-    #[cfg(debug_assertions)]
     pub(crate) fn ids(&self) -> impl Iterator<Item = StreamId> {
         self.table.keys().copied()
     }

@@ -6,12 +6,13 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Who was lost, and where they and the seeds may be found again.
 ///
 /// They are remembered for longer than the dead are, without an end but in bounded number, and tried
 /// one at a time, ever less often.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Heal {
     /// Members that failed and have not come back, the latest last.
     lost: VecDeque<(NodeId, SocketAddr)>,

@@ -108,6 +108,7 @@ mod exchange;
 mod heal;
 #[cfg(debug_assertions)]
 mod invariants;
+mod journal;
 #[cfg(feature = "encryption")]
 mod keyring;
 mod member;
@@ -121,6 +122,7 @@ mod probe;
 mod range;
 mod refute;
 mod relay;
+pub mod replay;
 mod ring;
 mod rng;
 mod rtt;

@@ -220,6 +220,18 @@ impl From<&str> for Meta {
     }
 }
 
+impl Serialize for Meta {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self::new)
+    }
+}
+
 impl fmt::Debug for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "b\"{}\"", self.as_bytes().escape_ascii())
@@ -297,7 +309,7 @@ impl fmt::Display for Incarnation {
 ///
 /// The order is that of precedence between claims about one incarnation: a later state overrides
 /// an earlier one (SWIM §4.2), and a member's own word that it left overrides that it failed.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum State {
     /// It takes part.
     Alive,
@@ -328,7 +340,7 @@ impl fmt::Display for State {
 }
 
 /// What a node knows of one member, itself included.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Member {
     pub(crate) id: NodeId,
     pub(crate) meta: Meta,

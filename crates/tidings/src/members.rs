@@ -12,16 +12,19 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// All members that are known, those that failed or left not long ago included.
 ///
 /// Finding, adding, removing and picking at random cost the same at any size.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Members {
     table: Table,
     ring: Ring,
+    #[serde(skip)]
     digester: Digester,
     /// The sum of the digests of those who are present.
+    #[serde(skip)]
     digest: u64,
     /// Counts members that were added or removed.
     changes: u64,
@@ -33,7 +36,7 @@ pub(crate) struct Members {
 }
 
 /// That a member failed or left; it counts only while it is that member's latest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Departure {
     at: Instant,
     key: Key,
@@ -61,6 +64,30 @@ impl Members {
         debug_assert_eq!(key, Key::LOCAL);
         members.count_in(key);
         members
+    }
+
+    /// Makes what was left out of a checkpoint; `None` if the rest cannot be that of a node.
+    pub(crate) fn restore(&mut self, cluster: &ClusterName) -> Option<()> {
+        self.digester = Digester::new(cluster);
+        self.ring.restore()?;
+        let (mut digest, mut absent) = (0_u64, 0);
+        for (key, slot) in self.table.iter() {
+            let present = slot.member.state.is_present();
+            if self.ring.contains(key) != (present && key != Key::LOCAL) {
+                return None;
+            }
+            absent += usize::from(!present && key != Key::LOCAL);
+            digest = digest.wrapping_add(self.digest_of(key));
+        }
+        self.digest = digest;
+        let mourned = self.gone.iter().filter(|departure| self.counts(departure)).count();
+        // Whoever is in the ring is in the table, since nobody else was counted.
+        let present = self.table.len() - 1 - absent;
+        (self.table.get(Key::LOCAL).is_some()
+            && self.ring.len() == present
+            && mourned == absent
+            && self.len() <= self.max)
+            .then_some(())
     }
 
     // ---- looking ----

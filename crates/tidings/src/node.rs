@@ -6,6 +6,7 @@ mod datagrams;
 mod exchanges;
 mod messages;
 mod packets;
+mod recording;
 mod rounds;
 mod syncs;
 
@@ -13,10 +14,15 @@ use crate::awareness::Awareness;
 use crate::broadcast::Broadcasts;
 use crate::command::{Phase, Tickets};
 use crate::config::Config;
+#[cfg(feature = "encryption")]
+use crate::config::Plaintext;
 use crate::dissemination::Dissemination;
 use crate::evidence::Evidence;
 use crate::exchange::{Exchanges, Limits};
 use crate::heal::Heal;
+use crate::journal::{Input, Journal};
+#[cfg(feature = "encryption")]
+use crate::keyring::Keyring;
 use crate::member::{Incarnation, Member, NodeId};
 use crate::members::{Key, Members};
 use crate::once::Once;
@@ -35,10 +41,12 @@ use crate::timers::{Single, Slot, Timer, Timers};
 use crate::wire::Envelope;
 #[cfg(feature = "encryption")]
 use crate::wire::sealed::Sealing;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// One member of a cluster, as a state machine that does no I/O.
 ///
@@ -70,7 +78,7 @@ use core::time::Duration;
 ///
 /// What comes from the network never makes a node return an error: it is taken, or counted in
 /// [`stats`](Self::stats) and dropped.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Node {
     config: Config,
     envelope: Envelope,
@@ -96,22 +104,29 @@ pub struct Node {
     gossip_from: Instant,
     exchanges: Exchanges,
     agreement: Agreement,
+    #[serde(skip)]
     places: Places,
     sync_state: Bytes,
     tickets: Tickets,
     timers: Timers,
     outbox: Outbox,
     stats: Stats,
+    /// What is noted of all that comes and goes, if it is.
+    #[serde(skip)]
+    journal: Option<Box<Journal>>,
     probe_rng: Rng,
     gossip_rng: Rng,
     ping_rng: Rng,
     sync_rng: Rng,
     heal_rng: Rng,
     /// Scratch: what was in a datagram that was sealed.
+    #[serde(skip)]
     opened: Vec<u8>,
     /// Scratch: members that were picked at random.
+    #[serde(skip)]
     picked: Vec<Key>,
     /// Scratch: members that failed of late.
+    #[serde(skip)]
     recent: Vec<Key>,
 }
 
@@ -165,6 +180,7 @@ impl Node {
             timers: Timers::default(),
             outbox: Outbox::new(options.max_queued_datagrams),
             stats: Stats::default(),
+            journal: None,
             probe_rng: Rng::new(seed, Part::Probe),
             gossip_rng: Rng::new(seed, Part::Dissemination),
             ping_rng: Rng::new(seed, Part::Ping),
@@ -184,30 +200,32 @@ impl Node {
 
     /// A datagram came from a peer.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
-        self.advance(now);
-        self.take_datagram(canonical(from), data);
-        self.check();
+        let from = canonical(from);
+        let input = match self.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM {
+            true => Input::Sealed { from, len: data.len() },
+            false => Input::Datagram { from, data },
+        };
+        self.input(now, input, |node| node.take_datagram(from, data));
     }
 
     /// A peer opened a stream; returns its name, or `None` if it must be dropped, since there are
     /// too many.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
-        self.advance(now);
-        let id = self.take_stream(canonical(from));
-        self.check();
-        id
+        let from = canonical(from);
+        self.input(now, Input::Accept { from }, |node| node.take_stream(from))
     }
 
     /// Something happened on a stream.
     pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
-        self.advance(now);
-        self.take_stream_input(id, input);
-        self.check();
+        self.input(now, Input::of_stream(id, input), |node| node.take_stream_input(id, input));
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
+        self.input(now, Input::Timeout, Self::take_timeouts);
+    }
+
+    fn take_timeouts(&mut self) {
         while let Some(slot) = self.timers.pop(self.now) {
             match slot {
                 Slot::Single(Single::Probe) => self.next_round(),
@@ -223,7 +241,6 @@ impl Node {
                 Slot::Relay(token) => self.relay_unanswered(token),
             }
         }
-        self.check();
     }
 
     // ---- the node answers ----
@@ -234,7 +251,15 @@ impl Node {
     /// borrows the buffer and not the node.
     #[must_use]
     pub fn poll_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
-        self.next_output(buf)
+        if self.outbox.is_empty() {
+            self.outbox.rest();
+            return None;
+        }
+        let output = self.next_output(buf);
+        if let Some(journal) = &mut self.journal {
+            journal.polled(output.as_ref());
+        }
+        output
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; at once while output waits.
@@ -307,7 +332,11 @@ impl Node {
             return Some((self.now, Timer::Output));
         }
         let (at, slot) = self.timers.next()?;
-        let timer = match slot {
+        Some((at, self.timer(slot)))
+    }
+
+    fn timer(&self, slot: Slot) -> Timer {
+        match slot {
             Slot::Single(Single::Probe) => Timer::Probe,
             Slot::Single(Single::ProbeTimeout) => Timer::ProbeTimeout,
             Slot::Single(Single::Gossip) => Timer::Gossip,
@@ -319,8 +348,7 @@ impl Node {
             Slot::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),
             Slot::Stream(id) => Timer::Stream(id),
             Slot::Relay(_) => Timer::Relay,
-        };
-        Some((at, timer))
+        }
     }
 
     fn advance(&mut self, now: Instant) {
@@ -344,14 +372,24 @@ impl Node {
 fn envelope(config: &Config, seed: [u8; 32]) -> Envelope {
     #[cfg(feature = "encryption")]
     if let Some((keyring, plaintext)) = &config.encryption {
-        // Half of the time for which the dead are remembered: nothing that old brings them back.
-        let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
-        let nonces = Rng::new(seed, Part::Nonces);
-        let sealing = Sealing::new(&config.cluster, keyring.clone(), *plaintext, nonces, tolerance);
-        return Envelope::sealed(&config.cluster, sealing);
+        let keyring = Some(keyring.clone());
+        return sealed(config, keyring, *plaintext, Rng::new(seed, Part::Nonces));
     }
     let _ = seed;
     Envelope::new(&config.cluster)
+}
+
+#[cfg(feature = "encryption")]
+fn sealed(
+    config: &Config,
+    keyring: Option<Keyring>,
+    plaintext: Plaintext,
+    nonces: Rng,
+) -> Envelope {
+    // Half of the time for which the dead are remembered: nothing that old brings them back.
+    let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
+    let sealing = Sealing::new(&config.cluster, keyring, plaintext, nonces, tolerance);
+    Envelope::sealed(&config.cluster, sealing)
 }
 
 /// Later times count as this one, after 292 years, so that deadlines always lie in the future.
@@ -361,6 +399,9 @@ const END_OF_TIME: Instant = Instant::from_nanos(u64::MAX / 2);
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
+
+/// The longest datagram that there is, in bytes.
+const MAX_DATAGRAM: usize = 65_535;
 
 #[cfg(debug_assertions)]
 impl Node {

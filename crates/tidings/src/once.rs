@@ -6,6 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use serde::{Deserialize, Serialize};
 
 /// Which broadcasts were seen, of each origin's latest life.
 ///
@@ -15,10 +16,11 @@ use core::cmp::Ordering;
 ///
 /// So many, since what one node broadcasts at once comes in any order: those who pass it on tell what
 /// they told least often.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Once {
     origins: BTreeMap<NodeId, Window>,
     /// By when they were heard from, as a count: longest ago first.
+    #[serde(skip)]
     by_heard: BTreeMap<u64, NodeId>,
     next: u64,
     max_origins: usize,
@@ -37,6 +39,18 @@ impl Once {
     pub(crate) fn new(max_origins: usize) -> Self {
         let (origins, by_heard) = (BTreeMap::new(), BTreeMap::new());
         Self { origins, by_heard, next: 0, max_origins: max_origins.max(1) }
+    }
+
+    /// Notes by when each was heard from; `None` if two were at once, or they are too many.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        let heard = |(origin, window): (&NodeId, &Window)| (window.heard, origin.clone());
+        self.by_heard = self.origins.iter().map(heard).collect();
+        let windows = self.origins.values().all(|window| window.below.len() <= WORDS);
+        (self.by_heard.len() == self.origins.len()
+            && self.origins.len() <= self.max_origins
+            && self.max_origins > 0
+            && windows)
+            .then_some(())
     }
 
     /// A broadcast arrived; says whether for the first time.
@@ -74,7 +88,7 @@ impl Once {
 }
 
 /// What was seen of one origin.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Window {
     generation: u64,
     highest: u64,

@@ -4,9 +4,11 @@ use crate::command::{Done, Failure, Ticket};
 use crate::member::{Incarnation, Member, NodeId};
 use crate::members::Key;
 use crate::stream::{StreamAction, StreamId};
+use crate::wire;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One thing for a driver to carry out.
 ///
@@ -32,7 +34,7 @@ pub enum Output<'b> {
 }
 
 /// Something that happened, told after the change: the queries already show it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Event {
     /// A member is there that was not, or that had failed or left, or that was forgotten when this
@@ -106,7 +108,7 @@ pub enum Event {
 }
 
 /// How a message came.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Via {
     /// By [`send`](crate::Node::send): it may come twice.
@@ -118,7 +120,7 @@ pub enum Via {
 }
 
 /// A datagram that is to be built when it is polled, with the news of that moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Draft {
     pub(crate) to: SocketAddr,
     pub(crate) lead: Lead,
@@ -128,7 +130,7 @@ pub(crate) struct Draft {
 }
 
 /// With what the room that is left in a datagram is filled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Fill {
     /// With nothing: it may go to a stranger.
     Nothing,
@@ -139,7 +141,7 @@ pub(crate) enum Fill {
 }
 
 /// What a datagram is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Lead {
     /// Only for the news.
     News,
@@ -162,7 +164,7 @@ pub(crate) enum Lead {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum Intent {
     Datagram(Draft),
     /// A message of the application's in a datagram of its own.
@@ -172,15 +174,29 @@ pub(crate) enum Intent {
     },
     Stream {
         id: StreamId,
+        #[serde(serialize_with = "in_clear")]
         action: StreamAction,
     },
     Event(Event),
 }
 
+/// Writes zeros for what is sealed: it says nothing without keys, and a replay has none.
+fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
+    match action {
+        StreamAction::Write(bytes) => {
+            let mut frame = wire::in_clear(bytes).to_vec();
+            frame.resize(bytes.len(), 0);
+            StreamAction::Write(frame.into()).serialize(serializer)
+        }
+        action => action.serialize(serializer),
+    }
+}
+
 /// The one queue of all that a node wants done, in order.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Outbox {
     queue: VecDeque<Intent>,
+    #[serde(skip)]
     datagrams: usize,
     max_datagrams: usize,
 }
@@ -220,14 +236,22 @@ impl Outbox {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Intent> {
-        let Some(intent) = self.queue.pop_front() else {
-            // What a burst took is given back; a quiet node needs no more than this.
-            self.queue.shrink_to(8);
-            return None;
-        };
+        let intent = self.queue.pop_front()?;
         self.datagrams -=
             usize::from(matches!(intent, Intent::Datagram(_) | Intent::Message { .. }));
         Some(intent)
+    }
+
+    /// Gives back what a burst took, once that is carried out; a quiet node needs no more than this.
+    pub(crate) fn rest(&mut self) {
+        self.queue.shrink_to(8);
+    }
+
+    /// Counts the datagrams of a checkpoint.
+    pub(crate) fn restore(&mut self) {
+        let datagram =
+            |intent: &&Intent| matches!(intent, Intent::Datagram(_) | Intent::Message { .. });
+        self.datagrams = self.queue.iter().filter(datagram).count();
     }
 
     pub(crate) fn is_empty(&self) -> bool {

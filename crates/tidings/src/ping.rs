@@ -3,15 +3,16 @@
 use crate::command::Ticket;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
 /// The application's pings that have not been answered, by their tokens.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Pings {
     pending: BTreeMap<u32, Pinged>,
     max: usize,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Pinged {
     pub(crate) ticket: Ticket,
     pub(crate) sent: Instant,

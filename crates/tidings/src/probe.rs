@@ -4,9 +4,10 @@ use crate::members::Key;
 use crate::time::Instant;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// The probe round that runs, if one does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Probe {
     round: Option<Round>,
     /// Who was asked to help in it and has not sent a nack.
@@ -14,7 +15,7 @@ pub(crate) struct Probe {
 }
 
 /// One probe of one member, which lasts one probe interval (SWIM §3.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Round {
     pub(crate) target: Key,
     /// What an ack must carry to count. Drawn at random, so that nobody who did not see the ping
@@ -83,6 +84,11 @@ impl Probe {
             }
             _ => false,
         }
+    }
+
+    /// Whom the round that runs is about.
+    pub(crate) fn target(&self) -> Option<Key> {
+        self.round.map(|round| round.target)
     }
 
     /// The round that runs, if it was not answered.

@@ -3,9 +3,10 @@
 use crate::claim::{Claim, Profile};
 use crate::member::{Incarnation, Member, State};
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// What a node remembers of others who claim its name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Refute {
     /// Somebody else holds our name, in this incarnation, and has not failed yet.
     outranked: Option<Incarnation>,

@@ -3,9 +3,10 @@
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// The pings that we made for others and that were not answered yet.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Relay {
     /// By the token of our own ping.
     pending: BTreeMap<u32, Asked>,
@@ -13,7 +14,7 @@ pub(crate) struct Relay {
 }
 
 /// Who asked, and under which token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Asked {
     pub(crate) by: SocketAddr,
     pub(crate) token: u32,

@@ -3,12 +3,13 @@
 use crate::rng::Rng;
 use crate::table::{Key, grow};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// All members that are present, the local node apart, in the order of the current probe round.
 ///
 /// Entering, leaving, the next one and a random one cost the same at any size, but for one shuffle
 /// a round.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Ring {
     keys: Vec<Key>,
     /// The keys before this have been probed in the current round.
@@ -16,13 +17,33 @@ pub(crate) struct Ring {
     /// The key here is the next one that is told the news.
     teller: usize,
     /// Where each key stands in `keys`, or [`NOWHERE`]; by the key's index.
+    #[serde(skip)]
     places: Vec<u32>,
 }
 
 const NOWHERE: u32 = u32::MAX;
 const MAX_LOOKED_AT: usize = 64;
+/// More than there ever are, with `max_members` at its limit.
+const MAX_PLACES: usize = 1 << 21;
 
 impl Ring {
+    /// Notes where each key stands; `None` if one stands there twice, or nobody can be where it is.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        let last = self.keys.iter().map(|key| key.index()).max();
+        // A key is the index of a place, of which there are not many more than members.
+        let places = last.map_or(0, |last| last + 1);
+        if self.cursor > self.keys.len() || places > MAX_PLACES {
+            return None;
+        }
+        self.places = alloc::vec![NOWHERE; places];
+        for (place, key) in self.keys.iter().enumerate() {
+            if core::mem::replace(&mut self.places[key.index()], place as u32) != NOWHERE {
+                return None;
+            }
+        }
+        Some(())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

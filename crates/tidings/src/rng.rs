@@ -3,6 +3,7 @@
 use core::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A part's own stream of random numbers, drawn from the node's seed.
 ///
@@ -46,6 +47,24 @@ impl Rng {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+}
+
+/// As the seed, the stream, and how many words of it were drawn.
+impl Serialize for Rng {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(rng) = self;
+        (rng.get_seed(), rng.get_stream(), rng.get_word_pos()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rng {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (seed, stream, drawn) = Deserialize::deserialize(deserializer)?;
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        rng.set_stream(stream);
+        rng.set_word_pos(drawn);
+        Ok(Self(rng))
     }
 }
 

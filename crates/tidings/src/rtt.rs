@@ -1,12 +1,13 @@
 //! Round trips: how long a member takes to answer, and how long to wait for it.
 
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A member's round-trip time, smoothed as TCP does it (RFC 6298).
 ///
 /// Four bytes, since there is one for every member: the two times are in units of 32 µs, up to two
 /// seconds; zero stands for no measurement.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Rtt {
     smoothed: u16,
     variation: u16,

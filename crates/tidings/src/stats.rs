@@ -126,7 +126,7 @@ impl Rejected {
 }
 
 /// Why input was turned away.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Reject {
     /// It is not in Tidings' format, or in a version that this one does not know.

@@ -4,13 +4,14 @@ use crate::time::Instant;
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
 /// Names one stream of a node; never used again by that node.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct StreamId(pub(crate) u64);
 
 /// What a driver has to do with a stream.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum StreamAction {
     /// Connect to a peer; answer with [`StreamInput::Opened`] or [`StreamInput::Failed`].
     Open {
@@ -41,7 +42,7 @@ pub enum StreamInput<'a> {
 }
 
 /// How a stream failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum StreamError {
     /// Nobody listens at the address.
@@ -85,7 +86,7 @@ impl From<std::io::ErrorKind> for StreamError {
 }
 
 /// Why a peer did not do what it was asked over a stream, in its own words.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Refusal {
     /// It is leaving, or has left.

@@ -5,16 +5,17 @@ use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// All suspicions that run at a node; there is at most one for each member.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Suspicions(BTreeMap<Key, Suspicion>);
 
 /// A member that did not answer, and may say that it lives until the suspicion expires.
 ///
 /// It starts with the longest time. Each further member that accuses the suspect by its own probe
 /// shortens that (Lifeguard §IV-B): a single accuser may itself be the one that is slow.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Suspicion {
     /// The short names of those who accuse it, the first one first; 0 stands for somebody unknown.
     accusers: Vec<u32>,
@@ -27,7 +28,7 @@ pub(crate) struct Suspicion {
 }
 
 /// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Span {
     pub(crate) min: Duration,
     pub(crate) max: Duration,
@@ -65,6 +66,11 @@ impl Suspicions {
         }
         suspicion.accusers.push(accuser);
         Some(suspicion.deadline())
+    }
+
+    /// Whether each was accused by somebody: else it is of no node.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.0.values().all(|suspicion| !suspicion.accusers.is_empty())
     }
 
     /// How many members are suspected.
@@ -119,15 +125,26 @@ impl Suspicions {
         accusers[(turn % accusers.len() as u64) as usize]
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Suspicion)> {
+        self.0.iter().map(|(&key, suspicion)| (key, suspicion))
+    }
+
     /// When each suspicion expires.
-    #[cfg(debug_assertions)]
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Key, Instant)> {
         self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
     }
 }
 
 impl Suspicion {
-    fn deadline(&self) -> Instant {
+    pub(crate) fn accusers(&self) -> &[u32] {
+        &self.accusers
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
         let due = self.counted_from + self.span.after(self.accusers.len() as u32 - 1);
         due.max(self.not_before)
     }

@@ -11,6 +11,7 @@ use crate::time::Instant;
 use crate::wire::compare::{Claims, Part, put_digest, put_members, put_split};
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// The members in the order of their places, for as long as comparisons are under way.
 #[derive(Debug, Default)]
@@ -213,7 +214,7 @@ impl<'a> Answer<'a> {
 const FEW: usize = 16;
 
 /// Whether those whom we hear of know the same as we do: every probe is a sync check.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Agreement {
     /// Since when nobody agreed with us; `None` while somebody did last.
     differs_since: Option<Instant>,

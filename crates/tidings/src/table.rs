@@ -10,9 +10,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Names a place in the table for as long as its member is held.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Key(u32);
 
 impl Key {
@@ -30,7 +32,7 @@ impl Key {
 }
 
 /// A member, and what is noted about it.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Slot {
     pub(crate) member: Member,
     /// The number of its latest departure; 0 if it never failed or left.
@@ -54,6 +56,8 @@ pub(crate) struct Table {
     /// The member at an address: of several, the one that came there last and is present.
     by_addr: HashTable<Key>,
     hasher: FixedState,
+    /// What the hasher was made from.
+    seed: u64,
 }
 
 impl Table {
@@ -65,6 +69,7 @@ impl Table {
             by_id: HashTable::new(),
             by_addr: HashTable::new(),
             hasher: FixedState::with_seed(seed),
+            seed,
         }
     }
 
@@ -124,12 +129,16 @@ impl Table {
                 Key(places.len() as u32 - 1)
             }
         };
+        self.index_id(key);
+        self.index_addr(key);
+        key
+    }
+
+    fn index_id(&mut self, key: Key) {
         let (slots, hasher) = (&self.slots, &self.hasher);
         let id_at = |key| &slots.at(key).member.id;
         let hash = hasher.hash_one(id_at(key));
         self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_at(key)));
-        self.index_addr(key);
-        key
     }
 
     pub(crate) fn remove(&mut self, key: Key) {
@@ -170,6 +179,32 @@ impl Table {
         }
     }
 
+    /// Makes the indices anew, where these are not found by their address; `None` if places, free
+    /// ones and names do not agree.
+    fn restore(&mut self, not_found: &[Key]) -> Option<()> {
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        let empty = (0..).zip(&self.slots.places).filter(|(_, place)| place.is_none());
+        if !empty.map(|(index, _)| index).eq(free) {
+            return None;
+        }
+        for key in (0..self.places() as u32).map(Key) {
+            let Some(slot) = self.get(key) else { continue };
+            if self.find(&slot.member.id).is_some() {
+                return None;
+            }
+            let addr = slot.member.addr();
+            self.index_id(key);
+            if not_found.binary_search(&key).is_err() {
+                if self.find_addr(addr).is_some() {
+                    return None;
+                }
+                self.index_addr(key);
+            }
+        }
+        Some(())
+    }
+
     fn unindex_addr(&mut self, key: Key) {
         let hash = hash_of(&self.hasher, self.slot(key).member.addr());
         if let Ok(entry) = self.by_addr.find_entry(hash, |&other| other == key) {
@@ -190,6 +225,29 @@ impl Table {
         for (key, slot) in self.iter() {
             assert_eq!(self.find(&slot.member.id), Some(key));
         }
+    }
+}
+
+/// Without its indices: the one by name follows from the rest, and of the one by address is told who
+/// is not found by it.
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let elsewhere =
+            |(key, slot): &(Key, &Slot)| self.find_addr(slot.member.addr()) != Some(*key);
+        let not_found: Vec<_> = self.iter().filter(elsewhere).map(|(key, _)| key).collect();
+        (self.seed, &self.slots.places, &self.free, not_found).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Table {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (seed, places, free, not_found) =
+            <(u64, Vec<Option<Slot>>, Vec<u32>, Vec<Key>)>::deserialize(deserializer)?;
+        let mut table = Self::new(seed);
+        table.slots.places = places;
+        table.free = free;
+        table.restore(&not_found).ok_or_else(|| D::Error::custom("no table is like that"))?;
+        Ok(table)
     }
 }
 

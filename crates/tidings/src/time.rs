@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A point in time, in nanoseconds since an origin that the caller chose.
 ///
@@ -20,7 +21,7 @@ use core::time::Duration;
 /// assert_eq!(later.since(Instant::ZERO), Duration::from_millis(3));
 /// assert_eq!(Instant::ZERO.since(later), Duration::ZERO);
 /// ```
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -5,6 +5,8 @@ use crate::members::Key;
 use crate::stream::StreamId;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What a node waits for.
 ///
@@ -39,7 +41,7 @@ pub enum Timer {
 }
 
 /// The kinds that a node has one of; the order breaks ties.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum Single {
     ProbeTimeout,
     Probe,
@@ -50,7 +52,7 @@ pub(crate) enum Single {
 }
 
 /// A timer that is set, by what it belongs to; the order breaks ties.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum Slot {
     Single(Single),
     Suspicion(Key),
@@ -61,10 +63,11 @@ pub(crate) enum Slot {
 }
 
 /// All deadlines of a node: fixed slots for the singles, an ordered set for the rest.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Timers {
     singles: [Option<Instant>; SINGLES.len()],
     keyed: BTreeMap<Slot, Instant>,
+    #[serde(skip)]
     order: BTreeSet<(Instant, Slot)>,
 }
 
@@ -72,6 +75,23 @@ const SINGLES: [Single; 6] =
     [Single::ProbeTimeout, Single::Probe, Single::Gossip, Single::Sync, Single::Reap, Single::Heal];
 
 impl Timers {
+    /// Puts the timers in order; `None` if a single one is among the others.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        self.order = self.keyed.iter().map(|(&slot, &at)| (at, slot)).collect();
+        let single = |slot: &Slot| matches!(slot, Slot::Single(_));
+        (!self.keyed.keys().any(single)).then_some(())
+    }
+
+    /// All that are set, in the order in which they are due.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, Slot)> {
+        let singles = SINGLES.iter().filter_map(|&single| {
+            self.singles[single as usize].map(|at| (at, Slot::Single(single)))
+        });
+        let mut all: Vec<_> = singles.chain(self.order.iter().copied()).collect();
+        all.sort_unstable();
+        all.into_iter()
+    }
+
     /// Sets or moves a timer.
     pub(crate) fn set(&mut self, slot: Slot, at: Instant) {
         if let Slot::Single(single) = slot {
@@ -137,7 +157,7 @@ mod tests {
         timers.clear(relay(4));
         assert_eq!(timers.next(), Some((at(6), relay(3))));
         assert_eq!(timers.pop(at(5)), None);
-        let popped: alloc::vec::Vec<_> = core::iter::from_fn(|| timers.pop(at(7))).collect();
+        let popped: Vec<_> = core::iter::from_fn(|| timers.pop(at(7))).collect();
         assert_eq!(popped, [relay(3), Slot::Single(Single::Probe), relay(1), relay(2)]);
         assert_eq!(timers.next(), None);
     }

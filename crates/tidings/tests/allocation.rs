@@ -30,6 +30,27 @@ fn a_quiet_round_of_a_warm_node_allocates_nothing() {
 }
 
 #[test]
+fn a_quiet_round_that_is_noted_allocates_nothing_beyond_the_buffer() {
+    let mut solo = Solo::warm(11);
+    solo.node.start_journal(&mut Vec::new());
+    let mut journal = Vec::with_capacity(1 << 20);
+    for _ in 0..100 {
+        solo.round();
+        solo.node.take_journal(&mut journal);
+    }
+    journal.clear();
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..1000 {
+            solo.round();
+            solo.node.take_journal(&mut journal);
+        }
+    });
+    assert_eq!(counted.count_total, 0);
+    println!("{} bytes in a quiet second", journal.len() / 1000);
+    assert!(journal.len() / 1000 < 250, "{} bytes in a quiet second", journal.len() / 1000);
+}
+
+#[test]
 fn what_is_announced_and_does_not_come_takes_no_memory() {
     let mut solo = Solo::new(2);
     // Each a frame of a megabyte, of which all but the beginning is still to come.

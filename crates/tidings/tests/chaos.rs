@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::tape::Replayed;
 use common::{Net, addr, config_at, far, id};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,10 +44,19 @@ fn options(dice: &mut Dice) -> Options {
 }
 
 fn run(seed: u64) -> Seen {
+    seen_in(&calmed(seed, false))
+}
+
+/// The cluster after the calm; all nodes have kept journals if they are `taped`.
+fn calmed(seed: u64, taped: bool) -> Net {
     let mut dice = Dice(seed);
     let options = options(&mut dice);
     let count = 3 + dice.roll(10);
-    let mut net = Net::seeded(count, &options, seed as u8);
+    let mut net = Net::new(0);
+    (net.seed, net.taped) = (seed as u8, taped);
+    for n in 0..count {
+        net.start(config_at(n, addr(n), &options).with_generation(1));
+    }
     let mut generation = vec![1; count];
     let mut tickets: Vec<BTreeSet<Ticket>> = vec![BTreeSet::new(); count];
     let mut moved = 0;
@@ -140,6 +150,10 @@ fn run(seed: u64) -> Seen {
         }
         assert!(once.values().all(|&times| times == 1), "seed {seed}: {once:?}");
     }
+    net
+}
+
+fn seen_in(net: &Net) -> Seen {
     let mut seen = Seen::default();
     for host in &net.nodes {
         let stats = host.node.stats();
@@ -211,4 +225,16 @@ fn after_any_chaos_all_agree_again() {
     let Seen { suspected, failed, refuted, searches, by_digest, held, broadcasts } = all;
     assert!(suspected > 0 && failed > 0 && refuted > 0 && searches > 0 && broadcasts > 0);
     assert!(by_digest > 0 && held > 0);
+}
+
+#[test]
+fn whatever_happened_to_a_node_replays_bit_for_bit() {
+    let mut all = Replayed::default();
+    for seed in 1000..1012 {
+        let net = calmed(seed, true);
+        let tapes = net.nodes.iter().filter_map(|host| host.tape.as_ref());
+        tapes.chain(&net.ended_tapes).for_each(|tape| tape.replay(&mut all));
+    }
+    println!("{all:?}");
+    assert!(all.segments > 100 && all.inputs > 10_000 && all.outputs > 10_000, "{all:?}");
 }

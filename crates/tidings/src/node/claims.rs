@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// Whether the application takes somebody who is not there yet.
-    pub(super) fn is_admitted(&self, claim: &Claim) -> bool {
+    pub(super) fn is_admitted(&mut self, claim: &Claim) -> bool {
         let (Some(admit), Some(profile)) = (self.config.admission, &claim.profile) else {
             return true;
         };
@@ -114,7 +114,12 @@ impl Node {
         if !state.is_present() || self.members.is_present(id) {
             return true;
         }
-        admit(&Member::new(id.clone(), profile.addr, *incarnation, profile.meta.clone()))
+        let meta = profile.meta.clone();
+        let ask = || admit(&Member::new(id.clone(), profile.addr, *incarnation, meta));
+        match &mut self.journal {
+            Some(journal) => journal.admitted(ask),
+            None => ask(),
+        }
     }
 
     /// Accuses a member of not having answered.

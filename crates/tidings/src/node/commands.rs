@@ -6,6 +6,7 @@ use crate::command::{Done, Failure, JoinError, Phase, Retry, SeedFailure, Ticket
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
 use crate::heal::Heal;
+use crate::journal::Input;
 #[cfg(feature = "encryption")]
 use crate::keyring::Keyring;
 use crate::member::{Meta, State, TooLong};
@@ -38,7 +39,11 @@ impl Node {
     /// If there are no seeds, or more than streams that may be opened, or if the node is leaving.
     /// Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
-        self.advance(now);
+        let input = Input::Join(seeds.into());
+        self.input(now, input, |node| node.begin_join(seeds))
+    }
+
+    fn begin_join(&mut self, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
         if self.phase() == Phase::Leaving {
             return Err(JoinError::Leaving);
         }
@@ -68,7 +73,6 @@ impl Node {
         for seed in others {
             self.open(seed, Purpose::Join(ticket), None);
         }
-        self.check();
         Ok(ticket)
     }
 
@@ -107,7 +111,10 @@ impl Node {
     /// the first; one after it ends at once. A join that has not ended fails with
     /// [`Failure::Left`].
     pub fn leave(&mut self, now: Instant) -> Ticket {
-        self.advance(now);
+        self.input(now, Input::Leave, Self::begin_leave)
+    }
+
+    fn begin_leave(&mut self) -> Ticket {
         let ticket = self.tickets.issue();
         if self.tickets.await_leave(ticket) {
             return ticket;
@@ -122,7 +129,6 @@ impl Node {
         if !asked {
             self.completed(ticket, Ok(Done::Left { told: 0 }));
         }
-        self.check();
         ticket
     }
 
@@ -132,7 +138,10 @@ impl Node {
     /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
     /// way may have its effect all the same.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
-        self.advance(now);
+        self.input(now, Input::Cancel(ticket), |node| node.give_up(ticket))
+    }
+
+    fn give_up(&mut self, ticket: Ticket) -> bool {
         let ended = if self.tickets.joined(ticket).is_some() {
             self.break_off(|purpose| purpose == Purpose::Join(ticket));
             true
@@ -146,7 +155,6 @@ impl Node {
         if ended {
             self.completed(ticket, Err(Failure::Cancelled));
         }
-        self.check();
         ended
     }
 
@@ -180,14 +188,16 @@ impl Node {
     ///
     /// If there are more bytes than [`max_meta`](crate::Options::max_meta). Then nothing changed.
     pub fn set_meta(&mut self, now: Instant, meta: Meta) -> Result<(), TooLong> {
-        self.advance(now);
+        self.input(now, Input::SetMeta(&meta), |node| node.tell_meta(&meta))
+    }
+
+    fn tell_meta(&mut self, meta: &Meta) -> Result<(), TooLong> {
         meta.check_len(self.config.options.max_meta)?;
-        if *self.local().meta() == meta {
+        if self.local().meta() == meta {
             return Ok(());
         }
-        self.members.update_local(|local| local.meta = meta);
+        self.members.update_local(|local| local.meta = meta.clone());
         self.renew(self.local().state());
-        self.check();
         Ok(())
     }
 
@@ -200,25 +210,27 @@ impl Node {
     /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
     /// changed.
     pub fn set_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
-        let (len, max) = (state.len(), self.config.options.max_sync_state);
-        if len > max {
-            return Err(TooLong { len, max });
-        }
-        self.sync_state = state;
-        Ok(())
+        self.input(self.now, Input::SetSyncState(&state), |node| {
+            let (len, max) = (state.len(), node.config.options.max_sync_state);
+            if len > max {
+                return Err(TooLong { len, max });
+            }
+            node.sync_state = state.clone();
+            Ok(())
+        })
     }
 
     /// The keys with which the node seals and opens what travels; `None` if it does neither.
     #[cfg(feature = "encryption")]
     pub fn keyring(&self) -> Option<&Keyring> {
-        self.envelope.sealing().map(Sealing::keyring)
+        self.envelope.sealing().and_then(Sealing::keyring)
     }
 
     /// The same, to be changed while the node runs: what is sent next is sealed with the primary key of
     /// that moment.
     #[cfg(feature = "encryption")]
     pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
-        self.envelope.sealing_mut().map(Sealing::keyring_mut)
+        self.envelope.sealing_mut().and_then(Sealing::keyring_mut)
     }
 
     /// Says something new of ourselves, at once.

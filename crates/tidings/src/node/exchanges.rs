@@ -10,6 +10,7 @@ use crate::time::Instant;
 use crate::timers::Slot;
 use crate::wire::Thread;
 use crate::wire::frame::{self, Frame};
+use crate::wire::said::in_frame;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -65,7 +66,7 @@ impl Node {
         let purpose = exchange.purpose;
         match input {
             StreamInput::Opened => self.ask(id, purpose),
-            StreamInput::Data(data) => match self.exchanges.receive(id, data, &self.envelope) {
+            StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.envelope) {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
                 Err(Reject::ForeignCluster) if purpose == Purpose::Serve => self.send_away(id),
@@ -105,6 +106,9 @@ impl Node {
 
     /// Takes a frame that the peer sends: a request on its streams, the reply on ours.
     fn take_frame(&mut self, id: StreamId, frame: Frame) {
+        if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
+            script.heard.push(in_frame(&frame));
+        }
         let Some(&Exchange { purpose, peer, .. }) = self.exchanges.get(id) else { return };
         match (purpose, frame) {
             (Purpose::Serve, Frame::Sync(greeting)) => self.serve_sync(id, greeting),

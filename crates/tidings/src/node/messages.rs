@@ -4,6 +4,7 @@ use super::Node;
 use crate::broadcast::{Broadcast, BroadcastId, Full};
 use crate::command::{BroadcastError, Done, Failure, SendError, Ticket};
 use crate::exchange::Purpose;
+use crate::journal::Input;
 use crate::member::{NodeId, TooLong};
 use crate::members::Key;
 use crate::once::Seen;
@@ -14,6 +15,7 @@ use crate::time::Instant;
 use crate::timers::Slot;
 use crate::wire::datagram;
 use crate::wire::frame;
+use alloc::borrow::Cow;
 use bytes::Bytes;
 use core::time::Duration;
 
@@ -25,7 +27,11 @@ impl Node {
     /// If the node has left, if `to` is not a member that is present, or if the message is longer than
     /// fits a datagram: the error says how long it may be. Then nothing was sent.
     pub fn send(&mut self, now: Instant, to: &NodeId, data: Bytes) -> Result<(), SendError> {
-        self.advance(now);
+        let input = Input::Send(Cow::Borrowed(to), &data);
+        self.input(now, input, |node| node.queue_message(to, data.clone()))
+    }
+
+    fn queue_message(&mut self, to: &NodeId, data: Bytes) -> Result<(), SendError> {
         let key = self.find_receiver(to)?;
         let (len, max) = (data.len(), self.max_datagram_message());
         if len > max {
@@ -36,7 +42,6 @@ impl Node {
         } else if !self.outbox.message(self.members[key].addr(), data) {
             return Err(SendError::Busy);
         }
-        self.check();
         Ok(())
     }
 
@@ -57,7 +62,11 @@ impl Node {
         to: &NodeId,
         data: Bytes,
     ) -> Result<Ticket, SendError> {
-        self.advance(now);
+        let input = Input::SendReliable(Cow::Borrowed(to), &data);
+        self.input(now, input, |node| node.begin_message(to, data.clone()))
+    }
+
+    fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
         let (len, max) = (data.len(), self.config.options.max_frame - frame::MESSAGE_OVERHEAD);
         if len > max {
@@ -74,7 +83,6 @@ impl Node {
             let request = frame::message(&self.envelope, to, self.local().id(), &data);
             self.open(self.members[key].addr(), Purpose::Message(ticket), Some(request));
         }
-        self.check();
         Ok(ticket)
     }
 
@@ -98,7 +106,11 @@ impl Node {
         key: &[u8],
         data: Bytes,
     ) -> Result<(), BroadcastError> {
-        self.advance(now);
+        let input = Input::Broadcast { key, data: &data };
+        self.input(now, input, |node| node.begin_broadcast(key, data.clone()))
+    }
+
+    fn begin_broadcast(&mut self, key: &[u8], data: Bytes) -> Result<(), BroadcastError> {
         let local = self.local();
         if !local.state().is_present() {
             return Err(BroadcastError::Left);
@@ -124,7 +136,6 @@ impl Node {
             self.arm_gossip();
         }
         self.next_broadcast += 1;
-        self.check();
         Ok(())
     }
 
@@ -136,7 +147,10 @@ impl Node {
     /// If the node has left, if `to` is not a member that is present, or if
     /// [`max_pings`](crate::Options::max_pings) are under way. Then nothing was sent.
     pub fn ping(&mut self, now: Instant, to: &NodeId) -> Result<Ticket, SendError> {
-        self.advance(now);
+        self.input(now, Input::Ping(Cow::Borrowed(to)), |node| node.begin_ping(to))
+    }
+
+    fn begin_ping(&mut self, to: &NodeId) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
         let ticket = self.tickets.issue();
         if key == Key::LOCAL {
@@ -149,7 +163,6 @@ impl Node {
         }
         self.timers.set(Slot::Ping(token), self.now + self.config.options.probe_interval);
         self.send_ping(key, token);
-        self.check();
         Ok(ticket)
     }
 

@@ -41,6 +41,9 @@ impl Node {
                 self.send_by_stream(to, &buf[start..]);
                 continue;
             }
+            if let Some(journal) = &mut self.journal {
+                journal.built(buf);
+            }
             self.envelope.finish(buf);
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += buf.len() as u64;

@@ -8,14 +8,16 @@ use crate::member::ClusterName;
 use crate::stats::Reject;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// What binds everything that a node sends to its cluster, and tells whether what it gets is.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Envelope {
     name: ClusterName,
     /// Says at a glance whose a message is: the CRC-32 of the cluster's name.
     tag: u32,
     #[cfg(feature = "encryption")]
+    #[serde(skip)]
     sealing: Option<Sealing>,
     /// What time it is, in seconds, on the clock from which generations are taken.
     time: u64,
@@ -46,6 +48,44 @@ impl Envelope {
     #[cfg(feature = "encryption")]
     pub(crate) fn sealing_mut(&mut self) -> Option<&mut Sealing> {
         self.sealing.as_mut()
+    }
+
+    /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
+    pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
+        let tag = self.tag.to_le_bytes();
+        datagram.first() == Some(&SEALED_VERSION) && datagram.get(1..5) == Some(&tag)
+    }
+
+    /// The beginning of every datagram that is.
+    pub(crate) fn head_of_sealed(&self) -> [u8; 5] {
+        let [a, b, c, d] = self.tag.to_le_bytes();
+        [SEALED_VERSION, a, b, c, d]
+    }
+
+    /// What is noted of sealing and opening; `None` unless a journal is kept and the node has keys.
+    pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
+        #[cfg(feature = "encryption")]
+        return self.sealing.as_mut()?.notes.as_mut();
+        #[cfg(not(feature = "encryption"))]
+        None
+    }
+
+    /// Notes what comes of sealing and opening from now on, or does not.
+    pub(crate) fn take_notes(&mut self, take: bool) {
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = &mut self.sealing {
+            sealing.notes = take.then(Vec::new);
+        }
+        let _ = take;
+    }
+
+    /// What comes of opening what is sealed next, where there are no keys.
+    pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
+        #[cfg(feature = "encryption")]
+        if let Some(sealing) = &mut self.sealing {
+            sealing.script = opened.map(Into::into);
+        }
+        let _ = opened;
     }
 
     /// Tells what time it is, in seconds, on the clock from which generations are taken.
@@ -89,7 +129,7 @@ impl Envelope {
 
     /// Opens a datagram; returns its messages, which are in `scratch` if they were sealed.
     pub(crate) fn open<'a>(
-        &self,
+        &mut self,
         datagram: &'a [u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
@@ -149,7 +189,7 @@ impl Envelope {
     /// What cannot become a frame of ours of at most `limit` bytes is turned away as soon as that can
     /// be seen.
     pub(crate) fn open_frame<'a>(
-        &self,
+        &mut self,
         bytes: &'a [u8],
         limit: usize,
         thread: &mut Thread,
@@ -195,34 +235,38 @@ impl Envelope {
     pub(crate) fn of_stranger(&self, frame: &[u8]) -> Option<Self> {
         self.accept_plaintext().ok()?;
         let name = take::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
-        let theirs = Self::new(&name);
+        let mut theirs = Self::new(&name);
         theirs.open_frame(frame, frame.len(), &mut Thread::default(), &mut Vec::new()).ok()??;
         Some(theirs)
     }
 
     #[cfg(feature = "encryption")]
-    fn open_sealed<'a>(&self, sealed: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
-        self.sealing.as_ref().ok_or(Reject::Key)?.open(sealed, self.time, scratch)
+    fn open_sealed<'a>(
+        &mut self,
+        sealed: &[u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        self.sealing.as_mut().ok_or(Reject::Key)?.open(sealed, self.time, scratch)
     }
 
     #[cfg(feature = "encryption")]
     fn open_sealed_frame<'a>(
-        &self,
+        &mut self,
         sealed: &[u8],
         thread: &mut Thread,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        self.sealing.as_ref().ok_or(Reject::Key)?.open_frame(sealed, self.time, thread, scratch)
+        self.sealing.as_mut().ok_or(Reject::Key)?.open_frame(sealed, self.time, thread, scratch)
     }
 
     #[cfg(not(feature = "encryption"))]
-    fn open_sealed<'a>(&self, _: &[u8], _: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
+    fn open_sealed<'a>(&mut self, _: &[u8], _: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
         Err(Reject::Key)
     }
 
     #[cfg(not(feature = "encryption"))]
     fn open_sealed_frame<'a>(
-        &self,
+        &mut self,
         _: &[u8],
         _: &mut Thread,
         _: &'a mut Vec<u8>,
@@ -250,7 +294,7 @@ impl Envelope {
 const VERSION: u8 = 0xd1;
 
 /// Of a datagram: version, cluster tag, checksum.
-const HEADER: usize = 9;
+pub(super) const HEADER: usize = 9;
 
 /// Of a frame: version, cluster tag, length of what follows, checksum.
-const FRAME_HEADER: usize = 13;
+pub(super) const FRAME_HEADER: usize = 13;

@@ -132,16 +132,21 @@ pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
 /// complete.
 pub(crate) fn parse(
     bytes: &[u8],
-    envelope: &Envelope,
+    envelope: &mut Envelope,
     limit: usize,
     thread: &mut Thread,
     max_meta: usize,
 ) -> Result<Option<Frame>, Reject> {
     let mut scratch = Vec::new();
-    let Some((kind, mut body)) = envelope.open_frame(bytes, limit, thread, &mut scratch)? else {
-        return Ok(None);
-    };
-    Ok(Some(match kind {
+    match envelope.open_frame(bytes, limit, thread, &mut scratch)? {
+        Some((kind, body)) => read(kind, body, max_meta).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads the body of a frame of such a kind.
+pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
+    Ok(match kind {
         SYNC => Frame::Sync(take_greeting(body, max_meta)?),
         SYNCED => Frame::Synced(take_greeting(body, max_meta)?),
         COMPARE => Frame::Compare(take_parts(body, max_meta)?),
@@ -156,7 +161,7 @@ pub(crate) fn parse(
         PONG => Frame::Pong(take(&mut body)?),
         REFUSED => Frame::Refused(Refusal::from_u8(take(&mut body)?)),
         _ => return Err(Reject::Unexpected),
-    }))
+    })
 }
 
 fn take_greeting(mut body: &[u8], max_meta: usize) -> Result<Greeting, Reject> {

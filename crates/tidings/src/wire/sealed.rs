@@ -1,8 +1,9 @@
 //! Sealed envelopes: encrypted and authenticated, with the time in them.
 
 use super::codec::{put, take};
-use super::{SEALED_VERSION, Thread};
+use super::{SEALED_FRAME_HEADER as FRAME_HEADER, SEALED_HEADER as HEADER, SEALED_VERSION, Thread};
 use crate::config::Plaintext;
+use crate::journal::Told;
 use crate::keyring::Keyring;
 use crate::member::ClusterName;
 use crate::rng::Rng;
@@ -13,7 +14,11 @@ use alloc::vec::Vec;
 /// What a node seals with, and opens with.
 #[derive(Debug)]
 pub(crate) struct Sealing {
-    keyring: Keyring,
+    /// None in a replay, which is told what the journal says that came of opening.
+    keyring: Option<Keyring>,
+    pub(super) script: Option<Vec<u8>>,
+    /// What came of sealing and opening, for the journal, if one is kept.
+    pub(super) notes: Option<Vec<u8>>,
     plaintext: Plaintext,
     nonces: Rng,
     /// What is authenticated beside each datagram.
@@ -29,24 +34,30 @@ impl Sealing {
     /// The most that a datagram takes beside its messages: the time takes ten bytes at most.
     pub(super) const OVERHEAD: usize = HEADER + 10 + TAG;
 
+    /// Without a keyring, as in a replay, it encrypts nothing, and opens nothing by itself.
     pub(crate) fn new(
         cluster: &ClusterName,
-        keyring: Keyring,
+        keyring: Option<Keyring>,
         plaintext: Plaintext,
         nonces: Rng,
         tolerance: u64,
     ) -> Self {
         let mut bound_to = Vec::from([DATAGRAM]);
         bound_to.extend_from_slice(cluster.as_str().as_bytes());
-        Self { keyring, plaintext, nonces, bound_to, tolerance }
+        Self { keyring, script: None, notes: None, plaintext, nonces, bound_to, tolerance }
     }
 
-    pub(crate) fn keyring(&self) -> &Keyring {
-        &self.keyring
+    /// What a checkpoint holds of it: no keys.
+    pub(crate) fn state(&self) -> (Plaintext, &Rng) {
+        (self.plaintext, &self.nonces)
     }
 
-    pub(crate) fn keyring_mut(&mut self) -> &mut Keyring {
-        &mut self.keyring
+    pub(crate) fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_ref()
+    }
+
+    pub(crate) fn keyring_mut(&mut self) -> Option<&mut Keyring> {
+        self.keyring.as_mut()
     }
 
     pub(super) fn seals(&self) -> bool {
@@ -68,17 +79,26 @@ impl Sealing {
         buf[0] = SEALED_VERSION;
         buf[1..5].copy_from_slice(&tag.to_le_bytes());
         buf[5..HEADER].copy_from_slice(&nonce);
-        seal::seal(self.keyring.primary(), &nonce, &self.bound_to, buf, HEADER);
+        match &self.keyring {
+            Some(keyring) => seal::seal(keyring.primary(), &nonce, &self.bound_to, buf, HEADER),
+            None => buf.extend_from_slice(&[0; TAG]),
+        }
     }
 
     /// Opens a datagram from behind its cluster tag.
     pub(super) fn open<'a>(
-        &self,
+        &mut self,
         sealed: &[u8],
         time: u64,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        self.unseal(sealed, &self.bound_to, time, scratch)
+        let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
+        let opened = match &self.keyring {
+            Some(keyring) => seal::open(keyring, nonce, &self.bound_to, sealed, scratch),
+            None => self.open_by_script(scratch),
+        };
+        self.note(opened, scratch);
+        self.take_time(opened, time, scratch)
     }
 
     pub(super) fn begin_frame(&self, time: u64) -> Vec<u8> {
@@ -97,18 +117,30 @@ impl Sealing {
         buf[1..5].copy_from_slice(&tag.to_le_bytes());
         buf[5..9].copy_from_slice(&length.to_le_bytes());
         buf[9..FRAME_HEADER].copy_from_slice(&nonce);
-        seal::seal(self.keyring.primary(), &nonce, &bound_to, buf, FRAME_HEADER);
+        if let Some(notes) = &mut self.notes {
+            put(notes, &Told::Frame(crc32fast::hash(buf)));
+        }
+        match &self.keyring {
+            Some(keyring) => seal::seal(keyring.primary(), &nonce, &bound_to, buf, FRAME_HEADER),
+            None => buf.extend_from_slice(&[0; TAG]),
+        }
     }
 
     /// Opens a frame from behind its length.
     pub(super) fn open_frame<'a>(
-        &self,
+        &mut self,
         sealed: &[u8],
         time: u64,
         thread: &mut Thread,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        let body = self.unseal(sealed, &self.bind(thread), time, scratch);
+        let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
+        let opened = match &self.keyring {
+            Some(keyring) => seal::open(keyring, nonce, &self.bind(thread), rest, scratch),
+            None => self.open_by_script(scratch),
+        };
+        self.note(opened, scratch);
+        let body = self.take_time(opened, time, scratch);
         // One that is stale is authentic all the same, and gets an answer.
         if body.is_ok() || body == Err(Reject::Stale) {
             thread.first = thread.first.or_else(|| sealed.first_chunk().copied());
@@ -117,18 +149,25 @@ impl Sealing {
         body
     }
 
-    fn unseal<'a>(
-        &self,
-        sealed: &[u8],
-        bound_to: &[u8],
-        time: u64,
-        scratch: &'a mut Vec<u8>,
-    ) -> Result<&'a [u8], Reject> {
-        let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        if !seal::open(&self.keyring, nonce, bound_to, sealed, scratch) {
+    /// Takes from the journal what came of opening what came sealed.
+    fn open_by_script(&mut self, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        let opened = self.script.take();
+        out.extend_from_slice(opened.as_deref().unwrap_or_default());
+        opened.is_some()
+    }
+
+    fn note(&mut self, opened: bool, plain: &[u8]) {
+        if let Some(notes) = &mut self.notes {
+            put(notes, &if opened { Told::Opened(plain) } else { Told::NotOpened });
+        }
+    }
+
+    fn take_time<'a>(&self, opened: bool, time: u64, plain: &'a [u8]) -> Result<&'a [u8], Reject> {
+        if !opened {
             return Err(Reject::Key);
         }
-        let mut body = &scratch[..];
+        let mut body = plain;
         let theirs: u64 = take(&mut body)?;
         if theirs.abs_diff(time) > self.tolerance {
             return Err(Reject::Stale);
@@ -154,11 +193,6 @@ impl Sealing {
         nonce
     }
 }
-
-/// Of a sealed datagram: version, cluster tag, nonce.
-const HEADER: usize = 1 + 4 + NONCE;
-/// Of a sealed frame: version, cluster tag, length of what follows, nonce.
-const FRAME_HEADER: usize = 1 + 4 + 4 + NONCE;
 
 /// What a message is, first of all that is authenticated beside it.
 const DATAGRAM: u8 = 0;

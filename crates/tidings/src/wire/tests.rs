@@ -33,7 +33,7 @@ fn close(frame: Vec<u8>) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<Frame>, Reject> {
-    frame::parse(bytes, &envelope(), 1 << 20, &mut Thread::default(), MAX_META)
+    frame::parse(bytes, &mut envelope(), 1 << 20, &mut Thread::default(), MAX_META)
 }
 
 fn read(datagram: &[u8]) -> Result<Vec<Message>, Reject> {

@@ -4,6 +4,7 @@
 
 pub mod forge;
 pub mod solo;
+pub mod tape;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -40,6 +41,13 @@ pub struct Net {
     pub datagram_bytes: usize,
     /// Every datagram as it was sent, if they are recorded: from, to, bytes.
     pub recorded: Option<Vec<(SocketAddr, SocketAddr, Vec<u8>)>>,
+    /// Whether nodes that are started from now on keep journals, and how those went of nodes that were
+    /// started anew.
+    pub taped: bool,
+    /// After how many inputs each node is made anew from a checkpoint; 0 is never.
+    pub restoring: usize,
+    inputs: usize,
+    pub ended_tapes: Vec<tape::Tape>,
     /// Everything that was written to a stream: by whom, and what.
     pub writes: Vec<(usize, Vec<u8>)>,
 }
@@ -55,6 +63,7 @@ pub struct Host {
     /// Those that others have open to us, and the most that there were at a time.
     serving: BTreeSet<StreamId>,
     pub most_served: usize,
+    pub tape: Option<tape::Tape>,
 }
 
 enum Parcel {
@@ -151,6 +160,10 @@ impl Net {
             datagrams: Vec::new(),
             datagram_bytes: 0,
             recorded: None,
+            taped: false,
+            restoring: 0,
+            inputs: 0,
+            ended_tapes: Vec::new(),
             writes: Vec::new(),
         };
         for config in configs {
@@ -169,9 +182,10 @@ impl Net {
         let addr = config.addr();
         let mut seed = [here as u8; 32];
         seed[0] = self.seed;
-        let node = Node::new(config, seed, self.now);
+        let mut node = Node::new(config, seed, self.now);
+        let tape = self.taped.then(|| tape::Tape::begin(&mut node));
         let (events, streams, serving) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Host { node, addr, up: true, events, streams, serving, most_served: 0 }
+        Host { node, addr, up: true, events, streams, serving, most_served: 0, tape }
     }
 
     /// Stops a node at once, and starts its machine again with another configuration.
@@ -182,7 +196,9 @@ impl Net {
             Parcel::Connect { from, .. } => *from != here,
             Parcel::Stream { from, to, .. } => *from != here && *to != here,
         });
-        self.nodes[here] = self.host(here, config);
+        let host = self.host(here, config);
+        let old = std::mem::replace(&mut self.nodes[here], host);
+        self.ended_tapes.extend(old.tape);
     }
 
     /// Stops a node without a word.
@@ -451,6 +467,16 @@ impl Net {
     /// Carries out all that a node wants done.
     pub fn drain(&mut self, here: usize) {
         let mut buf = Vec::new();
+        let Host { node, tape, .. } = &mut self.nodes[here];
+        if let Some(tape) = tape {
+            tape.take(node);
+        }
+        self.inputs += 1;
+        if self.restoring > 0 && self.inputs % self.restoring == 0 {
+            let mut checkpoint = Vec::new();
+            node.checkpoint(&mut checkpoint);
+            *node = Node::restore(&checkpoint, None).expect("it was just made");
+        }
         while let Some(output) = self.nodes[here].node.poll_output(&mut buf) {
             match output {
                 Output::Datagram { to, data } => {

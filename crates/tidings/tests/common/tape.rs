@@ -1,0 +1,68 @@
+//! What a node did, in memory, and whether it does the same again.
+
+use tidings::Node;
+use tidings::replay::Replay;
+
+/// The journals of one node, each with the checkpoint at which it begins.
+#[derive(Default)]
+pub struct Tape {
+    segments: Vec<(Vec<u8>, Vec<u8>)>,
+    takes: usize,
+}
+
+/// What a replay has compared.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    pub segments: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+impl Tape {
+    pub fn begin(node: &mut Node) -> Self {
+        let mut tape = Self::default();
+        tape.next_segment(node);
+        tape
+    }
+
+    /// Takes what was noted; now and then a new segment begins, also while outputs wait.
+    pub fn take(&mut self, node: &mut Node) {
+        let (_, journal) = self.segments.last_mut().expect("one has begun");
+        node.take_journal(journal);
+        self.takes += 1;
+        if self.takes % SEGMENT == 0 {
+            self.next_segment(node);
+        }
+    }
+
+    fn next_segment(&mut self, node: &mut Node) {
+        let mut checkpoint = Vec::new();
+        node.start_journal(&mut checkpoint);
+        self.segments.push((checkpoint, Vec::new()));
+    }
+
+    pub fn segments(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.segments
+    }
+
+    /// Asserts that a replay of each segment gives what was given, and ends where the next one begins.
+    pub fn replay(&self, all: &mut Replayed) {
+        for (n, (checkpoint, journal)) in self.segments.iter().enumerate() {
+            let mut replay = Replay::new(checkpoint, journal).expect("it was just made");
+            while let Some(step) = replay.step().expect("it was just made") {
+                assert_eq!(step.difference, None, "{step:?}");
+                all.inputs += 1;
+                all.outputs += step.outputs.len();
+            }
+            all.segments += 1;
+            if let Some((next, _)) = self.segments.get(n + 1) {
+                let mut end = Vec::new();
+                replay.node().checkpoint(&mut end);
+                assert!(end == *next, "segment {n} ends where the next one begins");
+            }
+        }
+    }
+}
+
+/// How often a journal is taken before a new one begins.
+const SEGMENT: usize = 203;
