@@ -32,7 +32,7 @@ no-std:
 deny:
     cargo deny --all-features check licenses bans sources
 
-# Fuzzes one target (datagram, stream, inputs) for some seconds (needs nightly and cargo-fuzz)
+# Fuzzes one target (datagram, stream, inputs, replay) for some seconds (needs nightly and cargo-fuzz)
 fuzz target seconds="60":
     mkdir -p fuzz/target/corpus/{{ target }}
     cargo +nightly fuzz run {{ target }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -timeout=10

@@ -9,6 +9,7 @@ use crate::forge;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tidings::replay::Replay;
 use tidings::{
     ClusterName, Config, Event, Instant, Meta, Node, NodeId, Options, Output, StreamAction,
     StreamError, StreamId, StreamInput, Ticket,
@@ -133,6 +134,25 @@ pub fn inputs(bytes: &[u8]) {
         world.drain();
     }
     world.end();
+}
+
+/// The bytes as the journal of a node that knows two others, and as a checkpoint.
+pub fn replay(bytes: &[u8]) {
+    let mut world = World::new();
+    world.meet_two();
+    let mut checkpoint = Vec::new();
+    world.node.start_journal(&mut checkpoint);
+    let mut replay = Replay::new(&checkpoint, bytes).expect("it was just made");
+    while let Ok(Some(step)) = replay.step() {
+        if step.difference.is_some() {
+            break;
+        }
+    }
+    for checkpoint in [bytes, &[&[1], bytes].concat()] {
+        if let Ok(replay) = Replay::new(checkpoint, &[]) {
+            assert!(replay.node().members().count() > 0, "a node knows itself");
+        }
+    }
 }
 
 /// One node, and what its driver has to know.

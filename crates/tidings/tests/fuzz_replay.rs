@@ -28,6 +28,7 @@ fn the_corpora_are_taken() {
     replay("datagram", harness::datagram);
     replay("stream", harness::stream);
     replay("inputs", harness::inputs);
+    replay("replay", harness::replay);
 }
 
 /// So many cases, or as many as `PROPTEST_CASES` says: `just fuzz-smoke` asks for more.
@@ -67,10 +68,12 @@ proptest! {
         datagram in mutated("datagram"),
         stream in mutated("stream"),
         inputs in mutated("inputs"),
+        journal in mutated("replay"),
     ) {
         harness::datagram(&datagram);
         harness::stream(&stream);
         harness::inputs(&inputs);
+        harness::replay(&journal);
     }
 
     #[test]
@@ -82,5 +85,6 @@ proptest! {
     fn any_messages_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         harness::datagram(&bytes);
         harness::stream(&bytes);
+        harness::replay(&bytes);
     }
 }
