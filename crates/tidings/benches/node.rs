@@ -27,6 +27,16 @@ fn datagrams(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("second", members), |bencher| {
             bencher.iter(|| solo.round());
         });
+        solo.node.start_journal(&mut Vec::new());
+        let mut journal = Vec::with_capacity(1 << 20);
+        group.bench_function(BenchmarkId::new("second, noted", members), |bencher| {
+            bencher.iter(|| {
+                solo.round();
+                journal.clear();
+                solo.node.take_journal(&mut journal);
+            });
+        });
+        solo.node.stop_journal();
         let mut ping = Vec::new();
         solo.write_ping(&mut ping);
         let mut pings = 0;

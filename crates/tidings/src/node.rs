@@ -326,6 +326,11 @@ impl Node {
         &self.config
     }
 
+    /// What time it is for the node: the latest that it was told.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// What the node waits for first, and when that is due.
     pub fn next_timer(&self) -> Option<(Instant, Timer)> {
         if !self.outbox.is_empty() {

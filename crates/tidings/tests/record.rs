@@ -5,9 +5,9 @@ mod common;
 use common::tape::{Replayed, Tape};
 use common::{Net, addr, config, forge, id};
 use std::time::Duration;
-use tidings::replay::{Gave, Input, Replay, ReplayError, Said};
 #[cfg(feature = "encryption")]
 use tidings::Node;
+use tidings::replay::{Gave, Input, Replay, ReplayError, Said};
 use tidings::{Event, Member};
 
 const SECOND: Duration = Duration::from_secs(1);

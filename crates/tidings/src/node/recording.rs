@@ -134,10 +134,6 @@ impl Node {
 
     // ---- for whoever looks at a replay ----
 
-    pub(crate) fn now(&self) -> Instant {
-        self.now
-    }
-
     pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
         let of = |(key, suspicion): (Key, &Suspicion)| {
             let known = |&accuser: &u32| (accuser != 0).then_some(ShortName(accuser));

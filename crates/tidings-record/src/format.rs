@@ -1,0 +1,148 @@
+//! The file, to the byte: a header, then slots of equal size, each with the blocks of one segment.
+
+use tidings::Instant;
+
+/// What a file begins with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Header {
+    /// How many bytes each slot has.
+    pub(crate) slot: u64,
+    /// The wall clock at [`Instant::ZERO`], in nanoseconds since 1970.
+    pub(crate) origin: u64,
+    /// The version of Tidings that recorded.
+    pub(crate) version: String,
+}
+
+impl Header {
+    pub(crate) fn to_bytes(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.slot.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.origin.to_le_bytes());
+        let version = self.version.as_bytes();
+        let len = version.len().min(VERSION);
+        bytes[28..28 + len].copy_from_slice(&version[..len]);
+        let checksum = crc32fast::hash(&bytes[..HEADER - 4]);
+        bytes[HEADER - 4..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn read(file: &[u8]) -> Result<Self, BadHeader> {
+        if !file.starts_with(&MAGIC) {
+            return Err(BadHeader::Magic);
+        }
+        let bytes = file.get(..HEADER).ok_or(BadHeader::Damaged)?;
+        let (fields, checksum) = bytes.split_at(HEADER - 4);
+        if crc32fast::hash(fields).to_le_bytes() != checksum {
+            return Err(BadHeader::Damaged);
+        }
+        let format = u32::from_le_bytes(array(bytes, 8));
+        if format != FORMAT {
+            return Err(BadHeader::Format(format));
+        }
+        let version = bytes[28..28 + VERSION].split(|&byte| byte == 0).next().unwrap_or_default();
+        let slot = u64::from_le_bytes(array(bytes, 12));
+        if slot < 2 * BLOCK as u64 {
+            return Err(BadHeader::Damaged);
+        }
+        Ok(Self {
+            slot,
+            origin: u64::from_le_bytes(array(bytes, 20)),
+            version: String::from_utf8_lossy(version).into_owned(),
+        })
+    }
+
+    /// Where the slot of a segment begins.
+    pub(crate) fn offset(&self, segment: u64) -> u64 {
+        HEADER as u64 + segment % SLOTS * self.slot
+    }
+}
+
+/// Why a file is not read at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BadHeader {
+    Magic,
+    Format(u32),
+    Damaged,
+}
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// The state of the node, with which each segment begins.
+    Checkpoint = 0,
+    /// A piece of the journal.
+    Journal = 1,
+    /// Nothing: this is the end so far.
+    End = 2,
+    /// Nothing: the next segment begins with the state that the node has here.
+    Continued = 3,
+    /// Nothing: something was not recorded between this and the next segment.
+    Gap = 4,
+}
+
+/// A block's header; so many bytes of payload follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Block {
+    pub(crate) kind: Kind,
+    pub(crate) segment: u64,
+    /// The node's time at its end.
+    pub(crate) until: Instant,
+}
+
+impl Block {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, payload: &[u8]) {
+        let start = out.len();
+        let len = u32::try_from(payload.len()).expect("a slot has at most 4 GiB");
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&(self.kind as u32).to_le_bytes());
+        out.extend_from_slice(&self.segment.to_le_bytes());
+        out.extend_from_slice(&self.until.as_nanos().to_le_bytes());
+        let checksum = checksum(&out[start..], payload);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out.extend_from_slice(payload);
+    }
+
+    /// Takes a block off the front of `bytes`; `None` if there is none that is whole.
+    pub(crate) fn read<'a>(bytes: &mut &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (head, rest) = bytes.split_at_checked(BLOCK)?;
+        let len = usize::try_from(u32::from_le_bytes(array(head, 0))).ok()?;
+        let (payload, rest) = rest.split_at_checked(len)?;
+        if u32::from_le_bytes(array(head, BLOCK - 4)) != checksum(&head[..BLOCK - 4], payload) {
+            return None;
+        }
+        let kinds = [Kind::Checkpoint, Kind::Journal, Kind::End, Kind::Continued, Kind::Gap];
+        let kind = u32::from_le_bytes(array(head, 4));
+        let block = Self {
+            kind: kinds.into_iter().find(|&known| known as u32 == kind)?,
+            segment: u64::from_le_bytes(array(head, 8)),
+            until: Instant::from_nanos(u64::from_le_bytes(array(head, 16))),
+        };
+        *bytes = rest;
+        Some((block, payload))
+    }
+}
+
+fn checksum(head: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().expect("it is as long")
+}
+
+/// How many slots there are.
+pub(crate) const SLOTS: u64 = 4;
+/// The length of the header, in bytes.
+pub(crate) const HEADER: usize = 64;
+/// The length of a block's header, in bytes.
+pub(crate) const BLOCK: usize = 28;
+
+pub(crate) const MAGIC: [u8; 8] = *b"TIDINGSR";
+const FORMAT: u32 = 1;
+/// The longest version, in bytes.
+const VERSION: usize = 32;

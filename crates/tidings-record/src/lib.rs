@@ -1,0 +1,44 @@
+//! A flight recorder: what a node hears and says, in a file of bounded size.
+//!
+//! A [`Recorder`] belongs to a driver, whichever that is: one call after each drive of the node, and
+//! the node's journal goes into the file. The file is a ring; what is oldest is overwritten. A
+//! [`Recording`] reads it, and each of its segments is replayed by [`tidings::replay`]:
+//!
+//! ```
+//! use tidings::replay::Replay;
+//! use tidings::{ClusterName, Config, Instant, Node, NodeId};
+//! use tidings_record::{Limits, Recorder, Recording};
+//!
+//! # let path = std::env::temp_dir().join(format!("tidings-doc-{}.rec", std::process::id()));
+//! let config = Config::lan(ClusterName::new("shop")?, NodeId::new("a")?, "10.0.0.1:7946".parse()?);
+//! let mut node = Node::new(config, [7; 32], Instant::ZERO);
+//! let mut recorder = Recorder::create(&path, Limits::default(), Instant::ZERO)?;
+//! let mut buf = Vec::new();
+//! for _ in 0..10 {
+//!     node.handle_timeout(node.poll_timeout().expect("it runs"));
+//!     while node.poll_output(&mut buf).is_some() {}
+//!     recorder.take(&mut node);
+//! }
+//! recorder.finish(&mut node)?;
+//!
+//! let recording = Recording::open(&path)?;
+//! for segment in recording.segments() {
+//!     let mut replay = Replay::new(&segment.checkpoint, &segment.journal)?;
+//!     while let Some(step) = replay.step()? {
+//!         assert_eq!(step.difference, None);
+//!     }
+//! }
+//! # std::fs::remove_file(path)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A recording holds what the node heard and said, in clear, and none of its keys: treat it as a core
+//! dump. `docs/RECORDER.md` describes the format to the byte.
+
+mod format;
+mod recorder;
+mod recording;
+mod writer;
+
+pub use recorder::{Limits, RecordError, Recorder};
+pub use recording::{Damage, OpenError, Recording, Segment};
