@@ -19,7 +19,7 @@
 //!     while node.poll_output(&mut buf).is_some() {}
 //!     recorder.take(&mut node);
 //! }
-//! recorder.finish(&mut node)?;
+//! recorder.finish(&mut node).wait()?;
 //!
 //! let recording = Recording::open(&path)?;
 //! for segment in recording.segments() {
@@ -40,5 +40,5 @@ mod recorder;
 mod recording;
 mod writer;
 
-pub use recorder::{Limits, RecordError, Recorder};
+pub use recorder::{Finishing, Limits, RecordError, Recorder};
 pub use recording::{Damage, OpenError, Recording, Segment};

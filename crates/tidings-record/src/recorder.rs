@@ -32,7 +32,7 @@ impl Default for Limits {
 ///
 /// It belongs to whoever drives the node: after each drive, when all outputs were polled, it
 /// [takes](Self::take) what the node noted. A thread of its own writes the file, so that nothing here
-/// waits but [`finish`](Self::finish). The file is readable by its owner alone, where there are such
+/// waits. The file is readable by its owner alone, where there are such
 /// things.
 ///
 /// If the file cannot be written the recording ends and the node goes on;
@@ -140,41 +140,25 @@ impl Recorder {
         }
     }
 
-    /// Writes what is left, ends the node's journal, and waits until all is written.
-    ///
-    /// # Errors
-    ///
-    /// Why the recording has ended before, if it has.
-    pub fn finish(mut self, node: &mut Node) -> Result<(), RecordError> {
-        let mut last = None;
-        if let (None, Some(open), Some(noted)) = (&self.error, self.segment, node.journal_len()) {
-            let after = open.len + (2 * BLOCK + noted) as u64;
-            let mut bytes = Vec::new();
+    /// Hands over what is left, and ends the node's journal; all is written once that is
+    /// [waited](Finishing::wait) for.
+    pub fn finish(mut self, node: &mut Node) -> Finishing {
+        let open = self.segment.or(self.broken_off);
+        if let (None, Some(open)) = (&self.error, open) {
             self.noted.clear();
             node.take_journal(&mut self.noted);
-            let block = |kind| Block { kind, segment: open.number, until: node.now() };
-            if after <= self.header.slot {
-                block(Kind::Journal).write(&mut bytes, &self.noted);
-                block(Kind::End).write(&mut bytes, &[]);
-            } else {
-                block(Kind::Gap).write(&mut bytes, &[]);
-            }
-            last = Some((self.header.offset(open.number) + open.len, bytes));
-        } else if let Some(open) = self.broken_off {
+            let after = open.len + (2 * BLOCK + self.noted.len()) as u64;
+            let whole = self.segment.is_some() && after <= self.header.slot;
             let mut bytes = Vec::new();
-            Block { kind: Kind::Gap, segment: open.number, until: node.now() }
-                .write(&mut bytes, &[]);
-            last = Some((self.header.offset(open.number) + open.len, bytes));
+            let block = |kind| Block { kind, segment: open.number, until: node.now() };
+            if whole {
+                block(Kind::Journal).write(&mut bytes, &self.noted);
+            }
+            block(if whole { Kind::End } else { Kind::Gap }).write(&mut bytes, &[]);
+            self.writer.hand_last(self.header.offset(open.number) + open.len, bytes);
         }
         node.stop_journal();
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        let written = match last {
-            Some((offset, bytes)) => self.writer.hand_last(offset, bytes),
-            None => self.writer.end(),
-        };
-        written.map_err(RecordError::Write)
+        Finishing { writer: self.writer, error: self.error }
     }
 
     /// Why nothing is recorded any more, if that is so.
@@ -258,6 +242,25 @@ impl Recorder {
     /// So much room is left for what one drive brings.
     fn reserve(&self) -> u64 {
         (self.header.slot / 8).min(ENOUGH as u64)
+    }
+}
+
+/// A recording that has ended and is still being written.
+#[derive(Debug)]
+pub struct Finishing {
+    writer: Writer,
+    error: Option<RecordError>,
+}
+
+impl Finishing {
+    /// Waits until all is written; so does dropping this.
+    ///
+    /// # Errors
+    ///
+    /// Why the recording has ended before, if it has.
+    pub fn wait(mut self) -> Result<(), RecordError> {
+        let written = self.writer.end().map_err(RecordError::Write);
+        self.error.map_or(written, Err)
     }
 }
 

@@ -53,12 +53,12 @@ impl Writer {
         Handed::Failed(self.end().err().unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 
-    /// Hands the last bytes over, and waits until all is written.
-    pub(crate) fn hand_last(&mut self, offset: u64, bytes: Vec<u8>) -> io::Result<()> {
+    /// Hands the last bytes over, however much waits.
+    pub(crate) fn hand_last(&mut self, offset: u64, bytes: Vec<u8>) {
         if let Some(jobs) = &self.jobs {
+            self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
             drop(jobs.send((offset, bytes)));
         }
-        self.end()
     }
 
     /// Waits until all is written that was handed over.

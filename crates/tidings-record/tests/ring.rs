@@ -46,7 +46,7 @@ fn live(path: &Path, limits: Limits, seconds: u64) -> Result<(), RecordError> {
         while node.poll_output(&mut buf).is_some() {}
         recorder.take(&mut node);
     }
-    recorder.finish(&mut node)
+    recorder.finish(&mut node).wait()
 }
 
 fn limits(kib: u64) -> Limits {
@@ -143,11 +143,13 @@ fn what_cannot_be_recorded_is_told_and_the_node_goes_on() {
     let error = recorder.error().unwrap().to_string();
     assert!(error.starts_with("the state of the node does not fit a recording of 65536 bytes"));
     assert_eq!(node.journal_len(), None);
-    let Err(RecordError::TooSmall { needed, .. }) = recorder.finish(&mut node) else { panic!() };
+    let Err(RecordError::TooSmall { needed, .. }) = recorder.finish(&mut node).wait() else {
+        panic!()
+    };
     let limits = Limits { bytes: needed, time: None };
     let mut recorder = Recorder::create(&place.0, limits, Instant::ZERO).unwrap();
     recorder.take(&mut node);
-    recorder.finish(&mut node).unwrap();
+    recorder.finish(&mut node).wait().unwrap();
 }
 
 #[test]

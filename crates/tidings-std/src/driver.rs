@@ -10,6 +10,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use tidings::{
     Clock, Config, Done, Event, Failure, Instant, Node, Output, StreamAction, StreamId,
     StreamInput, Ticket,
 };
+use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
 /// A node with its threads and sockets; dropping it ends them.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ struct Shared {
 struct Core {
     node: Node,
     buf: Vec<u8>,
+    recorder: Option<Recorder>,
     waiters: BTreeMap<Ticket, SyncSender<Result<Done, Failure>>>,
     links: HashMap<StreamId, Link>,
     /// How many threads of streams run.
@@ -90,6 +93,7 @@ impl Driver {
         let core = Core {
             node: Node::new(config, seed, clock.now()),
             buf: Vec::new(),
+            recorder: None,
             waiters: BTreeMap::new(),
             links: HashMap::new(),
             streams: 0,
@@ -139,6 +143,30 @@ impl Driver {
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Node) -> R) -> R {
         look(&self.shared.lock().node)
     }
+
+    /// Begins to record, in place of what was recorded before.
+    pub(crate) fn record(&self, path: &Path, limits: Limits) -> Result<(), RecordError> {
+        self.stop_recording()?;
+        let mut core = self.shared.lock();
+        let mut recorder = Recorder::create(path, limits, self.shared.clock.now())?;
+        recorder.take(&mut core.node);
+        if recorder.error().is_some() {
+            return recorder.finish(&mut core.node).wait();
+        }
+        core.recorder = Some(recorder);
+        Ok(())
+    }
+
+    pub(crate) fn stop_recording(&self) -> Result<(), RecordError> {
+        // The node does not wait for the disk.
+        let finishing = self.shared.lock().stop_recording();
+        finishing.map_or(Ok(()), Finishing::wait)
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        let core = self.shared.lock();
+        core.recorder.as_ref().is_some_and(|recorder| recorder.error().is_none())
+    }
 }
 
 impl Drop for Driver {
@@ -162,6 +190,15 @@ impl Drop for Driver {
         while core.streams > 0 {
             core = shared.ended.wait(core).unwrap_or_else(PoisonError::into_inner);
         }
+        drop(core.stop_recording());
+    }
+}
+
+impl Core {
+    /// Records no more.
+    fn stop_recording(&mut self) -> Option<Finishing> {
+        let recorder = self.recorder.take()?;
+        Some(recorder.finish(&mut self.node))
     }
 }
 
@@ -211,6 +248,9 @@ impl Shared {
                     }
                 }
             }
+        }
+        if let Some(recorder) = &mut core.recorder {
+            recorder.take(&mut core.node);
         }
         if core.node.poll_timeout().is_some_and(|due| due < core.sleeps_until) {
             core.sleeps_until = Instant::ZERO;

@@ -5,6 +5,7 @@ use crate::error::{BindError, CommandError};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -13,6 +14,7 @@ use tidings::{
     BroadcastError, Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase,
     SendError, Stats, TooLong,
 };
+use tidings_record::{Limits, RecordError};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
@@ -113,6 +115,37 @@ impl Tidings {
     /// Sets what every node with which this one syncs from now on is told.
     pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
         self.driver.drive(|node, _| node.set_sync_state(state.into()))
+    }
+
+    // ---- record ----
+
+    /// Records what the node hears and says from now on, to be replayed by `tidings replay`: into a
+    /// file of bounded size, whose oldest part is overwritten.
+    ///
+    /// It is like a core dump: it has all messages in clear, and no keys. A recording that is there
+    /// already is kept, by the same name with `.old` behind it. The recording ends when the handle is
+    /// dropped, with [`stop_recording`](Self::stop_recording), and when the file cannot be written, which the
+    /// node does not mind.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made, or is to be too small for the state of the node.
+    pub fn record(&self, path: &Path, limits: Limits) -> Result<(), RecordError> {
+        self.driver.record(path, limits)
+    }
+
+    /// Ends the recording, if there is one, once all of it is written.
+    ///
+    /// # Errors
+    ///
+    /// If the recording had ended before, since the file could not be written.
+    pub fn stop_recording(&self) -> Result<(), RecordError> {
+        self.driver.stop_recording()
+    }
+
+    /// Whether the node is recorded.
+    pub fn is_recording(&self) -> bool {
+        self.driver.is_recording()
     }
 
     // ---- look ----

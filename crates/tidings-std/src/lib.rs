@@ -45,6 +45,7 @@ pub use tidings::{
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
+pub use tidings_record::{Limits, RecordError};
 
 /// The README's programs compile and run.
 #[cfg(doctest)]
