@@ -7,12 +7,16 @@ use crate::report::{Outcome, Report};
 use clap::ValueEnum;
 use std::io::BufRead;
 use std::net::SocketAddr;
+use std::num::ParseIntError;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_std::{ClusterName, Config, Events, KeyError, Meta, NodeId, Options, Tidings, TooLong};
+use tidings_std::{
+    ClusterName, Config, Events, KeyError, Limits, Meta, NodeId, Options, Tidings, TooLong,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -51,6 +55,8 @@ pub(crate) struct Args {
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordArgs,
 
     /// How often a member is probed
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -70,6 +76,21 @@ pub(crate) struct Args {
     /// How often the whole membership is compared with another member's
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pushpull_interval: Option<Duration>,
+}
+
+/// What is recorded, for `tidings replay`.
+#[derive(clap::Args)]
+struct RecordArgs {
+    /// Record what the node hears and says into this file, for `tidings replay`: in clear, but
+    /// without keys
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// How large the recording may become; what is oldest is overwritten then
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    record_size: u64,
+    /// How far back the recording has to go, if less than that size is enough for it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    record_time: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -96,6 +117,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
         agent.join_at_start(args.join, args.retry_join);
     }
     let why = agent.serve(&inputs);
+    if let Err(error) = agent.node.stop_recording() {
+        eprintln!("tidings: {error}");
+    }
     // A command that still runs holds the node, and ends with the process.
     if Arc::into_inner(agent.node).is_some() {
         drop(printer.join());
@@ -118,6 +142,9 @@ fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
     let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
     let (node, events) = Tidings::bind_to(args.bind, config).map_err(Fatal::usage)?;
     of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
+    if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
+        node.record(file, Limits { bytes: *bytes, time: *time }).map_err(Fatal::usage)?;
+    }
     Ok((node, events))
 }
 
@@ -312,6 +339,20 @@ fn parse_text_arg(text: &str) -> Result<Text, String> {
 
 fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
+}
+
+/// Bytes, or KiB, MiB or GiB.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("a size is a number with KiB, MiB, GiB or nothing behind it".into()),
+    };
+    let number: u64 = digits.parse().map_err(|error: ParseIntError| error.to_string())?;
+    number.checked_mul(unit).ok_or_else(|| "it is too large".into())
 }
 
 /// How long to wait before a join is tried again.

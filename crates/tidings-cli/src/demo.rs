@@ -3,7 +3,9 @@
 use crate::Fatal;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -15,11 +17,14 @@ pub(crate) struct Args {
     /// How long the whole may take before it counts as failed, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     limit: u64,
+    /// Have each agent record what it hears and says into this directory, for `tidings replay`
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 /// Runs the demo; succeeds only if all that should happen was seen to happen.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
-    let mut cluster = Cluster::start(Duration::from_secs(args.limit))?;
+    let mut cluster = Cluster::start(Duration::from_secs(args.limit), args.record.as_deref())?;
     let all: Vec<_> = (0..NODES).collect();
 
     cluster.say("-- five nodes start");
@@ -92,10 +97,14 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(limit: Duration) -> Result<Self, Fatal> {
+    fn start(limit: Duration, record: Option<&Path>) -> Result<Self, Fatal> {
+        if let Some(dir) = record {
+            let cannot = |error| Fatal::usage(format!("{}: {error}", dir.display()));
+            std::fs::create_dir_all(dir).map_err(cannot)?;
+        }
         let program = std::env::current_exe().map_err(Fatal::failed)?;
         let (sender, said) = channel();
-        let agents = (0..NODES).map(|n| Agent::start(&program, n, &sender));
+        let agents = (0..NODES).map(|n| Agent::start(&program, n, record, &sender));
         let agents = agents.collect::<Result<Vec<_>, _>>().map_err(Fatal::failed)?;
         Ok(Self { agents, said, seen: Seen::default(), start: Instant::now(), limit })
     }
@@ -215,11 +224,19 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(program: &std::path::Path, n: usize, said: &Sender<Said>) -> std::io::Result<Self> {
+    fn start(
+        program: &Path,
+        n: usize,
+        record: Option<&Path>,
+        said: &Sender<Said>,
+    ) -> std::io::Result<Self> {
+        let recording = |dir: &Path| dir.join(format!("{}.rec", name(n)));
+        let record = record.map(|dir| [OsString::from("--record"), recording(dir).into()]);
         let arguments = ["agent", "--json", "--cluster", "demo", "--profile", "local"];
         let mut process = Command::new(program)
             .args(arguments)
             .args(["--name", &name(n), "--bind", "127.0.0.1:0"])
+            .args(record.into_iter().flatten())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
