@@ -56,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
     cluster.no_false_alarms()?;
     println!("\n{}", table(&cluster.seen, &all, joined, killed, leaves));
     println!("All of it was seen by all, in {:.1} s.", cluster.start.elapsed().as_secs_f64());
+    cluster.agents.iter_mut().for_each(Agent::quit);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -264,6 +265,15 @@ impl Agent {
         stdin.flush()
     }
 
+    /// Has it end by itself, so that its recording is whole.
+    fn quit(&mut self) {
+        drop(self.tell("quit"));
+        let start = Instant::now();
+        while start.elapsed() < TO_QUIT && matches!(self.process.try_wait(), Ok(None)) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
     /// SIGKILL, where there are signals.
     fn kill(&mut self) {
         drop(self.process.kill());
@@ -282,6 +292,8 @@ fn name(n: usize) -> String {
 }
 
 const NODES: usize = 5;
+/// How long an agent may take to quit.
+const TO_QUIT: Duration = Duration::from_secs(2);
 /// n4, who is killed.
 const KILLED: usize = 3;
 /// n5, who leaves.

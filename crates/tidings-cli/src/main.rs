@@ -5,6 +5,7 @@ mod agent;
 mod command;
 mod demo;
 mod keys;
+mod replay;
 mod report;
 mod sim;
 
@@ -31,6 +32,8 @@ enum Command {
     /// Simulate clusters in virtual time: thousands of real nodes, repeatable from one seed
     #[command(subcommand)]
     Sim(sim::Args),
+    /// Run a recorded node again: verify what it did, show it, and say why
+    Replay(replay::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Keygen(args) => keys::generate(&args),
         Command::Sim(args) => sim::run(args),
+        Command::Replay(args) => replay::run(&args),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("tidings: {error}");

@@ -107,7 +107,7 @@ impl Report {
 }
 
 /// Whoever read us may be gone; that is for the next signal or the end of input to notice.
-fn write_line(line: &str) {
+pub(crate) fn write_line(line: &str) {
     let mut stdout = std::io::stdout().lock();
     drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
 }
@@ -148,7 +148,7 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
     })
 }
 
-fn event_words(event: &Event) -> Option<String> {
+pub(crate) fn event_words(event: &Event) -> Option<String> {
     Some(match event {
         Event::Joined(member) => format!("{} joined{}", member.id(), details(member)),
         Event::Updated(member) => format!("{} is now{}", member.id(), details(member)),

@@ -99,7 +99,7 @@ impl Recorder {
             segment: None,
             broken_off: None,
             next: 0,
-            not_before: now,
+            not_before: Instant::ZERO,
             noted: Vec::new(),
             error: None,
         })

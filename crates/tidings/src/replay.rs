@@ -108,6 +108,22 @@ impl<'a> Replay<'a> {
         self.node.all_timers()
     }
 
+    /// When the next step is; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// If what follows is no journal.
+    pub fn next_at(&self) -> Result<Option<Instant>, ReplayError> {
+        let mut journal = self.journal;
+        if journal.is_empty() {
+            return Ok(None);
+        }
+        match entry(&mut journal).ok_or(ReplayError::Journal)? {
+            Entry::Input { after, .. } => Ok(Some(self.now() + after)),
+            Entry::Output { .. } => Ok(Some(self.now())),
+        }
+    }
+
     /// Gives the node its next input, and polls what it was polled for then; `None` at the end.
     ///
     /// After a difference the node is not the one that it was, and what follows says little.

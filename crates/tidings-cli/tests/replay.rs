@@ -1,0 +1,134 @@
+//! Recordings of real nodes, replayed as their users do it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+#[test]
+fn a_demo_is_recorded_and_each_node_of_it_replays_with_every_output_equal() {
+    let dir = Dir::new("demo");
+    let demo = tidings(&["demo", "--record"]).arg(&dir.0).output().unwrap();
+    assert!(demo.status.success(), "{}", text(&demo.stderr));
+    for n in 1..=5 {
+        let file = dir.0.join(format!("n{n}.rec"));
+        let replayed = replay(&file, &["--kind", "member"]);
+        let said = text(&replayed.stdout);
+        assert!(replayed.status.success(), "{said}{}", text(&replayed.stderr));
+        assert!(said.lines().last().unwrap().ends_with("outputs compared, all equal"), "{said}");
+    }
+
+    // n4 was killed, and n1 may have found out by itself or from others.
+    let file = dir.0.join("n1.rec");
+    let why = text(&replay(&file, &["--why", "n4"]).stdout);
+    assert!(why.starts_with("why n1 held n4 to be failed:\n"), "{why}");
+    assert!(why.contains(": suspect\n") && why.contains("to contradict\n"), "{why}");
+    assert!(why.contains(": failed\n"), "{why}");
+    let nothing = text(&replay(&file, &["--why", "n3"]).stdout);
+    assert!(nothing.starts_with("n1 did not suspect n3\n"), "{nothing}");
+
+    let state = text(&replay(&file, &["--state"]).stdout);
+    assert!(state.contains("n4                   failed "), "{state}");
+    let early = text(&replay(&file, &["--state", "--until", "2026-01-01T00:00:00Z"]).stdout);
+    assert!(early.contains("\n    n1 ") && !early.contains("\n    n4 "), "{early}");
+    let shown = text(&replay(&file, &["--member", "n5", "--kind", "member"]).stdout);
+    assert!(shown.contains("== n5 joined") && !shown.contains("n4"), "{shown}");
+    let json = replay(&file, &["--json"]);
+    for line in text(&json.stdout).lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+        assert!(line["ev"] == "did" || line["sound"] == true, "{line}");
+    }
+
+    damaged(&file);
+}
+
+/// A byte that was flipped is told, and what can be replayed is.
+fn damaged(file: &Path) {
+    let whole = fs::read(file).unwrap();
+    for at in [70, whole.len() / 2, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        fs::write(file, bytes).unwrap();
+        let replayed = replay(file, &["--kind", "member"]);
+        let said = text(&replayed.stdout);
+        assert_eq!(replayed.status.code(), Some(1), "byte {at}: {said}");
+        assert!(said.contains("damaged: "), "byte {at}: {said}");
+        assert!(!said.contains("NOT all equal"), "byte {at}: {said}");
+    }
+    fs::write(file, whole).unwrap();
+}
+
+#[test]
+fn an_encrypted_node_replays_without_its_keys_which_are_not_in_the_recording() {
+    let dir = Dir::new("keys");
+    let file = dir.0.join("a.rec");
+    let key = "aes-256-gcm:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws=";
+    let keys = dir.0.join("key");
+    fs::write(&keys, key).unwrap();
+    let mut agent = tidings(&["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0"])
+        .arg("--record")
+        .arg(&file)
+        .arg("--key-file")
+        .arg(&keys)
+        .args(["--record-size", "1MiB", "--record-time", "1h"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = agent.stdin.take().unwrap();
+    writeln!(stdin, "keyring add {}", key.replace("CwsL", "DAwM")).unwrap();
+    writeln!(stdin, "update-meta hello\nquit").unwrap();
+    assert!(agent.wait().unwrap().success());
+    let bytes = fs::read(&file).unwrap();
+    assert!(!bytes.windows(8).any(|some| some == [11; 8] || some == b"CwsLCwsL"));
+    let replayed = replay(&file, &[]);
+    let said = text(&replayed.stdout);
+    assert!(replayed.status.success() && said.contains(">  set metadata of 5 bytes"), "{said}");
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_status_2() {
+    let dir = Dir::new("none");
+    let file = dir.0.join("letter");
+    fs::write(&file, "a letter").unwrap();
+    for file in [file.clone(), dir.0.join("nothing")] {
+        let replayed = replay(&file, &[]);
+        assert_eq!(replayed.status.code(), Some(2));
+        assert!(text(&replayed.stderr).starts_with("tidings: "));
+    }
+    let agent = tidings(&["agent", "--name", "a", "--bind", "127.0.0.1:0", "--record"]);
+    let output = { agent }.arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("is there, and is no recording"));
+}
+
+/// A directory for a test's files, which goes with it.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("tidings-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn tidings(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(args);
+    command
+}
+
+fn replay(file: &Path, args: &[&str]) -> Output {
+    tidings(&["replay"]).arg(file).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
