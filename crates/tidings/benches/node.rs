@@ -37,6 +37,13 @@ fn datagrams(criterion: &mut Criterion) {
             });
         });
         solo.node.stop_journal();
+        group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
+            bencher.iter(|| {
+                journal.clear();
+                solo.node.checkpoint(&mut journal);
+            });
+        });
+        println!("{} bytes in a checkpoint", journal.len());
         let mut ping = Vec::new();
         solo.write_ping(&mut ping);
         let mut pings = 0;

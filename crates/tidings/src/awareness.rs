@@ -20,6 +20,11 @@ impl Awareness {
         Self { score: 0, limit }
     }
 
+    /// Whether it is that of a node with this limit.
+    pub(crate) fn is_below(&self, limit: u32) -> bool {
+        self.limit == limit && self.score < limit
+    }
+
     pub(crate) fn score(&self) -> u32 {
         self.score
     }

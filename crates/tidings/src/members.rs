@@ -69,6 +69,7 @@ impl Members {
     /// Makes what was left out of a checkpoint; `None` if the rest cannot be that of a node.
     pub(crate) fn restore(&mut self, cluster: &ClusterName) -> Option<()> {
         self.digester = Digester::new(cluster);
+        self.table.get(Key::LOCAL)?;
         self.ring.restore()?;
         let (mut digest, mut absent) = (0_u64, 0);
         for (key, slot) in self.table.iter() {
@@ -83,11 +84,7 @@ impl Members {
         let mourned = self.gone.iter().filter(|departure| self.counts(departure)).count();
         // Whoever is in the ring is in the table, since nobody else was counted.
         let present = self.table.len() - 1 - absent;
-        (self.table.get(Key::LOCAL).is_some()
-            && self.ring.len() == present
-            && mourned == absent
-            && self.len() <= self.max)
-            .then_some(())
+        (self.ring.len() == present && mourned == absent && self.len() <= self.max).then_some(())
     }
 
     // ---- looking ----

@@ -201,9 +201,11 @@ impl Node {
     /// A datagram came from a peer.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         let from = canonical(from);
-        let input = match self.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM {
-            true => Input::Sealed { from, len: data.len() },
-            false => Input::Datagram { from, data },
+        let sealed = self.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM;
+        let input = if sealed {
+            Input::Sealed { from, len: data.len() }
+        } else {
+            Input::Datagram { from, data }
         };
         self.input(now, input, |node| node.take_datagram(from, data));
     }

@@ -68,9 +68,11 @@ impl Suspicions {
         Some(suspicion.deadline())
     }
 
-    /// Whether each was accused by somebody: else it is of no node.
+    /// Whether each was accused by somebody and has a time that can be told: else it is of no node.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.0.values().all(|suspicion| !suspicion.accusers.is_empty())
+        self.0.values().all(|Suspicion { accusers, span, .. }| {
+            !accusers.is_empty() && span.min <= span.max && span.confirmations < 64
+        })
     }
 
     /// How many members are suspected.

@@ -198,7 +198,8 @@ impl Node {
             _ => true,
         };
         let target = self.probe.target();
-        self.suspicions.is_consistent()
+        self.awareness.is_below(self.config.options.awareness_max)
+            && self.suspicions.is_consistent()
             && self.suspicions.deadlines().all(suspect)
             && suspects.count() == self.suspicions.len()
             && self.timers.iter().all(|(_, slot)| named(slot))
