@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tidings_sim::experiment::{Experiment, report};
-use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, fails_alike};
+use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, fails_alike, id};
+use tidings_std::NodeId;
 
 #[derive(Subcommand)]
 pub(crate) enum Args {
@@ -25,6 +26,12 @@ pub(crate) enum Args {
         /// Print JSON, one object
         #[arg(long)]
         json: bool,
+        /// A node that is recorded, for `tidings replay`
+        #[arg(long, value_name = "NODE", requires = "out")]
+        record: Option<NodeId>,
+        /// Where to
+        #[arg(long, value_name = "FILE", requires = "record")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         wrong: Wrong,
     },
@@ -89,7 +96,10 @@ pub(crate) struct Wrong {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     match args {
-        Args::Run { scenario, seed, json, wrong } => run_one(&scenario, seed, json, wrong),
+        Args::Run { scenario, seed, json, record, out, wrong } => {
+            let record = record.zip(out);
+            run_one(&scenario, seed, json, record, wrong)
+        }
         Args::Swarm { seeds, jobs, out, wrong } => swarm(&seeds, jobs, &out, wrong),
         Args::Draw { seed } => {
             print!("{}", Scenario::drawn(seed).to_toml());
@@ -118,10 +128,26 @@ fn read(path: &Path) -> Result<Scenario, Fatal> {
     text.parse().map_err(|error| Fatal::usage(format!("{name}, {error}")))
 }
 
-fn run_one(path: &Path, seed: u64, json: bool, wrong: Wrong) -> Result<ExitCode, Fatal> {
+fn run_one(
+    path: &Path,
+    seed: u64,
+    json: bool,
+    record: Option<(NodeId, PathBuf)>,
+    wrong: Wrong,
+) -> Result<ExitCode, Fatal> {
     let scenario = read(path)?;
     let start = Instant::now();
-    let run = scenario.run_with(seed, wrong.mischief);
+    let run = match record {
+        Some((node, out)) => {
+            let number = (0..scenario.nodes).find(|&number| id(number) == node);
+            let number = number.ok_or_else(|| {
+                let last = id(scenario.nodes - 1);
+                Fatal::usage(format!("there is no node {node}; they are n0 to {last}"))
+            })?;
+            scenario.run_recorded(seed, number, &out).map_err(Fatal::failed)?
+        }
+        None => scenario.run_with(seed, wrong.mischief),
+    };
     let took = start.elapsed();
     if json {
         println!("{}", as_json(&run, seed));

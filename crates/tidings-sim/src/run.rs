@@ -10,8 +10,10 @@ use crate::seen::Tally;
 use crate::world::{Mood, Settings, World, id};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 use tidings::{Instant, Options, State};
+use tidings_record::{Limits, RecordError};
 
 /// What came of a scenario with a seed.
 #[derive(Clone, Debug)]
@@ -78,6 +80,21 @@ impl Scenario {
     /// If its options are not valid, which those of one that was read are.
     pub fn run(&self, seed: u64) -> Run {
         self.run_with(seed, Mischief::None)
+    }
+
+    /// The same, with one node recorded to a file as a real one's flight recorder writes it: of its
+    /// last life what a ring of 64 MiB holds.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn run_recorded(&self, seed: u64, node: usize, path: &Path) -> Result<Run, RecordError> {
+        let mut player = Player::new(self, seed, Mischief::None);
+        player.world.record(node, path, Limits::default());
+        player.begin();
+        let agreed = player.play();
+        player.world.finish_recording()?;
+        Ok(player.end(agreed))
     }
 
     /// The same with something wrong that the checks must find.

@@ -4,6 +4,7 @@ mod anomaly;
 mod form;
 mod host;
 mod queue;
+mod record;
 mod streams;
 mod traffic;
 
@@ -101,6 +102,7 @@ pub struct World {
     tally: Tally,
     log: Vec<Seen>,
     mischief: Mischief,
+    recorded: Option<record::Recorded>,
     /// Steps of a scenario that are due.
     due: Vec<usize>,
     buf: Vec<u8>,
@@ -126,6 +128,7 @@ impl World {
             tally: Tally::default(),
             log: Vec::new(),
             mischief: Mischief::default(),
+            recorded: None,
             due: Vec::new(),
             buf: Vec::new(),
             spare: Vec::new(),
@@ -224,6 +227,8 @@ impl World {
             let local = self.hosts[node].node.as_ref().expect("it was put there").local();
             checks.started(node, local);
         }
+        self.begin_recording(node);
+        self.note(node);
     }
 
     fn config(&self, node: usize, addr: SocketAddr) -> Config {
@@ -249,6 +254,9 @@ impl World {
     }
 
     fn stop(&mut self, node: usize, silently: bool) {
+        if self.is_recorded(node) {
+            self.end_recording();
+        }
         let host = &mut self.hosts[node];
         if host.is_up() {
             self.tally.stops += 1;

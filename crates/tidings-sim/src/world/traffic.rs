@@ -212,6 +212,7 @@ impl World {
             }
         }
         self.buf = buf;
+        self.note(here);
         if let Some(checks) = &mut self.checks {
             let host = &self.hosts[here];
             let node = host.node.as_ref().expect("it has just given output");
