@@ -201,11 +201,12 @@ impl Node {
     /// A datagram came from a peer.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         let from = canonical(from);
-        let sealed = self.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM;
-        let input = if sealed {
-            Input::Sealed { from, len: data.len() }
-        } else {
-            Input::Datagram { from, data }
+        let input = |node: &Self| {
+            if node.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM {
+                Input::Sealed { from, len: data.len() }
+            } else {
+                Input::Datagram { from, data }
+            }
         };
         self.input(now, input, |node| node.take_datagram(from, data));
     }
@@ -214,17 +215,17 @@ impl Node {
     /// too many.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let from = canonical(from);
-        self.input(now, Input::Accept { from }, |node| node.take_stream(from))
+        self.input(now, |_| Input::Accept { from }, |node| node.take_stream(from))
     }
 
     /// Something happened on a stream.
     pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
-        self.input(now, Input::of_stream(id, input), |node| node.take_stream_input(id, input));
+        self.input(now, |_| Input::of_stream(id, input), |node| node.take_stream_input(id, input));
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.input(now, Input::Timeout, Self::take_timeouts);
+        self.input(now, |_| Input::Timeout, Self::take_timeouts);
     }
 
     fn take_timeouts(&mut self) {

@@ -40,7 +40,7 @@ impl Node {
     /// Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
         let input = Input::Join(seeds.into());
-        self.input(now, input, |node| node.begin_join(seeds))
+        self.input(now, |_| input, |node| node.begin_join(seeds))
     }
 
     fn begin_join(&mut self, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
@@ -111,7 +111,7 @@ impl Node {
     /// the first; one after it ends at once. A join that has not ended fails with
     /// [`Failure::Left`].
     pub fn leave(&mut self, now: Instant) -> Ticket {
-        self.input(now, Input::Leave, Self::begin_leave)
+        self.input(now, |_| Input::Leave, Self::begin_leave)
     }
 
     fn begin_leave(&mut self) -> Ticket {
@@ -138,7 +138,7 @@ impl Node {
     /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
     /// way may have its effect all the same.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
-        self.input(now, Input::Cancel(ticket), |node| node.give_up(ticket))
+        self.input(now, |_| Input::Cancel(ticket), |node| node.give_up(ticket))
     }
 
     fn give_up(&mut self, ticket: Ticket) -> bool {
@@ -188,7 +188,7 @@ impl Node {
     ///
     /// If there are more bytes than [`max_meta`](crate::Options::max_meta). Then nothing changed.
     pub fn set_meta(&mut self, now: Instant, meta: Meta) -> Result<(), TooLong> {
-        self.input(now, Input::SetMeta(&meta), |node| node.tell_meta(&meta))
+        self.input(now, |_| Input::SetMeta(&meta), |node| node.tell_meta(&meta))
     }
 
     fn tell_meta(&mut self, meta: &Meta) -> Result<(), TooLong> {
@@ -210,14 +210,18 @@ impl Node {
     /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
     /// changed.
     pub fn set_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
-        self.input(self.now, Input::SetSyncState(&state), |node| {
-            let (len, max) = (state.len(), node.config.options.max_sync_state);
-            if len > max {
-                return Err(TooLong { len, max });
-            }
-            node.sync_state = state.clone();
-            Ok(())
-        })
+        self.input(
+            self.now,
+            |_| Input::SetSyncState(&state),
+            |node| {
+                let (len, max) = (state.len(), node.config.options.max_sync_state);
+                if len > max {
+                    return Err(TooLong { len, max });
+                }
+                node.sync_state = state.clone();
+                Ok(())
+            },
+        )
     }
 
     /// The keys with which the node seals and opens what travels; `None` if it does neither.

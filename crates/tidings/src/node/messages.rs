@@ -28,7 +28,7 @@ impl Node {
     /// fits a datagram: the error says how long it may be. Then nothing was sent.
     pub fn send(&mut self, now: Instant, to: &NodeId, data: Bytes) -> Result<(), SendError> {
         let input = Input::Send(Cow::Borrowed(to), &data);
-        self.input(now, input, |node| node.queue_message(to, data.clone()))
+        self.input(now, |_| input, |node| node.queue_message(to, data.clone()))
     }
 
     fn queue_message(&mut self, to: &NodeId, data: Bytes) -> Result<(), SendError> {
@@ -63,7 +63,7 @@ impl Node {
         data: Bytes,
     ) -> Result<Ticket, SendError> {
         let input = Input::SendReliable(Cow::Borrowed(to), &data);
-        self.input(now, input, |node| node.begin_message(to, data.clone()))
+        self.input(now, |_| input, |node| node.begin_message(to, data.clone()))
     }
 
     fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
@@ -107,7 +107,7 @@ impl Node {
         data: Bytes,
     ) -> Result<(), BroadcastError> {
         let input = Input::Broadcast { key, data: &data };
-        self.input(now, input, |node| node.begin_broadcast(key, data.clone()))
+        self.input(now, |_| input, |node| node.begin_broadcast(key, data.clone()))
     }
 
     fn begin_broadcast(&mut self, key: &[u8], data: Bytes) -> Result<(), BroadcastError> {
@@ -147,7 +147,7 @@ impl Node {
     /// If the node has left, if `to` is not a member that is present, or if
     /// [`max_pings`](crate::Options::max_pings) are under way. Then nothing was sent.
     pub fn ping(&mut self, now: Instant, to: &NodeId) -> Result<Ticket, SendError> {
-        self.input(now, Input::Ping(Cow::Borrowed(to)), |node| node.begin_ping(to))
+        self.input(now, |_| Input::Ping(Cow::Borrowed(to)), |node| node.begin_ping(to))
     }
 
     fn begin_ping(&mut self, to: &NodeId) -> Result<Ticket, SendError> {

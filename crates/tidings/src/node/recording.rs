@@ -102,15 +102,16 @@ impl Node {
     }
 
     /// Takes one input, and notes it and what comes of it if a journal is kept.
-    pub(super) fn input<R: fmt::Debug>(
+    pub(super) fn input<'i, R: fmt::Debug>(
         &mut self,
         now: Instant,
-        input: Input<'_>,
+        input: impl FnOnce(&Self) -> Input<'i>,
         take: impl FnOnce(&mut Self) -> R,
     ) -> R {
         self.advance(now);
-        if let Some(journal) = &mut self.journal {
-            journal.begin(self.now, input);
+        if let Some(mut journal) = self.journal.take() {
+            journal.begin(self.now, input(self));
+            self.journal = Some(journal);
         }
         let returned = take(self);
         self.check();
