@@ -228,7 +228,8 @@ waits; of what it would send each loop has one thing in its hands. It takes what
 
 The baseline is Tidings with all of Lifeguard's components and all additions switched off, with α = 5, as \
 the paper's is. The components and additions are switched on one by one, for the same members in the same \
-runs.";
+runs. What is not an option stays: a suspect contradicts to its accuser directly, is told by the answers to \
+its own pings, and outdated news is answered. So the baseline is not memberlist, and a little better than it.";
 
 const LIMITS: &str = "How a slow member is modelled decides much. `Loops blocked` is closest to the \
 paper's: the ping that cannot be sent is the last one until the anomaly ends, its target is accused then, \
