@@ -322,5 +322,7 @@ SWIM and Lifeguard are Tidings with the additions switched off that memberlist d
 which is memberlist's default as well as ours.";
 
 const WEAKNESS: &str = "A member that answers over a stream while datagrams get lost stays a member, and is \
-told to be degraded: that is memberlist's rule as well. Nothing here damps a member that comes and goes: \
-each time it contradicts it is back.";
+told to be degraded: that is memberlist's rule as well. Nothing damps a member that comes and goes: each time it \
+contradicts it is back, and the prompt refutation that helps those who are well helps it too. Whoever hears all \
+and is hardly heard accuses many who are well, and among a thousand members some of those are held to have failed \
+by everybody. Rapid, which asks several observers for one verdict, does better in all of that.";
