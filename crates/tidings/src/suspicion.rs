@@ -95,17 +95,21 @@ impl Suspicions {
         Some(suspicion.not_before)
     }
 
-    /// There is evidence again, which there was not from `gap` on: that time does not count, and
-    /// every suspect gets the shorter time at least. Returns when each suspicion expires now.
+    /// There is evidence again, which there was not from `gap` on: that time does not count. If the
+    /// node was `stalled`, and did not only probe more rarely than others do, every suspect gets the
+    /// shorter time at least. Returns when each suspicion expires now.
     pub(crate) fn resume(
         &mut self,
         now: Instant,
         gap: Instant,
+        stalled: bool,
     ) -> impl Iterator<Item = (Key, Instant)> {
         self.0.iter_mut().map(move |(&key, suspicion)| {
             let uncounted = now.since(gap.max(suspicion.counted_from));
             suspicion.counted_from += uncounted;
-            suspicion.not_before = now + suspicion.span.min;
+            if stalled {
+                suspicion.not_before = now + suspicion.span.min;
+            }
             (key, suspicion.deadline())
         })
     }

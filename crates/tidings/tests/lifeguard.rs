@@ -243,3 +243,16 @@ fn a_suspect_that_answers_in_a_later_incarnation_is_believed_at_once() {
         assert_eq!(net.state(0, 1), Some(expected));
     }
 }
+
+#[test]
+fn a_node_that_is_cut_off_again_and_again_pronounces_nobody_failed() {
+    let mut net = joined(12, |_| {});
+    for _ in 0..20 {
+        (1..12).for_each(|other| net.cut_both(0, other));
+        net.run_for(SECOND * 9);
+        net.heal();
+        net.run_for(SECOND * 3 / 2);
+    }
+    assert!(net.nodes[0].node.health() > 2, "it doubts its own health");
+    assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
+}

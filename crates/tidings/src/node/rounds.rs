@@ -68,10 +68,14 @@ impl Node {
     }
 
     /// A probe of ours was answered: we hear what others say, and may pronounce verdicts.
+    ///
+    /// For as long as rounds last at a node that is well: that ours are longer is no reason to trust
+    /// it for longer.
     pub(super) fn heard_somebody(&mut self) {
-        let round = self.awareness.scale(self.config.options.probe_interval);
+        let round = self.config.options.probe_interval;
         if let Some(gap) = self.evidence.answered(self.now, round) {
-            for (key, deadline) in self.suspicions.resume(self.now, gap) {
+            let stalled = self.now.since(gap) > self.awareness.scale(round);
+            for (key, deadline) in self.suspicions.resume(self.now, gap, stalled) {
                 self.timers.set(Slot::Suspicion(key), deadline);
             }
         }
