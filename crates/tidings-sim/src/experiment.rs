@@ -1,8 +1,17 @@
 //! Experiments: how good the protocol is, beside what was published and what theory says.
 
+mod churn;
+mod completeness;
+mod dissemination;
+mod false_positives;
+mod first_detection;
 mod gray;
+mod join_storm;
 mod lifeguard;
+mod load;
+mod loss;
 mod switches;
+mod words;
 
 use crate::lab::Lab;
 use crate::report::{Report, Section};
@@ -35,6 +44,43 @@ impl Experiment {
 }
 
 const ALL: &[Experiment] = &[
+    Experiment {
+        name: "first-detection",
+        about: "How soon after a crash anybody notices.",
+        run: first_detection::run,
+    },
+    Experiment {
+        name: "completeness",
+        about: "Whether everybody is probed by everybody in time.",
+        run: completeness::run,
+    },
+    Experiment {
+        name: "false-positives-formula",
+        about: "How often a probe fails that should not, by loss.",
+        run: false_positives::run,
+    },
+    Experiment { name: "load", about: "What a quiet cluster sends.", run: load::run },
+    Experiment {
+        name: "dissemination",
+        about: "How fast news spreads, and what that costs.",
+        run: dissemination::run,
+    },
+    Experiment { name: "loss", about: "What loss does to a healthy cluster.", run: loss::run },
+    Experiment {
+        name: "join-storm",
+        about: "How soon all are there who start at once.",
+        run: join_storm::run,
+    },
+    Experiment {
+        name: "partition",
+        about: "How soon two halves find each other again.",
+        run: churn::partition,
+    },
+    Experiment {
+        name: "mass-restart",
+        about: "Whether anybody is wrong after all have restarted.",
+        run: churn::mass_restart,
+    },
     Experiment {
         name: "lifeguard-false-positives",
         about: "How many members are wrongly held to have failed where some are slow?",

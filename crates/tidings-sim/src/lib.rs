@@ -28,7 +28,7 @@ pub use mischief::Mischief;
 pub use run::{Failure, Run, disagreement};
 pub use sample::Sample;
 pub use scenario::{Scenario, ScenarioError};
-pub use seen::{Kind, Seen, Tally};
+pub use seen::{Kind, Probed, Seen, Tally, Traffic};
 pub use shrink::fails_alike;
 pub use trace::Trace;
 pub use world::{Mood, Settings, World, id};

@@ -16,6 +16,28 @@ pub struct Seen {
     pub about: Option<usize>,
 }
 
+/// A probe round that a node began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Probed {
+    /// When its ping was sent.
+    pub at: Instant,
+    /// Which node pinged.
+    pub by: usize,
+    /// Which node it pinged, whether that was there or not.
+    pub of: usize,
+}
+
+/// What one machine sent and received: datagrams, and what was in streams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Traffic {
+    pub datagrams_out: u64,
+    pub datagrams_in: u64,
+    /// All bytes, without the headers of UDP and TCP.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
+}
+
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "they are those of `tidings::Event`")]

@@ -7,6 +7,7 @@ mod queue;
 mod record;
 mod streams;
 mod traffic;
+mod watch;
 
 use crate::check::Checks;
 use crate::dice::Dice;
@@ -26,6 +27,7 @@ use tidings::{
     Cipher, ClusterName, Config, Instant, Key, Keyring, Meta, Node, NodeId, Options, Phase,
     Plaintext, StreamError, Ticket,
 };
+use watch::Watch;
 
 /// What holds for a whole world, from its beginning.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct Settings {
     pub trace: bool,
     /// Whether membership events are kept.
     pub log: bool,
+    /// Whether the begins of probe rounds are kept.
+    pub probes: bool,
 }
 
 impl Default for Settings {
@@ -60,6 +64,7 @@ impl Default for Settings {
             checks: true,
             trace: true,
             log: true,
+            probes: false,
         }
     }
 }
@@ -103,6 +108,7 @@ pub struct World {
     log: Vec<Seen>,
     mischief: Mischief,
     recorded: Option<record::Recorded>,
+    watch: Watch,
     /// Steps of a scenario that are due.
     due: Vec<usize>,
     buf: Vec<u8>,
@@ -129,6 +135,7 @@ impl World {
             log: Vec::new(),
             mischief: Mischief::default(),
             recorded: None,
+            watch: Watch::default(),
             due: Vec::new(),
             buf: Vec::new(),
             spare: Vec::new(),

@@ -69,3 +69,34 @@ fn the_same_seed_gives_the_same_history() {
         println!("{:?} {:?}", once.tally(), once.trace());
     }
 }
+
+#[test]
+fn what_is_watched_adds_up() {
+    let mut world = World::formed(10, Settings { probes: true, ..Settings::default() }, 5);
+    world.run_for(20 * SECOND);
+    let begun: u64 =
+        (0..10).filter_map(|node| world.node(node)).map(|node| node.stats().probes).sum();
+    assert_eq!(world.probes().len() as u64, begun);
+    assert!(world.probes().iter().all(|probed| probed.by != probed.of));
+    let times = |by, of| {
+        let probes = world.probes().iter().filter(move |probed| (probed.by, probed.of) == (by, of));
+        probes.count()
+    };
+    assert!((1..10).all(|of| (1..=3).contains(&times(0, of))), "round-robin: 20 rounds among 9");
+
+    assert_eq!(world.followed(), 0);
+    world.follow(b"<news>");
+    world.set_meta(3, "<news>");
+    world.run_for(5 * SECOND);
+    let followed = world.followed();
+    assert!(
+        (9 * 6..9 * 12).contains(&followed),
+        "{followed}: each tells it 8 times at most, and some ride"
+    );
+    let traffic: Vec<_> = (0..10).map(|node| *world.traffic(node)).collect();
+    let tally = world.tally();
+    assert_eq!(traffic.iter().map(|traffic| traffic.datagrams_out).sum::<u64>(), tally.datagrams);
+    let sent: u64 = traffic.iter().map(|traffic| traffic.bytes_out).sum();
+    assert_eq!(sent, tally.datagram_bytes + tally.stream_bytes);
+    assert!(traffic.iter().map(|traffic| traffic.bytes_in).sum::<u64>() <= sent);
+}

@@ -1,6 +1,7 @@
 //! Hosts: a node's machine, with its clock, its processor and its sockets.
 
 use super::streams::Piece;
+use crate::seen::Traffic;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) struct Host {
     pub(super) blocks: bool,
     /// What it could not send while it was stalled.
     pub(super) held: Held,
+    /// What it sent and received.
+    pub(super) traffic: Traffic,
     /// Its streams: which, and on which side of it the node is.
     pub(super) streams: BTreeMap<StreamId, (u64, usize)>,
 }
@@ -107,6 +110,7 @@ impl Host {
             attends: None,
             blocks: false,
             held: Held::default(),
+            traffic: Traffic::default(),
             streams: BTreeMap::new(),
         }
     }

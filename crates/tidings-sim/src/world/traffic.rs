@@ -32,6 +32,9 @@ impl World {
             None => self.tally.datagrams_to_nobody += 1,
             Some(there) if self.links.is_cut(from, there, false) => self.tally.datagrams_cut += 1,
             Some(there) => {
+                let traffic = &mut self.hosts[there].traffic;
+                traffic.datagrams_in += 1;
+                traffic.bytes_in += data.len() as u64;
                 return self.hand(there, Input::Datagram { from: from_addr, data });
             }
         }
@@ -68,8 +71,11 @@ impl World {
             }
             return;
         }
-        let host = &self.hosts[end.host];
+        let host = &mut self.hosts[end.host];
         if host.is_up() && host.life == end.life {
+            if let Piece::Data(bytes) = &piece {
+                host.traffic.bytes_in += bytes.len() as u64;
+            }
             self.hand(end.host, Input::Piece { stream, side, piece });
         }
     }
@@ -154,7 +160,10 @@ impl World {
                     return;
                 }
                 acting = self.hosts[here].next_loop();
-                self.hosts[here].node_mut().handle_timeout(now);
+                let node = self.hosts[here].node_mut();
+                let rounds = node.stats().probes;
+                node.handle_timeout(now);
+                self.watch.round_began = self.settings.probes && node.stats().probes > rounds;
             }
             Input::Connect { stream } => self.accept(here, now, stream),
             Input::Piece { stream, side, piece } => {
@@ -239,6 +248,7 @@ impl World {
     }
 
     fn send(&mut self, here: usize, acting: Loop, to: SocketAddr, data: &[u8]) {
+        self.watch_probe(here, to);
         if let Some(checks) = &mut self.checks {
             checks.datagram(self.now, here, data.len());
         }
@@ -271,6 +281,7 @@ impl World {
         }
         self.tally.datagrams += 1;
         self.tally.datagram_bytes += data.len() as u64;
+        self.watch_datagram(here, data);
         let there = self.listening.get(&to).copied().unwrap_or(here);
         let link = self.links.link(here, there);
         if data.len() > link.max_datagram {
@@ -331,6 +342,7 @@ impl World {
                     self.trace.note(self.now, here, 5, &bytes);
                 }
                 self.tally.stream_bytes += bytes.len() as u64;
+                self.hosts[here].traffic.bytes_out += bytes.len() as u64;
                 if let Some(checks) = &mut self.checks {
                     checks.write(self.now, here, bytes.len());
                 }

@@ -1,0 +1,182 @@
+//! What loss does to a healthy cluster.
+
+use super::words::{assert_sound, secs, seeds};
+use crate::dice::Dice;
+use crate::lab::Lab;
+use crate::link::Link;
+use crate::report::{Axis, Chart, Section, Series, Table, seconds, significant};
+use crate::sample::Sample;
+use crate::seen::Kind;
+use crate::world::{Settings, World};
+use std::time::Duration;
+use tidings::{Instant, Options};
+
+pub(super) fn run(lab: &Lab) -> Section {
+    let (nodes, minutes, worlds) = lab.pick((32, 1, 1), (128, 10, 1));
+    let losses: &[u32] = lab.pick(&[0, 15, 30], &[0, 5, 10, 15, 20, 25, 30]);
+    let mut section = Section::new("loss", "What does loss do to a healthy cluster?", TEXT);
+    let columns = [
+        "options",
+        "loss",
+        "false suspicions",
+        "false failures",
+        "failure events",
+        "crash: first verdict",
+        "all know",
+        "datagrams/s",
+    ];
+    let mut table = Table::new(
+        format!("{nodes} members for {minutes} min: per member-hour, medians for crashes"),
+        &columns,
+    );
+    let (mut suspicions, mut detection) = (Vec::new(), Vec::new());
+    for (name, options) in variants() {
+        let (mut suspicion_line, mut detection_line) = (Vec::new(), Vec::new());
+        for &loss in losses {
+            let seeds = seeds(lab, 600 + u64::from(loss), worlds);
+            let what = format!("{loss} % loss, {name}");
+            let runs = lab.map(&what, &seeds, |&seed| live(nodes, minutes, loss, &options, seed));
+            let hours = (nodes * worlds) as f64 * f64::from(minutes) / 60.0;
+            let rate = |part: fn(&Run) -> u64| runs.iter().map(part).sum::<u64>() as f64 / hours;
+            let crashes = |part: fn(&Crash) -> Option<Duration>| -> Sample {
+                let crashes = runs.iter().flat_map(|run| &run.crashes);
+                crashes.map(|crash| part(crash).map_or(f64::INFINITY, secs)).collect()
+            };
+            let (first, all) = (crashes(|crash| crash.first), crashes(|crash| crash.all));
+            table.row([
+                name.into(),
+                format!("{loss} %"),
+                significant(rate(|run| run.suspicions), 3),
+                significant(rate(|run| run.failures), 3),
+                significant(rate(|run| run.failure_events), 3),
+                seconds(first.median()),
+                if all.median().is_finite() { seconds(all.median()) } else { "> 5 min".into() },
+                significant(rate(|run| run.datagrams) / 3600.0, 3),
+            ]);
+            suspicion_line.push((f64::from(loss), rate(|run| run.suspicions)));
+            detection_line.push((f64::from(loss), all.median()));
+        }
+        suspicions.push(Series::measured(name, suspicion_line));
+        detection.push(Series::measured(name, detection_line));
+    }
+    section.tables.push(table);
+    let chart = |name: &str, caption: &str, y, series| Chart {
+        name: name.into(),
+        caption: caption.into(),
+        x: Axis::linear("loss (%)"),
+        y,
+        series,
+    };
+    let per_hour = Axis::linear("suspicions per member-hour");
+    section.charts.push(chart("loss-suspicions", "Live members suspected", per_hour, suspicions));
+    let time = Axis::linear("seconds (median)");
+    section.charts.push(chart("loss-detection", "Until all know of a crash", time, detection));
+    section.notes = NOTES.map(String::from).to_vec();
+    section
+}
+
+fn variants() -> [(&'static str, Options); 3] {
+    let mut datagrams = Options::lan();
+    datagrams.stream_probes = false;
+    let mut swim = datagrams.clone();
+    swim.nacks = false;
+    swim.buddy = false;
+    swim.awareness_max = 1;
+    swim.suspicion_max_mult = 1;
+    swim.evidence = false;
+    swim.prompt_refutation = false;
+    swim.digest_checks = false;
+    [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]
+}
+
+/// What was seen in one world.
+#[derive(Debug, Default)]
+struct Run {
+    suspicions: u64,
+    failures: u64,
+    /// Failures as each of the others tells them.
+    failure_events: u64,
+    datagrams: u64,
+    crashes: Vec<Crash>,
+}
+
+/// How long after a crash the first one declared the member failed, and until nobody held it to live.
+#[derive(Debug)]
+struct Crash {
+    first: Option<Duration>,
+    all: Option<Duration>,
+}
+
+fn live(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64) -> Run {
+    let link = Link { loss: f64::from(loss) / 100.0, ..Link::default() };
+    let settings = Settings { options: options.clone(), link, trace: false, ..Settings::default() };
+    let mut world = World::formed(nodes, settings, seed);
+    let mut run = Run::default();
+    let mut last = [vec![None; nodes], vec![None; nodes]];
+    for _ in 0..minutes * 6 {
+        world.run_for(10 * SECOND);
+        for seen in world.log() {
+            let (latest, episodes) = match seen.kind {
+                Kind::Suspected => (&mut last[0], &mut run.suspicions),
+                Kind::Failed => {
+                    run.failure_events += 1;
+                    (&mut last[1], &mut run.failures)
+                }
+                _ => continue,
+            };
+            let latest: &mut Option<Instant> = &mut latest[seen.about.expect("it is about one")];
+            // What others repeat soon after is the same one.
+            *episodes += u64::from(latest.is_none_or(|latest| seen.at.since(latest) > EPISODE));
+            *latest = Some(seen.at);
+        }
+        world.clear_log();
+    }
+    run.datagrams = world.tally().datagrams;
+    let mut dice = Dice::new(seed, 10);
+    for node in dice.some(5, nodes) {
+        world.clear_log();
+        world.power_off(node);
+        let start = world.now();
+        let name = crate::world::id(node);
+        let holds = |world: &World, by: usize| {
+            let member = world.node(by).and_then(|by| by.member(&name));
+            world.is_member(by) && member.is_some_and(|member| member.state().is_present())
+        };
+        let mut all = None;
+        while all.is_none() && world.now() < start + 300 * SECOND {
+            world.run_for(SECOND / 10);
+            all = (0..nodes).all(|by| !holds(&world, by)).then(|| world.now().since(start));
+        }
+        let failed =
+            |seen: &&crate::seen::Seen| seen.kind == Kind::Failed && seen.about == Some(node);
+        let first = world.log().iter().find(failed).map(|seen| seen.at.since(start));
+        run.crashes.push(Crash { first, all });
+        world.run_for(20 * SECOND);
+    }
+    assert_sound(&world, seed);
+    run
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const EPISODE: Duration = Duration::from_secs(5);
+
+const TEXT: &str = "All members are well and each datagram is lost with some probability. Whoever \
+lives and is suspected, or declared failed, is counted once for each time that somebody begins it \
+(events about the same member within 5 s of each other are one), and \"failure events\" are what all \
+applications together are told. Then five members are switched off, one after another, and we measure \
+when the first of the others declares each failed, and when all have.
+
+\"SWIM only\" is a fixed suspicion of `suspicion_mult` × log10(n) × `probe_interval`, three helpers, and \
+nothing else: no local health, no nacks, no buddy system, no evidence rule, no prompt refutation, no \
+streams and no digests on pings. Gossip and the sync every 30 s and more are as by default.";
+
+const NOTES: [&str; 4] = [
+    "Losses that are independent of each other harm little, with Lifeguard or without it: three helpers \
+find most of the living, and a suspect hears of it in many copies and contradicts in many. Lifeguard is \
+about members that are slow, which is another section's matter.",
+    "Nothing comparable was published in numbers: SWIM's Fig 4 shows a group of 17 at 10 % loss \
+(12 remain with suspicion, 2 without it and without gossip on probes), over minutes and without a rate.",
+    "What is lost on a stream is sent again, and comes late: the opening of a connection by a second, which \
+is too late for a probe.",
+    "Datagrams per second are those of one member.",
+];

@@ -1,0 +1,83 @@
+//! Words: how figures stand in tables, and what is said of them.
+
+use crate::dice::Dice;
+use crate::lab::Lab;
+use crate::report::significant;
+use crate::sample::Sample;
+use crate::world::World;
+use std::time::Duration;
+
+/// So many seeds, of which each experiment has its own.
+pub(super) fn seeds(lab: &Lab, experiment: u64, count: usize) -> Vec<u64> {
+    let mut dice = Dice::new(lab.seed(), experiment);
+    (0..count).map(|_| dice.u64()).collect()
+}
+
+/// A statistic with what it may be off by: `1.02 (0.99–1.05)`.
+pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
+    if sample.is_empty() {
+        return significant(f64::NAN, 3);
+    }
+    let (low, high) = sample.interval(&statistic);
+    let [value, low, high] = [statistic(sample), low, high].map(|value| significant(value, 3));
+    if low == high { value } else { format!("{value} ({low}–{high})") }
+}
+
+/// A share of many with what it may be off by, as a normal distribution has it: `0.0286 ± 0.0003`.
+pub(super) fn share(events: u64, of: u64) -> String {
+    let share = events as f64 / of as f64;
+    let off = 1.96 * (share * (1.0 - share) / of as f64).sqrt();
+    if events == 0 {
+        return format!("0 of {}", crate::report::count(of));
+    }
+    format!("{} ± {}", significant(share, 3), significant(off, 1))
+}
+
+/// What is to be said of a figure that should be `expected`, if `tolerance` is not worth a word.
+pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> String {
+    let off = ours / expected - 1.0;
+    match off {
+        _ if !off.is_finite() => "—".into(),
+        _ if off.abs() <= tolerance => same.into(),
+        _ if off > 1.0 => format!("{} times as much", significant(off + 1.0, 2)),
+        _ => {
+            let way = if off > 0.0 { "above" } else { "below" };
+            format!("{} % {way}", significant(off.abs() * 100.0, 2))
+        }
+    }
+}
+
+/// The same of a sample, of which a value that its interval holds is expected.
+pub(super) fn verdict_of(
+    sample: &Sample,
+    statistic: impl Fn(&Sample) -> f64,
+    expected: f64,
+    same: &str,
+) -> String {
+    let (low, high) = sample.interval(&statistic);
+    let tolerance = if (low..=high).contains(&expected) { f64::INFINITY } else { 0.01 };
+    verdict(statistic(sample), expected, tolerance, same)
+}
+
+/// How many times better a figure is of which less is better.
+pub(super) fn less_is_better(ours: f64, theirs: f64) -> String {
+    match theirs / ours {
+        _ if ours == 0.0 => "better: none".into(),
+        times if times >= 1.0 => format!("{} times better", significant(times, 2)),
+        times if times.is_finite() => {
+            format!("worse: {} times as much", significant(1.0 / times, 2))
+        }
+        _ => "—".into(),
+    }
+}
+
+/// A number of seconds.
+pub(super) fn secs(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+/// A word of what holds in every run, or the run is worth nothing.
+pub(super) fn assert_sound(world: &World, seed: u64) {
+    let violations = world.violations();
+    assert!(violations.is_empty(), "with seed {seed}: {violations:#?}");
+}
