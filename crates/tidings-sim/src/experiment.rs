@@ -46,39 +46,39 @@ impl Experiment {
 const ALL: &[Experiment] = &[
     Experiment {
         name: "first-detection",
-        about: "How soon after a crash anybody notices.",
+        about: "How soon after a crash does anybody notice?",
         run: first_detection::run,
     },
     Experiment {
         name: "completeness",
-        about: "Whether everybody is probed by everybody in time.",
+        about: "Does everybody probe everybody in time?",
         run: completeness::run,
     },
     Experiment {
         name: "false-positives-formula",
-        about: "How often a probe fails that should not, by loss.",
+        about: "How often does a probe fail that should not?",
         run: false_positives::run,
     },
-    Experiment { name: "load", about: "What a quiet cluster sends.", run: load::run },
+    Experiment { name: "load", about: "What does a quiet cluster cost?", run: load::run },
     Experiment {
         name: "dissemination",
-        about: "How fast news spreads, and what that costs.",
+        about: "How fast does news spread, and what does that cost?",
         run: dissemination::run,
     },
-    Experiment { name: "loss", about: "What loss does to a healthy cluster.", run: loss::run },
+    Experiment { name: "loss", about: "What does loss do to a healthy cluster?", run: loss::run },
     Experiment {
         name: "join-storm",
-        about: "How soon all are there who start at once.",
+        about: "How soon are all there who start at once?",
         run: join_storm::run,
     },
     Experiment {
         name: "partition",
-        about: "How soon two halves find each other again.",
+        about: "How soon do two halves find each other again?",
         run: churn::partition,
     },
     Experiment {
         name: "mass-restart",
-        about: "Whether anybody is wrong after all have restarted.",
+        about: "Is anybody wrong after all have restarted?",
         run: churn::mass_restart,
     },
     Experiment {
