@@ -1,6 +1,7 @@
 //! The world: real nodes, the network between them, and time that only passes when it is told to.
 
 mod anomaly;
+mod application;
 mod form;
 mod host;
 mod queue;
@@ -15,7 +16,6 @@ use crate::link::{Cut, Link, Links, Ways};
 use crate::mischief::Mischief;
 use crate::seen::{Seen, Tally};
 use crate::trace::Trace;
-use bytes::Bytes;
 pub use host::Mood;
 use host::{Host, Input};
 use queue::{Queue, What};
@@ -24,8 +24,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use streams::{Piece, Streams};
 use tidings::{
-    Cipher, ClusterName, Config, Instant, Key, Keyring, Meta, Node, NodeId, Options, Phase,
-    Plaintext, StreamError, Ticket,
+    Cipher, ClusterName, Config, Instant, Key, Keyring, Node, NodeId, Options, Phase, Plaintext,
+    StreamError, Ticket,
 };
 use watch::Watch;
 
@@ -317,78 +317,6 @@ impl World {
     /// Ends all cuts.
     pub fn mend(&mut self) {
         self.links.mend();
-    }
-
-    // ---- what applications ask of their nodes ----
-
-    /// Has a node join through others.
-    pub fn join(&mut self, node: usize, seeds: &[usize]) -> Option<Ticket> {
-        let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
-        self.hosts[node].company.get_or_insert(false);
-        self.ask(node, |node, now| node.join(now, &seeds).ok())
-    }
-
-    /// Has a node leave.
-    pub fn leave(&mut self, node: usize) -> Option<Ticket> {
-        self.ask(node, |node, now| Some(node.leave(now)))
-    }
-
-    /// Has a node tell other metadata.
-    pub fn set_meta(&mut self, node: usize, meta: &str) {
-        if let Some(checks) = &mut self.checks {
-            checks.meta_set(node, meta.as_bytes());
-        }
-        self.command(node, |node, now| node.set_meta(now, Meta::from(meta)));
-    }
-
-    /// Has a node broadcast a message that has not been broadcast before; `false` if it may not.
-    pub fn broadcast(&mut self, node: usize, message: &str) -> bool {
-        let data = Bytes::copy_from_slice(message.as_bytes());
-        let begun = self.command(node, |node, now| node.broadcast(now, b"", data));
-        begun.is_some_and(|begun| begun.is_ok())
-    }
-
-    /// Has a node send a message to another one, over a stream.
-    pub fn send_reliable(&mut self, node: usize, to: usize, message: &str) -> Option<Ticket> {
-        let data = Bytes::copy_from_slice(message.as_bytes());
-        self.ask(node, |node, now| node.send_reliable(now, &id(to), data).ok())
-    }
-
-    /// Has a node ping another one.
-    pub fn ping(&mut self, node: usize, to: usize) -> Option<Ticket> {
-        self.ask(node, |node, now| node.ping(now, &id(to)).ok())
-    }
-
-    fn ask(
-        &mut self,
-        node: usize,
-        begin: impl FnOnce(&mut Node, Instant) -> Option<Ticket>,
-    ) -> Option<Ticket> {
-        if !self.hosts[node].is_up() {
-            return None;
-        }
-        let now = self.hosts[node].clock.local(self.now);
-        let ticket = begin(self.hosts[node].node_mut(), now)?;
-        if let Some(checks) = &mut self.checks {
-            checks.ticket_issued(node, ticket);
-        }
-        self.drain(node, host::Loop::Other);
-        Some(ticket)
-    }
-
-    /// Gives a node a command that has no ticket; `None` if it does not run.
-    pub fn command<R>(
-        &mut self,
-        node: usize,
-        command: impl FnOnce(&mut Node, Instant) -> R,
-    ) -> Option<R> {
-        if !self.hosts[node].is_up() {
-            return None;
-        }
-        let now = self.hosts[node].clock.local(self.now);
-        let result = command(self.hosts[node].node_mut(), now);
-        self.drain(node, host::Loop::Other);
-        Some(result)
     }
 
     // ---- time ----
