@@ -50,11 +50,11 @@ chaos seeds="5000" first="0":
 swarm seeds="0..10000":
     cargo run --release -p tidings-cli -- sim swarm --seeds {{ seeds }} --out target
 
-# How good the protocol is, beside what was published: docs/QUALITY.md, which takes an hour
+# How good the protocol is, beside what was published: docs/QUALITY.md, which takes 25 minutes and 12 GB
 quality:
     cargo run --release -p tidings-cli -- sim experiment all --full --out target/quality
-    cp target/quality/report.md docs/QUALITY.md
     mkdir -p docs/quality
+    sed 's|(\([a-z-]*[.]svg\))|(quality/\1)|' target/quality/report.md >docs/QUALITY.md
     cp target/quality/*.svg docs/quality
 
 # How fast so many simulated nodes run for so many seconds, and how much memory they take
