@@ -128,11 +128,8 @@ impl Checks {
     ) {
         let local = node.local().incarnation();
         let truth = &mut self.truths[here];
-        let before = truth.highest.replace(local.max(truth.highest.unwrap_or(local)));
-        if node.local().state().is_present() && before.is_some_and(|before| local < before) {
-            // A node whose clock was set back begins below what it had, until it learns of that.
-            truth.highest = before;
-        }
+        // A node whose clock was set back begins below what it had, until it learns of that.
+        truth.highest = truth.highest.max(Some(local));
         let known = self.truths.len();
         let Options { max_streams_in, max_streams_out, leave_peers, max_members, .. } =
             self.options;

@@ -1,5 +1,6 @@
 //! Gray failures: members that are neither well nor gone.
 
+use super::words::soundness;
 use crate::dice::Dice;
 use crate::lab::Lab;
 use crate::link::{Cut, Link};
@@ -52,12 +53,7 @@ pub(super) fn run(lab: &Lab) -> Section {
 
     violations += starved(lab, &setups, &mut section);
     section.notes.push(WEAKNESS.into());
-    section.notes.push(if violations == 0 {
-        "Every step of every run was checked for what no node may ever do; there was nothing of it."
-            .into()
-    } else {
-        format!("Violations of what no node may ever do: {violations}.")
-    });
+    section.notes.push(soundness(violations));
     section
 }
 

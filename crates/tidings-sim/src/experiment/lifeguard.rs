@@ -105,13 +105,3 @@ fn local_health(options: &mut Options) {
 const MEMBERS: usize = 128;
 const QUIET: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(120);
-
-/// A remark on whether something happened that never may.
-fn verdict(violations: u64) -> String {
-    if violations == 0 {
-        "Every step of every run was checked for what no node may ever do; there was nothing of it."
-            .into()
-    } else {
-        format!("Violations of what no node may ever do: {violations}.")
-    }
-}

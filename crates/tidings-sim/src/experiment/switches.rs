@@ -1,5 +1,6 @@
 //! Switches: what each of the protocol's options is worth in one hostile world.
 
+use super::words::soundness;
 use crate::dice::Dice;
 use crate::lab::Lab;
 use crate::link::{Cut, Jitter, Link};
@@ -64,12 +65,7 @@ pub(super) fn run(lab: &Lab) -> Section {
          95% intervals of the means. A crash that nobody found has no time."
     ));
     let violations: u64 = outcomes.iter().map(|outcome| outcome.violations).sum();
-    section.notes.push(if violations == 0 {
-        "Every step of every run was checked for what no node may ever do; there was nothing of it."
-            .into()
-    } else {
-        format!("Violations of what no node may ever do: {violations}.")
-    });
+    section.notes.push(soundness(violations));
     section
 }
 

@@ -13,6 +13,16 @@ pub(super) fn seeds(lab: &Lab, experiment: u64, count: usize) -> Vec<u64> {
     (0..count).map(|_| dice.u64()).collect()
 }
 
+/// A remark on whether something happened that never may.
+pub(super) fn soundness(violations: u64) -> String {
+    if violations == 0 {
+        "Every step of every run was checked for what no node may ever do; there was nothing of it."
+            .into()
+    } else {
+        format!("Violations of what no node may ever do: {violations}.")
+    }
+}
+
 /// A statistic with what it may be off by: `1.02 (0.99–1.05)`.
 pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
     if sample.is_empty() {

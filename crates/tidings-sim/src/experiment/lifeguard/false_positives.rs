@@ -2,6 +2,7 @@
 
 use super::runs::{Anomaly, Cell, Outcome, at_intervals};
 use super::{MEMBERS, Setup, published};
+use crate::experiment::words::soundness;
 use crate::lab::Lab;
 use crate::report::{Axis, Chart, Section, Series, Table, count, percent, significant};
 use crate::world::Settings;
@@ -68,7 +69,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         room / 4,
     ));
     section.notes.push(LIMITS.into());
-    section.notes.push(super::verdict(violations));
+    section.notes.push(soundness(violations));
     section
 }
 

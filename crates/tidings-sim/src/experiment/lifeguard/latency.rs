@@ -2,6 +2,7 @@
 
 use super::runs::{Anomaly, Cell, Latencies, once};
 use super::{Setup, published};
+use crate::experiment::words::soundness;
 use crate::lab::Lab;
 use crate::report::{Section, Table, count, significant};
 use crate::sample::Sample;
@@ -43,7 +44,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         grid.len(),
         significant(grid.iter().map(|cell| cell.blocked).max().unwrap_or(0) as f64 / 1e3, 3),
     ));
-    section.notes.push(super::verdict(results.iter().map(|result| result.violations).sum()));
+    section.notes.push(soundness(results.iter().map(|result| result.violations).sum()));
     section
 }
 

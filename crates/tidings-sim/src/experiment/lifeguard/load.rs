@@ -3,6 +3,7 @@
 use super::false_positives::{cell, coarse_grid, measure, total};
 use super::runs::Anomaly;
 use super::{MEMBERS, Setup, published};
+use crate::experiment::words::soundness;
 use crate::lab::Lab;
 use crate::report::{Section, Table, bytes, percent, significant};
 use crate::world::Settings;
@@ -67,7 +68,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         grid.len()
     ));
     section.notes.push(SHARES.into());
-    section.notes.push(super::verdict(sums.iter().map(|sum| sum.violations).sum()));
+    section.notes.push(soundness(sums.iter().map(|sum| sum.violations).sum()));
     section
 }
 

@@ -2,6 +2,7 @@
 
 use super::runs::Anomaly;
 use super::{Setup, false_positives, latency, published};
+use crate::experiment::words::soundness;
 use crate::lab::Lab;
 use crate::report::{Axis, Chart, Section, Series, Table, percent};
 use crate::sample::Sample;
@@ -92,7 +93,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         format!("At least as good as all of Table VII at once: {}.", list.join("; "))
     });
     section.notes.push(CONFIRMATIONS.into());
-    section.notes.push(super::verdict(sums.iter().map(|sum| sum.violations).sum()));
+    section.notes.push(soundness(sums.iter().map(|sum| sum.violations).sum()));
     section
 }
 
