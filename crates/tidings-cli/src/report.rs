@@ -135,11 +135,14 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
                 _ => "best-effort",
             };
             let data = HEXLOWER.encode(data);
-            ("msg", json!({"from": from.as_str(), "data": data, "via": via}))
+            ("msg", json!({"from": from.as_ref().map(NodeId::as_str), "data": data, "via": via}))
         }
         Event::SyncState { from, data, join } => {
             let data = HEXLOWER.encode(data);
-            ("remote-state", json!({"from": from.as_str(), "data": data, "join": join}))
+            (
+                "remote-state",
+                json!({"from": from.as_ref().map(NodeId::as_str), "data": data, "join": join}),
+            )
         }
         Event::PartitionSuspected { lost, present } => {
             ("partition", json!({"lost": lost, "present": present}))
@@ -169,9 +172,11 @@ pub(crate) fn event_words(event: &Event) -> Option<String> {
                 Via::Broadcast => "broadcast",
                 _ => "message",
             };
-            format!("{kind} from {from}: {}", excerpt(data))
+            format!("{kind}{}: {}", by(from), excerpt(data))
         }
-        Event::SyncState { from, data, .. } => format!("state of {from}: {}", excerpt(data)),
+        Event::SyncState { from, data, .. } => {
+            format!("state{}: {}", by(from), excerpt(data))
+        }
         Event::PartitionSuspected { lost, present } => {
             format!(
                 "{lost} failed one soon after the other, {present} are left: is it the network?"
@@ -179,6 +184,11 @@ pub(crate) fn event_words(event: &Event) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Who says something, where that is known.
+fn by(from: &Option<NodeId>) -> String {
+    from.as_ref().map_or_else(String::new, |from| format!(" from {from}"))
 }
 
 /// What an application said, as text if it is that, and not longer than a line should be.

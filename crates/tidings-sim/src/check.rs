@@ -170,7 +170,7 @@ impl Checks {
                     self.truths[here].vague = true;
                 }
             }
-            Event::Message { from, data, via: tidings::Via::Broadcast }
+            Event::Message { from: Some(from), data, via: tidings::Via::Broadcast }
                 if !self.truths[here].heard.insert((from.clone(), data.to_vec())) =>
             {
                 self.violate(format!("{now:?}: n{here} delivered a broadcast of {from} twice"));

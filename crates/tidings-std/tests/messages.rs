@@ -35,7 +35,7 @@ fn half_a_megabyte_arrives_with_a_receipt() {
     // With the receipt it is there: nobody has to wait for it.
     let message = std::iter::from_fn(|| events.try_recv())
         .find(|event| matches!(event, Event::Message { .. }));
-    assert_eq!(message, Some(Event::Message { from: id("b"), data: long, via: Via::Stream }));
+    assert_eq!(message, Some(Event::Message { from: Some(id("b")), data: long, via: Via::Stream }));
 
     let error = b.send_reliable(&id("a"), vec![0; 2_000_000]).unwrap_err();
     assert!(matches!(error, CommandError::NotBegun(SendError::TooLong(_))), "{error:?}");
@@ -113,7 +113,7 @@ fn what_an_application_tells_at_every_sync_is_told_at_a_join() {
         [(&events_a, "b", Bytes::from(vec![b'b'; 60_000])), (&events_b, "a", Bytes::from("a's"))]
     {
         let told = wait_for(events, |event| matches!(event, Event::SyncState { .. }));
-        assert_eq!(told, Event::SyncState { from: id(from), data, join: true });
+        assert_eq!(told, Event::SyncState { from: Some(id(from)), data, join: true });
     }
     assert_eq!(a.set_sync_state(vec![0; 70_000]).unwrap_err().max, 65_536);
 }

@@ -5,7 +5,8 @@ use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::time::Instant;
-use crate::wire::{Envelope, Thread, frame};
+use crate::wire::frame::Frame;
+use crate::wire::{Format, Thread};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -184,8 +185,8 @@ impl Exchanges {
         &mut self,
         id: StreamId,
         data: &[u8],
-        envelope: &mut Envelope,
-    ) -> Result<Option<frame::Frame>, Reject> {
+        wire: &mut Format,
+    ) -> Result<Option<Frame>, Reject> {
         let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
         };
@@ -196,7 +197,7 @@ impl Exchanges {
         self.buffered += data.len();
         let Limits { max_frame, max_meta, .. } = self.limits;
         let Exchange { buffer, thread, .. } = exchange;
-        let Some(frame) = frame::parse(buffer, envelope, max_frame, thread, max_meta)? else {
+        let Some(frame) = wire.parse(buffer, max_frame, thread, max_meta)? else {
             return Ok(None);
         };
         exchange.received = true;

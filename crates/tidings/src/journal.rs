@@ -8,9 +8,9 @@ use crate::member::NodeId;
 use crate::output::Output;
 use crate::stream::{StreamAction, StreamError, StreamId, StreamInput};
 use crate::time::Instant;
-use crate::wire;
 use crate::wire::codec::{put, take};
 use crate::wire::said::Said;
+use crate::wire::{Format, in_clear};
 use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -199,14 +199,14 @@ impl Journal {
     }
 
     /// The node was polled while something waited.
-    pub(crate) fn polled(&mut self, output: Option<&Output<'_>>) {
+    pub(crate) fn polled(&mut self, wire: &Format, output: Option<&Output<'_>>) {
         let (kind, checksum) = match output {
             None => (Kind::Nothing, 0),
             Some(Output::Datagram { to, data }) => {
-                (Kind::Datagram, sum_of(&(to, data.len(), self.unsealed, Octets(wire::head(data)))))
+                (Kind::Datagram, sum_of(&(to, data.len(), self.unsealed, Octets(wire.head(data)))))
             }
             Some(Output::Stream { id, action: StreamAction::Write(bytes) }) => {
-                (Kind::Stream, sum_of(&(id, bytes.len(), Octets(wire::in_clear(bytes)))))
+                (Kind::Stream, sum_of(&(id, bytes.len(), Octets(in_clear(bytes)))))
             }
             Some(Output::Stream { id, action }) => (Kind::Stream, sum_of(&(id, action))),
             Some(Output::Event(event)) => (Kind::Event, sum_of(event)),

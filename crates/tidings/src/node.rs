@@ -14,15 +14,11 @@ use crate::awareness::Awareness;
 use crate::broadcast::Broadcasts;
 use crate::command::{Phase, Tickets};
 use crate::config::Config;
-#[cfg(feature = "encryption")]
-use crate::config::Plaintext;
 use crate::dissemination::Dissemination;
 use crate::evidence::Evidence;
 use crate::exchange::{Exchanges, Limits};
 use crate::heal::Heal;
 use crate::journal::{Input, Journal};
-#[cfg(feature = "encryption")]
-use crate::keyring::Keyring;
 use crate::member::{Incarnation, Member, NodeId};
 use crate::members::{Key, Members};
 use crate::once::Once;
@@ -38,9 +34,12 @@ use crate::suspicion::Suspicions;
 use crate::sync::{Agreement, Places};
 use crate::time::Instant;
 use crate::timers::{Single, Slot, Timer, Timers};
-use crate::wire::Envelope;
+use crate::wire::Format;
 #[cfg(feature = "encryption")]
-use crate::wire::sealed::Sealing;
+use crate::wire::locks::Locks;
+use crate::wire::tidings::Envelope;
+#[cfg(feature = "encryption")]
+use crate::wire::tidings::sealed::Sealing;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -81,7 +80,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Node {
     config: Config,
-    envelope: Envelope,
+    wire: Format,
     started: Instant,
     /// The latest time seen.
     now: Instant,
@@ -149,7 +148,7 @@ impl Node {
             max_meta: options.max_meta,
         };
         let mut node = Self {
-            envelope: envelope(&config, seed),
+            wire: format(&config, seed),
             started: now,
             now,
             members: Members::new(
@@ -202,7 +201,7 @@ impl Node {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         let from = canonical(from);
         let input = |node: &Self| {
-            if node.envelope.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM {
+            if node.wire.is_sealed_for_us(data) && data.len() <= MAX_DATAGRAM {
                 Input::Sealed { from, len: data.len() }
             } else {
                 Input::Datagram { from, data }
@@ -260,7 +259,7 @@ impl Node {
         }
         let output = self.next_output(buf);
         if let Some(journal) = &mut self.journal {
-            journal.polled(output.as_ref());
+            journal.polled(&self.wire, output.as_ref());
         }
         output
     }
@@ -362,7 +361,7 @@ impl Node {
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now.min(END_OF_TIME));
         let running_for = self.now.since(self.started).as_secs();
-        self.envelope.set_time(self.config.generation.saturating_add(running_for));
+        self.wire.set_time(self.config.generation.saturating_add(running_for));
     }
 
     fn event(&mut self, event: fn(Member) -> Event, key: Key) {
@@ -376,28 +375,23 @@ impl Node {
     }
 }
 
-/// The envelope in which a node sends what it sends.
-fn envelope(config: &Config, seed: [u8; 32]) -> Envelope {
+/// The format in which a node speaks.
+fn format(config: &Config, seed: [u8; 32]) -> Format {
     #[cfg(feature = "encryption")]
     if let Some((keyring, plaintext)) = &config.encryption {
-        let keyring = Some(keyring.clone());
-        return sealed(config, keyring, *plaintext, Rng::new(seed, Part::Nonces));
+        let nonces = Rng::new(seed, Part::Nonces);
+        return sealed(config, Locks::new(Some(keyring.clone()), *plaintext, nonces));
     }
     let _ = seed;
-    Envelope::new(&config.cluster)
+    Format::Tidings(Envelope::new(&config.cluster))
 }
 
 #[cfg(feature = "encryption")]
-fn sealed(
-    config: &Config,
-    keyring: Option<Keyring>,
-    plaintext: Plaintext,
-    nonces: Rng,
-) -> Envelope {
+fn sealed(config: &Config, locks: Locks) -> Format {
     // Half of the time for which the dead are remembered: nothing that old brings them back.
     let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
-    let sealing = Sealing::new(&config.cluster, keyring, plaintext, nonces, tolerance);
-    Envelope::sealed(&config.cluster, sealing)
+    let sealing = Sealing::new(&config.cluster, locks, tolerance);
+    Format::Tidings(Envelope::sealed(&config.cluster, sealing))
 }
 
 /// Later times count as this one, after 292 years, so that deadlines always lie in the future.

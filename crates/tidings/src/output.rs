@@ -1,13 +1,15 @@
 //! What a node answers: datagrams to send, streams to handle, events to tell.
 
 use crate::command::{Done, Failure, Ticket};
-use crate::member::{Incarnation, Member, NodeId};
+use crate::member::{Member, NodeId};
 use crate::members::Key;
 use crate::stream::{StreamAction, StreamId};
 use crate::wire;
+use crate::wire::message::Pulse;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// One thing for a driver to carry out.
@@ -68,8 +70,8 @@ pub enum Event {
     ///
     /// May come from a node that is not a member here yet.
     SyncState {
-        /// The member.
-        from: NodeId,
+        /// The member; `None` where the format does not tell who it is, as memberlist's does.
+        from: Option<NodeId>,
         /// What it set by [`set_sync_state`](crate::Node::set_sync_state).
         data: Bytes,
         /// Whether one of the two has just joined the other.
@@ -77,8 +79,9 @@ pub enum Event {
     },
     /// A message for the application.
     Message {
-        /// Which member's application it is from.
-        from: NodeId,
+        /// Which member's application it is from; `None` where that is not known, as over a stream in
+        /// memberlist's format.
+        from: Option<NodeId>,
         /// What it says.
         data: Bytes,
         /// How it came.
@@ -147,17 +150,17 @@ pub(crate) enum Lead {
     News,
     Ping {
         token: u32,
-        target: u32,
+        target: Key,
     },
     PingRequest {
         token: u32,
         target: Key,
-        within_ms: u32,
+        within: Duration,
     },
     Ack {
         token: u32,
         /// What somebody else said of itself, if the ack is passed on for it.
-        of: Option<(Incarnation, u32)>,
+        of: Option<Pulse>,
     },
     Nack {
         token: u32,

@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
                 break;
             };
             let gave = match self.node.poll_output(&mut self.buf) {
-                Some(output) => Gave::of(&output),
+                Some(output) => Gave::of(&output, self.node.wire()),
                 None => Gave::Nothing,
             };
             step.outputs.push(gave.with_peer(|id| self.node.peer_of(id)));
@@ -191,18 +191,18 @@ impl<'a> Replay<'a> {
         Ok(match given {
             Given::Datagram { from, data } => {
                 let taken = taken(node, |node| node.handle_datagram(now, from, data));
-                let said = said::in_datagram(data, None);
+                let said = said::in_datagram(node.wire(), data, opened);
                 Input::Datagram { from, len: data.len(), sealed: false, said, taken }
             }
             Given::Sealed { from, len } => {
-                let mut data = node.envelope_mut().head_of_sealed().to_vec();
+                let mut data = node.wire_mut().head_of_sealed().to_vec();
                 if len < data.len() || len > MAX_SEALED {
                     return Err(ReplayError::Journal);
                 }
                 data.resize(len, 0);
                 let taken = taken(node, |node| node.handle_datagram(now, from, &data));
                 let said = match opened {
-                    Some(plain) => said::in_datagram(&[], Some(plain)),
+                    Some(plain) => said::in_datagram(node.wire(), &[], Some(plain)),
                     None => [Said::Unreadable].into(),
                 };
                 Input::Datagram { from, len, sealed: true, said, taken }
@@ -274,7 +274,7 @@ impl<'a> Replay<'a> {
 
     /// Lets the node have what it was told during an input.
     fn prepare(&mut self, told: &[Told<'_>], opened: Option<&[u8]>) {
-        self.node.envelope_mut().script(opened);
+        self.node.wire_mut().script(opened);
         let admissions = told.iter().filter_map(|told| match told {
             Told::Admitted(admitted) => Some(*admitted),
             _ => None,

@@ -1,5 +1,7 @@
 //! Suspicions: who is suspected, by whom, and until when it may contradict.
 
+#[cfg(feature = "memberlist")]
+use crate::member::NodeId;
 use crate::members::Key;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
@@ -17,14 +19,49 @@ pub(crate) struct Suspicions(BTreeMap<Key, Suspicion>);
 /// shortens that (Lifeguard §IV-B): a single accuser may itself be the one that is slow.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Suspicion {
-    /// The short names of those who accuse it, the first one first; 0 stands for somebody unknown.
-    accusers: Vec<u32>,
+    /// Those who accuse it, the first one first.
+    accusers: Vec<Accuser>,
     started: Instant,
     /// Time from when on it counts; later than `started` if there was time that did not count.
     counted_from: Instant,
     /// It does not expire before this.
     not_before: Instant,
     span: Span,
+}
+
+/// Who accuses a member, as far as a message tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) enum Accuser {
+    #[default]
+    Unknown,
+    /// By its short name, which stands for it where there is no room for more.
+    Short(u32),
+    /// By its name, in a format that has no other.
+    #[cfg(feature = "memberlist")]
+    Named(NodeId),
+}
+
+impl Accuser {
+    /// Its short name, if it is known.
+    pub(crate) fn known(&self) -> Option<u32> {
+        match self {
+            Self::Unknown => None,
+            Self::Short(short) => Some(*short),
+            #[cfg(feature = "memberlist")]
+            Self::Named(name) => Some(name.short()),
+        }
+    }
+
+    /// The same with 0 for whoever is not known.
+    pub(crate) fn short(&self) -> u32 {
+        self.known().unwrap_or_default()
+    }
+}
+
+impl From<u32> for Accuser {
+    fn from(short: u32) -> Self {
+        if short == 0 { Self::Unknown } else { Self::Short(short) }
+    }
 }
 
 /// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.
@@ -37,7 +74,13 @@ pub(crate) struct Span {
 
 impl Suspicions {
     /// Starts or restarts the suspicion of a member; returns when it expires.
-    pub(crate) fn start(&mut self, now: Instant, key: Key, accuser: u32, span: Span) -> Instant {
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        key: Key,
+        accuser: Accuser,
+        span: Span,
+    ) -> Instant {
         let suspicion = Suspicion {
             accusers: [accuser].into(),
             started: now,
@@ -53,18 +96,19 @@ impl Suspicions {
     /// Somebody accuses a suspect; returns when the suspicion expires now, if that counts.
     ///
     /// Each accuser counts once, and the first ones that are needed count at all.
-    pub(crate) fn confirm(&mut self, key: Key, accuser: u32) -> Option<Instant> {
+    pub(crate) fn confirm(&mut self, key: Key, accuser: &Accuser) -> Option<Instant> {
         let suspicion = self.0.get_mut(&key)?;
         let counted = suspicion.accusers.len() as u32 - 1;
-        if suspicion.accusers == [0] {
+        if matches!(suspicion.accusers[..], [Accuser::Unknown]) {
             // Learned by sync: whoever is named first may be the one who began it.
-            suspicion.accusers = [accuser].into();
+            suspicion.accusers = [accuser.clone()].into();
         }
-        let known = accuser == 0 || suspicion.accusers.contains(&accuser);
+        let short = accuser.known();
+        let known = short.is_none() || suspicion.accusers.iter().any(|one| one.known() == short);
         if known || counted >= suspicion.span.confirmations {
             return None;
         }
-        suspicion.accusers.push(accuser);
+        suspicion.accusers.push(accuser.clone());
         Some(suspicion.deadline())
     }
 
@@ -125,10 +169,10 @@ impl Suspicions {
     }
 
     /// An accuser of a member to be named when others are told: each in its `turn`, so that those
-    /// who are told can count them all. 0 if nobody is known.
-    pub(crate) fn accuser(&self, key: Key, turn: u64) -> u32 {
-        let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return 0 };
-        accusers[(turn % accusers.len() as u64) as usize]
+    /// who are told can count them all.
+    pub(crate) fn accuser(&self, key: Key, turn: u64) -> &Accuser {
+        let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return &Accuser::Unknown };
+        &accusers[(turn % accusers.len() as u64) as usize]
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Suspicion)> {
@@ -142,7 +186,7 @@ impl Suspicions {
 }
 
 impl Suspicion {
-    pub(crate) fn accusers(&self) -> &[u32] {
+    pub(crate) fn accusers(&self) -> &[Accuser] {
         &self.accusers
     }
 
@@ -260,19 +304,23 @@ mod tests {
     fn each_accuser_counts_once_and_is_named_in_turn() {
         let (key, now) = (Key::for_test(1), Instant::ZERO);
         let mut suspicions = Suspicions::default();
-        let deadline = suspicions.start(now, key, 7, Span::among(10, 4, 6, SECOND));
+        let deadline = suspicions.start(now, key, 7.into(), Span::among(10, 4, 6, SECOND));
         assert_eq!(deadline, now + SECOND * 24);
-        assert_eq!(suspicions.confirm(key, 7), None, "the first accuser does not confirm itself");
-        assert_eq!(suspicions.confirm(key, 0), None, "nor does somebody unknown");
-        assert!(suspicions.confirm(key, 8).is_some_and(|earlier| earlier < deadline));
-        assert_eq!(suspicions.confirm(key, 8), None);
-        assert_eq!(suspicions.confirm(key, 9), Some(now + SECOND * 4));
-        assert_eq!(suspicions.confirm(key, 10), None, "it is as short as it gets");
-        assert_eq!([0, 1, 2, 3].map(|turn| suspicions.accuser(key, turn)), [7, 8, 9, 7]);
+        assert_eq!(
+            suspicions.confirm(key, &7.into()),
+            None,
+            "the first accuser does not confirm itself"
+        );
+        assert_eq!(suspicions.confirm(key, &0.into()), None, "nor does somebody unknown");
+        assert!(suspicions.confirm(key, &8.into()).is_some_and(|earlier| earlier < deadline));
+        assert_eq!(suspicions.confirm(key, &8.into()), None);
+        assert_eq!(suspicions.confirm(key, &9.into()), Some(now + SECOND * 4));
+        assert_eq!(suspicions.confirm(key, &10.into()), None, "it is as short as it gets");
+        assert_eq!([0, 1, 2, 3].map(|turn| suspicions.accuser(key, turn).short()), [7, 8, 9, 7]);
 
-        suspicions.start(now, key, 0, Span::among(10, 4, 6, SECOND));
-        assert_eq!(suspicions.confirm(key, 7), None, "it may have been the unknown one");
-        assert!(suspicions.confirm(key, 8).is_some());
+        suspicions.start(now, key, 0.into(), Span::among(10, 4, 6, SECOND));
+        assert_eq!(suspicions.confirm(key, &7.into()), None, "it may have been the unknown one");
+        assert!(suspicions.confirm(key, &8.into()).is_some());
     }
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -113,7 +113,8 @@ fn a_replay_says_what_was_said() {
             for said in heard.iter().chain(given) {
                 match said {
                     Said::Ping { target, .. } => {
-                        pings += usize::from(replay.name(*target).is_some());
+                        pings +=
+                            usize::from(target.is_some_and(|target| replay.name(target).is_some()));
                     }
                     Said::Claim { id: about, accuser: Some(accuser), .. } => {
                         assert_eq!(*about, id(2));

@@ -93,7 +93,7 @@ fn the_application_tells_something_at_every_sync() {
     sync(&mut net);
     let told = |net: &Net, here: usize| -> Vec<_> {
         let state = |event: &Event| match event {
-            Event::SyncState { from, data, join } => Some((from.clone(), data.clone(), *join)),
+            Event::SyncState { from, data, join } => Some((from.clone()?, data.clone(), *join)),
             _ => None,
         };
         net.nodes[here].events.iter().filter_map(|(_, event)| state(event)).collect()

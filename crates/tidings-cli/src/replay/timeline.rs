@@ -160,7 +160,7 @@ fn messages(arrow: &str, peer: Option<SocketAddr>, said: &[Said], names: &Names)
 /// What is said, with the names for those that messages name shortly.
 pub(super) fn words(said: &Said, names: &Names) -> String {
     match said {
-        Said::Ping { target, .. } => format!("ping to {}", names.short(*target)),
+        Said::Ping { target: Some(target), .. } => format!("ping to {}", names.short(*target)),
         Said::Claim { accuser: Some(accuser), id, state, incarnation, .. } => {
             format!("{id} is {state} in {incarnation}, accused by {}", names.short(*accuser))
         }
@@ -170,13 +170,17 @@ pub(super) fn words(said: &Said, names: &Names) -> String {
 
 fn subjects<'a>(said: &'a Said, names: &'a Names) -> Vec<&'a NodeId> {
     match said {
-        Said::Ping { target, .. } => names.of(*target).into_iter().collect(),
-        Said::PingRequest { target, .. } | Said::StreamPing { target } => [target].into(),
+        Said::Ping { target, .. } => {
+            target.and_then(|target| names.of(target)).into_iter().collect()
+        }
+        Said::PingRequest { target, .. } | Said::StreamPing { target: Some(target) } => {
+            [target].into()
+        }
         Said::Claim { id, accuser, .. } => {
             let accuser = accuser.and_then(|accuser| names.of(accuser));
             [id].into_iter().chain(accuser).collect()
         }
-        Said::Message { from, .. } => [from].into(),
+        Said::Message { from, .. } => from.iter().collect(),
         Said::Broadcast { origin, .. } => [origin].into(),
         Said::Sync { from: Some(from), .. } => [from].into(),
         _ => Vec::new(),
@@ -200,8 +204,8 @@ fn of_event(event: &Event) -> Option<Line> {
         | Event::Degraded(member)
         | Event::Restored(member) => line(Kind::Member, text).about([member.id()]),
         Event::Conflict { id, .. } => line(Kind::Member, text).about([id]),
-        Event::Message { from, .. } => line(Kind::Message, text).about([from]),
-        Event::SyncState { from, .. } => line(Kind::Sync, text).about([from]),
+        Event::Message { from, .. } => line(Kind::Message, text).about(from),
+        Event::SyncState { from, .. } => line(Kind::Sync, text).about(from),
         _ => line(Kind::Member, text),
     })
 }

@@ -193,7 +193,9 @@ impl Why {
             let Gave::Datagram { to, said, .. } = gave else { continue };
             for said in said {
                 match said {
-                    Said::Ping { token, target, .. } if names.of(*target) == Some(&self.about) => {
+                    Said::Ping { token, target: Some(target), .. }
+                        if names.of(*target) == Some(&self.about) =>
+                    {
                         let text = format!("pinged it at {to}");
                         let facts = [Fact { at, text }].into();
                         let token = *token;

@@ -75,7 +75,7 @@ pub fn wait_for(events: &Events, what: impl Fn(&Event) -> bool) -> Event {
 #[track_caller]
 pub fn message(events: &Events) -> (String, Bytes, Via) {
     match wait_for(events, |event| matches!(event, Event::Message { .. })) {
-        Event::Message { from, data, via } => (from.as_str().to_owned(), data, via),
+        Event::Message { from, data, via } => (from.unwrap().as_str().to_owned(), data, via),
         event => unreachable!("{event:?}"),
     }
 }

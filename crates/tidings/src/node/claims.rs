@@ -6,17 +6,18 @@ use crate::member::{Incarnation, Member, Source, State};
 use crate::members::Key;
 use crate::output::{Draft, Event, Fill, Lead};
 use crate::refute::Verdict;
-use crate::suspicion::Span;
+use crate::suspicion::{Accuser, Span};
 use crate::timers::{Single, Slot};
+use crate::wire::message::Pulse;
 use core::net::SocketAddr;
 
 /// How a claim came to us.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Heard {
     /// The address from which it came, if it came by datagram.
     pub(super) from: Option<SocketAddr>,
-    /// The short name of whoever suspects the member; 0 if that is not known.
-    pub(super) accuser: u32,
+    /// Who suspects the member, where it is suspected.
+    pub(super) accuser: Accuser,
     /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
     pub(super) spread: bool,
     /// Whether it is how somebody else's table has it, and not the news of a verdict.
@@ -40,20 +41,20 @@ impl Node {
             return None;
         }
         if claim.id == *self.local().id() {
-            let to = self.respond(heard, &claim)?;
+            let to = self.respond(&heard, &claim)?;
             return Some(Tell { to, about: Key::LOCAL });
         }
         if !self.is_admitted(&claim) {
             self.stats.members_refused += 1;
             return None;
         }
-        if claim.profile.is_some() && self.is_accusation(heard, &claim) {
+        if claim.profile.is_some() && self.is_accusation(&heard, &claim) {
             // A member that is there, and somebody's suspicion besides.
-            self.take(heard, &Claim { state: State::Alive, ..claim.clone() });
-            self.take(heard, &Claim { state: State::Suspect, profile: None, ..claim });
+            self.take(&heard, &Claim { state: State::Alive, ..claim.clone() });
+            self.take(&heard, &Claim { state: State::Suspect, profile: None, ..claim });
             return None;
         }
-        let about = self.take(heard, &claim)?;
+        let about = self.take(&heard, &claim)?;
         let to = heard.from.filter(|_| !heard.hearsay)?;
         let known = &self.members[about];
         // A verdict of ours may be that of one side of a partition: whom it is about is told of it,
@@ -66,7 +67,7 @@ impl Node {
     ///
     /// A verdict in somebody else's table may come from the other side of a partition: whoever is
     /// present here gets the time that a suspect has (memberlist's `mergeState`).
-    fn is_accusation(&self, heard: Heard, claim: &Claim) -> bool {
+    fn is_accusation(&self, heard: &Heard, claim: &Claim) -> bool {
         let by_hearsay = claim.state == State::Failed && heard.hearsay;
         claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
     }
@@ -94,14 +95,16 @@ impl Node {
     /// whoever answers from there with what was in the ping is the member.
     ///
     /// So a lie that some have taken and others have not does not part them from the member.
-    pub(super) fn hear_answer(&mut self, key: Key, incarnation: Incarnation) {
+    pub(super) fn hear_answer(&mut self, key: Key, pulse: Option<Pulse>) {
+        let Some(Pulse { incarnation, .. }) = pulse else { return };
         if incarnation <= self.members[key].incarnation() {
             return;
         }
         let claim = self.bare(key, incarnation, State::Alive);
         if !self.is_plausible(&claim) {
-            let heard = Heard { from: None, accuser: 0, spread: false, hearsay: false };
-            self.take(heard, &claim);
+            let heard =
+                Heard { from: None, accuser: Accuser::Unknown, spread: false, hearsay: false };
+            self.take(&heard, &claim);
         }
     }
 
@@ -148,8 +151,8 @@ impl Node {
         let claim = self.bare(key, self.members[key].incarnation(), state);
         // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
         let local = self.local();
-        let (accuser, spread) = (local.id().short(), local.state().is_present());
-        self.take(Heard { from: None, accuser, spread, hearsay: false }, &claim);
+        let (accuser, spread) = (self.wire.accuser(local.id()), local.state().is_present());
+        self.take(&Heard { from: None, accuser, spread, hearsay: false }, &claim);
     }
 
     /// A claim about a member that does not say what it says of itself.
@@ -158,7 +161,7 @@ impl Node {
     }
 
     /// Takes a claim about another member; returns whom it is about, if more is known of that one.
-    pub(super) fn take(&mut self, heard: Heard, claim: &Claim) -> Option<Key> {
+    pub(super) fn take(&mut self, heard: &Heard, claim: &Claim) -> Option<Key> {
         let key = match self.members.apply(self.now, claim) {
             Change::Unknown => return None,
             Change::Outdated(key) => return Some(key),
@@ -189,12 +192,12 @@ impl Node {
                 self.heal.back(&claim.id);
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
-                    self.suspect(key, heard.accuser);
+                    self.suspect(key, heard.accuser.clone());
                 }
                 key
             }
             Change::Suspected(key) => {
-                self.suspect(key, heard.accuser);
+                self.suspect(key, heard.accuser.clone());
                 if heard.hearsay {
                     // It is told first, so that it can contradict before others hear of it.
                     self.tell(Tell { to: self.members[key].addr(), about: key });
@@ -233,7 +236,7 @@ impl Node {
         None
     }
 
-    fn suspect(&mut self, key: Key, accuser: u32) {
+    fn suspect(&mut self, key: Key, accuser: Accuser) {
         let options = &self.config.options;
         let (mult, max_mult) = (options.suspicion_mult, options.suspicion_max_mult);
         let members = self.members.present();
@@ -244,7 +247,7 @@ impl Node {
     }
 
     /// Takes note that one more accuses a suspect, and tells all if that counts.
-    fn confirm(&mut self, heard: Heard, claim: &Claim) {
+    fn confirm(&mut self, heard: &Heard, claim: &Claim) {
         let Some(key) = self.members.find(&claim.id) else { return };
         let known = &self.members[key];
         if (claim.incarnation, claim.state) != (known.incarnation(), State::Suspect)
@@ -252,7 +255,7 @@ impl Node {
         {
             return;
         }
-        if let Some(deadline) = self.suspicions.confirm(key, heard.accuser) {
+        if let Some(deadline) = self.suspicions.confirm(key, &heard.accuser) {
             self.stats.confirmations += 1;
             self.timers.set(Slot::Suspicion(key), deadline);
             self.spread(key);
@@ -283,7 +286,7 @@ impl Node {
     }
 
     /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
-    fn respond(&mut self, heard: Heard, claim: &Claim) -> Option<SocketAddr> {
+    fn respond(&mut self, heard: &Heard, claim: &Claim) -> Option<SocketAddr> {
         match self.refute.judge(self.members.local(), claim) {
             Verdict::Agree => None,
             Verdict::Remind => heard.from,

@@ -13,9 +13,8 @@ use crate::member::{Meta, State, TooLong};
 use crate::members::Key;
 use crate::time::Instant;
 use crate::timers::{Single, Slot};
-use crate::wire::frame;
 #[cfg(feature = "encryption")]
-use crate::wire::sealed::Sealing;
+use crate::wire::locks::Locks;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -174,7 +173,7 @@ impl Node {
         }
         self.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
-            let news = frame::news(&self.envelope, self.local());
+            let news = self.wire.news(self.local());
             if !self.open(peer, Purpose::Leave(ticket), Some(news)) {
                 self.leave_heard(ticket, false);
             }
@@ -227,14 +226,14 @@ impl Node {
     /// The keys with which the node seals and opens what travels; `None` if it does neither.
     #[cfg(feature = "encryption")]
     pub fn keyring(&self) -> Option<&Keyring> {
-        self.envelope.sealing().and_then(Sealing::keyring)
+        self.wire.locks().and_then(Locks::keyring)
     }
 
     /// The same, to be changed while the node runs: what is sent next is sealed with the primary key of
     /// that moment.
     #[cfg(feature = "encryption")]
     pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
-        self.envelope.sealing_mut().and_then(Sealing::keyring_mut)
+        self.wire.locks_mut().and_then(Locks::keyring_mut)
     }
 
     /// Says something new of ourselves, at once.

@@ -12,11 +12,11 @@ use crate::ping::Pinged;
 use crate::relay::Asked;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamId};
+use crate::suspicion::Accuser;
 use crate::timers::{Single, Slot};
-use crate::wire::datagram::{self, Ack, Message, Nack, Note, Ping, PingRequest};
-use crate::wire::frame::{self, Pong};
+use crate::wire::frame::StreamPing;
+use crate::wire::message::{Ack, Message, Ping, PingRequest, Pulse};
 use core::net::SocketAddr;
-use core::time::Duration;
 
 impl Node {
     pub(super) fn take_datagram(&mut self, from: SocketAddr, data: &[u8]) {
@@ -32,7 +32,7 @@ impl Node {
             return Err(Reject::Oversized);
         }
         let mut scratch = core::mem::take(&mut self.opened);
-        let taken = match self.envelope.open(data, &mut scratch) {
+        let taken = match self.wire.open(data, &mut scratch) {
             Ok(messages) => self.take_opened(from, messages),
             Err(reject) => Err(reject),
         };
@@ -53,7 +53,7 @@ impl Node {
 
     fn take_opened(&mut self, from: SocketAddr, messages: &[u8]) -> Result<(), Reject> {
         let mut answers = Answers::default();
-        for message in datagram::messages(messages, self.config.options.max_meta) {
+        for message in self.wire.messages(messages, self.config.options.max_meta) {
             match message? {
                 Message::Ping(ping) if answers.ping.is_none() => answers.ping = Some(ping),
                 Message::PingRequest(request) if answers.request.is_none() => {
@@ -61,7 +61,7 @@ impl Node {
                 }
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.take_ack(from, ack),
-                Message::Nack(Nack { token }) => {
+                Message::Nack { token } => {
                     self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
                 }
                 Message::Update(update) => {
@@ -80,8 +80,8 @@ impl Node {
                     let ours = tell.filter(|tell| tell.about == Key::LOCAL);
                     answers.tell = ours.or(answers.tell).or(tell);
                 }
-                Message::Note(Note { from, data }) if self.local().state().is_present() => {
-                    self.deliver(from, data, Via::Datagram);
+                Message::Note(note) if self.local().state().is_present() => {
+                    self.deliver(note.from, note.data, Via::Datagram);
                 }
                 Message::Note(_) => {}
                 Message::Broadcast(broadcast) => self.take_broadcast(broadcast),
@@ -107,8 +107,8 @@ impl Node {
     /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
     /// of life: it tells members that it left, and lets strangers find out.
     fn take_ping(&mut self, from: SocketAddr, ping: Ping) {
-        let Ping { token, target, incarnation, digest } = ping;
-        if target != self.local().id().short() {
+        let Ping { token, target, pulse, .. } = ping;
+        if target.is_some_and(|target| target != self.local().id().short()) {
             self.stats.misdirected_pings += 1;
             return;
         }
@@ -119,7 +119,7 @@ impl Node {
             }
             return;
         }
-        if let Some(key) = member {
+        if let (Some(key), Some(Pulse { incarnation, digest })) = (member, pulse) {
             // An address may have passed on to another node: it is the same if its life is.
             if incarnation.generation == self.members[key].incarnation().generation {
                 self.hear_of_itself(key, incarnation);
@@ -128,7 +128,7 @@ impl Node {
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         // Our own incarnation may be longer than the stranger's.
-        let bare = (Incarnation::default(), digest::short(self.members.digest()));
+        let bare = Pulse { incarnation: Incarnation::default(), ..self.pulse() };
         let (fill, of) = match member {
             Some(_) => (Fill::Ride, None),
             None => (Fill::Nothing, Some(bare)),
@@ -147,7 +147,10 @@ impl Node {
             return;
         }
         let claim = self.bare(key, incarnation, State::Alive);
-        self.hear(Heard { from: None, accuser: 0, spread: false, hearsay: false }, claim);
+        self.hear(
+            Heard { from: None, accuser: Accuser::Unknown, spread: false, hearsay: false },
+            claim,
+        );
     }
 
     /// Compares what a member's membership comes down to with ours; if they have not been the same
@@ -167,32 +170,33 @@ impl Node {
     }
 
     /// Answers a ping over a stream, if it is meant for us.
-    pub(super) fn serve_ping(&mut self, id: StreamId, target: &NodeId) {
+    pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
         let local = self.local();
-        if target != local.id() {
+        if ping.target.is_some_and(|target| target != *local.id()) {
             return self.refuse(id, Refusal::NotMe);
         }
         if !local.state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
-        let digest = digest::short(self.members.digest());
-        let pong = Pong { incarnation: local.incarnation(), digest };
-        self.reply(id, frame::pong(&self.envelope, pong));
+        let pong = self.wire.pong(ping.token, self.pulse());
+        self.reply(id, pong);
     }
 
     /// The target of our probe answered over a stream.
-    pub(super) fn take_pong(&mut self, token: u32, Pong { incarnation, digest }: Pong) {
+    pub(super) fn take_pong(&mut self, token: u32, pulse: Option<Pulse>) {
         if let Some(key) = self.probe.answered_by_stream(token) {
-            self.hear_answer(key, incarnation);
-            self.probe_answered(key, incarnation, digest);
+            self.hear_answer(key, pulse);
+            self.probe_answered(key, pulse);
         }
     }
 
     /// The target of our probe answered, and this is what it said of itself.
-    fn probe_answered(&mut self, key: Key, incarnation: Incarnation, digest: u32) {
+    fn probe_answered(&mut self, key: Key, pulse: Option<Pulse>) {
         self.heard_somebody();
-        self.hear_of_itself(key, incarnation);
-        self.compare_digest(key, digest);
+        if let Some(Pulse { incarnation, digest }) = pulse {
+            self.hear_of_itself(key, incarnation);
+            self.compare_digest(key, digest);
+        }
     }
 
     /// Pings one member for another.
@@ -205,9 +209,11 @@ impl Node {
         }
         let Some(target) = target else { return self.refuse_relay(from, request.token) };
         let options = &self.config.options;
-        let within = Duration::from_millis(request.within_ms.into());
+        // Whoever does not say for how long it waits has asked us at its own probe's timeout.
+        let rest = || options.probe_interval - options.probe_timeout;
+        let within = request.within.unwrap_or_else(rest);
         let within = within.min(options.probe_interval * options.awareness_max);
-        let nack = options.nacks;
+        let nack = options.nacks && request.nack;
         let asked = Asked { by: from, token: request.token, until: self.now + within, nack };
         let token = self.probe_rng.u32();
         if !self.relay.begin(token, asked) {
@@ -243,14 +249,14 @@ impl Node {
     }
 
     fn take_ack(&mut self, from: SocketAddr, ack: Ack) {
-        let Ack { token, incarnation, digest } = ack;
+        let Ack { token, pulse } = ack;
         if let Some((key, sent)) = self.probe.acked(token) {
             self.timers.clear(Slot::Single(Single::ProbeTimeout));
             if self.members[key].addr() == from {
                 self.members.rtt_mut(key).measure(self.now.since(sent));
-                self.hear_answer(key, incarnation);
+                self.hear_answer(key, pulse);
             }
-            return self.probe_answered(key, incarnation, digest);
+            return self.probe_answered(key, pulse);
         }
         if let Some(Pinged { ticket, sent }) = self.pings.end(token) {
             self.timers.clear(Slot::Ping(token));
@@ -261,7 +267,7 @@ impl Node {
             self.stats.stray_acks += 1;
             return;
         };
-        let lead = Lead::Ack { token, of: Some((incarnation, digest)) };
+        let lead = Lead::Ack { token, of: pulse };
         self.draft(Draft { to: by, lead, about: None, fill: Fill::Ride });
     }
 
@@ -273,7 +279,7 @@ impl Node {
     /// Pings a member; a suspect is told so with it, and can contradict at once.
     pub(super) fn send_ping(&mut self, target: Key, token: u32) {
         let member = &self.members[target];
-        let lead = Lead::Ping { token, target: member.id().short() };
+        let lead = Lead::Ping { token, target };
         let tell = self.config.options.buddy && member.state() > State::Alive;
         let about = tell.then_some(target);
         self.draft(Draft { to: member.addr(), lead, about, fill: Fill::Ride });

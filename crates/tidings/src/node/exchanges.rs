@@ -8,8 +8,7 @@ use crate::stats::Reject;
 use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::Slot;
-use crate::wire::Thread;
-use crate::wire::frame::{self, Frame};
+use crate::wire::frame::Frame;
 use crate::wire::said::in_frame;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -66,7 +65,7 @@ impl Node {
         let purpose = exchange.purpose;
         match input {
             StreamInput::Opened => self.ask(id, purpose),
-            StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.envelope) {
+            StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.wire) {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
                 Err(Reject::ForeignCluster) if purpose == Purpose::Serve => self.send_away(id),
@@ -114,12 +113,10 @@ impl Node {
             (Purpose::Serve, Frame::Sync(greeting)) => self.serve_sync(id, greeting),
             (Purpose::Serve, Frame::News { members }) => {
                 self.take_news(members);
-                self.reply(id, frame::taken(&self.envelope));
+                self.confirm_taken(id);
             }
-            (Purpose::Serve, Frame::Message { to, from, data }) => {
-                self.take_reliable(id, &to, from, data);
-            }
-            (Purpose::Serve, Frame::Ping { target }) => self.serve_ping(id, &target),
+            (Purpose::Serve, Frame::Message(letter)) => self.take_reliable(id, letter),
+            (Purpose::Serve, Frame::Ping(ping)) => self.serve_ping(id, ping),
             (Purpose::Serve, Frame::Packet { from, messages }) => {
                 self.take_packet(peer, &from, &messages);
             }
@@ -129,7 +126,7 @@ impl Node {
             (_, Frame::Compare(parts)) => self.compare(id, &parts),
             (Purpose::Leave(_) | Purpose::Message(_), Frame::Taken) => self.settle(id, Ok(())),
             (Purpose::Probe(token), Frame::Pong(pong)) => {
-                self.take_pong(token, pong);
+                self.take_pong(token, pong.pulse);
                 self.settle(id, Ok(()));
             }
             (Purpose::Serve, _) => self.reject(id, Reject::Unexpected),
@@ -149,23 +146,31 @@ impl Node {
     /// Writes a frame to a stream.
     pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
         let Some(thread) = self.exchanges.thread(id) else { return };
-        let frame = self.envelope.finish_frame(frame, thread);
+        let frame = self.wire.finish_frame(frame, thread);
         self.outbox.stream(id, StreamAction::Write(frame));
     }
 
     pub(super) fn refuse(&mut self, id: StreamId, refusal: Refusal) {
-        let frame = frame::refused(&self.envelope, refusal);
-        self.reply(id, frame);
+        match self.wire.refused(refusal) {
+            Some(frame) => self.reply(id, frame),
+            None => self.outbox.stream(id, StreamAction::Close),
+        }
+    }
+
+    /// Confirms that we have what a stream brought, where that is done.
+    pub(super) fn confirm_taken(&mut self, id: StreamId) {
+        match self.wire.taken() {
+            Some(frame) => self.reply(id, frame),
+            None => self.outbox.stream(id, StreamAction::Close),
+        }
     }
 
     /// Tells whoever took us for one of another cluster that we are not, in that cluster's envelope:
     /// whoever made a mistake learns of it, and nothing of us.
     fn send_away(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match self.envelope.of_stranger(self.exchanges.received(id)) {
-            Some(mut theirs) => {
-                let frame = frame::refused(&theirs, Refusal::ForeignCluster);
-                let frame = theirs.finish_frame(frame, &mut Thread::default());
+        match self.wire.send_away(self.exchanges.received(id)) {
+            Some(frame) => {
                 self.exchanges.stop_reading(id);
                 self.outbox.stream(id, StreamAction::Write(frame));
                 self.outbox.stream(id, StreamAction::Close);

@@ -13,8 +13,8 @@ use crate::ping::Pinged;
 use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
 use crate::timers::Slot;
-use crate::wire::datagram;
-use crate::wire::frame;
+use crate::wire::frame::Letter;
+use crate::wire::tidings;
 use alloc::borrow::Cow;
 use bytes::Bytes;
 use core::time::Duration;
@@ -38,7 +38,7 @@ impl Node {
             return Err(SendError::TooLong(TooLong { len, max }));
         }
         if key == Key::LOCAL {
-            self.deliver(to.clone(), data, Via::Datagram);
+            self.deliver(Some(to.clone()), data, Via::Datagram);
         } else if !self.outbox.message(self.members[key].addr(), data) {
             return Err(SendError::Busy);
         }
@@ -68,7 +68,8 @@ impl Node {
 
     fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
-        let (len, max) = (data.len(), self.config.options.max_frame - frame::MESSAGE_OVERHEAD);
+        let (len, max) =
+            (data.len(), self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD);
         if len > max {
             return Err(SendError::TooLong(TooLong { len, max }));
         }
@@ -77,10 +78,10 @@ impl Node {
         }
         let ticket = self.tickets.issue();
         if key == Key::LOCAL {
-            self.deliver(to.clone(), data, Via::Stream);
+            self.deliver(Some(to.clone()), data, Via::Stream);
             self.completed(ticket, Ok(Done::Delivered));
         } else {
-            let request = frame::message(&self.envelope, to, self.local().id(), &data);
+            let request = self.wire.message(to, self.local().id(), &data);
             self.open(self.members[key].addr(), Purpose::Message(ticket), Some(request));
         }
         Ok(ticket)
@@ -125,7 +126,7 @@ impl Node {
         };
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
-        let over = datagram::broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
+        let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
         if over > 0 {
             return Err(BroadcastError::Message(TooLong { len, max: len - over }));
         }
@@ -183,28 +184,28 @@ impl Node {
 
     /// The longest message that fits a datagram.
     fn max_datagram_message(&self) -> usize {
-        datagram::max_note(self.local().id(), self.room_in_datagram())
+        self.wire.max_note(self.local().id(), self.room_in_datagram())
     }
 
     fn room_in_datagram(&self) -> usize {
-        self.config.options.datagram_size - self.envelope.overhead()
+        self.wire.room(self.config.options.datagram_size)
     }
 
-    pub(super) fn deliver(&mut self, from: NodeId, data: Bytes, via: Via) {
+    pub(super) fn deliver(&mut self, from: Option<NodeId>, data: Bytes, via: Via) {
         self.stats.messages_in += 1;
         self.outbox.event(Event::Message { from, data, via });
     }
 
     /// Takes a message that came over a stream, and gives a receipt.
-    pub(super) fn take_reliable(&mut self, id: StreamId, to: &NodeId, from: NodeId, data: Bytes) {
-        if to != self.local().id() {
+    pub(super) fn take_reliable(&mut self, id: StreamId, letter: Letter) {
+        if letter.to.is_some_and(|to| to != *self.local().id()) {
             return self.refuse(id, Refusal::NotMe);
         }
         if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
-        self.deliver(from, data, Via::Stream);
-        self.reply(id, frame::taken(&self.envelope));
+        self.deliver(letter.from, letter.data, Via::Stream);
+        self.confirm_taken(id);
     }
 
     /// Takes a broadcast that somebody passes on; the first time, it is delivered and passed on.
@@ -226,8 +227,8 @@ impl Node {
             self.stats.broadcasts_again += 1;
             return;
         }
-        self.deliver(origin.clone(), broadcast.payload.clone(), Via::Broadcast);
-        if datagram::broadcast_len(&broadcast) > self.room_in_datagram() {
+        self.deliver(Some(origin.clone()), broadcast.payload.clone(), Via::Broadcast);
+        if self.wire.broadcast_len(&broadcast) > self.room_in_datagram() {
             // Its origin sends longer datagrams than we do: in ours it would wait for ever.
             self.stats.broadcasts_dropped += 1;
             return;

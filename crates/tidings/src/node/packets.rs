@@ -9,8 +9,9 @@ use crate::member::State;
 use crate::members::{Key, Members};
 use crate::output::{Draft, Fill, Intent, Lead, Output};
 use crate::suspicion::Suspicions;
-use crate::wire::datagram::{Ack, Nack, Ping, PingRequest, Writer, broadcast_len};
-use crate::wire::frame;
+use crate::wire::Writer;
+use crate::wire::message::Pulse;
+use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -30,9 +31,8 @@ impl Node {
                 Intent::Datagram(draft) => (draft.to, self.write_draft(&draft, buf)),
                 Intent::Message { to, data } => {
                     let mut writer = self.begin_datagram(buf);
-                    let start = writer.start();
                     writer.note(self.members.local().id(), &data);
-                    (to, Some(start))
+                    (to, writer.end())
                 }
             };
             let Some(start) = written else { continue };
@@ -44,7 +44,7 @@ impl Node {
             if let Some(journal) = &mut self.journal {
                 journal.built(buf);
             }
-            self.envelope.finish(buf);
+            self.wire.finish(buf);
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += buf.len() as u64;
             return Some(Output::Datagram { to, data: buf });
@@ -52,12 +52,13 @@ impl Node {
     }
 
     fn begin_datagram<'b>(&self, buf: &'b mut Vec<u8>) -> Writer<'b> {
-        Writer::begin(&self.envelope, buf, self.config.options.datagram_size)
+        self.wire.begin(buf, self.config.options.datagram_size)
     }
 
     /// Sends what would be in a datagram over a stream of its own.
     fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
-        let packet = frame::packet(&self.envelope, self.local().id(), messages);
+        let Some(envelope) = self.wire.tidings() else { return };
+        let packet = frame::packet(envelope, self.local().id(), messages);
         if !self.open(to, Purpose::Packet, Some(packet)) {
             self.stats.datagrams_dropped += 1;
         }
@@ -76,28 +77,28 @@ impl Node {
             Fill::Ride => self.fill_with_news(draft, &mut writer),
             Fill::Tell => self.fill(draft, &mut writer),
         }
-        (!writer.is_empty()).then(|| writer.start())
+        writer.end()
     }
 
     fn write_lead(&self, lead: Lead, writer: &mut Writer<'_>) -> Option<()> {
-        let incarnation = self.local().incarnation();
-        let digest = digest::short(self.members.digest());
         match lead {
             Lead::News => {}
             Lead::Ping { token, target } => {
-                writer.ping(Ping { token, target, incarnation, digest });
+                writer.ping(token, self.members.get(target)?.id(), self.pulse());
             }
-            Lead::Ack { token, of } => {
-                let (incarnation, digest) = of.unwrap_or((incarnation, digest));
-                writer.ack(Ack { token, incarnation, digest });
-            }
-            Lead::Nack { token } => writer.nack(Nack { token }),
-            Lead::PingRequest { token, target, within_ms } => {
-                let target = self.members.get(target)?.id().clone();
-                writer.ping_request(&PingRequest { token, within_ms, target });
+            Lead::Ack { token, of } => writer.ack(token, of.unwrap_or_else(|| self.pulse())),
+            Lead::Nack { token } => writer.nack(token),
+            Lead::PingRequest { token, target, within } => {
+                writer.ping_request(token, self.members.get(target)?, within);
             }
         }
         Some(())
+    }
+
+    /// What we say of ourselves with a sign of life.
+    pub(super) fn pulse(&self) -> Pulse {
+        let digest = digest::short(self.members.digest());
+        Pulse { incarnation: self.local().incarnation(), digest }
     }
 
     /// Fills a datagram of gossip with news of members and with broadcasts.
@@ -111,7 +112,7 @@ impl Node {
         let half = writer.room() / 2;
         let broadcasts_first = self.turn % 2 == 0;
         if broadcasts_first && !self.dissemination.is_empty() {
-            let share = half.max(broadcast_len(first));
+            let share = half.max(self.wire.broadcast_len(first));
             let kept = writer.room().saturating_sub(share);
             writer.reserve(kept);
             self.fill_with_broadcasts(draft, writer);
@@ -153,11 +154,12 @@ impl Node {
         let receiver = key.map(|key| self.members[key].id());
         let limit = self.transmit_limit();
         let room = writer.room();
+        let wire = &self.wire;
         let mut moot = 0;
         let offer = |broadcast: &Broadcast| {
             if receiver == Some(&broadcast.id.origin) {
                 // It has its turn as if it were sent: else all that wait would be told by this.
-                moot += broadcast_len(broadcast);
+                moot += wire.broadcast_len(broadcast);
                 return if moot <= room { Offer::Moot } else { Offer::NoRoom };
             }
             if writer.broadcast(broadcast) { Offer::Taken } else { Offer::NoRoom }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "encryption")]
 use super::sealed;
-use super::{Node, envelope};
+use super::{Node, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
 use crate::journal::{Input, Journal};
@@ -11,11 +11,13 @@ use crate::members::Key;
 use crate::replay::{ReplayError, ShortName, Suspected};
 use crate::rng::Rng;
 use crate::stream::StreamId;
-use crate::suspicion::Suspicion;
+use crate::suspicion::{Accuser, Suspicion};
 use crate::time::Instant;
 use crate::timers::{Slot, Timer};
-use crate::wire::Envelope;
+use crate::wire::Format;
 use crate::wire::codec::{put, take};
+#[cfg(feature = "encryption")]
+use crate::wire::locks::Locks;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -61,12 +63,12 @@ impl Node {
     pub(crate) fn restore_for_replay(checkpoint: &[u8]) -> Result<Self, ReplayError> {
         let (head, mut node) = read(checkpoint)?;
         if let Some(sealing) = head.sealing {
-            node.envelope = keyless(&node, sealing)?;
+            node.wire = keyless(&node, sealing)?;
             node.advance(node.now);
         }
         node.config.admission = head.admission.then_some(|_| true);
         node.journal = Some(Box::new(Journal::of_replay(node.now)));
-        node.envelope.take_notes(true);
+        node.wire.take_notes(true);
         Ok(node)
     }
 
@@ -78,7 +80,7 @@ impl Node {
     pub fn start_journal(&mut self, out: &mut Vec<u8>) {
         self.checkpoint(out);
         self.journal = Some(Box::new(Journal::new(self.now)));
-        self.envelope.take_notes(true);
+        self.wire.take_notes(true);
     }
 
     /// Appends to `out` what was noted since this was called last.
@@ -98,7 +100,7 @@ impl Node {
     /// Ends the journal; what has not been taken of it is lost.
     pub fn stop_journal(&mut self) {
         self.journal = None;
-        self.envelope.take_notes(false);
+        self.wire.take_notes(false);
     }
 
     /// Takes one input, and notes it and what comes of it if a journal is kept.
@@ -117,7 +119,7 @@ impl Node {
         self.check();
         if let Some(journal) = &mut self.journal {
             let said: &dyn fmt::Debug = &returned;
-            journal.end(self.envelope.notes(), (size_of::<R>() > 0).then_some(said));
+            journal.end(self.wire.notes(), (size_of::<R>() > 0).then_some(said));
             if journal.is_full() {
                 self.stop_journal();
             }
@@ -129,15 +131,19 @@ impl Node {
         self.journal.as_deref_mut()
     }
 
-    pub(crate) fn envelope_mut(&mut self) -> &mut Envelope {
-        &mut self.envelope
+    pub(crate) fn wire(&self) -> &Format {
+        &self.wire
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> &mut Format {
+        &mut self.wire
     }
 
     // ---- for whoever looks at a replay ----
 
     pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
         let of = |(key, suspicion): (Key, &Suspicion)| {
-            let known = |&accuser: &u32| (accuser != 0).then_some(ShortName(accuser));
+            let known = |accuser: &Accuser| accuser.known().map(ShortName);
             Suspected {
                 member: &self.members[key],
                 since: suspicion.started(),
@@ -162,7 +168,7 @@ impl Node {
 
     #[cfg(feature = "encryption")]
     fn sealing_state(&self) -> Option<(u8, Rng)> {
-        let (plaintext, nonces) = self.envelope.sealing()?.state();
+        let (plaintext, nonces) = self.wire.locks()?.state();
         Some((plaintext as u8, nonces.clone()))
     }
 
@@ -182,7 +188,7 @@ impl Node {
         self.exchanges.restore()?;
         self.timers.restore()?;
         self.outbox.restore();
-        self.envelope = envelope(&self.config, [0; 32]);
+        self.wire = format(&self.config, [0; 32]);
         self.advance(self.now);
         self.is_consistent().then_some(())
     }
@@ -236,14 +242,15 @@ fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
 }
 
 #[cfg(feature = "encryption")]
-fn keyless(node: &Node, (plaintext, nonces): (u8, Rng)) -> Result<Envelope, ReplayError> {
+fn keyless(node: &Node, (plaintext, nonces): (u8, Rng)) -> Result<Format, ReplayError> {
     let all = [Plaintext::Refused, Plaintext::Accepted, Plaintext::Sent];
     let plaintext = all.into_iter().find(|&one| one as u8 == plaintext);
-    Ok(sealed(&node.config, None, plaintext.ok_or(ReplayError::Checkpoint)?, nonces))
+    let plaintext = plaintext.ok_or(ReplayError::Checkpoint)?;
+    Ok(sealed(&node.config, Locks::new(None, plaintext, nonces)))
 }
 
 #[cfg(not(feature = "encryption"))]
-fn keyless(_: &Node, _: (u8, Rng)) -> Result<Envelope, ReplayError> {
+fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
     Err(ReplayError::Encryption)
 }
 

@@ -9,7 +9,6 @@ use crate::probe::Verdict;
 use crate::sync;
 use crate::time::Instant;
 use crate::timers::{Single, Slot};
-use crate::wire::frame;
 
 impl Node {
     /// Begins to probe and to sync, each at a random point of its first interval, so that nodes
@@ -98,17 +97,16 @@ impl Node {
         if self.config.options.stream_probes {
             // Which tells a member that is down from one to which datagrams do not get through.
             let target = &self.members[round.target];
-            let (to, request) = (target.addr(), frame::ping(&self.envelope, target.id()));
+            let (to, request) = (target.addr(), self.wire.ping(target.id(), round.token));
             self.open_until(to, Purpose::Probe(round.token), Some(request), round.ends);
         }
-        let within_ms = round.ends.since(self.now).as_millis();
-        let within_ms = u32::try_from(within_ms).unwrap_or(u32::MAX);
+        let within = round.ends.since(self.now);
         let mut picked = core::mem::take(&mut self.picked);
         let count = self.config.options.indirect_probes;
         self.members.pick(&mut self.probe_rng, count, Some(round.target), &mut picked);
         self.probe.ask(picked.iter().map(|&helper| self.members[helper].addr()));
         for &relay in &picked {
-            let lead = Lead::PingRequest { token: round.token, target: round.target, within_ms };
+            let lead = Lead::PingRequest { token: round.token, target: round.target, within };
             self.draft(Draft {
                 to: self.members[relay].addr(),
                 lead,

@@ -9,9 +9,10 @@ use crate::members::Key;
 use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamId};
+use crate::suspicion::Accuser;
 use crate::sync::{self, Answer};
-use crate::wire::compare::{Claims, Part};
-use crate::wire::frame::{self, Greeting, Who};
+use crate::wire::frame::{Claims, Greeting, Part, Who};
+use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -19,7 +20,8 @@ use core::net::SocketAddr;
 impl Node {
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
-        let mut buf = frame::sync(&self.envelope, false, self.local(), introduce, &self.sync_state);
+        let Some(envelope) = self.wire.tidings() else { return };
+        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync_state);
         sync::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
@@ -37,8 +39,9 @@ impl Node {
         };
         self.stats.syncs += 1;
         self.tell_state(&comparison, state, introduced);
+        let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
-        let buf = frame::sync(&self.envelope, true, local, introduced, &self.sync_state);
+        let buf = frame::sync(envelope, true, local, introduced, &self.sync_state);
         self.exchanges.go_on(id, comparison);
         self.answer(id, buf, &parts);
     }
@@ -72,7 +75,7 @@ impl Node {
     fn withdraw(&mut self, id: StreamId) {
         let mut local = self.local().clone();
         local.state = State::Left;
-        let news = frame::news(&self.envelope, &local);
+        let news = self.wire.news(&local);
         self.write(id, news);
         self.members.update_local(|local| {
             local.incarnation = local.incarnation.above(local.incarnation);
@@ -84,7 +87,8 @@ impl Node {
 
     /// Goes on with a comparison, until there is nothing left to say.
     pub(super) fn compare(&mut self, id: StreamId, parts: &[Part]) {
-        let buf = frame::compare(&self.envelope);
+        let Some(envelope) = self.wire.tidings() else { return };
+        let buf = frame::compare(envelope);
         self.answer(id, buf, parts);
     }
 
@@ -138,7 +142,7 @@ impl Node {
         }
         let with = claim.id.clone();
         let addr = claim.profile.as_ref().map(|profile| profile.addr);
-        let heard = Heard { from: addr, accuser: 0, spread, hearsay: true };
+        let heard = Heard { from: addr, accuser: Accuser::Unknown, spread, hearsay: true };
         if let Some(tell) = self.hear(heard, claim) {
             self.tell(tell);
         }
@@ -150,7 +154,7 @@ impl Node {
 
     fn tell_state(&mut self, comparison: &Comparison, data: Bytes, join: bool) {
         if !data.is_empty() {
-            let from = comparison.with.clone();
+            let from = Some(comparison.with.clone());
             self.outbox.event(Event::SyncState { from, data, join });
         }
     }
@@ -160,7 +164,7 @@ impl Node {
         let &Comparison { addr: from, spread, .. } = comparison;
         let mut tell = None;
         for claim in claims {
-            let heard = Heard { from, accuser: 0, spread, hearsay: true };
+            let heard = Heard { from, accuser: Accuser::Unknown, spread, hearsay: true };
             tell = self.hear(heard, claim.clone()).or(tell);
         }
         if let Some(tell) = tell {
@@ -172,7 +176,8 @@ impl Node {
     pub(super) fn take_news(&mut self, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         for claim in claims {
-            let heard = Heard { from: None, accuser: 0, spread: true, hearsay: false };
+            let heard =
+                Heard { from: None, accuser: Accuser::Unknown, spread: true, hearsay: false };
             if let Some(tell) = self.hear(heard, claim) {
                 self.tell(tell);
             }

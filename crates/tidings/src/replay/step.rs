@@ -7,6 +7,7 @@ use crate::output::{Event, Output};
 use crate::stream::{StreamAction, StreamError, StreamId};
 use crate::time::Instant;
 use crate::timers::Timer;
+use crate::wire::Format;
 use crate::wire::said::{self, Said};
 use alloc::format;
 use alloc::string::String;
@@ -201,15 +202,16 @@ impl Step {
 }
 
 impl Gave {
-    pub(super) fn of(output: &Output<'_>) -> Self {
+    pub(super) fn of(output: &Output<'_>, wire: &Format) -> Self {
         match output {
             Output::Datagram { to, data } => {
-                Self::Datagram { to: *to, len: data.len(), said: said::in_datagram(data, None) }
+                let said = said::in_datagram(wire, data, None);
+                Self::Datagram { to: *to, len: data.len(), said }
             }
             Output::Stream { id, action } => match action {
                 StreamAction::Open { to, .. } => Self::Open { id: *id, to: *to },
                 StreamAction::Write(bytes) => {
-                    let said = said::in_written(bytes);
+                    let said = said::in_written(wire, bytes);
                     Self::Write { id: *id, to: None, len: bytes.len(), said }
                 }
                 StreamAction::Close => Self::Close { id: *id },

@@ -1,15 +1,12 @@
-//! Frames: what travels on a stream. Each answers the one before.
+//! What travels on streams, in whatever format. Each frame answers the one before.
 
-use super::codec::{put, take};
-use super::compare::{Claims, NAME, Part, put_member, put_name, take_member, take_parts};
-use super::{Envelope, Thread};
+use super::message::Pulse;
 use crate::claim::Claim;
-use crate::member::{Incarnation, Member, NodeId};
-use crate::stats::Reject;
+use crate::member::NodeId;
+use crate::range::Range;
 use crate::stream::Refusal;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// What a frame says.
 #[derive(Clone, Debug)]
@@ -23,13 +20,13 @@ pub(crate) enum Frame {
     /// "Take note": a request.
     News { members: Claims },
     /// "This is for you": a request.
-    Message { to: NodeId, from: NodeId, data: Bytes },
+    Message(Letter),
     /// "I did", or "I have it": the reply.
     Taken,
     /// What would be in a datagram, from a node that sends none: a request without a reply.
     Packet { from: NodeId, messages: Bytes },
     /// "Are you there?": a request.
-    Ping { target: NodeId },
+    Ping(StreamPing),
     /// "I am": the reply.
     Pong(Pong),
     /// "No": the reply to any request.
@@ -56,149 +53,45 @@ pub(crate) enum Who {
     Unacceptable,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// A message of an application's to another one's, as far as its format tells whose and for whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    pub(crate) to: Option<NodeId>,
+    pub(crate) from: Option<NodeId>,
+    pub(crate) data: Bytes,
+}
+
+/// A ping over a stream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StreamPing {
+    /// Who is meant; `None` if anybody is.
+    pub(crate) target: Option<NodeId>,
+    /// What the answer has to carry, in a format in which it does.
+    pub(crate) token: Option<u32>,
+}
+
+/// The answer to one, with the same token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Pong {
-    pub(crate) incarnation: Incarnation,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) digest: u32,
+    pub(crate) token: Option<u32>,
+    pub(crate) pulse: Option<Pulse>,
 }
 
-/// A greeting, to which the parts of a comparison are appended.
-pub(crate) fn sync(
-    envelope: &Envelope,
-    reply: bool,
-    local: &Member,
-    introduce: bool,
-    state: &[u8],
-) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(if reply { SYNCED } else { SYNC });
-    if introduce {
-        put_member(&mut buf, local);
-    } else {
-        put_name(&mut buf, local);
-    }
-    put(&mut buf, state);
-    buf
+/// What one side says of a range of members.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// "Those who are present come down to this; is it the same with you?"
+    Digest { range: Range, digest: u64 },
+    /// The same for each sixteenth of the range.
+    Split { range: Range, digests: [u64; 16] },
+    /// "This is all that I know of them"; and, if `ask`, "tell me what you know".
+    Members { range: Range, claims: Claims, ask: bool },
 }
 
-/// A frame with which a comparison goes on, to which its parts are appended.
-pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
-    envelope.begin_frame(COMPARE)
+/// Members as somebody else knows them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) claims: Vec<Claim>,
+    /// How many more there were that we do not take.
+    pub(crate) refused: usize,
 }
-
-pub(crate) fn news(envelope: &Envelope, member: &Member) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(NEWS);
-    put_member(&mut buf, member);
-    buf
-}
-
-pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(MESSAGE);
-    put(&mut buf, &(to, from));
-    buf.extend_from_slice(data);
-    buf
-}
-
-pub(crate) fn packet(envelope: &Envelope, from: &NodeId, messages: &[u8]) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(PACKET);
-    put(&mut buf, from);
-    buf.extend_from_slice(messages);
-    buf
-}
-
-pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(PING);
-    put(&mut buf, target);
-    buf
-}
-
-pub(crate) fn pong(envelope: &Envelope, pong: Pong) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(PONG);
-    put(&mut buf, &pong);
-    buf
-}
-
-pub(crate) fn taken(envelope: &Envelope) -> Vec<u8> {
-    envelope.begin_frame(TAKEN)
-}
-
-pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(REFUSED);
-    buf.push(refusal as u8);
-    buf
-}
-
-/// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
-/// complete.
-pub(crate) fn parse(
-    bytes: &[u8],
-    envelope: &mut Envelope,
-    limit: usize,
-    thread: &mut Thread,
-    max_meta: usize,
-) -> Result<Option<Frame>, Reject> {
-    let mut scratch = Vec::new();
-    match envelope.open_frame(bytes, limit, thread, &mut scratch)? {
-        Some((kind, body)) => read(kind, body, max_meta).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Reads the body of a frame of such a kind.
-pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
-    Ok(match kind {
-        SYNC => Frame::Sync(take_greeting(body, max_meta)?),
-        SYNCED => Frame::Synced(take_greeting(body, max_meta)?),
-        COMPARE => Frame::Compare(take_parts(body, max_meta)?),
-        NEWS => Frame::News { members: take_members(body, max_meta)? },
-        MESSAGE => {
-            let (to, from) = take(&mut body)?;
-            Frame::Message { to, from, data: Bytes::copy_from_slice(body) }
-        }
-        TAKEN => Frame::Taken,
-        PACKET => Frame::Packet { from: take(&mut body)?, messages: Bytes::copy_from_slice(body) },
-        PING => Frame::Ping { target: take(&mut body)? },
-        PONG => Frame::Pong(take(&mut body)?),
-        REFUSED => Frame::Refused(Refusal::from_u8(take(&mut body)?)),
-        _ => return Err(Reject::Unexpected),
-    })
-}
-
-fn take_greeting(mut body: &[u8], max_meta: usize) -> Result<Greeting, Reject> {
-    let who = match take::<u8>(&mut body)? {
-        NAME => Who::Name(take(&mut body)?),
-        head => match take_member(head, &mut body, max_meta)? {
-            Some(claim) => Who::Member(claim),
-            None => Who::Unacceptable,
-        },
-    };
-    let state = Bytes::copy_from_slice(take(&mut body)?);
-    Ok(Greeting { who, state, parts: take_parts(body, max_meta)? })
-}
-
-fn take_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
-    let mut members = Claims::default();
-    while let Some((&head, rest)) = body.split_first() {
-        body = rest;
-        match take_member(head, &mut body, max_meta)? {
-            Some(claim) => members.claims.push(claim),
-            None => members.refused += 1,
-        }
-    }
-    Ok(members)
-}
-
-/// The most that a frame with a message takes beside the message, behind its length: two names and
-/// the cluster's, all of the longest, and the envelope, sealed or not.
-pub(crate) const MESSAGE_OVERHEAD: usize = 900;
-
-const SYNC: u8 = 0;
-const SYNCED: u8 = 1;
-const NEWS: u8 = 2;
-const TAKEN: u8 = 3;
-const REFUSED: u8 = 4;
-const COMPARE: u8 = 5;
-const MESSAGE: u8 = 6;
-const PING: u8 = 7;
-const PONG: u8 = 8;
-const PACKET: u8 = 9;

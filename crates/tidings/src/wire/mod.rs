@@ -1,20 +1,22 @@
 //! What travels: datagrams of short messages, and streams of frames in turn.
 //!
-//! `docs/WIRE.md` describes the format to the byte. Decoders are total: any bytes become values
-//! that hold what they promise, or a [`Reject`](crate::Reject).
+//! What is said is the same in every format: [`message`] and [`frame`]. How it is written is
+//! [`tidings`]', our own format, or another one's; [`Format`] is the one that a node speaks. Decoders are
+//! total: any bytes become values that hold what they promise, or a [`Reject`](crate::Reject).
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod codec;
-pub(crate) mod compare;
-pub(crate) mod datagram;
-pub(crate) mod envelope;
+pub(crate) mod format;
 pub(crate) mod frame;
-pub(crate) mod said;
 #[cfg(feature = "encryption")]
-pub(crate) mod sealed;
+pub(crate) mod locks;
+pub(crate) mod message;
+pub(crate) mod said;
+pub(crate) mod tidings;
 
-pub(crate) use envelope::Envelope;
+pub(crate) use format::{Format, Writer};
 
 /// The most that one update takes in a datagram beside its metadata, with the datagram's envelope,
 /// sealed or not: a name of 255 bytes, an IPv6 address, and the longest numbers.
@@ -29,38 +31,18 @@ pub(crate) struct Thread {
     frames: u32,
 }
 
-/// The first bytes of a datagram: what was added when it was sealed, if it is.
-pub(crate) fn head(datagram: &[u8]) -> &[u8] {
-    &datagram[..datagram.len().min(SEALED_HEADER)]
-}
-
 /// What anybody can read of a frame that we made.
 pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
-    match frame.first() {
-        Some(&SEALED_VERSION) => &frame[..frame.len().min(SEALED_FRAME_HEADER)],
-        _ => frame,
-    }
+    tidings::in_clear(frame)
 }
 
-/// What is behind the header of a datagram or of a frame that is not sealed, or that a replayed node
-/// made, which has no keys and encrypts nothing; the header is so long, or so long if it is sealed.
-fn unsealed(bytes: &[u8], plain: usize, sealed: usize) -> Option<&[u8]> {
-    match bytes.first()? {
-        &SEALED_VERSION => {
-            said::behind_time(bytes.get(sealed..bytes.len().saturating_sub(SEALED_TRAILER))?)
-        }
-        _ => bytes.get(plain..),
-    }
+/// Whether one node can send to such an address: members with others are not taken, so that nobody
+/// can be told to send to a group of hosts or to nowhere.
+///
+/// An IPv4 address has one form here, the short one.
+pub(crate) fn is_reachable(addr: SocketAddr) -> bool {
+    let ip = addr.ip();
+    let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let mapped = ip.to_canonical() != ip;
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast && !mapped
 }
-
-/// The first byte of every datagram and every frame that is sealed: Tidings' format, version 1.
-const SEALED_VERSION: u8 = 0xe1;
-/// Of a sealed datagram: version, cluster tag, nonce.
-const SEALED_HEADER: usize = 1 + 4 + 24;
-/// Of a sealed frame: version, cluster tag, length of what follows, nonce.
-const SEALED_FRAME_HEADER: usize = 1 + 4 + 4 + 24;
-/// What comes behind either.
-const SEALED_TRAILER: usize = 16;
-
-#[cfg(test)]
-mod tests;

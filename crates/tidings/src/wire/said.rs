@@ -1,14 +1,15 @@
 //! What a message says, for people.
 
-use super::compare::Part;
-use super::datagram::{self, Message};
-use super::envelope::{FRAME_HEADER, HEADER};
-use super::frame::{Frame, Greeting, Who};
-use super::{SEALED_FRAME_HEADER, SEALED_HEADER};
-use super::{codec, frame};
+use super::Format;
+use super::format::Messages;
+use super::frame::{Frame, Greeting, Letter, Part, Who};
+use super::message::{Message, Pulse};
+use super::tidings;
 use crate::claim::Claim;
-use crate::member::{ClusterName, Incarnation, NodeId, State};
+use crate::member::{Incarnation, NodeId, State};
+use crate::stats::Reject;
 use crate::stream::Refusal;
+use crate::suspicion::Accuser;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -25,19 +26,19 @@ pub enum Said {
     Ping {
         /// What the answer has to carry.
         token: u32,
-        /// Who is meant.
-        target: ShortName,
-        /// In which incarnation the sender is.
-        incarnation: Incarnation,
-        /// What the sender's membership comes down to.
-        digest: u32,
+        /// Who is meant; `None` if anybody is.
+        target: Option<ShortName>,
+        /// In which incarnation the sender is, if that is told.
+        incarnation: Option<Incarnation>,
+        /// What the sender's membership comes down to, if that is told.
+        digest: Option<u32>,
     },
     /// "Ping that member for me."
     PingRequest {
         /// What the answer has to carry.
         token: u32,
-        /// For how long an answer is of use.
-        within: Duration,
+        /// For how long an answer is of use, if that is told.
+        within: Option<Duration>,
         /// Who is to be pinged.
         target: NodeId,
     },
@@ -45,10 +46,10 @@ pub enum Said {
     Ack {
         /// What the ping carried.
         token: u32,
-        /// In which incarnation the one is who is there.
-        incarnation: Incarnation,
-        /// What its membership comes down to.
-        digest: u32,
+        /// In which incarnation the one is who is there, if that is told.
+        incarnation: Option<Incarnation>,
+        /// What its membership comes down to, if that is told.
+        digest: Option<u32>,
     },
     /// "I asked for you and have no answer so far."
     Nack {
@@ -70,8 +71,8 @@ pub enum Said {
     },
     /// A message of an application's to another one's.
     Message {
-        /// Who sends it.
-        from: NodeId,
+        /// Who sends it, if that is told.
+        from: Option<NodeId>,
         /// How many bytes it has.
         len: usize,
     },
@@ -97,13 +98,13 @@ pub enum Said {
     Taken,
     /// "Are you there?", over a stream.
     StreamPing {
-        /// Who is meant.
-        target: NodeId,
+        /// Who is meant; `None` if anybody is.
+        target: Option<NodeId>,
     },
     /// "I am", over a stream.
     StreamPong {
-        /// In which incarnation it is.
-        incarnation: Incarnation,
+        /// In which incarnation it is, if that is told.
+        incarnation: Option<Incarnation>,
     },
     /// "No."
     Refused(Refusal),
@@ -135,9 +136,11 @@ impl fmt::Display for ShortName {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ping { target, .. } => write!(f, "ping to {target}"),
+            Self::Ping { target: Some(target), .. } => write!(f, "ping to {target}"),
+            Self::Ping { target: None, .. } => f.write_str("ping to anybody"),
             Self::PingRequest { target, within, .. } => {
-                write!(f, "request to ping {target} within {within:?}")
+                write!(f, "request to ping {target}")?;
+                within.map_or(Ok(()), |within| write!(f, " within {within:?}"))
             }
             Self::Ack { .. } => f.write_str("ack"),
             Self::Nack { .. } => f.write_str("nack"),
@@ -148,7 +151,10 @@ impl fmt::Display for Said {
                 }
                 accuser.map_or(Ok(()), |accuser| write!(f, ", accused by {accuser}"))
             }
-            Self::Message { from, len } => write!(f, "message from {from}, {len} bytes"),
+            Self::Message { from: Some(from), len } => {
+                write!(f, "message from {from}, {len} bytes")
+            }
+            Self::Message { from: None, len } => write!(f, "message, {len} bytes"),
             Self::Broadcast { origin, number, len } => {
                 write!(f, "broadcast {number} of {origin}, {len} bytes")
             }
@@ -158,7 +164,10 @@ impl fmt::Display for Said {
             }
             Self::Digests => f.write_str("digests"),
             Self::Taken => f.write_str("taken"),
-            Self::StreamPing { target } => write!(f, "ping to {target} over a stream"),
+            Self::StreamPing { target: Some(target) } => {
+                write!(f, "ping to {target} over a stream")
+            }
+            Self::StreamPing { target: None } => f.write_str("ping to anybody over a stream"),
             Self::StreamPong { .. } => f.write_str("pong over a stream"),
             Self::Refused(refusal) => write!(f, "refused: {refusal}"),
             Self::NotTaken => f.write_str("news of somebody who is not taken"),
@@ -169,36 +178,23 @@ impl fmt::Display for Said {
 }
 
 /// What is said in a datagram that a node got or, in a replay, gave.
-pub(crate) fn in_datagram(datagram: &[u8], opened: Option<&[u8]>) -> Vec<Said> {
-    match opened.and_then(behind_time).or_else(|| super::unsealed(datagram, HEADER, SEALED_HEADER))
-    {
-        Some(messages) => in_messages(messages),
+pub(crate) fn in_datagram(wire: &Format, datagram: &[u8], opened: Option<&[u8]>) -> Vec<Said> {
+    match wire.messages_in(datagram, opened) {
+        Some(messages) => in_messages(wire.messages(&messages, usize::MAX)),
         None => [Said::Unreadable].into(),
     }
 }
 
 /// What is said in a frame that a replayed node writes.
-pub(crate) fn in_written(bytes: &[u8]) -> Vec<Said> {
-    frame_in(bytes).map_or_else(|| [Said::Unreadable].into(), |frame| in_frame(&frame))
+pub(crate) fn in_written(wire: &Format, bytes: &[u8]) -> Vec<Said> {
+    wire.frame_in(bytes).map_or_else(|| [Said::Unreadable].into(), |frame| in_frame(&frame))
 }
 
-fn frame_in(bytes: &[u8]) -> Option<Frame> {
-    let mut body = super::unsealed(bytes, FRAME_HEADER, SEALED_FRAME_HEADER)?;
-    if bytes.first() != Some(&super::SEALED_VERSION) {
-        codec::take::<ClusterName>(&mut body).ok()?;
-    }
-    let (&kind, body) = body.split_first()?;
-    frame::read(kind, body, usize::MAX).ok()
-}
-
-pub(super) fn behind_time(mut plain: &[u8]) -> Option<&[u8]> {
-    codec::take::<u64>(&mut plain).ok()?;
-    Some(plain)
-}
-
-fn in_messages(messages: &[u8]) -> Vec<Said> {
-    let all = datagram::messages(messages, usize::MAX);
-    all.map(|message| message.map_or(Said::Unreadable, |message| of_message(&message))).collect()
+fn in_messages(messages: Messages<'_>) -> Vec<Said> {
+    let one = |message: Result<Message, Reject>| {
+        message.map_or(Said::Unreadable, |message| of_message(&message))
+    };
+    messages.map(one).collect()
 }
 
 pub(crate) fn in_frame(frame: &Frame) -> Vec<Said> {
@@ -206,14 +202,21 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<Said> {
         Frame::Sync(greeting) => of_greeting(greeting, false),
         Frame::Synced(greeting) => of_greeting(greeting, true),
         Frame::Compare(parts) => of_parts(parts),
-        Frame::News { members } => members.claims.iter().map(|claim| of_claim(claim, 0)).collect(),
-        Frame::Message { from, data, .. } => {
+        Frame::News { members } => {
+            members.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown)).collect()
+        }
+        Frame::Message(Letter { from, data, .. }) => {
             [Said::Message { from: from.clone(), len: data.len() }].into()
         }
         Frame::Taken => [Said::Taken].into(),
-        Frame::Packet { messages, .. } => in_messages(messages),
-        Frame::Ping { target } => [Said::StreamPing { target: target.clone() }].into(),
-        Frame::Pong(pong) => [Said::StreamPong { incarnation: pong.incarnation }].into(),
+        Frame::Packet { messages, .. } => {
+            in_messages(Messages::Tidings(tidings::messages(messages, usize::MAX)))
+        }
+        Frame::Ping(ping) => [Said::StreamPing { target: ping.target.clone() }].into(),
+        Frame::Pong(pong) => {
+            let incarnation = pong.pulse.map(|pulse| pulse.incarnation);
+            [Said::StreamPong { incarnation }].into()
+        }
         Frame::Refused(refusal) => [Said::Refused(*refusal)].into(),
     }
 }
@@ -221,7 +224,7 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<Said> {
 fn of_greeting(Greeting { who, parts, .. }: &Greeting, reply: bool) -> Vec<Said> {
     let (from, claim) = match who {
         Who::Name(id) => (Some(id.clone()), None),
-        Who::Member(claim) => (Some(claim.id.clone()), Some(of_claim(claim, 0))),
+        Who::Member(claim) => (Some(claim.id.clone()), Some(of_claim(claim, &Accuser::Unknown))),
         Who::Unacceptable => (None, Some(Said::NotTaken)),
     };
     let mut said = Vec::from([Said::Sync { from, reply }]);
@@ -236,7 +239,7 @@ fn of_parts(parts: &[Part]) -> Vec<Said> {
         match part {
             Part::Digest { .. } | Part::Split { .. } => said.push(Said::Digests),
             Part::Members { claims, .. } => {
-                said.extend(claims.claims.iter().map(|claim| of_claim(claim, 0)));
+                said.extend(claims.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown)));
                 said.extend((0..claims.refused).map(|_| Said::NotTaken));
             }
         }
@@ -246,22 +249,26 @@ fn of_parts(parts: &[Part]) -> Vec<Said> {
 
 fn of_message(message: &Message) -> Said {
     match message {
-        Message::Ping(ping) => Said::Ping {
-            token: ping.token,
-            target: ShortName(ping.target),
-            incarnation: ping.incarnation,
-            digest: ping.digest,
-        },
+        Message::Ping(ping) => {
+            let (incarnation, digest) = of_pulse(ping.pulse);
+            Said::Ping {
+                token: ping.token,
+                target: ping.target.map(ShortName),
+                incarnation,
+                digest,
+            }
+        }
         Message::PingRequest(request) => Said::PingRequest {
             token: request.token,
-            within: Duration::from_millis(request.within_ms.into()),
+            within: request.within,
             target: request.target.clone(),
         },
         Message::Ack(ack) => {
-            Said::Ack { token: ack.token, incarnation: ack.incarnation, digest: ack.digest }
+            let (incarnation, digest) = of_pulse(ack.pulse);
+            Said::Ack { token: ack.token, incarnation, digest }
         }
-        Message::Nack(nack) => Said::Nack { token: nack.token },
-        Message::Update(update) => of_claim(&update.claim, update.accuser),
+        Message::Nack { token } => Said::Nack { token: *token },
+        Message::Update(update) => of_claim(&update.claim, &update.accuser),
         Message::Note(note) => Said::Message { from: note.from.clone(), len: note.data.len() },
         Message::Broadcast(broadcast) => Said::Broadcast {
             origin: broadcast.id.origin.clone(),
@@ -270,16 +277,22 @@ fn of_message(message: &Message) -> Said {
         },
         Message::Refused => Said::NotTaken,
         Message::Unknown => Said::Unknown,
+        #[cfg(feature = "memberlist")]
+        Message::Unreadable(_) => Said::Unreadable,
     }
 }
 
-fn of_claim(claim: &Claim, accuser: u32) -> Said {
+fn of_pulse(pulse: Option<Pulse>) -> (Option<Incarnation>, Option<u32>) {
+    (pulse.map(|pulse| pulse.incarnation), pulse.map(|pulse| pulse.digest))
+}
+
+fn of_claim(claim: &Claim, accuser: &Accuser) -> Said {
     let Claim { id, incarnation, state, profile } = claim;
     Said::Claim {
         id: id.clone(),
         state: *state,
         incarnation: *incarnation,
         addr: profile.as_ref().map(|profile| profile.addr),
-        accuser: (accuser != 0).then_some(ShortName(accuser)),
+        accuser: accuser.known().map(ShortName),
     }
 }

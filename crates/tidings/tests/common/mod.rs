@@ -341,7 +341,7 @@ impl Net {
     /// The messages that a node's application got: from whom, what, and how.
     pub fn messages(&self, here: usize) -> Vec<(NodeId, Vec<u8>, Via)> {
         let message = |event: &Event| match event {
-            Event::Message { from, data, via } => Some((from.clone(), data.to_vec(), *via)),
+            Event::Message { from, data, via } => Some((from.clone()?, data.to_vec(), *via)),
             _ => None,
         };
         self.nodes[here].events.iter().filter_map(|(_, event)| message(event)).collect()

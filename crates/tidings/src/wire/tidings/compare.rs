@@ -1,30 +1,13 @@
 //! The parts of a comparison: what one side says of ranges of members.
 
-use super::codec::{put, put_profile, take, take_profile};
+use super::profile::{put_profile, take_profile};
 use crate::claim::Claim;
 use crate::member::{Member, State};
 use crate::range::Range;
 use crate::stats::Reject;
+use crate::wire::codec::{put, take};
+use crate::wire::frame::{Claims, Part};
 use alloc::vec::Vec;
-
-/// What one side says of a range of members.
-#[derive(Clone, Debug)]
-pub(crate) enum Part {
-    /// "Those who are present come down to this; is it the same with you?"
-    Digest { range: Range, digest: u64 },
-    /// The same for each sixteenth of the range.
-    Split { range: Range, digests: [u64; 16] },
-    /// "This is all that I know of them"; and, if `ask`, "tell me what you know".
-    Members { range: Range, claims: Claims, ask: bool },
-}
-
-/// Members as somebody else knows them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Claims {
-    pub(crate) claims: Vec<Claim>,
-    /// How many more there were that we do not take.
-    pub(crate) refused: usize,
-}
 
 /// Appends a digest of a range.
 pub(crate) fn put_digest(buf: &mut Vec<u8>, range: Range, digest: u64) {

@@ -1,88 +1,18 @@
 //! Datagrams: a header, then messages one after another to the end.
 
 use super::Envelope;
-use super::codec::{put, put_profile, take, take_profile};
+use super::profile::{put_profile, take_profile};
 use crate::broadcast::{Broadcast, BroadcastId};
 use crate::claim::Claim;
 use crate::member::{Incarnation, Member, NodeId, State};
 use crate::stats::Reject;
+use crate::suspicion::Accuser;
+use crate::wire::codec::{put, take};
+use crate::wire::message::{Ack, Message, Note, Ping, PingRequest, Pulse, Update};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
-
-/// One message in a datagram.
-#[derive(Clone, Debug)]
-pub(crate) enum Message {
-    Ping(Ping),
-    PingRequest(PingRequest),
-    Ack(Ack),
-    Nack(Nack),
-    Update(Update),
-    /// A message of the sender's application.
-    Note(Note),
-    Broadcast(Broadcast),
-    /// News about a member that we do not take.
-    Refused,
-    /// A kind that this version does not know; it was skipped.
-    Unknown,
-}
-
-/// "Answer, if you are the one I mean."
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Ping {
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) token: u32,
-    /// The short name of whoever is meant: an address may have passed on to another node.
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) target: u32,
-    /// In which incarnation the sender is.
-    pub(crate) incarnation: Incarnation,
-    /// What the sender's membership comes down to.
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) digest: u32,
-}
-
-/// "Ping that member for me."
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct PingRequest {
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) token: u32,
-    /// For how long an answer is of use, in milliseconds.
-    pub(crate) within_ms: u32,
-    pub(crate) target: NodeId,
-}
-
-/// "I am here", or "whom you asked for is"; what else it says is about the one who is there.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Ack {
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) token: u32,
-    pub(crate) incarnation: Incarnation,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) digest: u32,
-}
-
-/// "I asked for you and have no answer so far."
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Nack {
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) token: u32,
-}
-
-/// News about a member.
-#[derive(Clone, Debug)]
-pub(crate) struct Update {
-    pub(crate) claim: Claim,
-    /// The short name of whoever suspects it, where it is suspected; else 0.
-    pub(crate) accuser: u32,
-}
-
-/// A message of an application's to another one's.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Note {
-    pub(crate) from: NodeId,
-    pub(crate) data: Bytes,
-}
 
 /// The longest data of a note from such a sender that fits into `room`.
 pub(crate) fn max_note(from: &NodeId, room: usize) -> usize {
@@ -122,24 +52,25 @@ impl<'a> Writer<'a> {
         Self { buf, start, limit: limit - trailer }
     }
 
-    pub(crate) fn ping(&mut self, ping: Ping) {
-        self.message(PING, &ping);
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, pulse: Pulse) {
+        self.message(PING, &PingBody { token, target: target.short(), pulse });
     }
 
-    pub(crate) fn ping_request(&mut self, request: &PingRequest) {
-        self.message(PING_REQUEST, request);
+    pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
+        let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        self.message(PING_REQUEST, &RequestBody { token, within_ms, target: target.clone() });
     }
 
-    pub(crate) fn ack(&mut self, ack: Ack) {
-        self.message(ACK, &ack);
+    pub(crate) fn ack(&mut self, token: u32, pulse: Pulse) {
+        self.message(ACK, &AckBody { token, pulse });
     }
 
-    pub(crate) fn nack(&mut self, nack: Nack) {
-        self.message(NACK, &nack);
+    pub(crate) fn nack(&mut self, token: u32) {
+        self.message(NACK, &NackBody { token });
     }
 
     /// News about a member as it is known here; `false` if there is no room for it.
-    pub(crate) fn update(&mut self, member: &Member, accuser: u32) -> bool {
+    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         let before = self.buf.len();
         let Member { id, incarnation, state, .. } = member;
         match state {
@@ -149,6 +80,7 @@ impl<'a> Writer<'a> {
             }
             State::Suspect => {
                 self.buf.push(SUSPECT);
+                let accuser = accuser.short();
                 put(self.buf, &Suspect { accuser, id: id.clone(), incarnation: *incarnation });
             }
             State::Failed | State::Left => {
@@ -240,28 +172,51 @@ impl Messages<'_> {
         let rest = &mut self.rest;
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
-            PING => Message::Ping(take(rest)?),
-            PING_REQUEST => Message::PingRequest(take(rest)?),
-            ACK => Message::Ack(take(rest)?),
-            NACK => Message::Nack(take(rest)?),
+            PING => {
+                let PingBody { token, target, pulse } = take(rest)?;
+                let (target, pulse) = (Some(target), Some(pulse));
+                Message::Ping(Ping { token, target, pulse, reply_to: None })
+            }
+            PING_REQUEST => {
+                let RequestBody { token, within_ms, target } = take(rest)?;
+                let within = Some(Duration::from_millis(within_ms.into()));
+                Message::PingRequest(PingRequest {
+                    token,
+                    target,
+                    within,
+                    nack: true,
+                    reply_to: None,
+                })
+            }
+            ACK => {
+                let AckBody { token, pulse } = take(rest)?;
+                Message::Ack(Ack { token, pulse: Some(pulse) })
+            }
+            NACK => {
+                let NackBody { token } = take(rest)?;
+                Message::Nack { token }
+            }
             ALIVE_V4 | ALIVE_V6 => {
                 match take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
-                    Some(claim) => update(claim, 0),
+                    Some(claim) => update(claim, Accuser::Unknown),
                     None => Message::Refused,
                 }
             }
             SUSPECT => {
                 let Suspect { accuser, id, incarnation } = take(rest)?;
-                update(Claim { id, incarnation, state: State::Suspect, profile: None }, accuser)
+                update(
+                    Claim { id, incarnation, state: State::Suspect, profile: None },
+                    accuser.into(),
+                )
             }
             FAILED | LEFT => {
                 let Gone { id, incarnation } = take(rest)?;
                 let state = if kind == FAILED { State::Failed } else { State::Left };
-                update(Claim { id, incarnation, state, profile: None }, 0)
+                update(Claim { id, incarnation, state, profile: None }, Accuser::Unknown)
             }
             NOTE => {
                 let (from, data) = take::<(NodeId, &[u8])>(rest)?;
-                Message::Note(Note { from, data: Bytes::copy_from_slice(data) })
+                Message::Note(Note { from: Some(from), data: Bytes::copy_from_slice(data) })
             }
             BROADCAST => {
                 let (origin, generation, number, key, payload) =
@@ -279,6 +234,36 @@ impl Messages<'_> {
             _ => return Err(Reject::Malformed),
         })
     }
+}
+
+#[derive(Deserialize, Serialize)]
+struct PingBody {
+    #[serde(with = "postcard::fixint::le")]
+    token: u32,
+    #[serde(with = "postcard::fixint::le")]
+    target: u32,
+    pulse: Pulse,
+}
+
+#[derive(Deserialize, Serialize)]
+struct RequestBody {
+    #[serde(with = "postcard::fixint::le")]
+    token: u32,
+    within_ms: u32,
+    target: NodeId,
+}
+
+#[derive(Deserialize, Serialize)]
+struct AckBody {
+    #[serde(with = "postcard::fixint::le")]
+    token: u32,
+    pulse: Pulse,
+}
+
+#[derive(Deserialize, Serialize)]
+struct NackBody {
+    #[serde(with = "postcard::fixint::le")]
+    token: u32,
 }
 
 #[derive(Deserialize, Serialize)]

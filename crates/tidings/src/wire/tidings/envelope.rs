@@ -1,11 +1,14 @@
 //! Envelopes: what binds datagrams and frames to a cluster.
 
-use super::codec::{put, take};
+use super::SEALED_VERSION;
 #[cfg(feature = "encryption")]
 use super::sealed::Sealing;
-use super::{SEALED_VERSION, Thread};
 use crate::member::ClusterName;
 use crate::stats::Reject;
+use crate::wire::Thread;
+use crate::wire::codec::{put, take};
+#[cfg(feature = "encryption")]
+use crate::wire::locks::Locks;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -41,13 +44,13 @@ impl Envelope {
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn sealing(&self) -> Option<&Sealing> {
-        self.sealing.as_ref()
+    pub(crate) fn locks(&self) -> Option<&Locks> {
+        self.sealing.as_ref().map(Sealing::locks)
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn sealing_mut(&mut self) -> Option<&mut Sealing> {
-        self.sealing.as_mut()
+    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
+        self.sealing.as_mut().map(Sealing::locks_mut)
     }
 
     /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
@@ -62,32 +65,6 @@ impl Envelope {
         [SEALED_VERSION, a, b, c, d]
     }
 
-    /// What is noted of sealing and opening; `None` unless a journal is kept and the node has keys.
-    pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
-        #[cfg(feature = "encryption")]
-        return self.sealing.as_mut()?.notes.as_mut();
-        #[cfg(not(feature = "encryption"))]
-        None
-    }
-
-    /// Notes what comes of sealing and opening from now on, or does not.
-    pub(crate) fn take_notes(&mut self, take: bool) {
-        #[cfg(feature = "encryption")]
-        if let Some(sealing) = &mut self.sealing {
-            sealing.notes = take.then(Vec::new);
-        }
-        let _ = take;
-    }
-
-    /// What comes of opening what is sealed next, where there are no keys.
-    pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
-        #[cfg(feature = "encryption")]
-        if let Some(sealing) = &mut self.sealing {
-            sealing.script = opened.map(Into::into);
-        }
-        let _ = opened;
-    }
-
     /// Tells what time it is, in seconds, on the clock from which generations are taken.
     pub(crate) fn set_time(&mut self, time: u64) {
         self.time = time;
@@ -96,7 +73,7 @@ impl Envelope {
     /// The most that a datagram takes beside its messages.
     pub(crate) fn overhead(&self) -> usize {
         #[cfg(feature = "encryption")]
-        if self.sealing.as_ref().is_some_and(Sealing::seals) {
+        if self.sealing.as_ref().is_some_and(|sealing| sealing.locks().seals()) {
             return Sealing::OVERHEAD;
         }
         HEADER
@@ -107,7 +84,7 @@ impl Envelope {
     pub(crate) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.seals()) {
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.locks().seals()) {
             return sealing.begin(buf, self.time);
         }
         buf.resize(HEADER, 0);
@@ -118,7 +95,7 @@ impl Envelope {
     #[cfg_attr(not(feature = "encryption"), expect(clippy::ptr_arg, reason = "sealed ones grow"))]
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.seals()) {
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.locks().seals()) {
             return sealing.finish(buf, self.tag);
         }
         let checksum = self.checksum(&buf[HEADER..]);
@@ -155,7 +132,7 @@ impl Envelope {
     /// Begins a frame of a kind: its body goes behind what is there then.
     pub(crate) fn begin_frame(&self, kind: u8) -> Vec<u8> {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.seals()) {
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.locks().seals()) {
             let mut buf = sealing.begin_frame(self.time);
             buf.push(kind);
             return buf;
@@ -169,7 +146,7 @@ impl Envelope {
     /// Closes a frame, now that its body is there.
     pub(crate) fn finish_frame(&mut self, mut buf: Vec<u8>, thread: &mut Thread) -> Bytes {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.seals()) {
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.locks().seals()) {
             sealing.finish_frame(&mut buf, self.tag, thread);
             return buf.into();
         }
@@ -276,7 +253,7 @@ impl Envelope {
 
     fn accept_plaintext(&self) -> Result<(), Reject> {
         #[cfg(feature = "encryption")]
-        if self.sealing.as_ref().is_some_and(|sealing| !sealing.accepts_plaintext()) {
+        if self.sealing.as_ref().is_some_and(|sealing| !sealing.locks().accepts_plaintext()) {
             return Err(Reject::Plaintext);
         }
         Ok(())

@@ -1,15 +1,18 @@
 //! The format, to the byte: vectors, round trips, and any bytes at all.
 
-use super::compare::{self, Part};
-use super::datagram::{self, Ack, Message, Nack, Ping, PingRequest, Writer};
-use super::frame::{self, Frame, Who};
-use super::{Envelope, Thread, UPDATE_OVERHEAD};
+use super::compare;
+use super::{Envelope, Writer, frame, messages};
 use crate::member::{ClusterName, Incarnation, Member, Meta, NodeId, State};
 use crate::range::Range;
 use crate::stats::Reject;
 use crate::stream::Refusal;
+use crate::suspicion::Accuser;
+use crate::wire::frame::{Frame, Part, Who};
+use crate::wire::message::{Message, Pulse};
+use crate::wire::{Thread, UPDATE_OVERHEAD};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use proptest::prelude::*;
 
 const MAX_META: usize = 512;
@@ -38,7 +41,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Frame>, Reject> {
 
 fn read(datagram: &[u8]) -> Result<Vec<Message>, Reject> {
     let mut scratch = Vec::new();
-    datagram::messages(envelope().open(datagram, &mut scratch)?, MAX_META).collect()
+    messages(envelope().open(datagram, &mut scratch)?, MAX_META).collect()
 }
 
 fn member(state: State) -> Member {
@@ -65,14 +68,14 @@ fn messages_have_the_bytes_that_the_description_says() {
     let token = 0x0403_0201;
     let incarnation = Incarnation { generation: 60_000_000, number: 2 };
     let digest = 0x0807_0605;
-    let ping = Ping { token, target: short, incarnation, digest };
-    assert_eq!(body(&|w| w.ping(ping)), "0001020304e65fc446808ece1c0205060708");
-    let request = PingRequest { token, within_ms: 500, target };
-    assert_eq!(body(&|w| w.ping_request(&request)), "0101020304f4030464622d37");
-    let ack = Ack { token, incarnation, digest };
-    assert_eq!(body(&|w| w.ack(ack)), "0201020304808ece1c0205060708");
-    assert_eq!(body(&|w| w.nack(Nack { token })), "0301020304");
-    let update = |state, accuser| body(&|w| assert!(w.update(&member(state), accuser)));
+    let pulse = Pulse { incarnation, digest };
+    assert_eq!(body(&|w| w.ping(token, &target, pulse)), "0001020304e65fc446808ece1c0205060708");
+    let within = Duration::from_millis(500);
+    assert_eq!(body(&|w| w.ping_request(token, &target, within)), "0101020304f4030464622d37");
+    assert_eq!(body(&|w| w.ack(token, pulse)), "0201020304808ece1c0205060708");
+    assert_eq!(body(&|w| w.nack(token)), "0301020304");
+    let update =
+        |state, accuser| body(&|w| assert!(w.update(&member(state), &Accuser::from(accuser))));
     assert_eq!(update(State::Alive, 0), "080a0000070a1f0464622d37808ece1c02016d");
     assert_eq!(update(State::Suspect, token), "0a010203040464622d37808ece1c02");
     assert_eq!(update(State::Failed, 0), "0b0464622d37808ece1c02");
@@ -97,7 +100,7 @@ fn frames_have_the_bytes_that_the_description_says() {
     assert_eq!(body(message), "06026e31026e316869");
     assert_eq!(body(frame::ping(&envelope(), &name)), "07026e31");
     let incarnation = Incarnation { generation: 1, number: 2 };
-    let pong = frame::pong(&envelope(), frame::Pong { incarnation, digest: 3 });
+    let pong = frame::pong(&envelope(), Pulse { incarnation, digest: 3 });
     assert_eq!(body(pong), "08010203000000");
 
     let greet = |introduce| {
@@ -123,14 +126,15 @@ fn frames_have_the_bytes_that_the_description_says() {
 
 #[test]
 fn quiet_messages_are_as_small_as_they_were_meant_to_be() {
-    let (token, target, digest) = (u32::MAX, u32::MAX, u32::MAX);
+    let (token, target) = (u32::MAX, NodeId::new("db-7").unwrap());
     let incarnation = Incarnation { generation: 250_000_000, number: 127 };
-    let ping = write(|w| w.ping(Ping { token, target, incarnation, digest }));
-    let ack = write(|w| w.ack(Ack { token, incarnation, digest }));
+    let pulse = Pulse { incarnation, digest: u32::MAX };
+    let ping = write(|w| w.ping(token, &target, pulse));
+    let ack = write(|w| w.ack(token, pulse));
     // Tag and checksum apart, as the targets have it.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
     assert!(ping.len() + ack.len() <= 50, "a quiet round of one member");
-    assert_eq!(write(|w| w.nack(Nack { token })).len(), 9 + 5);
+    assert_eq!(write(|w| w.nack(token)).len(), 9 + 5);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn the_longest_update_takes_what_the_size_model_says() {
     let meta = Meta::new(&[7; MAX_META]);
     let addr = "[2001:db8::1]:65535".parse().unwrap();
     let member = Member::new(id, addr, incarnation, meta);
-    let datagram = write(|w| assert!(w.update(&member, 0)));
+    let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown)));
     assert!(datagram.len() <= UPDATE_OVERHEAD + MAX_META, "{} bytes", datagram.len());
 }
 
@@ -148,10 +152,10 @@ fn the_longest_update_takes_what_the_size_model_says() {
 fn what_does_not_fit_is_taken_back_whole() {
     let mut buf = Vec::new();
     let mut writer = Writer::begin(&envelope(), &mut buf, 57);
-    assert!(writer.update(&member(State::Alive), 0));
-    assert!(writer.update(&member(State::Left), 0));
-    assert!(!writer.update(&member(State::Alive), 0));
-    assert!(writer.update(&member(State::Left), 0));
+    assert!(writer.update(&member(State::Alive), &Accuser::Unknown));
+    assert!(writer.update(&member(State::Left), &Accuser::Unknown));
+    assert!(!writer.update(&member(State::Alive), &Accuser::Unknown));
+    assert!(writer.update(&member(State::Left), &Accuser::Unknown));
     envelope().finish(&mut buf);
     assert_eq!(buf.len(), 9 + 19 + 11 + 11);
     assert_eq!(read(&buf).unwrap().len(), 3);
@@ -159,14 +163,14 @@ fn what_does_not_fit_is_taken_back_whole() {
 
 #[test]
 fn unknown_kinds_are_skipped_by_their_length_and_unknown_fixed_ones_are_not_guessed() {
-    let mut datagram = write(|w| w.nack(Nack { token: 1 }));
+    let mut datagram = write(|w| w.nack(1));
     datagram.splice(9..9, [200, 3, 1, 2, 3]);
     let read_again = |mut datagram: Vec<u8>| {
         envelope().finish(&mut datagram);
         read(&datagram)
     };
     let messages = read_again(datagram.clone()).unwrap();
-    assert!(matches!(messages[..], [Message::Unknown, Message::Nack(Nack { token: 1 })]));
+    assert!(matches!(messages[..], [Message::Unknown, Message::Nack { token: 1 }]));
     datagram[9] = 63;
     assert_eq!(read_again(datagram).err(), Some(Reject::Malformed));
 }
@@ -178,7 +182,7 @@ fn members_at_addresses_that_no_node_has_are_not_taken() {
     {
         let mut member = member(State::Alive);
         member.set_addr(addr.parse().unwrap());
-        let datagram = write(|w| assert!(w.update(&member, 0)));
+        let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown)));
         assert!(matches!(read(&datagram).unwrap()[..], [Message::Refused]), "{addr}");
     }
 }
@@ -214,13 +218,13 @@ fn members() -> impl Strategy<Value = Member> {
 proptest! {
     #[test]
     fn an_update_comes_back_as_it_was(member in members(), accuser: u32) {
-        let datagram = write(|writer| assert!(writer.update(&member, accuser)));
+        let datagram = write(|writer| assert!(writer.update(&member, &Accuser::from(accuser))));
         let messages = read(&datagram).unwrap();
         let [Message::Update(update)] = &messages[..] else { panic!("{messages:?}") };
         prop_assert_eq!(&update.claim.id, &member.id);
         prop_assert_eq!(update.claim.incarnation, member.incarnation);
         prop_assert_eq!(update.claim.state, member.state);
-        prop_assert_eq!(update.accuser, if member.state == State::Suspect { accuser } else { 0 });
+        prop_assert_eq!(update.accuser.short(), if member.state == State::Suspect { accuser } else { 0 });
         let profile = update.claim.profile.as_ref().map(|profile| (profile.addr, profile.meta.clone()));
         let said = (member.state == State::Alive).then(|| (member.addr(), member.meta.clone()));
         prop_assert_eq!(profile, said);

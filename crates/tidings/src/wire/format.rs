@@ -1,0 +1,362 @@
+//! Formats: the one in which a node speaks.
+
+use super::frame::Frame;
+#[cfg(feature = "encryption")]
+use super::locks::Locks;
+use super::message::{Message, Pulse};
+use super::{Thread, tidings};
+use crate::broadcast::Broadcast;
+use crate::member::{Member, NodeId};
+use crate::stats::Reject;
+use crate::stream::Refusal;
+use crate::suspicion::Accuser;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The format in which a node speaks, with what binds what it says to its cluster.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) enum Format {
+    Tidings(tidings::Envelope),
+}
+
+impl Format {
+    /// Our own format, for what only that has.
+    pub(crate) fn tidings(&self) -> Option<&tidings::Envelope> {
+        match self {
+            Self::Tidings(envelope) => Some(envelope),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn locks(&self) -> Option<&Locks> {
+        match self {
+            Self::Tidings(envelope) => envelope.locks(),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
+        match self {
+            Self::Tidings(envelope) => envelope.locks_mut(),
+        }
+    }
+
+    /// An accuser of such a name, as others tell of it.
+    pub(crate) fn accuser(&self, name: &NodeId) -> Accuser {
+        match self {
+            Self::Tidings(_) => Accuser::Short(name.short()),
+        }
+    }
+
+    // ---- journals and replays ----
+
+    /// What is noted of sealing and opening; `None` unless a journal is kept and the node has keys.
+    pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
+        #[cfg(feature = "encryption")]
+        return self.locks_mut()?.notes();
+        #[cfg(not(feature = "encryption"))]
+        None
+    }
+
+    /// Notes what comes of sealing and opening from now on, or does not.
+    pub(crate) fn take_notes(&mut self, take: bool) {
+        #[cfg(feature = "encryption")]
+        if let Some(locks) = self.locks_mut() {
+            locks.take_notes(take);
+        }
+        let _ = take;
+    }
+
+    /// What comes of opening what is sealed next, where there are no keys.
+    pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
+        #[cfg(feature = "encryption")]
+        if let Some(locks) = self.locks_mut() {
+            locks.script(opened);
+        }
+        let _ = opened;
+    }
+
+    /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
+    pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
+        match self {
+            Self::Tidings(envelope) => envelope.is_sealed_for_us(datagram),
+        }
+    }
+
+    /// The beginning of every datagram that is.
+    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+        match self {
+            Self::Tidings(envelope) => envelope.head_of_sealed().to_vec(),
+        }
+    }
+
+    /// The first bytes of a datagram: what was added when it was sealed, if it is.
+    pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Tidings(_) => tidings::head(datagram),
+        }
+    }
+
+    /// The messages of a datagram that we got, which was opened to this if it was sealed, or that a
+    /// replayed node made.
+    pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
+        match self {
+            Self::Tidings(_) => tidings::messages_in(datagram, opened),
+        }
+    }
+
+    /// The frame that a replayed node writes.
+    pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
+        match self {
+            Self::Tidings(_) => tidings::frame_in(bytes),
+        }
+    }
+
+    // ---- datagrams ----
+
+    /// Tells what time it is, in seconds, on the clock from which generations are taken.
+    pub(crate) fn set_time(&mut self, time: u64) {
+        match self {
+            Self::Tidings(envelope) => envelope.set_time(time),
+        }
+    }
+
+    /// Begins a datagram of at most `limit` bytes in `buf`.
+    pub(crate) fn begin<'a>(&self, buf: &'a mut Vec<u8>, limit: usize) -> Writer<'a> {
+        match self {
+            Self::Tidings(envelope) => {
+                Writer::Tidings(tidings::Writer::begin(envelope, buf, limit))
+            }
+        }
+    }
+
+    /// Closes a datagram, now that its messages are there.
+    pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
+        match self {
+            Self::Tidings(envelope) => envelope.finish(buf),
+        }
+    }
+
+    /// Opens a datagram; returns its messages, which may be in `scratch`.
+    pub(crate) fn open<'a>(
+        &mut self,
+        datagram: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        match self {
+            Self::Tidings(envelope) => envelope.open(datagram, scratch),
+        }
+    }
+
+    /// Reads the messages of a datagram that was opened.
+    pub(crate) fn messages<'a>(&self, opened: &'a [u8], max_meta: usize) -> Messages<'a> {
+        match self {
+            Self::Tidings(_) => Messages::Tidings(tidings::messages(opened, max_meta)),
+        }
+    }
+
+    /// The most that one message may take in a datagram of at most `limit` bytes.
+    pub(crate) fn room(&self, limit: usize) -> usize {
+        match self {
+            Self::Tidings(envelope) => limit - envelope.overhead(),
+        }
+    }
+
+    /// The longest data of a note from such a sender that fits into `room`.
+    pub(crate) fn max_note(&self, from: &NodeId, room: usize) -> usize {
+        match self {
+            Self::Tidings(_) => tidings::max_note(from, room),
+        }
+    }
+
+    /// How many bytes a broadcast takes.
+    pub(crate) fn broadcast_len(&self, broadcast: &Broadcast) -> usize {
+        match self {
+            Self::Tidings(_) => tidings::broadcast_len(broadcast),
+        }
+    }
+
+    // ---- frames ----
+
+    /// "Take note of this member."
+    pub(crate) fn news(&self, member: &Member) -> Vec<u8> {
+        match self {
+            Self::Tidings(envelope) => tidings::frame::news(envelope, member),
+        }
+    }
+
+    /// "This is for you."
+    pub(crate) fn message(&self, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Tidings(envelope) => tidings::frame::message(envelope, to, from, data),
+        }
+    }
+
+    /// "Are you there?"
+    pub(crate) fn ping(&self, target: &NodeId, token: u32) -> Vec<u8> {
+        match self {
+            Self::Tidings(envelope) => {
+                let _ = token;
+                tidings::frame::ping(envelope, target)
+            }
+        }
+    }
+
+    /// "I am", and this is what we say of ourselves.
+    pub(crate) fn pong(&self, token: Option<u32>, pulse: Pulse) -> Vec<u8> {
+        match self {
+            Self::Tidings(envelope) => {
+                let _ = token;
+                tidings::frame::pong(envelope, pulse)
+            }
+        }
+    }
+
+    /// "I have it"; `None` where nobody expects to be told that.
+    pub(crate) fn taken(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Tidings(envelope) => Some(tidings::frame::taken(envelope)),
+        }
+    }
+
+    /// "No"; `None` where the stream is closed without a word instead.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Option<Vec<u8>> {
+        match self {
+            Self::Tidings(envelope) => Some(tidings::frame::refused(envelope, refusal)),
+        }
+    }
+
+    /// What is answered to whoever took us for one of another cluster, in the envelope of that one.
+    pub(crate) fn send_away(&self, frame: &[u8]) -> Option<Bytes> {
+        match self {
+            Self::Tidings(envelope) => {
+                let mut theirs = envelope.of_stranger(frame)?;
+                let refused = tidings::frame::refused(&theirs, Refusal::ForeignCluster);
+                Some(theirs.finish_frame(refused, &mut Thread::default()))
+            }
+        }
+    }
+
+    /// Closes a frame, now that its body is there.
+    pub(crate) fn finish_frame(&mut self, buf: Vec<u8>, thread: &mut Thread) -> Bytes {
+        match self {
+            Self::Tidings(envelope) => envelope.finish_frame(buf, thread),
+        }
+    }
+
+    /// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
+    /// complete.
+    pub(crate) fn parse(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        thread: &mut Thread,
+        max_meta: usize,
+    ) -> Result<Option<Frame>, Reject> {
+        match self {
+            Self::Tidings(envelope) => {
+                tidings::frame::parse(bytes, envelope, limit, thread, max_meta)
+            }
+        }
+    }
+}
+
+/// Where a datagram is being written.
+///
+/// Messages are appended; one that would make the datagram too large is taken back.
+#[derive(Debug)]
+pub(crate) enum Writer<'a> {
+    Tidings(tidings::Writer<'a>),
+}
+
+impl Writer<'_> {
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, pulse: Pulse) {
+        match self {
+            Self::Tidings(writer) => writer.ping(token, target, pulse),
+        }
+    }
+
+    pub(crate) fn ping_request(&mut self, token: u32, target: &Member, within: Duration) {
+        match self {
+            Self::Tidings(writer) => writer.ping_request(token, target.id(), within),
+        }
+    }
+
+    pub(crate) fn ack(&mut self, token: u32, pulse: Pulse) {
+        match self {
+            Self::Tidings(writer) => writer.ack(token, pulse),
+        }
+    }
+
+    pub(crate) fn nack(&mut self, token: u32) {
+        match self {
+            Self::Tidings(writer) => writer.nack(token),
+        }
+    }
+
+    /// News about a member as it is known here; `false` if there is no room for it.
+    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
+        match self {
+            Self::Tidings(writer) => writer.update(member, accuser),
+        }
+    }
+
+    /// A message of our application's; it was seen to fit.
+    pub(crate) fn note(&mut self, from: &NodeId, data: &[u8]) {
+        match self {
+            Self::Tidings(writer) => writer.note(from, data),
+        }
+    }
+
+    /// A broadcast; `false` if there is no room for it.
+    pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
+        match self {
+            Self::Tidings(writer) => writer.broadcast(broadcast),
+        }
+    }
+
+    /// How many bytes may still be written.
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            Self::Tidings(writer) => writer.room(),
+        }
+    }
+
+    /// Keeps so many bytes free for what comes later, or gives them back.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        match self {
+            Self::Tidings(writer) => writer.reserve(bytes),
+        }
+    }
+
+    pub(crate) fn release(&mut self, bytes: usize) {
+        match self {
+            Self::Tidings(writer) => writer.release(bytes),
+        }
+    }
+
+    /// Ends the messages; returns where they begin, or `None` if there are none.
+    pub(crate) fn end(self) -> Option<usize> {
+        match self {
+            Self::Tidings(writer) => (!writer.is_empty()).then(|| writer.start()),
+        }
+    }
+}
+
+/// The messages of a datagram, in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Messages<'a> {
+    Tidings(tidings::Messages<'a>),
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Reject>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Tidings(messages) => messages.next(),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What datagrams say, in whatever format.
+
+use crate::broadcast::Broadcast;
+use crate::claim::Claim;
+use crate::member::{Incarnation, NodeId};
+#[cfg(feature = "memberlist")]
+use crate::stats::Reject;
+use crate::suspicion::Accuser;
+use bytes::Bytes;
+use core::net::SocketAddr;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// One message in a datagram.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Ping(Ping),
+    PingRequest(PingRequest),
+    Ack(Ack),
+    /// "I asked for you and have no answer so far."
+    Nack {
+        token: u32,
+    },
+    Update(Update),
+    /// A message of the sender's application.
+    Note(Note),
+    Broadcast(Broadcast),
+    /// News about a member that we do not take.
+    Refused,
+    /// A kind that this version does not know; it was skipped.
+    Unknown,
+    /// One that cannot be read, in a format in which the others can be all the same.
+    #[cfg(feature = "memberlist")]
+    Unreadable(Reject),
+}
+
+/// "Answer, if you are the one I mean."
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Ping {
+    pub(crate) token: u32,
+    /// The short name of whoever is meant, since an address may have passed on to another node; `None`
+    /// if anybody is.
+    pub(crate) target: Option<u32>,
+    pub(crate) pulse: Option<Pulse>,
+    /// Where the sender says that it takes the answer; `None` if that is where the ping came from.
+    pub(crate) reply_to: Option<SocketAddr>,
+}
+
+/// "Ping that member for me."
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct PingRequest {
+    pub(crate) token: u32,
+    pub(crate) target: NodeId,
+    /// For how long an answer is of use, if that is told.
+    pub(crate) within: Option<Duration>,
+    /// Whether the sender wants to be told if there is none.
+    pub(crate) nack: bool,
+    /// As in a [`Ping`].
+    pub(crate) reply_to: Option<SocketAddr>,
+}
+
+/// "I am here", or "whom you asked for is"; what else it says is about the one who is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Ack {
+    pub(crate) token: u32,
+    pub(crate) pulse: Option<Pulse>,
+}
+
+/// What a member says of itself with a sign of life, in a format that has room for it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Pulse {
+    pub(crate) incarnation: Incarnation,
+    /// What its membership comes down to.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) digest: u32,
+}
+
+/// News about a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    pub(crate) claim: Claim,
+    /// Who suspects it, where it is suspected.
+    pub(crate) accuser: Accuser,
+}
+
+/// A message of an application's to another one's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Note {
+    /// Whose it is, if that is told.
+    pub(crate) from: Option<NodeId>,
+    pub(crate) data: Bytes,
+}
