@@ -70,7 +70,7 @@ impl KeyArgs {
             PlaintextArg::Accepted => Plaintext::Accepted,
             PlaintextArg::Sent => Plaintext::Sent,
         };
-        Ok(config.with_encryption(keyring, plaintext))
+        config.with_encryption(keyring, plaintext).map_err(Fatal::usage)
     }
 
     fn keyring(&self) -> Result<Option<Keyring>, Fatal> {

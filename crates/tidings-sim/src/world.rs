@@ -247,7 +247,7 @@ impl World {
             return config;
         }
         let keyring = Keyring::new(Key::new(Cipher::ChaCha20Poly1305, [7; 32]));
-        config.with_encryption(keyring, Plaintext::Refused)
+        config.with_encryption(keyring, Plaintext::Refused).expect("both are of our own format")
     }
 
     /// Stops a node's process at once; its machine breaks its connections off and refuses new ones.

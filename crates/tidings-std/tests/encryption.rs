@@ -13,7 +13,7 @@ fn key(byte: u8) -> Key {
 }
 
 fn sealed(config: Config, key: &Key) -> (Tidings, Events) {
-    let config = config.with_encryption(Keyring::new(key.clone()), Plaintext::Refused);
+    let config = config.with_encryption(Keyring::new(key.clone()), Plaintext::Refused).unwrap();
     Tidings::bind(config).unwrap()
 }
 
@@ -96,9 +96,9 @@ fn a_cluster_goes_over_to_encryption_in_steps_that_understand_each_other() {
     let keys = || Keyring::new(key(1));
     let steps: [&dyn Fn(Config) -> Config; 4] = [
         &|config| config,
-        &|config| config.with_encryption(keys(), Plaintext::Sent),
-        &|config| config.with_encryption(keys(), Plaintext::Accepted),
-        &|config| config.with_encryption(keys(), Plaintext::Refused),
+        &|config| config.with_encryption(keys(), Plaintext::Sent).unwrap(),
+        &|config| config.with_encryption(keys(), Plaintext::Accepted).unwrap(),
+        &|config| config.with_encryption(keys(), Plaintext::Refused).unwrap(),
     ];
     for step in steps.windows(2) {
         let nodes = [("before", step[0]), ("after", step[1])]

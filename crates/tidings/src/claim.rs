@@ -1,6 +1,7 @@
 //! Claims: what somebody says of a member, and what that changes.
 
-use crate::member::{Incarnation, Member, Meta, NodeId, State};
+use crate::incarnation::Incarnation;
+use crate::member::{Dialect, Member, Meta, NodeId, State};
 use crate::table::Key;
 use core::net::SocketAddr;
 
@@ -28,6 +29,7 @@ impl Claim {
 pub(crate) struct Profile {
     pub(crate) addr: SocketAddr,
     pub(crate) meta: Meta,
+    pub(crate) dialect: Dialect,
 }
 
 /// What a claim changed.
@@ -43,6 +45,8 @@ pub(crate) enum Change {
     Full,
     /// Two nodes claim the name in one incarnation, the known one and one at `other`.
     Conflict { key: Key, other: SocketAddr },
+    /// Nothing: the name is taken, and belongs to a node at another address than `other`.
+    Disputed { key: Key, other: SocketAddr },
     /// A member that was not there is there.
     Joined(Key),
     /// A member that was there has a new incarnation, and a new address or metadata.

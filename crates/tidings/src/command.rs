@@ -33,6 +33,9 @@ pub enum Done {
     },
     /// A reliable message: the member's node has taken it.
     Delivered,
+    /// A reliable message in memberlist's format, which has no receipts: it was written, and the stream
+    /// was closed without an error. Whether the member has taken it is not known.
+    Written,
     /// A ping: the member answered.
     Pong {
         /// How long that took.
@@ -135,6 +138,9 @@ impl fmt::Display for ExchangeError {
             Self::NotTaken(Refusal::NotAdmitted) => {
                 f.write_str("this node's application does not admit it")
             }
+            Self::NotTaken(Refusal::Versions) => f.write_str(
+                "its members speak another version; is the delegate protocol that of the cluster?",
+            ),
             Self::NotTaken(_) => f.write_str("this node takes no such address or metadata"),
         }
     }

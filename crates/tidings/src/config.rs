@@ -1,11 +1,23 @@
 //! How a node behaves: its name and address, and what else it is told at its start.
 
+#[cfg(feature = "memberlist")]
+mod memberlist;
+
 #[cfg(feature = "encryption")]
 use crate::keyring::Keyring;
-use crate::member::{ClusterName, Member, Meta, NodeId, TooLong};
-use crate::options::{ConfigError, Options};
+use crate::member::{ClusterName, Dialect, Member, Meta, NodeId, TooLong};
+pub(crate) use crate::options::ConfigError;
+use crate::options::Options;
+#[cfg(feature = "memberlist")]
+use crate::options::UDP_MAX;
+use crate::rules::Rules;
+#[cfg(feature = "memberlist")]
+use crate::wire;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "memberlist")]
+pub use memberlist::Memberlist;
 
 /// Everything that a [`Node`](crate::Node) is told at its start; one that exists is valid.
 ///
@@ -30,6 +42,7 @@ pub struct Config {
     #[cfg(feature = "encryption")]
     #[serde(skip)]
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
+    pub(crate) wire: Wire,
     #[serde(skip)]
     pub(crate) admission: Option<fn(&Member) -> bool>,
     pub(crate) options: Options,
@@ -60,6 +73,7 @@ impl Config {
             meta: Meta::EMPTY,
             #[cfg(feature = "encryption")]
             encryption: None,
+            wire: Wire::Tidings,
             admission: None,
             options,
         })
@@ -114,11 +128,74 @@ impl Config {
     /// taken for half of [`tombstone_timeout`](Options::tombstone_timeout), and for a minute at least:
     /// so [generations](Self::with_generation) have to be seconds of the wall clock, and clocks roughly
     /// right. The node's seed must never have been used before with these keys.
+    ///
+    /// In memberlist's format there is no time: there all of that is as with memberlist, whose
+    /// `GossipVerifyIncoming` and `GossipVerifyOutgoing` are false where plaintext is accepted and sent.
+    ///
+    /// # Errors
+    ///
+    /// If the keys are for another [wire format](Self::with_wire) than that of the node.
     #[cfg(feature = "encryption")]
-    #[must_use]
-    pub fn with_encryption(mut self, keyring: Keyring, plaintext: Plaintext) -> Self {
+    pub fn with_encryption(
+        mut self,
+        keyring: Keyring,
+        plaintext: Plaintext,
+    ) -> Result<Self, ConfigError> {
         self.encryption = Some((keyring, plaintext));
-        self
+        self.check()?;
+        Ok(self)
+    }
+
+    /// The same in another wire format than Tidings' own, for a cluster that speaks it.
+    ///
+    /// # Errors
+    ///
+    /// If the node has an option that the format has not, keys for another one, or so much room for
+    /// metadata that it would not fit into its datagrams.
+    pub fn with_wire(mut self, wire: Wire) -> Result<Self, ConfigError> {
+        self.wire = wire;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Whether the options, the keys and the wire format go together.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.options.check()?;
+        self.meta.check_len(self.options.max_meta).map_err(|TooLong { len, max }| {
+            ConfigError::Count { option: "metadata", value: len, min: 0, max }
+        })?;
+        #[cfg(feature = "encryption")]
+        if let Some((keyring, _)) = &self.encryption {
+            if keyring.is_memberlists() != self.wire.is_memberlists() {
+                return Err(ConfigError::KeyFormat);
+            }
+        }
+        #[cfg(feature = "memberlist")]
+        if let Wire::Memberlist(memberlist) = &self.wire {
+            if self.options.stream_only {
+                return Err(ConfigError::NotInFormat { option: "stream_only" });
+            }
+            let (size, label) = (self.options.datagram_size, memberlist.label().len());
+            let (option, min) = ("datagram_size", wire::memberlist::PING_OVERHEAD + label);
+            if size < min {
+                return Err(ConfigError::Count { option, value: size, min, max: UDP_MAX });
+            }
+            let (option, value) = ("max_meta", self.options.max_meta);
+            let max = size.saturating_sub(wire::memberlist::UPDATE_OVERHEAD + label);
+            if value > max {
+                return Err(ConfigError::Count { option, value, min: 0, max });
+            }
+        }
+        Ok(())
+    }
+
+    /// By whose rules the node plays.
+    pub(crate) fn rules(&self) -> Rules {
+        match &self.wire {
+            Wire::Tidings => Rules::Tidings,
+            #[cfg(feature = "memberlist")]
+            Wire::Memberlist(memberlist) => Rules::Memberlist { reclaim: memberlist.reclaim() },
+        }
     }
 
     /// The same with a say in who is a member: whoever is not admitted is unknown to this node.
@@ -154,6 +231,11 @@ impl Config {
         self.addr
     }
 
+    /// The format in which the node speaks.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// Which life of the node this is; 0 until somebody sets it.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -162,6 +244,34 @@ impl Config {
     /// Timing and limits.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+}
+
+/// The format in which the nodes of a cluster speak: the same for all.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum Wire {
+    /// Tidings' own.
+    #[default]
+    Tidings,
+    /// HashiCorp memberlist's, in which nodes of both are members of one cluster.
+    #[cfg(feature = "memberlist")]
+    Memberlist(Memberlist),
+}
+
+impl Wire {
+    /// What a node that speaks it says of that.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Tidings => Dialect::default(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(memberlist) => memberlist.dialect(),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    fn is_memberlists(&self) -> bool {
+        *self != Self::Tidings
     }
 }
 

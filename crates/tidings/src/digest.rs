@@ -55,7 +55,8 @@ pub(crate) fn short(digest: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::member::{Incarnation, Meta};
+    use crate::incarnation::Incarnation;
+    use crate::member::Meta;
 
     fn member(name: &str, addr: &str, number: u64, meta: &str) -> Member {
         let (id, incarnation) = (NodeId::new(name).unwrap(), Incarnation { generation: 7, number });

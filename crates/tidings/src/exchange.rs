@@ -143,7 +143,7 @@ impl Exchanges {
             peer,
             purpose,
             request,
-            thread: Thread::default(),
+            thread: Thread::new(purpose != Purpose::Serve),
             comparison: None,
             buffer: Vec::new(),
             received: false,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 /// What a key encrypts with.
 ///
-/// Either is used with a nonce of 192 bits: the nodes of a cluster share a key and draw their
+/// The first two are used with a nonce of 192 bits: the nodes of a cluster share a key and draw their
 /// nonces at random, for which the 96 bits that both ciphers have by themselves are too few.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -22,15 +22,39 @@ pub enum Cipher {
     Aes256Gcm,
     /// XChaCha20-Poly1305.
     ChaCha20Poly1305,
+    /// AES-128, -192 or -256 in Galois counter mode with nonces of 96 bits, for memberlist's wire format
+    /// and only for that; the [key](Key::memberlist) says by its length which.
+    #[cfg(feature = "memberlist")]
+    Memberlist,
 }
 
 impl Cipher {
+    /// Those of Tidings' own format.
     pub(crate) const ALL: [Self; 2] = [Self::Aes256Gcm, Self::ChaCha20Poly1305];
+
+    fn of_name(name: &str) -> Option<Self> {
+        #[cfg(feature = "memberlist")]
+        if name == Self::Memberlist.name() {
+            return Some(Self::Memberlist);
+        }
+        Self::ALL.into_iter().find(|cipher| cipher.name() == name)
+    }
+
+    /// Whether a key of so many bytes is one for it.
+    fn takes(self, len: usize) -> bool {
+        #[cfg(feature = "memberlist")]
+        if self == Self::Memberlist {
+            return matches!(len, 16 | 24 | 32);
+        }
+        len == 32
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Aes256Gcm => "aes-256-gcm",
             Self::ChaCha20Poly1305 => "chacha20-poly1305",
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist => "memberlist",
         }
     }
 }
@@ -44,7 +68,8 @@ impl fmt::Display for Cipher {
 /// A secret that the nodes of a cluster share, and the cipher that it is for.
 ///
 /// As text it is base64 of its 32 bytes, after `aes-256-gcm:` or `chacha20-poly1305:`; without
-/// either it is for AES-256-GCM. `Debug` shows its [`KeyId`] and not the key.
+/// either it is for AES-256-GCM. One for memberlist's format is that of its 16, 24 or 32 bytes after
+/// `memberlist:`. `Debug` shows its [`KeyId`] and not the key.
 ///
 /// Cloning is cheap: clones share one place in memory, which is wiped when the last of them is
 /// dropped. What the caller held a key in before is the caller's to wipe.
@@ -61,16 +86,35 @@ pub struct Key(Arc<Secret>);
 
 struct Secret {
     cipher: Cipher,
+    /// The first so many of them.
     bytes: Zeroizing<[u8; 32]>,
+    len: usize,
     sealer: Sealer,
 }
 
 impl Key {
     /// A key of these bytes, which should come from a generator for secrets.
     pub fn new(cipher: Cipher, bytes: [u8; 32]) -> Self {
-        let bytes = Zeroizing::new(bytes);
-        let sealer = Sealer::new(cipher, &bytes);
-        Self(Arc::new(Secret { cipher, bytes, sealer }))
+        Self::of(cipher, &Zeroizing::new(bytes), 32)
+    }
+
+    /// A key for memberlist's wire format: 16, 24 or 32 bytes, for AES-128, AES-192 or AES-256.
+    ///
+    /// # Errors
+    ///
+    /// If there are more, or fewer, or so many in between.
+    #[cfg(feature = "memberlist")]
+    pub fn memberlist(bytes: &[u8]) -> Result<Self, InvalidKey> {
+        let mut padded = Zeroizing::new([0; 32]);
+        let fits = Cipher::Memberlist.takes(bytes.len());
+        let place = padded.get_mut(..bytes.len()).filter(|_| fits);
+        place.ok_or(InvalidKey::Bytes)?.copy_from_slice(bytes);
+        Ok(Self::of(Cipher::Memberlist, &padded, bytes.len()))
+    }
+
+    fn of(cipher: Cipher, bytes: &Zeroizing<[u8; 32]>, len: usize) -> Self {
+        let sealer = Sealer::new(cipher, bytes, len);
+        Self(Arc::new(Secret { cipher, bytes: bytes.clone(), len, sealer }))
     }
 
     /// What it encrypts with.
@@ -93,7 +137,7 @@ impl Key {
             text.push_str(self.0.cipher.name());
             text.push(':');
         }
-        BASE64.encode_append(&*self.0.bytes, &mut text);
+        BASE64.encode_append(&self.0.bytes[..self.0.len], &mut text);
         text
     }
 
@@ -107,21 +151,18 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         let (cipher, base64) = match text.split_once(':') {
-            Some((name, base64)) => {
-                let named = Cipher::ALL.into_iter().find(|cipher| cipher.name() == name);
-                (named.ok_or(InvalidKey::Cipher)?, base64)
-            }
+            Some((name, base64)) => (Cipher::of_name(name).ok_or(InvalidKey::Cipher)?, base64),
             None => (UNNAMED, text),
         };
         // The padding is taken off here: a decoder of padded base64 takes some in the middle too,
         // and one key would have several texts.
-        let digits = base64.strip_suffix('=').ok_or(InvalidKey::Bytes)?.as_bytes();
+        let digits = base64.trim_end_matches('=').as_bytes();
+        let padding = base64.len() - digits.len();
         let mut bytes = Zeroizing::new([0; 32]);
-        if BASE64_NOPAD.decode_len(digits.len()) != Ok(bytes.len()) {
-            return Err(InvalidKey::Bytes);
-        }
-        match BASE64_NOPAD.decode_mut(digits, &mut *bytes) {
-            Ok(_) => Ok(Self::new(cipher, *bytes)),
+        let len = BASE64_NOPAD.decode_len(digits.len()).ok().filter(|&len| cipher.takes(len));
+        let len = len.filter(|len| padding == (3 - len % 3) % 3).ok_or(InvalidKey::Bytes)?;
+        match BASE64_NOPAD.decode_mut(digits, &mut bytes[..len]) {
+            Ok(_) => Ok(Self::of(cipher, &bytes, len)),
             Err(_) => Err(InvalidKey::Bytes),
         }
     }
@@ -131,7 +172,7 @@ impl FromStr for Key {
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let same_bytes = self.0.bytes.ct_eq(&*other.0.bytes).to_bool();
-        same_bytes && self.0.cipher == other.0.cipher
+        same_bytes && (self.0.cipher, self.0.len) == (other.0.cipher, other.0.len)
     }
 }
 
@@ -163,7 +204,9 @@ impl fmt::Display for InvalidKey {
                 let [one, other] = Cipher::ALL;
                 write!(f, "a key is for {one} or {other}, or names no cipher")
             }
-            Self::Bytes => f.write_str("a key is 32 bytes in base64; `tidings keygen` makes one"),
+            Self::Bytes => f.write_str(
+                "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; `tidings keygen` makes one",
+            ),
         }
     }
 }
@@ -252,13 +295,17 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// If there are [`MAX_KEYS`](Self::MAX_KEYS) others.
+    /// If there are [`MAX_KEYS`](Self::MAX_KEYS) others, or if one is a key of memberlist's and the other
+    /// one is not.
     pub fn add(&mut self, key: Key) -> Result<(), KeyringError> {
         if self.keys.contains(&key) {
             return Ok(());
         }
         if self.keys.len() >= Self::MAX_KEYS {
             return Err(KeyringError::Full);
+        }
+        if Self::new(key.clone()).is_memberlists() != self.is_memberlists() {
+            return Err(KeyringError::Mixed);
         }
         self.keys.push(key);
         Ok(())
@@ -290,6 +337,11 @@ impl Keyring {
         }
     }
 
+    /// Whether its keys are for memberlist's wire format; all are, or none.
+    pub(crate) fn is_memberlists(&self) -> bool {
+        !Cipher::ALL.contains(&self.primary().cipher())
+    }
+
     fn position(&self, key: &Key) -> Result<usize, KeyringError> {
         let at = self.keys.iter().position(|held| held == key);
         at.ok_or_else(|| KeyringError::Absent { id: key.id() })
@@ -302,6 +354,8 @@ impl Keyring {
 pub enum KeyringError {
     /// It holds as many keys as it can.
     Full,
+    /// Keys of memberlist's and others do not go into one keyring.
+    Mixed,
     /// It does not hold this key.
     Absent {
         /// The key's name.
@@ -319,6 +373,9 @@ impl fmt::Display for KeyringError {
         match self {
             Self::Full => {
                 write!(f, "a keyring holds {} keys at most; remove one first", Keyring::MAX_KEYS)
+            }
+            Self::Mixed => {
+                f.write_str("keys of memberlist's and others do not go into one keyring")
             }
             Self::Absent { id } => write!(f, "the keyring does not hold key {id}; add it first"),
             Self::Primary { id } => {
@@ -376,7 +433,10 @@ mod tests {
             }
         }
         let said = "hunter2".parse::<Key>().unwrap_err().to_string();
-        assert_eq!(said, "a key is 32 bytes in base64; `tidings keygen` makes one");
+        assert_eq!(
+            said,
+            "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; `tidings keygen` makes one"
+        );
         let said = "rot13:hunter2".parse::<Key>().unwrap_err().to_string();
         assert_eq!(said, "a key is for aes-256-gcm or chacha20-poly1305, or names no cipher");
     }

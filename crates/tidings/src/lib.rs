@@ -106,6 +106,7 @@ mod dissemination;
 mod evidence;
 mod exchange;
 mod heal;
+mod incarnation;
 #[cfg(debug_assertions)]
 mod invariants;
 mod journal;
@@ -126,6 +127,7 @@ pub mod replay;
 mod ring;
 mod rng;
 mod rtt;
+mod rules;
 #[cfg(feature = "encryption")]
 mod seal;
 mod stats;
@@ -140,12 +142,15 @@ mod wire;
 pub use command::{
     BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
 };
-pub use config::Config;
+#[cfg(feature = "memberlist")]
+pub use config::Memberlist;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
+pub use config::{Config, Wire};
+pub use incarnation::Incarnation;
 #[cfg(feature = "encryption")]
 pub use keyring::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError};
-pub use member::{ClusterName, Incarnation, InvalidName, Member, Meta, NodeId, State, TooLong};
+pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
 pub use options::{ConfigError, Options};
 pub use output::{Event, Output, Via};

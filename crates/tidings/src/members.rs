@@ -6,12 +6,15 @@ use crate::member::{ClusterName, Member, NodeId, State};
 use crate::ring::Ring;
 use crate::rng::Rng;
 use crate::rtt::Rtt;
+use crate::rules::Rules;
 pub(crate) use crate::table::Key;
 use crate::table::{Slot, Table};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+#[cfg(feature = "memberlist")]
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// All members that are known, those that failed or left not long ago included.
@@ -30,7 +33,8 @@ pub(crate) struct Members {
     changes: u64,
     /// Who failed or left, oldest first.
     gone: VecDeque<Departure>,
-    departures: u64,
+    departures: u32,
+    rules: Rules,
     max: usize,
     rng: Rng,
 }
@@ -40,15 +44,21 @@ pub(crate) struct Members {
 struct Departure {
     at: Instant,
     key: Key,
-    number: u64,
+    number: u32,
 }
 
 impl Members {
-    pub(crate) fn new(cluster: &ClusterName, local: Member, max: usize, rng: Rng) -> Self {
-        Self::alone(Digester::new(cluster), local, max, rng)
+    pub(crate) fn new(
+        cluster: &ClusterName,
+        local: Member,
+        rules: Rules,
+        max: usize,
+        rng: Rng,
+    ) -> Self {
+        Self::alone(Digester::new(cluster), local, rules, max, rng)
     }
 
-    fn alone(digester: Digester, local: Member, max: usize, mut rng: Rng) -> Self {
+    fn alone(digester: Digester, local: Member, rules: Rules, max: usize, mut rng: Rng) -> Self {
         let mut members = Self {
             table: Table::new(rng.u64()),
             ring: Ring::default(),
@@ -57,6 +67,7 @@ impl Members {
             changes: 0,
             gone: VecDeque::new(),
             departures: 0,
+            rules,
             max,
             rng,
         };
@@ -134,6 +145,13 @@ impl Members {
         !slot.hearsay && !slot.profile_behind || Some(&slot.member.id) == receiver
     }
 
+    /// All of whom everybody is told in a sync.
+    #[cfg(feature = "memberlist")]
+    pub(crate) fn told(&self) -> impl Iterator<Item = &Member> {
+        let told = self.table.iter().filter(|&(key, _)| self.is_told(key, None));
+        told.map(|(_, slot)| &slot.member)
+    }
+
     /// Whether there is something to say of a member: that it is alive says what it says of itself.
     pub(crate) fn is_telling(&self, key: Key) -> bool {
         let slot = self.table.slot(key);
@@ -157,7 +175,7 @@ impl Members {
 
     /// How long a member takes to answer.
     pub(crate) fn rtt(&self, key: Key) -> Rtt {
-        self.table.slot(key).rtt
+        self[key].rtt
     }
 
     pub(crate) fn set_degraded(&mut self, key: Key, degraded: bool) {
@@ -165,7 +183,7 @@ impl Members {
     }
 
     pub(crate) fn rtt_mut(&mut self, key: Key) -> &mut Rtt {
-        &mut self.table.slot_mut(key).rtt
+        &mut self.table.slot_mut(key).member.rtt
     }
 
     // ---- digests ----
@@ -215,10 +233,31 @@ impl Members {
             return self.introduce(now, claim);
         };
         debug_assert_ne!(key, Key::LOCAL);
+        if let Some(change) = self.dispute(now, key, claim) {
+            return change;
+        }
         self.count_out(key);
         let change = self.amend(now, key, claim);
         self.count_in(key);
         change
+    }
+
+    /// Where names do not move by themselves: what becomes of a claim that a member is alive at another
+    /// address than it is known to be at, if it is one (memberlist's `aliveNode`).
+    fn dispute(&mut self, now: Instant, key: Key, claim: &Claim) -> Option<Change> {
+        let profile = claim.profile.as_ref().filter(|_| claim.state == State::Alive)?;
+        let (known, other) = (&self[key], profile.addr);
+        if self.rules.names_move() || known.addr() == other {
+            return None;
+        }
+        #[cfg(feature = "memberlist")]
+        if self.rules.frees_name(known.state, || self.gone_for(now, key)) {
+            // In whatever incarnation: it is another node.
+            self.forget(key);
+            return Some(self.introduce(now, claim));
+        }
+        let _ = now;
+        Some(Change::Disputed { key, other })
     }
 
     fn amend(&mut self, now: Instant, key: Key, claim: &Claim) -> Change {
@@ -288,7 +327,8 @@ impl Members {
     fn takes_precedence(&self, key: Key, profile: &Profile) -> bool {
         let slot = self.table.slot(key);
         let known = (slot.member.addr(), slot.member.meta.as_bytes());
-        slot.profile_behind || (profile.addr, profile.meta.as_bytes()) > known
+        slot.profile_behind
+            || self.rules.names_move() && (profile.addr, profile.meta.as_bytes()) > known
     }
 
     fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
@@ -301,6 +341,7 @@ impl Members {
         let mut member =
             Member::new(claim.id.clone(), profile.addr, claim.incarnation, profile.meta.clone());
         member.state = claim.state;
+        member.dialect = profile.dialect;
         let key = self.table.add(member);
         self.changes += 1;
         if claim.state.is_present() {
@@ -317,6 +358,7 @@ impl Members {
     fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
         let slot = self.table.slot_mut(key);
         slot.profile_behind = false;
+        slot.member.dialect = profile.dialect;
         let moved = slot.member.addr() != profile.addr;
         let altered = slot.member.meta != profile.meta;
         if altered {
@@ -324,7 +366,7 @@ impl Members {
         }
         if moved {
             // It is another way to it.
-            slot.rtt = Rtt::default();
+            slot.member.rtt = Rtt::default();
         }
         self.table.set_addr(key, profile.addr);
         if moved || altered { Updated::Yes } else { Updated::No }
@@ -393,7 +435,8 @@ impl Members {
     // ---- those that are gone ----
 
     fn mourn(&mut self, now: Instant, key: Key) {
-        self.departures += 1;
+        // It may begin anew: no departure is held for so long.
+        self.departures = self.departures.checked_add(1).unwrap_or(1);
         let number = self.departures;
         self.table.slot_mut(key).departure = number;
         if self.gone.len() >= 2 * self.table.places() {
@@ -429,17 +472,29 @@ impl Members {
             return false;
         }
         if let Some(Departure { key, .. }) = self.gone.pop_front() {
-            debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
-            self.table.remove(key);
-            self.changes += 1;
+            self.forget(key);
         }
         true
+    }
+
+    /// Forgets one that is gone.
+    fn forget(&mut self, key: Key) {
+        debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
+        self.table.remove(key);
+        self.changes += 1;
+    }
+
+    /// For how long a member has been gone.
+    #[cfg(feature = "memberlist")]
+    fn gone_for(&self, now: Instant, key: Key) -> Duration {
+        let latest = |departure: &&Departure| departure.key == key && self.counts(departure);
+        self.gone.iter().find(latest).map_or(Duration::ZERO, |departure| now.since(departure.at))
     }
 
     /// Forgets all but the local node.
     pub(crate) fn forget_others(&mut self) {
         let (local, rng) = (self.local().clone(), self.rng.clone());
-        *self = Self::alone(self.digester, local, self.max, rng);
+        *self = Self::alone(self.digester, local, self.rules, self.max, rng);
     }
 
     fn counts(&self, Departure { key, number, .. }: &Departure) -> bool {

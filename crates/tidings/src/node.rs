@@ -6,6 +6,8 @@ mod datagrams;
 mod exchanges;
 mod messages;
 mod packets;
+#[cfg(feature = "memberlist")]
+mod pushpull;
 mod recording;
 mod rounds;
 mod syncs;
@@ -13,13 +15,15 @@ mod syncs;
 use crate::awareness::Awareness;
 use crate::broadcast::Broadcasts;
 use crate::command::{Phase, Tickets};
-use crate::config::Config;
+#[cfg(feature = "memberlist")]
+use crate::config::Memberlist;
+use crate::config::{Config, Wire};
 use crate::dissemination::Dissemination;
 use crate::evidence::Evidence;
 use crate::exchange::{Exchanges, Limits};
 use crate::heal::Heal;
 use crate::journal::{Input, Journal};
-use crate::member::{Incarnation, Member, NodeId};
+use crate::member::{Member, NodeId};
 use crate::members::{Key, Members};
 use crate::once::Once;
 use crate::output::{Event, Outbox, Output};
@@ -28,6 +32,7 @@ use crate::probe::Probe;
 use crate::refute::Refute;
 use crate::relay::Relay;
 use crate::rng::{Part, Rng};
+use crate::rules::Rules;
 use crate::stats::Stats;
 use crate::stream::{StreamId, StreamInput};
 use crate::suspicion::Suspicions;
@@ -37,6 +42,8 @@ use crate::timers::{Single, Slot, Timer, Timers};
 use crate::wire::Format;
 #[cfg(feature = "encryption")]
 use crate::wire::locks::Locks;
+#[cfg(feature = "memberlist")]
+use crate::wire::memberlist;
 use crate::wire::tidings::Envelope;
 #[cfg(feature = "encryption")]
 use crate::wire::tidings::sealed::Sealing;
@@ -80,6 +87,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Node {
     config: Config,
+    rules: Rules,
     wire: Format,
     started: Instant,
     /// The latest time seen.
@@ -135,9 +143,10 @@ impl Node {
     /// All its random choices come from `seed`: the same seed and the same calls give the same
     /// outputs, on any machine.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
-        let incarnation = Incarnation { generation: config.generation, number: 0 };
-        let addr = canonical(config.addr);
-        let local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());
+        let rules = config.rules();
+        let (addr, incarnation) = (canonical(config.addr), rules.first(config.generation));
+        let mut local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());
+        local.dialect = config.wire.dialect();
         let options = &config.options;
         let limits = Limits {
             max_in: options.max_streams_in,
@@ -148,12 +157,14 @@ impl Node {
             max_meta: options.max_meta,
         };
         let mut node = Self {
+            rules,
             wire: format(&config, seed),
             started: now,
             now,
             members: Members::new(
                 &config.cluster,
                 local,
+                rules,
                 options.max_members,
                 Rng::new(seed, Part::Members),
             ),
@@ -383,15 +394,33 @@ fn format(config: &Config, seed: [u8; 32]) -> Format {
         return sealed(config, Locks::new(Some(keyring.clone()), *plaintext, nonces));
     }
     let _ = seed;
-    Format::Tidings(Envelope::new(&config.cluster))
+    match &config.wire {
+        Wire::Tidings => Format::Tidings(Envelope::new(&config.cluster)),
+        #[cfg(feature = "memberlist")]
+        Wire::Memberlist(memberlist) => Format::Memberlist(memberlists(config, memberlist)),
+    }
+}
+
+#[cfg(feature = "memberlist")]
+fn memberlists(config: &Config, memberlist: &Memberlist) -> memberlist::Envelope {
+    let (name, addr) = (config.id.clone(), canonical(config.addr));
+    memberlist::Envelope::new(memberlist, name, addr, config.options.nacks)
 }
 
 #[cfg(feature = "encryption")]
 fn sealed(config: &Config, locks: Locks) -> Format {
-    // Half of the time for which the dead are remembered: nothing that old brings them back.
-    let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
-    let sealing = Sealing::new(&config.cluster, locks, tolerance);
-    Format::Tidings(Envelope::sealed(&config.cluster, sealing))
+    match &config.wire {
+        Wire::Tidings => {
+            // Half of the time for which the dead are remembered: nothing that old brings them back.
+            let tolerance = (config.options.tombstone_timeout.as_secs() / 2).max(60);
+            let sealing = Sealing::new(&config.cluster, locks, tolerance);
+            Format::Tidings(Envelope::sealed(&config.cluster, sealing))
+        }
+        #[cfg(feature = "memberlist")]
+        Wire::Memberlist(memberlist) => {
+            Format::Memberlist(memberlists(config, memberlist).with_locks(locks))
+        }
+    }
 }
 
 /// Later times count as this one, after 292 years, so that deadlines always lie in the future.

@@ -299,7 +299,7 @@ const KIB: usize = 1 << 10;
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// The most that UDP over IPv4 carries.
-const UDP_MAX: usize = 65_507;
+pub(crate) const UDP_MAX: usize = 65_507;
 
 /// An option is outside its range.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -327,6 +327,24 @@ pub enum ConfigError {
         /// The most that is allowed.
         max: usize,
     },
+    /// The protocol of the application, which is not in its own range.
+    #[cfg(feature = "memberlist")]
+    DelegateProtocol {
+        /// The least version that is understood.
+        min: u8,
+        /// The greatest one.
+        max: u8,
+        /// The one that is spoken.
+        current: u8,
+    },
+    /// An option that the wire format has not.
+    NotInFormat {
+        /// The option's name.
+        option: &'static str,
+    },
+    /// Keys for another wire format.
+    #[cfg(feature = "encryption")]
+    KeyFormat,
 }
 
 impl fmt::Display for ConfigError {
@@ -338,6 +356,18 @@ impl fmt::Display for ConfigError {
             Self::Count { option, value, min, max } => {
                 write!(f, "{option} is {value}; set it to {min} at least and {max} at most")
             }
+            #[cfg(feature = "memberlist")]
+            Self::DelegateProtocol { min, max, current } => write!(
+                f,
+                "the delegate protocol is {current}; set it to {min} at least and {max} at most, as you say"
+            ),
+            Self::NotInFormat { option } => {
+                write!(f, "{option} is set, and this wire format has no such thing; switch it off")
+            }
+            #[cfg(feature = "encryption")]
+            Self::KeyFormat => f.write_str(
+                "the keys are for another wire format; memberlist's are made by Key::memberlist, and all others by Key::new",
+            ),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Refutation: how a node answers what others say about it.
 
 use crate::claim::{Claim, Profile};
-use crate::member::{Incarnation, Member, State};
+use crate::incarnation::Incarnation;
+use crate::member::{Member, NodeId, State};
+use crate::rules::Rules;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,8 @@ pub(crate) struct Refute {
     outranked: Option<Incarnation>,
     /// The last of those who was reported, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
+    /// The last who was reported to claim another one's name.
+    disputed: Option<(NodeId, SocketAddr)>,
 }
 
 /// What to do about a claim about ourselves.
@@ -23,6 +27,8 @@ pub(crate) enum Verdict {
     Remind,
     /// Contradict, with an incarnation above both.
     Contradict,
+    /// Another node claims our name, where whoever has one keeps it.
+    Disputed(SocketAddr),
     /// Another node that lives claims our name, and we outrank it.
     Outranks(SocketAddr),
     /// Another node claims our name and outranks us: we wait until it fails or leaves.
@@ -36,13 +42,16 @@ impl Refute {
     /// duplicate. The higher incarnation holds the name, and among equals the higher address; the
     /// other one must not contradict, or the two would outbid each other for ever. It takes the
     /// name over once the holder is known to have failed or left.
-    pub(crate) fn judge(&mut self, own: &Member, claim: &Claim) -> Verdict {
+    pub(crate) fn judge(&mut self, rules: Rules, own: &Member, claim: &Claim) -> Verdict {
         let known = (claim.incarnation, claim.state) <= (own.incarnation, own.state);
         if own.state == State::Left {
             return self.judge_after_leaving(own, claim, known);
         }
         if let Some(profile) = &claim.profile {
             if profile.addr != own.addr() && claim.state.is_present() {
+                if !rules.names_move() {
+                    return Verdict::Disputed(profile.addr);
+                }
                 let theirs = (claim.incarnation, profile.addr);
                 if theirs < (own.incarnation, own.addr()) {
                     return Verdict::Outranks(profile.addr);
@@ -101,6 +110,15 @@ impl Refute {
         }
     }
 
+    /// Whether it is to be reported now that a node at such an address claims another one's name.
+    pub(crate) fn report_other(&mut self, id: &NodeId, addr: SocketAddr) -> bool {
+        let claimed = Some((id.clone(), addr));
+        self.disputed != claimed && {
+            self.disputed = claimed;
+            true
+        }
+    }
+
     /// Whether the holder of a claim is to be reported now: each is, once.
     pub(crate) fn report(&mut self, addr: SocketAddr, incarnation: Incarnation) -> bool {
         self.reported.replace((addr, incarnation)) != Some((addr, incarnation))
@@ -110,7 +128,7 @@ impl Refute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::member::{Meta, NodeId};
+    use crate::member::{Dialect, Meta};
 
     const HERE: &str = "10.0.0.1:7946";
     const THERE: &str = "10.0.0.2:7946";
@@ -124,12 +142,16 @@ mod tests {
     }
 
     fn claim(incarnation: Incarnation, state: State, addr: Option<&str>) -> Claim {
-        let profile = addr.map(|addr| Profile { addr: addr.parse().unwrap(), meta: Meta::EMPTY });
+        let profile = addr.map(|addr| Profile {
+            addr: addr.parse().unwrap(),
+            meta: Meta::EMPTY,
+            dialect: Dialect::default(),
+        });
         Claim { id: NodeId::new("n1").unwrap(), incarnation, state, profile }
     }
 
     fn judge(incarnation: Incarnation, state: State, addr: Option<&str>) -> Verdict {
-        Refute::default().judge(&own(), &claim(incarnation, state, addr))
+        Refute::default().judge(Rules::Tidings, &own(), &claim(incarnation, state, addr))
     }
 
     #[test]
@@ -151,7 +173,7 @@ mod tests {
         let mut own = own();
         own.state = State::Left;
         let judge = |incarnation, state, addr| {
-            Refute::default().judge(&own, &claim(incarnation, state, addr))
+            Refute::default().judge(Rules::Tidings, &own, &claim(incarnation, state, addr))
         };
         assert_eq!(judge(at(5, 2), State::Alive, Some(HERE)), Verdict::Remind);
         assert_eq!(judge(at(5, 2), State::Suspect, None), Verdict::Remind);
@@ -165,15 +187,16 @@ mod tests {
     fn whoever_is_outranked_waits_until_the_holder_of_the_name_is_gone() {
         let there = THERE.parse().unwrap();
         let mut refute = Refute::default();
-        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Alive, Some(THERE)));
+        let verdict =
+            refute.judge(Rules::Tidings, &own(), &claim(at(9, 0), State::Alive, Some(THERE)));
         assert_eq!(verdict, Verdict::Outranked(there));
         for (incarnation, state) in
             [(at(9, 0), State::Suspect), (at(8, 0), State::Suspect), (at(8, 0), State::Failed)]
         {
-            let verdict = refute.judge(&own(), &claim(incarnation, state, None));
+            let verdict = refute.judge(Rules::Tidings, &own(), &claim(incarnation, state, None));
             assert_eq!(verdict, Verdict::Agree, "{incarnation} {state}");
         }
-        let verdict = refute.judge(&own(), &claim(at(9, 0), State::Failed, None));
+        let verdict = refute.judge(Rules::Tidings, &own(), &claim(at(9, 0), State::Failed, None));
         assert_eq!(verdict, Verdict::Contradict);
         assert_eq!(judge(at(4, 0), State::Alive, Some(THERE)), Verdict::Outranks(there));
     }

@@ -8,6 +8,8 @@ use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aes::Aes256Enc;
 use aes_gcm::aes::cipher::BlockCipherEncrypt;
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
+#[cfg(feature = "memberlist")]
+use aes_gcm::{Aes128Gcm, Aes256Gcm, aead, aes::Aes192};
 use alloc::vec::Vec;
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
@@ -43,17 +45,23 @@ pub(crate) fn open(
 }
 
 /// A cipher with its key, and what can be computed before there is a message.
-#[expect(clippy::large_enum_variant, reason = "one for each key, and that is behind a pointer")]
+#[allow(clippy::large_enum_variant, reason = "one for each key, and that is behind a pointer")]
 pub(crate) enum Sealer {
     XAes256Gcm(XAes256Gcm),
     XChaCha20Poly1305(XChaCha20Poly1305),
+    #[cfg(feature = "memberlist")]
+    Gcm(Gcm),
 }
 
 impl Sealer {
-    pub(crate) fn new(cipher: Cipher, key: &[u8; 32]) -> Self {
+    /// For a key that has so many of these bytes.
+    pub(crate) fn new(cipher: Cipher, key: &[u8; 32], len: usize) -> Self {
+        let _ = len;
         match cipher {
             Cipher::Aes256Gcm => Self::XAes256Gcm(XAes256Gcm::new(key)),
             Cipher::ChaCha20Poly1305 => Self::XChaCha20Poly1305(XChaCha20Poly1305::new(key.into())),
+            #[cfg(feature = "memberlist")]
+            Cipher::Memberlist => Self::Gcm(Gcm::new(key, len)),
         }
     }
 
@@ -67,6 +75,8 @@ impl Sealer {
             Self::XChaCha20Poly1305(xchacha) => {
                 xchacha.encrypt_inout_detached(nonce.into(), aad, message.into())
             }
+            #[cfg(feature = "memberlist")]
+            Self::Gcm(gcm) => gcm.encrypt(nonce, aad, message.into()),
         };
         sealed.expect("no message of ours has anything near the 64 GiB that a nonce is good for").0
     }
@@ -89,8 +99,58 @@ impl Sealer {
             Self::XChaCha20Poly1305(xchacha) => {
                 xchacha.decrypt_inout_detached(nonce.into(), aad, buf, tag.into())
             }
+            #[cfg(feature = "memberlist")]
+            Self::Gcm(gcm) => gcm.decrypt(nonce, aad, buf, tag),
         };
         opened.is_ok()
+    }
+}
+
+/// AES in Galois counter mode, as memberlist uses it: with the first 12 bytes of a nonce.
+#[cfg(feature = "memberlist")]
+pub(crate) enum Gcm {
+    Aes128(Aes128Gcm),
+    Aes192(AesGcm<Aes192, U12>),
+    Aes256(Aes256Gcm),
+}
+
+#[cfg(feature = "memberlist")]
+impl Gcm {
+    fn new(key: &[u8; 32], len: usize) -> Self {
+        match len {
+            16 => Self::Aes128(Aes128Gcm::new(key[..16].try_into().expect("16 bytes"))),
+            24 => Self::Aes192(AesGcm::new(key[..24].try_into().expect("24 bytes"))),
+            _ => Self::Aes256(Aes256Gcm::new(key.into())),
+        }
+    }
+
+    fn encrypt(
+        &self,
+        nonce: &[u8; NONCE],
+        aad: &[u8],
+        message: InOutBuf<'_, '_, u8>,
+    ) -> Result<Array<u8, U16>, aead::Error> {
+        let nonce = nonce[..12].try_into().expect("12 bytes");
+        match self {
+            Self::Aes128(gcm) => gcm.encrypt_inout_detached(nonce, aad, message),
+            Self::Aes192(gcm) => gcm.encrypt_inout_detached(nonce, aad, message),
+            Self::Aes256(gcm) => gcm.encrypt_inout_detached(nonce, aad, message),
+        }
+    }
+
+    fn decrypt(
+        &self,
+        nonce: &[u8; NONCE],
+        aad: &[u8],
+        message: InOutBuf<'_, '_, u8>,
+        tag: &[u8; TAG],
+    ) -> Result<(), aead::Error> {
+        let nonce = nonce[..12].try_into().expect("12 bytes");
+        match self {
+            Self::Aes128(gcm) => gcm.decrypt_inout_detached(nonce, aad, message, tag.into()),
+            Self::Aes192(gcm) => gcm.decrypt_inout_detached(nonce, aad, message, tag.into()),
+            Self::Aes256(gcm) => gcm.decrypt_inout_detached(nonce, aad, message, tag.into()),
+        }
     }
 }
 

@@ -103,6 +103,11 @@ pub enum Refusal {
     NotMe = 5,
     /// Its clock is too far from this node's.
     Clock = 6,
+    /// It, or one that it knows, speaks no version of memberlist's protocol, or of the application's, in
+    /// common with this node.
+    Versions = 7,
+    /// It cannot read what it is sent: its keys are others, or it has none.
+    Unreadable = 8,
     /// For a reason that this version does not know.
     Unknown = 255,
 }
@@ -117,6 +122,8 @@ impl Refusal {
             4 => Self::NotAdmitted,
             5 => Self::NotMe,
             6 => Self::Clock,
+            7 => Self::Versions,
+            8 => Self::Unreadable,
             _ => Self::Unknown,
         }
     }
@@ -132,6 +139,8 @@ impl fmt::Display for Refusal {
             Self::NotAdmitted => "its application does not admit this node",
             Self::NotMe => "another node runs at that address now",
             Self::Clock => "its clock is too far from this node's",
+            Self::Versions => "the versions differ; is the delegate protocol that of the cluster?",
+            Self::Unreadable => "it cannot read what it is sent; are the keys the same?",
             Self::Unknown => "for a reason that is not known here",
         })
     }

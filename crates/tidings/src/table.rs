@@ -1,7 +1,6 @@
 //! The table: places for members, found by name and by address.
 
 use crate::member::{Member, NodeId};
-use crate::rtt::Rtt;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use core::net::SocketAddr;
@@ -36,9 +35,7 @@ impl Key {
 pub(crate) struct Slot {
     pub(crate) member: Member,
     /// The number of its latest departure; 0 if it never failed or left.
-    pub(crate) departure: u64,
-    /// How long it takes to answer.
-    pub(crate) rtt: Rtt,
+    pub(crate) departure: u32,
     /// Its incarnation is later than what it is known to have said about itself.
     pub(crate) profile_behind: bool,
     /// That it failed or left is only known from another one's table.
@@ -110,13 +107,7 @@ impl Table {
     }
 
     pub(crate) fn add(&mut self, member: Member) -> Key {
-        let slot = Slot {
-            member,
-            departure: 0,
-            rtt: Rtt::default(),
-            profile_behind: false,
-            hearsay: false,
-        };
+        let slot = Slot { member, departure: 0, profile_behind: false, hearsay: false };
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots.places[index as usize] = Some(slot);

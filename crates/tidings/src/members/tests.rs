@@ -1,5 +1,6 @@
 use super::*;
-use crate::member::{Incarnation, Meta};
+use crate::incarnation::Incarnation;
+use crate::member::{Dialect, Meta};
 use crate::rng::{Part, Rng};
 use alloc::format;
 use alloc::vec;
@@ -15,7 +16,13 @@ fn id(n: u8) -> NodeId {
 
 fn table(max: usize) -> Members {
     let local = Member::new(id(0), addr(1), Incarnation::default(), Meta::EMPTY);
-    Members::new(&ClusterName::new("test").unwrap(), local, max, Rng::new([7; 32], Part::Members))
+    Members::new(
+        &ClusterName::new("test").unwrap(),
+        local,
+        Rules::Tidings,
+        max,
+        Rng::new([7; 32], Part::Members),
+    )
 }
 
 fn at(number: u64) -> Incarnation {
@@ -23,8 +30,12 @@ fn at(number: u64) -> Incarnation {
 }
 
 fn claim(n: u8, number: u64, state: State) -> Claim {
-    let profile = Some(Profile { addr: addr(n + 1), meta: Meta::EMPTY });
+    let profile = Some(profile(addr(n + 1), Meta::EMPTY));
     Claim { id: id(n), incarnation: at(number), state, profile }
+}
+
+fn profile(addr: SocketAddr, meta: Meta) -> Profile {
+    Profile { addr, meta, dialect: Dialect::default() }
 }
 
 fn bare(n: u8, number: u64, state: State) -> Claim {
@@ -115,7 +126,7 @@ fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
     let mut moved = claim(1, 2, State::Alive);
-    moved.profile = Some(Profile { addr: addr(99), meta: Meta::from("new") });
+    moved.profile = Some(profile(addr(99), Meta::from("new")));
     assert!(matches!(members.apply(NOW, &moved), Change::Updated(_)));
     let key = members.find(&id(1)).unwrap();
     assert_eq!((members[key].addr(), members[key].state), (addr(99), State::Suspect));
@@ -128,7 +139,7 @@ fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     let mut gone = claim(2, 0, State::Failed);
-    gone.profile = Some(Profile { addr: addr(2), meta: Meta::EMPTY });
+    gone.profile = Some(profile(addr(2), Meta::EMPTY));
     members.apply(NOW, &gone);
     assert_eq!(members.find_addr(addr(2)), members.find(&id(1)));
     gone.state = State::Alive;
@@ -141,7 +152,7 @@ fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
 fn an_address_that_was_shared_belongs_to_the_one_who_stays() {
     let mut members = table(10);
     let moved = |n, number, at| Claim {
-        profile: Some(Profile { addr: addr(at), meta: Meta::EMPTY }),
+        profile: Some(profile(addr(at), Meta::EMPTY)),
         ..claim(n, number, State::Alive)
     };
     members.apply(NOW, &moved(1, 0, 50));
@@ -179,7 +190,7 @@ fn tables() -> impl Strategy<Value = Vec<Claim>> {
     let said = (claims(), 0..3u8, prop_oneof![Just(""), Just("a"), Just("b")]);
     let whole = said.prop_map(|(claim, addr, meta)| {
         let addr = self::addr(100 + addr);
-        Claim { profile: Some(Profile { addr, meta: Meta::from(meta) }), ..claim }
+        Claim { profile: Some(profile(addr, Meta::from(meta))), ..claim }
     });
     prop::collection::vec(whole, 0..20)
 }
@@ -200,7 +211,7 @@ fn merged(a: &[Claim], b: &[Claim]) -> Members {
 fn merge(mut members: Members, other: &Members) -> Members {
     for member in other.iter().skip(1) {
         let Member { id, incarnation, state, meta, .. } = member.clone();
-        let profile = Some(Profile { addr: member.addr(), meta });
+        let profile = Some(profile(member.addr(), meta));
         members.apply(NOW, &Claim { id, incarnation, state, profile });
     }
     members.check();

@@ -2,7 +2,8 @@
 
 use super::Node;
 use crate::claim::{Change, Claim, Updated};
-use crate::member::{Incarnation, Member, Source, State};
+use crate::incarnation::{Incarnation, Source};
+use crate::member::{Member, State};
 use crate::members::Key;
 use crate::output::{Draft, Event, Fill, Lead};
 use crate::refute::Verdict;
@@ -87,8 +88,7 @@ impl Node {
             Some(_) => Source::Itself,
             None => Source::Others,
         };
-        let known = known.map(|known| known.generation);
-        claim.incarnation.is_within_reach(self.config.generation, known, source)
+        self.rules.is_within_reach(claim.incarnation, self.config.generation, known, source)
     }
 
     /// Takes from the answer to a ping in which incarnation a member is, if nobody could have told us:
@@ -118,7 +118,9 @@ impl Node {
             return true;
         }
         let meta = profile.meta.clone();
-        let ask = || admit(&Member::new(id.clone(), profile.addr, *incarnation, meta));
+        let mut member = Member::new(id.clone(), profile.addr, *incarnation, meta);
+        member.dialect = profile.dialect;
+        let ask = || admit(&member);
         match &mut self.journal {
             Some(journal) => journal.admitted(ask),
             None => ask(),
@@ -178,6 +180,14 @@ impl Node {
                 let (id, addr) = (member.id().clone(), member.addr());
                 self.outbox.event(Event::Conflict { id, addr, other });
                 key
+            }
+            Change::Disputed { key, other } => {
+                let member = &self.members[key];
+                let (id, addr) = (member.id().clone(), member.addr());
+                if self.refute.report_other(&id, other) {
+                    self.outbox.event(Event::Conflict { id, addr, other });
+                }
+                return None;
             }
             Change::Remembered(_) => {
                 self.arm_reap();
@@ -287,17 +297,22 @@ impl Node {
 
     /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
     fn respond(&mut self, heard: &Heard, claim: &Claim) -> Option<SocketAddr> {
-        match self.refute.judge(self.members.local(), claim) {
+        match self.refute.judge(self.rules, self.members.local(), claim) {
             Verdict::Agree => None,
             Verdict::Remind => heard.from,
             Verdict::Contradict => {
+                let rules = self.rules;
                 self.members.update_local(|local| {
-                    local.incarnation = local.incarnation.above(claim.incarnation);
+                    local.incarnation = rules.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
                 self.awareness.worsen(1);
                 self.spread(Key::LOCAL);
                 heard.from
+            }
+            Verdict::Disputed(other) => {
+                self.report_conflict(other, claim);
+                None
             }
             Verdict::Outranks(other) => {
                 // An echo of our own earlier life looks the same, unless it comes from there.
@@ -347,14 +362,14 @@ impl Node {
     }
 
     pub(super) fn reap(&mut self) {
-        self.members.reap(self.now - self.config.options.tombstone_timeout);
+        self.members.reap(self.now - self.rules.tombstones(&self.config.options));
         self.arm_reap();
     }
 
     fn arm_reap(&mut self) {
         let reap = Slot::Single(Single::Reap);
         match self.members.oldest_gone() {
-            Some(at) => self.timers.set(reap, at + self.config.options.tombstone_timeout),
+            Some(at) => self.timers.set(reap, at + self.rules.tombstones(&self.config.options)),
             None => self.timers.clear(reap),
         }
     }

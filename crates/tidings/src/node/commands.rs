@@ -238,8 +238,9 @@ impl Node {
 
     /// Says something new of ourselves, at once.
     fn renew(&mut self, state: State) {
+        let rules = self.rules;
         self.members.update_local(|local| {
-            local.incarnation = local.incarnation.above(local.incarnation);
+            local.incarnation = rules.above(local.incarnation, local.incarnation);
             local.state = state;
         });
         self.spread(Key::LOCAL);

@@ -5,7 +5,8 @@ use super::claims::{Heard, Tell};
 use crate::command::Done;
 use crate::digest;
 use crate::exchange::Purpose;
-use crate::member::{Incarnation, NodeId, State};
+use crate::incarnation::Incarnation;
+use crate::member::{NodeId, State};
 use crate::members::Key;
 use crate::output::{Draft, Fill, Lead, Via};
 use crate::ping::Pinged;
@@ -15,7 +16,7 @@ use crate::stream::{Refusal, StreamId};
 use crate::suspicion::Accuser;
 use crate::timers::{Single, Slot};
 use crate::wire::frame::StreamPing;
-use crate::wire::message::{Ack, Message, Ping, PingRequest, Pulse};
+use crate::wire::message::{Ack, Message, Note, Ping, PingRequest, Pulse};
 use core::net::SocketAddr;
 
 impl Node {
@@ -80,13 +81,18 @@ impl Node {
                     let ours = tell.filter(|tell| tell.about == Key::LOCAL);
                     answers.tell = ours.or(answers.tell).or(tell);
                 }
-                Message::Note(note) if self.local().state().is_present() => {
-                    self.deliver(note.from, note.data, Via::Datagram);
+                Message::Note(Note { from: name, data }) if self.local().state().is_present() => {
+                    let at =
+                        || self.members.find_addr(from).map(|key| self.members[key].id().clone());
+                    let name = name.or_else(at);
+                    self.deliver(name, data, Via::Datagram);
                 }
                 Message::Note(_) => {}
                 Message::Broadcast(broadcast) => self.take_broadcast(broadcast),
                 Message::Refused => self.stats.members_refused += 1,
                 Message::Unknown => self.stats.unknown_messages += 1,
+                #[cfg(feature = "memberlist")]
+                Message::Unreadable(reject) => self.stats.rejected_datagrams.count(reject),
             }
         }
         if let Some(ping) = answers.ping {
@@ -107,7 +113,8 @@ impl Node {
     /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
     /// of life: it tells members that it left, and lets strangers find out.
     fn take_ping(&mut self, from: SocketAddr, ping: Ping) {
-        let Ping { token, target, pulse, .. } = ping;
+        let Ping { token, target, pulse, reply_to } = ping;
+        let from = self.reply_address(from, reply_to);
         if target.is_some_and(|target| target != self.local().id().short()) {
             self.stats.misdirected_pings += 1;
             return;
@@ -134,6 +141,13 @@ impl Node {
             None => (Fill::Nothing, Some(bare)),
         };
         self.draft(Draft { to: from, lead: Lead::Ack { token, of }, about, fill });
+    }
+
+    /// Where an answer goes: to where its receiver says, if that is the host from which it asks, or if a
+    /// member is there, and else to where it asks from. Nobody has us answer to strangers.
+    fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
+        let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
+        says.filter(fits).unwrap_or(from)
     }
 
     /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
@@ -201,6 +215,7 @@ impl Node {
 
     /// Pings one member for another.
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
+        let from = self.reply_address(from, request.reply_to);
         let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
         if asker.is_none() {

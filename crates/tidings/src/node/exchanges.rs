@@ -76,8 +76,16 @@ impl Node {
                 }
                 Err(reject) => self.reject(id, reject),
             },
-            StreamInput::Closed => self.end(id, Err(ExchangeError::NoAnswer)),
+            StreamInput::Closed => self.end(id, self.closed(purpose)),
             StreamInput::Failed(error) => self.end(id, Err(ExchangeError::Stream(error))),
+        }
+    }
+
+    /// How it ends what a stream is for that the peer closes it without an answer.
+    fn closed(&self, purpose: Purpose) -> Result<(), ExchangeError> {
+        match purpose {
+            Purpose::Message(_) if !self.rules.has_receipts() => Ok(()),
+            _ => Err(ExchangeError::NoAnswer),
         }
     }
 
@@ -91,8 +99,12 @@ impl Node {
     fn ask(&mut self, id: StreamId, purpose: Purpose) {
         if let Some(request) = self.exchanges.take_request(id) {
             self.write(id, request);
-            if purpose == Purpose::Packet {
-                self.settle(id, Ok(()));
+            match purpose {
+                Purpose::Packet => self.settle(id, Ok(())),
+                Purpose::Message(_) if !self.rules.has_receipts() => {
+                    self.outbox.stream(id, StreamAction::Close);
+                }
+                _ => {}
             }
             return;
         }
@@ -123,9 +135,19 @@ impl Node {
             (Purpose::Join(_) | Purpose::Sync | Purpose::Heal, Frame::Synced(greeting)) => {
                 self.take_synced(id, peer, greeting);
             }
+            #[cfg(feature = "memberlist")]
+            (Purpose::Serve, Frame::PushPull(theirs)) => self.serve_push_pull(id, theirs),
+            #[cfg(feature = "memberlist")]
+            (Purpose::Join(_) | Purpose::Sync | Purpose::Heal, Frame::PushPull(theirs)) => {
+                self.take_push_pull(id, purpose, peer, theirs);
+            }
+            #[cfg(feature = "memberlist")]
+            (Purpose::Leave(_), Frame::PushPull(_)) => self.settle(id, Ok(())),
             (_, Frame::Compare(parts)) => self.compare(id, &parts),
             (Purpose::Leave(_) | Purpose::Message(_), Frame::Taken) => self.settle(id, Ok(())),
-            (Purpose::Probe(token), Frame::Pong(pong)) => {
+            (Purpose::Probe(token), Frame::Pong(pong))
+                if pong.token.is_none_or(|carried| carried == token) =>
+            {
                 self.take_pong(token, pong.pulse);
                 self.settle(id, Ok(()));
             }
@@ -182,9 +204,15 @@ impl Node {
         }
     }
 
-    /// Drops a stream that brought what we do not take; nothing is answered.
+    /// Drops a stream that brought what we do not take; nothing is answered, but for a complaint to
+    /// whoever asked in a way that we cannot read, in a format that has one.
     pub(super) fn reject(&mut self, id: StreamId, reject: Reject) {
         self.stats.rejected_streams.count(reject);
+        let serving = self.exchanges.get(id).is_some_and(|one| one.purpose == Purpose::Serve);
+        if let Some(complaint) = self.wire.complaint(reject).filter(|_| serving) {
+            self.exchanges.stop_reading(id);
+            return self.reply(id, complaint);
+        }
         self.outbox.stream(id, StreamAction::Reset);
         self.end(id, Err(ExchangeError::BadAnswer(reject)));
     }
@@ -242,7 +270,9 @@ impl Node {
             (Purpose::Serve | Purpose::Sync | Purpose::Probe(_) | Purpose::Packet, _) => {}
             (Purpose::Heal, answer) => self.heal.ended(peer, answer.is_ok()),
             (Purpose::Message(ticket), answer) => {
-                let result = answer.map(|()| Done::Delivered).map_err(Failure::Undelivered);
+                let receipts = self.rules.has_receipts();
+                let done = if receipts { Done::Delivered } else { Done::Written };
+                let result = answer.map(|()| done).map_err(Failure::Undelivered);
                 self.completed(ticket, result);
             }
             (Purpose::Join(ticket), Ok(())) => {

@@ -51,6 +51,8 @@ impl Node {
     /// [`Failure::Undelivered`]: then it may have been taken, and the receipt lost. It is delivered at
     /// most once.
     ///
+    /// In memberlist's format there are no receipts: there it ends with [`Done::Written`].
+    ///
     /// # Errors
     ///
     /// If the node has left, if `to` is not a member that is present, if the message is longer than
@@ -94,6 +96,10 @@ impl Node {
     /// broadcast of this node with the same
     /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There
     /// is no order between broadcasts, and none comes to this node itself.
+    ///
+    /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
+    /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
+    /// any [message in a datagram](Self::send) does.
     ///
     /// # Errors
     ///

@@ -152,7 +152,8 @@ impl Node {
     fn fill_with_broadcasts(&mut self, draft: &Draft, writer: &mut Writer<'_>) {
         let key = self.members.find_addr(draft.to);
         let receiver = key.map(|key| self.members[key].id());
-        let limit = self.transmit_limit();
+        let others = self.members.others();
+        let limit = self.rules.broadcast_limit(self.transmit_limit(), others);
         let room = writer.room();
         let wire = &self.wire;
         let mut moot = 0;
@@ -164,7 +165,6 @@ impl Node {
             }
             if writer.broadcast(broadcast) { Offer::Taken } else { Offer::NoRoom }
         };
-        let others = self.members.others();
         self.broadcasts.tell(limit, key, others, offer);
     }
 

@@ -179,8 +179,7 @@ impl Node {
 
     /// Makes what a checkpoint leaves out; `None` if no node can have been like that.
     fn fill_in(&mut self) -> Option<()> {
-        self.config.options.check().ok()?;
-        self.config.meta.check_len(self.config.options.max_meta).ok()?;
+        self.config.check().ok()?;
         self.members.restore(&self.config.cluster)?;
         self.dissemination.restore()?;
         self.broadcasts.restore()?;

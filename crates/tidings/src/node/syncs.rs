@@ -20,6 +20,11 @@ use core::net::SocketAddr;
 impl Node {
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
+        #[cfg(feature = "memberlist")]
+        if self.wire.tidings().is_none() {
+            let all = self.push_pull(introduce);
+            return self.write(id, all);
+        }
         let Some(envelope) = self.wire.tidings() else { return };
         let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync_state);
         sync::begin(&self.members, &mut buf);
@@ -77,8 +82,9 @@ impl Node {
         local.state = State::Left;
         let news = self.wire.news(&local);
         self.write(id, news);
+        let rules = self.rules;
         self.members.update_local(|local| {
-            local.incarnation = local.incarnation.above(local.incarnation);
+            local.incarnation = rules.above(local.incarnation, local.incarnation);
         });
         if self.members.present() > 1 {
             self.spread(Key::LOCAL);

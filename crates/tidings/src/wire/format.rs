@@ -3,6 +3,8 @@
 use super::frame::Frame;
 #[cfg(feature = "encryption")]
 use super::locks::Locks;
+#[cfg(feature = "memberlist")]
+use super::memberlist;
 use super::message::{Message, Pulse};
 use super::{Thread, tidings};
 use crate::broadcast::Broadcast;
@@ -19,6 +21,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum Format {
     Tidings(tidings::Envelope),
+    #[cfg(feature = "memberlist")]
+    Memberlist(memberlist::Envelope),
 }
 
 impl Format {
@@ -26,6 +30,8 @@ impl Format {
     pub(crate) fn tidings(&self) -> Option<&tidings::Envelope> {
         match self {
             Self::Tidings(envelope) => Some(envelope),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => None,
         }
     }
 
@@ -33,6 +39,8 @@ impl Format {
     pub(crate) fn locks(&self) -> Option<&Locks> {
         match self {
             Self::Tidings(envelope) => envelope.locks(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.locks(),
         }
     }
 
@@ -40,6 +48,8 @@ impl Format {
     pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
         match self {
             Self::Tidings(envelope) => envelope.locks_mut(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.locks_mut(),
         }
     }
 
@@ -47,6 +57,8 @@ impl Format {
     pub(crate) fn accuser(&self, name: &NodeId) -> Accuser {
         match self {
             Self::Tidings(_) => Accuser::Short(name.short()),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => Accuser::Named(name.clone()),
         }
     }
 
@@ -82,6 +94,8 @@ impl Format {
     pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
         match self {
             Self::Tidings(envelope) => envelope.is_sealed_for_us(datagram),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.is_sealed_for_us(datagram),
         }
     }
 
@@ -89,6 +103,8 @@ impl Format {
     pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => envelope.head_of_sealed().to_vec(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.head_of_sealed(),
         }
     }
 
@@ -96,6 +112,8 @@ impl Format {
     pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Tidings(_) => tidings::head(datagram),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.head(datagram),
         }
     }
 
@@ -104,6 +122,8 @@ impl Format {
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(_) => tidings::messages_in(datagram, opened),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.messages_in(datagram, opened),
         }
     }
 
@@ -111,6 +131,8 @@ impl Format {
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         match self {
             Self::Tidings(_) => tidings::frame_in(bytes),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.frame_in(bytes),
         }
     }
 
@@ -120,6 +142,8 @@ impl Format {
     pub(crate) fn set_time(&mut self, time: u64) {
         match self {
             Self::Tidings(envelope) => envelope.set_time(time),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {}
         }
     }
 
@@ -129,6 +153,10 @@ impl Format {
             Self::Tidings(envelope) => {
                 Writer::Tidings(tidings::Writer::begin(envelope, buf, limit))
             }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => {
+                Writer::Memberlist(memberlist::Writer::begin(envelope, buf, limit))
+            }
         }
     }
 
@@ -136,6 +164,8 @@ impl Format {
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         match self {
             Self::Tidings(envelope) => envelope.finish(buf),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.finish(buf),
         }
     }
 
@@ -147,6 +177,8 @@ impl Format {
     ) -> Result<&'a [u8], Reject> {
         match self {
             Self::Tidings(envelope) => envelope.open(datagram, scratch),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.open(datagram, scratch),
         }
     }
 
@@ -154,6 +186,10 @@ impl Format {
     pub(crate) fn messages<'a>(&self, opened: &'a [u8], max_meta: usize) -> Messages<'a> {
         match self {
             Self::Tidings(_) => Messages::Tidings(tidings::messages(opened, max_meta)),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {
+                Messages::Memberlist(memberlist::Messages::new(opened, max_meta))
+            }
         }
     }
 
@@ -161,6 +197,8 @@ impl Format {
     pub(crate) fn room(&self, limit: usize) -> usize {
         match self {
             Self::Tidings(envelope) => limit - envelope.overhead(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.room(limit),
         }
     }
 
@@ -168,6 +206,8 @@ impl Format {
     pub(crate) fn max_note(&self, from: &NodeId, room: usize) -> usize {
         match self {
             Self::Tidings(_) => tidings::max_note(from, room),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => memberlist::max_note(room),
         }
     }
 
@@ -175,6 +215,8 @@ impl Format {
     pub(crate) fn broadcast_len(&self, broadcast: &Broadcast) -> usize {
         match self {
             Self::Tidings(_) => tidings::broadcast_len(broadcast),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => memberlist::broadcast_len(broadcast),
         }
     }
 
@@ -184,6 +226,8 @@ impl Format {
     pub(crate) fn news(&self, member: &Member) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => tidings::frame::news(envelope, member),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.push_pull(false, core::iter::once(member), &[]),
         }
     }
 
@@ -191,6 +235,8 @@ impl Format {
     pub(crate) fn message(&self, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => tidings::frame::message(envelope, to, from, data),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.message(data),
         }
     }
 
@@ -201,6 +247,8 @@ impl Format {
                 let _ = token;
                 tidings::frame::ping(envelope, target)
             }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.ping(target, token),
         }
     }
 
@@ -211,6 +259,8 @@ impl Format {
                 let _ = token;
                 tidings::frame::pong(envelope, pulse)
             }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.pong(token.unwrap_or_default()),
         }
     }
 
@@ -218,6 +268,8 @@ impl Format {
     pub(crate) fn taken(&self) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(envelope) => Some(tidings::frame::taken(envelope)),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => None,
         }
     }
 
@@ -225,6 +277,34 @@ impl Format {
     pub(crate) fn refused(&self, refusal: Refusal) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(envelope) => Some(tidings::frame::refused(envelope, refusal)),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => None,
+        }
+    }
+
+    /// "This is all that I know."
+    #[cfg(feature = "memberlist")]
+    pub(crate) fn push_pull<'m>(
+        &self,
+        join: bool,
+        members: impl Iterator<Item = &'m Member>,
+        state: &[u8],
+    ) -> Vec<u8> {
+        match self {
+            Self::Tidings(_) => Vec::new(),
+            Self::Memberlist(envelope) => envelope.push_pull(join, members, state),
+        }
+    }
+
+    /// "I cannot read that"; `None` where the stream is dropped without a word instead.
+    pub(crate) fn complaint(&self, reject: Reject) -> Option<Vec<u8>> {
+        match self {
+            Self::Tidings(_) => {
+                let _ = reject;
+                None
+            }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.complaint(reject),
         }
     }
 
@@ -236,6 +316,8 @@ impl Format {
                 let refused = tidings::frame::refused(&theirs, Refusal::ForeignCluster);
                 Some(theirs.finish_frame(refused, &mut Thread::default()))
             }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => None,
         }
     }
 
@@ -243,6 +325,8 @@ impl Format {
     pub(crate) fn finish_frame(&mut self, buf: Vec<u8>, thread: &mut Thread) -> Bytes {
         match self {
             Self::Tidings(envelope) => envelope.finish_frame(buf, thread),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.finish_frame(buf, thread),
         }
     }
 
@@ -259,6 +343,8 @@ impl Format {
             Self::Tidings(envelope) => {
                 tidings::frame::parse(bytes, envelope, limit, thread, max_meta)
             }
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.parse(bytes, limit, thread, max_meta),
         }
     }
 }
@@ -267,32 +353,43 @@ impl Format {
 ///
 /// Messages are appended; one that would make the datagram too large is taken back.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and none is kept")]
 pub(crate) enum Writer<'a> {
     Tidings(tidings::Writer<'a>),
+    #[cfg(feature = "memberlist")]
+    Memberlist(memberlist::Writer<'a>),
 }
 
 impl Writer<'_> {
     pub(crate) fn ping(&mut self, token: u32, target: &NodeId, pulse: Pulse) {
         match self {
             Self::Tidings(writer) => writer.ping(token, target, pulse),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.ping(token, target),
         }
     }
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &Member, within: Duration) {
         match self {
             Self::Tidings(writer) => writer.ping_request(token, target.id(), within),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.ping_request(token, target),
         }
     }
 
     pub(crate) fn ack(&mut self, token: u32, pulse: Pulse) {
         match self {
             Self::Tidings(writer) => writer.ack(token, pulse),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.ack(token),
         }
     }
 
     pub(crate) fn nack(&mut self, token: u32) {
         match self {
             Self::Tidings(writer) => writer.nack(token),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.nack(token),
         }
     }
 
@@ -300,6 +397,8 @@ impl Writer<'_> {
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         match self {
             Self::Tidings(writer) => writer.update(member, accuser),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.update(member, accuser),
         }
     }
 
@@ -307,6 +406,8 @@ impl Writer<'_> {
     pub(crate) fn note(&mut self, from: &NodeId, data: &[u8]) {
         match self {
             Self::Tidings(writer) => writer.note(from, data),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.note(data),
         }
     }
 
@@ -314,6 +415,8 @@ impl Writer<'_> {
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         match self {
             Self::Tidings(writer) => writer.broadcast(broadcast),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.broadcast(broadcast),
         }
     }
 
@@ -321,6 +424,8 @@ impl Writer<'_> {
     pub(crate) fn room(&self) -> usize {
         match self {
             Self::Tidings(writer) => writer.room(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.room(),
         }
     }
 
@@ -328,12 +433,16 @@ impl Writer<'_> {
     pub(crate) fn reserve(&mut self, bytes: usize) {
         match self {
             Self::Tidings(writer) => writer.reserve(bytes),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.reserve(bytes),
         }
     }
 
     pub(crate) fn release(&mut self, bytes: usize) {
         match self {
             Self::Tidings(writer) => writer.release(bytes),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.release(bytes),
         }
     }
 
@@ -341,6 +450,8 @@ impl Writer<'_> {
     pub(crate) fn end(self) -> Option<usize> {
         match self {
             Self::Tidings(writer) => (!writer.is_empty()).then(|| writer.start()),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.end(),
         }
     }
 }
@@ -349,6 +460,8 @@ impl Writer<'_> {
 #[derive(Clone, Debug)]
 pub(crate) enum Messages<'a> {
     Tidings(tidings::Messages<'a>),
+    #[cfg(feature = "memberlist")]
+    Memberlist(memberlist::Messages<'a>),
 }
 
 impl Iterator for Messages<'_> {
@@ -357,6 +470,8 @@ impl Iterator for Messages<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Tidings(messages) => messages.next(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(messages) => messages.next(),
         }
     }
 }

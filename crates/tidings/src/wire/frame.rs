@@ -29,6 +29,9 @@ pub(crate) enum Frame {
     Ping(StreamPing),
     /// "I am": the reply.
     Pong(Pong),
+    /// "This is all that I know": a request, and its reply.
+    #[cfg(feature = "memberlist")]
+    PushPull(PushPull),
     /// "No": the reply to any request.
     Refused(Refusal),
 }
@@ -51,6 +54,17 @@ pub(crate) enum Who {
     Member(Claim),
     /// One that introduces itself and that we do not take.
     Unacceptable,
+}
+
+/// A whole membership, as memberlist's nodes tell each other.
+#[cfg(feature = "memberlist")]
+#[derive(Clone, Debug)]
+pub(crate) struct PushPull {
+    /// Whether the one who began it joins.
+    pub(crate) join: bool,
+    pub(crate) claims: Claims,
+    /// What the application wants to be told at every sync.
+    pub(crate) state: Bytes,
 }
 
 /// A message of an application's to another one's, as far as its format tells whose and for whom.

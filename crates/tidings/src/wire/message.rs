@@ -2,7 +2,8 @@
 
 use crate::broadcast::Broadcast;
 use crate::claim::Claim;
-use crate::member::{Incarnation, NodeId};
+use crate::incarnation::Incarnation;
+use crate::member::NodeId;
 #[cfg(feature = "memberlist")]
 use crate::stats::Reject;
 use crate::suspicion::Accuser;

@@ -12,6 +12,8 @@ pub(crate) mod format;
 pub(crate) mod frame;
 #[cfg(feature = "encryption")]
 pub(crate) mod locks;
+#[cfg(feature = "memberlist")]
+pub(crate) mod memberlist;
 pub(crate) mod message;
 pub(crate) mod said;
 pub(crate) mod tidings;
@@ -29,10 +31,33 @@ pub(crate) struct Thread {
     first: Option<[u8; 24]>,
     /// How many frames there were, both ways.
     frames: u32,
+    /// Whether we opened the stream.
+    ours: bool,
+    seen: Seen,
+}
+
+impl Thread {
+    /// Of a stream that is ours or not.
+    pub(crate) fn new(ours: bool) -> Self {
+        Self { ours, ..Self::default() }
+    }
+}
+
+/// How far something long that comes in pieces was looked at.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Seen {
+    /// Where the first record begins that was not seen; 0 before any.
+    at: usize,
+    /// How many records were.
+    records: u64,
 }
 
 /// What anybody can read of a frame that we made.
 pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
+    #[cfg(feature = "memberlist")]
+    if let Some(clear) = memberlist::in_clear(frame) {
+        return clear;
+    }
     tidings::in_clear(frame)
 }
 

@@ -2,11 +2,14 @@
 
 use super::Format;
 use super::format::Messages;
-use super::frame::{Frame, Greeting, Letter, Part, Who};
+#[cfg(feature = "memberlist")]
+use super::frame::PushPull;
+use super::frame::{Claims, Frame, Greeting, Letter, Part, Who};
 use super::message::{Message, Pulse};
 use super::tidings;
 use crate::claim::Claim;
-use crate::member::{Incarnation, NodeId, State};
+use crate::incarnation::Incarnation;
+use crate::member::{NodeId, State};
 use crate::stats::Reject;
 use crate::stream::Refusal;
 use crate::suspicion::Accuser;
@@ -92,6 +95,12 @@ pub enum Said {
         /// Whether it answers.
         reply: bool,
     },
+    /// "This is all that I know", as memberlist's nodes say it; the claims follow.
+    #[cfg(feature = "memberlist")]
+    PushPull {
+        /// Whether whoever began it joins.
+        join: bool,
+    },
     /// What a range of members comes down to, or the sixteenths of one.
     Digests,
     /// "I did", or "I have it".
@@ -162,6 +171,10 @@ impl fmt::Display for Said {
                 f.write_str(if *reply { "agrees to sync" } else { "begins to sync" })?;
                 from.as_ref().map_or(Ok(()), |from| write!(f, ": {from}"))
             }
+            #[cfg(feature = "memberlist")]
+            Self::PushPull { join } => {
+                f.write_str(if *join { "push/pull of a join" } else { "push/pull" })
+            }
             Self::Digests => f.write_str("digests"),
             Self::Taken => f.write_str("taken"),
             Self::StreamPing { target: Some(target) } => {
@@ -202,9 +215,7 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<Said> {
         Frame::Sync(greeting) => of_greeting(greeting, false),
         Frame::Synced(greeting) => of_greeting(greeting, true),
         Frame::Compare(parts) => of_parts(parts),
-        Frame::News { members } => {
-            members.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown)).collect()
-        }
+        Frame::News { members } => of_claims(members).collect(),
         Frame::Message(Letter { from, data, .. }) => {
             [Said::Message { from: from.clone(), len: data.len() }].into()
         }
@@ -216,6 +227,12 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<Said> {
         Frame::Pong(pong) => {
             let incarnation = pong.pulse.map(|pulse| pulse.incarnation);
             [Said::StreamPong { incarnation }].into()
+        }
+        #[cfg(feature = "memberlist")]
+        Frame::PushPull(PushPull { join, claims, .. }) => {
+            let mut said = Vec::from([Said::PushPull { join: *join }]);
+            said.extend(of_claims(claims));
+            said
         }
         Frame::Refused(refusal) => [Said::Refused(*refusal)].into(),
     }
@@ -238,13 +255,15 @@ fn of_parts(parts: &[Part]) -> Vec<Said> {
     for part in parts {
         match part {
             Part::Digest { .. } | Part::Split { .. } => said.push(Said::Digests),
-            Part::Members { claims, .. } => {
-                said.extend(claims.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown)));
-                said.extend((0..claims.refused).map(|_| Said::NotTaken));
-            }
+            Part::Members { claims, .. } => said.extend(of_claims(claims)),
         }
     }
     said
+}
+
+fn of_claims(claims: &Claims) -> impl Iterator<Item = Said> {
+    let taken = claims.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown));
+    taken.chain((0..claims.refused).map(|_| Said::NotTaken))
 }
 
 fn of_message(message: &Message) -> Said {

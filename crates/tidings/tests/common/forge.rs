@@ -30,7 +30,7 @@ pub fn open(datagram: &[u8]) -> Vec<u8> {
 /// Gives a test node its keys, if it is to have any.
 pub fn with_keys(config: tidings::Config) -> tidings::Config {
     #[cfg(feature = "encryption")]
-    return config.with_encryption(sealed::keyring(), tidings::Plaintext::Refused);
+    return config.with_encryption(sealed::keyring(), tidings::Plaintext::Refused).unwrap();
     #[cfg(not(feature = "encryption"))]
     config
 }

@@ -1,7 +1,8 @@
 //! Who a member is and what it says about itself, as bytes.
 
 use crate::claim::{Claim, Profile};
-use crate::member::{Incarnation, Member, Meta, NodeId, State};
+use crate::incarnation::Incarnation;
+use crate::member::{Dialect, Member, Meta, NodeId, State};
 use crate::stats::Reject;
 use crate::wire::codec::{put, take};
 use crate::wire::is_reachable;
@@ -42,7 +43,7 @@ pub(crate) fn take_profile(
     if !is_reachable(addr) || meta.len() > max_meta {
         return Ok(None);
     }
-    let profile = Some(Profile { addr, meta: Meta::new(meta) });
+    let profile = Some(Profile { addr, meta: Meta::new(meta), dialect: Dialect::default() });
     Ok(Some(Claim { id, incarnation, state, profile }))
 }
 

@@ -2,7 +2,8 @@
 
 use super::compare;
 use super::{Envelope, Writer, frame, messages};
-use crate::member::{ClusterName, Incarnation, Member, Meta, NodeId, State};
+use crate::incarnation::Incarnation;
+use crate::member::{ClusterName, Member, Meta, NodeId, State};
 use crate::range::Range;
 use crate::stats::Reject;
 use crate::stream::Refusal;

@@ -1,0 +1,245 @@
+//! Datagrams: our messages as memberlist's leaves, and the other way round.
+
+use super::leaf::{
+    Accusation, Ack as AckLeaf, Alive, IndirectPing, Leaf, Ping as PingLeaf, Source,
+};
+use super::packet::{self, Leaves, MAX_PARTS};
+use super::{Envelope, Octets, address, dialect, incarnation, leaf, name, number};
+use crate::broadcast::Broadcast;
+use crate::claim::{Claim, Profile};
+use crate::member::{Member, Meta, NodeId, State};
+use crate::stats::Reject;
+use crate::suspicion::Accuser;
+use crate::wire::message::{Ack, Message, Note, Ping, PingRequest, Update};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+
+/// Where a datagram is being written, leaf by leaf.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    buf: &'a mut Vec<u8>,
+    /// Where the leaves begin.
+    start: usize,
+    limit: usize,
+    lengths: [u16; MAX_PARTS],
+    parts: usize,
+    /// Who writes.
+    name: NodeId,
+    addr: SocketAddr,
+    nacks: bool,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a datagram of at most `limit` bytes in `buf`.
+    pub(crate) fn begin(envelope: &Envelope, buf: &'a mut Vec<u8>, limit: usize) -> Self {
+        let limit = limit - envelope.begin(buf);
+        let (start, lengths, parts) = (buf.len(), [0; MAX_PARTS], 0);
+        let (name, addr, nacks) = (envelope.name.clone(), envelope.addr, envelope.nacks);
+        Self { buf, start, limit, lengths, parts, name, addr, nacks }
+    }
+
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId) {
+        let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
+        let source = source(&ip, self.addr.port(), &own);
+        let node = target.as_str().as_bytes().into();
+        self.put(&Leaf::Ping(PingLeaf { seq: token, node, source }));
+    }
+
+    pub(crate) fn ping_request(&mut self, token: u32, target: &Member) {
+        let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
+        let at = Octets::new(target.addr().ip(), target.dialect.mapped);
+        self.put(&Leaf::IndirectPing(IndirectPing {
+            seq: token,
+            target: at.as_bytes().into(),
+            port: target.addr().port(),
+            node: target.id().as_str().as_bytes().into(),
+            nack: self.nacks,
+            source: source(&ip, self.addr.port(), &own),
+        }));
+    }
+
+    pub(crate) fn ack(&mut self, token: u32) {
+        self.put(&Leaf::Ack(AckLeaf { seq: token }));
+    }
+
+    pub(crate) fn nack(&mut self, token: u32) {
+        self.put(&Leaf::Nack { seq: token });
+    }
+
+    /// News about a member as it is known here; `false` if there is no room for it.
+    ///
+    /// Who accuses it is ourselves where that is not known, as with memberlist.
+    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
+        let own = self.name.clone();
+        let accuser = match accuser {
+            Accuser::Named(name) => name,
+            _ => &own,
+        };
+        let [node, accuser, own] = [member.id(), accuser, &own].map(|id| id.as_str().as_bytes());
+        let incarnation = number(member.incarnation());
+        let (node, accuser) = (Cow::Borrowed(node), Cow::Borrowed(accuser));
+        let ip = Octets::new(member.addr().ip(), member.dialect.mapped);
+        self.put(&match member.state() {
+            State::Alive => Leaf::Alive(Alive {
+                incarnation,
+                node,
+                addr: ip.as_bytes().into(),
+                port: member.addr().port(),
+                meta: member.meta().as_bytes().into(),
+                vsn: (&member.dialect.versions[..]).into(),
+            }),
+            State::Suspect => Leaf::Suspect(Accusation { incarnation, node, from: accuser }),
+            State::Failed => Leaf::Dead(Accusation { incarnation, node, from: own.into() }),
+            State::Left => Leaf::Dead(Accusation { incarnation, from: node.clone(), node }),
+        })
+    }
+
+    /// A message of our application's; it was seen to fit.
+    pub(crate) fn note(&mut self, data: &[u8]) {
+        self.put(&Leaf::User(data));
+    }
+
+    /// A broadcast; `false` if there is no room for it.
+    pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
+        self.put(&Leaf::User(&broadcast.payload))
+    }
+
+    /// How many bytes may still be written in one message.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len_with(self.parts + 1))
+    }
+
+    /// Keeps so many bytes free for what comes later, or gives them back.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.limit -= bytes;
+    }
+
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.limit += bytes;
+    }
+
+    /// Ends the leaves; returns where they begin, or `None` if there are none.
+    pub(crate) fn end(self) -> Option<usize> {
+        if self.parts > 1 {
+            packet::wrap_compound(self.buf, self.start, &self.lengths[..self.parts]);
+        }
+        (self.parts > 0).then_some(self.start)
+    }
+
+    /// How long the datagram is with the head of a compound of so many parts.
+    fn len_with(&self, parts: usize) -> usize {
+        self.buf.len() + 2 + 2 * parts
+    }
+
+    fn put(&mut self, leaf: &Leaf<'_>) -> bool {
+        let before = self.buf.len();
+        leaf.put(self.buf);
+        let length = u16::try_from(self.buf.len() - before).ok();
+        let fits = self.parts < MAX_PARTS && self.len_with(self.parts + 1) <= self.limit;
+        match length.filter(|_| fits) {
+            Some(length) => {
+                self.lengths[self.parts] = length;
+                self.parts += 1;
+                true
+            }
+            None => {
+                self.buf.truncate(before);
+                false
+            }
+        }
+    }
+}
+
+/// Where we take answers.
+fn source<'a>(ip: &'a Octets, port: u16, name: &'a NodeId) -> Source<'a> {
+    Source { addr: ip.as_bytes().into(), port, node: name.as_str().as_bytes().into() }
+}
+
+/// The longest data of a note that fits into `room`.
+pub(crate) fn max_note(room: usize) -> usize {
+    room.saturating_sub(1)
+}
+
+/// How many bytes a broadcast takes.
+pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
+    1 + broadcast.payload.len()
+}
+
+/// The messages of a datagram that was expanded; those that cannot be read do not harm the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages<'a> {
+    leaves: Leaves<'a>,
+    max_meta: usize,
+}
+
+impl<'a> Messages<'a> {
+    pub(crate) fn new(expanded: &'a [u8], max_meta: usize) -> Self {
+        Self { leaves: packet::leaves(expanded), max_meta }
+    }
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Reject>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let leaf = self.leaves.next()?;
+        let message = leaf::read(leaf).and_then(|leaf| message(leaf, self.max_meta));
+        Some(Ok(message.unwrap_or_else(Message::Unreadable)))
+    }
+}
+
+fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
+    Ok(match leaf {
+        Leaf::Ping(PingLeaf { seq: token, node, source }) => {
+            let target = (!node.is_empty()).then(|| crc32fast::hash(&node));
+            Message::Ping(Ping { token, target, pulse: None, reply_to: reply_to(&source) })
+        }
+        Leaf::IndirectPing(IndirectPing { seq: token, node, nack, source, .. }) => {
+            let (target, reply_to) = (name(&node).ok_or(Reject::Malformed)?, reply_to(&source));
+            Message::PingRequest(PingRequest { token, target, within: None, nack, reply_to })
+        }
+        Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, pulse: None }),
+        Leaf::Nack { seq: token } => Message::Nack { token },
+        Leaf::Suspect(accusation) => accused(&accusation, State::Suspect)?,
+        Leaf::Dead(accusation) => {
+            let left = accusation.node == accusation.from;
+            accused(&accusation, if left { State::Left } else { State::Failed })?
+        }
+        Leaf::Alive(alive) => {
+            let id = name(&alive.node);
+            let profile = profile(&alive.addr, alive.port, &alive.meta, &alive.vsn, max_meta);
+            let (Some(id), Some(profile)) = (id, profile) else { return Ok(Message::Refused) };
+            let (incarnation, state) = (incarnation(alive.incarnation), State::Alive);
+            let claim = Claim { id, incarnation, state, profile: Some(profile) };
+            Message::Update(Update { claim, accuser: Accuser::Unknown })
+        }
+        Leaf::User(data) => Message::Note(Note { from: None, data: Bytes::copy_from_slice(data) }),
+    })
+}
+
+fn accused(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
+    let Accusation { incarnation: number, node, from } = accusation;
+    let Some(id) = name(node) else { return Ok(Message::Refused) };
+    let claim = Claim { id, incarnation: incarnation(*number), state, profile: None };
+    let accuser = name(from).map_or(Accuser::Unknown, Accuser::Named);
+    Ok(Message::Update(Update { claim, accuser }))
+}
+
+/// What a member says about itself; `None` if it is not taken.
+pub(super) fn profile(
+    ip: &[u8],
+    port: u16,
+    meta: &[u8],
+    vsn: &[u8],
+    max_meta: usize,
+) -> Option<Profile> {
+    let (addr, mapped) = address(ip, port)?;
+    let dialect = dialect(vsn, mapped)?;
+    (meta.len() <= max_meta).then(|| Profile { addr, meta: Meta::new(meta), dialect })
+}
+
+fn reply_to(source: &Source<'_>) -> Option<SocketAddr> {
+    address(&source.addr, source.port).map(|(addr, _)| addr)
+}

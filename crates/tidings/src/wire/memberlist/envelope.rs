@@ -1,0 +1,370 @@
+//! Envelopes: label, encryption and checksum, on datagrams and on streams.
+
+use super::label;
+use super::packet::{self, CRC_HEADER};
+use super::stream::{ENCRYPT, Unit, unit};
+use crate::config::Memberlist;
+use crate::member::NodeId;
+use crate::stats::Reject;
+use crate::wire::Thread;
+#[cfg(feature = "encryption")]
+use crate::wire::locks::Locks;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
+
+/// What goes around everything that a node sends, and has to be around everything that it takes.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Envelope {
+    /// Who sends.
+    pub(super) name: NodeId,
+    pub(super) addr: SocketAddr,
+    pub(super) nacks: bool,
+    label: Vec<u8>,
+    compression: bool,
+    /// With which version of encryption we seal; both are opened.
+    version: u8,
+    #[cfg(feature = "encryption")]
+    #[serde(skip)]
+    locks: Option<Locks>,
+    /// Scratch: what was encrypted.
+    #[cfg(feature = "encryption")]
+    #[serde(skip)]
+    plain: Vec<u8>,
+}
+
+impl Envelope {
+    /// Without encryption.
+    pub(crate) fn new(
+        memberlist: &Memberlist,
+        name: NodeId,
+        addr: SocketAddr,
+        nacks: bool,
+    ) -> Self {
+        Self {
+            name,
+            addr,
+            nacks,
+            label: memberlist.label().to_vec(),
+            compression: memberlist.compression(),
+            version: u8::from(memberlist.protocol() > 1),
+            #[cfg(feature = "encryption")]
+            locks: None,
+            #[cfg(feature = "encryption")]
+            plain: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn with_locks(self, locks: Locks) -> Self {
+        Self { locks: Some(locks), ..self }
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn locks(&self) -> Option<&Locks> {
+        self.locks.as_ref()
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
+        self.locks.as_mut()
+    }
+
+    /// Whether a datagram is encrypted, which nothing in it says: where nothing else is taken.
+    pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
+        let inner = label::take(datagram, &self.label).ok().flatten();
+        let version = inner.and_then(|inner| inner.first());
+        self.is_locked() && !self.accepts_plaintext() && matches!(version, Some(0 | 1))
+    }
+
+    /// The beginning of every datagram that is.
+    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        label::put(&mut head, &self.label);
+        head.push(1);
+        head
+    }
+
+    /// The first bytes of a datagram of ours: what was added when it was sealed, if it is.
+    pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
+        let head = if self.seals() { self.header() } else { datagram.len() };
+        &datagram[..head.min(datagram.len())]
+    }
+
+    /// What is in a datagram that we got, which was opened to this if it was encrypted, or that a
+    /// replayed node made.
+    fn plain_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
+        if let Some(opened) = opened {
+            return Some(opened.to_vec());
+        }
+        let inner = label::take(datagram, &self.label).ok()??;
+        if self.seals() && inner.first() == Some(&self.version) {
+            return self.plain_of(inner);
+        }
+        Some(inner.to_vec())
+    }
+
+    /// The leaves of that, as they are when it is opened.
+    pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
+        let (plain, mut leaves) = (self.plain_in(datagram, opened)?, Vec::new());
+        packet::expand(&plain, MAX_EXPANDED, &mut leaves).ok()?;
+        Some(leaves)
+    }
+
+    /// What is in what a replayed node writes to a stream.
+    pub(super) fn plain_in_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let labelled = label::take(bytes, &self.label).ok().flatten();
+        match unit(labelled.unwrap_or(bytes), usize::MAX).ok()?? {
+            Unit::Sealed(sealed) => self.plain_of(sealed),
+            Unit::Plain(plain) => Some(plain.to_vec()),
+        }
+    }
+
+    /// What a replayed node, which encrypts nothing, put where what is encrypted goes.
+    fn plain_of(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut plain = sealed.get(SEALED_HEADER..sealed.len().saturating_sub(TAG))?.to_vec();
+        (self.version > 0 || unpad(&mut plain)).then_some(plain)
+    }
+
+    // ---- datagrams ----
+
+    /// Begins a datagram: its leaves go behind what is there then. Returns how many bytes will come
+    /// behind them at most.
+    pub(super) fn begin(&self, buf: &mut Vec<u8>) -> usize {
+        buf.clear();
+        label::put(buf, &self.label);
+        buf.resize(self.header(), 0);
+        self.trailer()
+    }
+
+    /// The most that one leaf may take in a datagram of at most `limit` bytes.
+    pub(crate) fn room(&self, limit: usize) -> usize {
+        // It is one of a compound, maybe.
+        limit - self.header() - self.trailer() - 4
+    }
+
+    /// How many bytes stand before the leaves.
+    fn header(&self) -> usize {
+        label::len(&self.label) + if self.seals() { SEALED_HEADER } else { CRC_HEADER }
+    }
+
+    /// How many stand behind them at most.
+    fn trailer(&self) -> usize {
+        match (self.seals(), self.version) {
+            (false, _) => 0,
+            (true, 0) => TAG + BLOCK,
+            (true, _) => TAG,
+        }
+    }
+
+    /// Closes a datagram, now that its leaves are there.
+    pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
+        let start = self.header();
+        if self.compression {
+            packet::compress(buf, start, true);
+        }
+        #[cfg(feature = "encryption")]
+        if let Some(locks) = self.locks.as_mut().filter(|locks| locks.seals()) {
+            return seal(locks, self.version, &self.label, buf, start);
+        }
+        packet::put_crc(buf, start - CRC_HEADER);
+    }
+
+    /// Opens a datagram; returns its leaves, which are in `scratch`.
+    pub(crate) fn open<'a>(
+        &mut self,
+        datagram: &[u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Reject> {
+        let inner = label::take(datagram, &self.label)?.ok_or(Reject::Malformed)?;
+        scratch.clear();
+        #[cfg(feature = "encryption")]
+        if let Some(locks) = &mut self.locks {
+            match open(locks, &self.label, inner, &mut self.plain) {
+                Ok(()) => {
+                    packet::expand(&self.plain, MAX_EXPANDED, scratch)?;
+                    return Ok(scratch);
+                }
+                Err(reject) if !locks.accepts_plaintext() => return Err(reject),
+                Err(_) => {}
+            }
+        }
+        packet::expand(inner, MAX_EXPANDED, scratch)?;
+        Ok(scratch)
+    }
+
+    // ---- streams ----
+
+    /// Closes a message, now that it is there.
+    ///
+    /// Only whoever opened the stream puts its label in front; the other one authenticates it all the
+    /// same.
+    pub(crate) fn finish_frame(&mut self, mut message: Vec<u8>, thread: &mut Thread) -> Bytes {
+        if self.compression {
+            packet::compress(&mut message, 0, false);
+        }
+        let mut buf = Vec::new();
+        if thread.ours && thread.frames == 0 {
+            label::put(&mut buf, &self.label);
+        }
+        thread.frames += 1;
+        #[cfg(feature = "encryption")]
+        if let Some(locks) = self.locks.as_mut().filter(|locks| locks.seals()) {
+            let padding = if self.version == 0 { BLOCK - message.len() % BLOCK } else { 0 };
+            let length = SEALED_HEADER + message.len() + padding + TAG;
+            let bound_to = bound_to_stream(length, &self.label);
+            buf.extend_from_slice(&bound_to[..5]);
+            let start = buf.len() + SEALED_HEADER;
+            buf.resize(start, 0);
+            buf.append(&mut message);
+            locks.note_frame(&buf);
+            seal(locks, self.version, &bound_to, &mut buf, start);
+            return buf.into();
+        }
+        buf.append(&mut message);
+        buf.into()
+    }
+
+    /// Opens what a stream has brought: the message, or what there is of it, and whether it is whole;
+    /// `None` if more has to come.
+    pub(super) fn open_frame<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        limit: usize,
+        thread: &Thread,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Option<(&'a [u8], bool)>, Reject> {
+        let labelled = if thread.ours { Some(bytes) } else { label::take(bytes, &self.label)? };
+        let Some(inner) = labelled else { return Ok(None) };
+        match unit(inner, limit.saturating_add(SEALED_HEADER + BLOCK + TAG))? {
+            None => Ok(None),
+            Some(Unit::Plain(plain)) if self.accepts_plaintext() => Ok(Some((plain, false))),
+            Some(Unit::Plain(_)) => Err(Reject::Plaintext),
+            Some(Unit::Sealed(sealed)) => {
+                self.open_sealed_frame(sealed, scratch)?;
+                Ok(Some((scratch, true)))
+            }
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    fn open_sealed_frame(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+        let bound_to = bound_to_stream(sealed.len(), &self.label);
+        open(self.locks.as_mut().ok_or(Reject::Key)?, &bound_to, sealed, out)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn open_sealed_frame(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), Reject> {
+        Err(Reject::Key)
+    }
+
+    #[cfg(feature = "encryption")]
+    fn seals(&self) -> bool {
+        self.locks.as_ref().is_some_and(Locks::seals)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn seals(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "encryption")]
+    fn is_locked(&self) -> bool {
+        self.locks.is_some()
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn is_locked(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "encryption")]
+    fn accepts_plaintext(&self) -> bool {
+        self.locks.as_ref().is_none_or(Locks::accepts_plaintext)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn accepts_plaintext(&self) -> bool {
+        true
+    }
+}
+
+/// Encrypts all from `start` on, before which there is room for version and nonce.
+#[cfg(feature = "encryption")]
+fn seal(locks: &mut Locks, version: u8, bound_to: &[u8], buf: &mut Vec<u8>, start: usize) {
+    if version == 0 {
+        let padding = BLOCK - (buf.len() - start) % BLOCK;
+        buf.resize(buf.len() + padding, padding as u8);
+    }
+    let nonce = locks.nonce(NONCE);
+    buf[start - SEALED_HEADER] = version;
+    buf[start - NONCE..start].copy_from_slice(&nonce[..NONCE]);
+    locks.seal(&nonce, bound_to, buf, start);
+}
+
+/// Opens what was encrypted in either version.
+#[cfg(feature = "encryption")]
+fn open(
+    locks: &mut Locks,
+    bound_to: &[u8],
+    sealed: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Reject> {
+    if sealed.len() < SEALED_HEADER + TAG {
+        return Err(Reject::Malformed);
+    }
+    let (head, ciphertext) = sealed.split_at(SEALED_HEADER);
+    let version = head[0];
+    if version > 1 {
+        return Err(Reject::Format);
+    }
+    let mut nonce = [0; crate::seal::NONCE];
+    nonce[..NONCE].copy_from_slice(&head[1..]);
+    let complete = |out: &mut Vec<u8>| version == 1 || unpad(out);
+    let opened = locks.open(&nonce, bound_to, ciphertext, out, complete);
+    if opened { Ok(()) } else { Err(Reject::Key) }
+}
+
+/// What is authenticated beside what is encrypted on a stream: what stands before it, and the label.
+#[cfg(feature = "encryption")]
+fn bound_to_stream(length: usize, label: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(length).expect("max_frame is at most 64 MiB");
+    let mut bound_to = Vec::from([ENCRYPT]);
+    bound_to.extend_from_slice(&length.to_be_bytes());
+    bound_to.extend_from_slice(label);
+    bound_to
+}
+
+/// Takes off the padding of the older version (PKCS #7); `false` if there is none.
+fn unpad(plain: &mut Vec<u8>) -> bool {
+    let padding = plain.last().map_or(0, |&padding| usize::from(padding));
+    let len = plain.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));
+    let Some(len) =
+        len.filter(|&len| plain[len..].iter().all(|&byte| usize::from(byte) == padding))
+    else {
+        return false;
+    };
+    plain.truncate(len);
+    true
+}
+
+/// What anybody can read of something that we wrote to a stream; `None` if that is all of it.
+pub(crate) fn in_clear(frame: &[u8]) -> Option<&[u8]> {
+    let label = match frame {
+        [0xf4, len, ..] => 2 + usize::from(*len),
+        _ => 0,
+    };
+    let sealed = frame.get(label) == Some(&ENCRYPT);
+    sealed.then(|| &frame[..frame.len().min(label + 5 + SEALED_HEADER)])
+}
+
+/// Before what is encrypted: the version, and a nonce.
+const SEALED_HEADER: usize = 1 + NONCE;
+const NONCE: usize = 12;
+const TAG: usize = 16;
+const BLOCK: usize = 16;
+
+/// The most that may come out of the compression in a datagram: what memberlist's nodes compress is the
+/// size of a datagram before.
+const MAX_EXPANDED: usize = 65_536;

@@ -1,0 +1,158 @@
+//! Frames: what we say on streams as memberlist's messages, and the other way round.
+
+use super::datagram::profile;
+use super::leaf::{Ack, Ping, Source};
+use super::stream::{Message, Record, put_error, put_push_pull, put_record, put_user, read};
+use super::{Envelope, Octets, incarnation, name, number};
+use crate::claim::Claim;
+use crate::member::{Member, NodeId, State};
+use crate::stats::Reject;
+use crate::stream::Refusal;
+use crate::wire::frame::{Claims, Frame, Letter, Pong, PushPull, StreamPing};
+use crate::wire::{Seen, Thread};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+impl Envelope {
+    pub(crate) fn push_pull<'m>(
+        &self,
+        join: bool,
+        members: impl Iterator<Item = &'m Member>,
+        state: &[u8],
+    ) -> Vec<u8> {
+        let (mut records, mut count) = (Vec::new(), 0);
+        for member in members {
+            put_member(&mut records, member);
+            count += 1;
+        }
+        let mut buf = Vec::with_capacity(records.len() + state.len() + 64);
+        let len = u32::try_from(state.len()).expect("max_sync_state is at most 32 MiB");
+        put_push_pull(&mut buf, join, count, len);
+        buf.append(&mut records);
+        buf.extend_from_slice(state);
+        buf
+    }
+
+    pub(crate) fn message(&self, data: &[u8]) -> Vec<u8> {
+        let mut buf = Vec::new();
+        put_user(&mut buf, data);
+        buf
+    }
+
+    pub(crate) fn ping(&self, target: &NodeId, token: u32) -> Vec<u8> {
+        let ip = Octets::new(self.addr.ip(), false);
+        let [node, own] = [target, &self.name].map(|id| id.as_str().as_bytes().into());
+        let source = Source { addr: ip.as_bytes().into(), port: self.addr.port(), node: own };
+        let mut buf = Vec::new();
+        Ping { seq: token, node, source }.put(&mut buf);
+        buf
+    }
+
+    pub(crate) fn pong(&self, token: u32) -> Vec<u8> {
+        let mut buf = Vec::new();
+        Ack { seq: token }.put(&mut buf);
+        buf
+    }
+
+    /// What is said of a message that we cannot read; of what is wrong in itself nothing is.
+    pub(crate) fn complaint(&self, reject: Reject) -> Option<Vec<u8>> {
+        let error = match reject {
+            Reject::Key => "what came is encrypted, and no key of ours opens it",
+            Reject::Plaintext => "what came is not encrypted, and has to be",
+            _ => return None,
+        };
+        let mut buf = Vec::new();
+        put_error(&mut buf, error);
+        Some(buf)
+    }
+
+    pub(crate) fn parse(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        thread: &mut Thread,
+        max_meta: usize,
+    ) -> Result<Option<Frame>, Reject> {
+        let (mut opened, mut scratch) = (Vec::new(), Vec::new());
+        let opened = self.open_frame(bytes, limit, thread, &mut opened)?;
+        let Some((plain, whole)) = opened else { return Ok(None) };
+        let message = read(plain, whole, limit, &mut thread.seen, &mut scratch)?;
+        message.map(|message| frame(message, max_meta)).transpose()
+    }
+
+    /// The frame that a replayed node writes.
+    pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
+        let (plain, mut scratch) = (self.plain_in_frame(bytes)?, Vec::new());
+        let message = read(&plain, true, usize::MAX, &mut Seen::default(), &mut scratch).ok()??;
+        frame(message, usize::MAX).ok()
+    }
+}
+
+fn put_member(buf: &mut Vec<u8>, member: &Member) {
+    let ip = Octets::new(member.addr().ip(), member.dialect.mapped);
+    let record = Record {
+        name: member.id().as_str().as_bytes().into(),
+        addr: ip.as_bytes().into(),
+        port: member.addr().port(),
+        meta: member.meta().as_bytes().into(),
+        incarnation: number(member.incarnation()),
+        state: match member.state() {
+            State::Alive => ALIVE,
+            State::Suspect => SUSPECT,
+            State::Failed => DEAD,
+            State::Left => LEFT,
+        },
+        vsn: (&member.dialect.versions[..]).into(),
+    };
+    put_record(buf, &record);
+}
+
+fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
+    Ok(match message {
+        Message::PushPull { join, records, state } => {
+            let mut claims = Claims::default();
+            for record in &records {
+                match claim(record, max_meta) {
+                    Some(claim) => claims.claims.push(claim),
+                    None => claims.refused += 1,
+                }
+            }
+            Frame::PushPull(PushPull { join, claims, state: Bytes::copy_from_slice(state) })
+        }
+        Message::Ping(Ping { seq, node, .. }) => {
+            let target = match &node[..] {
+                [] => None,
+                node => Some(name(node).ok_or(Reject::Malformed)?),
+            };
+            Frame::Ping(StreamPing { target, token: Some(seq) })
+        }
+        Message::Ack(Ack { seq }) => Frame::Pong(Pong { token: Some(seq), pulse: None }),
+        Message::User(data) => {
+            Frame::Message(Letter { to: None, from: None, data: Bytes::copy_from_slice(data) })
+        }
+        Message::Error => Frame::Refused(Refusal::Unreadable),
+    })
+}
+
+/// What a record says of a member; `None` if that is not taken.
+fn claim(record: &Record<'_>, max_meta: usize) -> Option<Claim> {
+    let Record { addr, port, meta, vsn, .. } = record;
+    let state = match record.state {
+        ALIVE => State::Alive,
+        SUSPECT => State::Suspect,
+        DEAD => State::Failed,
+        LEFT => State::Left,
+        _ => return None,
+    };
+    Some(Claim {
+        id: name(&record.name)?,
+        incarnation: incarnation(record.incarnation),
+        state,
+        profile: Some(profile(addr, *port, meta, vsn, max_meta)?),
+    })
+}
+
+const ALIVE: u8 = 0;
+const SUSPECT: u8 = 1;
+const DEAD: u8 = 2;
+const LEFT: u8 = 3;

@@ -1,0 +1,286 @@
+//! Leaves: the messages of memberlist's datagrams, each as a struct in msgpack.
+
+use super::msgpack::{
+    Flaw, Value, put_bool, put_bytes, put_bytes_or_nil, put_number, put_struct, take_struct,
+};
+use crate::stats::Reject;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+/// One message, as it is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Leaf<'a> {
+    Ping(Ping<'a>),
+    IndirectPing(IndirectPing<'a>),
+    Ack(Ack),
+    Nack { seq: u32 },
+    Suspect(Accusation<'a>),
+    Alive(Alive<'a>),
+    Dead(Accusation<'a>),
+    User(&'a [u8]),
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Ping<'a> {
+    pub(crate) seq: u32,
+    /// Who is meant; anybody if empty.
+    pub(crate) node: Cow<'a, [u8]>,
+    pub(crate) source: Source<'a>,
+}
+
+/// Where a sender takes the answer, and who it is; what is empty is left out.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Source<'a> {
+    pub(crate) addr: Cow<'a, [u8]>,
+    pub(crate) port: u16,
+    pub(crate) node: Cow<'a, [u8]>,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct IndirectPing<'a> {
+    pub(crate) seq: u32,
+    pub(crate) target: Cow<'a, [u8]>,
+    pub(crate) port: u16,
+    pub(crate) node: Cow<'a, [u8]>,
+    pub(crate) nack: bool,
+    pub(crate) source: Source<'a>,
+}
+
+/// What else an ack carries is for the application of its sender.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Ack {
+    pub(crate) seq: u32,
+}
+
+/// That a member is suspected, or that it is dead; or that it left, if it says so itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Accusation<'a> {
+    pub(crate) incarnation: u32,
+    pub(crate) node: Cow<'a, [u8]>,
+    pub(crate) from: Cow<'a, [u8]>,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Alive<'a> {
+    pub(crate) incarnation: u32,
+    pub(crate) node: Cow<'a, [u8]>,
+    pub(crate) addr: Cow<'a, [u8]>,
+    pub(crate) port: u16,
+    pub(crate) meta: Cow<'a, [u8]>,
+    pub(crate) vsn: Cow<'a, [u8]>,
+}
+
+/// Reads one message of a datagram; what follows it is ignored.
+pub(crate) fn read(leaf: &[u8]) -> Result<Leaf<'_>, Reject> {
+    let (&kind, body) = leaf.split_first().ok_or(Reject::Malformed)?;
+    let leaf = match kind {
+        PING => take_ping(&mut &body[..]).map(Leaf::Ping),
+        INDIRECT_PING => take_indirect_ping(body).map(Leaf::IndirectPing),
+        ACK => take_ack(&mut &body[..]).map(Leaf::Ack),
+        NACK => take_nack(body).map(|seq| Leaf::Nack { seq }),
+        SUSPECT => take_accusation(body).map(Leaf::Suspect),
+        ALIVE => take_alive(body).map(Leaf::Alive),
+        DEAD => take_accusation(body).map(Leaf::Dead),
+        USER => Ok(Leaf::User(body)),
+        _ => return Err(Reject::Unexpected),
+    };
+    leaf.map_err(|_| Reject::Malformed)
+}
+
+pub(super) fn take_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, Flaw> {
+    const NAMES: [&str; 5] = ["SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode"];
+    let mut ping = Ping::default();
+    take_struct(bytes, &NAMES, |n, value| {
+        match n {
+            0 => ping.seq = value.u32()?,
+            1 => ping.node = value.bytes()?,
+            n => ping.source.take(n - 2, value)?,
+        }
+        Ok(())
+    })?;
+    Ok(ping)
+}
+
+impl<'a> Source<'a> {
+    fn take(&mut self, n: usize, value: Value<'a>) -> Result<(), Flaw> {
+        match n {
+            0 => self.addr = value.bytes()?,
+            1 => self.port = value.u16()?,
+            _ => self.node = value.bytes()?,
+        }
+        Ok(())
+    }
+
+    fn fields(&self) -> u8 {
+        let Self { addr, port, node } = self;
+        u8::from(!addr.is_empty()) + u8::from(*port != 0) + u8::from(!node.is_empty())
+    }
+
+    fn put(&self, buf: &mut Vec<u8>) {
+        if !self.addr.is_empty() {
+            put_bytes(buf, "SourceAddr", &self.addr);
+        }
+        if !self.node.is_empty() {
+            put_bytes(buf, "SourceNode", &self.node);
+        }
+        if self.port != 0 {
+            put_number(buf, "SourcePort", self.port.into());
+        }
+    }
+}
+
+fn take_indirect_ping(mut bytes: &[u8]) -> Result<IndirectPing<'_>, Flaw> {
+    const NAMES: [&str; 8] =
+        ["SeqNo", "Target", "Port", "Node", "Nack", "SourceAddr", "SourcePort", "SourceNode"];
+    let mut ping = IndirectPing::default();
+    take_struct(&mut bytes, &NAMES, |n, value| {
+        match n {
+            0 => ping.seq = value.u32()?,
+            1 => ping.target = value.bytes()?,
+            2 => ping.port = value.u16()?,
+            3 => ping.node = value.bytes()?,
+            4 => ping.nack = value.bool()?,
+            n => ping.source.take(n - 5, value)?,
+        }
+        Ok(())
+    })?;
+    Ok(ping)
+}
+
+pub(super) fn take_ack(bytes: &mut &[u8]) -> Result<Ack, Flaw> {
+    let mut ack = Ack::default();
+    take_struct(bytes, &["SeqNo", "Payload"], |n, value| {
+        match n {
+            0 => ack.seq = value.u32()?,
+            _ => drop(value.bytes()?),
+        }
+        Ok(())
+    })?;
+    Ok(ack)
+}
+
+fn take_nack(mut bytes: &[u8]) -> Result<u32, Flaw> {
+    let mut seq = 0;
+    take_struct(&mut bytes, &["SeqNo"], |_, value| {
+        seq = value.u32()?;
+        Ok(())
+    })?;
+    Ok(seq)
+}
+
+fn take_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, Flaw> {
+    let mut accusation = Accusation::default();
+    take_struct(&mut bytes, &["Incarnation", "Node", "From"], |n, value| {
+        match n {
+            0 => accusation.incarnation = value.u32()?,
+            1 => accusation.node = value.bytes()?,
+            _ => accusation.from = value.bytes()?,
+        }
+        Ok(())
+    })?;
+    Ok(accusation)
+}
+
+fn take_alive(mut bytes: &[u8]) -> Result<Alive<'_>, Flaw> {
+    const NAMES: [&str; 6] = ["Incarnation", "Node", "Addr", "Port", "Meta", "Vsn"];
+    let mut alive = Alive::default();
+    take_struct(&mut bytes, &NAMES, |n, value| {
+        match n {
+            0 => alive.incarnation = value.u32()?,
+            1 => alive.node = value.bytes()?,
+            2 => alive.addr = value.bytes()?,
+            3 => alive.port = value.u16()?,
+            4 => alive.meta = value.bytes()?,
+            _ => alive.vsn = value.bytes()?,
+        }
+        Ok(())
+    })?;
+    Ok(alive)
+}
+
+impl Leaf<'_> {
+    /// Appends the message.
+    pub(crate) fn put(&self, buf: &mut Vec<u8>) {
+        match self {
+            Self::Ping(ping) => ping.put(buf),
+            Self::IndirectPing(ping) => ping.put(buf),
+            Self::Ack(ack) => ack.put(buf),
+            Self::Nack { seq } => {
+                buf.push(NACK);
+                put_struct(buf, 1);
+                put_number(buf, "SeqNo", *seq);
+            }
+            Self::Suspect(accusation) => accusation.put(SUSPECT, buf),
+            Self::Alive(alive) => alive.put(buf),
+            Self::Dead(accusation) => accusation.put(DEAD, buf),
+            Self::User(data) => {
+                buf.push(USER);
+                buf.extend_from_slice(data);
+            }
+        }
+    }
+}
+
+impl Ping<'_> {
+    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+        buf.push(PING);
+        put_struct(buf, 2 + self.source.fields());
+        put_bytes(buf, "Node", &self.node);
+        put_number(buf, "SeqNo", self.seq);
+        self.source.put(buf);
+    }
+}
+
+impl IndirectPing<'_> {
+    fn put(&self, buf: &mut Vec<u8>) {
+        buf.push(INDIRECT_PING);
+        put_struct(buf, 5 + self.source.fields());
+        put_bool(buf, "Nack", self.nack);
+        put_bytes(buf, "Node", &self.node);
+        put_number(buf, "Port", self.port.into());
+        put_number(buf, "SeqNo", self.seq);
+        self.source.put(buf);
+        put_bytes(buf, "Target", &self.target);
+    }
+}
+
+impl Ack {
+    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+        buf.push(ACK);
+        put_struct(buf, 2);
+        put_bytes_or_nil(buf, "Payload", &[]);
+        put_number(buf, "SeqNo", self.seq);
+    }
+}
+
+impl Accusation<'_> {
+    fn put(&self, kind: u8, buf: &mut Vec<u8>) {
+        buf.push(kind);
+        put_struct(buf, 3);
+        put_bytes(buf, "From", &self.from);
+        put_number(buf, "Incarnation", self.incarnation);
+        put_bytes(buf, "Node", &self.node);
+    }
+}
+
+impl Alive<'_> {
+    fn put(&self, buf: &mut Vec<u8>) {
+        buf.push(ALIVE);
+        put_struct(buf, 6);
+        put_bytes(buf, "Addr", &self.addr);
+        put_number(buf, "Incarnation", self.incarnation);
+        put_bytes_or_nil(buf, "Meta", &self.meta);
+        put_bytes(buf, "Node", &self.node);
+        put_number(buf, "Port", self.port.into());
+        put_bytes(buf, "Vsn", &self.vsn);
+    }
+}
+
+pub(super) const PING: u8 = 0;
+const INDIRECT_PING: u8 = 1;
+pub(super) const ACK: u8 = 2;
+const SUSPECT: u8 = 3;
+const ALIVE: u8 = 4;
+const DEAD: u8 = 5;
+pub(super) const USER: u8 = 8;
+const NACK: u8 = 11;

@@ -1,0 +1,212 @@
+//! LZW as memberlist compresses with it: that of GIF, with the lowest bits first and literals of a byte.
+
+use crate::stats::Reject;
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+use weezl::BitOrder;
+use weezl::LzwStatus;
+use weezl::decode::Decoder;
+
+/// Compresses `data` onto `out`, into the bytes that Go's `compress/lzw` makes of it.
+pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
+    let mut bits = Bits { out, pending: 0, count: 0 };
+    let mut table = Table::default();
+    bits.put(CLEAR, table.width);
+    let Some((&first, rest)) = data.split_first() else { return bits.end(table.width) };
+    let mut code = u16::from(first);
+    for &byte in rest {
+        if let Some(&longer) = table.codes.get(&(code, byte)) {
+            code = longer;
+            continue;
+        }
+        bits.put(code, table.width);
+        table.learn((code, byte), &mut bits);
+        code = byte.into();
+    }
+    bits.put(code, table.width);
+    table.count(&mut bits);
+    bits.end(table.width);
+}
+
+/// Undoes that, onto `out`.
+///
+/// # Errors
+///
+/// If it was not compressed so, or comes to more than `limit` bytes.
+pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
+    let mut decoder = Decoder::new(BitOrder::Lsb, 8);
+    let (mut data, begun) = (data, out.len());
+    let mut chunk = [0; 2048];
+    loop {
+        let step = decoder.decode_bytes(data, &mut chunk);
+        if out.len() - begun + step.consumed_out > limit {
+            return Err(Reject::Oversized);
+        }
+        out.extend_from_slice(&chunk[..step.consumed_out]);
+        data = &data[step.consumed_in..];
+        match step.status {
+            Ok(LzwStatus::Done) => return Ok(()),
+            Ok(LzwStatus::Ok) => {}
+            // It ends without saying so.
+            Ok(LzwStatus::NoProgress) | Err(_) => return Err(Reject::Malformed),
+        }
+    }
+}
+
+/// The codes that are longer than a byte.
+struct Table {
+    codes: HashMap<(u16, u8), u16, foldhash::fast::FixedState>,
+    highest: u16,
+    width: u8,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let hasher = foldhash::fast::FixedState::with_seed(0);
+        Self { codes: HashMap::with_hasher(hasher), highest: END, width: 9 }
+    }
+}
+
+impl Table {
+    /// Gives a code to what has none, unless that takes a new table.
+    fn learn(&mut self, what: (u16, u8), bits: &mut Bits<'_>) {
+        if self.count(bits) {
+            self.codes.insert(what, self.highest);
+        }
+    }
+
+    /// Counts one more code; `false` if that begins a new table.
+    fn count(&mut self, bits: &mut Bits<'_>) -> bool {
+        self.highest += 1;
+        if self.highest == 1 << self.width {
+            self.width += 1;
+        }
+        if self.highest == LAST {
+            bits.put(CLEAR, self.width);
+            self.codes.clear();
+            (self.highest, self.width) = (END, 9);
+            return false;
+        }
+        true
+    }
+}
+
+/// Where codes are written.
+struct Bits<'a> {
+    out: &'a mut Vec<u8>,
+    pending: u32,
+    count: u8,
+}
+
+impl Bits<'_> {
+    fn put(&mut self, code: u16, width: u8) {
+        self.pending |= u32::from(code) << self.count;
+        self.count += width;
+        while self.count >= 8 {
+            self.out.push(self.pending as u8);
+            self.pending >>= 8;
+            self.count -= 8;
+        }
+    }
+
+    fn end(&mut self, width: u8) {
+        self.put(END, width);
+        if self.count > 0 {
+            self.out.push(self.pending as u8);
+        }
+    }
+}
+
+const CLEAR: u16 = 256;
+const END: u16 = 257;
+/// The code with which a table is full: the greatest that has 12 bits.
+const LAST: u16 = 4095;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+
+    fn compressed(data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        compress(data, &mut out);
+        out
+    }
+
+    fn decompressed(data: &[u8], limit: usize) -> Result<Vec<u8>, Reject> {
+        let mut out = Vec::new();
+        decompress(data, limit, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn it_makes_the_bytes_that_go_makes() {
+        for (data, expected) in [
+            (&b""[..], "000302"),
+            (&[b'a'; 64], "00c3081c48b0a0c18308132a4c1810"),
+            (b"\x08\x81\xaaUserMsgLen\x02hi", "0011045255654e19394de69c6152c68d0034690202"),
+        ] {
+            assert_eq!(HEXLOWER.encode(&compressed(data)), expected);
+            let expected = HEXLOWER.decode(expected.as_bytes()).unwrap();
+            assert_eq!(decompressed(&expected, 64).as_deref(), Ok(data));
+        }
+    }
+
+    #[test]
+    fn what_expands_beyond_the_limit_is_not_taken() {
+        let bomb = compressed(&alloc::vec![0; 1 << 20]);
+        assert!(bomb.len() < 2000);
+        assert_eq!(decompressed(&bomb, (1 << 20) - 1), Err(Reject::Oversized));
+        assert_eq!(decompressed(&bomb, 1 << 20).map(|out| out.len()), Ok(1 << 20));
+    }
+
+    #[test]
+    fn what_ends_early_is_not_taken_and_what_follows_the_end_is_ignored() {
+        let whole = compressed(b"hello hello hello");
+        for len in 0..whole.len() {
+            assert_eq!(decompressed(&whole[..len], 100), Err(Reject::Malformed), "{len}");
+        }
+        let more = [&whole[..], b"whatever"].concat();
+        assert_eq!(decompressed(&more, 100).as_deref(), Ok(&b"hello hello hello"[..]));
+    }
+
+    #[test]
+    fn a_leading_clear_is_not_needed_and_a_code_from_the_future_is_refused() {
+        // 'a', 258 (which is just being assigned: "aa"), end.
+        let pack = |codes: &[u16]| {
+            let mut out = Vec::new();
+            let mut bits = Bits { out: &mut out, pending: 0, count: 0 };
+            codes.iter().for_each(|&code| bits.put(code, 9));
+            bits.end(9);
+            out
+        };
+        assert_eq!(decompressed(&pack(&[97, 258]), 9).as_deref(), Ok(&b"aaa"[..]));
+        assert_eq!(decompressed(&pack(&[CLEAR, 97, 259]), 9), Err(Reject::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn it_comes_back_as_it_was_through_many_tables(
+            seed: u64,
+            len in 0..100_000usize,
+            letters in 1..256u64,
+        ) {
+            let mut state = seed;
+            let data: Vec<u8> = (0..len).map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                ((state >> 33) % letters) as u8
+            }).collect();
+            prop_assert_eq!(decompressed(&compressed(&data), len), Ok(data));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_exceed_its_limit(
+            bytes in prop::collection::vec(any::<u8>(), 0..500),
+            limit in 0..5000usize,
+        ) {
+            let mut out = Vec::new();
+            let _ = decompress(&bytes, limit, &mut out);
+            prop_assert!(out.len() <= limit);
+        }
+    }
+}

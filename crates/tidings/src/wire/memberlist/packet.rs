@@ -1,0 +1,168 @@
+//! The layers of a datagram inside label and encryption: checksum, compression, compounds.
+
+use super::lzw;
+use super::msgpack::{Flaw, put_number, put_raw_head, put_struct, take_struct};
+use crate::stats::Reject;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+/// Takes the layers off a datagram, and appends the leaves that are in it to `leaves`, each with its
+/// length in four bytes before it. Where a part of a compound cannot be taken, there is an empty one.
+///
+/// All that is decompressed on the way comes to at most `limit` bytes.
+///
+/// # Errors
+///
+/// If a checksum does not fit, or the one thing that is in it cannot be read.
+pub(crate) fn expand(plain: &[u8], limit: usize, leaves: &mut Vec<u8>) -> Result<(), Reject> {
+    Expansion { left: limit, leaves }.take(verify(plain)?, MAX_DEPTH)
+}
+
+/// The leaves that a datagram was expanded to.
+pub(crate) fn leaves(leaves: &[u8]) -> Leaves<'_> {
+    Leaves(leaves)
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Leaves<'a>(&'a [u8]);
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (len, rest) = self.0.split_first_chunk()?;
+        let (leaf, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        self.0 = rest;
+        Some(leaf)
+    }
+}
+
+struct Expansion<'a> {
+    /// How many more bytes may come out of decompression.
+    left: usize,
+    leaves: &'a mut Vec<u8>,
+}
+
+impl Expansion<'_> {
+    fn take(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
+        match message.first() {
+            Some(&(COMPOUND | COMPRESS)) if depth == 0 => Err(Reject::Oversized),
+            Some(&COMPOUND) => self.take_compound(&message[1..], depth - 1),
+            Some(&COMPRESS) => {
+                let mut inner = Vec::new();
+                decompress(&message[1..], self.left, &mut inner)?;
+                self.left -= inner.len();
+                self.take(&inner, depth - 1)
+            }
+            Some(_) => {
+                self.put(message);
+                Ok(())
+            }
+            None => Err(Reject::Malformed),
+        }
+    }
+
+    fn put(&mut self, leaf: &[u8]) {
+        let len = u32::try_from(leaf.len()).expect("a datagram and what comes of it is shorter");
+        self.leaves.extend_from_slice(&len.to_le_bytes());
+        self.leaves.extend_from_slice(leaf);
+    }
+
+    /// Takes the parts of a compound; from one on for which it is too short they are lost.
+    fn take_compound(&mut self, body: &[u8], depth: u32) -> Result<(), Reject> {
+        let (&count, rest) = body.split_first().ok_or(Reject::Malformed)?;
+        let table = 2 * usize::from(count);
+        let (lengths, mut parts) = rest.split_at_checked(table).ok_or(Reject::Malformed)?;
+        for length in lengths.chunks_exact(2) {
+            let length = u16::from_be_bytes([length[0], length[1]]);
+            let Some((part, rest)) = parts.split_at_checked(length.into()) else {
+                self.put(&[]);
+                break;
+            };
+            parts = rest;
+            if self.take(part, depth).is_err() {
+                self.put(&[]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes off the checksum, if there is one.
+fn verify(plain: &[u8]) -> Result<&[u8], Reject> {
+    let Some((&HAS_CRC, rest)) = plain.split_first() else { return Ok(plain) };
+    let (checksum, rest) = rest.split_first_chunk().ok_or(Reject::Malformed)?;
+    if u32::from_be_bytes(*checksum) != crc32fast::hash(rest) {
+        return Err(Reject::Checksum);
+    }
+    Ok(rest)
+}
+
+/// What is in a compress message, from behind its type, which comes to at most `limit` bytes.
+fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
+    let compressed = take_compressed(&mut &body[..]).map_err(|_| Reject::Malformed)?;
+    lzw::decompress(&compressed, limit, out)
+}
+
+/// Takes what a compress message holds, if that is LZW.
+pub(super) fn take_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Flaw> {
+    let (mut algorithm, mut compressed) = (0, Cow::default());
+    take_struct(bytes, &["Algo", "Buf"], |n, value| {
+        match n {
+            0 => algorithm = value.number(u8::MAX.into())?,
+            _ => compressed = value.bytes()?,
+        }
+        Ok(())
+    })?;
+    if algorithm == LZW { Ok(compressed) } else { Err(Flaw::Malformed) }
+}
+
+/// Puts the head of a compound before the parts of such lengths that begin at `start`.
+pub(crate) fn wrap_compound(buf: &mut Vec<u8>, start: usize, lengths: &[u16]) {
+    debug_assert!(lengths.len() <= MAX_PARTS);
+    let (head, end) = (2 + 2 * lengths.len(), buf.len());
+    buf.resize(end + head, 0);
+    buf.copy_within(start..end, start + head);
+    buf[start..start + 2].copy_from_slice(&[COMPOUND, lengths.len() as u8]);
+    for (place, length) in buf[start + 2..start + head].chunks_exact_mut(2).zip(lengths) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// Compresses all from `start` on; in a datagram, where it does not become smaller, it stays as it is.
+pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
+    let mut compressed = Vec::new();
+    lzw::compress(&buf[start..], &mut compressed);
+    let mut message = Vec::from([COMPRESS]);
+    put_struct(&mut message, 2);
+    put_number(&mut message, "Algo", LZW as u32);
+    put_raw_head(&mut message, 3);
+    message.extend_from_slice(b"Buf");
+    put_raw_head(&mut message, compressed.len());
+    message.append(&mut compressed);
+    if !in_datagram || message.len() < buf.len() - start {
+        buf.truncate(start);
+        buf.append(&mut message);
+    }
+}
+
+/// Writes the checksum of what is behind them into the five bytes at `start`.
+pub(crate) fn put_crc(buf: &mut [u8], start: usize) {
+    let checksum = crc32fast::hash(&buf[start + CRC_HEADER..]);
+    buf[start] = HAS_CRC;
+    buf[start + 1..start + CRC_HEADER].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// How many bytes a checksum takes.
+pub(crate) const CRC_HEADER: usize = 5;
+
+/// The most parts that we put into a compound: memberlist up to 0.2.3 crashes on more.
+pub(crate) const MAX_PARTS: usize = 127;
+
+/// How deep compounds and compression may be nested; memberlist sets no limit, and nests them twice.
+const MAX_DEPTH: u32 = 8;
+
+const COMPOUND: u8 = 7;
+pub(super) const COMPRESS: u8 = 9;
+const HAS_CRC: u8 = 12;
+const LZW: u64 = 0;

@@ -1,0 +1,224 @@
+//! The messages of memberlist's streams, inside the label.
+
+use super::leaf::{self, Ack, Ping};
+use super::lzw;
+use super::msgpack::{
+    Flaw, put_bool, put_bytes, put_bytes_or_nil, put_number, put_struct, take_struct,
+};
+use super::packet::{self, COMPRESS};
+use crate::stats::Reject;
+use crate::wire::Seen;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+/// What a stream carries each way, once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unit<'a> {
+    /// All that is encrypted.
+    Sealed(&'a [u8]),
+    /// What has come of what is not.
+    Plain(&'a [u8]),
+}
+
+/// Looks at what a stream brought behind its label; `None` if more has to come.
+pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Reject> {
+    match bytes.split_first() {
+        None => Ok(None),
+        Some((&ENCRYPT, rest)) => {
+            let Some((length, sealed)) = rest.split_first_chunk() else { return Ok(None) };
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            if length > limit {
+                return Err(Reject::Oversized);
+            }
+            Ok(sealed.get(..length).map(Unit::Sealed))
+        }
+        Some(_) => Ok(Some(Unit::Plain(bytes))),
+    }
+}
+
+/// One message of a stream, as it is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Message<'a> {
+    PushPull { join: bool, records: Vec<Record<'a>>, state: &'a [u8] },
+    Ping(Ping<'a>),
+    Ack(Ack),
+    User(&'a [u8]),
+    Error,
+}
+
+/// What a push/pull says of one member.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Record<'a> {
+    pub(crate) name: Cow<'a, [u8]>,
+    pub(crate) addr: Cow<'a, [u8]>,
+    pub(crate) port: u16,
+    pub(crate) meta: Cow<'a, [u8]>,
+    pub(crate) incarnation: u32,
+    pub(crate) state: u8,
+    pub(crate) vsn: Cow<'a, [u8]>,
+}
+
+/// Reads the message that a stream brings, of at most `limit` bytes, which are in `scratch` if it was
+/// compressed; `None` if more has to come, which it may unless this is the `whole`.
+pub(crate) fn read<'a>(
+    plain: &'a [u8],
+    whole: bool,
+    limit: usize,
+    seen: &mut Seen,
+    scratch: &'a mut Vec<u8>,
+) -> Result<Option<Message<'a>>, Reject> {
+    let (message, whole) = match plain.split_first() {
+        Some((&COMPRESS, body)) => {
+            let compressed = match packet::take_compressed(&mut &body[..]) {
+                Ok(compressed) => compressed,
+                Err(Flaw::Early) if !whole => return check_len(plain, limit),
+                Err(_) => return Err(Reject::Malformed),
+            };
+            scratch.clear();
+            lzw::decompress(&compressed, limit, scratch)?;
+            (&scratch[..], true)
+        }
+        _ => (plain, whole),
+    };
+    match parse(message, limit, seen) {
+        Ok(message) => Ok(Some(message)),
+        Err(Wrong::Flaw(Flaw::Early)) if !whole => check_len(plain, limit),
+        Err(Wrong::Flaw(_)) => Err(Reject::Malformed),
+        Err(Wrong::Reject(reject)) => Err(reject),
+    }
+}
+
+/// More may come, unless there is as much as may come already.
+fn check_len<T>(plain: &[u8], limit: usize) -> Result<Option<T>, Reject> {
+    if plain.len() < limit { Ok(None) } else { Err(Reject::Oversized) }
+}
+
+enum Wrong {
+    Flaw(Flaw),
+    Reject(Reject),
+}
+
+impl From<Flaw> for Wrong {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
+}
+
+fn parse<'a>(message: &'a [u8], limit: usize, seen: &mut Seen) -> Result<Message<'a>, Wrong> {
+    let (&kind, mut rest) = message.split_first().ok_or(Flaw::Early)?;
+    Ok(match kind {
+        PUSH_PULL => take_push_pull(message, limit, seen)?,
+        leaf::PING => Message::Ping(leaf::take_ping(&mut rest)?),
+        leaf::ACK => Message::Ack(leaf::take_ack(&mut rest)?),
+        leaf::USER => {
+            let mut len = 0;
+            take_struct(&mut rest, &["UserMsgLen"], |_, value| {
+                len = value.number(u64::MAX)?;
+                Ok(())
+            })?;
+            Message::User(take_tail(rest, len, limit)?)
+        }
+        ERROR => {
+            take_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
+            Message::Error
+        }
+        // Compression in compression is of no use to anybody.
+        _ => return Err(Wrong::Reject(Reject::Unexpected)),
+    })
+}
+
+/// The application's bytes at the end of a message: so many, and they are all there.
+fn take_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], Wrong> {
+    let len = usize::try_from(len).ok().filter(|&len| len <= limit);
+    let len = len.ok_or(Wrong::Reject(Reject::Oversized))?;
+    Ok(rest.get(..len).ok_or(Flaw::Early)?)
+}
+
+fn take_push_pull<'a>(
+    message: &'a [u8],
+    limit: usize,
+    seen: &mut Seen,
+) -> Result<Message<'a>, Wrong> {
+    let mut rest = &message[1..];
+    let (mut nodes, mut len, mut join) = (0, 0, false);
+    take_struct(&mut rest, &["Nodes", "UserStateLen", "Join"], |n, value| {
+        match n {
+            0 => nodes = value.number(u64::MAX)?,
+            1 => len = value.number(u64::MAX)?,
+            _ => join = value.bool()?,
+        }
+        Ok(())
+    })?;
+    // The least record is a struct of no fields.
+    if nodes.saturating_add(len) > limit as u64 {
+        return Err(Wrong::Reject(Reject::Oversized));
+    }
+    let first = rest;
+    if seen.at > 0 {
+        rest = message.get(seen.at..).ok_or(Flaw::Malformed)?;
+    }
+    while seen.records < nodes {
+        take_record(&mut rest)?;
+        *seen = Seen { at: message.len() - rest.len(), records: seen.records + 1 };
+    }
+    let state = take_tail(rest, len, limit)?;
+    let mut rest = first;
+    let records = (0..nodes).map(|_| take_record(&mut rest)).collect::<Result<_, _>>()?;
+    Ok(Message::PushPull { join, records, state })
+}
+
+fn take_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
+    const NAMES: [&str; 7] = ["Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn"];
+    let mut record = Record::default();
+    take_struct(bytes, &NAMES, |n, value| {
+        match n {
+            0 => record.name = value.bytes()?,
+            1 => record.addr = value.bytes()?,
+            2 => record.port = value.u16()?,
+            3 => record.meta = value.bytes()?,
+            4 => record.incarnation = value.u32()?,
+            5 => record.state = value.number(u8::MAX.into())? as u8,
+            _ => record.vsn = value.bytes()?,
+        }
+        Ok(())
+    })?;
+    Ok(record)
+}
+
+/// Begins a push/pull of so many records, which follow, and after them so many bytes of the
+/// application's.
+pub(crate) fn put_push_pull(buf: &mut Vec<u8>, join: bool, records: u32, state: u32) {
+    buf.push(PUSH_PULL);
+    put_struct(buf, 3);
+    put_bool(buf, "Join", join);
+    put_number(buf, "Nodes", records);
+    put_number(buf, "UserStateLen", state);
+}
+
+pub(crate) fn put_record(buf: &mut Vec<u8>, record: &Record<'_>) {
+    put_struct(buf, 7);
+    put_bytes(buf, "Addr", &record.addr);
+    put_number(buf, "Incarnation", record.incarnation);
+    put_bytes_or_nil(buf, "Meta", &record.meta);
+    put_bytes(buf, "Name", &record.name);
+    put_number(buf, "Port", record.port.into());
+    put_number(buf, "State", record.state.into());
+    put_bytes(buf, "Vsn", &record.vsn);
+}
+
+pub(crate) fn put_user(buf: &mut Vec<u8>, data: &[u8]) {
+    buf.push(leaf::USER);
+    put_struct(buf, 1);
+    put_number(buf, "UserMsgLen", u32::try_from(data.len()).expect("max_frame is at most 64 MiB"));
+    buf.extend_from_slice(data);
+}
+
+pub(crate) fn put_error(buf: &mut Vec<u8>, error: &str) {
+    buf.push(ERROR);
+    put_struct(buf, 1);
+    put_bytes(buf, "Error", error.as_bytes());
+}
+
+const PUSH_PULL: u8 = 6;
+pub(crate) const ENCRYPT: u8 = 10;
+const ERROR: u8 = 13;
