@@ -2,8 +2,9 @@
 
 use crate::Fatal;
 use crate::command::{Command, Line, parse_text};
-use crate::keys::KeyArgs;
+use crate::keys::{KeyArgs, KeyFormat};
 use crate::report::{Outcome, Report};
+use crate::wire::WireArgs;
 use clap::ValueEnum;
 use std::io::BufRead;
 use std::net::SocketAddr;
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     state: Text,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    wire: WireArgs,
     /// Timing for one local network, for far places, or for one machine
     #[arg(long, value_enum, default_value_t = Profile::Lan)]
     profile: Profile,
@@ -111,7 +114,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
     let printer = thread::spawn(move || print(events, report));
 
-    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report };
+    let keys = args.wire.keys();
+    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report, keys };
     thread::spawn(move || read_lines(&sender));
     if !args.join.is_empty() {
         agent.join_at_start(args.join, args.retry_join);
@@ -137,6 +141,7 @@ fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
     args.change(&mut options);
     let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
+    let config = config.map_err(Fatal::usage)?.with_wire(args.wire.wire()?);
     let config = config.map_err(Fatal::usage)?;
     let config = config.with_meta(Meta::new(&args.meta.0));
     let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
@@ -177,6 +182,7 @@ struct Agent {
     /// For what its threads find.
     sender: Sender<Input>,
     report: Report,
+    keys: KeyFormat,
 }
 
 impl Agent {
@@ -185,7 +191,7 @@ impl Agent {
         loop {
             match inputs.recv().unwrap_or(Input::Signal) {
                 Input::Line(line) => {
-                    let Some(line) = Line::parse(&line) else {
+                    let Some(line) = Line::parse(&line, self.keys) else {
                         continue;
                     };
                     let quits = line.command == Ok(Command::Quit);
@@ -267,7 +273,7 @@ fn carry_out(node: &Tidings, command: Command) -> Result<Outcome, String> {
         }
         Command::SetState(state) => done(of("the state", node.set_sync_state(state)), "set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
-        Command::SendReliable(to, data) => done(node.send_reliable(&to, data), "delivered"),
+        Command::SendReliable(to, data) => done(node.send_reliable(&to, data), sent_reliably(node)),
         Command::Broadcast(data) => done(node.broadcast(b"", data), "sent"),
         Command::Ping(to) => node.ping(&to).map(|rtt| Outcome::Pong(to, rtt)).map_err(text),
         Command::Keys => node.keyring().map(Outcome::Keys).ok_or_else(|| text(KeyError::NoKeyring)),
@@ -275,6 +281,15 @@ fn carry_out(node: &Tidings, command: Command) -> Result<Outcome, String> {
         Command::UseKey(key) => done(node.use_key(&key), "encrypts with it from now on"),
         Command::RemoveKey(key) => done(node.remove_key(&key), "accepted no more"),
         Command::Quit => Ok(Outcome::Done("done")),
+    }
+}
+
+/// What is known of a reliable message that went well.
+fn sent_reliably(node: &Tidings) -> &'static str {
+    // Whoever speaks memberlist's format says in which version.
+    match node.local().versions() {
+        Some(_) => "sent; memberlist gives no receipts",
+        None => "delivered",
     }
 }
 

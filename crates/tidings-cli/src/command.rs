@@ -1,5 +1,6 @@
 //! The commands that an agent takes on standard input, one a line.
 
+use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::net::SocketAddr;
 use tidings_std::{InvalidKey, InvalidName, Key, NodeId};
@@ -55,7 +56,7 @@ pub(crate) enum Command {
 
 impl Line {
     /// Parses a line; `None` if it is blank.
-    pub(crate) fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str, keys: KeyFormat) -> Option<Self> {
         let line = line.trim();
         let (id, rest) = match line.strip_prefix('@') {
             Some(marked) => marked.split_once(char::is_whitespace).unwrap_or((marked, "")),
@@ -66,13 +67,13 @@ impl Line {
         if name.is_empty() {
             return None;
         }
-        let command = Command::parse(name, argument.trim_start());
+        let command = Command::parse(name, argument.trim_start(), keys);
         Some(Self { id: id.into(), name: name.into(), command })
     }
 }
 
 impl Command {
-    fn parse(name: &str, argument: &str) -> Result<Self, String> {
+    fn parse(name: &str, argument: &str, keys: KeyFormat) -> Result<Self, String> {
         let takes_nothing = |command| match argument {
             "" => Ok(command),
             _ => Err(format!("{name} takes no argument")),
@@ -88,7 +89,7 @@ impl Command {
             "send-user" => Self::parse_send_user(argument),
             "broadcast" => parse_text(argument).map(Self::Broadcast),
             "ping" => parse_name(argument).map(Self::Ping),
-            "keyring" => Self::parse_keyring(argument),
+            "keyring" => Self::parse_keyring(argument, keys),
             _ => Err(format!("there is no command {name:?}; try `tidings agent --help`")),
         }
     }
@@ -105,7 +106,7 @@ impl Command {
         Ok(send(parse_name(name)?, parse_text(text.trim())?))
     }
 
-    fn parse_keyring(argument: &str) -> Result<Self, String> {
+    fn parse_keyring(argument: &str, keys: KeyFormat) -> Result<Self, String> {
         let (what, key) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
         let change = match what {
             "list" if key.is_empty() => return Ok(Self::Keys),
@@ -115,7 +116,7 @@ impl Command {
             _ => return Err("it takes `list`, `add KEY`, `use KEY` or `remove KEY`".into()),
         };
         // What is no key is not repeated: it may be one but for a slip.
-        key.trim().parse().map(change).map_err(|error: InvalidKey| error.to_string())
+        keys.parse(key.trim()).map(change).map_err(|error: InvalidKey| error.to_string())
     }
 
     /// Whether it waits for other nodes.
@@ -150,7 +151,7 @@ mod tests {
     use tidings_std::Cipher;
 
     fn parse(line: &str) -> (String, Result<Command, String>) {
-        let Line { id, command, .. } = Line::parse(line).unwrap();
+        let Line { id, command, .. } = Line::parse(line, KeyFormat::Tidings).unwrap();
         (id, command)
     }
 
@@ -167,8 +168,8 @@ mod tests {
         let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
         let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
         assert_eq!(parse(&format!("keyring  use {text}")).1, Ok(Command::UseKey(key)));
-        assert_eq!(Line::parse("  \n"), None);
-        assert_eq!(Line::parse("@7"), None);
+        assert_eq!(Line::parse("  \n", KeyFormat::Tidings), None);
+        assert_eq!(Line::parse("@7", KeyFormat::Tidings), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod keys;
 mod replay;
 mod report;
 mod sim;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! What an agent prints: lines for people, or JSON, one object a line.
 
+use crate::keys::to_text;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -222,7 +223,7 @@ fn node(member: &Member) -> Value {
         "incarnation": member.incarnation().number,
         "generation": member.incarnation().generation,
         "meta": HEXLOWER.encode(member.meta()),
-        "vsn": [1, 1, 1, 0, 0, 0],
+        "vsn": member.versions().unwrap_or([1, 1, 1, 0, 0, 0]),
     })
 }
 
@@ -236,7 +237,7 @@ fn fields(outcome: &Outcome) -> Value {
         Outcome::Left(told) => json!({"told": told}),
         Outcome::Pong(_, rtt) => json!({"rtt": rtt.as_secs_f64()}),
         Outcome::Keys(keyring) => {
-            json!({"keys": keyring.keys().map(Key::to_text).collect::<Vec<_>>()})
+            json!({"keys": keyring.keys().map(to_text).collect::<Vec<_>>()})
         }
         Outcome::Done(_) => json!({}),
     }

@@ -84,7 +84,8 @@ impl Tidings {
         self.driver.drive(|node, now| node.send(now, to, data.into()))
     }
 
-    /// Sends a message to one member over a stream, and waits for the receipt.
+    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
+    /// which has none, until it is written and the stream is closed.
     pub fn send_reliable(
         &self,
         to: &NodeId,

@@ -38,10 +38,12 @@ pub use error::{BindError, CommandError};
 pub use handle::{Events, Tidings};
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
+#[cfg(feature = "memberlist")]
+pub use tidings::Memberlist;
 pub use tidings::{
     BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
     InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
-    State, Stats, TooLong, Via,
+    State, Stats, TooLong, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

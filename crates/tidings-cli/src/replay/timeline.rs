@@ -215,6 +215,7 @@ fn outcome(result: &Result<Done, tidings::Failure>) -> String {
         Ok(Done::Joined { seed, members }) => format!("joined through {seed}; {members} members"),
         Ok(Done::Left { told }) => format!("left; confirmed by {told}"),
         Ok(Done::Delivered) => "delivered".into(),
+        Ok(Done::Written) => "written, without a receipt".into(),
         Ok(Done::Pong { rtt }) => format!("answered in {rtt:.1?}"),
         Ok(_) => "done".into(),
         Err(failure) => failure.to_string(),
