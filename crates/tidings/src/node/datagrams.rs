@@ -217,6 +217,9 @@ impl Node {
     fn take_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let from = self.reply_address(from, request.reply_to);
         let target = self.members.find(&request.target).filter(|&key| key != Key::LOCAL);
+        // One that is somewhere else for us would answer for where it is not.
+        let there = |key: &Key| request.at.is_none_or(|at| at == self.members[*key].addr());
+        let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
         if asker.is_none() {
             self.stats.refused_relays += 1;

@@ -52,6 +52,8 @@ pub(crate) struct Ping {
 pub(crate) struct PingRequest {
     pub(crate) token: u32,
     pub(crate) target: NodeId,
+    /// Where that one is for the sender, if that is told.
+    pub(crate) at: Option<SocketAddr>,
     /// For how long an answer is of use, if that is told.
     pub(crate) within: Option<Duration>,
     /// Whether the sender wants to be told if there is none.

@@ -196,9 +196,17 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
             let target = (!node.is_empty()).then(|| crc32fast::hash(&node));
             Message::Ping(Ping { token, target, pulse: None, reply_to: reply_to(&source) })
         }
-        Leaf::IndirectPing(IndirectPing { seq: token, node, nack, source, .. }) => {
+        Leaf::IndirectPing(IndirectPing { seq: token, target, port, node, nack, source }) => {
+            let (at, _) = address(&target, port).ok_or(Reject::Malformed)?;
             let (target, reply_to) = (name(&node).ok_or(Reject::Malformed)?, reply_to(&source));
-            Message::PingRequest(PingRequest { token, target, within: None, nack, reply_to })
+            Message::PingRequest(PingRequest {
+                token,
+                target,
+                at: Some(at),
+                within: None,
+                nack,
+                reply_to,
+            })
         }
         Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, pulse: None }),
         Leaf::Nack { seq: token } => Message::Nack { token },

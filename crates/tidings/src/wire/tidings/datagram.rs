@@ -184,6 +184,7 @@ impl Messages<'_> {
                 Message::PingRequest(PingRequest {
                     token,
                     target,
+                    at: None,
                     within,
                     nack: true,
                     reply_to: None,
