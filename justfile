@@ -25,7 +25,7 @@ docs:
 # The core links without std, and would not if it needed it
 no-std:
     cargo build -p tidings-no-std --profile no-std
-    cargo build -p tidings-no-std --profile no-std --features tidings/encryption
+    cargo build -p tidings-no-std --profile no-std --features tidings/encryption,tidings/memberlist
     ! cargo build -p tidings-no-std --profile no-std --features tidings/std 2>/dev/null
 
 # Licences, duplicate and unknown dependencies (needs cargo-deny)

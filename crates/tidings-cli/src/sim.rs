@@ -1,6 +1,7 @@
 //! `tidings sim`: clusters in virtual time.
 
 use crate::Fatal;
+use crate::wire::WireArg;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tidings_sim::experiment::{Experiment, report};
-use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, fails_alike, id};
+use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, Wire, fails_alike, id};
 use tidings_std::NodeId;
 
 #[derive(Subcommand)]
@@ -46,6 +47,9 @@ pub(crate) enum Args {
         /// Where to write the scenario of the first seed that fails, cut down to what it takes
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
+        /// In which wire format the nodes speak
+        #[arg(long, value_enum, default_value_t = WireArg::Tidings)]
+        wire: WireArg,
         #[command(flatten)]
         wrong: Wrong,
     },
@@ -53,6 +57,9 @@ pub(crate) enum Args {
     Draw {
         /// The seed
         seed: u64,
+        /// In which wire format the nodes speak
+        #[arg(long, value_enum, default_value_t = WireArg::Tidings)]
+        wire: WireArg,
     },
     /// Cut a scenario that fails down to what it takes to fail, and print it
     Shrink {
@@ -100,9 +107,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
             let record = record.zip(out);
             run_one(&scenario, seed, json, record, wrong)
         }
-        Args::Swarm { seeds, jobs, out, wrong } => swarm(&seeds, jobs, &out, wrong),
-        Args::Draw { seed } => {
-            print!("{}", Scenario::drawn(seed).to_toml());
+        Args::Swarm { seeds, jobs, out, wire, wrong } => {
+            swarm(&seeds, jobs, &out, spoken(wire), wrong)
+        }
+        Args::Draw { seed, wire } => {
+            print!("{}", Scenario::drawn(seed, spoken(wire)).to_toml());
             Ok(ExitCode::SUCCESS)
         }
         Args::Shrink { scenario, seed, runs, wrong } => {
@@ -118,6 +127,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
             let effort = if full { Effort::Full } else { Effort::Quick };
             experiment(&names, &out, effort, seed, jobs)
         }
+    }
+}
+
+fn spoken(wire: WireArg) -> Wire {
+    match wire {
+        WireArg::Tidings => Wire::Tidings,
+        WireArg::Memberlist => Wire::Memberlist,
     }
 }
 
@@ -217,12 +233,14 @@ fn swarm(
     seeds: &Range<u64>,
     jobs: Option<usize>,
     out: &Path,
+    wire: Wire,
     wrong: Wrong,
 ) -> Result<ExitCode, Fatal> {
     let lab = lab(jobs, Effort::Quick, 0);
     let all: Vec<_> = seeds.clone().collect();
     let start = Instant::now();
-    let runs = lab.map("seeds", &all, |&seed| Scenario::drawn(seed).run_with(seed, wrong.mischief));
+    let runs =
+        lab.map("seeds", &all, |&seed| Scenario::drawn(seed, wire).run_with(seed, wrong.mischief));
     let (mut seen, mut idle, mut slowest) = (Tally::default(), 0, (Duration::ZERO, 0));
     let mut failed = Vec::new();
     for (&seed, run) in all.iter().zip(&runs) {
@@ -248,7 +266,7 @@ fn swarm(
         println!("\nseed {seed}: {failure}");
         println!("  once more: tidings sim swarm --seeds {seed}..{}", seed + 1);
     }
-    let small = shrink(&Scenario::drawn(seed), seed, run, SHRINK_RUNS, wrong);
+    let small = shrink(&Scenario::drawn(seed, wire), seed, run, SHRINK_RUNS, wrong);
     let path = out.join(format!("swarm-{seed}.toml"));
     fs::create_dir_all(out).map_err(Fatal::failed)?;
     fs::write(&path, small.to_toml()).map_err(Fatal::failed)?;

@@ -25,7 +25,7 @@ pub(crate) struct WireArgs {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum WireArg {
+pub(crate) enum WireArg {
     Tidings,
     Memberlist,
 }

@@ -1,6 +1,7 @@
 //! Checks: what no node may ever do, whatever happens to it.
 
-use crate::world::number;
+use crate::scenario::Wire;
+use crate::world::{Settings, number};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use tidings::{Event, Incarnation, Instant, Member, Node, NodeId, Options, Ticket
 #[derive(Debug)]
 pub(crate) struct Checks {
     options: Options,
+    /// For how long a node remembers those who failed or left.
+    tombstones: Duration,
+    wire: Wire,
     truths: Vec<Truth>,
     violations: Vec<String>,
     violated: u64,
@@ -51,8 +55,10 @@ enum Story {
 }
 
 impl Checks {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self { options: options.clone(), truths: Vec::new(), violations: Vec::new(), violated: 0 }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (options, wire) = (settings.options.clone(), settings.wire);
+        let (truths, violations, violated) = (Vec::new(), Vec::new(), 0);
+        Self { options, tombstones: settings.forgets_after(), wire, truths, violations, violated }
     }
 
     pub(crate) fn violations(&self) -> &[String] {
@@ -186,7 +192,7 @@ impl Checks {
         let incarnation = member.incarnation();
         let held = self.truths[here].holds.get(&about).copied();
         let problem = match (held, what) {
-            (Some(held), "joined") => self.check_return(now, &held, incarnation),
+            (Some(held), "joined") => self.check_return(now, &held, about, incarnation),
             (Some(Held { state: Failed, .. }), "left") => None,
             (Some(Held { state: Suspect, .. }), "suspected" | "recovered" | "updated") => None,
             (Some(Held { state: Suspect | Alive, .. }), "failed" | "left") => None,
@@ -196,10 +202,11 @@ impl Checks {
             (None, _) if self.truths[here].vague => None,
             // Those who are gone are told of by a node that has just come back.
             (None, "left" | "failed") => None,
+            (Some(held), "left" | "failed") if self.forgot(now, &held, about) => None,
             (held, _) => Some(format!("it held it as {:?}", held.map(|held| held.state))),
         };
         let backwards =
-            held.filter(|held| incarnation < held.incarnation && !self.forgot(now, held));
+            held.filter(|held| incarnation < held.incarnation && !self.forgot(now, held, about));
         let backwards = backwards.map(|held| format!("it held it in {:?}", held.incarnation));
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
@@ -211,24 +218,42 @@ impl Checks {
             Some(Held { state: Suspect, .. }) if what == "updated" => Suspect,
             _ => state,
         };
-        self.truths[here].holds.insert(about, Held { state, incarnation, since: now });
+        // Whoever was gone already is not gone since now, also if it is heard only now that it left.
+        let since = match held {
+            Some(Held { state: Failed | Story::Left, since, .. }) if what == "left" => since,
+            None if what == "left" => Instant::ZERO,
+            _ => now,
+        };
+        let held = Held { state, incarnation, since };
+        self.truths[here].holds.insert(about, held);
     }
 
     /// Why a member that was gone must not be back.
-    fn check_return(&self, now: Instant, held: &Held, incarnation: Incarnation) -> Option<String> {
+    fn check_return(
+        &self,
+        now: Instant,
+        held: &Held,
+        about: usize,
+        incarnation: Incarnation,
+    ) -> Option<String> {
         match held.state {
             Story::Alive | Story::Suspect => Some(format!("it held it as {:?}", held.state)),
-            Story::Failed | Story::Left if self.forgot(now, held) => None,
+            Story::Failed | Story::Left if self.forgot(now, held, about) => None,
             Story::Failed | Story::Left => (incarnation <= held.incarnation)
                 .then(|| format!("it was {:?} in {:?}", held.state, held.incarnation)),
         }
     }
 
-    /// Whether a node may have forgotten a member that was gone.
-    fn forgot(&self, now: Instant, held: &Held) -> bool {
+    /// Whether a node may have forgotten a member that was gone: with memberlist also one that left, as
+    /// soon as it hears of that name at another address.
+    fn forgot(&self, now: Instant, held: &Held, about: usize) -> bool {
+        let moved = self.truths[about].addrs.len() > 1;
+        if self.wire == Wire::Memberlist && held.state == Story::Left && moved {
+            return true;
+        }
         let gone = matches!(held.state, Story::Failed | Story::Left);
         // Its own clock may be a little fast.
-        gone && now.since(held.since) >= self.options.tombstone_timeout.mul_f64(0.9)
+        gone && now.since(held.since) >= self.tombstones.mul_f64(0.9)
     }
 
     /// Whether what a node says of a member can be true; returns which one it is.

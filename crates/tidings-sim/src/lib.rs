@@ -54,7 +54,7 @@ pub use link::{Bursts, Cut, Jitter, Link};
 pub use mischief::Mischief;
 pub use run::{Failure, Run, disagreement};
 pub use sample::Sample;
-pub use scenario::{Scenario, ScenarioError};
+pub use scenario::{Scenario, ScenarioError, Wire};
 pub use seen::{Kind, Probed, Seen, Tally, Traffic};
 pub use shrink::fails_alike;
 pub use trace::Trace;

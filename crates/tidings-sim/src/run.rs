@@ -126,6 +126,7 @@ impl<'a> Player<'a> {
         let settings = Settings {
             options: options.clone(),
             encryption: scenario.encryption,
+            wire: scenario.wire,
             link: scenario.link.clone(),
             timer_slack: scenario.timer_slack,
             ..Settings::default()

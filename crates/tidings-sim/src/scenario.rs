@@ -56,6 +56,9 @@ pub struct Scenario {
     /// Whether the nodes encrypt what they send.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encryption: bool,
+    /// In which wire format they speak.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wire: Wire,
     /// How much too late nodes are told at most that their time has come.
     #[serde(default, with = "crate::duration", skip_serializing_if = "is_default")]
     pub timer_slack: Duration,
@@ -75,6 +78,17 @@ pub struct Scenario {
     /// What happens.
     #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Spanned<Step>>,
+}
+
+/// The wire format of all nodes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wire {
+    /// Tidings' own.
+    #[default]
+    Tidings,
+    /// HashiCorp memberlist's.
+    Memberlist,
 }
 
 /// How nodes come to know each other.

@@ -4,6 +4,7 @@ use crate::dice::Dice;
 use crate::link::{Bursts, Cut, Jitter, Link};
 use crate::scenario::{
     Action, Between, Clock, Cpu, Joining, Message, Pair, Preset, Scenario, Start, Step, Text, Who,
+    Wire,
 };
 use std::time::Duration;
 use toml::Spanned;
@@ -14,9 +15,24 @@ impl Scenario {
     ///
     /// What is drawn is not all that there is each time, but some of it (swarm testing, Groce et al.
     /// 2012): a run without losses finds what losses hide.
-    pub fn drawn(seed: u64) -> Self {
+    pub fn drawn(seed: u64, wire: Wire) -> Self {
         let mut draw = Draw { dice: Dice::new(seed, 5), nodes: 0, encryption: false };
-        draw.scenario(seed)
+        let mut scenario = draw.scenario(seed);
+        scenario.wire = wire;
+        if wire == Wire::Memberlist {
+            // What that format has not.
+            scenario.options.retain(|name, _| name != "stream_only" && name != "digest_checks");
+            // In it a name stays with its address until its holder is held to have failed, which takes
+            // for ever where most of those who are known have moved.
+            for step in &mut scenario.steps {
+                if let Action::Move(Joining { nodes: Who::These(nodes), .. }) =
+                    &mut step.get_mut().action
+                {
+                    nodes.truncate(1);
+                }
+            }
+        }
+        scenario
     }
 }
 
@@ -52,6 +68,7 @@ impl Draw {
             start: self.dice.pick(&[Start::Join, Start::Join, Start::Storm, Start::Formed]),
             preset: self.dice.pick(&[Preset::Lan, Preset::Lan, Preset::Local, Preset::Wan]),
             encryption: self.encryption,
+            wire: Wire::Tidings,
             timer_slack: if self.dice.chance(0.3) { slack } else { Duration::ZERO },
             drift_ppm: if self.dice.chance(0.3) { self.dice.below(500) as u32 } else { 0 },
             calm: true,

@@ -14,6 +14,7 @@ use crate::check::Checks;
 use crate::dice::Dice;
 use crate::link::{Cut, Link, Links, Ways};
 use crate::mischief::Mischief;
+use crate::scenario::Wire;
 use crate::seen::{Seen, Tally};
 use crate::trace::Trace;
 pub use host::Mood;
@@ -24,8 +25,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use streams::{Piece, Streams};
 use tidings::{
-    Cipher, ClusterName, Config, Instant, Key, Keyring, Node, NodeId, Options, Phase, Plaintext,
-    StreamError, Ticket,
+    Cipher, ClusterName, Config, Instant, Key, Keyring, Memberlist, Node, NodeId, Options, Phase,
+    Plaintext, StreamError, Ticket,
 };
 use watch::Watch;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub options: Options,
     /// Whether the nodes encrypt what they send.
     pub encryption: bool,
+    /// In which wire format they speak.
+    pub wire: Wire,
     /// What the network is like.
     pub link: Link,
     /// How much too late a node may be told that its time has come.
@@ -52,12 +55,25 @@ pub struct Settings {
     pub probes: bool,
 }
 
+impl Settings {
+    /// For how long those who failed or left are remembered: in memberlist's format for no longer than
+    /// gossip goes to the dead.
+    pub(crate) fn forgets_after(&self) -> Duration {
+        let Options { tombstone_timeout, gossip_to_the_dead, .. } = self.options;
+        match self.wire {
+            Wire::Tidings => tombstone_timeout,
+            Wire::Memberlist => tombstone_timeout.min(gossip_to_the_dead),
+        }
+    }
+}
+
 impl Default for Settings {
     /// Memberlist's values for one local network, with everything checked and kept.
     fn default() -> Self {
         Self {
             options: Options::lan(),
             encryption: false,
+            wire: Wire::Tidings,
             link: Link::default(),
             timer_slack: Duration::ZERO,
             socket_buffer: SOCKET_BUFFER,
@@ -120,7 +136,7 @@ impl World {
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             links: Links::new(settings.link.clone()),
-            checks: settings.checks.then(|| Checks::new(&settings.options)),
+            checks: settings.checks.then(|| Checks::new(&settings)),
             now: Instant::ZERO,
             hosts: Vec::new(),
             listening: HashMap::new(),
@@ -243,11 +259,16 @@ impl World {
         let options = self.options_of.get(&node).unwrap_or(&self.settings.options).clone();
         let config = Config::new(cluster, id(node), addr, options).expect("options were checked");
         let config = config.with_generation(self.hosts[node].clock.wall(self.now));
+        let (wire, cipher) = match self.settings.wire {
+            Wire::Tidings => (tidings::Wire::Tidings, Cipher::ChaCha20Poly1305),
+            Wire::Memberlist => (tidings::Wire::Memberlist(Memberlist::new()), Cipher::Memberlist),
+        };
+        let config = config.with_wire(wire).expect("options were checked");
         if !self.settings.encryption {
             return config;
         }
-        let keyring = Keyring::new(Key::new(Cipher::ChaCha20Poly1305, [7; 32]));
-        config.with_encryption(keyring, Plaintext::Refused).expect("both are of our own format")
+        let keyring = Keyring::new(Key::new(cipher, [7; 32]));
+        config.with_encryption(keyring, Plaintext::Refused).expect("both are of one format")
     }
 
     /// Stops a node's process at once; its machine breaks its connections off and refuses new ones.

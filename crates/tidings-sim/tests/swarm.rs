@@ -1,6 +1,6 @@
 //! Swarms: nothing goes wrong in scenarios that nobody wrote, and what is wrong on purpose is found.
 
-use tidings_sim::{Effort, Lab, Mischief, Run, Scenario, Tally, fails_alike};
+use tidings_sim::{Effort, Lab, Mischief, Run, Scenario, Tally, Wire, fails_alike};
 
 /// How many seeds are tried here; `just swarm` tries more.
 const SEEDS: u64 = 150;
@@ -8,7 +8,9 @@ const SEEDS: u64 = 150;
 fn swarm(mischief: Mischief) -> Vec<(u64, Run)> {
     let seeds: Vec<_> = (0..SEEDS).collect();
     let lab = Lab::new(2, Effort::Quick, 0);
-    lab.map("swarm", &seeds, |&seed| (seed, Scenario::drawn(seed).run_with(seed, mischief)))
+    lab.map("swarm", &seeds, |&seed| {
+        (seed, Scenario::drawn(seed, Wire::Tidings).run_with(seed, mischief))
+    })
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn found(mischief: Mischief, kind: &str) -> (Scenario, u64) {
     let fails = |run: &Run| run.failure.as_ref().is_some_and(|failure| failure.kind() == kind);
     let first = runs.into_iter().find(|(_, run)| fails(run));
     let (seed, _) = first.unwrap_or_else(|| panic!("{mischief:?} was not found"));
-    (Scenario::drawn(seed), seed)
+    (Scenario::drawn(seed, Wire::Tidings), seed)
 }
 
 #[test]
