@@ -64,6 +64,16 @@ impl Rules {
         }
     }
 
+    /// Whether members do not say in which incarnation they are when they answer a ping: then what one
+    /// says of itself from its own address is taken as far as what it may have to contradict.
+    pub(crate) fn has_no_pulse(self) -> bool {
+        match self {
+            Self::Tidings => false,
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist { .. } => true,
+        }
+    }
+
     // ---- names and addresses: with memberlist whoever has a name keeps it, at one address ----
 
     /// Whether a name belongs to the higher incarnation, at whatever address.

@@ -37,7 +37,7 @@ impl Node {
     ///
     /// Whoever says what is outdated is told what is known, unless it hears that anyway.
     pub(super) fn hear(&mut self, heard: Heard, claim: Claim) -> Option<Tell> {
-        if !self.is_plausible(&claim) {
+        if !self.is_plausible(&claim, heard.from) {
             self.stats.implausible_claims += 1;
             return None;
         }
@@ -78,13 +78,17 @@ impl Node {
     /// Nobody shall raise another one's incarnation so far that there is nothing above it. What is
     /// known already is always plausible; what a member says of itself may go further than what
     /// others say, so that it can contradict them.
-    fn is_plausible(&self, claim: &Claim) -> bool {
+    fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
         let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
         if known.is_some_and(|known| claim.incarnation <= known) {
             return true;
         }
         let source = match &claim.profile {
             _ if claim.id == *self.local().id() => Source::AboutUs,
+            // What it answers to a lie has to be taken, however far that was.
+            Some(profile) if self.rules.has_no_pulse() && from == Some(profile.addr) => {
+                Source::AboutUs
+            }
             Some(_) => Source::Itself,
             None => Source::Others,
         };
@@ -101,7 +105,7 @@ impl Node {
             return;
         }
         let claim = self.bare(key, incarnation, State::Alive);
-        if !self.is_plausible(&claim) {
+        if !self.is_plausible(&claim, None) {
             let heard =
                 Heard { from: None, accuser: Accuser::Unknown, spread: false, hearsay: false };
             self.take(&heard, &claim);

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
     ClusterName, Config, Done, Event, Failure, Instant, Member, Meta, Node, NodeId, Options,
-    Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket, Via,
+    Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket, Via, Wire,
 };
 
 /// How long a datagram or a piece of a stream travels.
@@ -485,7 +485,9 @@ impl Net {
                     if let Some(recorded) = &mut self.recorded {
                         recorded.push((self.nodes[here].addr, to, data.clone()));
                     }
-                    self.datagrams.push((here, to, forge::open(&data)));
+                    if *self.nodes[here].node.config().wire() == Wire::Tidings {
+                        self.datagrams.push((here, to, forge::open(&data)));
+                    }
                     self.send(Parcel::Datagram { from: here, to, data });
                 }
                 Output::Stream { id, action } => self.act(here, id, action),

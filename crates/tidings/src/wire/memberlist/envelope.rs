@@ -166,7 +166,8 @@ impl Envelope {
         }
         #[cfg(feature = "encryption")]
         if let Some(locks) = self.locks.as_mut().filter(|locks| locks.seals()) {
-            return seal(locks, self.version, &self.label, buf, start);
+            let nonce = locks.nonce(NONCE);
+            return seal(locks, &nonce, self.version, &self.label, buf, start);
         }
         packet::put_crc(buf, start - CRC_HEADER);
     }
@@ -219,7 +220,8 @@ impl Envelope {
             buf.resize(start, 0);
             buf.append(&mut message);
             locks.note_frame(&buf);
-            seal(locks, self.version, &bound_to, &mut buf, start);
+            let nonce = locks.nonce(NONCE);
+            seal(locks, &nonce, self.version, &bound_to, &mut buf, start);
             return buf.into();
         }
         buf.append(&mut message);
@@ -292,15 +294,21 @@ impl Envelope {
 
 /// Encrypts all from `start` on, before which there is room for version and nonce.
 #[cfg(feature = "encryption")]
-fn seal(locks: &mut Locks, version: u8, bound_to: &[u8], buf: &mut Vec<u8>, start: usize) {
+fn seal(
+    locks: &Locks,
+    nonce: &[u8; crate::seal::NONCE],
+    version: u8,
+    bound_to: &[u8],
+    buf: &mut Vec<u8>,
+    start: usize,
+) {
     if version == 0 {
         let padding = BLOCK - (buf.len() - start) % BLOCK;
         buf.resize(buf.len() + padding, padding as u8);
     }
-    let nonce = locks.nonce(NONCE);
     buf[start - SEALED_HEADER] = version;
     buf[start - NONCE..start].copy_from_slice(&nonce[..NONCE]);
-    locks.seal(&nonce, bound_to, buf, start);
+    locks.seal(nonce, bound_to, buf, start);
 }
 
 /// Opens what was encrypted in either version.
@@ -368,3 +376,123 @@ const BLOCK: usize = 16;
 /// The most that may come out of the compression in a datagram: what memberlist's nodes compress is the
 /// size of a datagram before.
 const MAX_EXPANDED: usize = 65_536;
+
+#[cfg(all(test, feature = "encryption"))]
+mod tests {
+    use super::*;
+    use crate::config::Plaintext;
+    use crate::keyring::{Key, Keyring};
+    use crate::rng::{Part, Rng};
+    use data_encoding::HEXLOWER;
+
+    const USER: &[u8] = b"\x08hi";
+    const RELIABLE: &[u8] = b"\x08\x81\xaaUserMsgLen\x02hi";
+
+    fn locks() -> Locks {
+        let key = Key::memberlist(b"0123456789abcdef").unwrap();
+        Locks::new(Some(Keyring::new(key)), Plaintext::Refused, Rng::new([7; 32], Part::Nonces))
+    }
+
+    /// What is behind a label, sealed with nonce 00 01 ... 0b.
+    fn sealed(version: u8, bound_to: &[u8], plain: &[u8]) -> alloc::string::String {
+        let mut buf = [&[0; SEALED_HEADER][..], plain].concat();
+        let nonce = core::array::from_fn(|n| if n < NONCE { n as u8 } else { 0 });
+        seal(&locks(), &nonce, version, bound_to, &mut buf, SEALED_HEADER);
+        HEXLOWER.encode(&buf)
+    }
+
+    fn opened(bound_to: &[u8], hex: &str) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let sealed = HEXLOWER.decode(hex.as_bytes()).unwrap();
+        open(&mut locks(), bound_to, &sealed, &mut out).ok().map(|()| out)
+    }
+
+    /// Each was taken by a node of memberlist's.
+    #[test]
+    fn datagrams_are_encrypted_as_memberlists_are() {
+        for (version, label, plain, hex) in [
+            (1, "", USER, "01000102030405060708090a0bf557ad2a5c25e7c4094c708de5eefbc98d84de"),
+            (
+                1,
+                "",
+                b"\x0c\x68\x18\xb0\xf9\x08hi",
+                "01000102030405060708090a0bf157dcade77c535f774b61a43bf0e62f13039d2fb3501abe",
+            ),
+            (
+                0,
+                "",
+                USER,
+                "00000102030405060708090a0bf557ad101379363be52b0a17cd96bd20c3a8c503be9b6c540c153410936fc0fd",
+            ),
+            (1, "lab", USER, "01000102030405060708090a0bf557ad076a2d46f956cb635a0407061eba9a28"),
+            (
+                0,
+                "lab",
+                USER,
+                "00000102030405060708090a0bf557ad101379363be52b0a17cd96bd20ee9ecda283c4eb47dbf4dded4458de0b",
+            ),
+        ] {
+            assert_eq!(sealed(version, label.as_bytes(), plain), hex);
+            assert_eq!(opened(label.as_bytes(), hex).as_deref(), Some(plain));
+            assert_eq!(opened(b"other", hex), None, "the label is authenticated");
+        }
+    }
+
+    #[test]
+    fn streams_are_encrypted_as_memberlists_are() {
+        let compressed = HEXLOWER
+            .decode(b"0982a4416c676f00a3427566b50011045255654e19394de69c6152c68d0034690202")
+            .unwrap();
+        for (version, label, plain, hex) in [
+            (
+                1,
+                "",
+                RELIABLE,
+                "01000102030405060708090a0bf5be6e486d11497b9b414b7fae99d8444797bc8e6ce0291a7821222fbd00fec4",
+            ),
+            (
+                0,
+                "",
+                RELIABLE,
+                "00000102030405060708090a0bf5be6e486d11497b9b414b7fae99d84410c747ea17a35a5b6779fae3ffbbbb7c\
+                 60b18c0e0207359fa3c88f73917a8889",
+            ),
+            (
+                1,
+                "lab",
+                RELIABLE,
+                "01000102030405060708090a0bf5be6e486d11497b9b414b7fae99d844a8f57e1c03bdefe1e94925fd53cf8455",
+            ),
+            (
+                1,
+                "",
+                &compressed,
+                "01000102030405060708090a0bf4bd605c721354364b64727c759ba129528232b41e8a07adeb08b83562ab9f05\
+                 5c15b6eb07690830ec3079e52b90c833aef7",
+            ),
+        ] {
+            let bound_to = bound_to_stream(hex.len() / 2, label.as_bytes());
+            assert_eq!(sealed(version, &bound_to, plain), hex);
+            assert_eq!(opened(&bound_to, hex).as_deref(), Some(plain));
+        }
+    }
+
+    #[test]
+    fn a_captured_ping_under_a_label_is_opened() {
+        let hex = "094682bb97fa1b38ef11263d1d4d35baf7d51fd8b0e2eb3edab56a4b4551def1b500b3f9a617eb7354c0\
+                   7c137aa097aa689caed8f8949d4e651dab4fed9d53100c04336c5b0f28475d8b7c7fda842960474b6ba6\
+                   c4498d64f55de1752a";
+        let sealed = alloc::format!("01{hex}");
+        let plain = opened(b"lab", &sealed).unwrap();
+        assert!(plain.starts_with(b"\x00\x85\xa4Node\xa4py-b\xa5SeqNo\x02"));
+    }
+
+    #[test]
+    fn padding_that_is_none_is_refused() {
+        for wrong in [&b""[..], b"\0", b"aaa\x04", b"aa\x03\x02\x03", &[17; 17]] {
+            assert!(!unpad(&mut wrong.to_vec()), "{wrong:?}");
+        }
+        let mut whole = [16; 16].to_vec();
+        assert!(unpad(&mut whole) && whole.is_empty());
+    }
+}

@@ -111,8 +111,8 @@ fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
     Ok(match message {
         Message::PushPull { join, records, state } => {
             let mut claims = Claims::default();
-            for record in &records {
-                match claim(record, max_meta) {
+            for record in records {
+                match claim(&record, max_meta) {
                     Some(claim) => claims.claims.push(claim),
                     None => claims.refused += 1,
                 }

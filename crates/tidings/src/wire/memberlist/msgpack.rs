@@ -68,11 +68,12 @@ pub(crate) fn take_struct<'a>(
     names: &[&str],
     mut field: impl FnMut(usize, Value<'a>) -> Result<(), Flaw>,
 ) -> Result<(), Flaw> {
+    let mut left = MAX_VALUES;
     match take_head(bytes)? {
         Head::Map(len) => {
             for _ in 0..len {
-                let key = take_value(bytes, MAX_DEPTH)?;
-                let value = take_value(bytes, MAX_DEPTH)?;
+                let key = take_value(bytes, MAX_DEPTH, &mut left)?;
+                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
                 let Value::Bytes(key) = key else { continue };
                 if let Some(n) = names.iter().position(|name| name.as_bytes() == &key[..]) {
                     field(n, value)?;
@@ -81,7 +82,7 @@ pub(crate) fn take_struct<'a>(
         }
         Head::Array(len) => {
             for n in 0..len as usize {
-                let value = take_value(bytes, MAX_DEPTH)?;
+                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
                 if n < names.len() {
                     field(n, value)?;
                 }
@@ -92,7 +93,8 @@ pub(crate) fn take_struct<'a>(
     Ok(())
 }
 
-fn take_value<'a>(bytes: &mut &'a [u8], depth: u32) -> Result<Value<'a>, Flaw> {
+fn take_value<'a>(bytes: &mut &'a [u8], depth: u32, left: &mut u32) -> Result<Value<'a>, Flaw> {
+    *left = left.checked_sub(1).ok_or(Flaw::Malformed)?;
     Ok(match take_head(bytes)? {
         Head::Nil => Value::Nil,
         Head::Bool(truth) => Value::Bool(truth),
@@ -103,10 +105,10 @@ fn take_value<'a>(bytes: &mut &'a [u8], depth: u32) -> Result<Value<'a>, Flaw> {
             Value::Other
         }
         Head::Array(_) | Head::Map(_) if depth == 0 => return Err(Flaw::Malformed),
-        Head::Array(len) => take_array(bytes, len, depth - 1)?,
+        Head::Array(len) => take_array(bytes, len, depth - 1, left)?,
         Head::Map(len) => {
             for _ in 0..u64::from(len) * 2 {
-                take_value(bytes, depth - 1)?;
+                take_value(bytes, depth - 1, left)?;
             }
             Value::Other
         }
@@ -114,11 +116,16 @@ fn take_value<'a>(bytes: &mut &'a [u8], depth: u32) -> Result<Value<'a>, Flaw> {
 }
 
 /// Takes an array, which may stand for bytes.
-fn take_array<'a>(bytes: &mut &'a [u8], len: u32, depth: u32) -> Result<Value<'a>, Flaw> {
+fn take_array<'a>(
+    bytes: &mut &'a [u8],
+    len: u32,
+    depth: u32,
+    left: &mut u32,
+) -> Result<Value<'a>, Flaw> {
     // It grows with what is there, and not with what is claimed.
     let (mut all, mut octets) = (true, Vec::new());
     for _ in 0..len {
-        match take_value(bytes, depth)? {
+        match take_value(bytes, depth, left)? {
             Value::Uint(octet @ 0..=255) if all => octets.push(octet as u8),
             _ => all = false,
         }
@@ -255,6 +262,9 @@ fn put_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
 
 /// How deep what is passed over may be nested.
 const MAX_DEPTH: u32 = 16;
+/// How many values a struct may hold, what is passed over included: what comes in many small pieces is
+/// looked at anew with each of them.
+const MAX_VALUES: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -337,6 +347,16 @@ mod tests {
         ] {
             assert_eq!(fields(claim), Err(Flaw::Early));
         }
+    }
+
+    #[test]
+    fn a_struct_of_too_many_values_is_refused() {
+        let with = |count: u16| {
+            let [high, low] = count.to_be_bytes();
+            [&[0x81, 0xa1, b'Z', 0xdc, high, low][..], &vec![0xc0; count.into()]].concat()
+        };
+        assert_eq!(fields(&with(4094)), Ok(vec![]));
+        assert_eq!(fields(&with(4095)), Err(Flaw::Malformed));
     }
 
     proptest! {

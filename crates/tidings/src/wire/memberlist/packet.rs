@@ -50,8 +50,10 @@ impl Expansion<'_> {
             Some(&COMPOUND) => self.take_compound(&message[1..], depth - 1),
             Some(&COMPRESS) => {
                 let mut inner = Vec::new();
-                decompress(&message[1..], self.left, &mut inner)?;
+                let decompressed = decompress(&message[1..], self.left, &mut inner);
+                // What comes to nothing in the end counts too.
                 self.left -= inner.len();
+                decompressed?;
                 self.take(&inner, depth - 1)
             }
             Some(_) => {

@@ -39,11 +39,28 @@ pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Rejec
 /// One message of a stream, as it is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Message<'a> {
-    PushPull { join: bool, records: Vec<Record<'a>>, state: &'a [u8] },
+    PushPull { join: bool, records: Records<'a>, state: &'a [u8] },
     Ping(Ping<'a>),
     Ack(Ack),
     User(&'a [u8]),
     Error,
+}
+
+/// The records of a push/pull, all of which were seen to be there; they are read one by one, since the
+/// least takes a byte there and much more here.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Records<'a> {
+    bytes: &'a [u8],
+    left: u64,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        take_record(&mut self.bytes).ok()
+    }
 }
 
 /// What a push/pull says of one member.
@@ -162,9 +179,7 @@ fn take_push_pull<'a>(
         *seen = Seen { at: message.len() - rest.len(), records: seen.records + 1 };
     }
     let state = take_tail(rest, len, limit)?;
-    let mut rest = first;
-    let records = (0..nodes).map(|_| take_record(&mut rest)).collect::<Result<_, _>>()?;
-    Ok(Message::PushPull { join, records, state })
+    Ok(Message::PushPull { join, records: Records { bytes: first, left: nodes }, state })
 }
 
 fn take_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
