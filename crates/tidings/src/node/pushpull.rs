@@ -13,9 +13,10 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 impl Node {
-    /// Tells all that we know.
-    pub(super) fn push_pull(&self, join: bool) -> Vec<u8> {
-        self.wire.push_pull(join, self.members.told(), &self.sync_state)
+    /// All that we know, in the format in which that is told.
+    pub(super) fn push_pull(&self, join: bool) -> Option<Vec<u8>> {
+        let envelope = self.wire.memberlist()?;
+        Some(envelope.push_pull(join, self.members.told(), &self.sync_state))
     }
 
     /// Answers whoever tells us all that it knows.
@@ -26,7 +27,7 @@ impl Node {
             let left = self.wire.news(self.local());
             return self.reply(id, left);
         }
-        let ours = self.push_pull(theirs.join);
+        let Some(ours) = self.push_pull(theirs.join) else { return };
         self.reply(id, ours);
         self.merge_push_pull(None, true, theirs);
     }

@@ -21,8 +21,7 @@ impl Node {
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
-        if self.wire.tidings().is_none() {
-            let all = self.push_pull(introduce);
+        if let Some(all) = self.push_pull(introduce) {
             return self.write(id, all);
         }
         let Some(envelope) = self.wire.tidings() else { return };

@@ -35,6 +35,15 @@ impl Format {
         }
     }
 
+    /// memberlist's, for what only that has.
+    #[cfg(feature = "memberlist")]
+    pub(crate) fn memberlist(&self) -> Option<&memberlist::Envelope> {
+        match self {
+            Self::Tidings(_) => None,
+            Self::Memberlist(envelope) => Some(envelope),
+        }
+    }
+
     #[cfg(feature = "encryption")]
     pub(crate) fn locks(&self) -> Option<&Locks> {
         match self {
@@ -279,20 +288,6 @@ impl Format {
             Self::Tidings(envelope) => Some(tidings::frame::refused(envelope, refusal)),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => None,
-        }
-    }
-
-    /// "This is all that I know."
-    #[cfg(feature = "memberlist")]
-    pub(crate) fn push_pull<'m>(
-        &self,
-        join: bool,
-        members: impl Iterator<Item = &'m Member>,
-        state: &[u8],
-    ) -> Vec<u8> {
-        match self {
-            Self::Tidings(_) => Vec::new(),
-            Self::Memberlist(envelope) => envelope.push_pull(join, members, state),
         }
     }
 
