@@ -65,6 +65,8 @@ pub(crate) enum Source {
     Itself,
     /// Anybody, about us: what others may take for our own word has to be contradicted.
     AboutUs,
+    /// The member itself, from its own address, where that is more than its word passed on.
+    AtFirstHand,
 }
 
 /// How many numbers there are in a life before it goes on as a new one.

@@ -58,14 +58,20 @@ impl Rules {
             #[cfg(feature = "memberlist")]
             Self::Memberlist { .. } => {
                 let next = known.map_or(0, |known| known.number + 1);
-                let highest = (WORDS << from as u32).min(u64::from(u32::MAX) - 1);
+                let highest = match from {
+                    Source::Others => WORDS,
+                    Source::Itself => 2 * WORDS,
+                    Source::AboutUs => 3 * WORDS,
+                    // The answer to the greatest of these.
+                    Source::AtFirstHand => 3 * WORDS + 1,
+                };
                 incarnation.number > 0 && incarnation.number <= highest.max(next)
             }
         }
     }
 
     /// Whether members do not say in which incarnation they are when they answer a ping: then what one
-    /// says of itself from its own address is taken as far as what it may have to contradict.
+    /// says of itself from its own address is taken as far as it may have to go to contradict.
     pub(crate) fn has_no_pulse(self) -> bool {
         match self {
             Self::Tidings => false,
@@ -131,10 +137,11 @@ impl Rules {
     }
 }
 
-/// How far others may say that a member's incarnation is; it may itself say that it is twice as far.
+/// How far others may say that a member's incarnation is, and half as far as it may say itself.
 ///
-/// Nodes that run for years refute a few thousand times. Above it there has to be room to contradict:
-/// memberlist itself takes any, and announces zero after the last one, which nobody takes.
+/// Nodes that run for years refute a few thousand times. Above all that is taken there has to be room to
+/// contradict, also when a liar has gone on above what was taken one by one: memberlist itself takes any,
+/// and announces zero after the last one, which nobody takes.
 #[cfg(feature = "memberlist")]
 const WORDS: u64 = 1 << 30;
 
@@ -151,10 +158,12 @@ mod tests {
     #[test]
     fn whatever_others_may_say_of_a_member_of_memberlists_it_can_go_above() {
         let within = |number, known, from| RULES.is_within_reach(at(number), 0, known, from);
-        for (source, next) in [(Source::Others, Source::Itself), (Source::Itself, Source::AboutUs)]
-        {
-            let highest =
-                (1..=32).map(|bits| 1 << bits).rfind(|&n| within(n, None, source)).unwrap();
+        for (source, next, highest) in [
+            (Source::Others, Source::Itself, WORDS),
+            (Source::Itself, Source::AboutUs, 2 * WORDS),
+            (Source::AboutUs, Source::AtFirstHand, 3 * WORDS),
+        ] {
+            assert!(within(highest, None, source) && !within(highest + 1, None, source));
             let above = RULES.above(at(1), at(highest));
             assert!(above.number > highest && above.number < u64::from(u32::MAX));
             assert!(within(above.number, None, next), "{source:?}");

@@ -293,12 +293,23 @@ fn a_ping_is_answered_where_it_says_unless_that_is_a_strangers_host() {
 #[test]
 fn a_lie_about_an_incarnation_parts_nobody_from_the_member() {
     // n1 is suspected, or dead, by node-a in such an incarnation.
-    for (kind, number) in [("03", "cefffffffe"), ("05", "ceffffffff"), ("03", "ce40000000")] {
+    for (kind, number) in [
+        ("03", "ceffffffff"),
+        ("05", "cefffffffe"),
+        ("03", "cec0000001"),
+        ("03", "cec0000000"),
+        ("05", "ce80000000"),
+        ("03", "ce40000000"),
+    ] {
         for liar_tells in 0..3 {
             let mut net = cluster(3);
             let lie = "83a446726f6da66e6f64652d61ab496e6361726e6174696f6e";
             let lie = [kind, lie, number, "a44e6f6465a26e31"].concat();
             inject(&mut net, liar_tells, "192.0.2.1:1".parse().unwrap(), &lie);
+            net.run_for(SECOND);
+            // One that did not hear of it, or did not believe it, accuses the member later.
+            let later = "0383a446726f6da66e6f64652d61ab496e6361726e6174696f6e01a44e6f6465a26e31";
+            inject(&mut net, 0, "192.0.2.1:1".parse().unwrap(), later);
             net.run_for(SECOND * 90);
             assert!((0..3).all(|here| net.state(here, 1) == Some(State::Alive)), "{number}");
             assert!(net.nodes[1].node.local().incarnation().number > 0);

@@ -87,7 +87,7 @@ impl Node {
             _ if claim.id == *self.local().id() => Source::AboutUs,
             // What it answers to a lie has to be taken, however far that was.
             Some(profile) if self.rules.has_no_pulse() && from == Some(profile.addr) => {
-                Source::AboutUs
+                Source::AtFirstHand
             }
             Some(_) => Source::Itself,
             None => Source::Others,
