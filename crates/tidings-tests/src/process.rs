@@ -1,0 +1,120 @@
+//! A child process, whose words are kept and which does not outlive its owner.
+
+use crate::journal::Journal;
+use crate::logs::Log;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    ended: Arc<Journal<()>>,
+}
+
+impl Process {
+    /// Starts it; what it says goes into the log.
+    ///
+    /// It is killed as soon as the thread that calls this ends, however that comes: a thread that
+    /// runs a scenario outlives what it started, and a test that is killed leaves nobody behind.
+    #[track_caller]
+    pub(crate) fn start(command: &Command, log: &Arc<Log>) -> Self {
+        let mut child = dying_with_us(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let ended = Arc::new(Journal::default());
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take().expect("it is piped");
+        let (said, told, end) = (Arc::clone(log), Arc::clone(log), Arc::clone(&ended));
+        thread::spawn(move || {
+            lines(stdout, |line| said.says(line));
+            end.push(());
+        });
+        thread::spawn(move || lines(stderr, |line| told.logs(line)));
+        Self { stdin: child.stdin.take(), child, ended }
+    }
+
+    /// Writes one line to its standard input.
+    #[track_caller]
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("it is open until the process ends");
+        writeln!(stdin, "{line}").expect("the process runs");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
+    /// Sends a signal, such as `-INT`.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal}");
+    }
+
+    /// Waits for its end, which is near.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, within: Duration) -> ExitStatus {
+        let ended = self.ended.wait(within, |ended| (!ended.is_empty()).then_some(()));
+        ended.unwrap_or_else(|| panic!("it did not end within {within:?}"));
+        self.child.wait().expect("it is our child")
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The command, behind one that has it killed when the calling thread ends.
+fn dying_with_us(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped
+}
+
+fn lines(from: impl Read, mut take: impl FnMut(String)) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        take(String::from_utf8_lossy(&line).trim_end().to_owned());
+        line.clear();
+    }
+}
+
+/// Runs a command to its end: whether it succeeded, and what it said.
+pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> (bool, String) {
+    let output = Command::new(program.as_ref()).args(args).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) => {
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        }
+        Err(error) => (false, format!("{}: {error}", program.as_ref().to_string_lossy())),
+    }
+}
+
+/// Runs a command that has to succeed.
+#[track_caller]
+pub(crate) fn must<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> String {
+    let shown: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
+    let name = program.as_ref().to_string_lossy().into_owned();
+    let (succeeded, text) = run(program, args);
+    assert!(succeeded, "{name} {}: {text}", shown.join(" "));
+    text
+}

@@ -1,0 +1,135 @@
+//! Nodes that end without a word, that leave, and that come back.
+
+use crate::known::NO_CONNECTION;
+use crate::with_both;
+use tidings_tests::runner::Scenario;
+use tidings_tests::{Kind, Peer, Scene};
+
+pub(crate) const ALL: &[Scenario] = &[
+    with_both("kill-ours", "ours is killed, and the others see it fail", we_are_killed),
+    with_both("kill-theirs", "one of theirs is killed, and ours sees it fail", one_is_killed),
+    with_both("leave-ours", "ours leaves, and the others see that it left", we_leave),
+    with_both("leave-theirs", "one of theirs leaves, and ours sees that it left", one_leaves),
+    with_both("terminate", "who is told to stop leaves", who_is_told_to_stop_leaves),
+    with_both("restart", "who was killed comes back at its address", killed_ones_come_back),
+    with_both("restart-at-once", "who restarts before it was missed stays", restart_unnoticed),
+    with_both("move", "who left comes back at another address", who_left_may_move),
+];
+
+/// Ours, `a`, with two of theirs, `b` and `c`; all see each other.
+pub(crate) fn three(scene: &Scene, theirs: Kind) -> [Peer; 3] {
+    let b = scene.peer(theirs, "b", 2).start(scene);
+    let c = scene.peer(theirs, "c", 3).join(&b).start(scene);
+    let a = scene.ours("a", 1).join(&b).start(scene);
+    let mut all = [a, b, c];
+    for peer in &mut all {
+        peer.lists(&["a", "b", "c"]);
+    }
+    all
+}
+
+fn we_are_killed(scene: &Scene, theirs: Kind) {
+    scene.expects(&[NO_CONNECTION]);
+    let [mut a, mut b, mut c] = three(scene, theirs);
+    a.kill();
+    for peer in [&mut b, &mut c] {
+        peer.sees("a", "dead");
+        peer.lists(&["b", "c"]);
+    }
+}
+
+fn one_is_killed(scene: &Scene, theirs: Kind) {
+    scene.expects(&[NO_CONNECTION]);
+    let [mut a, b, mut c] = three(scene, theirs);
+    c.kill();
+    a.sees("c", "dead");
+    b.sees("c", "dead");
+    a.lists(&["a", "b"]);
+}
+
+fn we_leave(scene: &Scene, theirs: Kind) {
+    let [mut a, b, c] = three(scene, theirs);
+    a.leave();
+    b.sees("a", "left");
+    c.sees("a", "left");
+    a.kill();
+    scene.nobody_was_suspected();
+}
+
+fn one_leaves(scene: &Scene, theirs: Kind) {
+    let [mut a, b, mut c] = three(scene, theirs);
+    c.leave();
+    a.sees("c", "left");
+    b.sees("c", "left");
+    a.lists(&["a", "b"]);
+    scene.nobody_was_suspected();
+}
+
+fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
+    let [mut a, b, mut c] = three(scene, theirs);
+    c.terminate();
+    a.sees("c", "left");
+    a.terminate();
+    b.sees("a", "left");
+}
+
+fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
+    scene.expects(&[NO_CONNECTION]);
+    let [mut a, b, mut c] = three(scene, theirs);
+    a.kill();
+    b.sees("a", "dead");
+    c.sees("a", "dead");
+    let (from_b, from_c) = (b.mark(), c.mark());
+    a.restart(scene, |same| same);
+    b.sees_since(from_b, "a", "alive");
+    c.sees_since(from_c, "a", "alive");
+
+    c.kill();
+    a.sees("c", "dead");
+    b.sees("c", "dead");
+    let (from_a, from_b) = (a.mark(), b.mark());
+    c.restart(scene, |same| same);
+    a.sees_since(from_a, "c", "alive");
+    b.sees_since(from_b, "c", "alive");
+    for mut peer in [a, b, c] {
+        peer.lists(&["a", "b", "c"]);
+    }
+}
+
+/// A restarted node begins with the first incarnation again, and has to outdo what the others
+/// remember of it: news that it gives afterwards is heard.
+fn restart_unnoticed(scene: &Scene, theirs: Kind) {
+    let [mut a, mut b, mut c] = three(scene, theirs);
+    a.restart(scene, |same| same);
+    a.lists(&["a", "b", "c"]);
+    a.ask("update-meta again");
+    let again = |event: &serde_json::Value| {
+        event["ev"] == "update" && event["node"]["meta"] == "616761696e"
+    };
+    b.event("hears of a's metadata", again);
+    c.restart(scene, |same| same);
+    c.lists(&["a", "b", "c"]);
+    c.ask("update-meta again");
+    a.event("hears of c's metadata", again);
+    b.lists(&["a", "b", "c"]);
+}
+
+fn who_left_may_move(scene: &Scene, theirs: Kind) {
+    let [mut a, mut b, mut c] = three(scene, theirs);
+    a.leave();
+    b.sees("a", "left");
+    c.sees("a", "left");
+    a.restart(scene, |same| same.moved_to(11, scene));
+    for peer in [&mut b, &mut c] {
+        peer.lists(&["a", "b", "c"]);
+        assert_eq!(peer.member("a").unwrap()["addr"], a.addr().ip().to_string());
+    }
+    c.leave();
+    a.sees("c", "left");
+    b.sees("c", "left");
+    c.restart(scene, |same| same.moved_to(13, scene));
+    for peer in [&mut a, &mut b] {
+        peer.lists(&["a", "b", "c"]);
+        assert_eq!(peer.member("c").unwrap()["addr"], c.addr().ip().to_string());
+    }
+}

@@ -1,0 +1,48 @@
+//! Who joins whom.
+
+use crate::with_both;
+use tidings_tests::runner::Scenario;
+use tidings_tests::{Kind, Scene};
+
+pub(crate) const ALL: &[Scenario] = &[
+    with_both("join", "ours joins a cluster, and all see each other", we_join_them),
+    with_both("joined", "ours is joined by others, and all see each other", they_join_us),
+    with_both("both-join", "a cluster of two of each", two_of_each),
+];
+
+fn we_join_them(scene: &Scene, theirs: Kind) {
+    let mut b = scene.peer(theirs, "b", 2).start(scene);
+    let mut c = scene.peer(theirs, "c", 3).join(&b).start(scene);
+    let mut a = scene.ours("a", 1).join(&b).start(scene);
+    assert_eq!(a.start_join()["joined"], 1);
+    for peer in [&mut a, &mut b, &mut c] {
+        peer.lists(&["a", "b", "c"]);
+    }
+    for peer in [&b, &c] {
+        let seen = peer.sees("a", "alive");
+        assert_eq!(seen["addr"], a.addr().ip().to_string());
+        assert_eq!(seen["port"], a.addr().port());
+        assert_eq!(a.sees(peer.name(), "alive")["addr"], peer.addr().ip().to_string());
+    }
+}
+
+fn they_join_us(scene: &Scene, theirs: Kind) {
+    let mut a = scene.ours("a", 1).start(scene);
+    let mut b = scene.peer(theirs, "b", 2).join(&a).start(scene);
+    let mut c = scene.peer(theirs, "c", 3).join(&a).start(scene);
+    assert_eq!(b.start_join()["joined"], 1);
+    for peer in [&mut a, &mut b, &mut c] {
+        peer.lists(&["a", "b", "c"]);
+    }
+    scene.nobody_was_suspected();
+}
+
+fn two_of_each(scene: &Scene, theirs: Kind) {
+    let mut a = scene.ours("a", 1).start(scene);
+    let mut b = scene.peer(theirs, "b", 2).join(&a).start(scene);
+    let mut c = scene.ours("c", 3).join(&b).start(scene);
+    let mut d = scene.peer(theirs, "d", 4).join(&c).start(scene);
+    for peer in [&mut a, &mut b, &mut c, &mut d] {
+        peer.lists(&["a", "b", "c", "d"]);
+    }
+}

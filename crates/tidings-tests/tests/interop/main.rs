@@ -1,0 +1,26 @@
+//! Tidings among real memberlist and Serf nodes.
+//!
+//! `cargo test -p tidings-tests --test interop -- [--list] [--jobs N] [NAME...]`; the programs that
+//! it needs are installed by `interop/install.sh`. Each scenario is played with the kinds of others
+//! that its table row names.
+
+mod failures;
+mod joins;
+mod known;
+
+use std::process::ExitCode;
+use tidings_tests::Kind::{Go022, Go050};
+use tidings_tests::runner::{self, Place::Loopback, Scenario};
+use tidings_tests::{Kind, Scene};
+
+const BOTH: &[Kind] = &[Go022, Go050];
+
+fn main() -> ExitCode {
+    let scenarios: Vec<_> = [joins::ALL, failures::ALL].concat();
+    runner::main(&scenarios)
+}
+
+/// A scenario on the loopback interface, with both versions of memberlist.
+const fn with_both(name: &'static str, claim: &'static str, play: fn(&Scene, Kind)) -> Scenario {
+    Scenario { name, claim, against: BOTH, place: Loopback, play }
+}
