@@ -21,7 +21,7 @@ mod settings;
 
 pub use alertmanager::Alertmanager;
 pub use network::Network;
-pub use peer::{Mark, Peer};
+pub use peer::{Mark, Peer, hex};
 pub use programs::Kind;
 pub use scene::Scene;
 pub use serf::{Serf, SerfSettings};

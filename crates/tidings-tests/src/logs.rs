@@ -3,6 +3,7 @@
 use crate::journal::Journal;
 use crate::programs::Kind;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A warning that a scenario itself causes: memberlist logs it in the same situation among its own.
@@ -67,13 +68,16 @@ impl Log {
         self.said.read(event).map(|event| event.to_string()).or_else(|| self.logged.read(line))
     }
 
-    /// The lines that warn of something else than what is expected.
+    /// The lines that warn of something else than what is expected: of each kind the first.
     pub(crate) fn complaints(&self, expected: &[Expected]) -> Vec<String> {
         let complains = |line: &&String| {
             self.warns(line) && !expected.iter().any(|expected| expected.matches(line))
         };
+        let kind = |line: &str| line.replace(|c: char| c.is_ascii_digit(), "");
         self.logged.read(|lines| {
-            lines.iter().filter(complains).map(|line| format!("{}: {line}", self.who)).collect()
+            let mut kinds = BTreeSet::new();
+            let first = lines.iter().filter(complains).filter(|line| kinds.insert(kind(line)));
+            first.map(|line| format!("{}: {line}", self.who)).collect()
         })
     }
 
@@ -81,7 +85,7 @@ impl Log {
     fn warns(&self, line: &str) -> bool {
         let words: &[&str] = match self.writer {
             Writer::Tidings => &["panicked"],
-            Writer::Memberlist | Writer::Serf => &["[WARN]", "[ERR]", "panic", "fatal error"],
+            Writer::Memberlist | Writer::Serf => &["[WARN]", "[ERR", "panic", "fatal error"],
             Writer::Alertmanager => &["level=WARN", "level=ERROR", "panic", "fatal error"],
         };
         words.iter().any(|word| line.contains(word))

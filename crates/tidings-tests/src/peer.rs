@@ -2,12 +2,14 @@
 
 use crate::logs::Log;
 use crate::process::Process;
+use crate::programs::Kind;
 use crate::scene::Scene;
 use crate::settings::Settings;
 use crate::{ANSWER, NEWS, Network};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A running peer of any kind.
@@ -17,7 +19,7 @@ pub struct Peer {
     network: Network,
     process: Process,
     log: Arc<Log>,
-    asked: u32,
+    asked: AtomicU32,
 }
 
 /// A place in what a peer has said: what came before is not looked at.
@@ -31,7 +33,7 @@ impl Peer {
         let log = scene.log(&settings.name, settings.kind.into());
         let command = network.at(settings.number, settings.command(network.addr(settings.number)));
         let process = Process::start(&command, &log);
-        let peer = Self { settings, network, process, log, asked: 0 };
+        let peer = Self { settings, network, process, log, asked: AtomicU32::default() };
         peer.event("is ready", |event| event["ev"] == "ready");
         peer
     }
@@ -41,6 +43,11 @@ impl Peer {
         &self.settings.name
     }
 
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.settings.kind
+    }
+
     /// Where the others find it.
     pub fn addr(&self) -> SocketAddr {
         self.network.addr(self.settings.number)
@@ -48,7 +55,7 @@ impl Peer {
 
     /// Carries out a command that has to succeed; returns its result.
     #[track_caller]
-    pub fn ask(&mut self, command: &str) -> Value {
+    pub fn ask(&self, command: &str) -> Value {
         let result = self.try_ask(command);
         let shown: String = command.chars().take(60).collect();
         assert!(result["ok"] == true, "{}: {shown}: {}", self.name(), result["error"]);
@@ -57,9 +64,8 @@ impl Peer {
 
     /// Carries out a command; returns its result, whether it is an error or not.
     #[track_caller]
-    pub fn try_ask(&mut self, command: &str) -> Value {
-        self.asked += 1;
-        let id = format!("q{}", self.asked);
+    pub fn try_ask(&self, command: &str) -> Value {
+        let id = format!("q{}", self.asked.fetch_add(1, Ordering::Relaxed));
         self.process.tell(&format!("@{id} {command}"));
         let shown: String = command.chars().take(60).collect();
         let is_it = |event: &Value| event["ev"] == "result" && event["id"] == id;
@@ -153,7 +159,7 @@ impl Peer {
 
     /// The names of all members that it lists, in order.
     #[track_caller]
-    pub fn members(&mut self) -> Vec<String> {
+    pub fn members(&self) -> Vec<String> {
         let result = self.ask("members");
         let members = result["members"].as_array().expect("a list").iter();
         let mut names: Vec<_> =
@@ -164,14 +170,14 @@ impl Peer {
 
     /// How it lists that member.
     #[track_caller]
-    pub fn member(&mut self, name: &str) -> Option<Value> {
+    pub fn member(&self, name: &str) -> Option<Value> {
         let result = self.ask("members");
         result["members"].as_array()?.iter().find(|node| node["name"] == name).cloned()
     }
 
     /// Asks for its members again and again, with everything that it says, until they are these.
     #[track_caller]
-    pub fn lists(&mut self, names: &[&str]) {
+    pub fn lists(&self, names: &[&str]) {
         let mut names: Vec<_> = names.iter().map(ToString::to_string).collect();
         names.sort();
         let end = std::time::Instant::now() + NEWS;
@@ -200,7 +206,7 @@ impl Peer {
 
     /// Leaves the cluster; it runs on.
     #[track_caller]
-    pub fn leave(&mut self) {
+    pub fn leave(&self) {
         self.ask("leave");
     }
 
@@ -228,6 +234,7 @@ const NEWS_OF_MEMBERS: [&str; 5] = ["join", "update", "suspect", "alive", "leave
 /// When to look again, if nothing new was said.
 const AGAIN: Duration = Duration::from_millis(250);
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

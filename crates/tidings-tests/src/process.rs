@@ -43,8 +43,8 @@ impl Process {
 
     /// Writes one line to its standard input.
     #[track_caller]
-    pub(crate) fn tell(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("it is open until the process ends");
+    pub(crate) fn tell(&self, line: &str) {
+        let mut stdin = self.stdin.as_ref().expect("it is open until the process ends");
         writeln!(stdin, "{line}").expect("the process runs");
     }
 

@@ -66,7 +66,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let all = scenarios.iter().flat_map(|scenario| {
         scenario.against.iter().map(|&against| Case { scenario: *scenario, against })
     });
-    let mut cases: Vec<_> = all.filter(|case| wanted.takes(case)).collect();
+    let cases: Vec<_> = all.filter(|case| wanted.takes(case)).collect();
     if wanted.list {
         for case in &cases {
             println!("{}: {}", case.name(), case.scenario.claim);
@@ -88,8 +88,6 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     if Kind::ours() == Kind::Tidings {
         Kind::Tidings.program();
     }
-    // Those that take long begin early.
-    cases.sort_by_key(|case| case.scenario.place == Place::Loopback);
     play_all(cases, wanted.jobs.unwrap_or(JOBS))
 }
 

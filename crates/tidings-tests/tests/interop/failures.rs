@@ -1,9 +1,9 @@
 //! Nodes that end without a word, that leave, and that come back.
 
-use crate::known::NO_CONNECTION;
+use crate::known::{NO_CONNECTION, RETURNED, STOPPED};
 use crate::with_both;
 use tidings_tests::runner::Scenario;
-use tidings_tests::{Kind, Peer, Scene};
+use tidings_tests::{Kind, Peer, Scene, Settings};
 
 pub(crate) const ALL: &[Scenario] = &[
     with_both("kill-ours", "ours is killed, and the others see it fail", we_are_killed),
@@ -18,11 +18,20 @@ pub(crate) const ALL: &[Scenario] = &[
 
 /// Ours, `a`, with two of theirs, `b` and `c`; all see each other.
 pub(crate) fn three(scene: &Scene, theirs: Kind) -> [Peer; 3] {
-    let b = scene.peer(theirs, "b", 2).start(scene);
-    let c = scene.peer(theirs, "c", 3).join(&b).start(scene);
-    let a = scene.ours("a", 1).join(&b).start(scene);
-    let mut all = [a, b, c];
-    for peer in &mut all {
+    three_of(scene, theirs, |peer| peer)
+}
+
+/// The same, started as is said.
+pub(crate) fn three_of(
+    scene: &Scene,
+    theirs: Kind,
+    change: impl Fn(Settings) -> Settings,
+) -> [Peer; 3] {
+    let b = change(scene.peer(theirs, "b", 2)).start(scene);
+    let c = change(scene.peer(theirs, "c", 3)).join(&b).start(scene);
+    let a = change(scene.ours("a", 1)).join(&b).start(scene);
+    let all = [a, b, c];
+    for peer in &all {
         peer.lists(&["a", "b", "c"]);
     }
     all
@@ -30,9 +39,9 @@ pub(crate) fn three(scene: &Scene, theirs: Kind) -> [Peer; 3] {
 
 fn we_are_killed(scene: &Scene, theirs: Kind) {
     scene.expects(&[NO_CONNECTION]);
-    let [mut a, mut b, mut c] = three(scene, theirs);
+    let [mut a, b, c] = three(scene, theirs);
     a.kill();
-    for peer in [&mut b, &mut c] {
+    for peer in [&b, &c] {
         peer.sees("a", "dead");
         peer.lists(&["b", "c"]);
     }
@@ -40,7 +49,7 @@ fn we_are_killed(scene: &Scene, theirs: Kind) {
 
 fn one_is_killed(scene: &Scene, theirs: Kind) {
     scene.expects(&[NO_CONNECTION]);
-    let [mut a, b, mut c] = three(scene, theirs);
+    let [a, b, mut c] = three(scene, theirs);
     c.kill();
     a.sees("c", "dead");
     b.sees("c", "dead");
@@ -57,7 +66,7 @@ fn we_leave(scene: &Scene, theirs: Kind) {
 }
 
 fn one_leaves(scene: &Scene, theirs: Kind) {
-    let [mut a, b, mut c] = three(scene, theirs);
+    let [a, b, c] = three(scene, theirs);
     c.leave();
     a.sees("c", "left");
     b.sees("c", "left");
@@ -66,6 +75,7 @@ fn one_leaves(scene: &Scene, theirs: Kind) {
 }
 
 fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
+    scene.expects(&STOPPED);
     let [mut a, b, mut c] = three(scene, theirs);
     c.terminate();
     a.sees("c", "left");
@@ -74,6 +84,7 @@ fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
 }
 
 fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
+    scene.expects(&RETURNED);
     scene.expects(&[NO_CONNECTION]);
     let [mut a, b, mut c] = three(scene, theirs);
     a.kill();
@@ -91,7 +102,7 @@ fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
     c.restart(scene, |same| same);
     a.sees_since(from_a, "c", "alive");
     b.sees_since(from_b, "c", "alive");
-    for mut peer in [a, b, c] {
+    for peer in [a, b, c] {
         peer.lists(&["a", "b", "c"]);
     }
 }
@@ -99,7 +110,8 @@ fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
 /// A restarted node begins with the first incarnation again, and has to outdo what the others
 /// remember of it: news that it gives afterwards is heard.
 fn restart_unnoticed(scene: &Scene, theirs: Kind) {
-    let [mut a, mut b, mut c] = three(scene, theirs);
+    scene.expects(&RETURNED);
+    let [mut a, b, mut c] = three(scene, theirs);
     a.restart(scene, |same| same);
     a.lists(&["a", "b", "c"]);
     a.ask("update-meta again");
@@ -115,12 +127,13 @@ fn restart_unnoticed(scene: &Scene, theirs: Kind) {
 }
 
 fn who_left_may_move(scene: &Scene, theirs: Kind) {
-    let [mut a, mut b, mut c] = three(scene, theirs);
+    scene.expects(&RETURNED);
+    let [mut a, b, mut c] = three(scene, theirs);
     a.leave();
     b.sees("a", "left");
     c.sees("a", "left");
     a.restart(scene, |same| same.moved_to(11, scene));
-    for peer in [&mut b, &mut c] {
+    for peer in [&b, &c] {
         peer.lists(&["a", "b", "c"]);
         assert_eq!(peer.member("a").unwrap()["addr"], a.addr().ip().to_string());
     }
@@ -128,7 +141,7 @@ fn who_left_may_move(scene: &Scene, theirs: Kind) {
     a.sees("c", "left");
     b.sees("c", "left");
     c.restart(scene, |same| same.moved_to(13, scene));
-    for peer in [&mut a, &mut b] {
+    for peer in [&a, &b] {
         peer.lists(&["a", "b", "c"]);
         assert_eq!(peer.member("c").unwrap()["addr"], c.addr().ip().to_string());
     }

@@ -11,11 +11,11 @@ pub(crate) const ALL: &[Scenario] = &[
 ];
 
 fn we_join_them(scene: &Scene, theirs: Kind) {
-    let mut b = scene.peer(theirs, "b", 2).start(scene);
-    let mut c = scene.peer(theirs, "c", 3).join(&b).start(scene);
-    let mut a = scene.ours("a", 1).join(&b).start(scene);
+    let b = scene.peer(theirs, "b", 2).start(scene);
+    let c = scene.peer(theirs, "c", 3).join(&b).start(scene);
+    let a = scene.ours("a", 1).join(&b).start(scene);
     assert_eq!(a.start_join()["joined"], 1);
-    for peer in [&mut a, &mut b, &mut c] {
+    for peer in [&a, &b, &c] {
         peer.lists(&["a", "b", "c"]);
     }
     for peer in [&b, &c] {
@@ -27,22 +27,22 @@ fn we_join_them(scene: &Scene, theirs: Kind) {
 }
 
 fn they_join_us(scene: &Scene, theirs: Kind) {
-    let mut a = scene.ours("a", 1).start(scene);
-    let mut b = scene.peer(theirs, "b", 2).join(&a).start(scene);
-    let mut c = scene.peer(theirs, "c", 3).join(&a).start(scene);
+    let a = scene.ours("a", 1).start(scene);
+    let b = scene.peer(theirs, "b", 2).join(&a).start(scene);
+    let c = scene.peer(theirs, "c", 3).join(&a).start(scene);
     assert_eq!(b.start_join()["joined"], 1);
-    for peer in [&mut a, &mut b, &mut c] {
+    for peer in [&a, &b, &c] {
         peer.lists(&["a", "b", "c"]);
     }
     scene.nobody_was_suspected();
 }
 
 fn two_of_each(scene: &Scene, theirs: Kind) {
-    let mut a = scene.ours("a", 1).start(scene);
-    let mut b = scene.peer(theirs, "b", 2).join(&a).start(scene);
-    let mut c = scene.ours("c", 3).join(&b).start(scene);
-    let mut d = scene.peer(theirs, "d", 4).join(&c).start(scene);
-    for peer in [&mut a, &mut b, &mut c, &mut d] {
+    let a = scene.ours("a", 1).start(scene);
+    let b = scene.peer(theirs, "b", 2).join(&a).start(scene);
+    let c = scene.ours("c", 3).join(&b).start(scene);
+    let d = scene.peer(theirs, "d", 4).join(&c).start(scene);
+    for peer in [&a, &b, &c, &d] {
         peer.lists(&["a", "b", "c", "d"]);
     }
 }

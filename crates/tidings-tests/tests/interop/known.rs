@@ -2,8 +2,73 @@
 
 use tidings_tests::logs::Expected;
 
-/// A member that was killed accepts no connection.
-pub(crate) const NO_CONNECTION: Expected = Expected {
-    pattern: "[ERR] memberlist: Failed fallback",
-    because: "who does not answer a ping is pinged by TCP, which a killed process refuses",
-};
+const fn expected(pattern: &'static str, because: &'static str) -> Expected {
+    Expected { pattern, because }
+}
+
+/// A member was killed.
+pub(crate) const NO_CONNECTION: Expected = expected(
+    "[ERR] memberlist: Failed fallback",
+    "who does not answer a ping is pinged by TCP, which a killed process refuses",
+);
+
+/// A member came back that others had seen leave or fail.
+pub(crate) const RETURNED: [Expected; 3] = [
+    expected(
+        "[WARN] memberlist: Refuting a dead message (from: ",
+        "who comes back hears that it left, or failed, and contradicts",
+    ),
+    expected(
+        "[WARN] memberlist: Refuting a suspect message (from: ",
+        "who comes back hears by push/pull that it failed, which that calls a suspicion",
+    ),
+    expected(
+        "[WARN] memberlist: Was able to connect to ",
+        "its TCP ping was accepted by the restarted process, its UDP ping had been lost",
+    ),
+];
+
+/// Peers stop.
+pub(crate) const STOPPED: [Expected; 2] = [
+    expected(
+        "[ERR] memberlist: Failed to send * use of closed network connection",
+        "who stops closes its socket while it still probes and gossips",
+    ),
+    expected("[WARN] agent: Serf shutdown detected, quitting", "who leaves ends, and says so"),
+];
+
+/// Datagrams are lost and streams are not.
+pub(crate) const STREAMS_ALONE: [Expected; 1] = [expected(
+    "[WARN] memberlist: Was able to connect to ",
+    "that is what it says of a member that is reached by TCP alone",
+)];
+
+/// Somebody tries to join without the right key.
+pub(crate) const NOT_FOR_US: [Expected; 2] = [
+    expected(
+        "[ERR] memberlist: failed to receive: No installed keys could decrypt the message",
+        "who joins with another key is refused",
+    ),
+    expected(
+        "[ERR] memberlist: failed to receive: Encryption is configured but remote state is not encrypted",
+        "who joins without a key is refused",
+    ),
+];
+
+/// Somebody tries to join without the right label.
+pub(crate) const LABEL_MISMATCH: [Expected; 1] = [expected(
+    "[ERR] memberlist: discarding stream with unacceptable label ",
+    "who joins with another label, or none, is refused",
+)];
+
+/// Two nodes have the same name.
+pub(crate) const CONFLICT: Expected = expected(
+    "[ERR] memberlist: Conflicting address for ",
+    "the second node of a name is reported by all that hear of it",
+);
+
+/// Somebody tries to join with another delegate protocol.
+pub(crate) const OTHER_PROTOCOL: Expected = expected(
+    "[ERR] memberlist: Failed push/pull merge: * delegate protocol version",
+    "who has another one is refused at the push/pull",
+);

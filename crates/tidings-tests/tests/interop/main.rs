@@ -4,9 +4,13 @@
 //! it needs are installed by `interop/install.sh`. Each scenario is played with the kinds of others
 //! that its table row names.
 
+mod clusters;
+mod encryption;
 mod failures;
 mod joins;
 mod known;
+mod messages;
+mod networks;
 
 use std::process::ExitCode;
 use tidings_tests::Kind::{Go022, Go050};
@@ -16,7 +20,9 @@ use tidings_tests::{Kind, Scene};
 const BOTH: &[Kind] = &[Go022, Go050];
 
 fn main() -> ExitCode {
-    let scenarios: Vec<_> = [joins::ALL, failures::ALL].concat();
+    let scenarios: Vec<_> =
+        [networks::ALL, clusters::ALL, failures::ALL, encryption::ALL, messages::ALL, joins::ALL]
+            .concat();
     runner::main(&scenarios)
 }
 
