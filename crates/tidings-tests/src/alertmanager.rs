@@ -29,7 +29,8 @@ impl Alertmanager {
         let config = folder.join("config.yml");
         fs::create_dir_all(&folder).expect("it can be made");
         fs::write(&config, "route: {receiver: none}\nreceivers: [{name: none}]\n").expect("a file");
-        let mut command = Command::new(programs::alertmanager());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", IN_ITS_PLACE, "sh"]).args(programs::alertmanager());
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.path={}", folder.display()));
         command.arg(format!("--web.listen-address={}", web(addr)));
@@ -80,6 +81,10 @@ impl Alertmanager {
         Some(addrs)
     }
 }
+
+/// It reads templates below /usr/share, where it is not installed: what was unpacked takes that
+/// place, for it alone.
+const IN_ITS_PLACE: &str = r#"mount --bind "$1" /usr/share && shift && exec "$@""#;
 
 fn web(addr: SocketAddr) -> SocketAddr {
     (addr.ip(), 9093).into()

@@ -57,9 +57,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Debian 13's Alertmanager, which has memberlist 0.5.0 inside.
-pub(crate) fn alertmanager() -> PathBuf {
-    folder().join("debian13/usr/bin/prometheus-alertmanager")
+/// Debian 13's Alertmanager, which has memberlist 0.5.0 inside: its files, and the program.
+pub(crate) fn alertmanager() -> [PathBuf; 2] {
+    ["share", "bin/prometheus-alertmanager"].map(|path| folder().join("debian13/usr").join(path))
 }
 
 /// A program that is needed and missing.
@@ -67,7 +67,8 @@ pub(crate) fn missing() -> Option<PathBuf> {
     let go = [Kind::Go022, Kind::Go050];
     let mut programs: Vec<_> = go.map(Kind::program).into();
     programs.extend(go.map(Kind::serf));
-    programs.extend([alertmanager(), "/usr/sbin/nft".into()]);
+    programs.extend(alertmanager());
+    programs.push("/usr/sbin/nft".into());
     programs.into_iter().find(|program| !program.exists())
 }
 

@@ -4,6 +4,7 @@
 //! it needs are installed by `interop/install.sh`. Each scenario is played with the kinds of others
 //! that its table row names.
 
+mod alertmanagers;
 mod clusters;
 mod encryption;
 mod failures;
@@ -11,6 +12,7 @@ mod joins;
 mod known;
 mod messages;
 mod networks;
+mod serfs;
 
 use std::process::ExitCode;
 use tidings_tests::Kind::{Go022, Go050};
@@ -20,9 +22,17 @@ use tidings_tests::{Kind, Scene};
 const BOTH: &[Kind] = &[Go022, Go050];
 
 fn main() -> ExitCode {
-    let scenarios: Vec<_> =
-        [networks::ALL, clusters::ALL, failures::ALL, encryption::ALL, messages::ALL, joins::ALL]
-            .concat();
+    let scenarios: Vec<_> = [
+        networks::ALL,
+        clusters::ALL,
+        serfs::ALL,
+        alertmanagers::ALL,
+        failures::ALL,
+        encryption::ALL,
+        messages::ALL,
+        joins::ALL,
+    ]
+    .concat();
     runner::main(&scenarios)
 }
 
