@@ -66,6 +66,16 @@ soak times="50":
     cargo test --workspace --no-run
     for _ in $(seq {{ times }}); do cargo test -q -p tidings-std -p tidings-cli || exit 1; done
 
+# Our agents among real memberlist, Serf and Alertmanager nodes, which are installed first (Debian, as root)
+interop *names:
+    crates/tidings-tests/interop/install.sh
+    TIDINGS_INTEROP=required cargo test -p tidings-tests --test interop -- {{ names }}
+
+# Serf's agents and ours for so long, while one after the other is killed; first what Serf's do alone
+interop-soak minutes="10":
+    crates/tidings-tests/interop/install.sh
+    TIDINGS_INTEROP=required cargo test -p tidings-tests --test interop -- soak --minutes {{ minutes }} --control
+
 # What a node costs in time, in memory and on the wire; with a name, only the times named so
 bench *name:
     cargo bench -p tidings -- {{ name }}

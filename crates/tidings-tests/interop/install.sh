@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$here/../../.." && pwd)/target/interop
 mkdir -p "$out"
 
-packages=(ca-certificates golang-go golang-github-hashicorp-memberlist-dev iproute2 nftables procps serf util-linux)
+packages=(golang-go golang-github-hashicorp-memberlist-dev iproute2 nftables procps serf util-linux)
 
 # Runs quietly: what is said is kept in a file, and shown, without addresses, if it fails.
 quietly() {

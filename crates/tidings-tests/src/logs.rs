@@ -81,19 +81,43 @@ impl Log {
         })
     }
 
+    /// A line that tells of a panic.
+    pub(crate) fn panic(&self) -> Option<String> {
+        let panics = |line: &&String| PANICS.iter().any(|word| line.contains(word));
+        let line = self.logged.read(|lines| lines.iter().find(panics).cloned())?;
+        Some(format!("{}: {line}", self.who))
+    }
+
+    /// The lines that warn, without times and without words that have a digit in them.
+    pub(crate) fn kinds_of_warnings(&self) -> BTreeSet<String> {
+        let kind = |line: &String| {
+            let words = line.split_whitespace().filter(|word| !word.contains(has_digit));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        self.logged.read(|lines| lines.iter().filter(|line| self.warns(line)).map(kind).collect())
+    }
+
     /// Whether a line tells of a problem.
     fn warns(&self, line: &str) -> bool {
         let words: &[&str] = match self.writer {
-            Writer::Tidings => &["panicked"],
-            Writer::Memberlist | Writer::Serf => &["[WARN]", "[ERR", "panic", "fatal error"],
-            Writer::Alertmanager => &["level=WARN", "level=ERROR", "panic", "fatal error"],
+            Writer::Tidings => &[],
+            Writer::Memberlist | Writer::Serf => &["[WARN]", "[ERR"],
+            Writer::Alertmanager => &["level=WARN", "level=ERROR"],
         };
-        words.iter().any(|word| line.contains(word))
+        words.iter().chain(&PANICS).any(|word| line.contains(word))
     }
 }
 
+/// What Rust and Go say when they end so.
+const PANICS: [&str; 3] = ["panicked", "panic:", "fatal error:"];
+
+fn has_digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
 impl Expected {
-    pub(crate) fn matches(&self, line: &str) -> bool {
+    /// Whether a line is of this kind.
+    pub fn matches(&self, line: &str) -> bool {
         let mut rest = Some(line);
         for part in self.pattern.split('*') {
             rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));

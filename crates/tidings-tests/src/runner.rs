@@ -102,6 +102,17 @@ pub fn without_programs() -> Option<ExitCode> {
     Some(ExitCode::from(u8::from(required)))
 }
 
+/// Plays something that is no scenario of the table, prints how it ended, and says whether well.
+pub fn play_one(claim: &str, play: impl FnOnce(&Scene)) -> bool {
+    keep_panics();
+    let played = guarded(&Scene::new(Network::free()), play);
+    println!("{:<6} {claim}", if played.is_ok() { "ok" } else { "FAILED" });
+    if let Err(text) = &played {
+        println!("{text}");
+    }
+    played.is_ok()
+}
+
 fn play_all(cases: Vec<Case>, jobs: usize) -> ExitCode {
     let queue = Mutex::new(VecDeque::from(cases));
     let (passed, failed) = (Mutex::new(0), Mutex::new(Vec::new()));
@@ -149,12 +160,10 @@ impl Case {
     }
 
     fn play_here(&self, network: fn() -> Network) -> Result<(), String> {
-        let scene = Scene::new(network());
-        let played = panic::catch_unwind(AssertUnwindSafe(|| {
-            (self.scenario.play)(&scene, self.against);
+        guarded(&Scene::new(network()), |scene| {
+            (self.scenario.play)(scene, self.against);
             scene.nothing_unexpected_was_logged();
-        }));
-        played.map_err(|panic| format!("{}\n{scene}", why(&*panic)))
+        })
     }
 
     /// Plays it in a process of its own, whose network and processes are its own.
@@ -213,11 +222,17 @@ thread_local! {
 }
 
 /// Keeps what panics say, so that it is told with the scenario and not in between others.
-pub fn keep_panics() {
+fn keep_panics() {
     panic::set_hook(Box::new(|info| {
         let first = |kept: &RefCell<Option<String>>| *kept.borrow_mut() = Some(info.to_string());
         PANIC.with(first);
     }));
+}
+
+/// Plays it; the error is why it failed, with all logs.
+fn guarded(scene: &Scene, play: impl FnOnce(&Scene)) -> Result<(), String> {
+    let played = panic::catch_unwind(AssertUnwindSafe(|| play(scene)));
+    played.map_err(|panic| format!("{}\n{scene}", why(&*panic)))
 }
 
 fn why(panic: &dyn Any) -> String {

@@ -4,6 +4,7 @@ use crate::Network;
 use crate::logs::{Expected, Log, Writer};
 use crate::programs::Kind;
 use crate::settings::Settings;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +80,18 @@ impl Scene {
         let unexpected: Vec<_> =
             self.logs().iter().flat_map(|log| log.complaints(&expected)).collect();
         assert!(unexpected.is_empty(), "logged unexpectedly:\n{}", unexpected.join("\n"));
+    }
+
+    /// Nobody has panicked so far.
+    #[track_caller]
+    pub fn nobody_panicked(&self) {
+        let panics: Vec<_> = self.logs().iter().filter_map(|log| log.panic()).collect();
+        assert!(panics.is_empty(), "{}", panics.join("\n"));
+    }
+
+    /// What the Go programs have warned of, without names, numbers and times.
+    pub fn kinds_of_warnings(&self) -> BTreeSet<String> {
+        self.logs().iter().flat_map(|log| log.kinds_of_warnings()).collect()
     }
 
     fn logs(&self) -> Vec<Arc<Log>> {

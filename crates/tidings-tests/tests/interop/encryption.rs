@@ -147,6 +147,7 @@ fn labels(scene: &Scene, theirs: Kind) {
     let d = keyed(scene.peer(theirs, "d", 31)).start(scene);
     let e = keyed(scene.ours("e", 32)).join(&d).start(scene);
     d.lists(&["d", "e"]);
+    e.lists(&["d", "e"]);
     talk(&d, &e, "labelled and encrypted");
 }
 
@@ -157,6 +158,7 @@ fn compression(scene: &Scene, theirs: Kind) {
         let number = u8::try_from(10 * number).expect("it is small");
         let b = scene.peer(theirs, "b", number + 2).compress(they).start(scene);
         let a = scene.ours("a", number + 1).compress(we).join(&b).start(scene);
+        a.lists(&["a", "b"]);
         b.lists(&["a", "b"]);
         talk(&a, &b, &"it repeats itself ".repeat(40));
         a.ask("update-meta mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm");

@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p tidings-tests --test interop -- [--list] [--jobs N] [NAME...]`; the programs that
 //! it needs are installed by `interop/install.sh`. Each scenario is played with the kinds of others
-//! that its table row names.
+//! that its table row names. `soak` is played only if it is the first name.
 
 mod alertmanagers;
 mod clusters;
@@ -13,6 +13,7 @@ mod known;
 mod messages;
 mod networks;
 mod serfs;
+mod soak;
 
 use std::process::ExitCode;
 use tidings_tests::Kind::{Go022, Go050};
@@ -22,6 +23,10 @@ use tidings_tests::{Kind, Scene};
 const BOTH: &[Kind] = &[Go022, Go050];
 
 fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "soak") {
+        return soak::main(&args[1..]);
+    }
     let scenarios: Vec<_> = [
         networks::ALL,
         clusters::ALL,

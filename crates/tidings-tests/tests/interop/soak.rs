@@ -1,0 +1,165 @@
+//! Serf agents and ours for a long time, while one after the other is killed and started again.
+//!
+//! `cargo test -p tidings-tests --test interop -- soak [--minutes N] [--control]`; with the control,
+//! a cluster of Serf agents alone is treated so at first, and what those warned of is known then.
+
+use crate::known::SOAK;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+use tidings_tests::runner;
+use tidings_tests::{Kind, Peer, Scene, Serf, SerfSettings};
+
+/// Plays it; the arguments are those after its name.
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    let Some((time, control)) = parse(args) else {
+        eprintln!("interop: soak takes --minutes N and --control");
+        return ExitCode::from(2);
+    };
+    if let Some(code) = runner::without_programs() {
+        return code;
+    }
+    let mut known = None;
+    if control {
+        let controlled = runner::play_one("control, Serf alone", |scene| {
+            known = Some(soak(scene, time, false));
+        });
+        if !controlled {
+            return ExitCode::FAILURE;
+        }
+    }
+    let played = runner::play_one("soak, Serf and ours", |scene| {
+        let warnings = soak(scene, time, true);
+        let new: Vec<_> = match &known {
+            Some(known) => warnings.difference(known).collect(),
+            None => warnings.iter().filter(|line| !SOAK.iter().any(|e| e.matches(line))).collect(),
+        };
+        assert!(new.is_empty(), "Serf alone does not warn of this: {new:#?}");
+    });
+    ExitCode::from(u8::from(!played))
+}
+
+/// For how long, and whether with a control.
+fn parse(args: &[String]) -> Option<(Duration, bool)> {
+    let (mut minutes, mut control) = (10.0, false);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--minutes" => minutes = args.next()?.parse().ok()?,
+            "--control" => control = true,
+            _ => return None,
+        }
+    }
+    Some((Duration::try_from_secs_f64(60.0 * minutes).ok()?, control))
+}
+
+/// One of the cluster.
+enum Node {
+    Serf(Serf),
+    Ours(Peer),
+}
+
+impl Node {
+    fn name(&self) -> &str {
+        match self {
+            Self::Serf(serf) => serf.name(),
+            Self::Ours(peer) => peer.name(),
+        }
+    }
+
+    fn kill(&mut self) {
+        match self {
+            Self::Serf(serf) => serf.kill(),
+            Self::Ours(peer) => peer.kill(),
+        }
+    }
+
+    fn restart(&mut self, scene: &Scene) {
+        match self {
+            Self::Serf(serf) => serf.restart(scene, |same| same),
+            Self::Ours(peer) => peer.restart(scene, |same| same),
+        }
+    }
+
+    /// Waits until it sees exactly these as alive.
+    fn sees_alive(&self, names: &[String]) {
+        match self {
+            Self::Serf(serf) => serf.waits("sees all alive", |members| {
+                let alive = members.iter().filter(|node| node["status"] == "alive");
+                let alive: BTreeSet<_> = alive.filter_map(|node| node["name"].as_str()).collect();
+                (alive == names.iter().map(|name| &**name).collect()).then_some(())
+            }),
+            Self::Ours(peer) => peer.lists(&names.iter().map(|name| &**name).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Kills one after the other for so long; returns the kinds of warnings in Serf's logs.
+fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
+    let mut nodes: Vec<_> =
+        (1..=NODES).map(|number| start(scene, number, with_ours && number > SERFS)).collect();
+    let names: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
+    for node in &nodes {
+        node.sees_alive(&names);
+    }
+    let end = Instant::now() + time;
+    for round in 0.. {
+        if Instant::now() + ROUND > end {
+            break;
+        }
+        let next = Instant::now() + ROUND;
+        let count = nodes.len();
+        let node = &mut nodes[round % count];
+        node.kill();
+        // In turn before the others can have seen it fail, and after that; it takes so many
+        // rounds until the same node has the same turn.
+        let down = DOWN[(round + round / count) % DOWN.len()];
+        wait(scene, Instant::now() + down);
+        node.restart(scene);
+        println!("{:>5.0} s left: {} was away for {down:?}", left(end), node.name());
+        wait(scene, next);
+    }
+    for node in &nodes {
+        node.sees_alive(&names);
+    }
+    scene.nobody_panicked();
+    scene.kinds_of_warnings()
+}
+
+fn start(scene: &Scene, number: u8, ours: bool) -> Node {
+    let others = (1..=NODES).filter(|&other| other != number);
+    let others = others.map(|other| scene.network().addr(other));
+    if ours {
+        let peer = scene.peer(Kind::ours(), &format!("ours{number}"), number).delegate("2,5,5");
+        return Node::Ours(others.fold(peer, tidings_tests::Settings::join_at).start(scene));
+    }
+    // Both of Serf's versions.
+    let kind = if number % 2 == 0 { Kind::Go022 } else { Kind::Go050 };
+    let serf = SerfSettings::new(kind, &format!("serf{number}"), number);
+    Node::Serf(others.fold(serf, SerfSettings::join_at).start(scene))
+}
+
+/// Waits for that time, unless somebody panics.
+fn wait(scene: &Scene, until: Instant) {
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        scene.nobody_panicked();
+        thread::park_timeout(left.min(Duration::from_secs(1)));
+    }
+}
+
+fn left(end: Instant) -> f64 {
+    end.saturating_duration_since(Instant::now()).as_secs_f64()
+}
+
+/// So many agents are Serf's in any case.
+const SERFS: u8 = 5;
+
+/// So many are there.
+const NODES: u8 = 7;
+
+/// How often one is killed.
+const ROUND: Duration = Duration::from_secs(20);
+
+/// How long it is away.
+const DOWN: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(10)];
