@@ -2,7 +2,7 @@
 
 use crate::journal::Journal;
 use crate::programs::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -53,6 +53,11 @@ impl Log {
             Ok(event) if peer => self.said.push(event),
             _ => self.logs(line),
         }
+    }
+
+    /// It says nothing any more.
+    pub(crate) fn ends(&self) {
+        self.said.push(json!({ "ev": ENDED }));
     }
 
     /// Takes a line of its standard error.
@@ -107,6 +112,9 @@ impl Log {
         words.iter().chain(&PANICS).any(|word| line.contains(word))
     }
 }
+
+/// The event that follows all others of a peer.
+pub(crate) const ENDED: &str = "ended";
 
 /// What Rust and Go say when they end so.
 const PANICS: [&str; 3] = ["panicked", "panic:", "fatal error:"];

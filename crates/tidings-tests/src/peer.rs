@@ -1,6 +1,6 @@
 //! One node that takes commands and tells what it sees.
 
-use crate::logs::Log;
+use crate::logs::{ENDED, Log};
 use crate::process::Process;
 use crate::programs::Kind;
 use crate::scene::Scene;
@@ -93,10 +93,12 @@ impl Peer {
     #[track_caller]
     pub fn sees_since(&self, mark: Mark, member: &str, state: &str) -> Value {
         let seen = self.log.said.wait(NEWS, |events| {
-            let node = last_news(events.get(mark.0..)?, member)?;
-            (node["state"] == state).then(|| node.clone())
+            let node = last_news(events.get(mark.0..)?, member);
+            let seen = node.filter(|node| node["state"] == state).cloned();
+            let over = seen.is_some() || events.last().is_some_and(ended);
+            over.then_some(seen)
         });
-        seen.unwrap_or_else(|| {
+        seen.flatten().unwrap_or_else(|| {
             let last = self.log.said.read(|events| last_news(events, member).cloned());
             let last = last.map_or_else(|| "nothing".into(), |node| node.to_string());
             panic!("{} does not see {member} as {state} within {NEWS:?}; last: {last}", self.name())
@@ -124,7 +126,11 @@ impl Peer {
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
         let found = self.found_since(mark, within, is_it);
-        found.unwrap_or_else(|| panic!("not so within {within:?}: {} {what}", self.name()))
+        found.unwrap_or_else(|| {
+            let ended = self.log.said.read(|events| events.last().is_some_and(ended));
+            let since = if ended { "before it ended".into() } else { format!("within {within:?}") };
+            panic!("not so {since}: {} {what}", self.name())
+        })
     }
 
     /// Watches for so long that there is no such event after the mark.
@@ -142,11 +148,12 @@ impl Peer {
         is_it: impl Fn(&Value) -> bool,
     ) -> Option<Value> {
         let mut from = mark.0;
-        self.log.said.wait(within, |events| {
-            let found = events.get(from..)?.iter().find(|event| is_it(event)).cloned();
+        let found = self.log.said.wait(within, |events| {
+            let found = events.get(from..)?.iter().find(|event| is_it(event) || ended(event));
             from = events.len();
-            found
-        })
+            found.cloned()
+        });
+        found.filter(|event| !ended(event))
     }
 
     /// Waits for a message of these bytes.
@@ -226,6 +233,10 @@ fn last_news<'a>(events: &'a [Value], member: &str) -> Option<&'a Value> {
         ev.is_some_and(|ev| NEWS_OF_MEMBERS.contains(&ev)) && event["node"]["name"] == member
     };
     events.iter().rev().find(is_news).map(|event| &event["node"])
+}
+
+fn ended(event: &Value) -> bool {
+    event["ev"] == ENDED
 }
 
 /// The lines that tell of a member's state.

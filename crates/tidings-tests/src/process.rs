@@ -35,6 +35,7 @@ impl Process {
         let (said, told, end) = (Arc::clone(log), Arc::clone(log), Arc::clone(&ended));
         thread::spawn(move || {
             lines(stdout, |line| said.says(line));
+            said.ends();
             end.push(());
         });
         thread::spawn(move || lines(stderr, |line| told.logs(line)));

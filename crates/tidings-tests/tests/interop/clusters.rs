@@ -20,7 +20,7 @@ pub(crate) const ALL: &[Scenario] = &[
 ];
 
 fn twenty(scene: &Scene, _: Kind) {
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     let mut all: Vec<Peer> = Vec::new();
     for number in 1..=20 {
         let name = format!("n{number:02}");

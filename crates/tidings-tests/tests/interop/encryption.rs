@@ -128,6 +128,9 @@ fn turned_away(scene: &Scene, strangers: impl IntoIterator<Item = Settings>) {
 }
 
 fn labels(scene: &Scene, theirs: Kind) {
+    if Kind::ours() == Kind::Go022 {
+        return; // In the place of ours, it has no labels.
+    }
     scene.expects(&LABEL_MISMATCH);
     let [a, b, c] = three_of(scene, theirs, |peer| peer.label("one"));
     talk(&a, &b, "labelled");

@@ -38,7 +38,7 @@ pub(crate) fn three_of(
 }
 
 fn we_are_killed(scene: &Scene, theirs: Kind) {
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     let [mut a, b, c] = three(scene, theirs);
     a.kill();
     for peer in [&b, &c] {
@@ -48,7 +48,7 @@ fn we_are_killed(scene: &Scene, theirs: Kind) {
 }
 
 fn one_is_killed(scene: &Scene, theirs: Kind) {
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     let [a, b, mut c] = three(scene, theirs);
     c.kill();
     a.sees("c", "dead");
@@ -85,7 +85,7 @@ fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
 
 fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
     scene.expects(&RETURNED);
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     let [mut a, b, mut c] = three(scene, theirs);
     a.kill();
     b.sees("a", "dead");

@@ -6,11 +6,17 @@ const fn expected(pattern: &'static str, because: &'static str) -> Expected {
     Expected { pattern, because }
 }
 
-/// A member was killed.
-pub(crate) const NO_CONNECTION: Expected = expected(
-    "[ERR] memberlist: Failed fallback",
-    "who does not answer a ping is pinged by TCP, which a killed process refuses",
-);
+/// A member was killed, or cut off.
+pub(crate) const NO_CONNECTION: [Expected; 2] = [
+    expected(
+        "[ERR] memberlist: Push/Pull with * failed: dial tcp",
+        "whoever it is the turn of for a push/pull is dialled, also while it is not known to have failed",
+    ),
+    expected(
+        "[ERR] memberlist: Failed fallback",
+        "a TCP ping's connection can be accepted, and nobody be there any more to answer it",
+    ),
+];
 
 /// A member came back that others had seen leave or fail.
 pub(crate) const RETURNED: [Expected; 3] = [
@@ -36,6 +42,12 @@ pub(crate) const STOPPED: [Expected; 2] = [
     ),
     expected("[WARN] agent: Serf shutdown detected, quitting", "who leaves ends, and says so"),
 ];
+
+/// Serf's commands end.
+pub(crate) const COMMANDS_END: Expected = expected(
+    "[ERR] agent.ipc: Failed to stream query end to ",
+    "the command for a query closes its connection as soon as it has the answers",
+);
 
 /// Datagrams are lost and streams are not.
 pub(crate) const STREAMS_ALONE: [Expected; 1] = [expected(

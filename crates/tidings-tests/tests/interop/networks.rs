@@ -23,7 +23,7 @@ const fn bridged(name: &'static str, claim: &'static str, play: fn(&Scene, Kind)
 }
 
 fn partition(scene: &Scene, theirs: Kind) {
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     scene.expects(&RETURNED);
     let all = [
         scene.ours("a", 1).start(scene),

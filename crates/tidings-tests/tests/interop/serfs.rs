@@ -1,7 +1,7 @@
 //! Ours among Serf agents.
 
 use crate::encryption::{KEY_16, KEY_32, watch};
-use crate::known::{NO_CONNECTION, OTHER_PROTOCOL, RETURNED, STOPPED};
+use crate::known::{COMMANDS_END, NO_CONNECTION, OTHER_PROTOCOL, RETURNED, STOPPED};
 use crate::with_both;
 use serde_json::Value;
 use std::time::Duration;
@@ -89,7 +89,7 @@ fn sees_role(a: &Peer, role: &str) {
 }
 
 fn kill(scene: &Scene, theirs: Kind) {
-    scene.expects(&[NO_CONNECTION]);
+    scene.expects(&NO_CONNECTION);
     scene.expects(&RETURNED);
     let mut serfs = three(scene, theirs, |serf| serf);
     let mut a = join(scene, &serfs, ours(scene));
@@ -160,6 +160,7 @@ fn event(name: &str, payload: &str) -> Vec<u8> {
 const LATE: u8 = 100;
 
 fn events(scene: &Scene, theirs: Kind) {
+    scene.expects(&[COMMANDS_END]);
     let serfs = three(scene, theirs, |serf| serf);
     let a = join(scene, &serfs, ours(scene));
     serfs[1].event("deploy", "version 7");

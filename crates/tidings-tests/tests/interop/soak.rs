@@ -112,9 +112,8 @@ fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
         let count = nodes.len();
         let node = &mut nodes[round % count];
         node.kill();
-        // In turn before the others can have seen it fail, and after that; it takes so many
-        // rounds until the same node has the same turn.
-        let down = DOWN[(round + round / count) % DOWN.len()];
+        // Before the others can have seen it fail, and the next time after that.
+        let down = DOWN[(round % count + round / count) % DOWN.len()];
         wait(scene, Instant::now() + down);
         node.restart(scene);
         println!("{:>5.0} s left: {} was away for {down:?}", left(end), node.name());
