@@ -123,7 +123,9 @@ fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
         node.sees_alive(&names);
     }
     scene.nobody_panicked();
-    scene.kinds_of_warnings()
+    let warnings = scene.kinds_of_warnings();
+    println!("Serf warned of:\n{}", warnings.iter().cloned().collect::<Vec<_>>().join("\n"));
+    warnings
 }
 
 fn start(scene: &Scene, number: u8, ours: bool) -> Node {
