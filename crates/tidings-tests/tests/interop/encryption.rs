@@ -79,6 +79,7 @@ pub(crate) fn watch(scene: &Scene, peer: &Peer) {
 }
 
 fn rotate(scene: &Scene, theirs: Kind) {
+    scene.expects(&NOT_FOR_US);
     let all = three_of(scene, theirs, |peer| peer.keys(&[KEY_16]));
     for command in ["add", "use", "remove"] {
         let key = if command == "remove" { KEY_16 } else { KEY_32 };
@@ -95,6 +96,12 @@ fn rotate(scene: &Scene, theirs: Kind) {
     }
     let d = scene.peer(theirs, "d", 4).keys(&[KEY_32]).join(&all[0]).start(scene);
     d.lists(&["a", "b", "c", "d"]);
+    all[0].lists(&["a", "b", "c", "d"]);
+    let strangers = [
+        scene.peer(theirs, "old1", 11).keys(&[KEY_16]).join(&all[0]),
+        scene.ours("old2", 12).keys(&[KEY_16]).join(&all[1]),
+    ];
+    turned_away(scene, strangers);
     all[0].lists(&["a", "b", "c", "d"]);
     scene.nobody_was_suspected();
 }
