@@ -111,6 +111,8 @@ mod incarnation;
 mod invariants;
 mod journal;
 #[cfg(feature = "encryption")]
+mod key;
+#[cfg(feature = "encryption")]
 mod keyring;
 mod member;
 mod members;
@@ -149,7 +151,9 @@ pub use config::Plaintext;
 pub use config::{Config, Wire};
 pub use incarnation::Incarnation;
 #[cfg(feature = "encryption")]
-pub use keyring::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError};
+pub use key::{Cipher, InvalidKey, Key, KeyId};
+#[cfg(feature = "encryption")]
+pub use keyring::{Keyring, KeyringError};
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
 pub use options::{ConfigError, Options};

@@ -1,6 +1,8 @@
-//! The members: which claim about one takes precedence, whom to pick, what all of it comes down to.
+//! The members: who is known, whom to pick, what all of it comes down to.
 
-use crate::claim::{Change, Claim, Profile, Updated};
+mod gone;
+mod precedence;
+
 use crate::digest::Digester;
 use crate::member::{ClusterName, Member, NodeId, State};
 use crate::ring::Ring;
@@ -13,8 +15,6 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-#[cfg(feature = "memberlist")]
-use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// All members that are known, those that failed or left not long ago included.
@@ -220,158 +220,6 @@ impl Members {
         self.digest = self.digest.wrapping_sub(self.digest_of(key));
     }
 
-    // ---- claims ----
-
-    /// Takes a claim about a member other than the local one, if it takes precedence.
-    ///
-    /// Claims about a member are ordered by incarnation, then by state (SWIM §4.2): the higher
-    /// wins, whatever the order in which they come. What a member says about itself in one
-    /// incarnation is ordered too, so that the table is a join of all claims with profiles that it
-    /// was given: commutative, associative, idempotent, monotone.
-    pub(crate) fn apply(&mut self, now: Instant, claim: &Claim) -> Change {
-        let Some(key) = self.find(&claim.id) else {
-            return self.introduce(now, claim);
-        };
-        debug_assert_ne!(key, Key::LOCAL);
-        if let Some(change) = self.dispute(now, key, claim) {
-            return change;
-        }
-        self.count_out(key);
-        let change = self.amend(now, key, claim);
-        self.count_in(key);
-        change
-    }
-
-    /// Where names do not move by themselves: what becomes of a claim that a member is alive at another
-    /// address than it is known to be at, if it is one (memberlist's `aliveNode`).
-    fn dispute(&mut self, now: Instant, key: Key, claim: &Claim) -> Option<Change> {
-        let profile = claim.profile.as_ref().filter(|_| claim.state == State::Alive)?;
-        let (known, other) = (&self[key], profile.addr);
-        if self.rules.names_move() || known.addr() == other {
-            return None;
-        }
-        #[cfg(feature = "memberlist")]
-        if self.rules.frees_name(known.state, || self.gone_for(now, key)) {
-            // In whatever incarnation: it is another node.
-            self.forget(key);
-            return Some(self.introduce(now, claim));
-        }
-        let _ = now;
-        Some(Change::Disputed { key, other })
-    }
-
-    fn amend(&mut self, now: Instant, key: Key, claim: &Claim) -> Change {
-        let known = &self[key];
-        let before = known.state;
-        if (claim.incarnation, claim.state) <= (known.incarnation, before) {
-            return self.complement(key, claim);
-        }
-        let later = claim.incarnation > known.incarnation;
-        let updated = match &claim.profile {
-            Some(profile) if later || self.takes_precedence(key, profile) => {
-                self.set_profile(key, profile)
-            }
-            _ => Updated::No,
-        };
-        let slot = self.table.slot_mut(key);
-        slot.profile_behind |= later && claim.profile.is_none();
-        slot.member.incarnation = claim.incarnation;
-        slot.member.state = claim.state;
-        match (before.is_present(), claim.state.is_present()) {
-            (false, true) => self.enter(key),
-            (true, false) => self.depart(now, key),
-            _ => {}
-        }
-        match (before, claim.state) {
-            (State::Failed | State::Left, State::Alive | State::Suspect) => Change::Joined(key),
-            (State::Suspect, State::Alive) => Change::Recovered(key, updated),
-            (State::Alive, State::Alive) if updated == Updated::Yes => Change::Updated(key),
-            (State::Alive, State::Alive) => Change::Renewed(key),
-            (State::Alive | State::Suspect, State::Suspect) => Change::Suspected(key),
-            (State::Alive | State::Suspect, State::Failed) => Change::Failed(key),
-            (State::Failed | State::Left, State::Failed) | (State::Left, State::Left) => {
-                Change::Remembered(key)
-            }
-            (_, State::Left) => Change::Left(key),
-        }
-    }
-
-    /// Takes from a claim that does not take precedence what the member says about itself, if that
-    /// is what we lack, or if it settles a conflict.
-    fn complement(&mut self, key: Key, claim: &Claim) -> Change {
-        let slot = self.table.slot(key);
-        let known = (slot.member.incarnation, slot.member.state);
-        if claim.incarnation < known.0 {
-            return Change::Outdated(key);
-        }
-        let told = if claim.state < known.1 { Change::Outdated(key) } else { Change::Nothing };
-        let Some(profile) = &claim.profile else { return told };
-        if !self.takes_precedence(key, profile) {
-            return told;
-        }
-        let (behind, other) = (slot.profile_behind, slot.member.addr());
-        let updated = self.set_profile(key, profile);
-        match updated {
-            _ if !known.1.is_present() => told,
-            Updated::Yes if !behind && profile.addr != other => Change::Conflict { key, other },
-            Updated::Yes => Change::Updated(key),
-            Updated::No => told,
-        }
-    }
-
-    /// Whether what a member says about itself, in the incarnation that is known, replaces what is
-    /// known of that.
-    ///
-    /// Where two nodes of one name were started in the same second, all must prefer the same one
-    /// until one of the two raises its incarnation: the higher address.
-    fn takes_precedence(&self, key: Key, profile: &Profile) -> bool {
-        let slot = self.table.slot(key);
-        let known = (slot.member.addr(), slot.member.meta.as_bytes());
-        slot.profile_behind
-            || self.rules.names_move() && (profile.addr, profile.meta.as_bytes()) > known
-    }
-
-    fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
-        let Some(profile) = &claim.profile else {
-            return Change::Unknown;
-        };
-        if self.len() >= self.max && !self.forget_oldest() {
-            return Change::Full;
-        }
-        let mut member =
-            Member::new(claim.id.clone(), profile.addr, claim.incarnation, profile.meta.clone());
-        member.state = claim.state;
-        member.dialect = profile.dialect;
-        let key = self.table.add(member);
-        self.changes += 1;
-        if claim.state.is_present() {
-            self.count_in(key);
-            self.enter(key);
-            Change::Joined(key)
-        } else {
-            self.table.slot_mut(key).hearsay = true;
-            self.mourn(now, key);
-            Change::Remembered(key)
-        }
-    }
-
-    fn set_profile(&mut self, key: Key, profile: &Profile) -> Updated {
-        let slot = self.table.slot_mut(key);
-        slot.profile_behind = false;
-        slot.member.dialect = profile.dialect;
-        let moved = slot.member.addr() != profile.addr;
-        let altered = slot.member.meta != profile.meta;
-        if altered {
-            slot.member.meta = profile.meta.clone();
-        }
-        if moved {
-            // It is another way to it.
-            slot.member.rtt = Rtt::default();
-        }
-        self.table.set_addr(key, profile.addr);
-        if moved || altered { Updated::Yes } else { Updated::No }
-    }
-
     // ---- the ring ----
 
     /// The next member to probe.
@@ -430,76 +278,6 @@ impl Members {
         self.ring.leave(key);
         self.set_degraded(key, false);
         self.mourn(now, key);
-    }
-
-    // ---- those that are gone ----
-
-    fn mourn(&mut self, now: Instant, key: Key) {
-        // It may begin anew: no departure is held for so long.
-        self.departures = self.departures.checked_add(1).unwrap_or(1);
-        let number = self.departures;
-        self.table.slot_mut(key).departure = number;
-        if self.gone.len() >= 2 * self.table.places() {
-            // Members that came back and failed again left entries behind.
-            let mut gone = core::mem::take(&mut self.gone);
-            gone.retain(|departure| self.counts(departure));
-            self.gone = gone;
-        }
-        self.gone.push_back(Departure { at: now, key, number });
-    }
-
-    /// When the one that is gone longest was found to be so.
-    pub(crate) fn oldest_gone(&mut self) -> Option<Instant> {
-        while let Some(departure) = self.gone.front() {
-            if self.counts(departure) {
-                return Some(departure.at);
-            }
-            self.gone.pop_front();
-        }
-        None
-    }
-
-    /// Forgets those that failed or left up to `then`.
-    pub(crate) fn reap(&mut self, then: Instant) {
-        while self.oldest_gone().is_some_and(|at| at <= then) {
-            self.forget_oldest();
-        }
-    }
-
-    /// Makes room by forgetting whoever is gone longest; `false` if nobody is.
-    fn forget_oldest(&mut self) -> bool {
-        if self.oldest_gone().is_none() {
-            return false;
-        }
-        if let Some(Departure { key, .. }) = self.gone.pop_front() {
-            self.forget(key);
-        }
-        true
-    }
-
-    /// Forgets one that is gone.
-    fn forget(&mut self, key: Key) {
-        debug_assert!(!self.ring.contains(key) && key != Key::LOCAL);
-        self.table.remove(key);
-        self.changes += 1;
-    }
-
-    /// For how long a member has been gone.
-    #[cfg(feature = "memberlist")]
-    fn gone_for(&self, now: Instant, key: Key) -> Duration {
-        let latest = |departure: &&Departure| departure.key == key && self.counts(departure);
-        self.gone.iter().find(latest).map_or(Duration::ZERO, |departure| now.since(departure.at))
-    }
-
-    /// Forgets all but the local node.
-    pub(crate) fn forget_others(&mut self) {
-        let (local, rng) = (self.local().clone(), self.rng.clone());
-        *self = Self::alone(self.digester, local, self.rules, self.max, rng);
-    }
-
-    fn counts(&self, Departure { key, number, .. }: &Departure) -> bool {
-        let slot = self.table.get(*key);
-        slot.is_some_and(|slot| slot.departure == *number && !slot.member.state.is_present())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sealing: a message is encrypted and authenticated, so that only holders of the key can read it
 //! or make one like it.
 
-use crate::keyring::{Cipher, Key, Keyring};
+use crate::key::{Cipher, Key};
+use crate::keyring::Keyring;
 use aes_gcm::aead::array::Array;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::inout::InOutBuf;

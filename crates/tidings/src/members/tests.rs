@@ -1,4 +1,5 @@
 use super::*;
+use crate::claim::{Change, Claim, Profile};
 use crate::incarnation::Incarnation;
 use crate::member::{Dialect, Meta};
 use crate::rng::{Part, Rng};

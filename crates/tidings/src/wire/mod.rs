@@ -17,8 +17,10 @@ pub(crate) mod memberlist;
 pub(crate) mod message;
 pub(crate) mod said;
 pub(crate) mod tidings;
+pub(crate) mod writer;
 
-pub(crate) use format::{Format, Writer};
+pub(crate) use format::Format;
+pub(crate) use writer::Writer;
 
 /// The most that one update takes in a datagram beside its metadata, with the datagram's envelope,
 /// sealed or not: a name of 255 bytes, an IPv6 address, and the longest numbers.

@@ -1,12 +1,12 @@
 //! What a message says, for people.
 
 use super::Format;
-use super::format::Messages;
 #[cfg(feature = "memberlist")]
 use super::frame::PushPull;
 use super::frame::{Claims, Frame, Greeting, Letter, Part, Who};
 use super::message::{Message, Pulse};
 use super::tidings;
+use super::writer::Messages;
 use crate::claim::Claim;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};

@@ -381,7 +381,8 @@ const MAX_EXPANDED: usize = 65_536;
 mod tests {
     use super::*;
     use crate::config::Plaintext;
-    use crate::keyring::{Key, Keyring};
+    use crate::key::Key;
+    use crate::keyring::Keyring;
     use crate::rng::{Part, Rng};
     use data_encoding::HEXLOWER;
 
