@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod forge;
+#[cfg(feature = "memberlist")]
+pub mod memberlist;
 pub mod solo;
 pub mod tape;
 
