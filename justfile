@@ -32,15 +32,17 @@ no-std:
 deny:
     cargo deny --all-features check licenses bans sources
 
-# Fuzzes one target (datagram, stream, inputs, replay) for some seconds (needs nightly and cargo-fuzz)
-fuzz target seconds="60":
+# Fuzzes one target (datagram, stream, inputs, replay, and the first three after `memberlist_`) for some
+# seconds, with `--features encryption` if you say so (needs nightly and cargo-fuzz)
+fuzz target seconds="60" *flags:
     mkdir -p fuzz/target/corpus/{{ target }}
-    cargo +nightly fuzz run {{ target }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -timeout=10
+    cargo +nightly fuzz run {{ flags }} {{ target }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -timeout=10
 
 # The fuzz targets on a stable compiler: their corpora, and many mutations of them
 fuzz-smoke cases="20000":
     PROPTEST_CASES={{ cases }} cargo test -p tidings --test fuzz_replay
     PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption --test fuzz_replay
+    PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption,memberlist --test fuzz_replay memberlist
 
 # A few nodes to which anything happens, for many seeds: crashes, cuts, restarts, loss, leaves
 chaos seeds="5000" first="0":

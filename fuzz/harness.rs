@@ -3,7 +3,7 @@
 //! In builds with debug assertions the core checks its invariants after every input; beside that a
 //! target only has to find out what comes out in the end.
 
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 use crate::forge;
 use std::collections::BTreeSet;
@@ -22,10 +22,10 @@ pub fn datagram(bytes: &[u8]) {
     let messages = forge::datagram(&[bytes.to_vec()]);
     for from in [peer(1), peer(200)] {
         for datagram in [bytes, &messages] {
-            let sent = world.sent;
+            let sent = world.sent.len();
             world.node.handle_datagram(world.now, from, datagram);
             world.drain();
-            assert!(world.sent <= sent + 3, "a datagram gets an answer of each kind at most");
+            assert!(world.sent.len() <= sent + 3, "a datagram gets an answer of each kind at most");
         }
     }
     world.end();
@@ -156,56 +156,71 @@ pub fn replay(bytes: &[u8]) {
 }
 
 /// One node, and what its driver has to know.
-struct World {
-    node: Node,
-    now: Instant,
+pub struct World {
+    pub node: Node,
+    pub now: Instant,
     buf: Vec<u8>,
-    /// How many datagrams it sent.
-    sent: usize,
+    /// To whom it sent datagrams.
+    pub sent: Vec<SocketAddr>,
     /// The last ping that it sent, and to whom.
-    last_ping: Option<(SocketAddr, u32)>,
-    /// Streams that are open.
-    streams: BTreeSet<StreamId>,
+    pub last_ping: Option<(SocketAddr, u32)>,
+    /// Streams that are open, and those that it opened.
+    pub streams: BTreeSet<StreamId>,
+    pub ours: BTreeSet<StreamId>,
+    /// Those to which it has written.
+    written: BTreeSet<StreamId>,
     /// The commands that were begun, and those that have ended.
-    begun: BTreeSet<Ticket>,
-    ended: BTreeSet<Ticket>,
+    pub begun: BTreeSet<Ticket>,
+    pub ended: BTreeSet<Ticket>,
+    /// How the format's pings are read.
+    read_ping: fn(&[u8]) -> Option<u32>,
+    /// Who looks at what it sends.
+    watch: Box<dyn FnMut(Instant, Sent<'_>)>,
+}
+
+/// What a node sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Sent<'a> {
+    Datagram(&'a [u8]),
+    /// What it asks over a stream that it opened.
+    Request(&'a [u8]),
+    /// What it answers over one that others did.
+    Reply(&'a [u8]),
 }
 
 impl World {
     fn new() -> Self {
-        let mut options = Options::local();
-        options.max_members = 6;
-        options.max_streams_in = 4;
-        options.max_streams_out = 4;
-        options.max_relays = 3;
-        options.max_pings = 3;
-        options.max_lost = 3;
-        options.max_broadcasts = 4;
-        options.tombstone_timeout = Duration::from_secs(60);
-        let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
-        let id = NodeId::new("n0").expect("a good name");
-        let config = Config::new(cluster, id, peer(0), options).expect("good options");
-        let config = forge::with_keys(config.with_generation(1));
-        let node = Node::new(config, [9; 32], Instant::ZERO);
+        Self::of(forge::with_keys(config(0, |_| {})), read_ping, Box::new(|_, _| {}))
+    }
+
+    pub fn of(
+        config: Config,
+        read_ping: fn(&[u8]) -> Option<u32>,
+        watch: Box<dyn FnMut(Instant, Sent<'_>)>,
+    ) -> Self {
         Self {
-            node,
+            node: Node::new(config, [9; 32], Instant::ZERO),
             now: Instant::ZERO,
             buf: Vec::new(),
-            sent: 0,
+            sent: Vec::new(),
             last_ping: None,
             streams: BTreeSet::new(),
+            ours: BTreeSet::new(),
+            written: BTreeSet::new(),
             begun: BTreeSet::new(),
             ended: BTreeSet::new(),
+            read_ping,
+            watch,
         }
     }
 
-    fn meet_two(&mut self) {
+    pub fn meet_two(&mut self) {
         let alive = [1, 2].map(|n| forge::alive(&name(n), &peer(n).to_string(), 1, 0, b"meta"));
         self.node.handle_datagram(self.now, peer(1), &forge::datagram(&alive));
         self.advance(Duration::from_secs(2));
     }
 
-    fn advance(&mut self, by: Duration) {
+    pub fn advance(&mut self, by: Duration) {
         let end = self.now + by;
         // Not for ever: late timeouts are harmless.
         for _ in 0..50 {
@@ -219,24 +234,24 @@ impl World {
         self.drain();
     }
 
-    fn join(&mut self, n: u8) {
+    pub fn join(&mut self, n: u8) {
         if let Ok(ticket) = self.node.join(self.now, &[peer(n), peer(n + 1)]) {
             self.begun.insert(ticket);
         }
         self.drain();
     }
 
-    fn accept(&mut self) -> Option<StreamId> {
+    pub fn accept(&mut self) -> Option<StreamId> {
         let id = self.node.accept_stream(self.now, peer(1));
         self.streams.extend(id);
         id
     }
 
-    fn some_stream(&self, n: u8) -> Option<StreamId> {
+    pub fn some_stream(&self, n: u8) -> Option<StreamId> {
         self.streams.iter().nth(usize::from(n) % self.streams.len().max(1)).copied()
     }
 
-    fn stream(&mut self, id: Option<StreamId>, input: StreamInput<'_>) {
+    pub fn stream(&mut self, id: Option<StreamId>, input: StreamInput<'_>) {
         let Some(id) = id else { return };
         self.node.handle_stream(self.now, id, input);
         if matches!(input, StreamInput::Closed | StreamInput::Failed(_)) {
@@ -245,7 +260,7 @@ impl World {
         self.drain();
     }
 
-    fn feed(&mut self, id: Option<StreamId>, data: &[u8], piece: u8) {
+    pub fn feed(&mut self, id: Option<StreamId>, data: &[u8], piece: u8) {
         for piece in data.chunks(usize::from(piece) + 1) {
             self.stream(id, StreamInput::Data(piece));
         }
@@ -257,18 +272,29 @@ impl World {
         }
     }
 
-    fn drain(&mut self) {
+    pub fn drain(&mut self) {
+        let size = self.node.config().options().datagram_size;
         while let Some(output) = self.node.poll_output(&mut self.buf) {
             match output {
                 Output::Datagram { to, data } => {
-                    assert!(data.len() <= 1400, "no datagram exceeds its size");
-                    self.sent += 1;
-                    if let [0, a, b, c, d, ..] = forge::open(data)[..] {
-                        self.last_ping = Some((to, u32::from_le_bytes([a, b, c, d])));
+                    assert!(data.len() <= size, "no datagram exceeds its size");
+                    self.sent.push(to);
+                    if let Some(token) = (self.read_ping)(data) {
+                        self.last_ping = Some((to, token));
                     }
+                    (self.watch)(self.now, Sent::Datagram(data));
                 }
                 Output::Stream { id, action: StreamAction::Open { .. } } => {
                     self.streams.insert(id);
+                    self.ours.insert(id);
+                }
+                Output::Stream { id, action: StreamAction::Write(bytes) } => {
+                    let ours = self.ours.contains(&id);
+                    let sent = if ours { Sent::Request(&bytes) } else { Sent::Reply(&bytes) };
+                    // Whoever says twice that a stream is open makes the node ask twice.
+                    if self.written.insert(id) {
+                        (self.watch)(self.now, sent);
+                    }
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
                     self.streams.remove(&id);
@@ -283,7 +309,7 @@ impl World {
     }
 
     /// Lets all deadlines pass: every command has ended, and nothing is left over.
-    fn end(mut self) {
+    pub fn end(mut self) {
         self.drain();
         self.advance(Duration::from_secs(10));
         let never_ended: Vec<_> = self.begun.difference(&self.ended).collect();
@@ -293,17 +319,25 @@ impl World {
 }
 
 /// Reads the bytes one by one; zeros when they have run out.
-struct Ops<'a>(&'a [u8]);
+pub struct Ops<'a>(pub &'a [u8]);
 
 impl Ops<'_> {
-    fn next(&mut self) -> Option<u8> {
+    pub fn next(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
-    fn byte(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         self.next().unwrap_or_default()
+    }
+}
+
+/// The token of the ping with which a datagram begins, if it does.
+fn read_ping(datagram: &[u8]) -> Option<u32> {
+    match forge::open(datagram)[..] {
+        [0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d])),
+        _ => None,
     }
 }
 
@@ -332,14 +366,30 @@ fn member(ops: &mut Ops<'_>) -> Vec<u8> {
     forge::member(ops.byte() % 5, &name, &addr, u64::from(ops.byte() % 8), b"m")
 }
 
-fn peer(n: u8) -> SocketAddr {
+/// The configuration of one of the nodes, with low limits.
+pub fn config(n: u8, change: impl FnOnce(&mut Options)) -> Config {
+    let mut options = Options::local();
+    options.max_members = 6;
+    options.max_streams_in = 4;
+    options.max_streams_out = 4;
+    options.max_relays = 3;
+    options.max_pings = 3;
+    options.max_lost = 3;
+    options.max_broadcasts = 4;
+    options.tombstone_timeout = Duration::from_secs(60);
+    change(&mut options);
+    let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
+    Config::new(cluster, id(n), peer(n), options).expect("good options").with_generation(1)
+}
+
+pub fn peer(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n + 1], 7946))
 }
 
-fn id(n: u8) -> NodeId {
+pub fn id(n: u8) -> NodeId {
     NodeId::new(&name(n)).expect("a good name")
 }
 
-fn name(n: u8) -> String {
+pub fn name(n: u8) -> String {
     format!("n{n}")
 }

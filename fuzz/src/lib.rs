@@ -1,9 +1,13 @@
 //! Fuzz targets for the protocol: `just fuzz datagram`.
 //!
-//! What they do with their bytes is in `harness.rs`, which the core's tests share: these replay the
-//! corpora on every change, with a stable compiler.
+//! What they do with their bytes is in `harness.rs` and `memberlist.rs`, which the core's tests share:
+//! these replay the corpora on every change, with a stable compiler.
 
 #[path = "../../crates/tidings/tests/common/forge.rs"]
 pub mod forge;
 #[path = "../harness.rs"]
 pub mod harness;
+#[path = "../../crates/tidings/tests/common/memberlist.rs"]
+pub mod memberlist;
+#[path = "../memberlist.rs"]
+pub mod memberlist_harness;

@@ -3,8 +3,13 @@
 mod common;
 #[path = "../../../fuzz/harness.rs"]
 mod harness;
+#[cfg(feature = "memberlist")]
+#[path = "../../../fuzz/memberlist.rs"]
+mod memberlist_harness;
 
 use common::forge;
+#[cfg(feature = "memberlist")]
+use common::memberlist;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -86,5 +91,44 @@ proptest! {
         harness::datagram(&bytes);
         harness::stream(&bytes);
         harness::replay(&bytes);
+    }
+}
+
+#[cfg(feature = "memberlist")]
+mod of_memberlist {
+    use super::{config, mutated, replay};
+    use crate::memberlist_harness as harness;
+    use proptest::prelude::*;
+
+    #[test]
+    fn memberlists_corpora_are_taken() {
+        replay("memberlist_datagram", harness::datagram);
+        replay("memberlist_stream", harness::stream);
+        replay("memberlist_inputs", harness::inputs);
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn any_mutation_of_memberlists_corpora_is_taken(
+            datagram in mutated("memberlist_datagram"),
+            stream in mutated("memberlist_stream"),
+            inputs in mutated("memberlist_inputs"),
+        ) {
+            harness::datagram(&datagram);
+            harness::stream(&stream);
+            harness::inputs(&inputs);
+        }
+
+        #[test]
+        fn any_operations_and_messages_of_memberlists_are_taken(
+            inputs in prop::collection::vec(any::<u8>(), 0..600),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            harness::inputs(&inputs);
+            harness::datagram(&bytes);
+            harness::stream(&bytes);
+        }
     }
 }
