@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Alertmanager {
     addr: SocketAddr,
-    process: Process,
+    process: Arc<Process>,
     log: Arc<Log>,
 }
 
@@ -39,7 +39,7 @@ impl Alertmanager {
         command.args(join.iter().map(|addr| format!("--cluster.peer={addr}")));
         command.arg("--log.level=debug");
         let log = scene.log(&format!("alertmanager{number}"), Writer::Alertmanager);
-        let process = Process::start(&scene.network().at(number, command), &log);
+        let process = scene.run(number, command, &log);
         Self { addr, process, log }
     }
 
@@ -49,7 +49,7 @@ impl Alertmanager {
     }
 
     /// Whether it has not ended.
-    pub fn runs(&mut self) -> bool {
+    pub fn runs(&self) -> bool {
         self.process.runs()
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Peer {
     settings: Settings,
     network: Network,
-    process: Process,
+    process: Arc<Process>,
     log: Arc<Log>,
     asked: AtomicU32,
 }
@@ -31,8 +31,8 @@ impl Peer {
     pub(crate) fn start(scene: &Scene, settings: Settings) -> Self {
         let network = scene.network();
         let log = scene.log(&settings.name, settings.kind.into());
-        let command = network.at(settings.number, settings.command(network.addr(settings.number)));
-        let process = Process::start(&command, &log);
+        let command = settings.command(network.addr(settings.number));
+        let process = scene.run(settings.number, command, &log);
         let peer = Self { settings, network, process, log, asked: AtomicU32::default() };
         peer.event("is ready", |event| event["ev"] == "ready");
         peer
@@ -200,7 +200,7 @@ impl Peer {
     }
 
     /// Ends it at once, as `kill -9` does.
-    pub fn kill(&mut self) {
+    pub fn kill(&self) {
         self.process.kill();
     }
 
@@ -219,7 +219,7 @@ impl Peer {
 
     /// Has it leave and end, as a service manager does.
     #[track_caller]
-    pub fn terminate(&mut self) {
+    pub fn terminate(&self) {
         self.process.signal("-TERM");
         let status = self.process.wait(ANSWER);
         assert!(status.success(), "{} ends with {status}", self.name());

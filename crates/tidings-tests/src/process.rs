@@ -5,14 +5,14 @@ use crate::logs::Log;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
-    stdin: Option<ChildStdin>,
+    child: Mutex<Child>,
+    stdin: ChildStdin,
     ended: Arc<Journal<()>>,
 }
 
@@ -39,39 +39,45 @@ impl Process {
             end.push(());
         });
         thread::spawn(move || lines(stderr, |line| told.logs(line)));
-        Self { stdin: child.stdin.take(), child, ended }
+        let stdin = child.stdin.take().expect("it is piped");
+        Self { child: Mutex::new(child), stdin, ended }
     }
 
     /// Writes one line to its standard input.
     #[track_caller]
     pub(crate) fn tell(&self, line: &str) {
-        let mut stdin = self.stdin.as_ref().expect("it is open until the process ends");
-        writeln!(stdin, "{line}").expect("the process runs");
+        writeln!(&self.stdin, "{line}").expect("the process runs");
     }
 
-    pub(crate) fn kill(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(&self) {
+        let mut child = self.child();
+        drop(child.kill());
+        drop(child.wait());
     }
 
     /// Sends a signal, such as `-INT`.
     #[track_caller]
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.child().id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal}");
     }
 
     /// Waits for its end, which is near.
     #[track_caller]
-    pub(crate) fn wait(&mut self, within: Duration) -> ExitStatus {
+    pub(crate) fn wait(&self, within: Duration) -> ExitStatus {
         let ended = self.ended.wait(within, |ended| (!ended.is_empty()).then_some(()));
         ended.unwrap_or_else(|| panic!("it did not end within {within:?}"));
-        self.child.wait().expect("it is our child")
+        self.child().wait().expect("it is our child")
     }
 
-    pub(crate) fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.child().try_wait(), Ok(None))
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,19 +2,22 @@
 
 use crate::Network;
 use crate::logs::{Expected, Log, Writer};
+use crate::process::Process;
 use crate::programs::Kind;
 use crate::settings::Settings;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::{self, Command};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{env, fs, process};
+use std::{env, fs};
 
 /// The network, the logs and the files of one scenario.
 #[derive(Debug)]
 pub struct Scene {
     network: Network,
     folder: PathBuf,
+    processes: Mutex<Vec<Arc<Process>>>,
     logs: Mutex<Vec<Arc<Log>>>,
     expected: Mutex<Vec<Expected>>,
 }
@@ -26,7 +29,13 @@ impl Scene {
             Network::Bridge => format!("tidings-interop-bridge-{}", process::id()),
         };
         let folder = env::temp_dir().join(name);
-        Self { network, folder, logs: Mutex::default(), expected: Mutex::default() }
+        Self {
+            network,
+            folder,
+            processes: Mutex::default(),
+            logs: Mutex::default(),
+            expected: Mutex::default(),
+        }
     }
 
     /// Where its nodes are.
@@ -48,6 +57,16 @@ impl Scene {
     pub fn expects(&self, warnings: &[Expected]) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected.extend(warnings);
+    }
+
+    /// Starts a process at the place of that number. It runs until it is told to end, or until the
+    /// scene ends: not only until whoever started it has no more use for it, since that would be
+    /// before the logs are looked at, where the others would complain of its end.
+    #[track_caller]
+    pub(crate) fn run(&self, number: u8, command: Command, log: &Arc<Log>) -> Arc<Process> {
+        let process = Arc::new(Process::start(&self.network.at(number, command), log));
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&process));
+        process
     }
 
     /// The log of a process that is about to start.
@@ -101,6 +120,9 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        for process in &*self.processes.lock().unwrap_or_else(PoisonError::into_inner) {
+            process.kill();
+        }
         drop(fs::remove_dir_all(&self.folder));
     }
 }

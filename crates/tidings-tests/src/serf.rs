@@ -33,7 +33,7 @@ pub struct Serf {
     settings: SerfSettings,
     program: PathBuf,
     addr: SocketAddr,
-    process: Process,
+    process: Arc<Process>,
     log: Arc<Log>,
 }
 
@@ -66,7 +66,7 @@ impl SerfSettings {
         command.arg(format!("-rpc-addr={}", rpc(addr)));
         command.args(self.join.iter().map(|addr| format!("-retry-join={addr}")));
         command.args(&self.more);
-        let process = Process::start(&scene.network().at(self.number, command), &log);
+        let process = scene.run(self.number, command, &log);
         let serf = Serf { settings: self, program, addr, process, log };
         serf.logs("Serf agent running");
         serf
@@ -151,13 +151,13 @@ impl Serf {
 
     /// Leaves and ends.
     #[track_caller]
-    pub fn leave(&mut self) {
+    pub fn leave(&self) {
         self.command("leave", &[]);
         self.process.wait(ANSWER);
     }
 
     /// Ends it at once, as `kill -9` does.
-    pub fn kill(&mut self) {
+    pub fn kill(&self) {
         self.process.kill();
     }
 

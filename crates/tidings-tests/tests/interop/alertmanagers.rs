@@ -30,7 +30,7 @@ fn alertmanagers(scene: &Scene, _: Kind) {
     a.never(a.mark(), Duration::from_secs(12), "sees somebody leave", |event| {
         event["ev"] == "leave"
     });
-    for mut manager in [m1, m2] {
+    for manager in [m1, m2] {
         assert!(manager.runs());
         manager.lists(&all);
     }

@@ -39,7 +39,7 @@ fn twenty(scene: &Scene, _: Kind) {
     agree(&all);
     let mut killed = Vec::new();
     for _ in 0..3 {
-        let mut peer = all.remove(7);
+        let peer = all.remove(7);
         peer.kill();
         killed.push(peer);
     }
@@ -72,7 +72,9 @@ fn conflict(scene: &Scene, theirs: Kind) {
             event["ev"] == "conflict" && event["node"]["name"] == contested
         });
     }
-    drop(intruders);
+    for intruder in intruders {
+        intruder.kill();
+    }
     a.never(a.mark(), Duration::from_secs(3), "sees somebody leave", |event| {
         event["ev"] == "leave"
     });

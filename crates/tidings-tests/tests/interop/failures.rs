@@ -39,7 +39,7 @@ pub(crate) fn three_of(
 
 fn we_are_killed(scene: &Scene, theirs: Kind) {
     scene.expects(&NO_CONNECTION);
-    let [mut a, b, c] = three(scene, theirs);
+    let [a, b, c] = three(scene, theirs);
     a.kill();
     for peer in [&b, &c] {
         peer.sees("a", "dead");
@@ -49,7 +49,7 @@ fn we_are_killed(scene: &Scene, theirs: Kind) {
 
 fn one_is_killed(scene: &Scene, theirs: Kind) {
     scene.expects(&NO_CONNECTION);
-    let [a, b, mut c] = three(scene, theirs);
+    let [a, b, c] = three(scene, theirs);
     c.kill();
     a.sees("c", "dead");
     b.sees("c", "dead");
@@ -57,7 +57,7 @@ fn one_is_killed(scene: &Scene, theirs: Kind) {
 }
 
 fn we_leave(scene: &Scene, theirs: Kind) {
-    let [mut a, b, c] = three(scene, theirs);
+    let [a, b, c] = three(scene, theirs);
     a.leave();
     b.sees("a", "left");
     c.sees("a", "left");
@@ -76,7 +76,7 @@ fn one_leaves(scene: &Scene, theirs: Kind) {
 
 fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
     scene.expects(&STOPPED);
-    let [mut a, b, mut c] = three(scene, theirs);
+    let [a, b, c] = three(scene, theirs);
     c.terminate();
     a.sees("c", "left");
     a.terminate();

@@ -19,7 +19,11 @@ pub(crate) const NO_CONNECTION: [Expected; 2] = [
 ];
 
 /// A member came back that others had seen leave or fail.
-pub(crate) const RETURNED: [Expected; 3] = [
+pub(crate) const RETURNED: [Expected; 4] = [
+    expected(
+        "[WARN] memberlist: Refuting an alive message for",
+        "who comes back before it was missed hears of its earlier life, and goes beyond that",
+    ),
     expected(
         "[WARN] memberlist: Refuting a dead message (from:",
         "who comes back hears that it left, or failed, and contradicts",

@@ -117,7 +117,7 @@ fn kill(scene: &Scene, theirs: Kind) {
 fn leave(scene: &Scene, theirs: Kind) {
     scene.expects(&STOPPED);
     scene.expects(&RETURNED);
-    let mut serfs = three(scene, theirs, |serf| serf);
+    let serfs = three(scene, theirs, |serf| serf);
     let mut a = join(scene, &serfs, ours(scene));
     a.leave();
     for serf in &serfs {

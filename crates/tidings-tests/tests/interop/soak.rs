@@ -69,7 +69,7 @@ impl Node {
         }
     }
 
-    fn kill(&mut self) {
+    fn kill(&self) {
         match self {
             Self::Serf(serf) => serf.kill(),
             Self::Ours(peer) => peer.kill(),
