@@ -83,6 +83,7 @@
 //! # Features
 //!
 //! - `encryption`: `Key`, `Keyring`, and nodes that seal all that they send.
+//! - `memberlist`: `Memberlist`, the wire format of HashiCorp's memberlist, for nodes in its clusters.
 //! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
 //!
 //! # Limits

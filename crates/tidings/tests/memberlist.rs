@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::memberlist as forge;
 use common::tape::Replayed;
 use common::{Net, addr, id};
 use std::net::SocketAddr;
@@ -287,6 +288,19 @@ fn a_ping_is_answered_where_it_says_unless_that_is_a_strangers_host() {
     let elsewhere = ping.replace("0a000001", "0a0a0a0a");
     assert_eq!(answered(&mut net, from, &elsewhere), [from]);
     assert_eq!(answered(&mut net, "10.10.10.10:1", &elsewhere), ["10.10.10.10:7946"]);
+}
+
+#[test]
+fn a_request_that_cannot_be_met_is_answered_at_once_if_it_wants_that() {
+    let mut net = cluster(2);
+    for (wanted, answers) in [(true, 1), (false, 0)] {
+        net.recorded = Some(Vec::new());
+        let request = forge::indirect_ping(7, "nobody", "10.9.9.9:7946", wanted);
+        net.inject(0, addr(1), &request);
+        let told = net.recorded.take().unwrap();
+        let nacks = told.iter().filter(|(_, _, data)| contains(data, &forge::nack(7)));
+        assert_eq!(nacks.count(), answers);
+    }
 }
 
 /// memberlist's nodes announce zero after the greatest number, and are gone for good.

@@ -85,7 +85,7 @@ impl Node {
         }
         let source = match &claim.profile {
             _ if claim.id == *self.local().id() => Source::AboutUs,
-            // What it answers to a lie has to be taken, however far that was.
+            // What it answers to a lie has to be taken, as far as it had to go.
             Some(profile) if self.rules.has_no_pulse() && from == Some(profile.addr) => {
                 Source::AtFirstHand
             }

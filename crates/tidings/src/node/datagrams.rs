@@ -225,7 +225,7 @@ impl Node {
             self.stats.refused_relays += 1;
             return;
         }
-        let Some(target) = target else { return self.refuse_relay(from, request.token) };
+        let Some(target) = target else { return self.refuse_relay(from, request) };
         let options = &self.config.options;
         // Whoever does not say for how long it waits has asked us at its own probe's timeout.
         let rest = || options.probe_interval - options.probe_timeout;
@@ -235,7 +235,7 @@ impl Node {
         let asked = Asked { by: from, token: request.token, until: self.now + within, nack };
         let token = self.probe_rng.u32();
         if !self.relay.begin(token, asked) {
-            return self.refuse_relay(from, request.token);
+            return self.refuse_relay(from, request);
         }
         // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
         let wait = if nack { within * 4 / 5 } else { within };
@@ -244,9 +244,10 @@ impl Node {
     }
 
     /// Does not ping for a member, and says so at once: it is not the asker's fault.
-    fn refuse_relay(&mut self, to: SocketAddr, token: u32) {
+    fn refuse_relay(&mut self, to: SocketAddr, request: &PingRequest) {
         self.stats.refused_relays += 1;
-        if self.config.options.nacks {
+        if self.config.options.nacks && request.nack {
+            let token = request.token;
             self.draft(Draft { to, lead: Lead::Nack { token }, about: None, fill: Fill::Nothing });
         }
     }
