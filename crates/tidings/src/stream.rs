@@ -104,9 +104,9 @@ pub enum Refusal {
     /// Its clock is too far from this node's.
     Clock = 6,
     /// It, or one that it knows, speaks no version of memberlist's protocol, or of the application's, in
-    /// common with this node.
+    /// common with this node; of memberlist's clusters only.
     Versions = 7,
-    /// It cannot read what it is sent: its keys are others, or it has none.
+    /// It cannot read what it is sent: its keys are others, or it has none; of memberlist's clusters only.
     Unreadable = 8,
     /// For a reason that this version does not know.
     Unknown = 255,
@@ -122,8 +122,6 @@ impl Refusal {
             4 => Self::NotAdmitted,
             5 => Self::NotMe,
             6 => Self::Clock,
-            7 => Self::Versions,
-            8 => Self::Unreadable,
             _ => Self::Unknown,
         }
     }
