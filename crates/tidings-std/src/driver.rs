@@ -4,8 +4,6 @@
 //! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
 //! stream's bytes wait for the stream's own thread.
 
-use crate::error::{BindError, CommandError};
-use crate::sockets;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -20,6 +18,7 @@ use tidings::{
     Clock, Config, Done, Event, Failure, Instant, Node, Output, StreamAction, StreamId,
     StreamInput, Ticket,
 };
+use tidings_driver::{BindError, CommandError, sockets};
 use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
 /// A node with its threads and sockets; dropping it ends them.

@@ -1,7 +1,6 @@
 //! What users call.
 
 use crate::driver::Driver;
-use crate::error::{BindError, CommandError};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +13,7 @@ use tidings::{
     BroadcastError, Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase,
     SendError, Stats, TooLong,
 };
+use tidings_driver::{BindError, CommandError};
 use tidings_record::{Limits, RecordError};
 
 /// A running node; dropping it stops the node at once, without leaving.

@@ -27,14 +27,11 @@
 //! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
 
 mod driver;
-mod error;
 mod handle;
 #[cfg(feature = "encryption")]
 mod keys;
-mod sockets;
 
 pub use bytes::Bytes;
-pub use error::{BindError, CommandError};
 pub use handle::{Events, Tidings};
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
@@ -47,6 +44,7 @@ pub use tidings::{
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
+pub use tidings_driver::{BindError, CommandError};
 pub use tidings_record::{Limits, RecordError};
 
 /// The README's programs compile and run.

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 
 /// A UDP and a TCP socket on the same port, and where they are bound.
-pub(crate) fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
+pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
     let failed = |protocol, addr| move |error| BindError::Socket { protocol, addr, error };
     let mut tries = if listen.port() == 0 { MAX_TRIES } else { 1 };
     loop {
@@ -27,7 +27,7 @@ pub(crate) fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, Socket
 }
 
 /// Where a socket that is bound to `local` is reached from this machine.
-pub(crate) fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
+pub fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
     match local.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => local.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => local.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -38,7 +38,7 @@ pub(crate) fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
 
 /// An address as a socket at `here` wants it: one for IPv6 that takes IPv4 too wants IPv4 addresses in
 /// IPv6's form.
-pub(crate) fn in_form_of(here: SocketAddr, to: SocketAddr) -> SocketAddr {
+pub fn in_form_of(here: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (here, to) {
         (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
             SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
@@ -50,7 +50,7 @@ pub(crate) fn in_form_of(here: SocketAddr, to: SocketAddr) -> SocketAddr {
 /// Whether a read ended without a datagram for an ordinary reason.
 ///
 /// Some systems tell by such an error that an earlier datagram was not delivered.
-pub(crate) fn is_nothing(error: &io::Error) -> bool {
+pub fn is_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
     matches!(
         error.kind(),
