@@ -20,7 +20,10 @@ pub enum BindError {
     },
     /// Others cannot reach an unspecified address: advertise another one.
     Unspecified(SocketAddr),
-    /// The operating system gave no random seed, or no thread.
+    /// Others cannot reach an address with a zone, which means something on this machine only: advertise
+    /// another one.
+    Zone(SocketAddr),
+    /// The operating system gave no random seed or no thread, or there is no runtime here.
     System(io::Error),
 }
 
@@ -33,6 +36,12 @@ impl fmt::Display for BindError {
             Self::Unspecified(addr) => {
                 write!(f, "others cannot reach {addr}; advertise an address of this machine")
             }
+            Self::Zone(addr) => {
+                write!(
+                    f,
+                    "the zone of {addr} means nothing to others; advertise an address without"
+                )
+            }
             Self::System(error) => write!(f, "cannot start a node: {error}"),
         }
     }
@@ -42,7 +51,7 @@ impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Socket { error, .. } | Self::System(error) => Some(error),
-            Self::Unspecified(_) => None,
+            Self::Unspecified(_) | Self::Zone(_) => None,
         }
     }
 }

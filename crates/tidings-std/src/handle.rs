@@ -2,29 +2,23 @@
 
 use crate::driver::Driver;
 use bytes::Bytes;
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
-use tidings::{
-    BroadcastError, Config, Done, Event, Failure, JoinError, Member, Meta, NodeId, Phase,
-    SendError, Stats, TooLong,
-};
-use tidings_driver::{BindError, CommandError};
-use tidings_record::{Limits, RecordError};
+use tidings::{Config, Event, Failure, JoinError, NodeId, SendError, Ticket};
+use tidings_driver::{BindError, CommandError, Emitter, Handle, MAX_EVENTS, begin};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
-/// All methods take `&self` and may be called from any thread. What one does, and when it fails, is
-/// told in full by the method of [`Node`](tidings::Node) that has its name. Those that wait for
-/// others block until these have answered: at the latest until
+/// What is answered at once is asked of the [`Handle`] that this derefs to. What waits for others, here,
+/// blocks until these have answered, at the latest until
 /// [`stream_timeout`](tidings::Options::stream_timeout).
 #[derive(Debug)]
 pub struct Tidings {
-    pub(crate) driver: Driver,
+    handle: Handle,
 }
 
 impl Tidings {
@@ -51,20 +45,16 @@ impl Tidings {
     /// As [`bind`](Self::bind).
     pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Self, Events), BindError> {
         let (sender, receiver) = sync_channel(MAX_EVENTS);
-        let lagged = Arc::new(AtomicU64::new(0));
-        let driver = Driver::start(listen, config, sender, Arc::clone(&lagged))?;
-        Ok((Self { driver }, Events { receiver, lagged }))
+        let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
+        let lagged = emitter.lagged();
+        let driver = Driver::start(tidings_driver::start(listen, config, emitter)?)?;
+        Ok((Self { handle: Handle::new(Arc::new(driver)) }, Events { receiver, lagged }))
     }
-
-    // ---- ask ----
 
     /// Joins a cluster through any of its members, and waits until one has answered; returns how
     /// many members there are then.
     pub fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
-        match self.driver.command(|node, now| node.join(now, seeds))? {
-            Done::Joined { members, .. } => Ok(members),
-            done => unreachable!("a join ended as {done:?}"),
-        }
+        command(|then| begin::join(self, seeds, then))
     }
 
     /// Leaves the cluster, so that the others see this node as left and not as failed, and waits
@@ -72,16 +62,9 @@ impl Tidings {
     ///
     /// Afterwards drop the handle, or join again.
     pub fn leave(&self) -> Result<usize, Failure> {
-        match self.driver.command(|node, now| Ok::<_, Infallible>(node.leave(now))) {
-            Ok(Done::Left { told }) => Ok(told),
-            Ok(done) => unreachable!("a leave ended as {done:?}"),
-            Err(CommandError::Failed(failure)) => Err(failure),
-        }
-    }
-
-    /// Sends a message to one member in a datagram, which may be lost.
-    pub fn send(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError> {
-        self.driver.drive(|node, now| node.send(now, to, data.into()))
+        let (sender, answer) = sync_channel(1);
+        begin::leave(self, move |ended| drop(sender.send(ended)));
+        answer.recv().unwrap_or(Err(Failure::Stopped))
     }
 
     /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
@@ -91,114 +74,34 @@ impl Tidings {
         to: &NodeId,
         data: impl Into<Bytes>,
     ) -> Result<(), CommandError<SendError>> {
-        self.driver.command(|node, now| node.send_reliable(now, to, data.into())).map(drop)
-    }
-
-    /// Broadcasts a message to all members, by gossip; it replaces an earlier one with the same
-    /// `key` that has not been told yet, unless the key is empty.
-    pub fn broadcast(&self, key: &[u8], data: impl Into<Bytes>) -> Result<(), BroadcastError> {
-        self.driver.drive(|node, now| node.broadcast(now, key, data.into()))
+        command(|then| begin::send_reliable(self, to, data.into(), then))
     }
 
     /// Pings a member, and waits for the answer; returns the round-trip time.
     pub fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
-        match self.driver.command(|node, now| node.ping(now, to))? {
-            Done::Pong { rtt } => Ok(rtt),
-            done => unreachable!("a ping ended as {done:?}"),
-        }
-    }
-
-    /// Sets what this node tells all others about itself.
-    pub fn set_meta(&self, meta: Meta) -> Result<(), TooLong> {
-        self.driver.drive(|node, now| node.set_meta(now, meta))
-    }
-
-    /// Sets what every node with which this one syncs from now on is told.
-    pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
-        self.driver.drive(|node, _| node.set_sync_state(state.into()))
-    }
-
-    // ---- record ----
-
-    /// Records what the node hears and says from now on, to be replayed by `tidings replay`: into a
-    /// file of bounded size, whose oldest part is overwritten.
-    ///
-    /// It is like a core dump: it has all messages in clear, and no keys. A recording that is there
-    /// already is kept, by the same name with `.old` behind it. The recording ends when the handle is
-    /// dropped, with [`stop_recording`](Self::stop_recording), and when the file cannot be written, which the
-    /// node does not mind.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be made, or is to be too small for the state of the node.
-    pub fn record(&self, path: &Path, limits: Limits) -> Result<(), RecordError> {
-        self.driver.record(path, limits)
-    }
-
-    /// Ends the recording, if there is one, once all of it is written.
-    ///
-    /// # Errors
-    ///
-    /// If the recording had ended before, since the file could not be written.
-    pub fn stop_recording(&self) -> Result<(), RecordError> {
-        self.driver.stop_recording()
-    }
-
-    /// Whether the node is recorded.
-    pub fn is_recording(&self) -> bool {
-        self.driver.is_recording()
-    }
-
-    // ---- look ----
-
-    /// Where others reach this node.
-    pub fn addr(&self) -> SocketAddr {
-        self.local().addr()
-    }
-
-    /// This node, as it tells others.
-    pub fn local(&self) -> Member {
-        self.driver.look(|node| node.local().clone())
-    }
-
-    /// What is known of a member, be it present, failed or left.
-    pub fn member(&self, id: &NodeId) -> Option<Member> {
-        self.driver.look(|node| node.member(id).cloned())
-    }
-
-    /// The members that are present, alive or suspect, this node first unless it left.
-    pub fn members(&self) -> Vec<Member> {
-        let all = self.all_members().into_iter();
-        all.filter(|member| member.state().is_present()).collect()
-    }
-
-    /// All members that are known, those that failed or left of late included.
-    pub fn all_members(&self) -> Vec<Member> {
-        self.driver.look(|node| node.members().cloned().collect())
-    }
-
-    /// How long a member takes to answer, smoothed; `None` if that is not known.
-    pub fn rtt(&self, id: &NodeId) -> Option<Duration> {
-        self.driver.look(|node| node.rtt(id))
-    }
-
-    /// Whether the node takes part in its cluster.
-    pub fn phase(&self) -> Phase {
-        self.driver.look(|node| node.phase())
-    }
-
-    /// How the node holds its own health: 0 is well.
-    pub fn health(&self) -> u32 {
-        self.driver.look(|node| node.health())
-    }
-
-    /// What the node has counted.
-    pub fn stats(&self) -> Stats {
-        self.driver.look(|node| node.stats().clone())
+        command(|then| begin::ping(self, to, then))
     }
 }
 
-/// What happens in the cluster, in order; ends when the node stops.
+impl Deref for Tidings {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// Begins a command, and waits until it has ended.
+fn command<T: Send + 'static, E>(
+    begin: impl FnOnce(Box<dyn FnOnce(Result<T, Failure>) + Send>) -> Result<Ticket, E>,
+) -> Result<T, CommandError<E>> {
+    let (sender, answer) = sync_channel(1);
+    let then = Box::new(move |ended| drop(sender.send(ended)));
+    begin(then).map_err(CommandError::NotBegun)?;
+    answer.recv().unwrap_or(Err(Failure::Stopped)).map_err(CommandError::Failed)
+}
+
+/// What happens in the cluster, in order; ends once the node has stopped and its sockets are closed.
 ///
 /// It holds 1,024 events. An application that takes them too slowly never holds up the node:
 /// further ones, messages among them, are lost and counted, and the application should look at the
@@ -238,6 +141,3 @@ impl Iterator for Events {
         self.recv()
     }
 }
-
-/// How many events wait for the application.
-const MAX_EVENTS: usize = 1024;

@@ -28,24 +28,10 @@
 
 mod driver;
 mod handle;
-#[cfg(feature = "encryption")]
-mod keys;
 
-pub use bytes::Bytes;
 pub use handle::{Events, Tidings};
-#[cfg(feature = "encryption")]
-pub use keys::KeyError;
-#[cfg(feature = "memberlist")]
-pub use tidings::Memberlist;
-pub use tidings::{
-    BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
-    InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
-    State, Stats, TooLong, Via, Wire,
-};
-#[cfg(feature = "encryption")]
-pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
-pub use tidings_driver::{BindError, CommandError};
-pub use tidings_record::{Limits, RecordError};
+#[doc(inline)]
+pub use tidings_driver::vocabulary::*;
 
 /// The README's programs compile and run.
 #[cfg(doctest)]

@@ -61,6 +61,8 @@ pub enum Failure {
     NoPong,
     /// It was cancelled.
     Cancelled,
+    /// Its driver has stopped, and nobody will know what became of it. A node itself never says so.
+    Stopped,
 }
 
 impl fmt::Display for Failure {
@@ -78,6 +80,7 @@ impl fmt::Display for Failure {
             Self::Undelivered(error) => write!(f, "no receipt came: {error}"),
             Self::NoPong => f.write_str("no answer came in time"),
             Self::Cancelled => f.write_str("it was cancelled"),
+            Self::Stopped => f.write_str("the node has stopped"),
         }
     }
 }

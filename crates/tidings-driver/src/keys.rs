@@ -1,14 +1,14 @@
 //! A running node's keys.
 
-use crate::Tidings;
+use crate::handle::Handle;
 use std::fmt;
 use tidings::{Key, Keyring, KeyringError};
 
 /// Keys, for a node that was configured with some; [`Keyring`] tells how one is replaced.
-impl Tidings {
+impl Handle {
     /// The keys as they are now; `None` if the node does not encrypt.
     pub fn keyring(&self) -> Option<Keyring> {
-        self.driver.look(|node| node.keyring().cloned())
+        self.look(|node| node.keyring().cloned())
     }
 
     /// Accepts a further key.
@@ -30,7 +30,7 @@ impl Tidings {
         &self,
         change: impl FnOnce(&mut Keyring) -> Result<(), KeyringError>,
     ) -> Result<(), KeyError> {
-        self.driver.drive(|node, _| {
+        self.drive(|node, _| {
             let keyring = node.keyring_mut().ok_or(KeyError::NoKeyring)?;
             change(keyring).map_err(KeyError::Refused)
         })

@@ -1,0 +1,160 @@
+//! What an asynchronous application holds, whatever executor it runs on.
+
+use crate::begin;
+use crate::error::CommandError;
+use crate::handle::{Drive, Handle};
+use crate::host::{Emitter, MAX_EVENTS};
+use bytes::Bytes;
+use futures_channel::{mpsc, oneshot};
+use futures_core::{FusedFuture, Stream};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidings::{Event, Failure, JoinError, NodeId, SendError, Ticket};
+
+/// A running node; dropping it stops the node at once, without leaving.
+///
+/// What is answered at once is asked of the [`Handle`] that this derefs to. What waits for others, here,
+/// ends at the latest after [`stream_timeout`](tidings::Options::stream_timeout). Whoever drops such
+/// a future takes the command back, a leave apart, which goes on.
+#[derive(Debug)]
+pub struct AsyncHandle {
+    handle: Handle,
+}
+
+impl AsyncHandle {
+    /// A handle for a driver that runs; one for each.
+    pub fn new(driver: Arc<dyn Drive>) -> Self {
+        Self { handle: Handle::new(driver) }
+    }
+
+    /// Joins a cluster through any of its members, and waits until one has answered; returns how
+    /// many members there are then.
+    pub async fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
+        self.command(|then| begin::join(self, seeds, then)).await
+    }
+
+    /// Leaves the cluster, so that the others see this node as left and not as failed, and waits
+    /// until some have confirmed it; returns how many. The node has left even if none has.
+    ///
+    /// Afterwards drop the handle, or join again.
+    pub async fn leave(&self) -> Result<usize, Failure> {
+        let (sender, answer) = oneshot::channel();
+        begin::leave(self, move |ended| drop(sender.send(ended)));
+        answer.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
+    /// which has none, until it is written and the stream is closed.
+    pub async fn send_reliable(
+        &self,
+        to: &NodeId,
+        data: impl Into<Bytes>,
+    ) -> Result<(), CommandError<SendError>> {
+        let data = data.into();
+        self.command(|then| begin::send_reliable(self, to, data, then)).await
+    }
+
+    /// Pings a member, and waits for the answer; returns the round-trip time.
+    pub async fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
+        self.command(|then| begin::ping(self, to, then)).await
+    }
+
+    async fn command<T: Send + 'static, E>(
+        &self,
+        begin: impl FnOnce(Box<dyn FnOnce(Result<T, Failure>) + Send>) -> Result<Ticket, E>,
+    ) -> Result<T, CommandError<E>> {
+        let (sender, answer) = oneshot::channel();
+        let then = Box::new(move |ended| drop(sender.send(ended)));
+        let ticket = begin(then).map_err(CommandError::NotBegun)?;
+        let pending = Pending { handle: self, ticket, answer };
+        pending.await.map_err(CommandError::Failed)
+    }
+}
+
+impl Deref for AsyncHandle {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// A command that was begun, and is taken back if nobody waits for it any more.
+struct Pending<'a, T> {
+    handle: &'a Handle,
+    ticket: Ticket,
+    answer: oneshot::Receiver<Result<T, Failure>>,
+}
+
+impl<T> Future for Pending<'_, T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.answer).poll(cx);
+        answer.map(|answer| answer.unwrap_or(Err(Failure::Stopped)))
+    }
+}
+
+impl<T> Drop for Pending<'_, T> {
+    fn drop(&mut self) {
+        if !self.answer.is_terminated() {
+            self.handle.drive(|node, now| node.cancel(now, self.ticket));
+        }
+    }
+}
+
+/// What happens in the cluster, in order: a [`Stream`] that ends once the node has stopped and its
+/// sockets are closed.
+///
+/// It holds 1,024 events. An application that takes them too slowly never holds up the node:
+/// further ones, messages among them, are lost and counted, and the application should look at the
+/// members again.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Event>,
+    lagged: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// What a driver hands events to, and what its application takes them from.
+    pub fn channel() -> (Emitter, Self) {
+        // The one sender has room for one of its own.
+        let (mut sender, receiver) = mpsc::channel(MAX_EVENTS - 1);
+        let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
+        let lagged = emitter.lagged();
+        (emitter, Self { receiver, lagged })
+    }
+
+    /// Waits for the next event; `None` once the node has stopped.
+    pub async fn recv(&mut self) -> Option<Event> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// The next event, if one is there.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events were lost so far, since nobody took them.
+    pub fn lagged(&self) -> u64 {
+        self.lagged.load(Ordering::Relaxed)
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.receiver.size_hint()
+    }
+}

@@ -1,0 +1,75 @@
+//! Commands that wait for other nodes: begun here, and told later what became of them.
+//!
+//! Each function begins one, and hands what became of it to `then`, under the node's lock: that may
+//! wake somebody, and may not ask the node anything. If the node stops first, `then` is dropped.
+
+use crate::handle::Handle;
+use bytes::Bytes;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tidings::{Done, Failure, Instant, JoinError, Node, NodeId, SendError, Ticket};
+
+/// Begins to [join](Node::join) a cluster; what comes of it is how many members there are then.
+pub fn join(
+    handle: &Handle,
+    seeds: &[SocketAddr],
+    then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
+) -> Result<Ticket, JoinError> {
+    let members = |done| match done {
+        Done::Joined { members, .. } => members,
+        done => unreachable!("a join ended as {done:?}"),
+    };
+    begin(handle, |node, now| node.join(now, seeds), move |ended| then(ended.map(members)))
+}
+
+/// Begins to [leave](Node::leave); what comes of it is how many members have confirmed it.
+pub fn leave(
+    handle: &Handle,
+    then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
+) -> Ticket {
+    let told = |done| match done {
+        Done::Left { told } => told,
+        done => unreachable!("a leave ended as {done:?}"),
+    };
+    let leave = |node: &mut Node, now| Ok::<_, Infallible>(node.leave(now));
+    let Ok(ticket) = begin(handle, leave, move |ended| then(ended.map(told)));
+    ticket
+}
+
+/// Begins to send a [reliable](Node::send_reliable) message.
+pub fn send_reliable(
+    handle: &Handle,
+    to: &NodeId,
+    data: Bytes,
+    then: impl FnOnce(Result<(), Failure>) + Send + 'static,
+) -> Result<Ticket, SendError> {
+    let send = |node: &mut Node, now| node.send_reliable(now, to, data);
+    begin(handle, send, move |ended| then(ended.map(drop)))
+}
+
+/// Begins to [ping](Node::ping) a member; what comes of it is the round-trip time.
+pub fn ping(
+    handle: &Handle,
+    to: &NodeId,
+    then: impl FnOnce(Result<Duration, Failure>) + Send + 'static,
+) -> Result<Ticket, SendError> {
+    let rtt = |done| match done {
+        Done::Pong { rtt } => rtt,
+        done => unreachable!("a ping ended as {done:?}"),
+    };
+    begin(handle, |node, now| node.ping(now, to), move |ended| then(ended.map(rtt)))
+}
+
+fn begin<E>(
+    handle: &Handle,
+    command: impl FnOnce(&mut Node, Instant) -> Result<Ticket, E>,
+    then: impl FnOnce(Result<Done, Failure>) + Send + 'static,
+) -> Result<Ticket, E> {
+    handle.with(|host, now| {
+        // The answer may be among the outputs already: who waits must be there before them.
+        let ticket = command(host.node_mut(), now)?;
+        host.wait(ticket, then);
+        Ok(ticket)
+    })
+}

@@ -1,0 +1,16 @@
+//! The words in which an application and its node talk: what every adapter re-exports.
+
+#[cfg(feature = "encryption")]
+pub use crate::KeyError;
+pub use crate::{BindError, CommandError, Handle};
+pub use bytes::Bytes;
+#[cfg(feature = "memberlist")]
+pub use tidings::Memberlist;
+pub use tidings::{
+    BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
+    InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
+    State, Stats, TooLong, Via, Wire,
+};
+#[cfg(feature = "encryption")]
+pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
+pub use tidings_record::{Limits, RecordError};
