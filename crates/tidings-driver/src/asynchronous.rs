@@ -29,7 +29,7 @@ pub struct AsyncHandle {
 
 impl AsyncHandle {
     /// A handle for a driver that runs; one for each.
-    pub fn new(driver: Arc<dyn Drive>) -> Self {
+    pub fn new(driver: impl Drive + 'static) -> Self {
         Self { handle: Handle::new(driver) }
     }
 

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tidings::{
     BroadcastError, Instant, Member, Meta, Node, NodeId, Phase, SendError, Stats, TooLong,
@@ -28,13 +27,13 @@ pub trait Drive: fmt::Debug + Send + Sync {
 /// each adapter's.
 #[derive(Debug)]
 pub struct Handle {
-    driver: Arc<dyn Drive>,
+    driver: Box<dyn Drive>,
 }
 
 impl Handle {
     /// A handle for a driver that runs; one for each.
-    pub fn new(driver: Arc<dyn Drive>) -> Self {
-        Self { driver }
+    pub fn new(driver: impl Drive + 'static) -> Self {
+        Self { driver: Box::new(driver) }
     }
 
     // ---- ask ----

@@ -48,7 +48,7 @@ impl Tidings {
         let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
         let lagged = emitter.lagged();
         let driver = Driver::start(tidings_driver::start(listen, config, emitter)?)?;
-        Ok((Self { handle: Handle::new(Arc::new(driver)) }, Events { receiver, lagged }))
+        Ok((Self { handle: Handle::new(driver) }, Events { receiver, lagged }))
     }
 
     /// Joins a cluster through any of its members, and waits until one has answered; returns how

@@ -1,0 +1,388 @@
+//! One future that moves bytes and time between a node and the system.
+//!
+//! The centre is [`Shared::carry_out`]: under one lock a node gets one input, and all that it wants
+//! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
+//! stream's bytes wait for the stream's own task.
+
+use async_executor::{Executor, Task};
+use async_io::{Async, Timer};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::take;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
+use tidings_driver::{BindError, Drive, Host, Started, sockets};
+
+/// What moves datagrams and time, and accepts streams; dropped, it has ended.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    udp: Arc<Async<UdpSocket>>,
+    tcp: Async<TcpListener>,
+    timer: Timer,
+    /// For when the timer is set.
+    timer_due: Instant,
+    /// Until when the sockets are left alone, since they gave errors.
+    rests_until: Instant,
+    buf: Vec<u8>,
+    // The last to be dropped: by then the sockets are closed.
+    shared: Ending,
+}
+
+#[derive(Debug)]
+struct Shared {
+    running: Mutex<Running>,
+    clock: Clock,
+    here: SocketAddr,
+}
+
+/// What is under the lock.
+#[derive(Debug)]
+struct Running {
+    /// Gone once the driver has ended.
+    system: Option<System>,
+    links: HashMap<StreamId, Link>,
+    /// Until when the driver sleeps if nothing comes; zero while it is awake.
+    sleeps_until: Instant,
+    /// Wakes the driver.
+    waker: Waker,
+    host: Host,
+}
+
+#[derive(Debug)]
+struct System {
+    udp: Arc<Async<UdpSocket>>,
+    /// Runs the tasks of streams, wherever the driver runs.
+    executor: Arc<Executor<'static>>,
+}
+
+/// A stream that the node has not forgotten.
+#[derive(Debug)]
+struct Link {
+    /// What its task has to do.
+    queue: VecDeque<StreamAction>,
+    /// Dropped, it breaks the stream off.
+    task: Task<()>,
+}
+
+impl Driver {
+    /// A driver, to be [run](Self::run), and what handles share with it.
+    pub(crate) fn new(started: Started) -> Result<(Self, Remote), BindError> {
+        let Started { host, clock, udp, tcp, here } = started;
+        let udp = Arc::new(Async::new(udp).map_err(BindError::System)?);
+        let tcp = Async::new(tcp).map_err(BindError::System)?;
+        let system = System { udp: Arc::clone(&udp), executor: Arc::default() };
+        let running = Mutex::new(Running {
+            system: Some(system),
+            links: HashMap::new(),
+            sleeps_until: Instant::ZERO,
+            waker: Waker::noop().clone(),
+            host,
+        });
+        let shared = Arc::new(Shared { running, clock, here });
+        let driver = Self {
+            udp,
+            tcp,
+            timer: Timer::never(),
+            timer_due: Instant::MAX,
+            rests_until: Instant::ZERO,
+            buf: vec![0; MAX_DATAGRAM],
+            shared: Ending(Arc::clone(&shared)),
+        };
+        Ok((driver, Remote(shared)))
+    }
+
+    /// Runs the node until its handle is dropped.
+    pub(crate) async fn run(mut self) {
+        let executor =
+            self.shared.lock().system.as_ref().map(|system| Arc::clone(&system.executor));
+        if let Some(executor) = executor {
+            executor.run(poll_fn(|cx| self.poll(cx))).await;
+        }
+    }
+
+    /// Does all that there is to do, and sees that it is called when there is more; ready once the
+    /// node has stopped.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..MAX_TURNS {
+            let Some(due) = self.shared.wake_up() else { return Poll::Ready(()) };
+            let now = self.shared.clock.now();
+            if due <= now {
+                // What has arrived is taken before timers are: after a machine was stopped for a
+                // while, an answer that waits in the socket counts.
+                self.take_datagrams();
+                self.shared.drive_node(|node, now| node.handle_timeout(now));
+                continue;
+            }
+            let rests = now < self.rests_until;
+            self.set_timer(if rests { due.min(self.rests_until) } else { due }, now);
+            let mut busy = Pin::new(&mut self.timer).poll(cx).is_ready();
+            if !rests && self.udp.poll_readable(cx).is_ready() {
+                self.take_datagrams();
+                busy = true;
+            }
+            if !rests && self.tcp.poll_readable(cx).is_ready() {
+                self.accept_streams();
+                busy = true;
+            }
+            if !busy && self.shared.fall_asleep(due, cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+        // Others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn set_timer(&mut self, due: Instant, now: Instant) {
+        if due == self.timer_due {
+            return;
+        }
+        self.timer_due = due;
+        if due < Instant::MAX {
+            self.timer.set_after(due.since(now));
+        } else {
+            self.timer = Timer::never();
+        }
+    }
+
+    /// Takes what has arrived, but not for ever.
+    fn take_datagrams(&mut self) {
+        for _ in 0..MAX_WAITING {
+            match self.udp.get_ref().recv_from(&mut self.buf) {
+                Ok((len, from)) => {
+                    let data = &self.buf[..len];
+                    self.shared.drive_node(|node, now| node.handle_datagram(now, from, data));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if sockets::is_nothing(&error) => {}
+                Err(_) => return self.rest(),
+            }
+        }
+    }
+
+    fn accept_streams(&mut self) {
+        for _ in 0..MAX_WAITING {
+            let accepted = self.tcp.get_ref().accept();
+            match accepted.and_then(|(stream, from)| Ok((Async::new(stream)?, from))) {
+                Ok((stream, from)) => self.shared.accept(stream, from),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Out of descriptors, or the peer is gone already.
+                Err(_) => return self.rest(),
+            }
+        }
+    }
+
+    /// Leaves the sockets alone for a while.
+    fn rest(&mut self) {
+        self.rests_until = self.shared.clock.now() + BACK_OFF;
+    }
+}
+
+/// What a handle has of a driver.
+#[derive(Debug)]
+pub(crate) struct Remote(Arc<Shared>);
+
+impl Drive for Remote {
+    fn drive(&self, input: &mut dyn FnMut(&mut Host, Instant)) {
+        self.0.drive(input);
+    }
+
+    fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant)) {
+        let mut running = self.lock();
+        input(&mut running.host, self.clock.now());
+        self.carry_out(&mut running);
+    }
+
+    fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
+        self.drive(|host, now| input(host.node_mut(), now));
+    }
+
+    fn stop(&self) {
+        let mut running = self.lock();
+        let recording = running.host.stop();
+        running.waker.wake_by_ref();
+        drop(running);
+        drop(recording);
+    }
+
+    /// Carries out all that the node wants done, then sees that it is called again in time.
+    fn carry_out(self: &Arc<Self>, running: &mut Running) {
+        let Some(System { udp, executor }) = &running.system else { return };
+        while let Some(output) = running.host.poll_output() {
+            match output {
+                // Losing one is allowed.
+                Output::Datagram { to, data } => sockets::send(udp.get_ref(), self.here, data, to),
+                Output::Stream { id, action: StreamAction::Open { to, .. } } => {
+                    let task = executor.spawn(Arc::clone(self).connect(id, to));
+                    running.links.insert(id, Link { queue: VecDeque::new(), task });
+                }
+                Output::Stream { id, action: StreamAction::Reset } => {
+                    running.links.remove(&id);
+                }
+                Output::Stream { id, action } => {
+                    if let Some(link) = running.links.get_mut(&id) {
+                        link.queue.push_back(action);
+                    }
+                }
+                Output::Event(event) => running.host.tell(event),
+            }
+        }
+        if running.host.settle() < running.sleeps_until {
+            running.sleeps_until = Instant::ZERO;
+            running.waker.wake_by_ref();
+        }
+    }
+
+    // ---- the driver ----
+
+    /// When the node's time comes, unless it has stopped; nobody has to wake the driver for now.
+    fn wake_up(&self) -> Option<Instant> {
+        let mut running = self.lock();
+        running.sleeps_until = Instant::ZERO;
+        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
+        (!running.host.is_stopped()).then_some(due)
+    }
+
+    /// Has the driver woken by whoever brings its time forward; `false` if somebody just has.
+    fn fall_asleep(&self, until: Instant, waker: &Waker) -> bool {
+        let mut running = self.lock();
+        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
+        if running.host.is_stopped() || due < until {
+            return false;
+        }
+        running.sleeps_until = until;
+        running.waker.clone_from(waker);
+        true
+    }
+
+    // ---- streams ----
+
+    fn accept(self: &Arc<Self>, stream: Async<TcpStream>, from: SocketAddr) {
+        let mut running = self.lock();
+        let Some(id) = running.host.node_mut().accept_stream(self.clock.now(), from) else {
+            return;
+        };
+        if let Some(system) = &running.system {
+            let task = system.executor.spawn(Arc::clone(self).serve(id, stream));
+            running.links.insert(id, Link { queue: VecDeque::new(), task });
+        }
+        self.carry_out(&mut running);
+    }
+
+    async fn connect(self: Arc<Self>, id: StreamId, to: SocketAddr) {
+        let ended = match Async::<TcpStream>::connect(to).await {
+            Ok(stream) => {
+                self.drive_node(|node, now| node.handle_stream(now, id, StreamInput::Opened));
+                self.move_bytes(id, &stream).await
+            }
+            Err(error) => Err(error),
+        };
+        self.end(id, ended);
+    }
+
+    async fn serve(self: Arc<Self>, id: StreamId, stream: Async<TcpStream>) {
+        let ended = self.move_bytes(id, &stream).await;
+        self.end(id, ended);
+    }
+
+    /// Moves a stream's bytes until it ends.
+    ///
+    /// The node writes only in answer to what a stream brings, so that after each input all there
+    /// is to write is there, and then there is only to read.
+    async fn move_bytes(
+        self: &Arc<Self>,
+        id: StreamId,
+        mut stream: &Async<TcpStream>,
+    ) -> io::Result<()> {
+        let mut buf = vec![0; MAX_READ];
+        loop {
+            match self.next_action(id) {
+                Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
+                Some(_) => return Ok(()),
+                None => match stream.read(&mut buf).await? {
+                    0 => return Ok(()),
+                    len => {
+                        let data = StreamInput::Data(&buf[..len]);
+                        self.drive_node(|node, now| node.handle_stream(now, id, data));
+                    }
+                },
+            }
+        }
+    }
+
+    /// What to do on a stream before anything is read from it.
+    fn next_action(&self, id: StreamId) -> Option<StreamAction> {
+        match self.lock().links.get_mut(&id) {
+            Some(link) => link.queue.pop_front(),
+            None => Some(StreamAction::Reset),
+        }
+    }
+
+    /// Tells the node that a stream has ended, if it has not forgotten it.
+    fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
+        let input = match ended {
+            Ok(()) => StreamInput::Closed,
+            Err(error) => StreamInput::Failed(error.kind().into()),
+        };
+        let mut running = self.lock();
+        if let Some(link) = running.links.remove(&id) {
+            // It is the task that is here.
+            link.task.detach();
+            running.host.node_mut().handle_stream(self.clock.now(), id, input);
+            self.carry_out(&mut running);
+        }
+    }
+}
+
+/// Ends the node, when all else of its driver is gone.
+#[derive(Debug)]
+struct Ending(Arc<Shared>);
+
+impl Deref for Ending {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.stop();
+        let mut running = self.0.lock();
+        let (links, system) = (take(&mut running.links), running.system.take());
+        drop(running);
+        // What breaks a task off hands it to the executor, which drops it.
+        drop(links);
+        drop(system);
+        self.0.lock().host.end();
+    }
+}
+
+/// No datagram is longer.
+const MAX_DATAGRAM: usize = 65_536;
+/// How many datagrams, or streams, that have arrived are taken before a timer that is due.
+const MAX_WAITING: usize = 256;
+/// How often all is looked after before others have their turn.
+const MAX_TURNS: usize = 16;
+/// How much is read from a stream at a time.
+const MAX_READ: usize = 16 << 10;
+/// For how long sockets are left alone that only give errors.
+const BACK_OFF: Duration = Duration::from_millis(5);

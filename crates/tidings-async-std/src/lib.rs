@@ -1,0 +1,59 @@
+//! A cluster member on async-std.
+//!
+//! This is the door to [`tidings_async_io`], where all is explained: [`Tidings::bind`] starts a node
+//! and spawns what drives it on async-std's own executor. async-std is discontinued; its successor is smol,
+//! for which there is `tidings-smol`, with the same names.
+//!
+//! ```
+//! use tidings_async_std::{ClusterName, Config, NodeId, Tidings};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     async_std::task::block_on(async {
+//!         let cluster = ClusterName::new("shop")?;
+//!         let here = "127.0.0.1:0".parse()?;
+//!         let (a, mut events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
+//!         let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
+//!         println!("{} members", b.join(&[a.addr()]).await?);
+//!         println!("{:?}", events.recv().await);
+//!         b.leave().await?;
+//!         Ok(())
+//!     })
+//! }
+//! ```
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+#[doc(inline)]
+pub use tidings_async_io::*;
+
+/// A running node; dropping it stops the node at once, without leaving.
+///
+/// What it can be asked is with the [`AsyncHandle`] and the [`Handle`] that it derefs to.
+#[derive(Debug)]
+pub struct Tidings {
+    node: tidings_async_io::Tidings,
+}
+
+impl Tidings {
+    /// Starts a node that listens where its configuration says that others reach it; else as
+    /// [`tidings_async_io::Tidings::bind`].
+    pub fn bind(config: Config) -> Result<(Self, Events), BindError> {
+        Self::bind_to(config.addr(), config)
+    }
+
+    /// Starts a node that listens at one address and tells others another one; else as
+    /// [`tidings_async_io::Tidings::bind_to`].
+    pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Self, Events), BindError> {
+        let (node, events, driver) = tidings_async_io::Tidings::bind_to(listen, config)?;
+        async_std::task::spawn(driver);
+        Ok((Self { node }, events))
+    }
+}
+
+impl Deref for Tidings {
+    type Target = AsyncHandle;
+
+    fn deref(&self) -> &AsyncHandle {
+        &self.node
+    }
+}
