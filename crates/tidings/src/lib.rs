@@ -138,6 +138,7 @@ mod stream;
 mod suspicion;
 mod sync;
 mod table;
+mod target;
 mod time;
 mod timers;
 mod wire;
@@ -161,6 +162,7 @@ pub use options::{ConfigError, Options};
 pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
+pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

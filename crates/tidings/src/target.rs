@@ -1,0 +1,313 @@
+//! Where to join, as people write it.
+
+mod error;
+mod grammar;
+mod network;
+
+pub use error::TargetError;
+pub use network::{Network, Services};
+
+use crate::member::NodeId;
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use core::str::FromStr;
+use smol_str::SmolStr;
+
+/// A place to join: an IP address, or a name that is still to be looked up, and a port.
+///
+/// People write `[NAME/]HOST[:PORT]`, which [`parse`](Self::parse) takes, as memberlist does: the port
+/// may be left out, IPv6 addresses stand in brackets if a port follows, and the name is that of the node
+/// that is expected there. What Go's `net.ResolveTCPAddr` and `net.ResolveUDPAddr` take is taken by
+/// [`resolve_tcp`](Self::resolve_tcp) and [`resolve_udp`](Self::resolve_udp).
+///
+/// Parsing decides all that can be decided without the machine. What is left is to find the addresses
+/// of [`name`](Self::name) and the index of [`zone`](Self::zone), if there are any, and to give both to
+/// [`addrs`](Self::addrs); `tidings_driver::look_up` does so.
+///
+/// ```
+/// use tidings::Target;
+///
+/// let target: Target = "db-7/[2001:db8::7]".parse()?;
+/// assert_eq!(target.to_string(), "db-7/[2001:db8::7]:7946");
+/// assert_eq!(target.name(), None, "there is nothing to look up");
+/// assert_eq!(target.addrs(&[], None)?, ["[2001:db8::7]:7946".parse().unwrap()]);
+///
+/// let target: Target = "shop.example:http".parse()?;
+/// assert_eq!((target.name(), target.port()), (Some("shop.example"), 80));
+/// # Ok::<(), tidings::TargetError>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Target {
+    node: Option<NodeId>,
+    host: Host,
+    port: u16,
+    network: Network,
+}
+
+/// What stands for the machine.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Host {
+    /// Nothing: whatever addresses the machine has.
+    Any,
+    /// Never an IPv4 address in IPv6's form.
+    Ip(IpAddr),
+    /// An address that means something on the link of one interface only, and which that is.
+    Zoned(Ipv6Addr, SmolStr),
+    /// A domain name, and none that could be meant as a number.
+    Name(SmolStr),
+}
+
+impl Target {
+    /// The port where none is written; memberlist's.
+    pub const DEFAULT_PORT: u16 = 7946;
+
+    /// Takes `[NAME/]HOST[:PORT]`, as one names a node to join.
+    ///
+    /// HOST is an IPv4 or IPv6 address or a domain name, any of them also in brackets; with a port, an
+    /// IPv6 address must be. PORT is a number or the name of a TCP service; without one it is
+    /// `default_port`. `str::parse` does the same with [`DEFAULT_PORT`](Self::DEFAULT_PORT) and the few
+    /// services that are always known.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no such thing, with what is wrong with it. `127.1` and `0x7f000001` are no
+    /// addresses here, though some systems would take them for 127.0.0.1.
+    pub fn parse(text: &str, default_port: u16, services: &Services) -> Result<Self, TargetError> {
+        let (node, place) = match text.split_once('/') {
+            None => (None, text),
+            Some((name, place)) => match NodeId::new(name) {
+                Ok(node) => (Some(node), place),
+                Err(error) => return Err(TargetError::NodeName { text: text.into(), error }),
+            },
+        };
+        let network = Network::Tcp;
+        let (host, port) = grammar::split_place(place)?;
+        let port = match port {
+            None => default_port,
+            Some("") => return Err(TargetError::MissingPort(place.into())),
+            Some(port) if port.starts_with(['+', '-']) => {
+                return Err(TargetError::InvalidPort(port.into()));
+            }
+            Some(port) => grammar::port(port, network, services)?,
+        };
+        if host.is_empty() {
+            return Err(TargetError::NoHost(text.into()));
+        }
+        Ok(Self { node, host: Host::parse(host, network)?, port, network })
+    }
+
+    /// Takes what Go's `net.ResolveTCPAddr` takes: a network, which is `tcp`, `tcp4`, `tcp6` or empty,
+    /// and `HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// If Go would say that the text is wrong, or that there is no such host since it cannot be the
+    /// name of one. An IPv4 address in numbers that are not four decimal ones is refused too.
+    pub fn resolve_tcp(
+        network: &str,
+        text: &str,
+        services: &Services,
+    ) -> Result<Self, TargetError> {
+        Self::resolve(Network::named(network, Network::Tcp)?, text, services)
+    }
+
+    /// Takes what Go's `net.ResolveUDPAddr` takes: a network, which is `udp`, `udp4`, `udp6` or empty,
+    /// and `HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve_tcp`](Self::resolve_tcp).
+    pub fn resolve_udp(
+        network: &str,
+        text: &str,
+        services: &Services,
+    ) -> Result<Self, TargetError> {
+        Self::resolve(Network::named(network, Network::Udp)?, text, services)
+    }
+
+    /// Takes `HOST:PORT` as Go does: a port must be there, though it may be empty, which is 0; without
+    /// a host it is any address of the machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve_tcp`](Self::resolve_tcp).
+    pub fn resolve(network: Network, text: &str, services: &Services) -> Result<Self, TargetError> {
+        let (host, port) = match text {
+            "" => ("", 0),
+            _ => {
+                let (host, port) = grammar::split_host_port(text)?;
+                (host, grammar::port(port, network, services)?)
+            }
+        };
+        let host = if host.is_empty() { Host::Any } else { Host::parse(host, network)? };
+        Ok(Self { node: None, host, port, network })
+    }
+
+    /// The name of the node that is expected there, if it was written.
+    pub fn node(&self) -> Option<&NodeId> {
+        self.node.as_ref()
+    }
+
+    /// The IP address that was written; `None` if a name or nothing was.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::Ip(ip) => Some(ip),
+            Host::Zoned(ip, _) => Some(ip.into()),
+            Host::Any | Host::Name(_) => None,
+        }
+    }
+
+    /// The name whose addresses are to be looked up, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.host {
+            Host::Name(name) => Some(name),
+            Host::Any | Host::Ip(_) | Host::Zoned(..) => None,
+        }
+    }
+
+    /// The zone of an IPv6 address whose index is to be looked up, if there is one: the name of an
+    /// interface, or its index in decimal.
+    pub fn zone(&self) -> Option<&str> {
+        match &self.host {
+            Host::Zoned(_, zone) => Some(zone),
+            Host::Any | Host::Ip(_) | Host::Name(_) => None,
+        }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Of which network the addresses are; [`Network::Tcp`], which is IPv4 and IPv6, for a place to
+    /// join.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// All socket addresses of the target, in the order in which they were found, each once.
+    ///
+    /// `found` are the addresses of [`name`](Self::name), whose ports do not matter, and `scope` is the
+    /// index of [`zone`](Self::zone), `None` if there is no such interface. IPv4 addresses in IPv6's
+    /// form come out as IPv4. Where no host was written these are the unspecified addresses, IPv6
+    /// first, which takes IPv4 too on most systems.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was found, nothing of this network, or no interface.
+    pub fn addrs(
+        &self,
+        found: &[SocketAddr],
+        scope: Option<u32>,
+    ) -> Result<Vec<SocketAddr>, TargetError> {
+        let port = self.port;
+        match &self.host {
+            Host::Any => {
+                let any: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+                let any = any.into_iter().filter(|&ip| self.network.has(ip));
+                Ok(any.map(|ip| SocketAddr::new(ip, port)).collect())
+            }
+            Host::Ip(ip) => Ok([SocketAddr::new(*ip, port)].into()),
+            Host::Zoned(ip, zone) => match scope {
+                Some(scope) => Ok([SocketAddrV6::new(*ip, port, 0, scope).into()].into()),
+                None => Err(TargetError::UnknownZone(zone.to_string())),
+            },
+            Host::Name(name) => {
+                let mut seen = BTreeSet::new();
+                let found_as_told = found.iter().map(|&addr| with_port(addr, port));
+                let addrs: Vec<_> = found_as_told
+                    .filter(|addr| self.network.has(addr.ip()) && seen.insert(*addr))
+                    .collect();
+                match (addrs.is_empty(), found.is_empty()) {
+                    (false, _) => Ok(addrs),
+                    (true, true) => Err(TargetError::NotFound(name.to_string())),
+                    (true, false) => Err(self.network.unsuitable(name)),
+                }
+            }
+        }
+    }
+}
+
+/// The same address with another port, in the one form that it has here.
+fn with_port(addr: SocketAddr, port: u16) -> SocketAddr {
+    match (addr.ip().to_canonical(), addr) {
+        (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
+            SocketAddrV6::new(ip, port, 0, v6.scope_id()).into()
+        }
+        (ip, _) => SocketAddr::new(ip, port),
+    }
+}
+
+impl Host {
+    /// Takes an address of the network, or a domain name.
+    fn parse(text: &str, network: Network) -> Result<Self, TargetError> {
+        let Some((ip, zone)) = grammar::ip(text) else {
+            return grammar::domain_name(text).map(|name| Self::Name(name.into()));
+        };
+        let ip = match network.is_ipv4() && ip == Ipv6Addr::UNSPECIFIED {
+            // Any address of either kind, as Go has it.
+            true => Ipv4Addr::UNSPECIFIED.into(),
+            false => ip.to_canonical(),
+        };
+        match (ip, zone) {
+            (IpAddr::V4(_), Some(_)) => Err(TargetError::NotAHost(text.into())),
+            _ if !network.has(ip) => Err(network.unsuitable(text)),
+            (IpAddr::V6(ip), Some(zone)) => Ok(Self::Zoned(ip, zone.into())),
+            (ip, None) => Ok(Self::Ip(ip)),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        Self::parse(text, Self::DEFAULT_PORT, &Services::default())
+    }
+}
+
+impl From<SocketAddr> for Target {
+    /// The zone of an IPv6 address is its scope id in decimal, if that is not 0.
+    fn from(addr: SocketAddr) -> Self {
+        let host = match (addr.ip().to_canonical(), addr) {
+            (IpAddr::V6(ip), SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
+                Host::Zoned(ip, v6.scope_id().to_string().into())
+            }
+            (ip, _) => Host::Ip(ip),
+        };
+        Self { node: None, host, port: addr.port(), network: Network::Tcp }
+    }
+}
+
+impl From<&SocketAddr> for Target {
+    fn from(addr: &SocketAddr) -> Self {
+        Self::from(*addr)
+    }
+}
+
+impl From<&Self> for Target {
+    fn from(target: &Self) -> Self {
+        target.clone()
+    }
+}
+
+/// As it was written, with the port, IPv6 addresses in brackets: what gives the same target when it is
+/// parsed.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(node) = &self.node {
+            write!(f, "{node}/")?;
+        }
+        match &self.host {
+            Host::Any => {}
+            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}")?,
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]")?,
+            Host::Zoned(ip, zone) => write!(f, "[{ip}%{zone}]")?,
+            Host::Name(name) => f.write_str(name)?,
+        }
+        write!(f, ":{}", self.port)
+    }
+}
