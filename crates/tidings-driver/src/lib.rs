@@ -14,6 +14,7 @@ mod handle;
 mod host;
 #[cfg(feature = "encryption")]
 mod keys;
+mod lookup;
 pub mod sockets;
 pub mod vocabulary;
 
@@ -22,3 +23,4 @@ pub use handle::{Drive, Handle};
 pub use host::{Emitter, Host, MAX_EVENTS, Started, start};
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
+pub use lookup::{LookupError, look_up, services};
