@@ -17,7 +17,7 @@
 //!     let (b, _, driver) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
 //!     std::thread::spawn(|| async_io::block_on(driver));
 //!     async_io::block_on(async {
-//!         println!("{} members", b.join(&[a.addr()]).await?);
+//!         println!("{} members", b.join([a.addr()]).await?);
 //!         println!("{:?}", events.recv().await);
 //!         b.leave().await?;
 //!         Ok(())
@@ -37,6 +37,7 @@ use driver::Driver;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use tidings_driver::Seeds;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{AsyncHandle, Events};
 #[doc(inline)]
@@ -80,8 +81,11 @@ impl Tidings {
         config: Config,
     ) -> Result<(Self, Events, impl Future<Output = ()> + Send + use<>), BindError> {
         let (emitter, events) = Events::channel();
-        let (driver, shared) = Driver::new(tidings_driver::start(listen, config, emitter)?)?;
-        Ok((Self { handle: AsyncHandle::new(shared) }, events, driver.run()))
+        let (driver, remote) = Driver::new(tidings_driver::start(listen, config, emitter)?)?;
+        let handle = AsyncHandle::new(remote, |targets| {
+            blocking::unblock(move || Some(Seeds::look_up(&targets)))
+        });
+        Ok((Self { handle }, events, driver.run()))
     }
 }
 

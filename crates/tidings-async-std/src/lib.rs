@@ -13,7 +13,7 @@
 //!         let here = "127.0.0.1:0".parse()?;
 //!         let (a, mut events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
 //!         let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
-//!         println!("{} members", b.join(&[a.addr()]).await?);
+//!         println!("{} members", b.join([a.addr()]).await?);
 //!         println!("{:?}", events.recv().await);
 //!         b.leave().await?;
 //!         Ok(())

@@ -1,9 +1,10 @@
 //! `tidings agent`: one node.
 
 use crate::Fatal;
-use crate::command::{Command, Line, parse_text};
-use crate::keys::{KeyArgs, KeyFormat};
+use crate::command::{Command, Context, Line, parse_text};
+use crate::keys::KeyArgs;
 use crate::report::{Outcome, Report};
+use crate::runtime::{Events, Node, Runtime};
 use crate::wire::WireArgs;
 use clap::ValueEnum;
 use std::io::BufRead;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_std::{
-    ClusterName, Config, Events, KeyError, Limits, Meta, NodeId, Options, Tidings, TooLong,
+use tidings_driver::vocabulary::{
+    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target, TooLong,
 };
 
 #[derive(clap::Args)]
@@ -30,9 +31,10 @@ pub(crate) struct Args {
     /// Where the others reach this node, if not where it listens; port 0 stands for its port there
     #[arg(long, value_name = "IP:PORT")]
     advertise: Option<SocketAddr>,
-    /// Members of the cluster to join; one that answers is enough
-    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
-    join: Vec<SocketAddr>,
+    /// Members of the cluster to join; one that answers is enough. HOST is a name, of which all
+    /// addresses are tried, or an address; without PORT it is the one where we listen
+    #[arg(long, value_name = "[NAME/]HOST[:PORT]", value_delimiter = ',')]
+    join: Vec<String>,
     /// For how long to try again to join, while nobody answers
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     retry_join: Duration,
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     wire: WireArgs,
+    /// What the node runs on; it is the same on all of them
+    #[arg(long, value_enum, default_value_t = Runtime::Std)]
+    runtime: Runtime,
     /// Timing for one local network, for far places, or for one machine
     #[arg(long, value_enum, default_value_t = Profile::Lan)]
     profile: Profile,
@@ -106,7 +111,10 @@ enum Profile {
 /// Runs until it is told to stop.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     let report = Report { json: args.json };
-    let (node, events) = start(&args).inspect_err(|fatal| report.fatal(&fatal.message))?;
+    let context = Context::new(args.wire.keys(), args.bind.port());
+    let seeds = args.join.iter().map(|seed| context.target(seed)).collect::<Result<Vec<_>, _>>();
+    let started = seeds.map_err(Fatal::usage).and_then(|seeds| Ok((seeds, start(&args)?)));
+    let (seeds, (node, events)) = started.inspect_err(|fatal| report.fatal(&fatal.message))?;
     report.ready(&node.local());
 
     let (sender, inputs) = channel();
@@ -114,11 +122,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
     let printer = thread::spawn(move || print(events, report));
 
-    let keys = args.wire.keys();
-    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report, keys };
+    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report, context };
     thread::spawn(move || read_lines(&sender));
-    if !args.join.is_empty() {
-        agent.join_at_start(args.join, args.retry_join);
+    if !seeds.is_empty() {
+        agent.join_at_start(seeds, args.retry_join);
     }
     let why = agent.serve(&inputs);
     if let Err(error) = agent.node.stop_recording() {
@@ -132,7 +139,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
+fn start(args: &Args) -> Result<(Node, Events), Fatal> {
     let mut options = match args.profile {
         Profile::Lan => Options::lan(),
         Profile::Wan => Options::wan(),
@@ -145,7 +152,7 @@ fn start(args: &Args) -> Result<(Tidings, Events), Fatal> {
     let config = config.map_err(Fatal::usage)?;
     let config = config.with_meta(Meta::new(&args.meta.0));
     let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
-    let (node, events) = Tidings::bind_to(args.bind, config).map_err(Fatal::usage)?;
+    let (node, events) = args.runtime.bind(args.bind, config).map_err(Fatal::usage)?;
     of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
     if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
         node.record(file, Limits { bytes: *bytes, time: *time }).map_err(Fatal::usage)?;
@@ -178,11 +185,11 @@ enum Input {
 }
 
 struct Agent {
-    node: Arc<Tidings>,
+    node: Arc<Node>,
     /// For what its threads find.
     sender: Sender<Input>,
     report: Report,
-    keys: KeyFormat,
+    context: Context,
 }
 
 impl Agent {
@@ -191,7 +198,7 @@ impl Agent {
         loop {
             match inputs.recv().unwrap_or(Input::Signal) {
                 Input::Line(line) => {
-                    let Some(line) = Line::parse(&line, self.keys) else {
+                    let Some(line) = Line::parse(&line, &self.context) else {
                         continue;
                     };
                     let quits = line.command == Ok(Command::Quit);
@@ -226,7 +233,7 @@ impl Agent {
         &self,
         id: String,
         name: String,
-        run: impl FnOnce(&Tidings) -> Result<Outcome, String> + Send + 'static,
+        run: impl FnOnce(&Node) -> Result<Outcome, String> + Send + 'static,
     ) {
         let (node, report) = (Arc::clone(&self.node), self.report);
         thread::spawn(move || {
@@ -236,7 +243,7 @@ impl Agent {
         });
     }
 
-    fn join_at_start(&self, seeds: Vec<SocketAddr>, retry: Duration) {
+    fn join_at_start(&self, seeds: Vec<Target>, retry: Duration) {
         let end = Instant::now() + retry;
         self.beside("start".into(), "join".into(), move |node| {
             loop {
@@ -262,7 +269,7 @@ impl Agent {
     }
 }
 
-fn carry_out(node: &Tidings, command: Command) -> Result<Outcome, String> {
+fn carry_out(node: &Node, command: Command) -> Result<Outcome, String> {
     match command {
         Command::Members => Ok(Outcome::Members(node.members(), node.health())),
         Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
@@ -285,7 +292,7 @@ fn carry_out(node: &Tidings, command: Command) -> Result<Outcome, String> {
 }
 
 /// What is known of a reliable message that went well.
-fn sent_reliably(node: &Tidings) -> &'static str {
+fn sent_reliably(node: &Node) -> &'static str {
     // Whoever speaks memberlist's format says in which version.
     match node.local().versions() {
         Some(_) => "sent; memberlist gives no receipts",
@@ -308,9 +315,9 @@ fn text(error: impl ToString) -> String {
 }
 
 /// Asks each seed by itself, all at once, so as to count those that answer.
-fn join(node: &Tidings, seeds: &[SocketAddr]) -> Result<Outcome, String> {
+fn join(node: &Node, seeds: &[Target]) -> Result<Outcome, String> {
     let joined: Vec<_> = thread::scope(|scope| {
-        let joins = seeds.iter().map(|seed| scope.spawn(|| node.join(&[*seed])));
+        let joins = seeds.iter().map(|seed| scope.spawn(|| node.join(vec![seed.clone()])));
         let joins: Vec<_> = joins.collect();
         joins.into_iter().filter_map(|join| join.join().ok()).collect()
     });
@@ -322,7 +329,7 @@ fn join(node: &Tidings, seeds: &[SocketAddr]) -> Result<Outcome, String> {
     Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
-fn print(events: Events, report: Report) {
+fn print(mut events: Events, report: Report) {
     let mut lagged = 0;
     while let Some(event) = events.recv() {
         report.event(&event);

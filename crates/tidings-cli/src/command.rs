@@ -2,14 +2,15 @@
 
 use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
-use std::net::SocketAddr;
-use tidings_std::{InvalidKey, InvalidName, Key, NodeId};
+use tidings_driver::vocabulary::{
+    InvalidKey, InvalidName, Key, NodeId, Services, Target, services,
+};
 
 /// What an agent's help says about them.
 pub(crate) const HELP: &str = "\
 Commands on standard input, one a line; `@ID ` before one comes back with its result:
   members                      list the members that are present
-  join IP:PORT[,...]           join a cluster through any of these
+  join HOST[:PORT][,...]       join a cluster through any of these
   update-meta TEXT             set the metadata that the others see
   set-state TEXT               set what others are told at every sync with this node
   send-user NAME TEXT HOW      send a message to one member; HOW: `best-effort` or `reliable`
@@ -38,7 +39,7 @@ pub(crate) struct Line {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Command {
     Members,
-    Join(Vec<SocketAddr>),
+    Join(Vec<Target>),
     UpdateMeta(Vec<u8>),
     SetState(Vec<u8>),
     Send(NodeId, Vec<u8>),
@@ -54,9 +55,32 @@ pub(crate) enum Command {
     Quit,
 }
 
+/// What some commands are understood by.
+#[derive(Debug)]
+pub(crate) struct Context {
+    keys: KeyFormat,
+    /// The port of a place to join where none is written.
+    port: u16,
+    services: Services,
+}
+
+impl Context {
+    /// For a node that has such keys, and listens there.
+    pub(crate) fn new(keys: KeyFormat, port: u16) -> Self {
+        let port = if port == 0 { Target::DEFAULT_PORT } else { port };
+        Self { keys, port, services: services() }
+    }
+
+    /// Parses a place to join: `[NAME/]HOST[:PORT]`.
+    pub(crate) fn target(&self, text: &str) -> Result<Target, String> {
+        let target = Target::parse(text.trim(), self.port, &self.services);
+        target.map_err(|error| error.to_string())
+    }
+}
+
 impl Line {
     /// Parses a line; `None` if it is blank.
-    pub(crate) fn parse(line: &str, keys: KeyFormat) -> Option<Self> {
+    pub(crate) fn parse(line: &str, context: &Context) -> Option<Self> {
         let line = line.trim();
         let (id, rest) = match line.strip_prefix('@') {
             Some(marked) => marked.split_once(char::is_whitespace).unwrap_or((marked, "")),
@@ -67,13 +91,13 @@ impl Line {
         if name.is_empty() {
             return None;
         }
-        let command = Command::parse(name, argument.trim_start(), keys);
+        let command = Command::parse(name, argument.trim_start(), context);
         Some(Self { id: id.into(), name: name.into(), command })
     }
 }
 
 impl Command {
-    fn parse(name: &str, argument: &str, keys: KeyFormat) -> Result<Self, String> {
+    fn parse(name: &str, argument: &str, context: &Context) -> Result<Self, String> {
         let takes_nothing = |command| match argument {
             "" => Ok(command),
             _ => Err(format!("{name} takes no argument")),
@@ -83,15 +107,21 @@ impl Command {
             "stats" => takes_nothing(Self::Stats),
             "leave" => takes_nothing(Self::Leave),
             "quit" => takes_nothing(Self::Quit),
-            "join" => parse_addrs(argument).map(Self::Join),
+            "join" => Self::parse_join(argument, context),
             "update-meta" => parse_text(argument).map(Self::UpdateMeta),
             "set-state" => parse_text(argument).map(Self::SetState),
             "send-user" => Self::parse_send_user(argument),
             "broadcast" => parse_text(argument).map(Self::Broadcast),
             "ping" => parse_name(argument).map(Self::Ping),
-            "keyring" => Self::parse_keyring(argument, keys),
+            "keyring" => Self::parse_keyring(argument, context.keys),
             _ => Err(format!("there is no command {name:?}; try `tidings agent --help`")),
         }
+    }
+
+    /// `[NAME/]HOST[:PORT][,...]`
+    fn parse_join(argument: &str, context: &Context) -> Result<Self, String> {
+        let targets = argument.split(',').map(|text| context.target(text));
+        targets.collect::<Result<_, _>>().map(Self::Join)
     }
 
     /// `NAME TEXT best-effort|reliable`
@@ -129,12 +159,6 @@ fn parse_name(name: &str) -> Result<NodeId, String> {
     name.parse().map_err(|error: InvalidName| error.to_string())
 }
 
-/// `IP:PORT[,IP:PORT...]`
-fn parse_addrs(list: &str) -> Result<Vec<SocketAddr>, String> {
-    let parse = |addr: &str| addr.parse().map_err(|_| format!("{addr:?} is not an IP:PORT"));
-    list.split(',').map(|addr| parse(addr.trim())).collect()
-}
-
 /// UTF-8, or `hex:` and raw bytes in hex.
 pub(crate) fn parse_text(text: &str) -> Result<Vec<u8>, String> {
     let Some(hex) = text.strip_prefix("hex:") else {
@@ -148,18 +172,24 @@ pub(crate) fn parse_text(text: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_std::Cipher;
+    use tidings_driver::vocabulary::Cipher;
 
-    fn parse(line: &str) -> (String, Result<Command, String>) {
-        let Line { id, command, .. } = Line::parse(line, KeyFormat::Tidings).unwrap();
+    fn line(line: &str) -> Option<Line> {
+        Line::parse(line, &Context::new(KeyFormat::Tidings, 1))
+    }
+
+    fn parse(text: &str) -> (String, Result<Command, String>) {
+        let Line { id, command, .. } = line(text).unwrap();
         (id, command)
     }
 
     #[test]
     fn a_mark_comes_back_and_arguments_are_taken() {
         assert_eq!(parse("members"), (String::new(), Ok(Command::Members)));
-        let addrs = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
-        assert_eq!(parse("@7 join 127.0.0.1:1,[::1]:2"), ("7".into(), Ok(Command::Join(addrs))));
+        let targets = ["127.0.0.1:1", "[::1]:2", "db/shop.example:1"];
+        let targets = targets.map(|text| text.parse().unwrap()).into();
+        let join = parse("@7 join 127.0.0.1,[::1]:2, db/shop.example");
+        assert_eq!(join, ("7".into(), Ok(Command::Join(targets))));
         let text = Ok(Command::UpdateMeta(b"two words".into()));
         assert_eq!(parse("@x  update-meta  two words\n"), ("x".into(), text));
         assert_eq!(parse("update-meta hex:00fF").1, Ok(Command::UpdateMeta(vec![0, 255])));
@@ -168,15 +198,15 @@ mod tests {
         let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
         let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
         assert_eq!(parse(&format!("keyring  use {text}")).1, Ok(Command::UseKey(key)));
-        assert_eq!(Line::parse("  \n", KeyFormat::Tidings), None);
-        assert_eq!(Line::parse("@7", KeyFormat::Tidings), None);
+        assert_eq!(line("  \n"), None);
+        assert_eq!(line("@7"), None);
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         let error = |line| parse(line).1.unwrap_err();
-        assert_eq!(error("join nowhere"), "\"nowhere\" is not an IP:PORT");
-        assert_eq!(error("join"), "\"\" is not an IP:PORT");
+        assert!(error("join no where").contains("no where"));
+        assert!(!error("join").is_empty());
         assert_eq!(error("leave now"), "leave takes no argument");
         assert!(error("update-meta hex:0g").starts_with("\"0g\" is not hex"));
         for line in ["send-user", "send-user b", "send-user b reliable", "send-user b hello"] {

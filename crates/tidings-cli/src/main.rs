@@ -7,6 +7,7 @@ mod demo;
 mod keys;
 mod replay;
 mod report;
+mod runtime;
 mod sim;
 mod wire;
 

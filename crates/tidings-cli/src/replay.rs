@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings::Instant;
 use tidings::replay::{Replay, ReplayError, Step};
+use tidings_driver::vocabulary::NodeId;
 use tidings_record::{Damage, Recording, Segment};
-use tidings_std::NodeId;
 use timeline::Kind;
 use why::Why;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_std::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
+use tidings_driver::vocabulary::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
 
 /// Prints to standard output in one of two forms; a line is written at once and whole.
 #[derive(Clone, Copy, Debug)]

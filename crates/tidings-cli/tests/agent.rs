@@ -339,7 +339,7 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", "a", "--bind", taken.as_str()][..], taken.as_str()),
         (&["--name", "a", "--bind", taken_udp.as_str()], taken_udp.as_str()),
         (&["--name", "a", "--bind", "nowhere"], "'nowhere'"),
-        (&["--name", "a", "--join", "127.0.0.1"], "'127.0.0.1'"),
+        (&["--name", "a", "--join", "127.1"], "127.1"),
         (&["--name", ""], "must not be empty"),
         (&["--name", long.as_str()], "256 bytes where 255 are allowed"),
         (&["--name", "a", "--cluster", ""], "must not be empty"),

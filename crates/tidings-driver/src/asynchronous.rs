@@ -1,42 +1,77 @@
 //! What an asynchronous application holds, whatever executor it runs on.
 
 use crate::begin;
-use crate::error::CommandError;
+use crate::error::{CommandError, JoinFailed};
 use crate::handle::{Drive, Handle};
 use crate::host::{Emitter, MAX_EVENTS};
+use crate::lookup::Seeds;
 use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
 use futures_core::{FusedFuture, Stream};
+use std::fmt;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tidings::{Event, Failure, JoinError, NodeId, SendError, Ticket};
+use tidings::{Event, Failure, NodeId, SendError, Target, Ticket};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
 /// What is answered at once is asked of the [`Handle`] that this derefs to. What waits for others, here,
 /// ends at the latest after [`stream_timeout`](tidings::Options::stream_timeout). Whoever drops such
 /// a future takes the command back, a leave apart, which goes on.
-#[derive(Debug)]
 pub struct AsyncHandle {
     handle: Handle,
+    look_up: Box<LookUp>,
 }
 
+/// Looks places to join up on a thread that may block; `None` if the runtime has ended.
+type LookUp =
+    dyn Fn(Vec<Target>) -> Pin<Box<dyn Future<Output = Option<Seeds>> + Send>> + Send + Sync;
+
 impl AsyncHandle {
-    /// A handle for a driver that runs; one for each.
-    pub fn new(driver: impl Drive + 'static) -> Self {
-        Self { handle: Handle::new(driver) }
+    /// A handle for a driver that runs, one for each, with what has [`Seeds::look_up`] run on a thread
+    /// that may block, and gives `None` if there is none any more.
+    pub fn new<F>(
+        driver: impl Drive + 'static,
+        look_up: impl Fn(Vec<Target>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Seeds>> + Send + 'static,
+    {
+        let look_up = Box::new(move |targets| Box::pin(look_up(targets)) as _);
+        Self { handle: Handle::new(driver), look_up }
     }
 
     /// Joins a cluster through any of its members, and waits until one has answered; returns how
     /// many members there are then.
-    pub async fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
-        self.command(|then| begin::join(self, seeds, then)).await
+    ///
+    /// Names are looked up first, without blocking anybody; of one that has several addresses, all are
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// If no member took the node in, with what is wrong with each; a name that cannot be looked up
+    /// matters only then.
+    pub async fn join(
+        &self,
+        seeds: impl IntoIterator<Item = impl Into<Target>>,
+    ) -> Result<usize, JoinFailed> {
+        let targets: Vec<_> = seeds.into_iter().map(Into::into).collect();
+        let found = if Seeds::may_block(&targets) {
+            (self.look_up)(targets).await
+        } else {
+            Some(Seeds::look_up(&targets))
+        };
+        let Some(Seeds { addrs, unresolved }) = found else {
+            let error = CommandError::Failed(Failure::Stopped);
+            return Err(JoinFailed { unresolved: Vec::new(), error });
+        };
+        let joined = self.command(|then| begin::join(self, &addrs, then)).await;
+        joined.map_err(|error| JoinFailed { unresolved, error })
     }
 
     /// Leaves the cluster, so that the others see this node as left and not as failed, and waits
@@ -82,6 +117,12 @@ impl Deref for AsyncHandle {
 
     fn deref(&self) -> &Handle {
         &self.handle
+    }
+}
+
+impl fmt::Debug for AsyncHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncHandle").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,10 @@
 //! What can go wrong, in words that say what to do.
 
+use crate::lookup::LookupError;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::{fmt, io};
-use tidings::Failure;
+use tidings::{Failure, JoinError};
 
 /// A node could not be started.
 #[derive(Debug)]
@@ -75,3 +76,28 @@ impl<E: fmt::Display> fmt::Display for CommandError<E> {
 }
 
 impl<E: Error> Error for CommandError<E> {}
+
+/// A node has not joined a cluster.
+#[derive(Debug)]
+pub struct JoinFailed {
+    /// The places to join that have no addresses, with their names.
+    pub unresolved: Vec<LookupError>,
+    /// What became of joining at the addresses that were found; [`JoinError::NoSeeds`] if there were none.
+    pub error: CommandError<JoinError>,
+}
+
+impl fmt::Display for JoinFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, error) in self.unresolved.iter().enumerate() {
+            f.write_str(if n == 0 { "" } else { "; " })?;
+            error.fmt(f)?;
+        }
+        match self.error {
+            CommandError::NotBegun(JoinError::NoSeeds) if !self.unresolved.is_empty() => Ok(()),
+            _ if self.unresolved.is_empty() => self.error.fmt(f),
+            _ => write!(f, "; {}", self.error),
+        }
+    }
+}
+
+impl Error for JoinFailed {}

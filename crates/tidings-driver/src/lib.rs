@@ -18,9 +18,9 @@ mod lookup;
 pub mod sockets;
 pub mod vocabulary;
 
-pub use error::{BindError, CommandError};
+pub use error::{BindError, CommandError, JoinFailed};
 pub use handle::{Drive, Handle};
 pub use host::{Emitter, Host, MAX_EVENTS, Started, start};
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
-pub use lookup::{LookupError, look_up, services};
+pub use lookup::{LookupError, Seeds, look_up, services};

@@ -2,14 +2,14 @@
 
 #[cfg(feature = "encryption")]
 pub use crate::KeyError;
-pub use crate::{BindError, CommandError, Handle};
+pub use crate::{BindError, CommandError, Handle, JoinFailed, LookupError, look_up, services};
 pub use bytes::Bytes;
 #[cfg(feature = "memberlist")]
 pub use tidings::Memberlist;
 pub use tidings::{
     BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
     InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
-    State, Stats, TooLong, Via, Wire,
+    Services, State, Stats, Target, TargetError, TooLong, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
-use tidings::{Config, Event, Failure, JoinError, NodeId, SendError, Ticket};
-use tidings_driver::{BindError, CommandError, Emitter, Handle, MAX_EVENTS, begin};
+use tidings::{Config, Event, Failure, NodeId, SendError, Target, Ticket};
+use tidings_driver::{
+    BindError, CommandError, Emitter, Handle, JoinFailed, MAX_EVENTS, Seeds, begin,
+};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
@@ -53,8 +55,21 @@ impl Tidings {
 
     /// Joins a cluster through any of its members, and waits until one has answered; returns how
     /// many members there are then.
-    pub fn join(&self, seeds: &[SocketAddr]) -> Result<usize, CommandError<JoinError>> {
-        command(|then| begin::join(self, seeds, then))
+    ///
+    /// Names are looked up first; of one that has several addresses, all are asked.
+    ///
+    /// # Errors
+    ///
+    /// If no member took the node in, with what is wrong with each; a name that cannot be looked up
+    /// matters only then.
+    pub fn join(
+        &self,
+        seeds: impl IntoIterator<Item = impl Into<Target>>,
+    ) -> Result<usize, JoinFailed> {
+        let targets: Vec<_> = seeds.into_iter().map(Into::into).collect();
+        let Seeds { addrs, unresolved } = Seeds::look_up(&targets);
+        let joined = command(|then| begin::join(self, &addrs, then));
+        joined.map_err(|error| JoinFailed { unresolved, error })
     }
 
     /// Leaves the cluster, so that the others see this node as left and not as failed, and waits

@@ -12,7 +12,7 @@
 //!     let here = "127.0.0.1:0".parse()?;
 //!     let (a, events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
 //!     let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
-//!     println!("{} members", b.join(&[a.addr()])?);
+//!     println!("{} members", b.join([a.addr()])?);
 //!     println!("{:?}", events.recv());
 //!     b.leave()?;
 //!     Ok(())

@@ -21,7 +21,7 @@ fn sealed(config: Config, key: &Key) -> (Tidings, Events) {
 fn only_who_has_the_key_is_let_in() {
     let (a, events) = sealed(config("a"), &key(1));
     let (b, _b) = sealed(config("b"), &key(1));
-    assert_eq!(b.join(&[a.addr()]).unwrap(), 2);
+    assert_eq!(b.join([a.addr()]).unwrap(), 2);
     b.send(&id("a"), "in secret").unwrap();
     assert_eq!(message(&events), ("b".into(), "in secret".into(), Via::Datagram));
 
@@ -29,7 +29,7 @@ fn only_who_has_the_key_is_let_in() {
     let (wrong, _d) = sealed(config("wrong"), &key(2));
     for node in [&without, &wrong] {
         for (here, there) in [(node, &a), (&a, node)] {
-            let error = here.join(&[there.addr()]).unwrap_err().to_string();
+            let error = here.join([there.addr()]).unwrap_err().to_string();
             assert!(error.contains(&there.addr().to_string()), "{error}");
             assert!(error.contains("key"), "{error}");
         }
@@ -64,7 +64,7 @@ fn a_key_is_replaced_while_the_cluster_runs() {
         assert!(!std::iter::from_fn(|| events.try_recv()).any(suspicion));
     }
     let (late, _late) = sealed(config("late"), &key(1));
-    assert!(late.join(&[nodes[0].0.addr()]).is_err(), "the old key opens nothing any more");
+    assert!(late.join([nodes[0].0.addr()]).is_err(), "the old key opens nothing any more");
 }
 
 /// Each hears all others, over streams and by datagrams.

@@ -108,7 +108,7 @@ fn what_an_application_tells_at_every_sync_is_told_at_a_join() {
     let ((a, events_a), (b, events_b)) = (start("a"), start("b"));
     a.set_sync_state("a's").unwrap();
     b.set_sync_state(vec![b'b'; 60_000]).unwrap();
-    b.join(&[a.addr()]).unwrap();
+    b.join([a.addr()]).unwrap();
     for (events, from, data) in
         [(&events_a, "b", Bytes::from(vec![b'b'; 60_000])), (&events_b, "a", Bytes::from("a's"))]
     {

@@ -15,7 +15,7 @@ fn a_recorded_node_replays_and_its_recording_is_whole_when_the_handle_is_dropped
     let (b, _others) = Tidings::bind(patient("b")).unwrap();
     a.record(&path, Limits::default()).unwrap();
     assert!(a.is_recording() && !b.is_recording());
-    b.join(&[a.addr()]).unwrap();
+    b.join([a.addr()]).unwrap();
     a.send_reliable(b.local().id(), "hello").unwrap();
     a.ping(b.local().id()).unwrap_or(Duration::ZERO);
     let sent = a.stats().datagrams_out;

@@ -20,7 +20,7 @@ fn a_node_that_is_dropped_leaves_no_thread_and_no_socket() {
         let (first, _events) = start(0);
         let others: Vec<_> = (1..5).map(start).collect();
         for (other, _) in &others {
-            other.join(&[first.addr()]).unwrap();
+            other.join([first.addr()]).unwrap();
             addrs.push(other.addr());
         }
         // Streams that never say anything, and a peer that hangs up.
@@ -29,7 +29,7 @@ fn a_node_that_is_dropped_leaves_no_thread_and_no_socket() {
         std::thread::scope(|scope| {
             let seed = [silent.local_addr().unwrap()];
             let node = &others[0].0;
-            let join = scope.spawn(move || node.join(&seed));
+            let join = scope.spawn(move || node.join(seed));
             drop(silent.accept().unwrap());
             // It is not there either when it is asked again.
             drop(silent);

@@ -13,7 +13,7 @@
 //!     let here = "127.0.0.1:0".parse()?;
 //!     let (a, mut events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
 //!     let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
-//!     println!("{} members", b.join(&[a.addr()]).await?);
+//!     println!("{} members", b.join([a.addr()]).await?);
 //!     println!("{:?}", events.recv().await);
 //!     b.leave().await?;
 //!     Ok(())
@@ -32,6 +32,7 @@ use driver::Driver;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use tidings_driver::Seeds;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{AsyncHandle, Events};
 #[doc(inline)]
@@ -85,7 +86,11 @@ impl Tidings {
         let started = tidings_driver::start(listen, config, emitter)?;
         let (driver, remote) = Driver::new(started, runtime.clone())?;
         drop(runtime.spawn(driver.run()));
-        Ok((Self { handle: AsyncHandle::new(remote) }, events))
+        let handle = AsyncHandle::new(remote, move |targets| {
+            let work = runtime.spawn_blocking(move || Seeds::look_up(&targets));
+            async { work.await.ok() }
+        });
+        Ok((Self { handle }, events))
     }
 }
 

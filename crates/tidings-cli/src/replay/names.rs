@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use tidings::replay::{Gave, ShortName, Step};
 use tidings::{Event, Member, Node};
-use tidings_std::NodeId;
+use tidings_driver::vocabulary::NodeId;
 
 /// The members that the node has known so far, by their addresses and by their short names.
 #[derive(Default)]

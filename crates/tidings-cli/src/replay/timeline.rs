@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 use tidings::replay::{Gave, Input, Said, Step};
 use tidings::{Done, Event, State, Timer};
-use tidings_std::NodeId;
+use tidings_driver::vocabulary::NodeId;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

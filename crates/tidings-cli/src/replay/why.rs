@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 use tidings::replay::{Gave, Input, Replay, Said, Step};
 use tidings::{Event, Instant, State, StreamId, Timer};
+use tidings_driver::vocabulary::NodeId;
 use tidings_record::Recording;
-use tidings_std::NodeId;
 
 /// What is known of how a member came to be suspected, or to fail; of several times, the last.
 pub(super) struct Why {

@@ -42,7 +42,7 @@ pub fn start(name: &str) -> (Tidings, Events) {
 /// Has all others join the first one; returns when each of them knows all.
 pub fn join_all(nodes: &[&Tidings]) {
     for node in &nodes[1..] {
-        node.join(&[nodes[0].addr()]).unwrap();
+        node.join([nodes[0].addr()]).unwrap();
     }
     for node in nodes {
         wait(|| node.members().len() == nodes.len());
