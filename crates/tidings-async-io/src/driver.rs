@@ -7,17 +7,16 @@
 use async_executor::{Executor, Task};
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::mem::take;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
+use tidings_driver::asynchronous::Running;
 use tidings_driver::{BindError, Drive, Host, Started, sockets};
 
 /// What moves datagrams and time, and accepts streams; dropped, it has ended.
@@ -37,22 +36,18 @@ pub(crate) struct Driver {
 
 #[derive(Debug)]
 struct Shared {
-    running: Mutex<Running>,
+    state: Mutex<State>,
     clock: Clock,
     here: SocketAddr,
 }
 
 /// What is under the lock.
 #[derive(Debug)]
-struct Running {
+struct State {
+    /// With the tasks of streams.
+    running: Running<Task<()>>,
     /// Gone once the driver has ended.
     system: Option<System>,
-    links: HashMap<StreamId, Link>,
-    /// Until when the driver sleeps if nothing comes; zero while it is awake.
-    sleeps_until: Instant,
-    /// Wakes the driver.
-    waker: Waker,
-    host: Host,
 }
 
 #[derive(Debug)]
@@ -62,15 +57,6 @@ struct System {
     executor: Arc<Executor<'static>>,
 }
 
-/// A stream that the node has not forgotten.
-#[derive(Debug)]
-struct Link {
-    /// What its task has to do.
-    queue: VecDeque<StreamAction>,
-    /// Dropped, it breaks the stream off.
-    task: Task<()>,
-}
-
 impl Driver {
     /// A driver, to be [run](Self::run), and what handles share with it.
     pub(crate) fn new(started: Started) -> Result<(Self, Remote), BindError> {
@@ -78,14 +64,9 @@ impl Driver {
         let udp = Arc::new(Async::new(udp).map_err(BindError::System)?);
         let tcp = Async::new(tcp).map_err(BindError::System)?;
         let system = System { udp: Arc::clone(&udp), executor: Arc::default() };
-        let running = Mutex::new(Running {
-            system: Some(system),
-            links: HashMap::new(),
-            sleeps_until: Instant::ZERO,
-            waker: Waker::noop().clone(),
-            host,
-        });
-        let shared = Arc::new(Shared { running, clock, here });
+        let running = Running::new(host);
+        let state = Mutex::new(State { running, system: Some(system) });
+        let shared = Arc::new(Shared { state, clock, here });
         let driver = Self {
             udp,
             tcp,
@@ -111,7 +92,7 @@ impl Driver {
     /// node has stopped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MAX_TURNS {
-            let Some(due) = self.shared.wake_up() else { return Poll::Ready(()) };
+            let Some(due) = self.shared.lock().running.wake_up() else { return Poll::Ready(()) };
             let now = self.shared.clock.now();
             if due <= now {
                 // What has arrived is taken before timers are: after a machine was stopped for a
@@ -131,7 +112,7 @@ impl Driver {
                 self.accept_streams();
                 busy = true;
             }
-            if !busy && self.shared.fall_asleep(due, cx.waker()) {
+            if !busy && self.shared.lock().running.fall_asleep(due, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -200,14 +181,14 @@ impl Drive for Remote {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant)) {
-        let mut running = self.lock();
-        input(&mut running.host, self.clock.now());
-        self.carry_out(&mut running);
+        let mut state = self.lock();
+        input(&mut state.running.host, self.clock.now());
+        self.carry_out(&mut state);
     }
 
     fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
@@ -215,75 +196,41 @@ impl Shared {
     }
 
     fn stop(&self) {
-        let mut running = self.lock();
-        let recording = running.host.stop();
-        running.waker.wake_by_ref();
-        drop(running);
+        let recording = self.lock().running.stop();
         drop(recording);
     }
 
     /// Carries out all that the node wants done, then sees that it is called again in time.
-    fn carry_out(self: &Arc<Self>, running: &mut Running) {
-        let Some(System { udp, executor }) = &running.system else { return };
+    fn carry_out(self: &Arc<Self>, state: &mut State) {
+        let State { running, system } = state;
+        let Some(System { udp, executor }) = system else { return };
         while let Some(output) = running.host.poll_output() {
             match output {
                 // Losing one is allowed.
                 Output::Datagram { to, data } => sockets::send(udp.get_ref(), self.here, data, to),
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = executor.spawn(Arc::clone(self).connect(id, to));
-                    running.links.insert(id, Link { queue: VecDeque::new(), task });
+                    running.insert(id, task);
                 }
-                Output::Stream { id, action: StreamAction::Reset } => {
-                    running.links.remove(&id);
-                }
-                Output::Stream { id, action } => {
-                    if let Some(link) = running.links.get_mut(&id) {
-                        link.queue.push_back(action);
-                    }
-                }
+                Output::Stream { id, action: StreamAction::Reset } => drop(running.remove(id)),
+                Output::Stream { id, action } => running.push(id, action),
                 Output::Event(event) => running.host.tell(event),
             }
         }
-        if running.host.settle() < running.sleeps_until {
-            running.sleeps_until = Instant::ZERO;
-            running.waker.wake_by_ref();
-        }
-    }
-
-    // ---- the driver ----
-
-    /// When the node's time comes, unless it has stopped; nobody has to wake the driver for now.
-    fn wake_up(&self) -> Option<Instant> {
-        let mut running = self.lock();
-        running.sleeps_until = Instant::ZERO;
-        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
-        (!running.host.is_stopped()).then_some(due)
-    }
-
-    /// Has the driver woken by whoever brings its time forward; `false` if somebody just has.
-    fn fall_asleep(&self, until: Instant, waker: &Waker) -> bool {
-        let mut running = self.lock();
-        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
-        if running.host.is_stopped() || due < until {
-            return false;
-        }
-        running.sleeps_until = until;
-        running.waker.clone_from(waker);
-        true
+        running.settle();
     }
 
     // ---- streams ----
 
     fn accept(self: &Arc<Self>, stream: Async<TcpStream>, from: SocketAddr) {
-        let mut running = self.lock();
-        let Some(id) = running.host.node_mut().accept_stream(self.clock.now(), from) else {
-            return;
-        };
-        if let Some(system) = &running.system {
-            let task = system.executor.spawn(Arc::clone(self).serve(id, stream));
-            running.links.insert(id, Link { queue: VecDeque::new(), task });
+        let mut state = self.lock();
+        let State { running, system } = &mut *state;
+        let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
+        if let (Some(id), Some(System { executor, .. })) = (accepted, system) {
+            let task = executor.spawn(Arc::clone(self).serve(id, stream));
+            running.insert(id, task);
         }
-        self.carry_out(&mut running);
+        self.carry_out(&mut state);
     }
 
     async fn connect(self: Arc<Self>, id: StreamId, to: SocketAddr) {
@@ -313,7 +260,8 @@ impl Shared {
     ) -> io::Result<()> {
         let mut buf = vec![0; MAX_READ];
         loop {
-            match self.next_action(id) {
+            let action = self.lock().running.next_action(id);
+            match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
                 None => match stream.read(&mut buf).await? {
@@ -327,26 +275,18 @@ impl Shared {
         }
     }
 
-    /// What to do on a stream before anything is read from it.
-    fn next_action(&self, id: StreamId) -> Option<StreamAction> {
-        match self.lock().links.get_mut(&id) {
-            Some(link) => link.queue.pop_front(),
-            None => Some(StreamAction::Reset),
-        }
-    }
-
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
         let input = match ended {
             Ok(()) => StreamInput::Closed,
             Err(error) => StreamInput::Failed(error.kind().into()),
         };
-        let mut running = self.lock();
-        if let Some(link) = running.links.remove(&id) {
+        let mut state = self.lock();
+        if let Some(task) = state.running.remove(id) {
             // It is the task that is here.
-            link.task.detach();
-            running.host.node_mut().handle_stream(self.clock.now(), id, input);
-            self.carry_out(&mut running);
+            task.detach();
+            state.running.host.node_mut().handle_stream(self.clock.now(), id, input);
+            self.carry_out(&mut state);
         }
     }
 }
@@ -366,13 +306,13 @@ impl Deref for Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
-        let mut running = self.0.lock();
-        let (links, system) = (take(&mut running.links), running.system.take());
-        drop(running);
+        let mut state = self.0.lock();
+        let (tasks, system) = (state.running.remove_all(), state.system.take());
+        drop(state);
         // What breaks a task off hands it to the executor, which drops it.
-        drop(links);
+        drop(tasks);
         drop(system);
-        self.0.lock().host.end();
+        self.0.lock().running.host.end();
     }
 }
 

@@ -1,22 +1,25 @@
-//! What an asynchronous application holds, whatever executor it runs on.
+//! What asynchronous drivers have in common: what their applications hold, and what is under their lock.
+
+mod events;
+mod running;
+
+pub use events::Events;
+pub use running::Running;
 
 use crate::begin;
 use crate::error::{CommandError, JoinFailed};
 use crate::handle::{Drive, Handle};
-use crate::host::{Emitter, MAX_EVENTS};
 use crate::lookup::Seeds;
 use bytes::Bytes;
-use futures_channel::{mpsc, oneshot};
-use futures_core::{FusedFuture, Stream};
+use futures_channel::oneshot;
+use futures_core::FusedFuture;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tidings::{Event, Failure, NodeId, SendError, Target, Ticket};
+use tidings::{Failure, NodeId, SendError, Target, Ticket};
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///
@@ -147,55 +150,5 @@ impl<T> Drop for Pending<'_, T> {
         if !self.answer.is_terminated() {
             self.handle.drive(|node, now| node.cancel(now, self.ticket));
         }
-    }
-}
-
-/// What happens in the cluster, in order: a [`Stream`] that ends once the node has stopped and its
-/// sockets are closed.
-///
-/// It holds 1,024 events. An application that takes them too slowly never holds up the node:
-/// further ones, messages among them, are lost and counted, and the application should look at the
-/// members again.
-#[derive(Debug)]
-pub struct Events {
-    receiver: mpsc::Receiver<Event>,
-    lagged: Arc<AtomicU64>,
-}
-
-impl Events {
-    /// What a driver hands events to, and what its application takes them from.
-    pub fn channel() -> (Emitter, Self) {
-        // The one sender has room for one of its own.
-        let (mut sender, receiver) = mpsc::channel(MAX_EVENTS - 1);
-        let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
-        let lagged = emitter.lagged();
-        (emitter, Self { receiver, lagged })
-    }
-
-    /// Waits for the next event; `None` once the node has stopped.
-    pub async fn recv(&mut self) -> Option<Event> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-
-    /// The next event, if one is there.
-    pub fn try_recv(&mut self) -> Option<Event> {
-        self.receiver.try_recv().ok()
-    }
-
-    /// How many events were lost so far, since nobody took them.
-    pub fn lagged(&self) -> u64 {
-        self.lagged.load(Ordering::Relaxed)
-    }
-}
-
-impl Stream for Events {
-    type Item = Event;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        Pin::new(&mut self.receiver).poll_next(cx)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.receiver.size_hint()
     }
 }

@@ -4,16 +4,16 @@
 //! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
 //! stream's bytes wait for the stream's own task.
 
-use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
+use tidings_driver::asynchronous::Running;
 use tidings_driver::{BindError, Drive, Host, Started, sockets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
@@ -40,22 +40,18 @@ pub(crate) struct Driver {
 
 #[derive(Debug)]
 struct Shared {
-    running: Mutex<Running>,
+    state: Mutex<State>,
     clock: Clock,
     here: SocketAddr,
 }
 
 /// What is under the lock.
 #[derive(Debug)]
-struct Running {
+struct State {
+    /// With the tasks of streams.
+    running: Running<AbortHandle>,
     /// Gone once the driver has ended.
     system: Option<System>,
-    links: HashMap<StreamId, Link>,
-    /// Until when the driver sleeps if nothing comes; zero while it is awake.
-    sleeps_until: Instant,
-    /// Wakes the driver.
-    waker: Waker,
-    host: Host,
 }
 
 #[derive(Debug)]
@@ -63,15 +59,6 @@ struct System {
     udp: Arc<UdpSocket>,
     /// Runs the tasks of streams, whoever has one opened.
     runtime: Handle,
-}
-
-/// A stream that the node has not forgotten.
-#[derive(Debug)]
-struct Link {
-    /// What its task has to do.
-    queue: VecDeque<StreamAction>,
-    /// Aborted, it breaks the stream off.
-    task: AbortHandle,
 }
 
 impl Driver {
@@ -85,14 +72,9 @@ impl Driver {
         };
         let (ready, tcp) = set_up().map_err(BindError::System)?;
         let udp = Arc::new(udp);
-        let running = Mutex::new(Running {
-            system: Some(System { udp: Arc::clone(&udp), runtime }),
-            links: HashMap::new(),
-            sleeps_until: Instant::ZERO,
-            waker: Waker::noop().clone(),
-            host,
-        });
-        let shared = Arc::new(Shared { running, clock, here });
+        let system = System { udp: Arc::clone(&udp), runtime };
+        let state = Mutex::new(State { running: Running::new(host), system: Some(system) });
+        let shared = Arc::new(Shared { state, clock, here });
         let driver = Self {
             udp,
             ready,
@@ -115,7 +97,7 @@ impl Driver {
     /// node has stopped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MAX_TURNS {
-            let Some(due) = self.shared.wake_up() else { return Poll::Ready(()) };
+            let Some(due) = self.shared.lock().running.wake_up() else { return Poll::Ready(()) };
             let now = self.shared.clock.now();
             if due <= now {
                 // What has arrived is taken before timers are: after a machine was stopped for a
@@ -136,7 +118,7 @@ impl Driver {
             if !rests {
                 busy |= self.accept_streams(cx);
             }
-            if !busy && self.shared.fall_asleep(due, cx.waker()) {
+            if !busy && self.shared.lock().running.fall_asleep(due, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -208,14 +190,14 @@ impl Drive for Remote {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant)) {
-        let mut running = self.lock();
-        input(&mut running.host, self.clock.now());
-        self.carry_out(&mut running);
+        let mut state = self.lock();
+        input(&mut state.running.host, self.clock.now());
+        self.carry_out(&mut state);
     }
 
     fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
@@ -223,75 +205,43 @@ impl Shared {
     }
 
     fn stop(&self) {
-        let mut running = self.lock();
-        let recording = running.host.stop();
-        running.waker.wake_by_ref();
-        drop(running);
+        let recording = self.lock().running.stop();
         drop(recording);
     }
 
     /// Carries out all that the node wants done, then sees that it is called again in time.
-    fn carry_out(self: &Arc<Self>, running: &mut Running) {
-        let Some(System { udp, runtime }) = &running.system else { return };
+    fn carry_out(self: &Arc<Self>, state: &mut State) {
+        let State { running, system } = state;
+        let Some(System { udp, runtime }) = system else { return };
         while let Some(output) = running.host.poll_output() {
             match output {
                 // Losing one is allowed.
                 Output::Datagram { to, data } => sockets::send(udp, self.here, data, to),
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = runtime.spawn(Arc::clone(self).connect(id, to)).abort_handle();
-                    running.links.insert(id, Link { queue: VecDeque::new(), task });
+                    running.insert(id, task);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    running.links.remove(&id).inspect(|link| link.task.abort());
+                    running.remove(id).inspect(AbortHandle::abort);
                 }
-                Output::Stream { id, action } => {
-                    if let Some(link) = running.links.get_mut(&id) {
-                        link.queue.push_back(action);
-                    }
-                }
+                Output::Stream { id, action } => running.push(id, action),
                 Output::Event(event) => running.host.tell(event),
             }
         }
-        if running.host.settle() < running.sleeps_until {
-            running.sleeps_until = Instant::ZERO;
-            running.waker.wake_by_ref();
-        }
-    }
-
-    // ---- the driver ----
-
-    /// When the node's time comes, unless it has stopped; nobody has to wake the driver for now.
-    fn wake_up(&self) -> Option<Instant> {
-        let mut running = self.lock();
-        running.sleeps_until = Instant::ZERO;
-        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
-        (!running.host.is_stopped()).then_some(due)
-    }
-
-    /// Has the driver woken by whoever brings its time forward; `false` if somebody just has.
-    fn fall_asleep(&self, until: Instant, waker: &Waker) -> bool {
-        let mut running = self.lock();
-        let due = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
-        if running.host.is_stopped() || due < until {
-            return false;
-        }
-        running.sleeps_until = until;
-        running.waker.clone_from(waker);
-        true
+        running.settle();
     }
 
     // ---- streams ----
 
     fn accept(self: &Arc<Self>, stream: TcpStream, from: SocketAddr) {
-        let mut running = self.lock();
-        let Some(id) = running.host.node_mut().accept_stream(self.clock.now(), from) else {
-            return;
-        };
-        if let Some(system) = &running.system {
-            let task = system.runtime.spawn(Arc::clone(self).serve(id, stream)).abort_handle();
-            running.links.insert(id, Link { queue: VecDeque::new(), task });
+        let mut state = self.lock();
+        let State { running, system } = &mut *state;
+        let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
+        if let (Some(id), Some(System { runtime, .. })) = (accepted, system) {
+            let task = runtime.spawn(Arc::clone(self).serve(id, stream)).abort_handle();
+            running.insert(id, task);
         }
-        self.carry_out(&mut running);
+        self.carry_out(&mut state);
     }
 
     async fn connect(self: Arc<Self>, id: StreamId, to: SocketAddr) {
@@ -317,7 +267,8 @@ impl Shared {
     async fn move_bytes(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
         let mut buf = vec![0; MAX_READ];
         loop {
-            match self.next_action(id) {
+            let action = self.lock().running.next_action(id);
+            match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
                 None => match stream.read(&mut buf).await? {
@@ -331,24 +282,16 @@ impl Shared {
         }
     }
 
-    /// What to do on a stream before anything is read from it.
-    fn next_action(&self, id: StreamId) -> Option<StreamAction> {
-        match self.lock().links.get_mut(&id) {
-            Some(link) => link.queue.pop_front(),
-            None => Some(StreamAction::Reset),
-        }
-    }
-
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
         let input = match ended {
             Ok(()) => StreamInput::Closed,
             Err(error) => StreamInput::Failed(error.kind().into()),
         };
-        let mut running = self.lock();
-        if running.links.remove(&id).is_some() {
-            running.host.node_mut().handle_stream(self.clock.now(), id, input);
-            self.carry_out(&mut running);
+        let mut state = self.lock();
+        if state.running.remove(id).is_some() {
+            state.running.host.node_mut().handle_stream(self.clock.now(), id, input);
+            self.carry_out(&mut state);
         }
     }
 }
@@ -368,10 +311,10 @@ impl Deref for Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
-        let mut running = self.0.lock();
-        running.links.drain().for_each(|(_, link)| link.task.abort());
-        running.system = None;
-        running.host.end();
+        let mut state = self.0.lock();
+        state.running.remove_all().iter().for_each(AbortHandle::abort);
+        state.system = None;
+        state.running.host.end();
     }
 }
 

@@ -1,0 +1,61 @@
+//! What happens, for an application that waits without blocking.
+
+use crate::host::{Emitter, MAX_EVENTS};
+use futures_channel::mpsc;
+use futures_core::Stream;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use tidings::Event;
+
+/// What happens in the cluster, in order: a [`Stream`] that ends once the node has stopped and its
+/// sockets are closed.
+///
+/// It holds 1,024 events. An application that takes them too slowly never holds up the node:
+/// further ones, messages among them, are lost and counted, and the application should look at the
+/// members again.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Event>,
+    lagged: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// What a driver hands events to, and what its application takes them from.
+    pub fn channel() -> (Emitter, Self) {
+        // The one sender has room for one of its own.
+        let (mut sender, receiver) = mpsc::channel(MAX_EVENTS - 1);
+        let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
+        let lagged = emitter.lagged();
+        (emitter, Self { receiver, lagged })
+    }
+
+    /// Waits for the next event; `None` once the node has stopped.
+    pub async fn recv(&mut self) -> Option<Event> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// The next event, if one is there.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events were lost so far, since nobody took them.
+    pub fn lagged(&self) -> u64 {
+        self.lagged.load(Ordering::Relaxed)
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.receiver.size_hint()
+    }
+}
