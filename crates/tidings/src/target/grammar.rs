@@ -37,6 +37,7 @@ pub(super) fn split_place(text: &str) -> Result<(&str, Option<&str>), TargetErro
         Some(rest) => match rest.split_once(']') {
             None => return Err(TargetError::MissingBracket(text.into())),
             Some((host, "")) => host,
+            Some((host, _)) if host.contains('[') => host,
             Some(_) => return with_port(text),
         },
         None => match text.matches(':').count() {
