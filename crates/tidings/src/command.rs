@@ -1,5 +1,6 @@
 //! What an application asks for, and how it learns what came of it.
 
+use crate::addr::Dialled;
 use crate::member::{State, TooLong};
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamError};
@@ -22,6 +23,7 @@ pub enum Done {
     /// A join: a seed took us in, and we know its members.
     Joined {
         /// The seed that answered first; our own address if there was no other.
+        #[serde(with = "crate::addr")]
         seed: SocketAddr,
         /// How many members there are now, ourselves included.
         members: usize,
@@ -91,6 +93,7 @@ impl core::error::Error for Failure {}
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SeedFailure {
     /// The seed.
+    #[serde(with = "crate::addr")]
     pub seed: SocketAddr,
     /// Why.
     pub error: ExchangeError,
@@ -257,6 +260,7 @@ pub(crate) struct Tickets {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Retry {
     pub(crate) ticket: Ticket,
+    #[serde(with = "crate::addr")]
     pub(crate) seed: SocketAddr,
     /// How it broke off.
     pub(crate) error: ExchangeError,
@@ -271,7 +275,7 @@ struct Join {
     retries: usize,
     open: usize,
     /// The seeds that broke off, and how.
-    broken_off: BTreeMap<SocketAddr, ExchangeError>,
+    broken_off: BTreeMap<Dialled, ExchangeError>,
     failures: Vec<SeedFailure>,
 }
 
@@ -314,7 +318,7 @@ impl Tickets {
             return None;
         }
         join.retries -= 1;
-        join.broken_off.insert(retry.seed, retry.error);
+        join.broken_off.insert(Dialled(retry.seed), retry.error);
         let number = self.next_retry;
         self.next_retry += 1;
         self.retries.insert(number, retry);
@@ -331,7 +335,8 @@ impl Tickets {
     pub(crate) fn joined(&mut self, ticket: Ticket) -> Option<Vec<SocketAddr>> {
         let Join { failures, broken_off, .. } = self.joins.remove(&ticket)?;
         let silent = failures.iter().filter(|failure| failure.error.is_silence());
-        Some(silent.map(|failure| failure.seed).chain(broken_off.into_keys()).collect())
+        let broken_off = broken_off.into_keys().map(|Dialled(seed)| seed);
+        Some(silent.map(|failure| failure.seed).chain(broken_off).collect())
     }
 
     /// Whether a join has not ended.
@@ -345,7 +350,7 @@ impl Tickets {
     pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
         let join = self.joins.get_mut(&ticket)?;
         let SeedFailure { seed, error } = failure;
-        let earlier = join.broken_off.get(&seed).filter(|_| error == TIMED_OUT);
+        let earlier = join.broken_off.get(&Dialled(seed)).filter(|_| error == TIMED_OUT);
         join.failures.push(SeedFailure { seed, error: *earlier.unwrap_or(&error) });
         join.open -= 1;
         if join.open > 0 {

@@ -36,6 +36,7 @@ pub(crate) enum Purpose {
 /// One open stream.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Exchange {
+    #[serde(with = "crate::addr")]
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
     /// What is asked as soon as the stream is open, where that is known already.

@@ -1,5 +1,6 @@
 //! Healing: how the two sides of a partition find each other again.
 
+use crate::addr::{Dialled, canonical};
 use crate::member::NodeId;
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -17,7 +18,7 @@ pub(crate) struct Heal {
     /// Members that failed and have not come back, the latest last.
     lost: VecDeque<(NodeId, SocketAddr)>,
     /// Seeds of joins that succeeded, the latest last.
-    seeds: VecDeque<SocketAddr>,
+    seeds: VecDeque<Dialled>,
     max: usize,
     /// How many attempts in a row found nobody.
     attempts: u32,
@@ -73,13 +74,13 @@ impl Heal {
 
     /// A seed took us in, or did not answer while another one did.
     pub(crate) fn seed(&mut self, addr: SocketAddr) {
-        self.unseed(addr);
-        remember(&mut self.seeds, self.max, addr);
+        self.seeds.retain(|seed| seed.0 != addr);
+        remember(&mut self.seeds, self.max, Dialled(addr));
     }
 
     /// Whoever was at this address has left.
     pub(crate) fn unseed(&mut self, addr: SocketAddr) {
-        self.seeds.retain(|&seed| seed != addr);
+        self.seeds.retain(|seed| canonical(seed.0) != addr);
     }
 
     /// Somebody to try, at random; `is_present` says where a member is known to be.
@@ -88,13 +89,13 @@ impl Heal {
         rng: &mut Rng,
         is_present: impl Fn(SocketAddr) -> bool,
     ) -> Option<SocketAddr> {
-        let candidates = || self.candidates().filter(|&addr| !is_present(addr));
+        let candidates = || self.candidates().filter(|&addr| !is_present(canonical(addr)));
         let count = candidates().count();
         if count == 0 { None } else { candidates().nth(rng.below(count)) }
     }
 
     fn candidates(&self) -> impl Iterator<Item = SocketAddr> {
-        self.lost.iter().map(|&(_, addr)| addr).chain(self.seeds.iter().copied())
+        self.lost.iter().map(|&(_, addr)| addr).chain(self.seeds.iter().map(|seed| seed.0))
     }
 
     /// How long to wait until somebody is tried, where `present` members do the same.
@@ -124,7 +125,7 @@ impl Heal {
     pub(crate) fn ended(&mut self, addr: SocketAddr, found: bool) {
         if found {
             self.attempts = 0;
-            self.lost.retain(|&(_, lost)| lost != addr);
+            self.lost.retain(|&(_, lost)| lost != canonical(addr));
         } else {
             self.attempts = self.attempts.saturating_add(1);
         }

@@ -3,6 +3,7 @@
 //! A node that is restored from the checkpoint at which its journal began and takes the same inputs
 //! writes the same journal. That is all there is to verify: a replay compares the two.
 
+use crate::addr::Dialled;
 use crate::command::Ticket;
 use crate::member::NodeId;
 use crate::output::Output;
@@ -97,7 +98,7 @@ pub(crate) enum Input<'a> {
     Data(StreamId, #[serde(serialize_with = "octets")] &'a [u8]),
     Closed(StreamId),
     Failed(StreamId, StreamError),
-    Join(Cow<'a, [SocketAddr]>),
+    Join(Vec<Dialled>),
     Leave,
     Cancel(Ticket),
     Ping(Cow<'a, NodeId>),

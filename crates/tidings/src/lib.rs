@@ -89,7 +89,8 @@
 //! # Limits
 //!
 //! Without keys a node does **not** encrypt: then run it in a network that you trust. It does **not**
-//! resolve names: addresses are IP addresses and ports.
+//! look names up: it joins IP addresses and ports. [`Target`] takes what people write, and says what is
+//! to be looked up.
 
 #![no_std]
 
@@ -97,6 +98,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod addr;
 mod awareness;
 mod broadcast;
 mod claim;

@@ -12,6 +12,7 @@ mod recording;
 mod rounds;
 mod syncs;
 
+use crate::addr::canonical;
 use crate::awareness::Awareness;
 use crate::broadcast::Broadcasts;
 use crate::command::{Phase, Tickets};
@@ -425,11 +426,6 @@ fn sealed(config: &Config, locks: Locks) -> Format {
 
 /// Later times count as this one, after 292 years, so that deadlines always lie in the future.
 const END_OF_TIME: Instant = Instant::from_nanos(u64::MAX / 2);
-
-/// An address in the one form that members have: IPv4 as IPv4, and without a zone.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
 
 /// The longest datagram that there is, in bytes.
 const MAX_DATAGRAM: usize = 65_535;

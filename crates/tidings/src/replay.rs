@@ -28,6 +28,7 @@
 
 mod step;
 
+use crate::addr::Dialled;
 use crate::journal::{Entry, Input as Given, Told, entry};
 use crate::member::{Member, Meta, NodeId};
 use crate::node::Node;
@@ -219,8 +220,9 @@ impl<'a> Replay<'a> {
             Given::Closed(id) => self.stream(now, id, StreamInput::Closed),
             Given::Failed(id, error) => self.stream(now, id, StreamInput::Failed(error)),
             Given::Join(seeds) => {
+                let seeds: Vec<_> = seeds.into_iter().map(|Dialled(seed)| seed).collect();
                 let _ = node.join(now, &seeds);
-                Input::Join { seeds: seeds.into_owned() }
+                Input::Join { seeds }
             }
             Given::Leave => {
                 node.leave(now);

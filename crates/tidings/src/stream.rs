@@ -16,6 +16,7 @@ pub enum StreamAction {
     /// Connect to a peer; answer with [`StreamInput::Opened`] or [`StreamInput::Failed`].
     Open {
         /// The peer.
+        #[serde(with = "crate::addr")]
         to: SocketAddr,
         /// When the core gives up by itself: for systems in which connecting cannot be stopped.
         deadline: Instant,

@@ -7,6 +7,7 @@ mod network;
 pub use error::TargetError;
 pub use network::{Network, Services};
 
+use crate::addr::dialled;
 use crate::member::NodeId;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
@@ -231,14 +232,10 @@ impl Target {
     }
 }
 
-/// The same address with another port, in the one form that it has here.
 fn with_port(addr: SocketAddr, port: u16) -> SocketAddr {
-    match (addr.ip().to_canonical(), addr) {
-        (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
-            SocketAddrV6::new(ip, port, 0, v6.scope_id()).into()
-        }
-        (ip, _) => SocketAddr::new(ip, port),
-    }
+    let mut addr = dialled(addr);
+    addr.set_port(port);
+    addr
 }
 
 impl Host {
@@ -272,11 +269,11 @@ impl FromStr for Target {
 impl From<SocketAddr> for Target {
     /// The zone of an IPv6 address is its scope id in decimal, if that is not 0.
     fn from(addr: SocketAddr) -> Self {
-        let host = match (addr.ip().to_canonical(), addr) {
-            (IpAddr::V6(ip), SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
-                Host::Zoned(ip, v6.scope_id().to_string().into())
+        let host = match dialled(addr) {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+                Host::Zoned(*v6.ip(), v6.scope_id().to_string().into())
             }
-            (ip, _) => Host::Ip(ip),
+            addr => Host::Ip(addr.ip()),
         };
         Self { node: None, host, port: addr.port(), network: Network::Tcp }
     }

@@ -1,6 +1,7 @@
 //! What the application asks.
 
-use super::{Node, canonical};
+use super::Node;
+use crate::addr::{Dialled, canonical, dialled};
 use crate::awareness::Awareness;
 use crate::command::{Done, Failure, JoinError, Phase, Retry, SeedFailure, Ticket};
 use crate::dissemination::Dissemination;
@@ -27,7 +28,9 @@ impl Node {
     /// too, later), or when the last one has failed, with each one's reason: at the latest after
     /// [`stream_timeout`](crate::Options::stream_timeout). One that breaks off without an answer, as
     /// one does that too many ask at once, is asked again after a while. Our own address among the seeds is
-    /// passed over; if it is the only one, the node is the first of its cluster, and has joined.
+    /// passed over; if it is the only one, the node is the first of its cluster, and has joined. A seed's
+    /// address may have a zone (the scope id of an IPv6 address), by which it is dialled; members are
+    /// known without.
     ///
     /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
     /// and so forgets all others, without an event: what earlier events told is void, and whoever
@@ -38,8 +41,8 @@ impl Node {
     /// If there are no seeds, or more than streams that may be opened, or if the node is leaving.
     /// Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
-        let input = Input::Join(seeds.into());
-        self.input(now, |_| input, |node| node.begin_join(seeds))
+        let input = |_: &Self| Input::Join(seeds.iter().copied().map(Dialled).collect());
+        self.input(now, input, |node| node.begin_join(seeds))
     }
 
     fn begin_join(&mut self, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
@@ -50,10 +53,10 @@ impl Node {
             return Err(JoinError::NoSeeds);
         }
         let own = self.local().addr();
-        let mut others: Vec<_> = seeds.iter().copied().map(canonical).collect();
+        let mut others: Vec<_> = seeds.iter().copied().map(dialled).collect();
         others.sort_unstable();
         others.dedup();
-        others.retain(|&seed| seed != own);
+        others.retain(|&seed| canonical(seed) != own);
         let room = self.exchanges.room_out();
         if others.len() > room {
             return Err(JoinError::TooManySeeds { seeds: others.len(), room });

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::claims::Heard;
+use crate::addr::canonical;
 use crate::claim::Claim;
 use crate::command::ExchangeError;
 use crate::exchange::Purpose;
@@ -49,7 +50,7 @@ impl Node {
         }
         // Whoever knew nobody has nobody to tell what it learns.
         let spread = self.members.present() > 1;
-        self.merge_push_pull(Some(peer), spread, theirs);
+        self.merge_push_pull(Some(canonical(peer)), spread, theirs);
         self.settle(id, Ok(()));
     }
 

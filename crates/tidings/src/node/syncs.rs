@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::claims::Heard;
+use crate::addr::canonical;
 use crate::command::ExchangeError;
 use crate::exchange::{Comparison, Purpose};
 use crate::member::State;
@@ -60,7 +61,7 @@ impl Node {
             Ok(comparison) => {
                 self.stats.syncs += 1;
                 self.tell_state(&comparison, state, joins);
-                let addr = comparison.addr.or(Some(peer));
+                let addr = comparison.addr.or_else(|| Some(canonical(peer)));
                 self.exchanges.go_on(id, Comparison { addr, ..comparison });
                 self.compare(id, &parts);
             }

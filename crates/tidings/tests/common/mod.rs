@@ -23,6 +23,8 @@ pub const LATENCY: Duration = Duration::from_millis(1);
 pub struct Net {
     pub now: Instant,
     pub nodes: Vec<Host>,
+    /// Further addresses at which nodes are reached.
+    pub aliases: BTreeMap<SocketAddr, usize>,
     under_way: BTreeMap<(Instant, u64), Parcel>,
     sent: u64,
     /// What the seeds of nodes that are started from now on are made from.
@@ -151,6 +153,7 @@ impl Net {
         let mut net = Self {
             now: Instant::ZERO,
             nodes: Vec::new(),
+            aliases: BTreeMap::new(),
             under_way: BTreeMap::new(),
             sent: 0,
             seed: 0,
@@ -423,8 +426,7 @@ impl Net {
             }
             Parcel::Connect { from, to, id } => {
                 let Some(to) = self.reachable(from, to) else {
-                    let known = self.nodes.iter().any(|host| host.addr == to && !host.up);
-                    if known {
+                    if self.host_at(to).is_some_and(|to| !self.nodes[to].up) {
                         self.send_piece(from, from, id, Piece::Failed(StreamError::Refused));
                     }
                     return;
@@ -461,8 +463,13 @@ impl Net {
         }
     }
 
+    fn host_at(&self, addr: SocketAddr) -> Option<usize> {
+        let at = self.nodes.iter().position(|host| host.addr == addr);
+        at.or_else(|| self.aliases.get(&addr).copied())
+    }
+
     fn reachable(&self, from: usize, to: SocketAddr) -> Option<usize> {
-        let to = self.nodes.iter().position(|host| host.addr == to && host.up)?;
+        let to = self.host_at(to).filter(|&to| self.nodes[to].up)?;
         (!self.cuts.contains(&(from, to))).then_some(to)
     }
 
@@ -537,11 +544,10 @@ impl Net {
                 return;
             }
         }
-        let at = |addr| self.nodes.iter().position(|host| host.addr == addr);
         let link = match parcel {
             _ if self.latencies.is_empty() => None,
             Parcel::Datagram { from, to, .. } | Parcel::Connect { from, to, .. } => {
-                at(to).map(|to| (from, to))
+                self.host_at(to).map(|to| (from, to))
             }
             Parcel::Stream { from, to, .. } => Some((from, to)),
         };

@@ -1,0 +1,173 @@
+//! Zones of IPv6 addresses: what is joined by one is dialled by it, and nobody else ever hears of it.
+
+mod common;
+
+#[cfg(feature = "memberlist")]
+use common::id;
+use common::tape::Replayed;
+use common::{Net, addr, config, config_at};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+#[cfg(feature = "memberlist")]
+use tidings::{ClusterName, Memberlist, Wire};
+use tidings::{
+    Config, Done, ExchangeError, Failure, Member, Options, SeedFailure, State, StreamError,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Nodes that are also reached by an address on the link of interface 7.
+fn on_a_link(configs: impl IntoIterator<Item = Config>) -> Net {
+    let mut net = Net::new(0);
+    net.taped = true;
+    for config in configs {
+        let here = net.start(config.with_generation(1));
+        net.aliases.insert(on_link(here), here);
+    }
+    net
+}
+
+fn on_link(n: usize) -> SocketAddr {
+    format!("[fe80::{:x}%7]:7946", n + 1).parse().unwrap()
+}
+
+fn without_zone(n: usize) -> SocketAddr {
+    SocketAddr::new(on_link(n).ip(), on_link(n).port())
+}
+
+fn assert_that_replays_are_the_same(net: &Net) {
+    let mut all = Replayed::default();
+    for host in &net.nodes {
+        host.tape.as_ref().expect("it keeps a journal").replay(&mut all);
+    }
+    assert!(all.outputs > 0);
+}
+
+#[test]
+fn a_join_by_a_zone_is_dialled_by_it() {
+    let mut net = on_a_link((0..2).map(|n| config(n, addr(n))));
+    let ticket = net.join(1, &[on_link(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: on_link(0), members: 2 })));
+    assert_eq!(net.member(1, 0).unwrap().addr(), addr(0), "it is known as it says itself");
+    assert_that_replays_are_the_same(&net);
+}
+
+#[test]
+fn a_join_by_a_zone_that_fails_names_it() {
+    let mut net = on_a_link((0..2).map(|n| config(n, addr(n))));
+    net.kill(0);
+    let ticket = net.join(1, &[on_link(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    let error = ExchangeError::Stream(StreamError::Refused);
+    let failure = Failure::NoSeed(vec![SeedFailure { seed: on_link(0), error }]);
+    assert_eq!(failure.to_string(), "no seed answered: [fe80::1%7]:7946: nobody listens there");
+    assert_eq!(net.result(1, ticket), Some(Err(failure)));
+}
+
+#[test]
+fn a_seed_that_is_asked_again_is_dialled_by_its_zone_again() {
+    let mut options = Options::local();
+    options.max_streams_in = 1;
+    let mut net = on_a_link((0..5).map(|n| config_at(n, addr(n), &options)));
+    let tickets: Vec<_> = (1..5).map(|n| (n, net.join(n, &[on_link(0)]))).collect();
+    net.run_until(|net| tickets.iter().all(|&(n, ticket)| net.result(n, ticket).is_some()));
+    assert!(net.nodes[0].node.stats().streams_refused > 0, "it was asked by too many");
+    for (n, ticket) in tickets {
+        let result = net.result(n, ticket);
+        assert!(matches!(result, Some(Ok(Done::Joined { seed, .. })) if seed == on_link(0)));
+    }
+    assert_that_replays_are_the_same(&net);
+}
+
+/// With its nodes made anew from checkpoints after every so many inputs, or never.
+fn a_seed_that_was_silent_is_looked_for_by_its_zone(restoring: usize) {
+    let mut net = on_a_link((0..3).map(|n| config(n, addr(n))));
+    net.restoring = restoring;
+    net.cut_both(0, 1);
+    net.cut_both(0, 2);
+    let ticket = net.join(1, &[on_link(0), addr(2)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    net.run_for(300 * SECOND);
+    assert_eq!([0, 1, 2].map(|here| net.nodes[here].node.present()), [1, 2, 2]);
+    net.heal();
+    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present() == 3));
+    if restoring == 0 {
+        assert_that_replays_are_the_same(&net);
+    }
+}
+
+#[test]
+fn seeds_are_remembered_with_their_zones() {
+    a_seed_that_was_silent_is_looked_for_by_its_zone(0);
+}
+
+#[test]
+#[cfg(not(feature = "encryption"))]
+fn checkpoints_have_zones() {
+    a_seed_that_was_silent_is_looked_for_by_its_zone(1);
+}
+
+#[test]
+fn a_member_that_is_there_is_not_looked_for_by_its_zone() {
+    let mut net = on_a_link((0..2).map(|n| config(n, without_zone(n))));
+    let ticket = net.join(1, &[on_link(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    net.kill(0);
+    net.run_until(|net| net.state(1, 0) == Some(State::Failed));
+    net.resume(0);
+    net.run_until(|net| net.state(1, 0) == Some(State::Alive));
+    let searches = net.nodes[1].node.stats().searches;
+    net.run_for(600 * SECOND);
+    assert_eq!(net.nodes[1].node.stats().searches, searches);
+}
+
+#[test]
+fn our_own_address_is_our_own_with_a_zone_too() {
+    let mut net = on_a_link((0..2).map(|n| config(n, without_zone(n))));
+    let ticket = net.join(1, &[on_link(1)]);
+    let done = Done::Joined { seed: without_zone(1), members: 1 };
+    assert_eq!(net.result(1, ticket), Some(Ok(done)));
+}
+
+#[test]
+fn nothing_that_is_said_depends_on_zones() {
+    let told = |zones| said(config, zones);
+    assert!(told(true) == told(false));
+}
+
+#[test]
+#[cfg(feature = "memberlist")]
+fn nothing_that_is_said_in_memberlists_format_depends_on_zones() {
+    let config = |n, at| {
+        let config = Config::local(ClusterName::new("test").unwrap(), id(n), at);
+        config.with_wire(Wire::Memberlist(Memberlist::new())).unwrap()
+    };
+    assert!(said(config, true) == said(config, false));
+}
+
+/// What some nodes say to each other, and to which addresses they send datagrams, where each knows its
+/// own address and those of its seeds with their zones, or all without.
+fn said(config: impl Fn(usize, SocketAddr) -> Config, zones: bool) -> Vec<(SocketAddr, Vec<u8>)> {
+    let at = |n| if zones { on_link(n) } else { without_zone(n) };
+    let mut net = Net::of((0..4).map(|n| config(n, at(n)).with_generation(1)));
+    net.recorded = Some(Vec::new());
+    net.aliases.extend((0..4).map(|n| (without_zone(n), n)));
+    net.join(1, &[at(0)]);
+    net.join(2, &[at(0), at(1)]);
+    net.run_for(5 * SECOND);
+    net.join(3, &[at(2)]);
+    net.set_meta(1, "news");
+    net.run_for(20 * SECOND);
+    for host in &net.nodes {
+        let known = host.node.members().map(Member::addr).collect::<BTreeSet<_>>();
+        assert_eq!(known, (0..4).map(without_zone).collect());
+    }
+    net.kill(3);
+    net.run_for(60 * SECOND);
+    assert_eq!(net.nodes[0].node.present(), 3);
+    let datagrams = net.recorded.into_iter().flatten().map(|(_, to, data)| (to, data));
+    let writes = net.writes.into_iter().map(|(from, data)| (without_zone(from), data));
+    datagrams.chain(writes).collect()
+}
