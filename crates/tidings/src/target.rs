@@ -244,10 +244,11 @@ impl Host {
         let Some((ip, zone)) = grammar::ip(text) else {
             return grammar::domain_name(text).map(|name| Self::Name(name.into()));
         };
-        let ip = match network.is_ipv4() && ip == Ipv6Addr::UNSPECIFIED {
-            // Any address of either kind, as Go has it.
-            true => Ipv4Addr::UNSPECIFIED.into(),
-            false => ip.to_canonical(),
+        let ip = if network.is_ipv4() && ip == Ipv6Addr::UNSPECIFIED {
+            // Any address is any address, as Go has it.
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            ip.to_canonical()
         };
         match (ip, zone) {
             (IpAddr::V4(_), Some(_)) => Err(TargetError::NotAHost(text.into())),
