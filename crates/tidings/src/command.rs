@@ -158,26 +158,28 @@ impl fmt::Display for ExchangeError {
 pub enum JoinError {
     /// There is no seed to join.
     NoSeeds,
-    /// There are more seeds than streams that may be opened now.
+    /// There are more seeds than one join may have.
     TooManySeeds {
         /// How many there are.
         seeds: usize,
-        /// How many streams may be opened: [`max_streams_out`](crate::Options::max_streams_out)
-        /// less those that are open.
-        room: usize,
+        /// How many there may be.
+        max: usize,
     },
     /// The node is leaving; it can join again when the leave has completed.
     Leaving,
+    /// No stream may be opened now: [`max_streams_out`](crate::Options::max_streams_out) are open.
+    Busy,
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSeeds => f.write_str("there is no seed to join; name one at least"),
-            Self::TooManySeeds { seeds, room } => {
-                write!(f, "{seeds} seeds where {room} streams may be opened; name fewer")
+            Self::TooManySeeds { seeds, max } => {
+                write!(f, "{seeds} seeds where a join may have {max}; name fewer")
             }
             Self::Leaving => f.write_str("the node is leaving; wait until that has completed"),
+            Self::Busy => f.write_str("too many streams are open; try again when some have ended"),
         }
     }
 }
@@ -241,6 +243,8 @@ impl fmt::Display for BroadcastError {
 
 impl core::error::Error for BroadcastError {}
 
+/// How many seeds a join may have.
+pub(crate) const MAX_SEEDS: usize = 1024;
 /// How often a seed that breaks off is asked again.
 const MAX_RETRIES: usize = 4;
 
@@ -269,10 +273,13 @@ pub(crate) struct Retry {
 /// A join whose seeds have not all been heard of.
 #[derive(Debug, Deserialize, Serialize)]
 struct Join {
-    /// When it ends at the latest.
+    /// When it ends at the latest, if no more seeds are asked.
     deadline: Instant,
+    /// The seeds that were not asked yet, the next one last.
+    waiting: Vec<Dialled>,
     /// How many more times seeds that are overloaded may be asked.
     retries: usize,
+    /// How many seeds may still take us in, those that wait included.
     open: usize,
     /// The seeds that broke off, and how.
     broken_off: BTreeMap<Dialled, ExchangeError>,
@@ -298,11 +305,21 @@ impl Tickets {
         ticket
     }
 
-    /// Begins a join of at least one seed.
-    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: usize, deadline: Instant) {
-        let (retries, broken_off) = (MAX_RETRIES * seeds, BTreeMap::new());
-        let join = Join { deadline, retries, open: seeds, broken_off, failures: Vec::new() };
-        self.joins.insert(ticket, join);
+    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after the other.
+    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: &[SocketAddr]) {
+        let waiting: Vec<_> = seeds.iter().rev().copied().map(Dialled).collect();
+        let (retries, open, broken_off) = (MAX_RETRIES * seeds.len(), seeds.len(), BTreeMap::new());
+        let (deadline, failures) = (Instant::ZERO, Vec::new());
+        self.joins.insert(ticket, Join { deadline, waiting, retries, open, broken_off, failures });
+    }
+
+    /// The next seed to be asked, if there is one, for an answer until `deadline`.
+    pub(crate) fn next_seed(&mut self, deadline: Instant) -> Option<(Ticket, SocketAddr)> {
+        self.joins.iter_mut().find_map(|(&ticket, join)| {
+            let Dialled(seed) = join.waiting.pop()?;
+            join.deadline = deadline;
+            Some((ticket, seed))
+        })
     }
 
     /// When a join ends at the latest; `None` if it has ended.
@@ -424,7 +441,8 @@ mod tests {
         let end = Instant::from_nanos(2);
         for (broke_off, said) in [(false, TIMED_OUT), (true, ExchangeError::NoAnswer)] {
             let ticket = tickets.issue();
-            tickets.begin_join(ticket, 1, end);
+            tickets.begin_join(ticket, &[seed]);
+            assert_eq!(tickets.next_seed(end), Some((ticket, seed)));
             if broke_off {
                 let retry = Retry { ticket, seed, error: ExchangeError::NoAnswer };
                 assert!(tickets.retry(retry, Instant::from_nanos(1)).is_some());

@@ -128,8 +128,8 @@ pub struct Options {
     pub max_streams_in: usize,
     /// How many streams we may have open to others. 1 to 65,536.
     ///
-    /// A join opens one to each of its seeds at once. A node that leaves may open `leave_peers`
-    /// more.
+    /// A join opens one to each of its seeds, at once as far as there are so many. A node that leaves may open
+    /// `leave_peers` more.
     pub max_streams_out: usize,
     /// How many pings we make for others at a time. 0 to 65,536.
     pub max_relays: usize,

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Member, Meta, NodeId,
-    Options, Refusal, SeedFailure, State, StreamAction, StreamError, StreamInput, Timer, Via,
+    ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, JoinError, Member, Meta,
+    NodeId, Options, Refusal, SeedFailure, State, StreamAction, StreamError, StreamInput, Timer,
+    Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -419,6 +420,27 @@ fn seeds_that_are_silent_do_not_delay_one_that_answers() {
     let took = net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(took, 4 * LATENCY);
     assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 2 })));
+}
+
+#[test]
+fn seeds_for_which_there_are_no_streams_yet_are_asked_later() {
+    let mut options = Options::lan();
+    options.max_streams_out = 2;
+    let mut net =
+        Net::of((0..2).map(|n| common::config_at(n, addr(n), &options).with_generation(1)));
+    // As from a name with many addresses, of which one answers; it is the last in order.
+    let mut seeds: Vec<SocketAddr> = (1..6).map(|n| ([1, 1, 1, n], 7946).into()).collect();
+    seeds.push(addr(0));
+    let ticket = net.join(1, &seeds);
+    let busy = net.command(1, |node, now| node.join(now, &[addr(0)]));
+    assert_eq!(busy, Err(JoinError::Busy));
+    let took = net.run_until(|net| net.result(1, ticket).is_some());
+    assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 2 })));
+    assert_eq!(took, 2 * options.stream_timeout + 4 * LATENCY, "two waves are silent");
+
+    let many: Vec<SocketAddr> = (0..1025).map(|port| ([1, 1, 1, 1], port).into()).collect();
+    let refused = net.command(1, |node, now| node.join(now, &many));
+    assert_eq!(refused, Err(JoinError::TooManySeeds { seeds: 1025, max: 1024 }));
 }
 
 #[test]

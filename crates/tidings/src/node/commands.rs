@@ -3,7 +3,7 @@
 use super::Node;
 use crate::addr::{Dialled, canonical, dialled};
 use crate::awareness::Awareness;
-use crate::command::{Done, Failure, JoinError, Phase, Retry, SeedFailure, Ticket};
+use crate::command::{Done, Failure, JoinError, MAX_SEEDS, Phase, Retry, SeedFailure, Ticket};
 use crate::dissemination::Dissemination;
 use crate::exchange::Purpose;
 use crate::heal::Heal;
@@ -23,10 +23,11 @@ use core::net::SocketAddr;
 impl Node {
     /// Joins a cluster through any of its members.
     ///
-    /// All seeds are asked at once, each over a stream, for the members that they know. The ticket
-    /// ends with [`Done::Joined`] when the first one has answered (the others' answers are taken
-    /// too, later), or when the last one has failed, with each one's reason: at the latest after
-    /// [`stream_timeout`](crate::Options::stream_timeout). One that breaks off without an answer, as
+    /// All seeds are asked at once, each over a stream, for the members that they know; where there are more
+    /// than [`max_streams_out`](crate::Options::max_streams_out), the others wait until a stream has ended. The ticket
+    /// ends with [`Done::Joined`] when the first one has answered (those that were asked are heard
+    /// too, later), or when the last one has failed, with each one's reason: at the latest
+    /// [`stream_timeout`](crate::Options::stream_timeout) after it was asked. One that breaks off without an answer, as
     /// one does that too many ask at once, is asked again after a while. Our own address among the seeds is
     /// passed over; if it is the only one, the node is the first of its cluster, and has joined. A seed's
     /// address may have a zone (the scope id of an IPv6 address), by which it is dialled; members are
@@ -38,8 +39,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If there are no seeds, or more than streams that may be opened, or if the node is leaving.
-    /// Then nothing was begun.
+    /// If there are no seeds, or more than 1,024, if no stream may be opened now, or if the node is
+    /// leaving. Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
         let input = |_: &Self| Input::Join(seeds.iter().copied().map(Dialled).collect());
         self.input(now, input, |node| node.begin_join(seeds))
@@ -57,9 +58,11 @@ impl Node {
         others.sort_unstable();
         others.dedup();
         others.retain(|&seed| canonical(seed) != own);
-        let room = self.exchanges.room_out();
-        if others.len() > room {
-            return Err(JoinError::TooManySeeds { seeds: others.len(), room });
+        if others.len() > MAX_SEEDS {
+            return Err(JoinError::TooManySeeds { seeds: others.len(), max: MAX_SEEDS });
+        }
+        if !others.is_empty() && self.exchanges.room_out() == 0 {
+            return Err(JoinError::Busy);
         }
         if self.phase() == Phase::Left {
             self.begin_anew();
@@ -69,13 +72,19 @@ impl Node {
             let members = self.members.present();
             self.completed(ticket, Ok(Done::Joined { seed: own, members }));
         } else {
-            let deadline = self.now + self.config.options.stream_timeout;
-            self.tickets.begin_join(ticket, others.len(), deadline);
-        }
-        for seed in others {
-            self.open(seed, Purpose::Join(ticket), None);
+            self.tickets.begin_join(ticket, &others);
+            self.ask_seeds();
         }
         Ok(ticket)
+    }
+
+    /// Asks seeds that were not asked yet, as many as streams may be opened.
+    pub(super) fn ask_seeds(&mut self) {
+        let deadline = self.now + self.config.options.stream_timeout;
+        while self.exchanges.room_out() > 0 {
+            let Some((ticket, seed)) = self.tickets.next_seed(deadline) else { return };
+            self.open_until(seed, Purpose::Join(ticket), None, deadline);
+        }
     }
 
     /// Asks a seed again that broke off.

@@ -262,6 +262,7 @@ impl Node {
         if !self.exchanges.is_comparing() {
             self.places.clear();
         }
+        self.ask_seeds();
     }
 
     /// Ends what a stream was for.
