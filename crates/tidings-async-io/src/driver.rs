@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
@@ -25,7 +25,7 @@ pub(crate) struct Driver {
     udp: Arc<Async<UdpSocket>>,
     tcp: Async<TcpListener>,
     timer: Timer,
-    /// For when the timer is set.
+    /// For when the timer is set; zero if it is not.
     timer_due: Instant,
     /// Until when the sockets are left alone, since they gave errors.
     rests_until: Instant,
@@ -71,7 +71,7 @@ impl Driver {
             udp,
             tcp,
             timer: Timer::never(),
-            timer_due: Instant::MAX,
+            timer_due: Instant::ZERO,
             rests_until: Instant::ZERO,
             buf: vec![0; MAX_DATAGRAM],
             shared: Ending(Arc::clone(&shared)),
@@ -102,8 +102,8 @@ impl Driver {
                 continue;
             }
             let rests = now < self.rests_until;
-            self.set_timer(if rests { due.min(self.rests_until) } else { due }, now);
-            let mut busy = Pin::new(&mut self.timer).poll(cx).is_ready();
+            let until = if rests { due.min(self.rests_until) } else { due };
+            let mut busy = self.poll_timer(until, now, cx).is_ready();
             if !rests && self.udp.poll_readable(cx).is_ready() {
                 self.take_datagrams();
                 busy = true;
@@ -121,16 +121,18 @@ impl Driver {
         Poll::Pending
     }
 
-    fn set_timer(&mut self, due: Instant, now: Instant) {
-        if due == self.timer_due {
-            return;
+    /// Ready when the time has come; the timer is set anew only if that is another time than before.
+    fn poll_timer(&mut self, due: Instant, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if due != self.timer_due {
+            self.timer_due = due;
+            match due {
+                Instant::MAX => self.timer = Timer::never(),
+                due => self.timer.set_after(due.since(now)),
+            }
         }
-        self.timer_due = due;
-        if due < Instant::MAX {
-            self.timer.set_after(due.since(now));
-        } else {
-            self.timer = Timer::never();
-        }
+        ready!(Pin::new(&mut self.timer).poll(cx));
+        self.timer_due = Instant::ZERO;
+        Poll::Ready(())
     }
 
     /// Takes what has arrived, but not for ever.

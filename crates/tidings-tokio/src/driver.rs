@@ -10,7 +10,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
@@ -29,7 +29,7 @@ pub(crate) struct Driver {
     ready: net::UdpSocket,
     tcp: TcpListener,
     timer: Pin<Box<Sleep>>,
-    /// For when the timer is set.
+    /// For when the timer is set; zero if it is not.
     timer_due: Instant,
     /// Until when the sockets are left alone, since they gave errors.
     rests_until: Instant,
@@ -107,8 +107,8 @@ impl Driver {
                 continue;
             }
             let rests = now < self.rests_until;
-            self.set_timer(if rests { due.min(self.rests_until) } else { due }, now);
-            let mut busy = self.timer.as_mut().poll(cx).is_ready();
+            let until = if rests { due.min(self.rests_until) } else { due };
+            let mut busy = self.poll_timer(until, now, cx).is_ready();
             if !rests && self.ready.poll_recv_ready(cx).is_ready() {
                 self.take_datagrams(|udp, ready, buf| {
                     ready.try_io(Interest::READABLE, || udp.recv_from(buf))
@@ -127,12 +127,17 @@ impl Driver {
         Poll::Pending
     }
 
-    fn set_timer(&mut self, due: Instant, now: Instant) {
+    /// Ready when the time has come, or after a long time; the timer is set anew only if that is another time
+    /// than before.
+    fn poll_timer(&mut self, due: Instant, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if due != self.timer_due {
             self.timer_due = due;
             let wait = due.since(now).min(LONG);
             self.timer.as_mut().reset(tokio::time::Instant::now() + wait);
         }
+        ready!(self.timer.as_mut().poll(cx));
+        self.timer_due = Instant::ZERO;
+        Poll::Ready(())
     }
 
     /// Takes what has arrived, but not for ever.
