@@ -35,3 +35,8 @@ pub const NEWS: Duration = Duration::from_secs(45);
 
 /// How long a command may take to be answered.
 pub const ANSWER: Duration = Duration::from_secs(20);
+
+/// The code in EMBEDDING compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/EMBEDDING.md")]
+struct Embedding;
