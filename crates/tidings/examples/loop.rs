@@ -3,11 +3,10 @@
 //! Tells what they live through, the same each time: `cargo run -p tidings --example loop`. What any
 //! driver does is in `World::run`, which waits, and `World::drive`, which carries out.
 
-use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tidings::{ClusterName, Config, Event, Instant, Node, NodeId, Output};
+use tidings::{Bytes, ClusterName, Config, Event, Instant, Node, NodeId, Output};
 use tidings::{StreamAction, StreamError, StreamId, StreamInput};
 
 fn main() {

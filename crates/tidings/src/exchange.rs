@@ -9,6 +9,7 @@ use crate::wire::frame::Frame;
 use crate::wire::{Format, Thread};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub(crate) struct Exchange {
     /// What is asked as soon as the stream is open, where that is known already.
     request: Option<Vec<u8>>,
     thread: Thread,
+    /// Whether it is connected.
+    opened: bool,
     /// How a comparison stands, if one is made over this stream.
     pub(crate) comparison: Option<Comparison>,
     /// What the peer sent of its frame so far.
@@ -145,6 +148,7 @@ impl Exchanges {
             purpose,
             request,
             thread: Thread::new(purpose != Purpose::Serve),
+            opened: purpose == Purpose::Serve,
             comparison: None,
             buffer: Vec::new(),
             received: false,
@@ -152,6 +156,11 @@ impl Exchanges {
         };
         self.table.insert(id, exchange);
         id
+    }
+
+    /// A stream is connected; `false` if it was so before.
+    pub(crate) fn opened(&mut self, id: StreamId) -> bool {
+        self.table.get_mut(&id).is_some_and(|exchange| !mem::replace(&mut exchange.opened, true))
     }
 
     /// Takes out what is to be asked over a stream.
@@ -211,7 +220,7 @@ impl Exchanges {
     pub(crate) fn stop_reading(&mut self, id: StreamId) {
         if let Some(exchange) = self.table.get_mut(&id) {
             exchange.received = true;
-            self.buffered -= core::mem::take(&mut exchange.buffer).len();
+            self.buffered -= mem::take(&mut exchange.buffer).len();
         }
     }
 

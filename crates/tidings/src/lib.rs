@@ -145,6 +145,7 @@ mod time;
 mod timers;
 mod wire;
 
+pub use bytes::Bytes;
 pub use command::{
     BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
 };

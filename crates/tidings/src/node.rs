@@ -71,13 +71,16 @@ use serde::{Deserialize, Serialize};
 ///
 /// 1. `now` may repeat; a `now` earlier than the latest one seen counts as the latest.
 /// 2. After any call that takes `&mut self`, drain [`poll_output`](Self::poll_output) until it
-///    returns `None`. Several inputs may be fed before one drain; the queue then only grows longer.
+///    returns `None`. Several inputs may be fed before one drain, or in the midst of it: then the queue grows
+///    longer, in which datagrams have a [limit](crate::Options::max_queued_datagrams), and events and
+///    streams' actions have none but what was fed.
 /// 3. Carry outputs out in order. Within a stream, order is meaning.
 /// 4. A datagram may be dropped at will, for a full socket buffer included.
 /// 5. Answer each [`Open`](crate::StreamAction::Open) once. After `Closed`, `Failed` or `Reset` an
 ///    id is dead, and stray inputs for it are ignored.
 /// 6. The node writes to a stream only in answer to `Opened` or `Data`, so that a driver with
-///    nothing to write may block in a read.
+///    nothing to write may block in a read. Read nothing from a stream while anything is unsent: then a peer that
+///    asks and does not read the answers has to wait, and what is unsent is the answer to one read.
 /// 7. Deadlines, caps, retries and framing are the node's. A driver has no policy.
 /// 8. [`poll_timeout`](Self::poll_timeout) is due at once while output waits. Early and late calls
 ///    of `handle_timeout` are harmless; input that is there already should be fed before a timeout.

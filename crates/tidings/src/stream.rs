@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct StreamId(pub(crate) u64);
 
+impl StreamId {
+    /// Its number, for drivers whose system names things by numbers; the node counts from 0.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
 /// What a driver has to do with a stream.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum StreamAction {
@@ -18,7 +25,8 @@ pub enum StreamAction {
         /// The peer.
         #[serde(with = "crate::addr")]
         to: SocketAddr,
-        /// When the core gives up by itself: for systems in which connecting cannot be stopped.
+        /// When the core gives up by itself, and says [`Reset`](Self::Reset): for drivers that cannot stop
+        /// connecting at that.
         deadline: Instant,
     },
     /// Write all of these bytes, after all earlier ones.

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, JoinError, Member, Meta,
-    NodeId, Options, Refusal, SeedFailure, State, StreamAction, StreamError, StreamInput, Timer,
-    Via,
+    ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant, JoinError,
+    Member, Meta, Node, NodeId, Options, Output, Refusal, SeedFailure, State, StreamAction,
+    StreamError, StreamInput, Timer, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -681,6 +681,26 @@ fn without_datagrams_those_who_accuse_are_named_in_turn() {
 }
 
 // ---- streams ----
+
+#[test]
+fn a_stream_that_is_opened_twice_is_asked_once() {
+    let mut node = Node::new(config(0, addr(0)), [7; 32], Instant::ZERO);
+    node.join(Instant::ZERO, &[addr(1)]).unwrap();
+    let mut buf = Vec::new();
+    let mut written = 0;
+    for _ in 0..2 {
+        let mut opens = Vec::new();
+        while let Some(output) = node.poll_output(&mut buf) {
+            match output {
+                Output::Stream { id, action: StreamAction::Open { .. } } => opens.extend([id; 2]),
+                Output::Stream { action: StreamAction::Write(_), .. } => written += 1,
+                _ => {}
+            }
+        }
+        opens.into_iter().for_each(|id| node.handle_stream(Instant::ZERO, id, StreamInput::Opened));
+    }
+    assert_eq!(written, 1);
+}
 
 #[test]
 fn a_stream_that_drips_ends_at_its_deadline() {

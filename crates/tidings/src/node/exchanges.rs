@@ -64,7 +64,9 @@ impl Node {
         };
         let purpose = exchange.purpose;
         match input {
-            StreamInput::Opened => self.ask(id, purpose),
+            StreamInput::Opened if self.exchanges.opened(id) => self.ask(id, purpose),
+            // The driver has said so before.
+            StreamInput::Opened => {}
             StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.wire) {
                 Ok(None) => {}
                 Ok(Some(frame)) => self.take_frame(id, frame),
