@@ -66,7 +66,9 @@ scale nodes="1000" seconds="60":
 # The loopback tests, over and over: for whoever suspects one of depending on luck
 soak times="50":
     cargo test --workspace --no-run
-    for _ in $(seq {{ times }}); do cargo test -q -p tidings-std -p tidings-cli || exit 1; done
+    for _ in $(seq {{ times }}); do \
+        cargo test -q -p tidings-tests --test conformance && cargo test -q -p tidings-std -p tidings-cli || exit 1; \
+    done
 
 # Our agents among real memberlist, Serf and Alertmanager nodes, which are installed first (Debian, as root)
 interop *names:

@@ -1,4 +1,5 @@
-//! Runs Tidings agents among real Go programs, and says whether they get along.
+//! Runs Tidings agents among real Go programs, and says whether they get along; and the nodes of every
+//! adapter, for the [`conformance`] suite.
 //!
 //! A [`Scene`] is where one test plays: it has addresses of its own, starts [`Peer`]s (a memberlist
 //! node in Go, or `tidings agent`, which take the same commands and print the same lines), [`Serf`]
@@ -8,6 +9,7 @@
 //! All that waits here waits for a condition with a deadline.
 
 mod alertmanager;
+pub mod conformance;
 mod journal;
 pub mod logs;
 mod network;

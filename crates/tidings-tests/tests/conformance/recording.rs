@@ -1,25 +1,27 @@
-//! Recordings of nodes on loopback.
+//! Recordings of nodes that run.
 
-mod common;
-
-use common::patient;
-use std::time::Duration;
 use tidings::replay::Replay;
-use tidings_record::Recording;
-use tidings_std::{Limits, Tidings};
+use tidings_record::{Limits, Recording};
+use tidings_tests::conformance::{Adapter, id, patient};
 
-#[test]
-fn a_recorded_node_replays_and_its_recording_is_whole_when_the_handle_is_dropped() {
-    let path = std::env::temp_dir().join(format!("tidings-std-{}.rec", std::process::id()));
-    let (a, _events) = Tidings::bind(patient("a")).unwrap();
-    let (b, _others) = Tidings::bind(patient("b")).unwrap();
+tests! {
+    sealed too: [
+        a_recorded_node_replays_and_its_recording_is_whole_once_the_node_has_stopped,
+    ]
+}
+
+fn a_recorded_node_replays_and_its_recording_is_whole_once_the_node_has_stopped(adapter: &Adapter) {
+    let [a, b] = adapter.nodes(patient, ["a", "b"]);
+    // Its address is that of nobody else: the file is ours.
+    let name = format!("tidings-{}-{}.rec", std::process::id(), a.addr().port());
+    let path = std::env::temp_dir().join(name);
     a.record(&path, Limits::default()).unwrap();
     assert!(a.is_recording() && !b.is_recording());
     b.join([a.addr()]).unwrap();
-    a.send_reliable(b.local().id(), "hello").unwrap();
-    a.ping(b.local().id()).unwrap_or(Duration::ZERO);
+    a.send_reliable(&id("b"), "hello").unwrap();
+    a.ping(&id("b")).unwrap();
     let sent = a.stats().datagrams_out;
-    drop(a);
+    a.stop();
 
     let recording = Recording::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

@@ -1,0 +1,105 @@
+//! Where a node listens, and what it tells others of that.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use tidings_driver::BindError;
+use tidings_tests::conformance::{Adapter, Node, id, loopback, patient, quick};
+
+tests! {
+    plain only: [
+        a_taken_port_is_an_error_that_names_the_address,
+        port_0_is_a_free_one_and_the_node_tells_which,
+        an_address_that_others_cannot_reach_is_not_advertised,
+        nodes_find_each_other_by_ipv6,
+        a_node_that_listens_for_both_reaches_nodes_at_ipv4_and_ipv6,
+    ]
+}
+
+fn a_taken_port_is_an_error_that_names_the_address(adapter: &Adapter) {
+    let taken = TcpListener::bind(loopback()).unwrap();
+    let addr = taken.local_addr().unwrap();
+    let error = adapter.bind(quick("a").with_addr(addr)).unwrap_err();
+    assert!(
+        matches!(error, BindError::Socket { protocol: "TCP", addr: named, .. } if named == addr)
+    );
+    assert!(error.to_string().starts_with(&format!("cannot listen on TCP {addr}: ")), "{error}");
+
+    // Another test may have the TCP port of the same number: then with another one.
+    let taken_for_udp = || {
+        let taken = UdpSocket::bind(loopback()).unwrap();
+        let addr = taken.local_addr().unwrap();
+        match adapter.bind(quick("a").with_addr(addr)).unwrap_err() {
+            BindError::Socket { protocol: "TCP", .. } => None,
+            error => Some((addr, error)),
+        }
+    };
+    let (addr, error) = (0..100).find_map(|_| taken_for_udp()).expect("some port is free for TCP");
+    assert!(
+        matches!(error, BindError::Socket { protocol: "UDP", addr: named, .. } if named == addr)
+    );
+}
+
+fn port_0_is_a_free_one_and_the_node_tells_which(adapter: &Adapter) {
+    let [a, b] = adapter.nodes(quick, ["a", "b"]);
+    let addr = a.addr();
+    assert_eq!((addr.ip(), a.local().addr()), (loopback().ip(), addr));
+    assert!(addr.port() != 0 && addr != b.addr());
+    for taken in [TcpListener::bind(addr).map(drop), UdpSocket::bind(addr).map(drop)] {
+        assert!(taken.is_err(), "the node does not listen at {addr}");
+    }
+}
+
+fn an_address_that_others_cannot_reach_is_not_advertised(adapter: &Adapter) {
+    let anywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    let error = adapter.bind(quick("a").with_addr(anywhere)).unwrap_err();
+    assert!(error.to_string().contains("advertise"), "{error}");
+    // On all interfaces, with an address to tell others.
+    let a = adapter.bind_to(anywhere, patient("a")).unwrap();
+    let b = adapter.start(patient("b"));
+    assert_eq!(b.join([a.addr()]).unwrap(), 2);
+    all_hear_all(&[&a, &b]);
+}
+
+fn nodes_find_each_other_by_ipv6(adapter: &Adapter) {
+    let Some(here) = ipv6() else { return };
+    let [a, b] = ["a", "b"].map(|name| adapter.start(patient(name).with_addr(here)));
+    assert!(a.addr().is_ipv6(), "{}", a.addr());
+    assert_eq!(b.join([a.addr()]).unwrap(), 2);
+    all_hear_all(&[&a, &b]);
+}
+
+fn a_node_that_listens_for_both_reaches_nodes_at_ipv4_and_ipv6(adapter: &Adapter) {
+    let Some(here) = ipv6() else { return };
+    let anywhere: SocketAddr = "[::]:0".parse().unwrap();
+    let both = |name: &str, told| adapter.bind_to(anywhere, patient(name).with_addr(told)).unwrap();
+    let (at_4, at_6) = (both("at-4", loopback()), both("at-6", here));
+    assert_eq!(at_4.join([at_6.addr()]).unwrap(), 2);
+    all_hear_all(&[&at_4, &at_6]);
+    // One for IPv4 alone, and one for IPv6 alone, whom they reach by these.
+    let only_4 = adapter.start(patient("only-4"));
+    assert!(only_4.join([at_4.addr()]).unwrap() > 1);
+    all_hear_all(&[&at_4, &only_4]);
+    let only_6 = adapter.start(patient("only-6").with_addr(here));
+    assert!(only_6.join([at_6.addr()]).unwrap() > 1);
+    all_hear_all(&[&at_6, &only_6]);
+}
+
+/// Any free port at this machine's IPv6 address, if it has one.
+fn ipv6() -> Option<SocketAddr> {
+    let here = "[::1]:0".parse().unwrap();
+    if let Err(error) = UdpSocket::bind(here) {
+        eprintln!("skipped: there is no IPv6 here: {error}");
+        return None;
+    }
+    Some(here)
+}
+
+/// Each hears all others, by datagrams and over streams.
+fn all_hear_all(nodes: &[&Node]) {
+    for from in nodes {
+        for to in nodes {
+            let to = to.local();
+            from.ping(to.id()).unwrap();
+            from.send_reliable(&id(to.id().as_str()), "do you hear?").unwrap();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What dropping a handle does.
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+use tidings_driver::vocabulary::Event;
+use tidings_tests::conformance::{Adapter, hear_out, id, patient, wait};
+
+tests! {
+    sealed too: [
+        a_dropped_handle_ends_the_events_and_frees_the_ports,
+        streams_that_are_open_hold_up_no_stop_and_are_closed_by_it,
+    ]
+}
+
+fn a_dropped_handle_ends_the_events_and_frees_the_ports(adapter: &Adapter) {
+    let [a, b] = adapter.cluster(patient, ["a", "b"]);
+    let addr = a.addr();
+    b.send_reliable(&id("a"), "the last word").unwrap();
+    let told = a.stop();
+    assert!(matches!(&told[..], [Event::Joined(_), Event::Message { .. }]), "{told:?}");
+    TcpListener::bind(addr).unwrap();
+    UdpSocket::bind(addr).unwrap();
+}
+
+fn streams_that_are_open_hold_up_no_stop_and_are_closed_by_it(adapter: &Adapter) {
+    let [a, b] = adapter.cluster(patient, ["a", "b"]);
+    // Some that say nothing, to a node that waits for them for ten seconds.
+    let idle: Vec<_> = (0..10).map(|_| TcpStream::connect(a.addr()).unwrap()).collect();
+    wait(|| a.stats().streams_in >= 11);
+    let (addr, start) = (a.addr(), Instant::now());
+    a.stop();
+    TcpListener::bind(addr).unwrap();
+    idle.into_iter().for_each(|stream| assert_eq!(hear_out(stream), 0));
+    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    drop(b);
+}
