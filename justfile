@@ -67,7 +67,7 @@ scale nodes="1000" seconds="60":
 soak times="50":
     cargo test --workspace --no-run
     for _ in $(seq {{ times }}); do \
-        cargo test -q -p tidings-tests --test conformance --test leaks && cargo test -q -p tidings-std -p tidings-cli || exit 1; \
+        cargo test -q -p tidings-tests --test conformance --test leaks --test idle && cargo test -q -p tidings-std -p tidings-cli || exit 1; \
     done
 
 # Our agents among real memberlist, Serf and Alertmanager nodes, which are installed first (Debian, as root)

@@ -4,11 +4,13 @@
 //! in `tests/conformance`; what a further adapter needs is a constant in `adapter.rs`.
 
 mod adapter;
+mod alone;
 mod node;
 mod settings;
 mod stranger;
 
 pub use adapter::{ADAPTERS, ASYNC_IO, ASYNC_STD, Adapter, SMOL, STD, TOKIO, alive_tasks};
+pub use alone::alone;
 pub use node::{Node, wait, within};
 pub use settings::{id, key, loopback, patient, quick, trusting, with};
 pub use stranger::{Manner, Stranger, hear_out};

@@ -1,18 +1,17 @@
 //! What nodes of every adapter that are gone leave behind: no thread, descriptor, task or memory.
 //!
-//! Each test runs itself once more, in a process of its own, since it counts what that process has.
+//! Each test has a process to itself, since it counts what that has.
 #![cfg(target_os = "linux")]
 
 use cap::Cap;
 use std::alloc::System;
 use std::fs::read_dir;
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 use tidings_driver::vocabulary::{Event, Via};
 use tidings_tests::conformance::{
-    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, hear_out, id, quick,
+    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, hear_out, id, quick,
 };
 
 #[global_allocator]
@@ -23,7 +22,7 @@ macro_rules! tests {
         $(
             #[test]
             fn $test() {
-                alone(stringify!($test), &$adapter);
+                alone(stringify!($test), || leaves_nothing(&$adapter));
             }
         )*
     };
@@ -35,19 +34,6 @@ tests! {
     smol_leaves_nothing_behind: SMOL,
     async_std_leaves_nothing_behind: ASYNC_STD,
     tokio_leaves_nothing_behind: TOKIO,
-}
-
-/// Runs a test in a process of its own.
-#[track_caller]
-fn alone(test: &str, adapter: &Adapter) {
-    if env::var_os(ALONE).is_some() {
-        return leaves_nothing(adapter);
-    }
-    let mut command = Command::new(env::current_exe().unwrap());
-    let run = command.args([test, "--exact", "--nocapture"]).env(ALONE, "yes").output().unwrap();
-    let said = [run.stdout, run.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-    println!("{}", said.concat());
-    assert!(run.status.success());
 }
 
 /// After twice as many lives there is no more than after as many.
@@ -120,8 +106,6 @@ impl Left {
     }
 }
 
-/// Set in the process in which a test runs alone.
-const ALONE: &str = "TIDINGS_LEAKS_ALONE";
 /// How many lives are compared with twice as many.
 const LIVES: usize = 6;
 /// Tables of the runtimes may have grown: by less than 40 bytes for each node that has lived since.
