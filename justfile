@@ -84,6 +84,11 @@ interop-soak minutes="10":
 bench *name:
     cargo bench -p tidings -- {{ name }}
 
+# What an idle node costs on each runtime, measured for so many seconds (Linux; with strace, counts syscalls too)
+idle seconds="60":
+    cargo build --release -p tidings-cli
+    cargo run --release -p tidings-tests --example idle -- {{ seconds }}
+
 # What a node costs in instructions, in clusters of so many members (needs valgrind)
 instructions *members:
     crates/tidings/benches/instructions.sh {{ members }}
