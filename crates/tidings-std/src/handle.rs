@@ -26,7 +26,7 @@ pub struct Tidings {
 impl Tidings {
     /// Starts a node that listens where its configuration says that others reach it.
     ///
-    /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Self::addr) tells which. A
+    /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Handle::addr) tells which. A
     /// generation of 0 is replaced by the wall clock's.
     ///
     /// # Errors

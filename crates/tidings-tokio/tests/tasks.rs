@@ -27,11 +27,3 @@ async fn a_handle_is_shared_by_tasks_that_move_between_threads() {
     let ended = tokio::spawn(async move { while events.recv().await.is_some() {} });
     ended.await.unwrap();
 }
-
-#[test]
-fn without_a_runtime_there_is_an_error_that_says_so() {
-    let here = "127.0.0.1:0".parse().unwrap();
-    let config = Config::local(ClusterName::new("none").unwrap(), NodeId::new("a").unwrap(), here);
-    let error = Tidings::bind(config).unwrap_err().to_string();
-    assert!(error.contains("runtime"), "{error}");
-}
