@@ -14,10 +14,9 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, Host, Started, sockets};
+use tidings_driver::{BindError, Drive, Host, Started, links, sockets};
 
 /// What moves datagrams and time, and accepts streams; dropped, it has ended.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ impl Driver {
             timer: Timer::never(),
             timer_due: Instant::ZERO,
             rests_until: Instant::ZERO,
-            buf: vec![0; MAX_DATAGRAM],
+            buf: vec![0; sockets::MAX_DATAGRAM],
             shared: Ending(Arc::clone(&shared)),
         };
         Ok((driver, Remote(shared)))
@@ -137,7 +136,7 @@ impl Driver {
 
     /// Takes what has arrived, but not for ever.
     fn take_datagrams(&mut self) {
-        for _ in 0..MAX_WAITING {
+        for _ in 0..sockets::MAX_WAITING {
             match self.udp.get_ref().recv_from(&mut self.buf) {
                 Ok((len, from)) => {
                     let data = &self.buf[..len];
@@ -151,7 +150,7 @@ impl Driver {
     }
 
     fn accept_streams(&mut self) {
-        for _ in 0..MAX_WAITING {
+        for _ in 0..sockets::MAX_WAITING {
             let accepted = self.tcp.get_ref().accept();
             match accepted.and_then(|(stream, from)| Ok((Async::new(stream)?, from))) {
                 Ok((stream, from)) => self.shared.accept(stream, from),
@@ -164,7 +163,7 @@ impl Driver {
 
     /// Leaves the sockets alone for a while.
     fn rest(&mut self) {
-        self.rests_until = self.shared.clock.now() + BACK_OFF;
+        self.rests_until = self.shared.clock.now() + sockets::BACK_OFF;
     }
 }
 
@@ -212,10 +211,12 @@ impl Shared {
                 Output::Datagram { to, data } => sockets::send(udp.get_ref(), self.here, data, to),
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = executor.spawn(Arc::clone(self).connect(id, to));
-                    running.insert(id, task);
+                    running.links.insert(id, task);
                 }
-                Output::Stream { id, action: StreamAction::Reset } => drop(running.remove(id)),
-                Output::Stream { id, action } => running.push(id, action),
+                Output::Stream { id, action: StreamAction::Reset } => {
+                    drop(running.links.remove(id))
+                }
+                Output::Stream { id, action } => running.links.push(id, action),
                 Output::Event(event) => running.host.tell(event),
             }
         }
@@ -230,7 +231,7 @@ impl Shared {
         let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
         if let (Some(id), Some(System { executor, .. })) = (accepted, system) {
             let task = executor.spawn(Arc::clone(self).serve(id, stream));
-            running.insert(id, task);
+            running.links.insert(id, task);
         }
         self.carry_out(&mut state);
     }
@@ -260,9 +261,9 @@ impl Shared {
         id: StreamId,
         mut stream: &Async<TcpStream>,
     ) -> io::Result<()> {
-        let mut buf = vec![0; MAX_READ];
+        let mut buf = vec![0; links::MAX_READ];
         loop {
-            let action = self.lock().running.next_action(id);
+            let action = self.lock().running.links.next_action(id);
             match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
@@ -279,15 +280,11 @@ impl Shared {
 
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
-        let input = match ended {
-            Ok(()) => StreamInput::Closed,
-            Err(error) => StreamInput::Failed(error.kind().into()),
-        };
         let mut state = self.lock();
-        if let Some(task) = state.running.remove(id) {
+        if let Some(task) = state.running.links.remove(id) {
             // It is the task that is here.
             task.detach();
-            state.running.host.node_mut().handle_stream(self.clock.now(), id, input);
+            state.running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
             self.carry_out(&mut state);
         }
     }
@@ -309,7 +306,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
         let mut state = self.0.lock();
-        let (tasks, system) = (state.running.remove_all(), state.system.take());
+        let (tasks, system) = (state.running.links.remove_all(), state.system.take());
         drop(state);
         // What breaks a task off hands it to the executor, which drops it.
         drop(tasks);
@@ -318,13 +315,5 @@ impl Drop for Ending {
     }
 }
 
-/// No datagram is longer.
-const MAX_DATAGRAM: usize = 65_536;
-/// How many datagrams, or streams, that have arrived are taken before a timer that is due.
-const MAX_WAITING: usize = 256;
 /// How often all is looked after before others have their turn.
 const MAX_TURNS: usize = 16;
-/// How much is read from a stream at a time.
-const MAX_READ: usize = 16 << 10;
-/// For how long sockets are left alone that only give errors.
-const BACK_OFF: Duration = Duration::from_millis(5);

@@ -6,7 +6,6 @@ use clap::ValueEnum;
 use futures_lite::future::block_on;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::OnceLock;
 use std::time::Duration;
 use tidings_driver::asynchronous::AsyncHandle;
 use tidings_driver::vocabulary::{
@@ -35,32 +34,26 @@ impl Runtime {
                 let (node, events) = tidings_std::Tidings::bind_to(listen, config)?;
                 Ok((Node::Std(node), Events::Std(events)))
             }
-            Self::Smol => {
-                let (node, events) = tidings_smol::Tidings::bind_to(listen, config)?;
-                Ok((Node::Async(Box::new(node)), Events::Async(events)))
-            }
+            Self::Smol => Ok(asynchronous(tidings_smol::Tidings::bind_to(listen, config)?)),
             Self::AsyncStd => {
-                let (node, events) = tidings_async_std::Tidings::bind_to(listen, config)?;
-                Ok((Node::Async(Box::new(node)), Events::Async(events)))
+                Ok(asynchronous(tidings_async_std::Tidings::bind_to(listen, config)?))
             }
             Self::Tokio => {
-                let _inside = tokio_runtime().map_err(BindError::System)?.enter();
-                let (node, events) = tidings_tokio::Tidings::bind_to(listen, config)?;
-                Ok((Node::Async(Box::new(node)), Events::Async(events)))
+                let mut runtime = tokio::runtime::Builder::new_multi_thread();
+                let runtime = runtime.worker_threads(1).enable_all().build();
+                // It lasts as long as the process, which has one node.
+                let runtime = Box::leak(Box::new(runtime.map_err(BindError::System)?));
+                let _inside = runtime.enter();
+                Ok(asynchronous(tidings_tokio::Tidings::bind_to(listen, config)?))
             }
         }
     }
 }
 
-/// One for the whole process, since a process has one node.
-fn tokio_runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(1).enable_all().build()?;
-    Ok(RUNTIME.get_or_init(|| runtime))
+fn asynchronous<T: Asynchronous + 'static>(
+    (node, events): (T, tidings_driver::asynchronous::Events),
+) -> (Node, Events) {
+    (Node::Async(Box::new(node)), Events::Async(events))
 }
 
 /// A running node; dropping it stops it.

@@ -140,6 +140,11 @@ impl Host {
         if let Some(recorder) = &mut self.recorder {
             recorder.take(&mut self.node);
         }
+        self.due()
+    }
+
+    /// When the node wants to be called next.
+    pub fn due(&self) -> Instant {
         self.node.poll_timeout().unwrap_or(Instant::MAX)
     }
 

@@ -14,6 +14,7 @@ mod handle;
 mod host;
 #[cfg(feature = "encryption")]
 mod keys;
+pub mod links;
 mod lookup;
 pub mod sockets;
 pub mod vocabulary;

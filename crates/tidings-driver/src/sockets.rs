@@ -4,6 +4,7 @@ use crate::error::BindError;
 use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
+use std::time::Duration;
 
 /// A UDP and a TCP socket on the same port, and where they are bound.
 pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
@@ -69,5 +70,11 @@ pub fn is_nothing(error: &io::Error) -> bool {
     )
 }
 
+/// No datagram is longer.
+pub const MAX_DATAGRAM: usize = 65_536;
+/// How many datagrams, or streams, that have arrived are taken before a timer that is due.
+pub const MAX_WAITING: usize = 256;
+/// For how long sockets are left alone that only give errors.
+pub const BACK_OFF: Duration = Duration::from_millis(5);
 /// How often a free port is looked for that is free for UDP and TCP.
 const MAX_TRIES: usize = 10;

@@ -5,13 +5,13 @@
 //! stream's bytes wait for the stream's own thread.
 
 use socket2::{Domain, SockRef, Socket, Type};
-use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
+use tidings_driver::links::{self, Links};
 use tidings_driver::{BindError, Drive, Host, Started, sockets};
 
 /// A node with its threads and sockets; stopping it ends them.
@@ -38,27 +38,22 @@ struct Shared {
 #[derive(Debug)]
 struct Running {
     host: Host,
-    links: HashMap<StreamId, Link>,
+    links: Links<Link>,
     /// How many threads of streams run.
     streams: usize,
     /// Until when the thread that takes datagrams sleeps if nothing comes; zero while it is awake.
     sleeps_until: Instant,
 }
 
-/// A stream that the node has not forgotten, as its thread and the rest share it.
+/// What breaks a stream off from outside; there from when it begins to connect.
 #[derive(Debug, Default)]
-struct Link {
-    /// To break it off from outside; there from when it begins to connect.
-    stream: Option<Arc<TcpStream>>,
-    /// What its thread has to do.
-    queue: VecDeque<StreamAction>,
-}
+struct Link(Option<Arc<TcpStream>>);
 
 impl Driver {
     pub(crate) fn start(started: Started) -> Result<Self, BindError> {
         let Started { host, clock, udp, tcp, here } = started;
         let running =
-            Running { host, links: HashMap::new(), streams: 0, sleeps_until: Instant::ZERO };
+            Running { host, links: Links::new(), streams: 0, sleeps_until: Instant::ZERO };
         let (running, ended) = (Mutex::new(running), Condvar::new());
         let shared = Arc::new(Shared { running, ended, clock, udp, tcp, here });
         let driver = Self { shared, threads: Mutex::default() };
@@ -89,7 +84,7 @@ impl Drive for Driver {
         let shared = &self.shared;
         let recording = {
             let mut running = shared.lock();
-            running.links.drain().for_each(|(_, link)| link.break_off());
+            running.links.remove_all().iter().for_each(Link::break_off);
             running.host.stop()
         };
         // A thread that waits on a socket is woken by what it waits for. Shutting the sockets down
@@ -134,15 +129,11 @@ impl Shared {
                     self.run_beside(running, id, Link::default(), run);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    if let Some(link) = running.links.remove(&id) {
+                    if let Some(link) = running.links.remove(id) {
                         link.break_off();
                     }
                 }
-                Output::Stream { id, action } => {
-                    if let Some(link) = running.links.get_mut(&id) {
-                        link.queue.push_back(action);
-                    }
-                }
+                Output::Stream { id, action } => running.links.push(id, action),
                 Output::Event(event) => running.host.tell(event),
             }
         }
@@ -163,7 +154,7 @@ impl Shared {
     /// One thread does both, so that what has arrived is taken before timers are: after a machine
     /// was stopped for a while, an answer that waits in the socket counts.
     fn take_datagrams(self: &Arc<Self>) {
-        let mut buf = vec![0; MAX_DATAGRAM];
+        let mut buf = vec![0; sockets::MAX_DATAGRAM];
         while let Some(due) = self.fall_asleep() {
             let wait = due.since(self.clock.now());
             if wait.is_zero() {
@@ -174,7 +165,7 @@ impl Shared {
             let wait = (due < Instant::MAX).then_some(wait);
             drop(self.udp.set_read_timeout(wait));
             if self.take_datagram(&mut buf).is_err_and(|error| !sockets::is_nothing(&error)) {
-                thread::park_timeout(BACK_OFF);
+                thread::park_timeout(sockets::BACK_OFF);
             }
         }
     }
@@ -182,7 +173,7 @@ impl Shared {
     /// When the node's time comes, unless it has stopped; whoever brings that forward wakes us.
     fn fall_asleep(&self) -> Option<Instant> {
         let mut running = self.lock();
-        running.sleeps_until = running.host.node().poll_timeout().unwrap_or(Instant::MAX);
+        running.sleeps_until = running.host.due();
         (!running.host.is_stopped()).then_some(running.sleeps_until)
     }
 
@@ -191,7 +182,7 @@ impl Shared {
         if self.udp.set_nonblocking(true).is_err() {
             return;
         }
-        for _ in 0..MAX_WAITING {
+        for _ in 0..sockets::MAX_WAITING {
             if self.take_datagram(buf).is_err() {
                 break;
             }
@@ -224,7 +215,7 @@ impl Shared {
             let accepted = self.tcp.accept();
             if accepted.is_err() {
                 // Out of descriptors, or the peer is gone already.
-                thread::park_timeout(BACK_OFF);
+                thread::park_timeout(sockets::BACK_OFF);
             }
             let mut running = self.lock();
             if running.host.is_stopped() {
@@ -233,7 +224,7 @@ impl Shared {
             let Ok((stream, from)) = accepted else { continue };
             if let Some(id) = running.host.node_mut().accept_stream(self.clock.now(), from) {
                 let stream = Arc::new(stream);
-                let link = Link { stream: Some(Arc::clone(&stream)), queue: VecDeque::new() };
+                let link = Link(Some(Arc::clone(&stream)));
                 let run = move |shared: &Arc<Self>| shared.run(id, &stream);
                 self.run_beside(&mut running, id, link, run);
             }
@@ -266,20 +257,16 @@ impl Shared {
     }
 
     fn end(&self, running: &mut Running, id: StreamId, ended: io::Result<()>) {
-        running.links.remove(&id);
+        running.links.remove(id);
         running.streams -= 1;
-        let input = match ended {
-            Ok(()) => StreamInput::Closed,
-            Err(error) => StreamInput::Failed(error.kind().into()),
-        };
-        running.host.node_mut().handle_stream(self.clock.now(), id, input);
+        running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
     }
 
     fn connect(self: &Arc<Self>, id: StreamId, to: SocketAddr, until: Instant) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         let stream = Arc::new(TcpStream::from(socket));
         let forgotten = io::ErrorKind::ConnectionAborted;
-        self.lock().links.get_mut(&id).ok_or(forgotten)?.stream = Some(Arc::clone(&stream));
+        self.lock().links.get_mut(id).ok_or(forgotten)?.0 = Some(Arc::clone(&stream));
         let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
         SockRef::from(&*stream).connect_timeout(&to.into(), wait)?;
         self.drive_node(|node, now| node.handle_stream(now, id, StreamInput::Opened));
@@ -291,9 +278,10 @@ impl Shared {
     /// The node writes only in answer to what a stream brings, so that after each input all there
     /// is to write is there, and then the thread may block in a read.
     fn run(self: &Arc<Self>, id: StreamId, mut stream: &TcpStream) -> io::Result<()> {
-        let mut buf = vec![0; MAX_READ];
+        let mut buf = vec![0; links::MAX_READ];
         loop {
-            match self.next_action(id) {
+            let action = self.lock().links.next_action(id);
+            match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes)?,
                 Some(_) => return Ok(()),
                 None => match stream.read(&mut buf) {
@@ -308,28 +296,11 @@ impl Shared {
             }
         }
     }
-
-    /// What to do on a stream before anything is read from it.
-    fn next_action(&self, id: StreamId) -> Option<StreamAction> {
-        match self.lock().links.get_mut(&id) {
-            Some(link) => link.queue.pop_front(),
-            None => Some(StreamAction::Reset),
-        }
-    }
 }
 
 impl Link {
     fn break_off(&self) {
         // It may be broken already.
-        drop(self.stream.as_ref().map(|stream| stream.shutdown(Shutdown::Both)));
+        drop(self.0.as_ref().map(|stream| stream.shutdown(Shutdown::Both)));
     }
 }
-
-/// No datagram is longer.
-const MAX_DATAGRAM: usize = 65_536;
-/// How many datagrams that have arrived are taken before a timer that is due.
-const MAX_WAITING: usize = 256;
-/// How much is read from a stream at a time.
-const MAX_READ: usize = 16 << 10;
-/// For how long a thread rests whose socket only gives errors.
-const BACK_OFF: Duration = Duration::from_millis(5);

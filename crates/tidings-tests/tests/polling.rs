@@ -10,9 +10,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tidings::{ClusterName, Config, Done, Event, ExchangeError, Failure, Node, NodeId, Options};
+use tidings::{Config, Done, Event, ExchangeError, Failure, Node, Options};
 use tidings::{StreamError, Ticket};
 use tidings_std::{Bytes, Tidings};
+use tidings_tests::conformance::{self, id, with};
 
 #[test]
 fn nodes_find_each_other_and_notice_who_falls_silent() {
@@ -69,7 +70,7 @@ fn a_seed_where_nobody_listens_is_a_reason_that_the_join_tells() {
 fn what_is_no_message_is_cut_off_and_a_peer_that_hangs_up_is_forgotten() {
     let mut options = Options::lan();
     options.max_streams_in = 1;
-    let node = Running::start(with("a", options));
+    let node = Running::start(with(options, "a"));
     let mut garbage = TcpStream::connect(node.addr).unwrap();
     garbage.set_read_timeout(Some(LIMIT)).unwrap();
     garbage.write_all(&[0xff; 64]).unwrap();
@@ -181,33 +182,18 @@ fn bind(config: &Config) -> Driver {
     (0..10).find_map(|_| Driver::bind(config.clone()).ok()).expect("a port is free")
 }
 
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
 /// Failures are found soon.
 fn quick(name: &str) -> Config {
-    let mut options = Options::local();
-    options.probe_interval = Duration::from_millis(100);
-    options.probe_timeout = Duration::from_millis(40);
-    options.gossip_interval = Duration::from_millis(20);
+    let mut options = conformance::quick(name).options().clone();
     options.stream_timeout = Duration::from_secs(10);
-    with(name, options)
+    with(options, name)
 }
 
 /// Nobody is suspected only since the machine is busy.
 fn patient(name: &str) -> Config {
-    let mut options = Options::local();
-    options.stream_timeout = Duration::from_secs(10);
-    options.probe_interval = Duration::from_secs(2);
-    options.probe_timeout = Duration::from_secs(1);
+    let mut options = conformance::patient(name).options().clone();
     options.max_frame = 32 << 20;
-    with(name, options)
-}
-
-fn with(name: &str, options: Options) -> Config {
-    let here = "127.0.0.1:0".parse().unwrap();
-    Config::new(ClusterName::new("polling").unwrap(), id(name), here, options).unwrap()
+    with(options, name)
 }
 
 /// How long anything may take.

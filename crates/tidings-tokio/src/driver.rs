@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, Host, Started, sockets};
+use tidings_driver::{BindError, Drive, Host, Started, links, sockets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -82,7 +82,7 @@ impl Driver {
             timer: Box::pin(sleep(Duration::ZERO)),
             timer_due: Instant::ZERO,
             rests_until: Instant::ZERO,
-            buf: vec![0; MAX_DATAGRAM],
+            buf: vec![0; sockets::MAX_DATAGRAM],
             shared: Ending(Arc::clone(&shared)),
         };
         Ok((driver, Remote(shared)))
@@ -145,7 +145,7 @@ impl Driver {
         &mut self,
         receive: impl Fn(&UdpSocket, &net::UdpSocket, &mut [u8]) -> io::Result<(usize, SocketAddr)>,
     ) {
-        for _ in 0..MAX_WAITING {
+        for _ in 0..sockets::MAX_WAITING {
             match receive(&self.udp, &self.ready, &mut self.buf) {
                 Ok((len, from)) => {
                     let data = &self.buf[..len];
@@ -160,7 +160,7 @@ impl Driver {
 
     /// Accepts what streams there are; whether there was anything.
     fn accept_streams(&mut self, cx: &mut Context<'_>) -> bool {
-        for taken in 0..MAX_WAITING {
+        for taken in 0..sockets::MAX_WAITING {
             match self.tcp.poll_accept(cx) {
                 Poll::Ready(Ok((stream, from))) => self.shared.accept(stream, from),
                 // Out of descriptors, or the peer is gone already.
@@ -176,7 +176,7 @@ impl Driver {
 
     /// Leaves the sockets alone for a while.
     fn rest(&mut self) {
-        self.rests_until = self.shared.clock.now() + BACK_OFF;
+        self.rests_until = self.shared.clock.now() + sockets::BACK_OFF;
     }
 }
 
@@ -224,12 +224,12 @@ impl Shared {
                 Output::Datagram { to, data } => sockets::send(udp, self.here, data, to),
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = runtime.spawn(Arc::clone(self).connect(id, to)).abort_handle();
-                    running.insert(id, task);
+                    running.links.insert(id, task);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    running.remove(id).inspect(AbortHandle::abort);
+                    running.links.remove(id).inspect(AbortHandle::abort);
                 }
-                Output::Stream { id, action } => running.push(id, action),
+                Output::Stream { id, action } => running.links.push(id, action),
                 Output::Event(event) => running.host.tell(event),
             }
         }
@@ -244,7 +244,7 @@ impl Shared {
         let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
         if let (Some(id), Some(System { runtime, .. })) = (accepted, system) {
             let task = runtime.spawn(Arc::clone(self).serve(id, stream)).abort_handle();
-            running.insert(id, task);
+            running.links.insert(id, task);
         }
         self.carry_out(&mut state);
     }
@@ -270,9 +270,9 @@ impl Shared {
     /// The node writes only in answer to what a stream brings, so that after each input all there
     /// is to write is there, and then there is only to read.
     async fn move_bytes(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
-        let mut buf = vec![0; MAX_READ];
+        let mut buf = vec![0; links::MAX_READ];
         loop {
-            let action = self.lock().running.next_action(id);
+            let action = self.lock().running.links.next_action(id);
             match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
@@ -289,13 +289,9 @@ impl Shared {
 
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
-        let input = match ended {
-            Ok(()) => StreamInput::Closed,
-            Err(error) => StreamInput::Failed(error.kind().into()),
-        };
         let mut state = self.lock();
-        if state.running.remove(id).is_some() {
-            state.running.host.node_mut().handle_stream(self.clock.now(), id, input);
+        if state.running.links.remove(id).is_some() {
+            state.running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
             self.carry_out(&mut state);
         }
     }
@@ -317,21 +313,13 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
         let mut state = self.0.lock();
-        state.running.remove_all().iter().for_each(AbortHandle::abort);
+        state.running.links.remove_all().iter().for_each(AbortHandle::abort);
         state.system = None;
         state.running.host.end();
     }
 }
 
-/// No datagram is longer.
-const MAX_DATAGRAM: usize = 65_536;
-/// How many datagrams, or streams, that have arrived are taken before a timer that is due.
-const MAX_WAITING: usize = 256;
 /// How often all is looked after before others have their turn.
 const MAX_TURNS: usize = 16;
-/// How much is read from a stream at a time.
-const MAX_READ: usize = 16 << 10;
-/// For how long sockets are left alone that only give errors.
-const BACK_OFF: Duration = Duration::from_millis(5);
 /// The timer is not set further ahead.
 const LONG: Duration = Duration::from_secs(3600);
