@@ -374,7 +374,7 @@ pub fn config(n: u8, change: impl FnOnce(&mut Options)) -> Config {
     options.max_streams_out = 4;
     options.max_relays = 3;
     options.max_pings = 3;
-    options.max_lost = 3;
+    options.max_reconnect = 3;
     options.max_broadcasts = 4;
     options.tombstone_timeout = Duration::from_secs(60);
     change(&mut options);

@@ -1,6 +1,6 @@
 //! One future that moves bytes and time between a node and the system.
 //!
-//! The centre is [`Shared::carry_out`]: under one lock a node gets one input, and all that it wants
+//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all that it wants
 //! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
 //! stream's bytes wait for the stream's own task.
 
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, Host, Started, links, sockets};
+use tidings_driver::{BindError, Drive, DriverState, Started, sockets, streams};
 
 /// What moves datagrams and time, and accepts streams; dropped, it has ended.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Driver {
 struct Shared {
     state: Mutex<State>,
     clock: Clock,
-    here: SocketAddr,
+    local_addr: SocketAddr,
 }
 
 /// What is under the lock.
@@ -59,13 +59,13 @@ struct System {
 impl Driver {
     /// A driver, to be [run](Self::run), and what handles share with it.
     pub(crate) fn new(started: Started) -> Result<(Self, Remote), BindError> {
-        let Started { host, clock, udp, tcp, here } = started;
+        let Started { state, clock, udp, tcp, local_addr } = started;
         let udp = Arc::new(Async::new(udp).map_err(BindError::System)?);
         let tcp = Async::new(tcp).map_err(BindError::System)?;
         let system = System { udp: Arc::clone(&udp), executor: Arc::default() };
-        let running = Running::new(host);
+        let running = Running::new(state);
         let state = Mutex::new(State { running, system: Some(system) });
-        let shared = Arc::new(Shared { state, clock, here });
+        let shared = Arc::new(Shared { state, clock, local_addr });
         let driver = Self {
             udp,
             tcp,
@@ -172,7 +172,7 @@ impl Driver {
 pub(crate) struct Remote(Arc<Shared>);
 
 impl Drive for Remote {
-    fn drive(&self, input: &mut dyn FnMut(&mut Host, Instant)) {
+    fn drive(&self, input: &mut dyn FnMut(&mut DriverState, Instant)) {
         self.0.drive(input);
     }
 
@@ -186,14 +186,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant)) {
+    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut DriverState, Instant)) {
         let mut state = self.lock();
-        input(&mut state.running.host, self.clock.now());
-        self.carry_out(&mut state);
+        input(&mut state.running.state, self.clock.now());
+        self.drain_outputs(&mut state);
     }
 
     fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
-        self.drive(|host, now| input(host.node_mut(), now));
+        self.drive(|state, now| input(state.node_mut(), now));
     }
 
     fn stop(&self) {
@@ -202,22 +202,24 @@ impl Shared {
     }
 
     /// Carries out all that the node wants done, then sees that it is called again in time.
-    fn carry_out(self: &Arc<Self>, state: &mut State) {
+    fn drain_outputs(self: &Arc<Self>, state: &mut State) {
         let State { running, system } = state;
         let Some(System { udp, executor }) = system else { return };
-        while let Some(output) = running.host.poll_output() {
+        while let Some(output) = running.state.poll_output() {
             match output {
                 // Losing one is allowed.
-                Output::Datagram { to, data } => sockets::send(udp.get_ref(), self.here, data, to),
+                Output::Datagram { to, data } => {
+                    sockets::send(udp.get_ref(), self.local_addr, data, to)
+                }
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = executor.spawn(Arc::clone(self).connect(id, to));
-                    running.links.insert(id, task);
+                    running.streams.insert(id, task);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    drop(running.links.remove(id))
+                    drop(running.streams.remove(id))
                 }
-                Output::Stream { id, action } => running.links.push(id, action),
-                Output::Event(event) => running.host.tell(event),
+                Output::Stream { id, action } => running.streams.push(id, action),
+                Output::Event(event) => running.state.tell(event),
             }
         }
         running.settle();
@@ -228,12 +230,12 @@ impl Shared {
     fn accept(self: &Arc<Self>, stream: Async<TcpStream>, from: SocketAddr) {
         let mut state = self.lock();
         let State { running, system } = &mut *state;
-        let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
+        let accepted = running.state.node_mut().accept_stream(self.clock.now(), from);
         if let (Some(id), Some(System { executor, .. })) = (accepted, system) {
             let task = executor.spawn(Arc::clone(self).serve(id, stream));
-            running.links.insert(id, task);
+            running.streams.insert(id, task);
         }
-        self.carry_out(&mut state);
+        self.drain_outputs(&mut state);
     }
 
     async fn connect(self: Arc<Self>, id: StreamId, to: SocketAddr) {
@@ -261,9 +263,9 @@ impl Shared {
         id: StreamId,
         mut stream: &Async<TcpStream>,
     ) -> io::Result<()> {
-        let mut buf = vec![0; links::MAX_READ];
+        let mut buf = vec![0; streams::MAX_READ];
         loop {
-            let action = self.lock().running.links.next_action(id);
+            let action = self.lock().running.streams.next_action(id);
             match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
@@ -281,11 +283,15 @@ impl Shared {
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
         let mut state = self.lock();
-        if let Some(task) = state.running.links.remove(id) {
+        if let Some(task) = state.running.streams.remove(id) {
             // It is the task that is here.
             task.detach();
-            state.running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
-            self.carry_out(&mut state);
+            state.running.state.node_mut().handle_stream(
+                self.clock.now(),
+                id,
+                streams::ended(ended),
+            );
+            self.drain_outputs(&mut state);
         }
     }
 }
@@ -306,12 +312,12 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
         let mut state = self.0.lock();
-        let (tasks, system) = (state.running.links.remove_all(), state.system.take());
+        let (tasks, system) = (state.running.streams.remove_all(), state.system.take());
         drop(state);
         // What breaks a task off hands it to the executor, which drops it.
         drop(tasks);
         drop(system);
-        self.0.lock().running.host.end();
+        self.0.lock().running.state.end();
     }
 }
 

@@ -41,7 +41,7 @@ use tidings_driver::Seeds;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{AsyncHandle, Events};
 #[doc(inline)]
-pub use tidings_driver::vocabulary::*;
+pub use tidings_driver::prelude::*;
 
 /// A running node; dropping it stops the node at once, without leaving.
 ///

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target, TooLong,
 };
 

@@ -2,9 +2,7 @@
 
 use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
-use tidings_driver::vocabulary::{
-    InvalidKey, InvalidName, Key, NodeId, Services, Target, services,
-};
+use tidings_driver::prelude::{InvalidKey, InvalidName, Key, NodeId, Services, Target, services};
 
 /// What an agent's help says about them.
 pub(crate) const HELP: &str = "\
@@ -172,7 +170,7 @@ pub(crate) fn parse_text(text: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_driver::vocabulary::Cipher;
+    use tidings_driver::prelude::Cipher;
 
     fn line(line: &str) -> Option<Line> {
         Line::parse(line, &Context::new(KeyFormat::Tidings, 1))

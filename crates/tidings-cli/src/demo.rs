@@ -91,7 +91,7 @@ fn table(seen: &Seen, all: &[usize], joined: Instant, killed: Instant, leaves: I
 /// The agents, and what they said.
 struct Cluster {
     agents: Vec<Agent>,
-    said: Receiver<Said>,
+    said: Receiver<MessageSummary>,
     seen: Seen,
     start: Instant,
     limit: Duration,
@@ -131,7 +131,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn note(&mut self, Said { by, line, at }: &Said) -> Result<(), Fatal> {
+    fn note(&mut self, MessageSummary { by, line, at }: &MessageSummary) -> Result<(), Fatal> {
         let (by, at) = (*by, *at);
         let kind = line["ev"].as_str().unwrap_or_default();
         let node = &line["node"];
@@ -212,7 +212,7 @@ impl Seen {
 }
 
 /// A line that an agent printed.
-struct Said {
+struct MessageSummary {
     by: usize,
     line: Value,
     at: Instant,
@@ -229,7 +229,7 @@ impl Agent {
         program: &Path,
         n: usize,
         record: Option<&Path>,
-        said: &Sender<Said>,
+        said: &Sender<MessageSummary>,
     ) -> std::io::Result<Self> {
         let recording = |dir: &Path| dir.join(format!("{}.rec", name(n)));
         let record = record.map(|dir| [OsString::from("--record"), recording(dir).into()]);
@@ -251,7 +251,7 @@ impl Agent {
                 let Ok(line) = serde_json::from_str(&line) else {
                     continue;
                 };
-                if said.send(Said { by: n, line, at }).is_err() {
+                if said.send(MessageSummary { by: n, line, at }).is_err() {
                     return;
                 }
             }

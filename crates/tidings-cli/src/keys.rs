@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tidings_driver::vocabulary::{Cipher, Config, InvalidKey, Key, Keyring, Plaintext, Wire};
+use tidings_driver::prelude::{Cipher, Config, InvalidKey, Key, Keyring, Plaintext, Wire};
 
 /// Prints a new key, for `tidings agent --key-file`.
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings::Instant;
 use tidings::replay::{Replay, ReplayError, Step};
-use tidings_driver::vocabulary::NodeId;
+use tidings_driver::prelude::NodeId;
 use tidings_record::{Damage, Recording, Segment};
 use timeline::Kind;
 use why::Why;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_driver::vocabulary::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
+use tidings_driver::prelude::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
 
 /// Prints to standard output in one of two forms; a line is written at once and whole.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
         }
         Event::Message { from, data, via } => {
             let via = match via {
-                Via::Stream => "reliable",
+                Via::Reliable => "reliable",
                 Via::Broadcast => "broadcast",
                 _ => "best-effort",
             };
@@ -169,7 +169,7 @@ pub(crate) fn event_words(event: &Event) -> Option<String> {
         }
         Event::Message { from, data, via } => {
             let kind = match via {
-                Via::Stream => "reliable message",
+                Via::Reliable => "reliable message",
                 Via::Broadcast => "broadcast",
                 _ => "message",
             };

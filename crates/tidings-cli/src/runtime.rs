@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 use tidings_driver::asynchronous::AsyncHandle;
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     BindError, Bytes, CommandError, Config, Event, Failure, Handle, JoinFailed, NodeId, SendError,
     Target,
 };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
-use tidings_driver::vocabulary::NodeId;
+use tidings_driver::prelude::NodeId;
 use tidings_sim::experiment::{Experiment, report};
 use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, Wire, fails_alike, id};
 

@@ -3,7 +3,7 @@
 use crate::Fatal;
 use crate::keys::KeyFormat;
 use clap::ValueEnum;
-use tidings_driver::vocabulary::{ClusterName, Memberlist, Wire};
+use tidings_driver::prelude::{ClusterName, Memberlist, Wire};
 
 /// In which format the node speaks.
 #[derive(clap::Args)]

@@ -66,10 +66,10 @@ fn begin<E>(
     command: impl FnOnce(&mut Node, Instant) -> Result<Ticket, E>,
     then: impl FnOnce(Result<Done, Failure>) + Send + 'static,
 ) -> Result<Ticket, E> {
-    handle.with(|host, now| {
+    handle.with(|state, now| {
         // The answer may be among the outputs already: who waits must be there before them.
-        let ticket = command(host.node_mut(), now)?;
-        host.wait(ticket, then);
+        let ticket = command(state.node_mut(), now)?;
+        state.wait(ticket, then);
         Ok(ticket)
     })
 }

@@ -1,6 +1,6 @@
 //! What an application asks of a node and is answered at once.
 
-use crate::host::Host;
+use crate::state::DriverState;
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tidings_record::{Finishing, Limits, RecordError};
 /// A running driver of one node.
 pub trait Drive: fmt::Debug + Send + Sync {
     /// Gives the node one input, under the lock, then carries out all that it wants done.
-    fn drive(&self, input: &mut dyn FnMut(&mut Host, Instant));
+    fn drive(&self, input: &mut dyn FnMut(&mut DriverState, Instant));
 
     /// Stops: no output is carried out any more. Sockets may be closed a little later.
     fn stop(&self);
@@ -74,7 +74,7 @@ impl Handle {
     /// If the file cannot be made, or is to be too small for the state of the node.
     pub fn record(&self, path: &Path, limits: Limits) -> Result<(), RecordError> {
         self.stop_recording()?;
-        self.with(|host, now| host.record(path, limits, now))
+        self.with(|state, now| state.record(path, limits, now))
     }
 
     /// Ends the recording, if there is one, once all of it is written.
@@ -84,12 +84,12 @@ impl Handle {
     /// If the recording had ended before, since the file could not be written.
     pub fn stop_recording(&self) -> Result<(), RecordError> {
         // The node does not wait for the disk.
-        self.with(|host, _| host.stop_recording()).map_or(Ok(()), Finishing::wait)
+        self.with(|state, _| state.stop_recording()).map_or(Ok(()), Finishing::wait)
     }
 
     /// Whether the node is recorded.
     pub fn is_recording(&self) -> bool {
-        self.with(|host, _| host.is_recording())
+        self.with(|state, _| state.is_recording())
     }
 
     // ---- look ----
@@ -142,18 +142,18 @@ impl Handle {
 
     // ---- the lock ----
 
-    pub(crate) fn with<R>(&self, input: impl FnOnce(&mut Host, Instant) -> R) -> R {
+    pub(crate) fn with<R>(&self, input: impl FnOnce(&mut DriverState, Instant) -> R) -> R {
         let (mut input, mut result) = (Some(input), None);
-        self.driver.drive(&mut |host, now| result = input.take().map(|input| input(host, now)));
+        self.driver.drive(&mut |state, now| result = input.take().map(|input| input(state, now)));
         result.expect("a driver gives each input to its node once")
     }
 
     pub(crate) fn drive<R>(&self, input: impl FnOnce(&mut Node, Instant) -> R) -> R {
-        self.with(|host, now| input(host.node_mut(), now))
+        self.with(|state, now| input(state.node_mut(), now))
     }
 
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Node) -> R) -> R {
-        self.with(|host, _| look(host.node()))
+        self.with(|state, _| look(state.node()))
     }
 }
 

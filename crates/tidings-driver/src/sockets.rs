@@ -39,19 +39,19 @@ pub fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
 
 /// Sends a datagram, which is lost if the socket does not take it at once.
 ///
-/// `here` is where the socket is reached; it may be one that blocks otherwise.
-pub fn send(udp: &UdpSocket, here: SocketAddr, data: &[u8], to: SocketAddr) {
-    let to = in_form_of(here, to);
+/// `local_addr` is where the socket is reached; it may be one that blocks otherwise.
+pub fn send(udp: &UdpSocket, local_addr: SocketAddr, data: &[u8], to: SocketAddr) {
+    let to = in_form_of(local_addr, to);
     #[cfg(unix)]
     drop(SockRef::from(udp).send_to_with_flags(data, &to.into(), libc::MSG_DONTWAIT));
     #[cfg(not(unix))]
     drop(udp.send_to(data, to));
 }
 
-/// An address as a socket at `here` wants it: one for IPv6 that takes IPv4 too wants IPv4 addresses in
+/// An address as a socket at `local_addr` wants it: one for IPv6 that takes IPv4 too wants IPv4 addresses in
 /// IPv6's form.
-fn in_form_of(here: SocketAddr, to: SocketAddr) -> SocketAddr {
-    match (here, to) {
+fn in_form_of(local_addr: SocketAddr, to: SocketAddr) -> SocketAddr {
+    match (local_addr, to) {
         (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
             SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
         }

@@ -21,7 +21,7 @@ pub extern "C" fn tidings_proof() -> usize {
     let addr = core::net::SocketAddr::from(([10, 0, 0, 1], 7946));
     let mut node = Node::new(Config::lan(cluster, id, addr), [0; 32], Instant::ZERO);
     node.handle_datagram(Instant::ZERO, addr, &[0xd1]);
-    node.present()
+    node.present_count()
 }
 
 #[panic_handler]

@@ -148,8 +148,8 @@ impl Checks {
         if outputs > most_outputs {
             self.violate(format!("{now:?}: n{here} gave {outputs} outputs for one input"));
         }
-        if node.present() > known.min(max_members) {
-            self.violate(format!("{now:?}: n{here} knows {} of {known}", node.present()));
+        if node.present_count() > known.min(max_members) {
+            self.violate(format!("{now:?}: n{here} knows {} of {known}", node.present_count()));
         }
     }
 
@@ -310,7 +310,7 @@ pub fn settling_time(options: &Options, nodes: usize) -> Duration {
     let suspicion = options
         .probe_interval
         .mul_f64(members.log10() * f64::from(options.suspicion_mult * options.suspicion_max_mult));
-    let search = options.heal_interval_max * 3;
+    let search = options.reconnect_interval_max * 3;
     let probes = round * (2 * nodes.min(50)) as u32;
     search + suspicion * 2 + options.stream_timeout * 2 + probes
 }

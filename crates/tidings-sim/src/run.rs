@@ -361,8 +361,8 @@ pub fn disagreement(world: &World) -> Option<String> {
     let members: Vec<_> = (0..world.len()).filter(|&node| world.is_member(node)).collect();
     let nodes = || members.iter().filter_map(|&here| Some((here, world.node(here)?)));
     for (here, node) in nodes() {
-        if node.present() != members.len() {
-            let (present, of) = (node.present(), members.len());
+        if node.present_count() != members.len() {
+            let (present, of) = (node.present_count(), members.len());
             let held =
                 |state: State| node.members().filter(|member| member.state() == state).count();
             let suspects = held(State::Suspect);

@@ -81,9 +81,9 @@ impl Draw {
     fn options(&mut self) -> toml::Table {
         let mut options = toml::Table::new();
         let mut set = |name: &str, value: toml::Value| drop(options.insert(name.into(), value));
-        set("heal_interval_max", self.dice.pick(&["30s", "60s"]).into());
+        set("reconnect_interval_max", self.dice.pick(&["30s", "60s"]).into());
         if self.dice.chance(0.3) {
-            set("heal_interval", self.dice.pick(&["1s", "5s"]).into());
+            set("reconnect_interval", self.dice.pick(&["1s", "5s"]).into());
         }
         if self.dice.chance(0.5) {
             set("tombstone_timeout", self.dice.pick(&["2m", "10m", "1h"]).into());
@@ -91,7 +91,8 @@ impl Draw {
         if self.dice.chance(0.5) {
             set("sync_interval", self.dice.pick(&["5s", "20s", "40s"]).into());
         }
-        for switch in ["nacks", "buddy", "evidence", "prompt_refutation", "stream_probes"] {
+        for switch in ["nacks", "buddy", "require_recent_ack", "prompt_refutation", "stream_probes"]
+        {
             if self.dice.chance(0.1) {
                 set(switch, false.into());
             }

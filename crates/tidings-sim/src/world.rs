@@ -418,7 +418,7 @@ impl World {
 
     /// How many members a node holds to be present, itself included; 0 if it was never started.
     pub fn present(&self, node: usize) -> usize {
-        self.node(node).map_or(0, Node::present)
+        self.node(node).map_or(0, Node::present_count)
     }
 
     /// Membership events so far, if they are kept.

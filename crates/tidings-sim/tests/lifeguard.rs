@@ -104,7 +104,7 @@ fn what_waits_keeps_its_order_when_a_node_stops_again_while_it_reads() {
 #[test]
 fn a_blocked_node_reaches_its_verdicts_before_it_reads_what_speaks_against_them() {
     let mut options = tidings::Options::lan();
-    options.evidence = false;
+    options.require_recent_ack = false;
     options.suspicion_max_mult = 1;
     let failed = |blocks: bool| {
         let settings = Settings { options: options.clone(), ..Settings::default() };

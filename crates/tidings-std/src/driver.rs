@@ -1,6 +1,6 @@
 //! Threads and sockets: moves bytes and time between a node and the system.
 //!
-//! The centre is [`Shared::carry_out`]: under one lock a node gets one input, and all that it wants
+//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all that it wants
 //! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
 //! stream's bytes wait for the stream's own thread.
 
@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
-use tidings_driver::links::{self, Links};
-use tidings_driver::{BindError, Drive, Host, Started, sockets};
+use tidings_driver::streams::{self, StreamTable};
+use tidings_driver::{BindError, Drive, DriverState, Started, sockets};
 
 /// A node with its threads and sockets; stopping it ends them.
 #[derive(Debug)]
@@ -31,16 +31,16 @@ struct Shared {
     ended: Condvar,
     clock: Clock,
     /// Where our own sockets are reached from here, to wake the threads that wait on them.
-    here: SocketAddr,
+    local_addr: SocketAddr,
 }
 
 /// What is under the lock.
 #[derive(Debug)]
 struct Running {
-    host: Host,
-    links: Links<Link>,
+    state: DriverState,
+    streams: StreamTable<Link>,
     /// How many threads of streams run.
-    streams: usize,
+    stream_threads: usize,
     /// Until when the thread that takes datagrams sleeps if nothing comes; zero while it is awake.
     sleeps_until: Instant,
 }
@@ -51,11 +51,15 @@ struct Link(Option<Arc<TcpStream>>);
 
 impl Driver {
     pub(crate) fn start(started: Started) -> Result<Self, BindError> {
-        let Started { host, clock, udp, tcp, here } = started;
-        let running =
-            Running { host, links: Links::new(), streams: 0, sleeps_until: Instant::ZERO };
+        let Started { state, clock, udp, tcp, local_addr } = started;
+        let running = Running {
+            state,
+            streams: StreamTable::new(),
+            stream_threads: 0,
+            sleeps_until: Instant::ZERO,
+        };
         let (running, ended) = (Mutex::new(running), Condvar::new());
-        let shared = Arc::new(Shared { running, ended, clock, udp, tcp, here });
+        let shared = Arc::new(Shared { running, ended, clock, udp, tcp, local_addr });
         let driver = Self { shared, threads: Mutex::default() };
         let spawned = driver
             .spawn("tidings-datagrams", Shared::take_datagrams)
@@ -76,29 +80,29 @@ impl Driver {
 }
 
 impl Drive for Driver {
-    fn drive(&self, input: &mut dyn FnMut(&mut Host, Instant)) {
-        self.shared.drive(|host, now| input(host, now));
+    fn drive(&self, input: &mut dyn FnMut(&mut DriverState, Instant)) {
+        self.shared.drive(|state, now| input(state, now));
     }
 
     fn stop(&self) {
         let shared = &self.shared;
         let recording = {
             let mut running = shared.lock();
-            running.links.remove_all().iter().for_each(Link::break_off);
-            running.host.stop()
+            running.streams.remove_all().iter().for_each(Link::break_off);
+            running.state.stop()
         };
         // A thread that waits on a socket is woken by what it waits for. Shutting the sockets down
         // does it too on some systems, should there be no descriptor left to connect with.
         shared.wake();
         drop(SockRef::from(&shared.udp).shutdown(Shutdown::Both));
-        drop(TcpStream::connect_timeout(&shared.here, Duration::from_secs(1)));
+        drop(TcpStream::connect_timeout(&shared.local_addr, Duration::from_secs(1)));
         drop(SockRef::from(&shared.tcp).shutdown(Shutdown::Both));
         let threads = self.threads.lock().map(|mut threads| std::mem::take(&mut *threads));
         for thread in threads.unwrap_or_default() {
             drop(thread.join());
         }
         let mut running = shared.lock();
-        while running.streams > 0 {
+        while running.stream_threads > 0 {
             running = shared.ended.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
         drop(running);
@@ -111,40 +115,42 @@ impl Shared {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drive<R>(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant) -> R) -> R {
+    fn drive<R>(self: &Arc<Self>, input: impl FnOnce(&mut DriverState, Instant) -> R) -> R {
         let mut running = self.lock();
-        let result = input(&mut running.host, self.clock.now());
-        self.carry_out(&mut running);
+        let result = input(&mut running.state, self.clock.now());
+        self.drain_outputs(&mut running);
         result
     }
 
     /// Carries out all that the node wants done, then sees that it is called again in time.
-    fn carry_out(self: &Arc<Self>, running: &mut Running) {
-        while let Some(output) = running.host.poll_output() {
+    fn drain_outputs(self: &Arc<Self>, running: &mut Running) {
+        while let Some(output) = running.state.poll_output() {
             match output {
                 // Losing one is allowed.
-                Output::Datagram { to, data } => sockets::send(&self.udp, self.here, data, to),
+                Output::Datagram { to, data } => {
+                    sockets::send(&self.udp, self.local_addr, data, to)
+                }
                 Output::Stream { id, action: StreamAction::Open { to, deadline } } => {
                     let run = move |shared: &Arc<Self>| shared.connect(id, to, deadline);
                     self.run_beside(running, id, Link::default(), run);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    if let Some(link) = running.links.remove(id) {
+                    if let Some(link) = running.streams.remove(id) {
                         link.break_off();
                     }
                 }
-                Output::Stream { id, action } => running.links.push(id, action),
-                Output::Event(event) => running.host.tell(event),
+                Output::Stream { id, action } => running.streams.push(id, action),
+                Output::Event(event) => running.state.tell(event),
             }
         }
-        if running.host.settle() < running.sleeps_until {
+        if running.state.settle() < running.sleeps_until {
             running.sleeps_until = Instant::ZERO;
             self.wake();
         }
     }
 
     fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
-        self.drive(|host, now| input(host.node_mut(), now));
+        self.drive(|state, now| input(state.node_mut(), now));
     }
 
     // ---- datagrams and time ----
@@ -173,8 +179,8 @@ impl Shared {
     /// When the node's time comes, unless it has stopped; whoever brings that forward wakes us.
     fn fall_asleep(&self) -> Option<Instant> {
         let mut running = self.lock();
-        running.sleeps_until = running.host.due();
-        (!running.host.is_stopped()).then_some(running.sleeps_until)
+        running.sleeps_until = running.state.due();
+        (!running.state.is_stopped()).then_some(running.sleeps_until)
     }
 
     /// Takes what has arrived, but not for ever.
@@ -197,15 +203,15 @@ impl Shared {
         let (len, from) = received?;
         // An empty one woke us; nobody has a reason to send us another.
         if len > 0 {
-            running.host.node_mut().handle_datagram(self.clock.now(), from, &buf[..len]);
-            self.carry_out(&mut running);
+            running.state.node_mut().handle_datagram(self.clock.now(), from, &buf[..len]);
+            self.drain_outputs(&mut running);
         }
         Ok(())
     }
 
     /// Wakes the thread that takes datagrams.
     fn wake(&self) {
-        drop(self.udp.send_to(&[], self.here));
+        drop(self.udp.send_to(&[], self.local_addr));
     }
 
     // ---- streams ----
@@ -218,17 +224,17 @@ impl Shared {
                 thread::park_timeout(sockets::BACK_OFF);
             }
             let mut running = self.lock();
-            if running.host.is_stopped() {
+            if running.state.is_stopped() {
                 return;
             }
             let Ok((stream, from)) = accepted else { continue };
-            if let Some(id) = running.host.node_mut().accept_stream(self.clock.now(), from) {
+            if let Some(id) = running.state.node_mut().accept_stream(self.clock.now(), from) {
                 let stream = Arc::new(stream);
                 let link = Link(Some(Arc::clone(&stream)));
                 let run = move |shared: &Arc<Self>| shared.run(id, &stream);
                 self.run_beside(&mut running, id, link, run);
             }
-            self.carry_out(&mut running);
+            self.drain_outputs(&mut running);
         }
     }
 
@@ -241,14 +247,14 @@ impl Shared {
         link: Link,
         run: impl FnOnce(&Arc<Self>) -> io::Result<()> + Send + 'static,
     ) {
-        running.links.insert(id, link);
-        running.streams += 1;
+        running.streams.insert(id, link);
+        running.stream_threads += 1;
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name("tidings-stream".into()).spawn(move || {
             let ended = run(&shared);
             let mut running = shared.lock();
             shared.end(&mut running, id, ended);
-            shared.carry_out(&mut running);
+            shared.drain_outputs(&mut running);
             shared.ended.notify_all();
         });
         if thread.is_err() {
@@ -257,16 +263,16 @@ impl Shared {
     }
 
     fn end(&self, running: &mut Running, id: StreamId, ended: io::Result<()>) {
-        running.links.remove(id);
-        running.streams -= 1;
-        running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
+        running.streams.remove(id);
+        running.stream_threads -= 1;
+        running.state.node_mut().handle_stream(self.clock.now(), id, streams::ended(ended));
     }
 
     fn connect(self: &Arc<Self>, id: StreamId, to: SocketAddr, until: Instant) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         let stream = Arc::new(TcpStream::from(socket));
         let forgotten = io::ErrorKind::ConnectionAborted;
-        self.lock().links.get_mut(id).ok_or(forgotten)?.0 = Some(Arc::clone(&stream));
+        self.lock().streams.get_mut(id).ok_or(forgotten)?.0 = Some(Arc::clone(&stream));
         let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
         SockRef::from(&*stream).connect_timeout(&to.into(), wait)?;
         self.drive_node(|node, now| node.handle_stream(now, id, StreamInput::Opened));
@@ -278,9 +284,9 @@ impl Shared {
     /// The node writes only in answer to what a stream brings, so that after each input all there
     /// is to write is there, and then the thread may block in a read.
     fn run(self: &Arc<Self>, id: StreamId, mut stream: &TcpStream) -> io::Result<()> {
-        let mut buf = vec![0; links::MAX_READ];
+        let mut buf = vec![0; streams::MAX_READ];
         loop {
-            let action = self.lock().links.next_action(id);
+            let action = self.lock().streams.next_action(id);
             match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes)?,
                 Some(_) => return Ok(()),

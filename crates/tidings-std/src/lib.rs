@@ -31,7 +31,7 @@ mod handle;
 
 pub use handle::{Events, Tidings};
 #[doc(inline)]
-pub use tidings_driver::vocabulary::*;
+pub use tidings_driver::prelude::*;
 
 /// The README's programs compile and run.
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use std::fs::read_dir;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_driver::vocabulary::{Event, Via};
+use tidings_driver::prelude::{Event, Via};
 use tidings_tests::conformance::{
     ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, hear_out, id, quick,
 };

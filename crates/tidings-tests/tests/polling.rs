@@ -24,12 +24,12 @@ fn nodes_find_each_other_and_notice_who_falls_silent() {
         assert!(matches!(joined, Ok(Done::Joined { .. })), "{joined:?}");
     }
     for node in [&a, &b, &c] {
-        node.wait(|node| node.present() == 3);
+        node.wait(|node| node.present_count() == 3);
     }
     drop(c);
     for node in [&a, &b] {
         node.told(|event| matches!(event, Event::Failed(m) if m.id().as_str() == "c"));
-        node.wait(|node| node.present() == 2);
+        node.wait(|node| node.present_count() == 2);
     }
     assert_eq!(b.ended(b.ask(|node, now| node.leave(now))), Ok(Done::Left { told: 1 }));
     a.told(|event| matches!(event, Event::Left(m) if m.id().as_str() == "b"));

@@ -1,6 +1,6 @@
 //! One future that moves bytes and time between a node and the system.
 //!
-//! The centre is [`Shared::carry_out`]: under one lock a node gets one input, and all that it wants
+//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all that it wants
 //! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
 //! stream's bytes wait for the stream's own task.
 
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, Host, Started, links, sockets};
+use tidings_driver::{BindError, Drive, DriverState, Started, sockets, streams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -42,7 +42,7 @@ pub(crate) struct Driver {
 struct Shared {
     state: Mutex<State>,
     clock: Clock,
-    here: SocketAddr,
+    local_addr: SocketAddr,
 }
 
 /// What is under the lock.
@@ -64,7 +64,7 @@ struct System {
 impl Driver {
     /// A driver, to be [run](Self::run), and what handles share with it.
     pub(crate) fn new(started: Started, runtime: Handle) -> Result<(Self, Remote), BindError> {
-        let Started { host, clock, udp, tcp, here } = started;
+        let Started { state, clock, udp, tcp, local_addr } = started;
         let set_up = || {
             udp.set_nonblocking(true)?;
             tcp.set_nonblocking(true)?;
@@ -73,8 +73,8 @@ impl Driver {
         let (ready, tcp) = set_up().map_err(BindError::System)?;
         let udp = Arc::new(udp);
         let system = System { udp: Arc::clone(&udp), runtime };
-        let state = Mutex::new(State { running: Running::new(host), system: Some(system) });
-        let shared = Arc::new(Shared { state, clock, here });
+        let state = Mutex::new(State { running: Running::new(state), system: Some(system) });
+        let shared = Arc::new(Shared { state, clock, local_addr });
         let driver = Self {
             udp,
             ready,
@@ -185,7 +185,7 @@ impl Driver {
 pub(crate) struct Remote(Arc<Shared>);
 
 impl Drive for Remote {
-    fn drive(&self, input: &mut dyn FnMut(&mut Host, Instant)) {
+    fn drive(&self, input: &mut dyn FnMut(&mut DriverState, Instant)) {
         self.0.drive(input);
     }
 
@@ -199,14 +199,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Host, Instant)) {
+    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut DriverState, Instant)) {
         let mut state = self.lock();
-        input(&mut state.running.host, self.clock.now());
-        self.carry_out(&mut state);
+        input(&mut state.running.state, self.clock.now());
+        self.drain_outputs(&mut state);
     }
 
     fn drive_node(self: &Arc<Self>, input: impl FnOnce(&mut Node, Instant)) {
-        self.drive(|host, now| input(host.node_mut(), now));
+        self.drive(|state, now| input(state.node_mut(), now));
     }
 
     fn stop(&self) {
@@ -215,22 +215,22 @@ impl Shared {
     }
 
     /// Carries out all that the node wants done, then sees that it is called again in time.
-    fn carry_out(self: &Arc<Self>, state: &mut State) {
+    fn drain_outputs(self: &Arc<Self>, state: &mut State) {
         let State { running, system } = state;
         let Some(System { udp, runtime }) = system else { return };
-        while let Some(output) = running.host.poll_output() {
+        while let Some(output) = running.state.poll_output() {
             match output {
                 // Losing one is allowed.
-                Output::Datagram { to, data } => sockets::send(udp, self.here, data, to),
+                Output::Datagram { to, data } => sockets::send(udp, self.local_addr, data, to),
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = runtime.spawn(Arc::clone(self).connect(id, to)).abort_handle();
-                    running.links.insert(id, task);
+                    running.streams.insert(id, task);
                 }
                 Output::Stream { id, action: StreamAction::Reset } => {
-                    running.links.remove(id).inspect(AbortHandle::abort);
+                    running.streams.remove(id).inspect(AbortHandle::abort);
                 }
-                Output::Stream { id, action } => running.links.push(id, action),
-                Output::Event(event) => running.host.tell(event),
+                Output::Stream { id, action } => running.streams.push(id, action),
+                Output::Event(event) => running.state.tell(event),
             }
         }
         running.settle();
@@ -241,12 +241,12 @@ impl Shared {
     fn accept(self: &Arc<Self>, stream: TcpStream, from: SocketAddr) {
         let mut state = self.lock();
         let State { running, system } = &mut *state;
-        let accepted = running.host.node_mut().accept_stream(self.clock.now(), from);
+        let accepted = running.state.node_mut().accept_stream(self.clock.now(), from);
         if let (Some(id), Some(System { runtime, .. })) = (accepted, system) {
             let task = runtime.spawn(Arc::clone(self).serve(id, stream)).abort_handle();
-            running.links.insert(id, task);
+            running.streams.insert(id, task);
         }
-        self.carry_out(&mut state);
+        self.drain_outputs(&mut state);
     }
 
     async fn connect(self: Arc<Self>, id: StreamId, to: SocketAddr) {
@@ -270,9 +270,9 @@ impl Shared {
     /// The node writes only in answer to what a stream brings, so that after each input all there
     /// is to write is there, and then there is only to read.
     async fn move_bytes(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
-        let mut buf = vec![0; links::MAX_READ];
+        let mut buf = vec![0; streams::MAX_READ];
         loop {
-            let action = self.lock().running.links.next_action(id);
+            let action = self.lock().running.streams.next_action(id);
             match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
                 Some(_) => return Ok(()),
@@ -290,9 +290,13 @@ impl Shared {
     /// Tells the node that a stream has ended, if it has not forgotten it.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
         let mut state = self.lock();
-        if state.running.links.remove(id).is_some() {
-            state.running.host.node_mut().handle_stream(self.clock.now(), id, links::ended(ended));
-            self.carry_out(&mut state);
+        if state.running.streams.remove(id).is_some() {
+            state.running.state.node_mut().handle_stream(
+                self.clock.now(),
+                id,
+                streams::ended(ended),
+            );
+            self.drain_outputs(&mut state);
         }
     }
 }
@@ -313,9 +317,9 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stop();
         let mut state = self.0.lock();
-        state.running.links.remove_all().iter().for_each(AbortHandle::abort);
+        state.running.streams.remove_all().iter().for_each(AbortHandle::abort);
         state.system = None;
-        state.running.host.end();
+        state.running.state.end();
     }
 }
 

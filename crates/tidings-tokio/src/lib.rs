@@ -36,7 +36,7 @@ use tidings_driver::Seeds;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{AsyncHandle, Events};
 #[doc(inline)]
-pub use tidings_driver::vocabulary::*;
+pub use tidings_driver::prelude::*;
 use tokio::runtime;
 
 /// A running node; dropping it stops the node at once, without leaving.

@@ -49,7 +49,12 @@ impl Incarnation {
     /// takes this for an incarnation of it.
     ///
     /// Whoever has taken a lie takes what goes above it: the next number, or the next generation.
-    pub(crate) fn is_within_reach(self, own: u64, known: Option<Self>, from: Source) -> bool {
+    pub(crate) fn is_within_reach(
+        self,
+        own: u64,
+        known: Option<Self>,
+        from: IncarnationSource,
+    ) -> bool {
         let next = known.map_or(0, |known| known.generation.saturating_add(1));
         let latest = own.saturating_add(REACH << from as u32).max(next);
         self.number <= NUMBERS << from as u32 && self.generation <= latest
@@ -58,7 +63,7 @@ impl Incarnation {
 
 /// Who says in which incarnation a member is; each has twice the reach of the one before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Source {
+pub(crate) enum IncarnationSource {
     /// Others.
     Others,
     /// The member itself, or whoever passes on, or makes up, what it says.
@@ -101,21 +106,27 @@ mod tests {
     fn whatever_others_may_say_of_a_member_it_can_go_above() {
         let own = 60_000_000;
         let highest = Incarnation { generation: own + REACH, number: NUMBERS };
-        assert!(highest.is_within_reach(own, None, Source::Others));
+        assert!(highest.is_within_reach(own, None, IncarnationSource::Others));
         let above = highest.above(highest);
-        assert!(!above.is_within_reach(own, None, Source::Others), "nobody else can say that");
-        assert!(above.is_within_reach(own, None, Source::Itself));
+        assert!(
+            !above.is_within_reach(own, None, IncarnationSource::Others),
+            "nobody else can say that"
+        );
+        assert!(above.is_within_reach(own, None, IncarnationSource::Itself));
         let earlier = own - 1_000_000;
-        assert!(above.is_within_reach(earlier, None, Source::Itself), "also if started earlier");
+        assert!(
+            above.is_within_reach(earlier, None, IncarnationSource::Itself),
+            "also if started earlier"
+        );
         let most = Incarnation { generation: u64::MAX, number: u64::MAX };
-        assert!(!most.is_within_reach(own, None, Source::AboutUs));
+        assert!(!most.is_within_reach(own, None, IncarnationSource::AboutUs));
 
         // What others make it say itself is told to it, and it can go above that too.
         let highest = Incarnation { generation: own + 2 * REACH, number: 2 * NUMBERS };
-        assert!(highest.is_within_reach(own, None, Source::Itself));
-        assert!(highest.is_within_reach(earlier, None, Source::AboutUs));
+        assert!(highest.is_within_reach(own, None, IncarnationSource::Itself));
+        assert!(highest.is_within_reach(earlier, None, IncarnationSource::AboutUs));
         let above = highest.above(highest);
-        assert!(!above.is_within_reach(own, None, Source::Itself));
-        assert!(above.is_within_reach(own, Some(highest), Source::Itself));
+        assert!(!above.is_within_reach(own, None, IncarnationSource::Itself));
+        assert!(above.is_within_reach(own, Some(highest), IncarnationSource::Itself));
     }
 }

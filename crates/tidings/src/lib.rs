@@ -73,8 +73,8 @@
 //!         }
 //!     }
 //! }
-//! assert_eq!(nodes[0].present(), 2);
-//! assert_eq!(nodes[1].present(), 2);
+//! assert_eq!(nodes[0].present_count(), 2);
+//! assert_eq!(nodes[1].present_count(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -99,71 +99,46 @@ extern crate alloc;
 extern crate std;
 
 mod addr;
-mod awareness;
-mod broadcast;
-mod claim;
-mod command;
 mod config;
-mod digest;
-mod dissemination;
-mod evidence;
-mod exchange;
-mod heal;
+#[cfg(feature = "encryption")]
+mod crypto;
+mod detector;
+mod gossip;
 mod incarnation;
-#[cfg(debug_assertions)]
-mod invariants;
-mod journal;
-#[cfg(feature = "encryption")]
-mod key;
-#[cfg(feature = "encryption")]
-mod keyring;
 mod member;
-mod members;
+mod membership;
 mod node;
-mod once;
-mod options;
 mod output;
-mod ping;
-mod probe;
-mod range;
-mod refute;
-mod relay;
+mod record;
 pub mod replay;
-mod ring;
 mod rng;
-mod rtt;
-mod rules;
-#[cfg(feature = "encryption")]
-mod seal;
 mod stats;
 mod stream;
-mod suspicion;
 mod sync;
-mod table;
 mod target;
 mod time;
 mod timers;
 mod wire;
 
 pub use bytes::Bytes;
-pub use command::{
-    BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
-};
 #[cfg(feature = "memberlist")]
 pub use config::Memberlist;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
+pub use config::options::{ConfigError, Options};
 pub use config::{Config, Wire};
+#[cfg(feature = "encryption")]
+pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
+#[cfg(feature = "encryption")]
+pub use crypto::keyring::{Keyring, KeyringError};
 pub use incarnation::Incarnation;
-#[cfg(feature = "encryption")]
-pub use key::{Cipher, InvalidKey, Key, KeyId};
-#[cfg(feature = "encryption")]
-pub use keyring::{Keyring, KeyringError};
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
-pub use options::{ConfigError, Options};
 pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
+pub use stream::tickets::{
+    BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
+};
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]

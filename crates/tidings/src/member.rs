@@ -1,7 +1,7 @@
 //! Who a member is: its name, its incarnation, its state, its metadata.
 
+use crate::detector::rtt::Rtt;
 use crate::incarnation::Incarnation;
-use crate::rtt::Rtt;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
@@ -284,14 +284,14 @@ pub struct Member {
     port: u16,
     pub(crate) state: State,
     pub(crate) degraded: bool,
-    pub(crate) dialect: Dialect,
+    pub(crate) versions: ProtocolVersions,
     /// How long it takes to answer us.
     pub(crate) rtt: Rtt,
 }
 
 /// How a member speaks memberlist's format, as it says itself; nothing of that in ours.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Dialect {
+pub(crate) struct ProtocolVersions {
     /// Which versions it speaks.
     pub(crate) versions: [u8; 6],
     /// Whether it gives its IPv4 address in 16 bytes.
@@ -299,7 +299,7 @@ pub(crate) struct Dialect {
 }
 
 #[cfg(feature = "memberlist")]
-impl Dialect {
+impl ProtocolVersions {
     /// Whether each speaks versions that the other one understands.
     pub(crate) fn agrees(self, other: Self) -> bool {
         let understands = |one: Self, other: Self| {
@@ -314,8 +314,8 @@ impl Dialect {
 impl Member {
     pub(crate) fn new(id: NodeId, addr: SocketAddr, incarnation: Incarnation, meta: Meta) -> Self {
         let (ip, port, state, degraded) = (addr.ip(), addr.port(), State::Alive, false);
-        let (dialect, rtt) = (Dialect::default(), Rtt::default());
-        Self { id, meta, incarnation, ip, port, state, degraded, dialect, rtt }
+        let (versions, rtt) = (ProtocolVersions::default(), Rtt::default());
+        Self { id, meta, incarnation, ip, port, state, degraded, versions, rtt }
     }
 
     pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
@@ -351,7 +351,7 @@ impl Member {
     /// The versions of memberlist's protocol that it speaks and of its application's, each as the
     /// least, the greatest and the current one; `None` in Tidings' own format.
     pub fn versions(&self) -> Option<[u8; 6]> {
-        let versions = self.dialect.versions;
+        let versions = self.versions.versions;
         (versions != [0; 6]).then_some(versions)
     }
 

@@ -1,11 +1,11 @@
 //! What a node answers: datagrams to send, streams to handle, events to tell.
 
-use crate::command::{Done, Failure, Ticket};
 use crate::member::{Member, NodeId};
-use crate::members::Key;
+use crate::membership::table::MemberKey;
+use crate::stream::tickets::{Done, Failure, Ticket};
 use crate::stream::{StreamAction, StreamId};
 use crate::wire;
-use crate::wire::message::Pulse;
+use crate::wire::message::PeerStatus;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -117,50 +117,50 @@ pub enum Via {
     /// By [`send`](crate::Node::send): it may come twice.
     Datagram,
     /// By [`send_reliable`](crate::Node::send_reliable).
-    Stream,
+    Reliable,
     /// By [`broadcast`](crate::Node::broadcast): all members get it.
     Broadcast,
 }
 
 /// A datagram that is to be built when it is polled, with the news of that moment.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) struct Draft {
+pub(crate) struct PendingDatagram {
     pub(crate) to: SocketAddr,
-    pub(crate) lead: Lead,
+    pub(crate) payload: Payload,
     /// A member of whom the receiver must be told.
-    pub(crate) about: Option<Key>,
-    pub(crate) fill: Fill,
+    pub(crate) about: Option<MemberKey>,
+    pub(crate) piggyback: Piggyback,
 }
 
 /// With what the room that is left in a datagram is filled.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) enum Fill {
+pub(crate) enum Piggyback {
     /// With nothing: it may go to a stranger.
-    Nothing,
+    None,
     /// With news that rides along and is not counted.
-    Ride,
+    Uncounted,
     /// With news, which counts as told.
-    Tell,
+    Counted,
 }
 
 /// What a datagram is for.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) enum Lead {
+pub(crate) enum Payload {
     /// Only for the news.
-    News,
+    Gossip,
     Ping {
         token: u32,
-        target: Key,
+        target: MemberKey,
     },
     PingRequest {
         token: u32,
-        target: Key,
+        target: MemberKey,
         within: Duration,
     },
     Ack {
         token: u32,
         /// What somebody else said of itself, if the ack is passed on for it.
-        of: Option<Pulse>,
+        of: Option<PeerStatus>,
     },
     Nack {
         token: u32,
@@ -168,8 +168,8 @@ pub(crate) enum Lead {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) enum Intent {
-    Datagram(Draft),
+pub(crate) enum PendingOutput {
+    Datagram(PendingDatagram),
     /// A message of the application's in a datagram of its own.
     Message {
         to: SocketAddr,
@@ -197,31 +197,31 @@ fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok
 
 /// The one queue of all that a node wants done, in order.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Outbox {
-    queue: VecDeque<Intent>,
+pub(crate) struct OutputQueue {
+    queue: VecDeque<PendingOutput>,
     #[serde(skip)]
     datagrams: usize,
     max_datagrams: usize,
 }
 
-impl Outbox {
+impl OutputQueue {
     pub(crate) fn new(max_datagrams: usize) -> Self {
         Self { queue: VecDeque::new(), datagrams: 0, max_datagrams }
     }
 
     /// Queues a datagram; `false` if too many wait already.
     #[must_use]
-    pub(crate) fn datagram(&mut self, draft: Draft) -> bool {
-        self.push(Intent::Datagram(draft))
+    pub(crate) fn datagram(&mut self, pending: PendingDatagram) -> bool {
+        self.push(PendingOutput::Datagram(pending))
     }
 
     /// Queues a datagram with a message of the application's; `false` if too many wait already.
     #[must_use]
     pub(crate) fn message(&mut self, to: SocketAddr, data: Bytes) -> bool {
-        self.push(Intent::Message { to, data })
+        self.push(PendingOutput::Message { to, data })
     }
 
-    fn push(&mut self, datagram: Intent) -> bool {
+    fn push(&mut self, datagram: PendingOutput) -> bool {
         if self.datagrams >= self.max_datagrams {
             return false;
         }
@@ -231,18 +231,20 @@ impl Outbox {
     }
 
     pub(crate) fn stream(&mut self, id: StreamId, action: StreamAction) {
-        self.queue.push_back(Intent::Stream { id, action });
+        self.queue.push_back(PendingOutput::Stream { id, action });
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.queue.push_back(Intent::Event(event));
+        self.queue.push_back(PendingOutput::Event(event));
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Intent> {
-        let intent = self.queue.pop_front()?;
-        self.datagrams -=
-            usize::from(matches!(intent, Intent::Datagram(_) | Intent::Message { .. }));
-        Some(intent)
+    pub(crate) fn pop(&mut self) -> Option<PendingOutput> {
+        let pending = self.queue.pop_front()?;
+        self.datagrams -= usize::from(matches!(
+            pending,
+            PendingOutput::Datagram(_) | PendingOutput::Message { .. }
+        ));
+        Some(pending)
     }
 
     /// Gives back what a burst took, once that is carried out; a quiet node needs no more than this.
@@ -252,8 +254,9 @@ impl Outbox {
 
     /// Counts the datagrams of a checkpoint.
     pub(crate) fn restore(&mut self) {
-        let datagram =
-            |intent: &&Intent| matches!(intent, Intent::Datagram(_) | Intent::Message { .. });
+        let datagram = |pending: &&PendingOutput| {
+            matches!(pending, PendingOutput::Datagram(_) | PendingOutput::Message { .. })
+        };
         self.datagrams = self.queue.iter().filter(datagram).count();
     }
 

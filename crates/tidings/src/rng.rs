@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) struct Rng(ChaCha8Rng);
 
 impl Rng {
-    pub(crate) fn new(seed: [u8; 32], part: Part) -> Self {
+    pub(crate) fn new(seed: [u8; 32], part: RngStream) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
         rng.set_stream(part as u64);
         Self(rng)
@@ -70,12 +70,12 @@ impl<'de> Deserialize<'de> for Rng {
 
 /// The parts that draw random numbers; each number is a ChaCha stream and never changes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Part {
+pub(crate) enum RngStream {
     Members = 0,
     Probe = 1,
-    Dissemination = 2,
+    Gossip = 2,
     Sync = 3,
-    Heal = 4,
+    Reconnect = 4,
     #[cfg(feature = "encryption")]
     Nonces = 5,
     Ping = 6,

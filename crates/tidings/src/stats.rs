@@ -26,7 +26,7 @@ pub struct Stats {
     pub stray_acks: u64,
     /// Indirect pings that were not made: for strangers, for unknown members, one too many, or since
     /// this node has left.
-    pub refused_relays: u64,
+    pub indirect_pings_refused: u64,
     /// Probe rounds begun.
     pub probes: u64,
     /// Probe rounds in which the direct ping was not answered in time.
@@ -36,9 +36,9 @@ pub struct Stats {
     /// Probe rounds that nobody answered.
     pub probes_failed: u64,
     /// Verdicts not pronounced yet, since this node had no evidence that it hears anybody.
-    pub verdicts_held: u64,
+    pub verdicts_deferred: u64,
     /// Attempts to find members that were lost.
-    pub searches: u64,
+    pub reconnect_attempts: u64,
     /// Suspicions that another member's own probe confirmed.
     pub confirmations: u64,
     /// Times that this node contradicted what was said about it.
@@ -50,9 +50,9 @@ pub struct Stats {
     /// Messages delivered to the application, broadcasts among them.
     pub messages_in: u64,
     /// Broadcasts that came once more; each comes several times.
-    pub broadcasts_again: u64,
+    pub broadcasts_duplicate: u64,
     /// Broadcasts not taken, since their origin is not known in that life.
-    pub broadcasts_unknown: u64,
+    pub broadcasts_unknown_origin: u64,
     /// Broadcasts of others that were not passed on any further, for want of room.
     pub broadcasts_dropped: u64,
     /// Claims not taken, since they name an incarnation that their member cannot have come to.

@@ -39,7 +39,7 @@ fn options(dice: &mut Dice) -> Options {
     let mut options = if dice.roll(2) == 0 { Options::lan() } else { Options::local() };
     options.tombstone_timeout = SECOND * [120, 600, 3600][dice.roll(3)];
     options.sync_interval = SECOND * [5, 30, 120][dice.roll(3)];
-    options.heal_interval_max = SECOND * 30;
+    options.reconnect_interval_max = SECOND * 30;
     options
 }
 
@@ -158,9 +158,9 @@ fn seen_in(net: &Net) -> Seen {
     for host in &net.nodes {
         let stats = host.node.stats();
         seen.refuted += stats.refutations;
-        seen.searches += stats.searches;
+        seen.searches += stats.reconnect_attempts;
         seen.by_digest += stats.syncs_by_digest;
-        seen.held += stats.verdicts_held;
+        seen.held += stats.verdicts_deferred;
         let count =
             |what: fn(&Event) -> bool| host.events.iter().filter(|(_, event)| what(event)).count();
         seen.suspected += count(|event| matches!(event, Event::Suspected(_)));
@@ -178,7 +178,7 @@ fn next_generation(net: &Net, last: u64) -> u64 {
 
 /// Whether a node knows all others as they are, and nobody else as present.
 fn agrees(net: &Net, here: usize, count: usize) -> bool {
-    net.nodes[here].node.present() == count
+    net.nodes[here].node.present_count() == count
         && (0..count).all(|other| {
             let local = net.nodes[other].node.local();
             net.nodes[here].node.member(&id(other)).is_some_and(|member| {

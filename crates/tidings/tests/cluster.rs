@@ -26,7 +26,7 @@ fn cluster(count: usize, options: &Options) -> Net {
 /// Whether each of these holds each of these to be alive, and nobody else to be present.
 fn all_know_all(net: &Net, those: impl Iterator<Item = usize> + Clone) -> bool {
     let count = those.clone().count();
-    those.clone().all(|here| net.nodes[here].node.present() == count)
+    those.clone().all(|here| net.nodes[here].node.present_count() == count)
         && those.clone().all(|here| {
             those.clone().all(|other| {
                 let member = net.member(here, other);
@@ -80,7 +80,7 @@ fn two_halves_that_forgot_each_other_find_each_other_again() {
     net.heal();
     let before = self::count(&net, 0..count, |event| matches!(event, Event::Failed(_)));
     let took = net.run_until(|net| all_know_all(net, 0..count));
-    assert!(took <= options.heal_interval_max, "it took {took:?}");
+    assert!(took <= options.reconnect_interval_max, "it took {took:?}");
     let after = self::count(&net, 0..count, |event| matches!(event, Event::Failed(_)));
     assert_eq!(before, after, "nobody fails on the way");
 }
@@ -135,10 +135,10 @@ fn a_lone_node_that_was_cut_off_for_long_finds_its_cluster() {
     for other in 1..20 {
         net.cut_both(0, other);
     }
-    net.run_until(|net| all_know_all(net, 1..20) && net.nodes[0].node.present() == 1);
+    net.run_until(|net| all_know_all(net, 1..20) && net.nodes[0].node.present_count() == 1);
     net.run_for(600 * SECOND);
     net.heal();
     let took = net.run_until(|net| all_know_all(net, 0..20));
     // It has nobody to take turns with.
-    assert!(took <= options.heal_interval_max * 3 / 2 + SECOND, "it took {took:?}");
+    assert!(took <= options.reconnect_interval_max * 3 / 2 + SECOND, "it took {took:?}");
 }

@@ -25,7 +25,7 @@ fn joined_with(count: usize, options: &Options) -> Net {
     for here in 1..count {
         net.join(here, &[addr(0)]);
     }
-    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present() == count));
+    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present_count() == count));
     net
 }
 
@@ -198,7 +198,7 @@ fn news_of_the_end_of_somebody_unknown_leaves_no_trace() {
         stranger(),
         &forge::frame(0, &forge::greeting(&[forge::member(0, "v", "10.0.0.8:1", 1, b""), claim])),
     );
-    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(net.nodes[0].node.present_count(), 3);
     let took = |net: &Net| net.nodes[0].node.stats().syncs;
     let before = took(&net);
     net.run_until(|net| took(net) > before + 2);
@@ -244,7 +244,7 @@ fn a_datagram_holds_more_than_255_messages() {
     let mut net = Net::new(1);
     let alive = |n| forge::alive(&format!("x{n}"), "10.0.9.9:1", 1, 0, b"");
     net.inject(0, stranger(), &forge::datagram(&(0..400).map(alive).collect::<Vec<_>>()));
-    assert_eq!(net.nodes[0].node.present(), 401);
+    assert_eq!(net.nodes[0].node.present_count(), 401);
 }
 
 #[test]
@@ -454,9 +454,9 @@ fn who_starts_in_a_partition_finds_the_seeds_that_were_on_its_other_side() {
     let ticket = net.join(3, &[addr(0), addr(2)]);
     net.run_until(|net| net.result(3, ticket).is_some_and(|result| result.is_ok()));
     net.run_for(300 * SECOND);
-    assert_eq!([0, 1, 2, 3].map(|here| net.nodes[here].node.present()), [2; 4]);
+    assert_eq!([0, 1, 2, 3].map(|here| net.nodes[here].node.present_count()), [2; 4]);
     net.heal();
-    let took = net.run_until(|net| (0..4).all(|here| net.nodes[here].node.present() == 4));
+    let took = net.run_until(|net| (0..4).all(|here| net.nodes[here].node.present_count() == 4));
     // Two share the search, each at the longest interval and half as much again.
     assert!(took <= 180 * SECOND, "{took:?}");
 }
@@ -491,12 +491,12 @@ fn clusters_do_not_merge_when_an_address_passes_from_one_to_the_other() {
     net.join(1, &[addr(6)]);
     net.run_for(120 * SECOND);
     for here in [0, 2] {
-        assert_eq!(net.nodes[here].node.present(), 2);
+        assert_eq!(net.nodes[here].node.present_count(), 2);
         assert_eq!(net.state(here, 1), Some(State::Failed));
         assert_eq!(net.member(here, 5), None);
     }
     for here in [1, far_away] {
-        assert_eq!(net.nodes[here].node.present(), 2);
+        assert_eq!(net.nodes[here].node.present_count(), 2);
         assert_eq!(net.nodes[here].node.members().count(), 2);
     }
     let counts = net.nodes[1].node.stats();
@@ -543,7 +543,7 @@ fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
     net.run_for(30 * SECOND);
     for here in [0, 1] {
         assert_eq!(net.state(here, 2), Some(State::Left));
-        assert_eq!(net.nodes[here].node.present(), 2);
+        assert_eq!(net.nodes[here].node.present_count(), 2);
     }
     assert_eq!(net.nodes[2].node.members().count(), 1);
     // It is still there, and may join others.
@@ -562,7 +562,7 @@ fn a_leave_among_two_hundred_takes_two_round_trips() {
         net.join(n, &[addr(0)]);
         net.run_for(LATENCY * 10);
     }
-    net.run_until(|net| (0..200).all(|here| net.nodes[here].node.present() == 200));
+    net.run_until(|net| (0..200).all(|here| net.nodes[here].node.present_count() == 200));
     net.cut_both(199, 0);
     let ticket = net.leave(199);
     let took = net.run_until(|net| net.result(199, ticket).is_some());

@@ -117,7 +117,7 @@ fn strangers_get_no_news_and_no_relay() {
     let unknown = forge::datagram(&[forge::ping_request(7, 100, "nobody")]);
     assert_eq!(answers(&mut net, stranger(), &unknown), (0, 0));
     assert_eq!(answers(&mut net, addr(1), &unknown), (1, 5), "a member gets a bare nack");
-    assert_eq!(net.nodes[0].node.stats().refused_relays, 3);
+    assert_eq!(net.nodes[0].node.stats().indirect_pings_refused, 3);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn members_that_nobody_could_send_to_or_that_say_too_much_are_passed_over() {
     ]);
     net.inject(0, addr(1), &datagram);
     assert_eq!(net.nodes[0].node.stats().members_refused, 3);
-    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(net.nodes[0].node.present_count(), 3);
     assert_eq!(rejected(&net).total(), 0);
 }
 
@@ -315,7 +315,7 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
             _ => counts.unexpected,
         };
         assert_eq!((counted, counts.total()), (1, 1), "{reason}: {counts:?}");
-        assert_eq!(node.present(), 1);
+        assert_eq!(node.present_count(), 1);
     }
 }
 
@@ -327,7 +327,7 @@ fn a_request_is_understood_however_it_is_cut() {
         let mut node = node();
         let actions = stream(&mut node, &bytes, piece);
         assert!(matches!(actions[..], [StreamAction::Write(_)]));
-        assert_eq!(node.present(), 2);
+        assert_eq!(node.present_count(), 2);
     }
 }
 
@@ -340,7 +340,7 @@ fn a_member_that_we_do_not_take_does_not_spoil_the_rest_of_a_sync() {
         forge::member(0, "y", "10.0.0.11:1", 1, b""),
     ];
     stream(&mut node, &forge::frame(0, &forge::greeting(&members)), 1000);
-    assert_eq!(node.present(), 3);
+    assert_eq!(node.present_count(), 3);
     assert_eq!(node.stats().members_refused, 1);
 }
 

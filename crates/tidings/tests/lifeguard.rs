@@ -16,7 +16,7 @@ fn joined(count: usize, change: impl FnOnce(&mut Options)) -> Net {
     for here in 1..count {
         net.join(here, &[addr(0)]);
     }
-    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present() == count));
+    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present_count() == count));
     net
 }
 
@@ -125,7 +125,7 @@ fn a_helper_that_cannot_help_says_so_at_once() {
     net.kill(2);
     net.run_until(|net| net.nodes[0].node.stats().probes_failed == 1);
     assert_eq!(net.nodes[0].node.health(), 0);
-    assert!(net.nodes[1].node.stats().refused_relays > 0);
+    assert!(net.nodes[1].node.stats().indirect_pings_refused > 0);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_suspect_is_told_so_with_its_ping() {
 #[test]
 fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
     for evidence in [true, false] {
-        let mut net = joined(8, |options| options.evidence = evidence);
+        let mut net = joined(8, |options| options.require_recent_ack = evidence);
         net.run_for(10 * SECOND);
         for other in 0..7 {
             net.cut(other, 7);
@@ -199,10 +199,10 @@ fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
         assert!((1..7).contains(&suspects));
         let failed = |event: &Event| matches!(event, Event::Failed(_));
         assert_eq!(net.saw(7, failed), !evidence);
-        assert_eq!(node.stats().verdicts_held > 0, evidence);
+        assert_eq!(node.stats().verdicts_deferred > 0, evidence);
         // It hears again: whoever it suspects has time to say so.
         net.heal();
-        net.run_until(|net| (0..8).all(|here| net.nodes[here].node.present() == 8));
+        net.run_until(|net| (0..8).all(|here| net.nodes[here].node.present_count() == 8));
         assert_eq!(net.saw(7, failed), !evidence);
     }
 }

@@ -36,7 +36,7 @@ fn joined(configs: impl IntoIterator<Item = Config>) -> Net {
     for here in 1..count {
         net.join(here, &[addr(0)]);
     }
-    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present() == count));
+    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present_count() == count));
     net
 }
 
@@ -154,7 +154,7 @@ fn messages_arrive_and_reliable_ones_have_no_receipt() {
     net.run_for(SECOND);
     assert_eq!(net.messages(1), [(id(0), b"one".to_vec(), Via::Datagram)]);
     let unsigned = |event: &Event| match event {
-        Event::Message { from: None, data, via: Via::Stream } => *data == long,
+        Event::Message { from: None, data, via: Via::Reliable } => *data == long,
         _ => false,
     };
     assert!(net.saw(1, unsigned), "the format does not say whose it is");
@@ -213,11 +213,11 @@ fn two_sides_that_were_cut_for_long_find_each_other_again() {
             net.cut_both(a, b);
         }
     }
-    net.run_until(|net| (0..6).all(|here| net.nodes[here].node.present() == 3));
+    net.run_until(|net| (0..6).all(|here| net.nodes[here].node.present_count() == 3));
     net.run_for(SECOND * 120);
     assert_eq!(net.state(0, 5), None, "memberlist's nodes forget each other, and stay apart");
     net.heal();
-    net.run_until(|net| (0..6).all(|here| net.nodes[here].node.present() == 6));
+    net.run_until(|net| (0..6).all(|here| net.nodes[here].node.present_count() == 6));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_cluster_with_another_label_is_not_joined() {
         let ticket = net.join(stranger, &[addr(0)]);
         net.run_for(SECOND * 11);
         assert!(matches!(net.result(stranger, ticket), Some(Err(Failure::NoSeed(_)))));
-        assert_eq!(net.nodes[0].node.present(), 2);
+        assert_eq!(net.nodes[0].node.present_count(), 2);
     }
     assert!(net.nodes[0].node.stats().rejected_streams.foreign_cluster >= 2);
 }
@@ -245,7 +245,7 @@ fn a_join_fails_where_the_applications_speak_different_versions() {
     net.run_for(SECOND);
     let Some(Err(Failure::NoSeed(failures))) = net.result(stranger, ticket) else { panic!() };
     assert_eq!(failures[0].error, ExchangeError::NotTaken(Refusal::Versions));
-    assert_eq!(net.nodes[0].node.present(), 2);
+    assert_eq!(net.nodes[0].node.present_count(), 2);
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn no_datagram_is_longer_than_the_limit_and_none_is_turned_away() {
             net.command(n, |node, now| node.broadcast(now, b"", data.into())).unwrap();
         }
         net.kill(11);
-        net.run_until(|net| net.nodes[0].node.present() == 11);
+        net.run_until(|net| net.nodes[0].node.present_count() == 11);
         let longest = net.recorded.take().unwrap().iter().map(|(_, _, data)| data.len()).max();
         let range = if compression { 100..=400 } else { 1000..=1400 };
         assert!(range.contains(&longest.unwrap()), "{longest:?}");
@@ -394,7 +394,7 @@ fn a_recording_of_such_a_node_replays() {
     let mut net = cluster(4);
     net.set_meta(1, "news");
     net.kill(3);
-    net.run_until(|net| net.nodes[0].node.present() == 3);
+    net.run_until(|net| net.nodes[0].node.present_count() == 3);
     net.leave(2);
     net.run_for(SECOND * 2);
     let mut all = Replayed::default();
@@ -435,7 +435,7 @@ mod encrypted {
             let recorded = net.recorded.take().unwrap();
             assert!(recorded.iter().all(|(_, _, data)| data.starts_with(&version)));
             net.kill(2);
-            net.run_until(|net| net.nodes[0].node.present() == 2);
+            net.run_until(|net| net.nodes[0].node.present_count() == 2);
             let mut all = Replayed::default();
             net.nodes.iter().for_each(|host| host.tape.as_ref().unwrap().replay(&mut all));
             assert!(all.outputs > 50, "{all:?}");
@@ -461,7 +461,7 @@ mod encrypted {
             }
         }
         net.run_for(SECOND * 20);
-        assert!((0..3).all(|here| net.nodes[here].node.present() == 3));
+        assert!((0..3).all(|here| net.nodes[here].node.present_count() == 3));
         assert!(!net.saw(0, |event| matches!(event, Event::Suspected(_))));
     }
 
@@ -478,7 +478,7 @@ mod encrypted {
         net.run_for(SECOND * 11);
         assert!(matches!(net.result(other, ticket), Some(Err(Failure::NoSeed(_)))));
         assert!(net.nodes[0].node.stats().rejected_streams.key > 0);
-        assert_eq!(net.nodes[0].node.present(), 2);
+        assert_eq!(net.nodes[0].node.present_count(), 2);
 
         // The other way round what the one without keys says can be read.
         let plain = net.start(config(4));
@@ -487,7 +487,7 @@ mod encrypted {
         net.run_for(SECOND * 11);
         let Some(Err(Failure::NoSeed(failures))) = net.result(sealed, ticket) else { panic!() };
         assert_eq!(failures[0].error, ExchangeError::Refused(Refusal::Unreadable));
-        assert_eq!(net.nodes[plain].node.present(), 1);
+        assert_eq!(net.nodes[plain].node.present_count(), 1);
     }
 
     #[test]
@@ -497,7 +497,7 @@ mod encrypted {
             for here in 0..3 {
                 net.restart(here, with(here, Keyring::new(key(1, 32)), plaintext));
                 net.join(here, &[addr((here + 1) % 3)]);
-                net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present() == 3));
+                net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present_count() == 3));
                 net.run_for(SECOND * 5);
             }
         }

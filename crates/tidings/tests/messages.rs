@@ -73,7 +73,7 @@ fn a_reliable_message_of_half_a_megabyte_comes_with_a_receipt() {
     };
     net.run_until(|net| net.result(0, ticket).is_some());
     assert_eq!(net.result(0, ticket), Some(Ok(Done::Delivered)));
-    assert_eq!(net.messages(1), [(id(0), data, Via::Stream)]);
+    assert_eq!(net.messages(1), [(id(0), data, Via::Reliable)]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_ping_that_is_not_answered_ends_at_its_deadline_and_there_are_not_too_many()
     assert_eq!(net.command(0, |node, now| node.ping(now, &id(1))), Err(SendError::Busy));
     net.run_for(options.probe_interval);
     for ticket in tickets {
-        assert_eq!(net.result(0, ticket), Some(Err(Failure::NoPong)));
+        assert_eq!(net.result(0, ticket), Some(Err(Failure::PingTimedOut)));
     }
     assert!(net.command(0, |node, now| node.ping(now, &id(1))).is_ok());
 }
@@ -317,12 +317,12 @@ fn broadcasts_of_origins_that_are_no_members_are_not_taken() {
     net.inject(0, addr(1), &broadcast("n1", 9, 0));
     net.inject(0, addr(1), &broadcast("n0", 1, 0));
     assert_eq!(net.messages(0), []);
-    assert_eq!(net.nodes[0].node.stats().broadcasts_unknown, 2);
+    assert_eq!(net.nodes[0].node.stats().broadcasts_unknown_origin, 2);
     net.inject(0, addr(1), &broadcast("n1", 1, u64::MAX));
     net.inject(0, addr(1), &broadcast("n1", 1, u64::MAX));
     net.inject(0, addr(1), &broadcast("n1", 1, 0));
     assert_eq!(net.messages(0).len(), 1);
-    assert_eq!(net.nodes[0].node.stats().broadcasts_again, 2);
+    assert_eq!(net.nodes[0].node.stats().broadcasts_duplicate, 2);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_leave_that_nobody_confirms_ends_at_its_deadline_and_says_so() {
     net.cut_both(0, 1);
     let ticket = net.leave(1);
     net.run_until(|net| net.result(1, ticket).is_some());
-    assert_eq!(net.result(1, ticket), Some(Err(Failure::Unheard)));
+    assert_eq!(net.result(1, ticket), Some(Err(Failure::Unconfirmed)));
     assert_eq!(net.nodes[1].node.phase(), Phase::Left);
 }
 
@@ -296,7 +296,7 @@ fn clusters_of_different_names_do_not_hear_each_other() {
     let error = if common::forge::SEALED { reset } else { refused };
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
-    assert_eq!(net.nodes[0].node.present(), 1);
+    assert_eq!(net.nodes[0].node.present_count(), 1);
     assert!(net.nodes[0].node.stats().rejected_streams.foreign_cluster >= 1);
 }
 

@@ -7,7 +7,7 @@ use common::{Net, addr, config, forge, id};
 use std::time::Duration;
 #[cfg(feature = "encryption")]
 use tidings::Node;
-use tidings::replay::{Gave, Input, Replay, ReplayError, Said};
+use tidings::replay::{Input, MessageSummary, Replay, ReplayError, ReplayedOutput};
 use tidings::{Event, Member};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,12 +22,14 @@ fn taped() -> Net {
     for here in 1..3 {
         net.join(here, &[addr(0)]);
     }
-    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present() == 3));
+    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present_count() == 3));
     net.set_meta(1, "news");
     net.kill(2);
-    net.run_until(|net| net.nodes[0].node.present() == 2 && net.nodes[1].node.present() == 2);
+    net.run_until(|net| {
+        net.nodes[0].node.present_count() == 2 && net.nodes[1].node.present_count() == 2
+    });
     net.resume(2);
-    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present() == 3));
+    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present_count() == 3));
     net
 }
 
@@ -97,12 +99,14 @@ fn a_replay_says_what_was_said() {
         let mut replay = Replay::new(checkpoint, journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
             let heard = match &step.input {
-                Input::Datagram { said, taken: true, .. } | Input::StreamData { said, .. } => said,
+                Input::Datagram { summaries, taken: true, .. }
+                | Input::StreamData { summaries, .. } => summaries,
                 _ => &Vec::new(),
             };
             let given = step.outputs.iter().flat_map(|gave| match gave {
-                Gave::Datagram { said, .. } | Gave::Write { said, .. } => said.as_slice(),
-                Gave::Event(Event::Failed(member)) => {
+                ReplayedOutput::Datagram { summaries, .. }
+                | ReplayedOutput::Write { summaries, .. } => summaries.as_slice(),
+                ReplayedOutput::Event(Event::Failed(member)) => {
                     assert_eq!(*member.id(), id(2));
                     assert!(replay.suspected().is_empty());
                     failed += 1;
@@ -110,19 +114,19 @@ fn a_replay_says_what_was_said() {
                 }
                 _ => &[],
             });
-            for said in heard.iter().chain(given) {
-                match said {
-                    Said::Ping { target, .. } => {
+            for summaries in heard.iter().chain(given) {
+                match summaries {
+                    MessageSummary::Ping { target, .. } => {
                         pings +=
                             usize::from(target.is_some_and(|target| replay.name(target).is_some()));
                     }
-                    Said::Claim { id: about, accuser: Some(accuser), .. } => {
+                    MessageSummary::Claim { id: about, accuser: Some(accuser), .. } => {
                         assert_eq!(*about, id(2));
                         assert!(replay.name(*accuser).is_some());
                         accused += 1;
                     }
-                    Said::Sync { from: Some(_), .. } => synced += 1,
-                    Said::Unreadable => panic!("{step:?}"),
+                    MessageSummary::Sync { from: Some(_), .. } => synced += 1,
+                    MessageSummary::Unreadable => panic!("{step:?}"),
                     _ => {}
                 }
             }
@@ -148,7 +152,7 @@ fn whom_the_application_admits_is_noted_and_not_asked_again() {
         net.join(n, &[addr(0)]);
     }
     net.run_for(SECOND * 5);
-    assert_eq!(net.nodes[0].node.present(), 2);
+    assert_eq!(net.nodes[0].node.present_count(), 2);
     let mut all = Replayed::default();
     tape(&net, 0).replay(&mut all);
     assert!(all.outputs > 10);

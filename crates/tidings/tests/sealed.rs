@@ -50,12 +50,12 @@ fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
     }
     let plain = forge::plain_datagram("test", &[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]);
     net.inject(0, addr(1), &plain);
-    assert_eq!(net.nodes[0].node.present(), 2);
+    assert_eq!(net.nodes[0].node.present_count(), 2);
     let counts = rejected(&net, 0);
     assert_eq!(counts.plaintext, 1);
     assert_eq!(counts.total() as usize, 2 * good.len() + 1);
     net.inject(0, addr(1), &good);
-    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(net.nodes[0].node.present_count(), 3);
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn whoever_has_another_key_or_none_is_not_let_in() {
         net.run_until(|net| net.result(n, ticket).is_some());
         let Some(Err(Failure::NoSeed(failures))) = net.result(n, ticket) else { panic!() };
         assert_eq!(failures[0].error, ExchangeError::Stream(StreamError::Reset));
-        assert_eq!(net.nodes[0].node.present(), 1);
-        assert_eq!(net.nodes[n].node.present(), 1);
+        assert_eq!(net.nodes[0].node.present_count(), 1);
+        assert_eq!(net.nodes[n].node.present_count(), 1);
     }
     assert!(net.nodes[0].node.stats().rejected_streams.key > 0);
     assert!(net.nodes[0].node.stats().rejected_streams.plaintext > 0);
@@ -121,7 +121,7 @@ fn keys_are_replaced_while_the_cluster_runs() {
     change(|keyring| keyring.remove(&key(1)).unwrap());
     for here in 0..4 {
         assert_eq!(net.nodes[here].node.keyring().unwrap().keys().len(), 1);
-        assert_eq!(net.nodes[here].node.present(), 4);
+        assert_eq!(net.nodes[here].node.present_count(), 4);
         assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
         assert_eq!(rejected(&net, here).total(), 0, "nothing was lost on the way");
     }
@@ -148,7 +148,7 @@ fn a_cluster_goes_over_to_encryption_by_three_rounds_of_restarts() {
             net.join(here, &[addr((here + 1) % 3)]);
             net.run_for(10 * SECOND);
             for here in 0..3 {
-                assert_eq!(net.nodes[here].node.present(), 3, "{plaintext:?}");
+                assert_eq!(net.nodes[here].node.present_count(), 3, "{plaintext:?}");
             }
         }
     }
@@ -301,7 +301,7 @@ fn forged_times_are_not_believed() {
     }
     assert_eq!(rejected(&net, 0).stale, 2);
     net.inject(0, addr(1), &sealed::datagram_at(day / 3, &alive));
-    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(net.nodes[0].node.present_count(), 3);
 }
 
 /// Two nodes that know each other, with nothing between them.

@@ -59,7 +59,7 @@ fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
     let more = [forge::alive("one more", "10.200.0.1:1", 1, 0, b"")];
     net.inject(0, addr(77), &forge::datagram(&more));
     let [a, b] = sync(&mut net);
-    assert_eq!(net.nodes[1].node.present(), 10_003);
+    assert_eq!(net.nodes[1].node.present_count(), 10_003);
     assert!(a + b <= 4000, "{a} + {b} bytes");
 }
 
@@ -68,7 +68,7 @@ fn a_newcomers_first_sync_comes_in_bounded_chunks() {
     let mut net = Net::with_options(2, &silent());
     net.imagine(0, 10_000);
     let [a, b] = sync(&mut net);
-    assert_eq!(net.nodes[1].node.present(), 10_002);
+    assert_eq!(net.nodes[1].node.present_count(), 10_002);
     let chunk = Options::lan().sync_chunk;
     let longest = net.writes.iter().map(|(_, data)| data.len()).max().unwrap();
     assert!(longest <= chunk + 1000 && net.writes.len() > 6, "{longest} bytes");
@@ -81,7 +81,7 @@ fn a_thousand_members_come_with_one_answer() {
     net.imagine(0, 1000);
     let start = net.now;
     sync(&mut net);
-    assert_eq!(net.nodes[1].node.present(), 1002);
+    assert_eq!(net.nodes[1].node.present_count(), 1002);
     assert_eq!(net.now.since(start), 4 * common::LATENCY, "connect, and ask");
 }
 
@@ -205,7 +205,7 @@ proptest! {
         }
         sync(&mut net);
         prop_assert_eq!(known(&net.nodes[0].node), known(&net.nodes[1].node));
-        prop_assert_eq!(net.nodes[0].node.present(), joined.len() + 2);
+        prop_assert_eq!(net.nodes[0].node.present_count(), joined.len() + 2);
         for (name, number) in &joined {
             for host in &net.nodes {
                 let member = host.node.member(&name.parse().unwrap()).unwrap();

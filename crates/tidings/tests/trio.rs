@@ -38,7 +38,7 @@ fn news_misses_nobody_in_a_small_cluster() {
             net.join(n, &[addr(0)]);
         }
         net.run_for(SECOND);
-        missed += usize::from((0..5).any(|here| net.nodes[here].node.present() < 5));
+        missed += usize::from((0..5).any(|here| net.nodes[here].node.present_count() < 5));
     }
     assert_eq!(missed, 0, "of 200");
 }
@@ -194,7 +194,7 @@ fn a_member_cut_off_in_one_direction_does_not_bring_down_the_others() {
         net.start(config(n, addr(n)).with_generation(1));
         net.join(n, &[addr(0)]);
     }
-    net.run_until(|net| (0..5).all(|here| net.nodes[here].node.present() == 5));
+    net.run_until(|net| (0..5).all(|here| net.nodes[here].node.present_count() == 5));
     // Nothing reaches node 4 any more: it accuses all, and all contradict.
     for other in 0..4 {
         net.cut(other, 4);

@@ -90,9 +90,9 @@ fn a_seed_that_was_silent_is_looked_for_by_its_zone(restoring: usize) {
     let ticket = net.join(1, &[on_link(0), addr(2)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     net.run_for(300 * SECOND);
-    assert_eq!([0, 1, 2].map(|here| net.nodes[here].node.present()), [1, 2, 2]);
+    assert_eq!([0, 1, 2].map(|here| net.nodes[here].node.present_count()), [1, 2, 2]);
     net.heal();
-    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present() == 3));
+    net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present_count() == 3));
     if restoring == 0 {
         assert_that_replays_are_the_same(&net);
     }
@@ -118,9 +118,9 @@ fn a_member_that_is_there_is_not_looked_for_by_its_zone() {
     net.run_until(|net| net.state(1, 0) == Some(State::Failed));
     net.resume(0);
     net.run_until(|net| net.state(1, 0) == Some(State::Alive));
-    let searches = net.nodes[1].node.stats().searches;
+    let searches = net.nodes[1].node.stats().reconnect_attempts;
     net.run_for(600 * SECOND);
-    assert_eq!(net.nodes[1].node.stats().searches, searches);
+    assert_eq!(net.nodes[1].node.stats().reconnect_attempts, searches);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn said(config: impl Fn(usize, SocketAddr) -> Config, zones: bool) -> Vec<(Socke
     }
     net.kill(3);
     net.run_for(60 * SECOND);
-    assert_eq!(net.nodes[0].node.present(), 3);
+    assert_eq!(net.nodes[0].node.present_count(), 3);
     let datagrams = net.recorded.into_iter().flatten().map(|(_, to, data)| (to, data));
     let writes = net.writes.into_iter().map(|(from, data)| (without_zone(from), data));
     datagrams.chain(writes).collect()

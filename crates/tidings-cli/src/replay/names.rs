@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use tidings::replay::{Gave, ShortName, Step};
+use tidings::replay::{ReplayedOutput, ShortName, Step};
 use tidings::{Event, Member, Node};
-use tidings_driver::vocabulary::NodeId;
+use tidings_driver::prelude::NodeId;
 
 /// The members that the node has known so far, by their addresses and by their short names.
 #[derive(Default)]
@@ -20,7 +20,7 @@ impl Names {
 
     pub(crate) fn learn_from(&mut self, step: &Step) {
         for gave in &step.outputs {
-            if let Gave::Event(Event::Joined(member) | Event::Updated(member)) = gave {
+            if let ReplayedOutput::Event(Event::Joined(member) | Event::Updated(member)) = gave {
                 self.learn(member);
             }
         }

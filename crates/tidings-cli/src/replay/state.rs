@@ -31,8 +31,8 @@ pub(super) fn show(replay: &Replay<'_>, names: &Names, recording: &Recording, js
         }
         write_line(&line);
     }
-    let evidence = if replay.evidence_until() >= replay.now() { "until" } else { "none since" };
-    let evidence = format!("{evidence} {}", at(replay.evidence_until()));
+    let evidence = if replay.lease_until() >= replay.now() { "until" } else { "none since" };
+    let evidence = format!("{evidence} {}", at(replay.lease_until()));
     let (health, phase) = (node.health(), node.phase());
     write_line(&format!(
         "    {phase:?}; health {health} (0 is best); evidence of hearing {evidence}"
@@ -71,7 +71,7 @@ fn to_json(replay: &Replay<'_>, names: &Names, recording: &Recording) -> Value {
         "members": members.collect::<Vec<_>>(),
         "suspected": suspected.collect::<Vec<_>>(),
         "health": node.health(),
-        "evidence_until": at(replay.evidence_until()),
+        "lease_until": at(replay.lease_until()),
         "timers": timers.collect::<Vec<_>>(),
     })
 }
@@ -96,10 +96,10 @@ fn timer_words(timer: &Timer) -> String {
         Timer::Reap => "those who are gone are forgotten".into(),
         Timer::Suspicion(id) => format!("the suspicion of {id} runs out"),
         Timer::Stream(_) => "a stream has taken too long".into(),
-        Timer::Relay => "a ping for another is unanswered".into(),
+        Timer::IndirectPing => "a ping for another is unanswered".into(),
         Timer::Ping => "a ping of the application's is unanswered".into(),
         Timer::Retry => "a seed is asked again".into(),
-        Timer::Heal => "those who were lost are looked for".into(),
+        Timer::Reconnect => "those who were lost are looked for".into(),
         other => format!("{other:?}"),
     }
 }

@@ -7,9 +7,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::SystemTime;
-use tidings::replay::{Gave, Input, Said, Step};
+use tidings::replay::{Input, MessageSummary, ReplayedOutput, Step};
 use tidings::{Done, Event, State, Timer};
-use tidings_driver::vocabulary::NodeId;
+use tidings_driver::prelude::NodeId;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -71,7 +71,9 @@ pub(crate) fn lines(step: &Step, names: &Names) -> Vec<Line> {
 fn of_input(input: &Input, names: &Names) -> Vec<Line> {
     let command = |text: String| Vec::from([Line::new(Kind::Command, format!(">  {text}"))]);
     match input {
-        Input::Datagram { from, said, taken: true, .. } => messages("<-", Some(*from), said, names),
+        Input::Datagram { from, summaries, taken: true, .. } => {
+            messages("<-", Some(*from), summaries, names)
+        }
         Input::Datagram { from, len, .. } => {
             let text = format!("<- {}  turned away, {len} bytes", names.peer(*from));
             [Line::new(Kind::Gossip, text).about(names.at(*from))].into()
@@ -93,7 +95,7 @@ fn of_input(input: &Input, names: &Names) -> Vec<Line> {
         Input::StreamOpened { peer, .. } => {
             stream(format!("<- {}  the stream is open", names.stream_peer(*peer)), *peer, names)
         }
-        Input::StreamData { peer, said, .. } => messages("<-", *peer, said, names),
+        Input::StreamData { peer, summaries, .. } => messages("<-", *peer, summaries, names),
         Input::StreamClosed { peer: None, .. } | Input::StreamFailed { peer: None, .. } => {
             Vec::new()
         }
@@ -119,15 +121,19 @@ fn of_input(input: &Input, names: &Names) -> Vec<Line> {
     }
 }
 
-fn of_output(gave: &Gave, names: &Names, lines: &mut Vec<Line>) {
+fn of_output(gave: &ReplayedOutput, names: &Names, lines: &mut Vec<Line>) {
     match gave {
-        Gave::Datagram { to, said, .. } => lines.extend(messages("->", Some(*to), said, names)),
-        Gave::Open { to, .. } => {
+        ReplayedOutput::Datagram { to, summaries, .. } => {
+            lines.extend(messages("->", Some(*to), summaries, names))
+        }
+        ReplayedOutput::Open { to, .. } => {
             let text = format!("-> {}  opens a stream", names.peer(*to));
             lines.extend(stream(text, Some(*to), names));
         }
-        Gave::Write { to, said, .. } => lines.extend(messages("->", *to, said, names)),
-        Gave::Event(event) => lines.extend(of_event(event)),
+        ReplayedOutput::Write { to, summaries, .. } => {
+            lines.extend(messages("->", *to, summaries, names))
+        }
+        ReplayedOutput::Event(event) => lines.extend(of_event(event)),
         _ => {}
     }
 }
@@ -137,52 +143,59 @@ fn stream(text: String, peer: Option<SocketAddr>, names: &Names) -> Vec<Line> {
     [Line::new(Kind::Sync, text).about(member)].into()
 }
 
-fn messages(arrow: &str, peer: Option<SocketAddr>, said: &[Said], names: &Names) -> Vec<Line> {
+fn messages(
+    arrow: &str,
+    peer: Option<SocketAddr>,
+    summaries: &[MessageSummary],
+    names: &Names,
+) -> Vec<Line> {
     let member = peer.and_then(|peer| names.at(peer));
     let who = names.stream_peer(peer);
-    let line = |said: &Said| {
-        let kind = match said {
-            Said::Ping { .. } | Said::PingRequest { .. } | Said::Ack { .. } | Said::Nack { .. } => {
-                Kind::Probe
-            }
-            Said::StreamPing { .. } | Said::StreamPong { .. } => Kind::Probe,
-            Said::Claim { state: State::Suspect, .. } => Kind::Suspicion,
-            Said::Claim { .. } | Said::NotTaken => Kind::Gossip,
-            Said::Message { .. } | Said::Broadcast { .. } => Kind::Message,
+    let line = |summaries: &MessageSummary| {
+        let kind = match summaries {
+            MessageSummary::Ping { .. }
+            | MessageSummary::PingRequest { .. }
+            | MessageSummary::Ack { .. }
+            | MessageSummary::Nack { .. } => Kind::Probe,
+            MessageSummary::StreamPing { .. } | MessageSummary::StreamPong { .. } => Kind::Probe,
+            MessageSummary::Claim { state: State::Suspect, .. } => Kind::Suspicion,
+            MessageSummary::Claim { .. } | MessageSummary::NotTaken => Kind::Gossip,
+            MessageSummary::Message { .. } | MessageSummary::Broadcast { .. } => Kind::Message,
             _ => Kind::Sync,
         };
-        let text = format!("{arrow} {who}  {}", words(said, names));
-        Line::new(kind, text).about(member).about(subjects(said, names))
+        let text = format!("{arrow} {who}  {}", words(summaries, names));
+        Line::new(kind, text).about(member).about(subjects(summaries, names))
     };
-    said.iter().map(line).collect()
+    summaries.iter().map(line).collect()
 }
 
 /// What is said, with the names for those that messages name shortly.
-pub(super) fn words(said: &Said, names: &Names) -> String {
-    match said {
-        Said::Ping { target: Some(target), .. } => format!("ping to {}", names.short(*target)),
-        Said::Claim { accuser: Some(accuser), id, state, incarnation, .. } => {
+pub(super) fn words(summaries: &MessageSummary, names: &Names) -> String {
+    match summaries {
+        MessageSummary::Ping { target: Some(target), .. } => {
+            format!("ping to {}", names.short(*target))
+        }
+        MessageSummary::Claim { accuser: Some(accuser), id, state, incarnation, .. } => {
             format!("{id} is {state} in {incarnation}, accused by {}", names.short(*accuser))
         }
-        said => said.to_string(),
+        summaries => summaries.to_string(),
     }
 }
 
-fn subjects<'a>(said: &'a Said, names: &'a Names) -> Vec<&'a NodeId> {
-    match said {
-        Said::Ping { target, .. } => {
+fn subjects<'a>(summaries: &'a MessageSummary, names: &'a Names) -> Vec<&'a NodeId> {
+    match summaries {
+        MessageSummary::Ping { target, .. } => {
             target.and_then(|target| names.of(target)).into_iter().collect()
         }
-        Said::PingRequest { target, .. } | Said::StreamPing { target: Some(target) } => {
-            [target].into()
-        }
-        Said::Claim { id, accuser, .. } => {
+        MessageSummary::PingRequest { target, .. }
+        | MessageSummary::StreamPing { target: Some(target) } => [target].into(),
+        MessageSummary::Claim { id, accuser, .. } => {
             let accuser = accuser.and_then(|accuser| names.of(accuser));
             [id].into_iter().chain(accuser).collect()
         }
-        Said::Message { from, .. } => from.iter().collect(),
-        Said::Broadcast { origin, .. } => [origin].into(),
-        Said::Sync { from: Some(from), .. } => [from].into(),
+        MessageSummary::Message { from, .. } => from.iter().collect(),
+        MessageSummary::Broadcast { origin, .. } => [origin].into(),
+        MessageSummary::Sync { from: Some(from), .. } => [from].into(),
         _ => Vec::new(),
     }
 }

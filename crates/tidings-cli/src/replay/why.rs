@@ -7,9 +7,9 @@ use crate::report::write_line;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
-use tidings::replay::{Gave, Input, Replay, Said, Step};
+use tidings::replay::{Input, MessageSummary, Replay, ReplayedOutput, Step};
 use tidings::{Event, Instant, State, StreamId, Timer};
-use tidings_driver::vocabulary::NodeId;
+use tidings_driver::prelude::NodeId;
 use tidings_record::Recording;
 
 /// What is known of how a member came to be suspected, or to fail; of several times, the last.
@@ -68,7 +68,7 @@ impl Why {
         let heard = self.hear(step, at, names);
         self.note_streams(step, at);
         for gave in &step.outputs {
-            if let Gave::Event(event) = gave {
+            if let ReplayedOutput::Event(event) = gave {
                 self.event(event, step, heard.as_deref(), replay, health, recording);
             }
         }
@@ -81,27 +81,29 @@ impl Why {
 
     /// What the step's input says of the member, and by whom.
     fn hear(&mut self, step: &Step, at: SystemTime, names: &Names) -> Option<String> {
-        let (by, said) = match &step.input {
-            Input::Datagram { from, said, taken: true, .. } => {
-                (format!("a datagram of {}", names.peer(*from)), said)
+        let (by, summaries) = match &step.input {
+            Input::Datagram { from, summaries, taken: true, .. } => {
+                (format!("a datagram of {}", names.peer(*from)), summaries)
             }
-            Input::StreamData { peer, said, .. } => {
-                (format!("a stream with {}", names.stream_peer(*peer)), said)
+            Input::StreamData { peer, summaries, .. } => {
+                (format!("a stream with {}", names.stream_peer(*peer)), summaries)
             }
             _ => return None,
         };
         let mut heard = None;
-        for said in said {
-            match (said, &mut self.round) {
-                (Said::Ack { token, .. }, Some(round)) if *token == round.token => {
+        for summaries in summaries {
+            match (summaries, &mut self.round) {
+                (MessageSummary::Ack { token, .. }, Some(round)) if *token == round.token => {
                     round.answered = true;
                     round.facts.push(Fact { at, text: format!("an answer came by {by}") });
                 }
-                (Said::Nack { token }, Some(round)) if *token == round.token => {
+                (MessageSummary::Nack { token }, Some(round)) if *token == round.token => {
                     let text = format!("{by} said: no answer there either, so far");
                     round.facts.push(Fact { at, text });
                 }
-                (Said::Claim { id, state, incarnation, accuser, .. }, _) if *id == self.about => {
+                (MessageSummary::Claim { id, state, incarnation, accuser, .. }, _)
+                    if *id == self.about =>
+                {
                     let accused = accuser.map(|accuser| names.short(accuser));
                     let accused = accused.map(|by| format!(", accused by {by}"));
                     let accused = accused.unwrap_or_default();
@@ -163,7 +165,7 @@ impl Why {
                 self.story.facts.push(Fact { at, text });
             }
             "failed" => {
-                let evidence = replay.evidence_until();
+                let evidence = replay.lease_until();
                 let enough = if evidence >= replay.now() { "until" } else { "none since" };
                 let own = due(&Timer::Suspicion(self.about.clone()));
                 match heard.filter(|_| !own) {
@@ -190,10 +192,10 @@ impl Why {
         let Input::Timeout { .. } = step.input else { return };
         let mut asked = Vec::new();
         for gave in &step.outputs {
-            let Gave::Datagram { to, said, .. } = gave else { continue };
-            for said in said {
-                match said {
-                    Said::Ping { token, target: Some(target), .. }
+            let ReplayedOutput::Datagram { to, summaries, .. } = gave else { continue };
+            for summaries in summaries {
+                match summaries {
+                    MessageSummary::Ping { token, target: Some(target), .. }
                         if names.of(*target) == Some(&self.about) =>
                     {
                         let text = format!("pinged it at {to}");
@@ -201,7 +203,7 @@ impl Why {
                         let token = *token;
                         self.round = Some(Round { token, answered: false, facts, stream: None });
                     }
-                    Said::PingRequest { target, .. } if *target == self.about => {
+                    MessageSummary::PingRequest { target, .. } if *target == self.about => {
                         asked.push(names.peer(*to));
                     }
                     _ => {}
@@ -210,7 +212,7 @@ impl Why {
         }
         let Some(round) = self.round.as_mut().filter(|round| !round.answered) else { return };
         let opens = step.outputs.iter().find_map(|gave| match gave {
-            Gave::Open { id, to } if names.at(*to) == Some(&self.about) => Some(*id),
+            ReplayedOutput::Open { id, to } if names.at(*to) == Some(&self.about) => Some(*id),
             _ => None,
         });
         if !asked.is_empty() || opens.is_some() {
@@ -228,9 +230,11 @@ impl Why {
             Input::StreamFailed { id, error, .. } if Some(*id) == round.stream => {
                 round.facts.push(Fact { at, text: format!("the stream failed: {error}") });
             }
-            Input::StreamData { id, said, .. }
+            Input::StreamData { id, summaries, .. }
                 if Some(*id) == round.stream
-                    && said.iter().any(|said| matches!(said, Said::StreamPong { .. })) =>
+                    && summaries.iter().any(|summaries| {
+                        matches!(summaries, MessageSummary::StreamPong { .. })
+                    }) =>
             {
                 round.answered = true;
                 round.facts.push(Fact { at, text: "it answered over the stream".into() });
@@ -274,12 +278,14 @@ impl Why {
     /// Notes to whom the verdict is told.
     fn note_told(&mut self, step: &Step, names: &Names) {
         for gave in &step.outputs {
-            let Gave::Datagram { to, said, .. } = gave else { continue };
-            let about = |said: &&Said| match said {
-                Said::Claim { id, state, .. } => *id == self.about && *state != State::Alive,
+            let ReplayedOutput::Datagram { to, summaries, .. } = gave else { continue };
+            let about = |summaries: &&MessageSummary| match summaries {
+                MessageSummary::Claim { id, state, .. } => {
+                    *id == self.about && *state != State::Alive
+                }
                 _ => false,
             };
-            if said.iter().any(|said| about(&said)) {
+            if summaries.iter().any(|summaries| about(&summaries)) {
                 *self.story.told.entry(names.peer(*to)).or_default() += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! What happens, for an application that waits without blocking.
 
-use crate::host::{Emitter, MAX_EVENTS};
+use crate::state::{Emitter, MAX_EVENTS};
 use futures_channel::mpsc;
 use futures_core::Stream;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! What an asynchronous driver has under its lock.
 
-use crate::host::Host;
-use crate::links::Links;
+use crate::state::DriverState;
+use crate::streams::StreamTable;
 use std::task::Waker;
 use tidings::Instant;
 use tidings_record::Finishing;
@@ -14,9 +14,9 @@ use tidings_record::Finishing;
 #[derive(Debug)]
 pub struct Running<T> {
     /// The node.
-    pub host: Host,
+    pub state: DriverState,
     /// Its streams.
-    pub links: Links<T>,
+    pub streams: StreamTable<T>,
     /// Until when the driver sleeps if nothing comes; zero while it is awake.
     sleeps_until: Instant,
     waker: Waker,
@@ -24,20 +24,20 @@ pub struct Running<T> {
 
 impl<T> Running<T> {
     /// One whose driver is awake.
-    pub fn new(host: Host) -> Self {
+    pub fn new(state: DriverState) -> Self {
         let waker = Waker::noop().clone();
-        Self { host, links: Links::new(), sleeps_until: Instant::ZERO, waker }
+        Self { state, streams: StreamTable::new(), sleeps_until: Instant::ZERO, waker }
     }
 
     /// When the node's time comes, unless it has stopped; nobody has to wake the driver for now.
     pub fn wake_up(&mut self) -> Option<Instant> {
         self.sleeps_until = Instant::ZERO;
-        (!self.host.is_stopped()).then(|| self.host.due())
+        (!self.state.is_stopped()).then(|| self.state.due())
     }
 
     /// Has the driver woken by whoever brings its time forward; `false` if somebody just has.
     pub fn fall_asleep(&mut self, until: Instant, waker: &Waker) -> bool {
-        if self.host.is_stopped() || self.host.due() < until {
+        if self.state.is_stopped() || self.state.due() < until {
             return false;
         }
         self.sleeps_until = until;
@@ -47,7 +47,7 @@ impl<T> Running<T> {
 
     /// Ends a drive, when all outputs were carried out, and wakes the driver if it sleeps too long.
     pub fn settle(&mut self) {
-        if self.host.settle() < self.sleeps_until {
+        if self.state.settle() < self.sleeps_until {
             self.sleeps_until = Instant::ZERO;
             self.waker.wake_by_ref();
         }
@@ -57,6 +57,6 @@ impl<T> Running<T> {
     #[must_use]
     pub fn stop(&mut self) -> Option<Finishing> {
         self.waker.wake_by_ref();
-        self.host.stop()
+        self.state.stop()
     }
 }

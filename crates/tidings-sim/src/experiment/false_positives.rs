@@ -129,7 +129,7 @@ fn swim_only(helpers: usize) -> Options {
     options.indirect_probes = helpers;
     options.stream_probes = false;
     options.awareness_max = 1;
-    options.evidence = false;
+    options.require_recent_ack = false;
     options
 }
 

@@ -60,7 +60,7 @@ pub(super) fn run(lab: &Lab) -> Section {
 /// SWIM and Lifeguard as memberlist has them today, and ours.
 fn setups() -> Vec<(&'static str, Options)> {
     let mut lifeguard = Options::lan();
-    lifeguard.evidence = false;
+    lifeguard.require_recent_ack = false;
     lifeguard.prompt_refutation = false;
     lifeguard.digest_checks = false;
     lifeguard.probe_timeout_min = lifeguard.probe_timeout;

@@ -41,7 +41,7 @@ impl Setup {
         options.awareness_max = 1;
         options.nacks = false;
         options.buddy = false;
-        options.evidence = false;
+        options.require_recent_ack = false;
         options.prompt_refutation = false;
         options.digest_checks = false;
         options.probe_timeout_min = options.probe_timeout;
@@ -84,7 +84,7 @@ impl Setup {
     fn additions() -> Vec<Self> {
         let lifeguard = Self::lifeguard(5, 6);
         vec![
-            lifeguard.with("Lifeguard + evidence", |options| options.evidence = true),
+            lifeguard.with("Lifeguard + evidence", |options| options.require_recent_ack = true),
             lifeguard.with("Lifeguard + prompt refutation", |options| {
                 options.prompt_refutation = true;
             }),

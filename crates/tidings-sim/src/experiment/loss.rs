@@ -83,7 +83,7 @@ fn variants() -> [(&'static str, Options); 3] {
     swim.buddy = false;
     swim.awareness_max = 1;
     swim.suspicion_max_mult = 1;
-    swim.evidence = false;
+    swim.require_recent_ack = false;
     swim.prompt_refutation = false;
     swim.digest_checks = false;
     [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]

@@ -77,7 +77,7 @@ fn setups(lab: &Lab) -> Vec<(&'static str, Options)> {
         ("no buddy", |options| options.buddy = false),
         ("no awareness", |options| options.awareness_max = 1),
         ("no confirmations", |options| options.suspicion_max_mult = 1),
-        ("no evidence", |options| options.evidence = false),
+        ("no evidence", |options| options.require_recent_ack = false),
         ("no prompt refutation", |options| options.prompt_refutation = false),
         ("no digest checks", |options| options.digest_checks = false),
         ("no stream probes", |options| options.stream_probes = false),

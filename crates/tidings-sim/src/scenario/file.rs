@@ -132,7 +132,7 @@ mod tests {
             [options]
             probe_interval = "500ms"
             gossip_nodes = 5
-            evidence = false
+            require_recent_ack = false
             [link]
             jitter = { exponential = "2ms" }
             bursts = { good = "10s", bad = "1s", loss = 0.5 }
@@ -153,7 +153,7 @@ mod tests {
         .unwrap();
         let options = scenario.options().unwrap();
         assert_eq!(options.probe_interval, Duration::from_millis(500));
-        assert_eq!((options.gossip_nodes, options.evidence), (5, false));
+        assert_eq!((options.gossip_nodes, options.require_recent_ack), (5, false));
         assert_eq!(options.suspicion_mult, Options::local().suspicion_mult);
         assert_eq!(scenario.link.jitter, Jitter::Exponential(Duration::from_millis(2)));
         assert_eq!(

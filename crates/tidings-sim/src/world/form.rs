@@ -36,7 +36,7 @@ impl World {
             let seed = self.seeds.seed();
             let mut newcomer = self.newborn(node, seed);
             meet(&mut newcomer, &mut registrar);
-            assert_eq!(newcomer.present(), nodes, "{} was told of everybody", id(node));
+            assert_eq!(newcomer.present_count(), nodes, "{} was told of everybody", id(node));
             if let Some((node, newcomer)) = last.replace((node, newcomer)) {
                 self.settle(node, newcomer);
             }

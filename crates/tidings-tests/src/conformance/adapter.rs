@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     BindError, Bytes, CommandError, Config, Event, Failure, JoinFailed, Keyring, NodeId, Plaintext,
     SendError, Target,
 };

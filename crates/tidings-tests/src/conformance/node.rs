@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::Handle;
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     Bytes, CommandError, Event, Failure, JoinFailed, Member, NodeId, SendError, State, Target, Via,
 };
 

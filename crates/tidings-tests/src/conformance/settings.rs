@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use tidings_driver::vocabulary::{Cipher, ClusterName, Config, Key, NodeId, Options};
+use tidings_driver::prelude::{Cipher, ClusterName, Config, Key, NodeId, Options};
 
 /// A node that is quick to notice who fails.
 pub fn quick(name: &str) -> Config {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidings_async_io::{AsyncHandle, Events};
 use tidings_driver::CommandError;
-use tidings_driver::vocabulary::{Event, Failure};
+use tidings_driver::prelude::{Event, Failure};
 use tidings_tests::conformance::{
     LIMIT, Manner, Stranger, hear_out, id, loopback, patient, within,
 };

@@ -4,7 +4,7 @@ use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tidings_driver::CommandError;
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     ClusterName, Config, ExchangeError, Failure, JoinError, SeedFailure, Target,
 };
 use tidings_tests::conformance::{

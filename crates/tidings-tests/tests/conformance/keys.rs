@@ -2,7 +2,7 @@
 
 use std::thread;
 use tidings_driver::KeyError;
-use tidings_driver::vocabulary::{Cipher, Config, Event, Key, Keyring, KeyringError, Plaintext};
+use tidings_driver::prelude::{Cipher, Config, Event, Key, Keyring, KeyringError, Plaintext};
 use tidings_tests::conformance::{Adapter, Node, id, key, patient, wait};
 
 tests! {

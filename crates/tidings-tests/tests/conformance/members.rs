@@ -1,7 +1,7 @@
 //! Who is a member, as all see it: joins, failures, leaves, restarts, metadata.
 
 use tidings::Clock;
-use tidings_driver::vocabulary::{Bytes, Event, Meta, Phase, State};
+use tidings_driver::prelude::{Bytes, Event, Meta, Phase, State};
 use tidings_tests::conformance::{Adapter, Node, id, patient, quick, wait};
 
 tests! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use tidings_driver::CommandError;
-use tidings_driver::vocabulary::{
+use tidings_driver::prelude::{
     BroadcastError, Bytes, Event, ExchangeError, Failure, SendError, State, Via,
 };
 use tidings_tests::conformance::{Adapter, id, patient, quick, wait};
@@ -41,7 +41,8 @@ fn half_a_megabyte_arrives_with_a_receipt(adapter: &Adapter) {
     for (from, name, to, hears) in [(&a, "a", "b", &b), (&b, "b", "a", &a)] {
         from.send_reliable(&id(to), long.clone()).unwrap();
         // With the receipt it is there: nobody has to wait for it.
-        let arrived = Event::Message { from: Some(id(name)), data: long.clone(), via: Via::Stream };
+        let arrived =
+            Event::Message { from: Some(id(name)), data: long.clone(), via: Via::Reliable };
         assert!(hears.waiting().contains(&arrived));
 
         let error = from.send_reliable(&id(to), vec![0; 2_000_000]).unwrap_err();
@@ -57,7 +58,7 @@ fn a_broadcast_is_delivered_once_to_each(adapter: &Adapter) {
         assert_eq!(node.message(), ("a".into(), Bytes::from("hear, hear"), Via::Broadcast));
     }
     // It is told several times: wait until all have been, and nobody tells it any more.
-    let told = || nodes.each_ref().map(|node| node.stats().broadcasts_again);
+    let told = || nodes.each_ref().map(|node| node.stats().broadcasts_duplicate);
     let probes = || nodes.each_ref().map(|node| node.stats().probes);
     let mut settled = false;
     while !settled {
@@ -98,7 +99,7 @@ fn what_cannot_be_delivered_is_an_error(adapter: &Adapter) {
     let error = a.send_reliable(&id("b"), "hello").unwrap_err();
     assert!(matches!(error, CommandError::Failed(Failure::Undelivered(ExchangeError::Stream(_)))));
     assert_eq!(error.to_string(), "no receipt came: nobody listens there");
-    assert_eq!(a.ping(&id("b")), Err(CommandError::Failed(Failure::NoPong)));
+    assert_eq!(a.ping(&id("b")), Err(CommandError::Failed(Failure::PingTimedOut)));
 }
 
 fn commands_of_many_threads_are_each_answered(adapter: &Adapter) {

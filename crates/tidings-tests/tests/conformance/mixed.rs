@@ -1,7 +1,7 @@
 //! Clusters of nodes of all adapters.
 
 use std::collections::BTreeSet;
-use tidings_driver::vocabulary::{Config, Key, Keyring, Memberlist, Plaintext, State, Wire};
+use tidings_driver::prelude::{Config, Key, Keyring, Memberlist, Plaintext, State, Wire};
 use tidings_tests::conformance::{ADAPTERS, id, key, quick, wait};
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::read_to_string;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::thread;
-use tidings_driver::vocabulary::{Event, State};
+use tidings_driver::prelude::{Event, State};
 use tidings_tests::conformance::{Adapter, Node, id, loopback, quick, trusting, wait};
 
 tests! {

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use tidings_driver::vocabulary::Event;
+use tidings_driver::prelude::Event;
 use tidings_tests::conformance::{Adapter, hear_out, id, patient, wait};
 
 tests! {

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use tidings::StreamError;
 use tidings_driver::CommandError;
-use tidings_driver::vocabulary::{Config, ExchangeError, Failure, Options, SeedFailure};
+use tidings_driver::prelude::{Config, ExchangeError, Failure, Options, SeedFailure};
 use tidings_tests::conformance::{
     Adapter, Manner, Node, Stranger, hear_out, id, loopback, patient, quick, trusting, wait, with,
 };

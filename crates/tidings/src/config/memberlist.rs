@@ -1,7 +1,7 @@
 //! Memberlist's wire format: how a node takes part in a cluster that speaks it.
 
 use crate::config::ConfigError;
-use crate::member::{ClusterName, Dialect};
+use crate::member::{ClusterName, ProtocolVersions};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -126,10 +126,10 @@ impl Memberlist {
     }
 
     /// What the node says of how it speaks.
-    pub(crate) fn dialect(&self) -> Dialect {
+    pub(crate) fn versions(&self) -> ProtocolVersions {
         let ([min, max], [delegate_min, delegate_max, delegate]) = (PROTOCOLS, self.delegate);
         let versions = [min, max, self.protocol, delegate_min, delegate_max, delegate];
-        Dialect { versions, mapped: false }
+        ProtocolVersions { versions, mapped: false }
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(error.to_string(), said);
         assert!(Memberlist::new().with_protocol(0).is_err());
         assert!(Memberlist::new().with_protocol(6).is_err());
-        let spoken = Memberlist::new().with_delegate_protocol(2, 5, 4).unwrap().dialect();
+        let spoken = Memberlist::new().with_delegate_protocol(2, 5, 4).unwrap().versions();
         assert_eq!(spoken.versions, [1, 5, 2, 2, 5, 4]);
     }
 }

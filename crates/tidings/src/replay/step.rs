@@ -1,14 +1,14 @@
 //! Steps of a replay: what the node was given, and what it gave.
 
-use crate::command::Ticket;
-use crate::journal::{Entry, entry};
 use crate::member::NodeId;
 use crate::output::{Event, Output};
+use crate::record::journal::{Entry, entry};
+use crate::stream::tickets::Ticket;
 use crate::stream::{StreamAction, StreamError, StreamId};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::Format;
-use crate::wire::said::{self, Said};
+use crate::wire::dissect::{self, MessageSummary};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ pub struct Step {
     /// What the node was given.
     pub input: Input,
     /// What it gave, in order.
-    pub outputs: Vec<Gave>,
+    pub outputs: Vec<ReplayedOutput>,
     /// The first thing that is not as it was; the outputs end with it.
     pub difference: Option<Difference>,
 }
@@ -44,7 +44,7 @@ pub enum Input {
         /// Whether it was sealed.
         sealed: bool,
         /// What it said, as far as it could be read.
-        said: Vec<Said>,
+        summaries: Vec<MessageSummary>,
         /// Whether the node took it; if not, nothing that it said counts.
         taken: bool,
     },
@@ -76,7 +76,7 @@ pub enum Input {
         /// How many bytes.
         len: usize,
         /// What the frame says that is complete with it.
-        said: Vec<Said>,
+        summaries: Vec<MessageSummary>,
     },
     /// A stream was closed.
     StreamClosed {
@@ -142,7 +142,7 @@ pub enum Input {
 /// What a node gave.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Gave {
+pub enum ReplayedOutput {
     /// Nothing, although something waited: there was nothing to say after all.
     Nothing,
     /// A datagram.
@@ -152,7 +152,7 @@ pub enum Gave {
         /// How many bytes it has.
         len: usize,
         /// What it says.
-        said: Vec<Said>,
+        summaries: Vec<MessageSummary>,
     },
     /// Connect to a peer.
     Open {
@@ -170,7 +170,7 @@ pub enum Gave {
         /// How many bytes.
         len: usize,
         /// What they say.
-        said: Vec<Said>,
+        summaries: Vec<MessageSummary>,
     },
     /// Close a stream.
     Close {
@@ -201,18 +201,18 @@ impl Step {
     }
 }
 
-impl Gave {
+impl ReplayedOutput {
     pub(super) fn of(output: &Output<'_>, wire: &Format) -> Self {
         match output {
             Output::Datagram { to, data } => {
-                let said = said::in_datagram(wire, data, None);
-                Self::Datagram { to: *to, len: data.len(), said }
+                let summaries = dissect::in_datagram(wire, data, None);
+                Self::Datagram { to: *to, len: data.len(), summaries }
             }
             Output::Stream { id, action } => match action {
                 StreamAction::Open { to, .. } => Self::Open { id: *id, to: *to },
                 StreamAction::Write(bytes) => {
-                    let said = said::in_written(wire, bytes);
-                    Self::Write { id: *id, to: None, len: bytes.len(), said }
+                    let summaries = dissect::in_written(wire, bytes);
+                    Self::Write { id: *id, to: None, len: bytes.len(), summaries }
                 }
                 StreamAction::Close => Self::Close { id: *id },
                 StreamAction::Reset => Self::Reset { id: *id },

@@ -1,18 +1,18 @@
 //! Formats: the one in which a node speaks.
 
-use super::frame::Frame;
 #[cfg(feature = "encryption")]
-use super::locks::Locks;
+use super::crypto_state::CryptoState;
+use super::frame::Frame;
 #[cfg(feature = "memberlist")]
 use super::memberlist;
-use super::message::Pulse;
+use super::message::PeerStatus;
 use super::writer::{Messages, Writer};
-use super::{Thread, tidings};
-use crate::broadcast::Broadcast;
+use super::{StreamBinding, tidings};
+use crate::detector::suspicion::Accuser;
+use crate::gossip::broadcast::Broadcast;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
 use crate::stream::Refusal;
-use crate::suspicion::Accuser;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -45,20 +45,20 @@ impl Format {
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks(&self) -> Option<&Locks> {
+    pub(crate) fn crypto(&self) -> Option<&CryptoState> {
         match self {
-            Self::Tidings(envelope) => envelope.locks(),
+            Self::Tidings(envelope) => envelope.crypto(),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.locks(),
+            Self::Memberlist(envelope) => envelope.crypto(),
         }
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
+    pub(crate) fn crypto_mut(&mut self) -> Option<&mut CryptoState> {
         match self {
-            Self::Tidings(envelope) => envelope.locks_mut(),
+            Self::Tidings(envelope) => envelope.crypto_mut(),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.locks_mut(),
+            Self::Memberlist(envelope) => envelope.crypto_mut(),
         }
     }
 
@@ -76,16 +76,16 @@ impl Format {
     /// What is noted of sealing and opening; `None` unless a journal is kept and the node has keys.
     pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
         #[cfg(feature = "encryption")]
-        return self.locks_mut()?.notes();
+        return self.crypto_mut()?.notes();
         #[cfg(not(feature = "encryption"))]
         None
     }
 
     /// Notes what comes of sealing and opening from now on, or does not.
-    pub(crate) fn take_notes(&mut self, take: bool) {
+    pub(crate) fn set_note_taking(&mut self, take: bool) {
         #[cfg(feature = "encryption")]
-        if let Some(locks) = self.locks_mut() {
-            locks.take_notes(take);
+        if let Some(crypto) = self.crypto_mut() {
+            crypto.set_note_taking(take);
         }
         let _ = take;
     }
@@ -93,8 +93,8 @@ impl Format {
     /// What comes of opening what is sealed next, where there are no keys.
     pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
         #[cfg(feature = "encryption")]
-        if let Some(locks) = self.locks_mut() {
-            locks.script(opened);
+        if let Some(crypto) = self.crypto_mut() {
+            crypto.script(opened);
         }
         let _ = opened;
     }
@@ -212,11 +212,11 @@ impl Format {
     }
 
     /// The longest data of a note from such a sender that fits into `room`.
-    pub(crate) fn max_note(&self, from: &NodeId, room: usize) -> usize {
+    pub(crate) fn max_user_message(&self, from: &NodeId, room: usize) -> usize {
         match self {
-            Self::Tidings(_) => tidings::max_note(from, room),
+            Self::Tidings(_) => tidings::max_user_message(from, room),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(_) => memberlist::max_note(room),
+            Self::Memberlist(_) => memberlist::max_user_message(room),
         }
     }
 
@@ -232,9 +232,9 @@ impl Format {
     // ---- frames ----
 
     /// "Take note of this member."
-    pub(crate) fn news(&self, member: &Member) -> Vec<u8> {
+    pub(crate) fn updates(&self, member: &Member) -> Vec<u8> {
         match self {
-            Self::Tidings(envelope) => tidings::frame::news(envelope, member),
+            Self::Tidings(envelope) => tidings::frame::updates(envelope, member),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(envelope) => envelope.push_pull(false, core::iter::once(member), &[]),
         }
@@ -262,11 +262,11 @@ impl Format {
     }
 
     /// "I am", and this is what we say of ourselves.
-    pub(crate) fn pong(&self, token: Option<u32>, pulse: Pulse) -> Vec<u8> {
+    pub(crate) fn pong(&self, token: Option<u32>, status: PeerStatus) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => {
                 let _ = token;
-                tidings::frame::pong(envelope, pulse)
+                tidings::frame::pong(envelope, status)
             }
             #[cfg(feature = "memberlist")]
             Self::Memberlist(envelope) => envelope.pong(token.unwrap_or_default()),
@@ -274,9 +274,9 @@ impl Format {
     }
 
     /// "I have it"; `None` where nobody expects to be told that.
-    pub(crate) fn taken(&self) -> Option<Vec<u8>> {
+    pub(crate) fn receipt(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Tidings(envelope) => Some(tidings::frame::taken(envelope)),
+            Self::Tidings(envelope) => Some(tidings::frame::receipt(envelope)),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => None,
         }
@@ -309,7 +309,7 @@ impl Format {
             Self::Tidings(envelope) => {
                 let mut theirs = envelope.of_stranger(frame)?;
                 let refused = tidings::frame::refused(&theirs, Refusal::ForeignCluster);
-                Some(theirs.finish_frame(refused, &mut Thread::default()))
+                Some(theirs.finish_frame(refused, &mut StreamBinding::default()))
             }
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => None,
@@ -317,11 +317,11 @@ impl Format {
     }
 
     /// Closes a frame, now that its body is there.
-    pub(crate) fn finish_frame(&mut self, buf: Vec<u8>, thread: &mut Thread) -> Bytes {
+    pub(crate) fn finish_frame(&mut self, buf: Vec<u8>, binding: &mut StreamBinding) -> Bytes {
         match self {
-            Self::Tidings(envelope) => envelope.finish_frame(buf, thread),
+            Self::Tidings(envelope) => envelope.finish_frame(buf, binding),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.finish_frame(buf, thread),
+            Self::Memberlist(envelope) => envelope.finish_frame(buf, binding),
         }
     }
 
@@ -331,15 +331,15 @@ impl Format {
         &mut self,
         bytes: &[u8],
         limit: usize,
-        thread: &mut Thread,
+        binding: &mut StreamBinding,
         max_meta: usize,
     ) -> Result<Option<Frame>, Reject> {
         match self {
             Self::Tidings(envelope) => {
-                tidings::frame::parse(bytes, envelope, limit, thread, max_meta)
+                tidings::frame::parse(bytes, envelope, limit, binding, max_meta)
             }
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.parse(bytes, limit, thread, max_meta),
+            Self::Memberlist(envelope) => envelope.parse(bytes, limit, binding, max_meta),
         }
     }
 }

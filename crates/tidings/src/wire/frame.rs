@@ -1,10 +1,10 @@
 //! What travels on streams, in whatever format. Each frame answers the one before.
 
-use super::message::Pulse;
-use crate::claim::Claim;
+use super::message::PeerStatus;
 use crate::member::NodeId;
-use crate::range::Range;
+use crate::membership::claim::Claim;
 use crate::stream::Refusal;
+use crate::sync::range::Range;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -12,17 +12,17 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub(crate) enum Frame {
     /// "Let us compare what we know": a request.
-    Sync(Greeting),
+    Sync(SyncHello),
     /// "Let us": the reply.
-    Synced(Greeting),
+    SyncReply(SyncHello),
     /// How the comparison goes on: the reply to either of those, and to itself.
-    Compare(Vec<Part>),
+    Compare(Vec<SyncPart>),
     /// "Take note": a request.
-    News { members: Claims },
+    Updates { members: Claims },
     /// "This is for you": a request.
-    Message(Letter),
+    Message(ReliableMessage),
     /// "I did", or "I have it": the reply.
-    Taken,
+    Receipt,
     /// What would be in a datagram, from a node that sends none: a request without a reply.
     Packet { from: NodeId, messages: Bytes },
     /// "Are you there?": a request.
@@ -33,21 +33,21 @@ pub(crate) enum Frame {
     #[cfg(feature = "memberlist")]
     PushPull(PushPull),
     /// "No": the reply to any request.
-    Refused(Refusal),
+    Refusal(Refusal),
 }
 
 /// How a comparison begins, on either side.
 #[derive(Clone, Debug)]
-pub(crate) struct Greeting {
-    pub(crate) who: Who,
+pub(crate) struct SyncHello {
+    pub(crate) who: PeerIdentity,
     /// What the application wants to be told at every sync.
     pub(crate) state: Bytes,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<SyncPart>,
 }
 
 /// Who greets.
 #[derive(Clone, Debug)]
-pub(crate) enum Who {
+pub(crate) enum PeerIdentity {
     /// A member that is known already, by its name.
     Name(NodeId),
     /// One that introduces itself.
@@ -69,7 +69,7 @@ pub(crate) struct PushPull {
 
 /// A message of an application's to another one's, as far as its format tells whose and for whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Letter {
+pub(crate) struct ReliableMessage {
     pub(crate) to: Option<NodeId>,
     pub(crate) from: Option<NodeId>,
     pub(crate) data: Bytes,
@@ -88,12 +88,12 @@ pub(crate) struct StreamPing {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Pong {
     pub(crate) token: Option<u32>,
-    pub(crate) pulse: Option<Pulse>,
+    pub(crate) status: Option<PeerStatus>,
 }
 
 /// What one side says of a range of members.
 #[derive(Clone, Debug)]
-pub(crate) enum Part {
+pub(crate) enum SyncPart {
     /// "Those who are present come down to this; is it the same with you?"
     Digest { range: Range, digest: u64 },
     /// The same for each sixteenth of the range.

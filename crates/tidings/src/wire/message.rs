@@ -1,12 +1,12 @@
 //! What datagrams say, in whatever format.
 
-use crate::broadcast::Broadcast;
-use crate::claim::Claim;
+use crate::detector::suspicion::Accuser;
+use crate::gossip::broadcast::Broadcast;
 use crate::incarnation::Incarnation;
 use crate::member::NodeId;
+use crate::membership::claim::Claim;
 #[cfg(feature = "memberlist")]
 use crate::stats::Reject;
-use crate::suspicion::Accuser;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -24,10 +24,10 @@ pub(crate) enum Message {
     },
     Update(Update),
     /// A message of the sender's application.
-    Note(Note),
+    User(UserMessage),
     Broadcast(Broadcast),
     /// News about a member that we do not take.
-    Refused,
+    RefusedMember,
     /// A kind that this version does not know; it was skipped.
     Unknown,
     /// One that cannot be read, in a format in which the others can be all the same.
@@ -42,7 +42,7 @@ pub(crate) struct Ping {
     /// The short name of whoever is meant, since an address may have passed on to another node; `None`
     /// if anybody is.
     pub(crate) target: Option<u32>,
-    pub(crate) pulse: Option<Pulse>,
+    pub(crate) status: Option<PeerStatus>,
     /// Where the sender says that it takes the answer; `None` if that is where the ping came from.
     pub(crate) reply_to: Option<SocketAddr>,
 }
@@ -66,12 +66,12 @@ pub(crate) struct PingRequest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) token: u32,
-    pub(crate) pulse: Option<Pulse>,
+    pub(crate) status: Option<PeerStatus>,
 }
 
 /// What a member says of itself with a sign of life, in a format that has room for it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Pulse {
+pub(crate) struct PeerStatus {
     pub(crate) incarnation: Incarnation,
     /// What its membership comes down to.
     #[serde(with = "postcard::fixint::le")]
@@ -88,7 +88,7 @@ pub(crate) struct Update {
 
 /// A message of an application's to another one's.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Note {
+pub(crate) struct UserMessage {
     /// Whose it is, if that is told.
     pub(crate) from: Option<NodeId>,
     pub(crate) data: Bytes,

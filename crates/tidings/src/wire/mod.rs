@@ -8,14 +8,14 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod codec;
+#[cfg(feature = "encryption")]
+pub(crate) mod crypto_state;
+pub(crate) mod dissect;
 pub(crate) mod format;
 pub(crate) mod frame;
-#[cfg(feature = "encryption")]
-pub(crate) mod locks;
 #[cfg(feature = "memberlist")]
 pub(crate) mod memberlist;
 pub(crate) mod message;
-pub(crate) mod said;
 pub(crate) mod tidings;
 pub(crate) mod writer;
 
@@ -28,17 +28,17 @@ pub(crate) const UPDATE_OVERHEAD: usize = 360;
 
 /// What binds the frames of one stream to one another.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Thread {
+pub(crate) struct StreamBinding {
     /// The nonce of its first frame, if that was sealed.
     first: Option<[u8; 24]>,
     /// How many frames there were, both ways.
     frames: u32,
     /// Whether we opened the stream.
     ours: bool,
-    seen: Seen,
+    seen: ParseProgress,
 }
 
-impl Thread {
+impl StreamBinding {
     /// Of a stream that is ours or not.
     pub(crate) fn new(ours: bool) -> Self {
         Self { ours, ..Self::default() }
@@ -47,7 +47,7 @@ impl Thread {
 
 /// How far something long that comes in pieces was looked at.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Seen {
+pub(crate) struct ParseProgress {
     /// Where the first record begins that was not seen; 0 before any.
     at: usize,
     /// How many records were.

@@ -2,12 +2,12 @@
 
 #[cfg(feature = "memberlist")]
 use super::memberlist;
-use super::message::{Message, Pulse};
+use super::message::{Message, PeerStatus};
 use super::tidings;
-use crate::broadcast::Broadcast;
+use crate::detector::suspicion::Accuser;
+use crate::gossip::broadcast::Broadcast;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
-use crate::suspicion::Accuser;
 use core::time::Duration;
 
 /// Where a datagram is being written.
@@ -22,9 +22,9 @@ pub(crate) enum Writer<'a> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, pulse: Pulse) {
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, status: PeerStatus) {
         match self {
-            Self::Tidings(writer) => writer.ping(token, target, pulse),
+            Self::Tidings(writer) => writer.ping(token, target, status),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ping(token, target),
         }
@@ -38,9 +38,9 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn ack(&mut self, token: u32, pulse: Pulse) {
+    pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
         match self {
-            Self::Tidings(writer) => writer.ack(token, pulse),
+            Self::Tidings(writer) => writer.ack(token, status),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ack(token),
         }
@@ -64,11 +64,11 @@ impl Writer<'_> {
     }
 
     /// A message of our application's; it was seen to fit.
-    pub(crate) fn note(&mut self, from: &NodeId, data: &[u8]) {
+    pub(crate) fn user_message(&mut self, from: &NodeId, data: &[u8]) {
         match self {
-            Self::Tidings(writer) => writer.note(from, data),
+            Self::Tidings(writer) => writer.user_message(from, data),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(writer) => writer.note(data),
+            Self::Memberlist(writer) => writer.user_message(data),
         }
     }
 

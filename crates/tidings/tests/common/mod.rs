@@ -99,7 +99,7 @@ pub fn joined(count: usize) -> Net {
     for here in 1..count {
         net.join(here, &[addr(0)]);
     }
-    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present() == count));
+    net.run_until(|net| (0..count).all(|here| net.nodes[here].node.present_count() == count));
     net
 }
 

@@ -4,13 +4,13 @@ use super::leaf::{
     Accusation, Ack as AckLeaf, Alive, IndirectPing, Leaf, Ping as PingLeaf, Source,
 };
 use super::packet::{self, Leaves, MAX_PARTS};
-use super::{Envelope, Octets, address, dialect, incarnation, leaf, name, number};
-use crate::broadcast::Broadcast;
-use crate::claim::{Claim, Profile};
+use super::{Envelope, Octets, address, incarnation, leaf, name, number, versions};
+use crate::detector::suspicion::Accuser;
+use crate::gossip::broadcast::Broadcast;
 use crate::member::{Member, Meta, NodeId, State};
+use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
-use crate::suspicion::Accuser;
-use crate::wire::message::{Ack, Message, Note, Ping, PingRequest, Update};
+use crate::wire::message::{Ack, Message, Ping, PingRequest, Update, UserMessage};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &Member) {
         let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
-        let at = Octets::new(target.addr().ip(), target.dialect.mapped);
+        let at = Octets::new(target.addr().ip(), target.versions.mapped);
         self.put(&Leaf::IndirectPing(IndirectPing {
             seq: token,
             target: at.as_bytes().into(),
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
         let [node, accuser, own] = [member.id(), accuser, &own].map(|id| id.as_str().as_bytes());
         let incarnation = number(member.incarnation());
         let (node, accuser) = (Cow::Borrowed(node), Cow::Borrowed(accuser));
-        let ip = Octets::new(member.addr().ip(), member.dialect.mapped);
+        let ip = Octets::new(member.addr().ip(), member.versions.mapped);
         self.put(&match member.state() {
             State::Alive => Leaf::Alive(Alive {
                 incarnation,
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
                 addr: ip.as_bytes().into(),
                 port: member.addr().port(),
                 meta: member.meta().as_bytes().into(),
-                vsn: (&member.dialect.versions[..]).into(),
+                vsn: (&member.versions.versions[..]).into(),
             }),
             State::Suspect => Leaf::Suspect(Accusation { incarnation, node, from: accuser }),
             State::Failed => Leaf::Dead(Accusation { incarnation, node, from: own.into() }),
@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A message of our application's; it was seen to fit.
-    pub(crate) fn note(&mut self, data: &[u8]) {
+    pub(crate) fn user_message(&mut self, data: &[u8]) {
         self.put(&Leaf::User(data));
     }
 
@@ -158,7 +158,7 @@ fn source<'a>(ip: &'a Octets, port: u16, name: &'a NodeId) -> Source<'a> {
 }
 
 /// The longest data of a note that fits into `room`.
-pub(crate) fn max_note(room: usize) -> usize {
+pub(crate) fn max_user_message(room: usize) -> usize {
     room.saturating_sub(1)
 }
 
@@ -194,7 +194,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
     Ok(match leaf {
         Leaf::Ping(PingLeaf { seq: token, node, source }) => {
             let target = (!node.is_empty()).then(|| crc32fast::hash(&node));
-            Message::Ping(Ping { token, target, pulse: None, reply_to: reply_to(&source) })
+            Message::Ping(Ping { token, target, status: None, reply_to: reply_to(&source) })
         }
         Leaf::IndirectPing(IndirectPing { seq: token, target, port, node, nack, source }) => {
             let (at, _) = address(&target, port).ok_or(Reject::Malformed)?;
@@ -208,7 +208,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
                 reply_to,
             })
         }
-        Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, pulse: None }),
+        Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, status: None }),
         Leaf::Nack { seq: token } => Message::Nack { token },
         Leaf::Suspect(accusation) => accused(&accusation, State::Suspect)?,
         Leaf::Dead(accusation) => {
@@ -218,18 +218,22 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
         Leaf::Alive(alive) => {
             let id = name(&alive.node);
             let profile = profile(&alive.addr, alive.port, &alive.meta, &alive.vsn, max_meta);
-            let (Some(id), Some(profile)) = (id, profile) else { return Ok(Message::Refused) };
+            let (Some(id), Some(profile)) = (id, profile) else {
+                return Ok(Message::RefusedMember);
+            };
             let (incarnation, state) = (incarnation(alive.incarnation), State::Alive);
             let claim = Claim { id, incarnation, state, profile: Some(profile) };
             Message::Update(Update { claim, accuser: Accuser::Unknown })
         }
-        Leaf::User(data) => Message::Note(Note { from: None, data: Bytes::copy_from_slice(data) }),
+        Leaf::User(data) => {
+            Message::User(UserMessage { from: None, data: Bytes::copy_from_slice(data) })
+        }
     })
 }
 
 fn accused(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
     let Accusation { incarnation: number, node, from } = accusation;
-    let Some(id) = name(node) else { return Ok(Message::Refused) };
+    let Some(id) = name(node) else { return Ok(Message::RefusedMember) };
     let claim = Claim { id, incarnation: incarnation(*number), state, profile: None };
     let accuser = name(from).map_or(Accuser::Unknown, Accuser::Named);
     Ok(Message::Update(Update { claim, accuser }))
@@ -244,8 +248,8 @@ pub(super) fn profile(
     max_meta: usize,
 ) -> Option<Profile> {
     let (addr, mapped) = address(ip, port)?;
-    let dialect = dialect(vsn, mapped)?;
-    (meta.len() <= max_meta).then(|| Profile { addr, meta: Meta::new(meta), dialect })
+    let versions = versions(vsn, mapped)?;
+    (meta.len() <= max_meta).then(|| Profile { addr, meta: Meta::new(meta), versions })
 }
 
 fn reply_to(source: &Source<'_>) -> Option<SocketAddr> {

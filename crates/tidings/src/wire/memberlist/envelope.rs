@@ -6,9 +6,9 @@ use super::stream::{ENCRYPT, Unit, unit};
 use crate::config::Memberlist;
 use crate::member::NodeId;
 use crate::stats::Reject;
-use crate::wire::Thread;
+use crate::wire::StreamBinding;
 #[cfg(feature = "encryption")]
-use crate::wire::locks::Locks;
+use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -27,7 +27,7 @@ pub(crate) struct Envelope {
     version: u8,
     #[cfg(feature = "encryption")]
     #[serde(skip)]
-    locks: Option<Locks>,
+    crypto: Option<CryptoState>,
     /// Scratch: what was encrypted.
     #[cfg(feature = "encryption")]
     #[serde(skip)]
@@ -50,25 +50,25 @@ impl Envelope {
             compression: memberlist.compression(),
             version: u8::from(memberlist.protocol() > 1),
             #[cfg(feature = "encryption")]
-            locks: None,
+            crypto: None,
             #[cfg(feature = "encryption")]
             plain: Vec::new(),
         }
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn with_locks(self, locks: Locks) -> Self {
-        Self { locks: Some(locks), ..self }
+    pub(crate) fn with_locks(self, crypto: CryptoState) -> Self {
+        Self { crypto: Some(crypto), ..self }
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks(&self) -> Option<&Locks> {
-        self.locks.as_ref()
+    pub(crate) fn crypto(&self) -> Option<&CryptoState> {
+        self.crypto.as_ref()
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
-        self.locks.as_mut()
+    pub(crate) fn crypto_mut(&mut self) -> Option<&mut CryptoState> {
+        self.crypto.as_mut()
     }
 
     /// Whether a datagram is encrypted, which nothing in it says: where nothing else is taken.
@@ -165,11 +165,11 @@ impl Envelope {
             packet::compress(buf, start, true);
         }
         #[cfg(feature = "encryption")]
-        if let Some(locks) = self.locks.as_mut().filter(|locks| locks.seals()) {
-            let nonce = locks.nonce(NONCE);
-            return seal(locks, &nonce, self.version, &self.label, buf, start);
+        if let Some(crypto) = self.crypto.as_mut().filter(|crypto| crypto.seals()) {
+            let nonce = crypto.nonce(NONCE);
+            return seal(crypto, &nonce, self.version, &self.label, buf, start);
         }
-        packet::put_crc(buf, start - CRC_HEADER);
+        packet::encode_crc(buf, start - CRC_HEADER);
     }
 
     /// Opens a datagram; returns its leaves, which are in `scratch`.
@@ -181,13 +181,13 @@ impl Envelope {
         let inner = label::take(datagram, &self.label)?.ok_or(Reject::Malformed)?;
         scratch.clear();
         #[cfg(feature = "encryption")]
-        if let Some(locks) = &mut self.locks {
-            match open(locks, &self.label, inner, &mut self.plain) {
+        if let Some(crypto) = &mut self.crypto {
+            match open(crypto, &self.label, inner, &mut self.plain) {
                 Ok(()) => {
                     packet::expand(&self.plain, MAX_EXPANDED, scratch)?;
                     return Ok(scratch);
                 }
-                Err(reject) if !locks.accepts_plaintext() => return Err(reject),
+                Err(reject) if !crypto.accepts_plaintext() => return Err(reject),
                 Err(_) => {}
             }
         }
@@ -201,17 +201,21 @@ impl Envelope {
     ///
     /// Only whoever opened the stream puts its label in front; the other one authenticates it all the
     /// same.
-    pub(crate) fn finish_frame(&mut self, mut message: Vec<u8>, thread: &mut Thread) -> Bytes {
+    pub(crate) fn finish_frame(
+        &mut self,
+        mut message: Vec<u8>,
+        binding: &mut StreamBinding,
+    ) -> Bytes {
         if self.compression {
             packet::compress(&mut message, 0, false);
         }
         let mut buf = Vec::new();
-        if thread.ours && thread.frames == 0 {
+        if binding.ours && binding.frames == 0 {
             label::put(&mut buf, &self.label);
         }
-        thread.frames += 1;
+        binding.frames += 1;
         #[cfg(feature = "encryption")]
-        if let Some(locks) = self.locks.as_mut().filter(|locks| locks.seals()) {
+        if let Some(crypto) = self.crypto.as_mut().filter(|crypto| crypto.seals()) {
             let padding = if self.version == 0 { BLOCK - message.len() % BLOCK } else { 0 };
             let length = SEALED_HEADER + message.len() + padding + TAG;
             let bound_to = bound_to_stream(length, &self.label);
@@ -219,9 +223,9 @@ impl Envelope {
             let start = buf.len() + SEALED_HEADER;
             buf.resize(start, 0);
             buf.append(&mut message);
-            locks.note_frame(&buf);
-            let nonce = locks.nonce(NONCE);
-            seal(locks, &nonce, self.version, &bound_to, &mut buf, start);
+            crypto.note_frame(&buf);
+            let nonce = crypto.nonce(NONCE);
+            seal(crypto, &nonce, self.version, &bound_to, &mut buf, start);
             return buf.into();
         }
         buf.append(&mut message);
@@ -234,10 +238,10 @@ impl Envelope {
         &mut self,
         bytes: &'a [u8],
         limit: usize,
-        thread: &Thread,
+        binding: &StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(&'a [u8], bool)>, Reject> {
-        let labelled = if thread.ours { Some(bytes) } else { label::take(bytes, &self.label)? };
+        let labelled = if binding.ours { Some(bytes) } else { label::take(bytes, &self.label)? };
         let Some(inner) = labelled else { return Ok(None) };
         match unit(inner, limit.saturating_add(SEALED_HEADER + BLOCK + TAG))? {
             None => Ok(None),
@@ -253,7 +257,7 @@ impl Envelope {
     #[cfg(feature = "encryption")]
     fn open_sealed_frame(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let bound_to = bound_to_stream(sealed.len(), &self.label);
-        open(self.locks.as_mut().ok_or(Reject::Key)?, &bound_to, sealed, out)
+        open(self.crypto.as_mut().ok_or(Reject::Key)?, &bound_to, sealed, out)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -263,7 +267,7 @@ impl Envelope {
 
     #[cfg(feature = "encryption")]
     fn seals(&self) -> bool {
-        self.locks.as_ref().is_some_and(Locks::seals)
+        self.crypto.as_ref().is_some_and(CryptoState::seals)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -273,7 +277,7 @@ impl Envelope {
 
     #[cfg(feature = "encryption")]
     fn is_locked(&self) -> bool {
-        self.locks.is_some()
+        self.crypto.is_some()
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -283,7 +287,7 @@ impl Envelope {
 
     #[cfg(feature = "encryption")]
     fn accepts_plaintext(&self) -> bool {
-        self.locks.as_ref().is_none_or(Locks::accepts_plaintext)
+        self.crypto.as_ref().is_none_or(CryptoState::accepts_plaintext)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -295,8 +299,8 @@ impl Envelope {
 /// Encrypts all from `start` on, before which there is room for version and nonce.
 #[cfg(feature = "encryption")]
 fn seal(
-    locks: &Locks,
-    nonce: &[u8; crate::seal::NONCE],
+    crypto: &CryptoState,
+    nonce: &[u8; crate::crypto::aead::NONCE],
     version: u8,
     bound_to: &[u8],
     buf: &mut Vec<u8>,
@@ -308,13 +312,13 @@ fn seal(
     }
     buf[start - SEALED_HEADER] = version;
     buf[start - NONCE..start].copy_from_slice(&nonce[..NONCE]);
-    locks.seal(nonce, bound_to, buf, start);
+    crypto.seal(nonce, bound_to, buf, start);
 }
 
 /// Opens what was encrypted in either version.
 #[cfg(feature = "encryption")]
 fn open(
-    locks: &mut Locks,
+    crypto: &mut CryptoState,
     bound_to: &[u8],
     sealed: &[u8],
     out: &mut Vec<u8>,
@@ -327,10 +331,10 @@ fn open(
     if version > 1 {
         return Err(Reject::Format);
     }
-    let mut nonce = [0; crate::seal::NONCE];
+    let mut nonce = [0; crate::crypto::aead::NONCE];
     nonce[..NONCE].copy_from_slice(&head[1..]);
     let complete = |out: &mut Vec<u8>| version == 1 || unpad(out);
-    let opened = locks.open(&nonce, bound_to, ciphertext, out, complete);
+    let opened = crypto.open(&nonce, bound_to, ciphertext, out, complete);
     if opened { Ok(()) } else { Err(Reject::Key) }
 }
 
@@ -381,31 +385,35 @@ const MAX_EXPANDED: usize = 65_536;
 mod tests {
     use super::*;
     use crate::config::Plaintext;
-    use crate::key::Key;
-    use crate::keyring::Keyring;
-    use crate::rng::{Part, Rng};
+    use crate::crypto::key::Key;
+    use crate::crypto::keyring::Keyring;
+    use crate::rng::{Rng, RngStream};
     use data_encoding::HEXLOWER;
 
     const USER: &[u8] = b"\x08hi";
     const RELIABLE: &[u8] = b"\x08\x81\xaaUserMsgLen\x02hi";
 
-    fn locks() -> Locks {
+    fn crypto() -> CryptoState {
         let key = Key::memberlist(b"0123456789abcdef").unwrap();
-        Locks::new(Some(Keyring::new(key)), Plaintext::Refused, Rng::new([7; 32], Part::Nonces))
+        CryptoState::new(
+            Some(Keyring::new(key)),
+            Plaintext::Refused,
+            Rng::new([7; 32], RngStream::Nonces),
+        )
     }
 
     /// What is behind a label, sealed with nonce 00 01 ... 0b.
     fn sealed(version: u8, bound_to: &[u8], plain: &[u8]) -> alloc::string::String {
         let mut buf = [&[0; SEALED_HEADER][..], plain].concat();
         let nonce = core::array::from_fn(|n| if n < NONCE { n as u8 } else { 0 });
-        seal(&locks(), &nonce, version, bound_to, &mut buf, SEALED_HEADER);
+        seal(&crypto(), &nonce, version, bound_to, &mut buf, SEALED_HEADER);
         HEXLOWER.encode(&buf)
     }
 
     fn opened(bound_to: &[u8], hex: &str) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let sealed = HEXLOWER.decode(hex.as_bytes()).unwrap();
-        open(&mut locks(), bound_to, &sealed, &mut out).ok().map(|()| out)
+        open(&mut crypto(), bound_to, &sealed, &mut out).ok().map(|()| out)
     }
 
     /// Each was taken by a node of memberlist's.

@@ -2,14 +2,16 @@
 
 use super::datagram::profile;
 use super::leaf::{Ack, Ping, Source};
-use super::stream::{Message, Record, put_error, put_push_pull, put_record, put_user, read};
+use super::stream::{
+    Message, Record, encode_error, encode_push_pull, encode_record, encode_user, read,
+};
 use super::{Envelope, Octets, incarnation, name, number};
-use crate::claim::Claim;
 use crate::member::{Member, NodeId, State};
+use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::stream::Refusal;
-use crate::wire::frame::{Claims, Frame, Letter, Pong, PushPull, StreamPing};
-use crate::wire::{Seen, Thread};
+use crate::wire::frame::{Claims, Frame, Pong, PushPull, ReliableMessage, StreamPing};
+use crate::wire::{ParseProgress, StreamBinding};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -22,12 +24,12 @@ impl Envelope {
     ) -> Vec<u8> {
         let (mut records, mut count) = (Vec::new(), 0);
         for member in members {
-            put_member(&mut records, member);
+            encode_member(&mut records, member);
             count += 1;
         }
         let mut buf = Vec::with_capacity(records.len() + state.len() + 64);
         let len = u32::try_from(state.len()).expect("max_sync_state is at most 32 MiB");
-        put_push_pull(&mut buf, join, count, len);
+        encode_push_pull(&mut buf, join, count, len);
         buf.append(&mut records);
         buf.extend_from_slice(state);
         buf
@@ -35,7 +37,7 @@ impl Envelope {
 
     pub(crate) fn message(&self, data: &[u8]) -> Vec<u8> {
         let mut buf = Vec::new();
-        put_user(&mut buf, data);
+        encode_user(&mut buf, data);
         buf
     }
 
@@ -62,7 +64,7 @@ impl Envelope {
             _ => return None,
         };
         let mut buf = Vec::new();
-        put_error(&mut buf, error);
+        encode_error(&mut buf, error);
         Some(buf)
     }
 
@@ -70,26 +72,27 @@ impl Envelope {
         &mut self,
         bytes: &[u8],
         limit: usize,
-        thread: &mut Thread,
+        binding: &mut StreamBinding,
         max_meta: usize,
     ) -> Result<Option<Frame>, Reject> {
         let (mut opened, mut scratch) = (Vec::new(), Vec::new());
-        let opened = self.open_frame(bytes, limit, thread, &mut opened)?;
+        let opened = self.open_frame(bytes, limit, binding, &mut opened)?;
         let Some((plain, whole)) = opened else { return Ok(None) };
-        let message = read(plain, whole, limit, &mut thread.seen, &mut scratch)?;
+        let message = read(plain, whole, limit, &mut binding.seen, &mut scratch)?;
         message.map(|message| frame(message, max_meta)).transpose()
     }
 
     /// The frame that a replayed node writes.
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         let (plain, mut scratch) = (self.plain_in_frame(bytes)?, Vec::new());
-        let message = read(&plain, true, usize::MAX, &mut Seen::default(), &mut scratch).ok()??;
+        let message =
+            read(&plain, true, usize::MAX, &mut ParseProgress::default(), &mut scratch).ok()??;
         frame(message, usize::MAX).ok()
     }
 }
 
-fn put_member(buf: &mut Vec<u8>, member: &Member) {
-    let ip = Octets::new(member.addr().ip(), member.dialect.mapped);
+fn encode_member(buf: &mut Vec<u8>, member: &Member) {
+    let ip = Octets::new(member.addr().ip(), member.versions.mapped);
     let record = Record {
         name: member.id().as_str().as_bytes().into(),
         addr: ip.as_bytes().into(),
@@ -102,9 +105,9 @@ fn put_member(buf: &mut Vec<u8>, member: &Member) {
             State::Failed => DEAD,
             State::Left => LEFT,
         },
-        vsn: (&member.dialect.versions[..]).into(),
+        vsn: (&member.versions.versions[..]).into(),
     };
-    put_record(buf, &record);
+    encode_record(buf, &record);
 }
 
 fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
@@ -126,11 +129,13 @@ fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
             };
             Frame::Ping(StreamPing { target, token: Some(seq) })
         }
-        Message::Ack(Ack { seq }) => Frame::Pong(Pong { token: Some(seq), pulse: None }),
-        Message::User(data) => {
-            Frame::Message(Letter { to: None, from: None, data: Bytes::copy_from_slice(data) })
-        }
-        Message::Error => Frame::Refused(Refusal::Unreadable),
+        Message::Ack(Ack { seq }) => Frame::Pong(Pong { token: Some(seq), status: None }),
+        Message::User(data) => Frame::Message(ReliableMessage {
+            to: None,
+            from: None,
+            data: Bytes::copy_from_slice(data),
+        }),
+        Message::Error => Frame::Refusal(Refusal::Unreadable),
     })
 }
 

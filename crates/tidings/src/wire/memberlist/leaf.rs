@@ -1,7 +1,8 @@
 //! Leaves: the messages of memberlist's datagrams, each as a struct in msgpack.
 
 use super::msgpack::{
-    Flaw, Value, put_bool, put_bytes, put_bytes_or_nil, put_number, put_struct, take_struct,
+    Flaw, Value, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number, encode_struct,
+    take_struct,
 };
 use crate::stats::Reject;
 use alloc::borrow::Cow;
@@ -118,13 +119,13 @@ impl<'a> Source<'a> {
 
     fn put(&self, buf: &mut Vec<u8>) {
         if !self.addr.is_empty() {
-            put_bytes(buf, "SourceAddr", &self.addr);
+            encode_bytes(buf, "SourceAddr", &self.addr);
         }
         if !self.node.is_empty() {
-            put_bytes(buf, "SourceNode", &self.node);
+            encode_bytes(buf, "SourceNode", &self.node);
         }
         if self.port != 0 {
-            put_number(buf, "SourcePort", self.port.into());
+            encode_number(buf, "SourcePort", self.port.into());
         }
     }
 }
@@ -207,8 +208,8 @@ impl Leaf<'_> {
             Self::Ack(ack) => ack.put(buf),
             Self::Nack { seq } => {
                 buf.push(NACK);
-                put_struct(buf, 1);
-                put_number(buf, "SeqNo", *seq);
+                encode_struct(buf, 1);
+                encode_number(buf, "SeqNo", *seq);
             }
             Self::Suspect(accusation) => accusation.put(SUSPECT, buf),
             Self::Alive(alive) => alive.put(buf),
@@ -224,9 +225,9 @@ impl Leaf<'_> {
 impl Ping<'_> {
     pub(super) fn put(&self, buf: &mut Vec<u8>) {
         buf.push(PING);
-        put_struct(buf, 2 + self.source.fields());
-        put_bytes(buf, "Node", &self.node);
-        put_number(buf, "SeqNo", self.seq);
+        encode_struct(buf, 2 + self.source.fields());
+        encode_bytes(buf, "Node", &self.node);
+        encode_number(buf, "SeqNo", self.seq);
         self.source.put(buf);
     }
 }
@@ -234,45 +235,45 @@ impl Ping<'_> {
 impl IndirectPing<'_> {
     fn put(&self, buf: &mut Vec<u8>) {
         buf.push(INDIRECT_PING);
-        put_struct(buf, 5 + self.source.fields());
-        put_bool(buf, "Nack", self.nack);
-        put_bytes(buf, "Node", &self.node);
-        put_number(buf, "Port", self.port.into());
-        put_number(buf, "SeqNo", self.seq);
+        encode_struct(buf, 5 + self.source.fields());
+        encode_bool(buf, "Nack", self.nack);
+        encode_bytes(buf, "Node", &self.node);
+        encode_number(buf, "Port", self.port.into());
+        encode_number(buf, "SeqNo", self.seq);
         self.source.put(buf);
-        put_bytes(buf, "Target", &self.target);
+        encode_bytes(buf, "Target", &self.target);
     }
 }
 
 impl Ack {
     pub(super) fn put(&self, buf: &mut Vec<u8>) {
         buf.push(ACK);
-        put_struct(buf, 2);
-        put_bytes_or_nil(buf, "Payload", &[]);
-        put_number(buf, "SeqNo", self.seq);
+        encode_struct(buf, 2);
+        encode_bytes_or_nil(buf, "Payload", &[]);
+        encode_number(buf, "SeqNo", self.seq);
     }
 }
 
 impl Accusation<'_> {
     fn put(&self, kind: u8, buf: &mut Vec<u8>) {
         buf.push(kind);
-        put_struct(buf, 3);
-        put_bytes(buf, "From", &self.from);
-        put_number(buf, "Incarnation", self.incarnation);
-        put_bytes(buf, "Node", &self.node);
+        encode_struct(buf, 3);
+        encode_bytes(buf, "From", &self.from);
+        encode_number(buf, "Incarnation", self.incarnation);
+        encode_bytes(buf, "Node", &self.node);
     }
 }
 
 impl Alive<'_> {
     fn put(&self, buf: &mut Vec<u8>) {
         buf.push(ALIVE);
-        put_struct(buf, 6);
-        put_bytes(buf, "Addr", &self.addr);
-        put_number(buf, "Incarnation", self.incarnation);
-        put_bytes_or_nil(buf, "Meta", &self.meta);
-        put_bytes(buf, "Node", &self.node);
-        put_number(buf, "Port", self.port.into());
-        put_bytes(buf, "Vsn", &self.vsn);
+        encode_struct(buf, 6);
+        encode_bytes(buf, "Addr", &self.addr);
+        encode_number(buf, "Incarnation", self.incarnation);
+        encode_bytes_or_nil(buf, "Meta", &self.meta);
+        encode_bytes(buf, "Node", &self.node);
+        encode_number(buf, "Port", self.port.into());
+        encode_bytes(buf, "Vsn", &self.vsn);
     }
 }
 

@@ -14,11 +14,11 @@ mod msgpack;
 mod packet;
 mod stream;
 
-pub(crate) use datagram::{Messages, Writer, broadcast_len, max_note};
+pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message};
 pub(crate) use envelope::{Envelope, in_clear};
 
 use crate::incarnation::Incarnation;
-use crate::member::{Dialect, NodeId};
+use crate::member::{NodeId, ProtocolVersions};
 use crate::wire::is_reachable;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -85,10 +85,10 @@ impl Octets {
 
 /// What a member says of how it speaks, if that makes sense; a shorter vector crashes memberlist up to
 /// 0.6.0, and is never passed on.
-fn dialect(vsn: &[u8], mapped: bool) -> Option<Dialect> {
+fn versions(vsn: &[u8], mapped: bool) -> Option<ProtocolVersions> {
     let &versions = vsn.first_chunk()?;
     let [min, max, ..]: [u8; 6] = versions;
-    (min > 0 && min <= max).then_some(Dialect { versions, mapped })
+    (min > 0 && min <= max).then_some(ProtocolVersions { versions, mapped })
 }
 
 #[cfg(test)]

@@ -201,30 +201,30 @@ fn take_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Flaw> {
 // ---- writing ----
 
 /// Begins a struct of so many fields, at most 15, each of which is a key and a value.
-pub(crate) fn put_struct(buf: &mut Vec<u8>, fields: u8) {
+pub(crate) fn encode_struct(buf: &mut Vec<u8>, fields: u8) {
     debug_assert!(fields < 16);
     buf.push(0x80 | fields);
 }
 
 /// A field that holds bytes or text.
-pub(crate) fn put_bytes(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
-    put_raw(buf, key.as_bytes());
-    put_raw(buf, bytes);
+pub(crate) fn encode_bytes(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
+    encode_raw(buf, key.as_bytes());
+    encode_raw(buf, bytes);
 }
 
 /// The same, but that nothing is nil.
-pub(crate) fn put_bytes_or_nil(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
-    put_raw(buf, key.as_bytes());
-    if bytes.is_empty() { buf.push(0xc0) } else { put_raw(buf, bytes) }
+pub(crate) fn encode_bytes_or_nil(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
+    encode_raw(buf, key.as_bytes());
+    if bytes.is_empty() { buf.push(0xc0) } else { encode_raw(buf, bytes) }
 }
 
-pub(crate) fn put_bool(buf: &mut Vec<u8>, key: &str, truth: bool) {
-    put_raw(buf, key.as_bytes());
+pub(crate) fn encode_bool(buf: &mut Vec<u8>, key: &str, truth: bool) {
+    encode_raw(buf, key.as_bytes());
     buf.push(if truth { 0xc3 } else { 0xc2 });
 }
 
-pub(crate) fn put_number(buf: &mut Vec<u8>, key: &str, number: u32) {
-    put_raw(buf, key.as_bytes());
+pub(crate) fn encode_number(buf: &mut Vec<u8>, key: &str, number: u32) {
+    encode_raw(buf, key.as_bytes());
     match number {
         0..0x80 => buf.push(number as u8),
         0x80..0x100 => buf.extend_from_slice(&[0xcc, number as u8]),
@@ -240,7 +240,7 @@ pub(crate) fn put_number(buf: &mut Vec<u8>, key: &str, number: u32) {
 }
 
 /// What stands before so many bytes.
-pub(crate) fn put_raw_head(buf: &mut Vec<u8>, len: usize) {
+pub(crate) fn encode_raw_head(buf: &mut Vec<u8>, len: usize) {
     match len {
         0..0x20 => buf.push(0xa0 | len as u8),
         0x20..0x1_0000 => {
@@ -255,8 +255,8 @@ pub(crate) fn put_raw_head(buf: &mut Vec<u8>, len: usize) {
     }
 }
 
-fn put_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
-    put_raw_head(buf, bytes.len());
+fn encode_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
+    encode_raw_head(buf, bytes.len());
     buf.extend_from_slice(bytes);
 }
 
@@ -367,9 +367,9 @@ mod tests {
             cut in any::<prop::sample::Index>(),
         ) {
             let mut buf = Vec::new();
-            put_struct(&mut buf, 2);
-            put_bytes(&mut buf, "A", &bytes);
-            put_number(&mut buf, "B", number);
+            encode_struct(&mut buf, 2);
+            encode_bytes(&mut buf, "A", &bytes);
+            encode_number(&mut buf, "B", number);
             let all = [(0, Value::Bytes(Cow::Borrowed(&bytes[..]))), (1, Value::Uint(number.into()))];
             prop_assert_eq!(fields(&buf), Ok(all.into()));
             prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(Flaw::Early));

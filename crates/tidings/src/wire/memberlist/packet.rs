@@ -1,7 +1,7 @@
 //! The layers of a datagram inside label and encryption: checksum, compression, compounds.
 
 use super::lzw;
-use super::msgpack::{Flaw, put_number, put_raw_head, put_struct, take_struct};
+use super::msgpack::{Flaw, encode_number, encode_raw_head, encode_struct, take_struct};
 use crate::stats::Reject;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -47,7 +47,7 @@ impl Expansion<'_> {
     fn take(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
         match message.first() {
             Some(&(COMPOUND | COMPRESS)) if depth == 0 => Err(Reject::Oversized),
-            Some(&COMPOUND) => self.take_compound(&message[1..], depth - 1),
+            Some(&COMPOUND) => self.decode_compound(&message[1..], depth - 1),
             Some(&COMPRESS) => {
                 let mut inner = Vec::new();
                 let decompressed = decompress(&message[1..], self.left, &mut inner);
@@ -71,7 +71,7 @@ impl Expansion<'_> {
     }
 
     /// Takes the parts of a compound; from one on for which it is too short they are lost.
-    fn take_compound(&mut self, body: &[u8], depth: u32) -> Result<(), Reject> {
+    fn decode_compound(&mut self, body: &[u8], depth: u32) -> Result<(), Reject> {
         let (&count, rest) = body.split_first().ok_or(Reject::Malformed)?;
         let table = 2 * usize::from(count);
         let (lengths, mut parts) = rest.split_at_checked(table).ok_or(Reject::Malformed)?;
@@ -102,12 +102,12 @@ fn verify(plain: &[u8]) -> Result<&[u8], Reject> {
 
 /// What is in a compress message, from behind its type, which comes to at most `limit` bytes.
 fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
-    let compressed = take_compressed(&mut &body[..]).map_err(|_| Reject::Malformed)?;
+    let compressed = decode_compressed(&mut &body[..]).map_err(|_| Reject::Malformed)?;
     lzw::decompress(&compressed, limit, out)
 }
 
 /// Takes what a compress message holds, if that is LZW.
-pub(super) fn take_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Flaw> {
+pub(super) fn decode_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Flaw> {
     let (mut algorithm, mut compressed) = (0, Cow::default());
     take_struct(bytes, &["Algo", "Buf"], |n, value| {
         match n {
@@ -136,11 +136,11 @@ pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
     let mut compressed = Vec::new();
     lzw::compress(&buf[start..], &mut compressed);
     let mut message = Vec::from([COMPRESS]);
-    put_struct(&mut message, 2);
-    put_number(&mut message, "Algo", LZW as u32);
-    put_raw_head(&mut message, 3);
+    encode_struct(&mut message, 2);
+    encode_number(&mut message, "Algo", LZW as u32);
+    encode_raw_head(&mut message, 3);
     message.extend_from_slice(b"Buf");
-    put_raw_head(&mut message, compressed.len());
+    encode_raw_head(&mut message, compressed.len());
     message.append(&mut compressed);
     if !in_datagram || message.len() < buf.len() - start {
         buf.truncate(start);
@@ -149,7 +149,7 @@ pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
 }
 
 /// Writes the checksum of what is behind them into the five bytes at `start`.
-pub(crate) fn put_crc(buf: &mut [u8], start: usize) {
+pub(crate) fn encode_crc(buf: &mut [u8], start: usize) {
     let checksum = crc32fast::hash(&buf[start + CRC_HEADER..]);
     buf[start] = HAS_CRC;
     buf[start + 1..start + CRC_HEADER].copy_from_slice(&checksum.to_be_bytes());

@@ -3,11 +3,11 @@
 use super::leaf::{self, Ack, Ping};
 use super::lzw;
 use super::msgpack::{
-    Flaw, put_bool, put_bytes, put_bytes_or_nil, put_number, put_struct, take_struct,
+    Flaw, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number, encode_struct, take_struct,
 };
 use super::packet::{self, COMPRESS};
 use crate::stats::Reject;
-use crate::wire::Seen;
+use crate::wire::ParseProgress;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
@@ -59,7 +59,7 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         self.left = self.left.checked_sub(1)?;
-        take_record(&mut self.bytes).ok()
+        decode_record(&mut self.bytes).ok()
     }
 }
 
@@ -81,12 +81,12 @@ pub(crate) fn read<'a>(
     plain: &'a [u8],
     whole: bool,
     limit: usize,
-    seen: &mut Seen,
+    seen: &mut ParseProgress,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Option<Message<'a>>, Reject> {
     let (message, whole) = match plain.split_first() {
         Some((&COMPRESS, body)) => {
-            let compressed = match packet::take_compressed(&mut &body[..]) {
+            let compressed = match packet::decode_compressed(&mut &body[..]) {
                 Ok(compressed) => compressed,
                 Err(Flaw::Early) if !whole => return check_len(plain, limit),
                 Err(_) => return Err(Reject::Malformed),
@@ -121,10 +121,14 @@ impl From<Flaw> for Wrong {
     }
 }
 
-fn parse<'a>(message: &'a [u8], limit: usize, seen: &mut Seen) -> Result<Message<'a>, Wrong> {
+fn parse<'a>(
+    message: &'a [u8],
+    limit: usize,
+    seen: &mut ParseProgress,
+) -> Result<Message<'a>, Wrong> {
     let (&kind, mut rest) = message.split_first().ok_or(Flaw::Early)?;
     Ok(match kind {
-        PUSH_PULL => take_push_pull(message, limit, seen)?,
+        PUSH_PULL => decode_push_pull(message, limit, seen)?,
         leaf::PING => Message::Ping(leaf::take_ping(&mut rest)?),
         leaf::ACK => Message::Ack(leaf::take_ack(&mut rest)?),
         leaf::USER => {
@@ -133,7 +137,7 @@ fn parse<'a>(message: &'a [u8], limit: usize, seen: &mut Seen) -> Result<Message
                 len = value.number(u64::MAX)?;
                 Ok(())
             })?;
-            Message::User(take_tail(rest, len, limit)?)
+            Message::User(split_tail(rest, len, limit)?)
         }
         ERROR => {
             take_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
@@ -145,16 +149,16 @@ fn parse<'a>(message: &'a [u8], limit: usize, seen: &mut Seen) -> Result<Message
 }
 
 /// The application's bytes at the end of a message: so many, and they are all there.
-fn take_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], Wrong> {
+fn split_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], Wrong> {
     let len = usize::try_from(len).ok().filter(|&len| len <= limit);
     let len = len.ok_or(Wrong::Reject(Reject::Oversized))?;
     Ok(rest.get(..len).ok_or(Flaw::Early)?)
 }
 
-fn take_push_pull<'a>(
+fn decode_push_pull<'a>(
     message: &'a [u8],
     limit: usize,
-    seen: &mut Seen,
+    seen: &mut ParseProgress,
 ) -> Result<Message<'a>, Wrong> {
     let mut rest = &message[1..];
     let (mut nodes, mut len, mut join) = (0, 0, false);
@@ -175,14 +179,14 @@ fn take_push_pull<'a>(
         rest = message.get(seen.at..).ok_or(Flaw::Malformed)?;
     }
     while seen.records < nodes {
-        take_record(&mut rest)?;
-        *seen = Seen { at: message.len() - rest.len(), records: seen.records + 1 };
+        decode_record(&mut rest)?;
+        *seen = ParseProgress { at: message.len() - rest.len(), records: seen.records + 1 };
     }
-    let state = take_tail(rest, len, limit)?;
+    let state = split_tail(rest, len, limit)?;
     Ok(Message::PushPull { join, records: Records { bytes: first, left: nodes }, state })
 }
 
-fn take_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
+fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
     const NAMES: [&str; 7] = ["Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn"];
     let mut record = Record::default();
     take_struct(bytes, &NAMES, |n, value| {
@@ -202,36 +206,40 @@ fn take_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
 
 /// Begins a push/pull of so many records, which follow, and after them so many bytes of the
 /// application's.
-pub(crate) fn put_push_pull(buf: &mut Vec<u8>, join: bool, records: u32, state: u32) {
+pub(crate) fn encode_push_pull(buf: &mut Vec<u8>, join: bool, records: u32, state: u32) {
     buf.push(PUSH_PULL);
-    put_struct(buf, 3);
-    put_bool(buf, "Join", join);
-    put_number(buf, "Nodes", records);
-    put_number(buf, "UserStateLen", state);
+    encode_struct(buf, 3);
+    encode_bool(buf, "Join", join);
+    encode_number(buf, "Nodes", records);
+    encode_number(buf, "UserStateLen", state);
 }
 
-pub(crate) fn put_record(buf: &mut Vec<u8>, record: &Record<'_>) {
-    put_struct(buf, 7);
-    put_bytes(buf, "Addr", &record.addr);
-    put_number(buf, "Incarnation", record.incarnation);
-    put_bytes_or_nil(buf, "Meta", &record.meta);
-    put_bytes(buf, "Name", &record.name);
-    put_number(buf, "Port", record.port.into());
-    put_number(buf, "State", record.state.into());
-    put_bytes(buf, "Vsn", &record.vsn);
+pub(crate) fn encode_record(buf: &mut Vec<u8>, record: &Record<'_>) {
+    encode_struct(buf, 7);
+    encode_bytes(buf, "Addr", &record.addr);
+    encode_number(buf, "Incarnation", record.incarnation);
+    encode_bytes_or_nil(buf, "Meta", &record.meta);
+    encode_bytes(buf, "Name", &record.name);
+    encode_number(buf, "Port", record.port.into());
+    encode_number(buf, "State", record.state.into());
+    encode_bytes(buf, "Vsn", &record.vsn);
 }
 
-pub(crate) fn put_user(buf: &mut Vec<u8>, data: &[u8]) {
+pub(crate) fn encode_user(buf: &mut Vec<u8>, data: &[u8]) {
     buf.push(leaf::USER);
-    put_struct(buf, 1);
-    put_number(buf, "UserMsgLen", u32::try_from(data.len()).expect("max_frame is at most 64 MiB"));
+    encode_struct(buf, 1);
+    encode_number(
+        buf,
+        "UserMsgLen",
+        u32::try_from(data.len()).expect("max_frame is at most 64 MiB"),
+    );
     buf.extend_from_slice(data);
 }
 
-pub(crate) fn put_error(buf: &mut Vec<u8>, error: &str) {
+pub(crate) fn encode_error(buf: &mut Vec<u8>, error: &str) {
     buf.push(ERROR);
-    put_struct(buf, 1);
-    put_bytes(buf, "Error", error.as_bytes());
+    encode_struct(buf, 1);
+    encode_bytes(buf, "Error", error.as_bytes());
 }
 
 const PUSH_PULL: u8 = 6;

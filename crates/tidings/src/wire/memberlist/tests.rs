@@ -4,7 +4,7 @@ use super::leaf::{self, Accusation, Ack, Alive, IndirectPing, Leaf, Ping, Source
 use super::packet::{self, MAX_PARTS};
 use super::stream::{self, Message, Record, Unit};
 use crate::stats::Reject;
-use crate::wire::Seen;
+use crate::wire::ParseProgress;
 use alloc::vec;
 use alloc::vec::Vec;
 use data_encoding::HEXLOWER;
@@ -161,7 +161,7 @@ fn checksums_and_compression_have_the_bytes_that_real_nodes_send() {
         if compress {
             packet::compress(&mut buf, 5, true);
         }
-        packet::put_crc(&mut buf, 0);
+        packet::encode_crc(&mut buf, 0);
         HEXLOWER.encode(&buf)
     };
     let user = [b"\x08", &[b'a'; 64][..]].concat();
@@ -267,7 +267,7 @@ enum Owned {
 }
 
 fn read(plain: &[u8], whole: bool) -> Result<Option<Owned>, Reject> {
-    let (mut seen, mut scratch) = (Seen::default(), Vec::new());
+    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
     let message = stream::read(plain, whole, LIMIT, &mut seen, &mut scratch)?;
     Ok(message.map(into_owned))
 }
@@ -319,8 +319,8 @@ const REQUEST: &str = "0683a44a6f696ec3a54e6f64657301ac5573657253746174654c656e0
 
 fn push_pull(join: bool, records: &[Record<'_>], state: &[u8]) -> Vec<u8> {
     let mut buf = Vec::new();
-    stream::put_push_pull(&mut buf, join, records.len() as u32, state.len() as u32);
-    records.iter().for_each(|record| stream::put_record(&mut buf, record));
+    stream::encode_push_pull(&mut buf, join, records.len() as u32, state.len() as u32);
+    records.iter().for_each(|record| stream::encode_record(&mut buf, record));
     buf.extend_from_slice(state);
     buf
 }
@@ -385,7 +385,7 @@ fn numbers_of_either_library_are_read() {
 #[test]
 fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send() {
     let mut user = Vec::new();
-    stream::put_user(&mut user, b"hello-reliable");
+    stream::encode_user(&mut user, b"hello-reliable");
     let expected = "0881aa557365724d73674c656e0e68656c6c6f2d72656c6961626c65";
     assert_eq!(HEXLOWER.encode(&user), expected);
     assert_eq!(read(&user, false), Ok(Some(Owned::User(b"hello-reliable"))));
@@ -418,7 +418,7 @@ fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send()
         ),
     ] {
         let mut buf = Vec::new();
-        stream::put_error(&mut buf, error);
+        stream::encode_error(&mut buf, error);
         assert_eq!(HEXLOWER.encode(&buf), hex);
         assert_eq!(read(&buf, false), Ok(Some(Owned::Error)));
     }
@@ -449,7 +449,7 @@ fn what_claims_to_be_longer_than_a_stream_may_be_is_refused_at_once() {
 fn a_push_pull_in_many_pieces_is_scanned_once() {
     let records = vec![record("node", 7946, "meta"); 500];
     let message = push_pull(false, &records, b"state");
-    let (mut seen, mut scratch) = (Seen::default(), Vec::new());
+    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
     for end in 0..message.len() {
         let read = stream::read(&message[..end], false, LIMIT, &mut seen, &mut scratch);
         assert_eq!(read, Ok(None));
@@ -491,7 +491,7 @@ proptest! {
         parts.iter().for_each(|part| buf.extend_from_slice(part));
         let lengths: Vec<_> = parts.iter().map(|part| part.len() as u16).collect();
         packet::wrap_compound(&mut buf, 5, &lengths);
-        packet::put_crc(&mut buf, 0);
+        packet::encode_crc(&mut buf, 0);
         prop_assert_eq!(expanded(&buf[if checked { 0 } else { 5 }..]), Ok(parts));
     }
 

@@ -1,23 +1,23 @@
 //! The parts of a comparison: what one side says of ranges of members.
 
-use super::profile::{put_profile, take_profile};
-use crate::claim::Claim;
+use super::profile::{decode_profile, encode_profile};
 use crate::member::{Member, State};
-use crate::range::Range;
+use crate::membership::claim::Claim;
 use crate::stats::Reject;
+use crate::sync::range::Range;
 use crate::wire::codec::{put, take};
-use crate::wire::frame::{Claims, Part};
+use crate::wire::frame::{Claims, SyncPart};
 use alloc::vec::Vec;
 
 /// Appends a digest of a range.
-pub(crate) fn put_digest(buf: &mut Vec<u8>, range: Range, digest: u64) {
-    put_range(buf, DIGEST, range);
+pub(crate) fn encode_digest(buf: &mut Vec<u8>, range: Range, digest: u64) {
+    encode_range(buf, DIGEST, range);
     buf.extend_from_slice(&digest.to_le_bytes());
 }
 
 /// Appends the digests of the sixteenths of a range; those that are empty take no place.
-pub(crate) fn put_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16]) {
-    put_range(buf, SPLIT, range);
+pub(crate) fn encode_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16]) {
+    encode_range(buf, SPLIT, range);
     let filled = |bits, (n, &digest): (usize, &u64)| bits | (u16::from(digest != 0) << n);
     let bits = digests.iter().enumerate().fold(0, filled);
     buf.extend_from_slice(&bits.to_le_bytes());
@@ -28,7 +28,7 @@ pub(crate) fn put_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16]) {
 
 /// Appends members of a range, unless that makes `buf` longer than `limit`; then `false`, and `buf`
 /// is as it was.
-pub(crate) fn put_members<'a>(
+pub(crate) fn encode_members<'a>(
     buf: &mut Vec<u8>,
     limit: usize,
     range: Range,
@@ -36,9 +36,9 @@ pub(crate) fn put_members<'a>(
     members: impl Iterator<Item = &'a Member>,
 ) -> bool {
     let before = buf.len();
-    put_range(buf, if ask { MEMBERS_AND_ASK } else { MEMBERS }, range);
+    encode_range(buf, if ask { MEMBERS_AND_ASK } else { MEMBERS }, range);
     for member in members {
-        put_member(buf, member);
+        encode_member(buf, member);
         if buf.len() >= limit {
             buf.truncate(before);
             return false;
@@ -49,7 +49,7 @@ pub(crate) fn put_members<'a>(
 }
 
 /// Appends a member with all that is known of it.
-pub(crate) fn put_member(buf: &mut Vec<u8>, member: &Member) {
+pub(crate) fn encode_member(buf: &mut Vec<u8>, member: &Member) {
     let head = match member.state() {
         State::Alive => 0,
         State::Suspect => 1,
@@ -57,11 +57,11 @@ pub(crate) fn put_member(buf: &mut Vec<u8>, member: &Member) {
         State::Left => 3,
     };
     buf.push(if member.addr().is_ipv6() { head | IPV6 } else { head });
-    put_profile(buf, member);
+    encode_profile(buf, member);
 }
 
 /// Takes a member whose first byte was read already; `None` if it is one that we do not take.
-pub(crate) fn take_member(
+pub(crate) fn decode_member(
     head: u8,
     bytes: &mut &[u8],
     max_meta: usize,
@@ -73,28 +73,28 @@ pub(crate) fn take_member(
         3 => State::Left,
         _ => return Err(Reject::Malformed),
     };
-    take_profile(bytes, state, head & IPV6 != 0, max_meta)
+    decode_profile(bytes, state, head & IPV6 != 0, max_meta)
 }
 
 /// Takes parts to the end.
-pub(crate) fn take_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<Part>, Reject> {
+pub(crate) fn decode_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<SyncPart>, Reject> {
     let mut parts = Vec::new();
     while let Some((&head, rest)) = bytes.split_first() {
         bytes = rest;
-        let range = take_range(head >> 2, &mut bytes)?;
+        let range = decode_range(head >> 2, &mut bytes)?;
         parts.push(match head & 3 {
-            DIGEST => Part::Digest { range, digest: u64::from_le_bytes(take(&mut bytes)?) },
-            SPLIT => Part::Split { range, digests: take_split(range, &mut bytes)? },
+            DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(take(&mut bytes)?) },
+            SPLIT => SyncPart::Split { range, digests: decode_split(range, &mut bytes)? },
             kind => {
-                let claims = take_claims(&mut bytes, max_meta)?;
-                Part::Members { range, claims, ask: kind == MEMBERS_AND_ASK }
+                let claims = decode_claims(&mut bytes, max_meta)?;
+                SyncPart::Members { range, claims, ask: kind == MEMBERS_AND_ASK }
             }
         });
     }
     Ok(parts)
 }
 
-fn take_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
+fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
     if range.child(0).is_none() {
         return Err(Reject::Malformed);
     }
@@ -108,12 +108,12 @@ fn take_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
     Ok(digests)
 }
 
-fn take_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
+fn decode_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
     let mut claims = Claims::default();
     loop {
         match take::<u8>(bytes)? {
             END => return Ok(claims),
-            head => match take_member(head, bytes, max_meta)? {
+            head => match decode_member(head, bytes, max_meta)? {
                 Some(claim) => claims.claims.push(claim),
                 None => claims.refused += 1,
             },
@@ -122,13 +122,13 @@ fn take_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
 }
 
 /// The kind in the two lower bits, the depth in those above; then the range's nibbles.
-fn put_range(buf: &mut Vec<u8>, kind: u8, range: Range) {
+fn encode_range(buf: &mut Vec<u8>, kind: u8, range: Range) {
     buf.push(kind | (range.depth() << 2));
     let bytes = range.depth().div_ceil(2);
     buf.extend_from_slice(&range.start().to_be_bytes()[..usize::from(bytes)]);
 }
 
-fn take_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
+fn decode_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
     let len = usize::from(depth.div_ceil(2));
     let mut start = [0; 8];
     let nibbles = start.get_mut(..len).ok_or(Reject::Malformed)?;
@@ -139,7 +139,7 @@ fn take_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
 }
 
 /// Appends a name.
-pub(crate) fn put_name(buf: &mut Vec<u8>, member: &Member) {
+pub(crate) fn encode_name(buf: &mut Vec<u8>, member: &Member) {
     buf.push(NAME);
     put(buf, member.id());
 }

@@ -1,22 +1,22 @@
 //! Datagrams: a header, then messages one after another to the end.
 
 use super::Envelope;
-use super::profile::{put_profile, take_profile};
-use crate::broadcast::{Broadcast, BroadcastId};
-use crate::claim::Claim;
+use super::profile::{decode_profile, encode_profile};
+use crate::detector::suspicion::Accuser;
+use crate::gossip::broadcast::{Broadcast, BroadcastId};
 use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
+use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::suspicion::Accuser;
 use crate::wire::codec::{put, take};
-use crate::wire::message::{Ack, Message, Note, Ping, PingRequest, Pulse, Update};
+use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The longest data of a note from such a sender that fits into `room`.
-pub(crate) fn max_note(from: &NodeId, room: usize) -> usize {
+pub(crate) fn max_user_message(from: &NodeId, room: usize) -> usize {
     let name = from.as_str().len();
     let left = room.saturating_sub(1 + varint_len(name as u64) + name);
     left.saturating_sub(varint_len(left as u64))
@@ -53,8 +53,8 @@ impl<'a> Writer<'a> {
         Self { buf, start, limit: limit - trailer }
     }
 
-    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, pulse: Pulse) {
-        self.message(PING, &PingBody { token, target: target.short(), pulse });
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, status: PeerStatus) {
+        self.message(PING, &PingBody { token, target: target.short(), status });
     }
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
@@ -62,8 +62,8 @@ impl<'a> Writer<'a> {
         self.message(PING_REQUEST, &RequestBody { token, within_ms, target: target.clone() });
     }
 
-    pub(crate) fn ack(&mut self, token: u32, pulse: Pulse) {
-        self.message(ACK, &AckBody { token, pulse });
+    pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
+        self.message(ACK, &AckBody { token, status });
     }
 
     pub(crate) fn nack(&mut self, token: u32) {
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         match state {
             State::Alive => {
                 self.buf.push(if member.addr().is_ipv6() { ALIVE_V6 } else { ALIVE_V4 });
-                put_profile(self.buf, member);
+                encode_profile(self.buf, member);
             }
             State::Suspect => {
                 self.buf.push(SUSPECT);
@@ -93,8 +93,8 @@ impl<'a> Writer<'a> {
     }
 
     /// A message of our application's; it was seen to fit.
-    pub(crate) fn note(&mut self, from: &NodeId, data: &[u8]) {
-        self.message(NOTE, &(from, data));
+    pub(crate) fn user_message(&mut self, from: &NodeId, data: &[u8]) {
+        self.message(USER_MESSAGE, &(from, data));
     }
 
     /// A broadcast; `false` if there is no room for it.
@@ -174,9 +174,9 @@ impl Messages<'_> {
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
             PING => {
-                let PingBody { token, target, pulse } = take(rest)?;
-                let (target, pulse) = (Some(target), Some(pulse));
-                Message::Ping(Ping { token, target, pulse, reply_to: None })
+                let PingBody { token, target, status } = take(rest)?;
+                let (target, status) = (Some(target), Some(status));
+                Message::Ping(Ping { token, target, status, reply_to: None })
             }
             PING_REQUEST => {
                 let RequestBody { token, within_ms, target } = take(rest)?;
@@ -191,17 +191,17 @@ impl Messages<'_> {
                 })
             }
             ACK => {
-                let AckBody { token, pulse } = take(rest)?;
-                Message::Ack(Ack { token, pulse: Some(pulse) })
+                let AckBody { token, status } = take(rest)?;
+                Message::Ack(Ack { token, status: Some(status) })
             }
             NACK => {
                 let NackBody { token } = take(rest)?;
                 Message::Nack { token }
             }
             ALIVE_V4 | ALIVE_V6 => {
-                match take_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
+                match decode_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
                     Some(claim) => update(claim, Accuser::Unknown),
-                    None => Message::Refused,
+                    None => Message::RefusedMember,
                 }
             }
             SUSPECT => {
@@ -216,9 +216,9 @@ impl Messages<'_> {
                 let state = if kind == FAILED { State::Failed } else { State::Left };
                 update(Claim { id, incarnation, state, profile: None }, Accuser::Unknown)
             }
-            NOTE => {
+            USER_MESSAGE => {
                 let (from, data) = take::<(NodeId, &[u8])>(rest)?;
-                Message::Note(Note { from: Some(from), data: Bytes::copy_from_slice(data) })
+                Message::User(UserMessage { from: Some(from), data: Bytes::copy_from_slice(data) })
             }
             BROADCAST => {
                 let (origin, generation, number, key, payload) =
@@ -244,7 +244,7 @@ struct PingBody {
     token: u32,
     #[serde(with = "postcard::fixint::le")]
     target: u32,
-    pulse: Pulse,
+    status: PeerStatus,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -259,7 +259,7 @@ struct RequestBody {
 struct AckBody {
     #[serde(with = "postcard::fixint::le")]
     token: u32,
-    pulse: Pulse,
+    status: PeerStatus,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -286,7 +286,7 @@ const PING: u8 = 0;
 const PING_REQUEST: u8 = 1;
 const ACK: u8 = 2;
 const NACK: u8 = 3;
-const NOTE: u8 = 4;
+const USER_MESSAGE: u8 = 4;
 const BROADCAST: u8 = 5;
 const ALIVE_V4: u8 = 8;
 const ALIVE_V6: u8 = 9;

@@ -5,10 +5,10 @@ use super::SEALED_VERSION;
 use super::sealed::Sealing;
 use crate::member::ClusterName;
 use crate::stats::Reject;
-use crate::wire::Thread;
+use crate::wire::StreamBinding;
 use crate::wire::codec::{put, take};
 #[cfg(feature = "encryption")]
-use crate::wire::locks::Locks;
+use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -44,13 +44,13 @@ impl Envelope {
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks(&self) -> Option<&Locks> {
-        self.sealing.as_ref().map(Sealing::locks)
+    pub(crate) fn crypto(&self) -> Option<&CryptoState> {
+        self.sealing.as_ref().map(Sealing::crypto)
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn locks_mut(&mut self) -> Option<&mut Locks> {
-        self.sealing.as_mut().map(Sealing::locks_mut)
+    pub(crate) fn crypto_mut(&mut self) -> Option<&mut CryptoState> {
+        self.sealing.as_mut().map(Sealing::crypto_mut)
     }
 
     /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
@@ -73,7 +73,7 @@ impl Envelope {
     /// The most that a datagram takes beside its messages.
     pub(crate) fn overhead(&self) -> usize {
         #[cfg(feature = "encryption")]
-        if self.sealing.as_ref().is_some_and(|sealing| sealing.locks().seals()) {
+        if self.sealing.as_ref().is_some_and(|sealing| sealing.crypto().seals()) {
             return Sealing::OVERHEAD;
         }
         HEADER
@@ -84,7 +84,7 @@ impl Envelope {
     pub(crate) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.locks().seals()) {
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.crypto().seals()) {
             return sealing.begin(buf, self.time);
         }
         buf.resize(HEADER, 0);
@@ -95,7 +95,7 @@ impl Envelope {
     #[cfg_attr(not(feature = "encryption"), expect(clippy::ptr_arg, reason = "sealed ones grow"))]
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.locks().seals()) {
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.crypto().seals()) {
             return sealing.finish(buf, self.tag);
         }
         let checksum = self.checksum(&buf[HEADER..]);
@@ -132,7 +132,7 @@ impl Envelope {
     /// Begins a frame of a kind: its body goes behind what is there then.
     pub(crate) fn begin_frame(&self, kind: u8) -> Vec<u8> {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.locks().seals()) {
+        if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.crypto().seals()) {
             let mut buf = sealing.begin_frame(self.time);
             buf.push(kind);
             return buf;
@@ -144,13 +144,13 @@ impl Envelope {
     }
 
     /// Closes a frame, now that its body is there.
-    pub(crate) fn finish_frame(&mut self, mut buf: Vec<u8>, thread: &mut Thread) -> Bytes {
+    pub(crate) fn finish_frame(&mut self, mut buf: Vec<u8>, binding: &mut StreamBinding) -> Bytes {
         #[cfg(feature = "encryption")]
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.locks().seals()) {
-            sealing.finish_frame(&mut buf, self.tag, thread);
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.crypto().seals()) {
+            sealing.finish_frame(&mut buf, self.tag, binding);
             return buf.into();
         }
-        thread.frames += 1;
+        binding.frames += 1;
         let body = &buf[FRAME_HEADER..];
         let length = u32::try_from(body.len()).expect("max_frame is at most 64 MiB");
         let checksum = self.checksum(body);
@@ -169,7 +169,7 @@ impl Envelope {
         &mut self,
         bytes: &'a [u8],
         limit: usize,
-        thread: &mut Thread,
+        binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(u8, &'a [u8])>, Reject> {
         let Some((&version, mut rest)) = bytes.split_first() else { return Ok(None) };
@@ -188,7 +188,7 @@ impl Envelope {
         let length = length.ok_or(Reject::Oversized)?;
         let mut body = if version == SEALED_VERSION {
             let Some(sealed) = rest.get(..length) else { return Ok(None) };
-            self.open_sealed_frame(sealed, thread, scratch)?
+            self.open_sealed_frame(sealed, binding, scratch)?
         } else {
             self.accept_plaintext()?;
             let checksum = u32::from_le_bytes(take(&mut rest)?);
@@ -199,7 +199,7 @@ impl Envelope {
             if take::<ClusterName>(&mut body)? != self.name {
                 return Err(Reject::ForeignCluster);
             }
-            thread.frames += 1;
+            binding.frames += 1;
             body
         };
         let kind = take(&mut body)?;
@@ -213,7 +213,9 @@ impl Envelope {
         self.accept_plaintext().ok()?;
         let name = take::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
         let mut theirs = Self::new(&name);
-        theirs.open_frame(frame, frame.len(), &mut Thread::default(), &mut Vec::new()).ok()??;
+        theirs
+            .open_frame(frame, frame.len(), &mut StreamBinding::default(), &mut Vec::new())
+            .ok()??;
         Some(theirs)
     }
 
@@ -230,10 +232,10 @@ impl Envelope {
     fn open_sealed_frame<'a>(
         &mut self,
         sealed: &[u8],
-        thread: &mut Thread,
+        binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        self.sealing.as_mut().ok_or(Reject::Key)?.open_frame(sealed, self.time, thread, scratch)
+        self.sealing.as_mut().ok_or(Reject::Key)?.open_frame(sealed, self.time, binding, scratch)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -245,7 +247,7 @@ impl Envelope {
     fn open_sealed_frame<'a>(
         &mut self,
         _: &[u8],
-        _: &mut Thread,
+        _: &mut StreamBinding,
         _: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         Err(Reject::Key)
@@ -253,7 +255,7 @@ impl Envelope {
 
     fn accept_plaintext(&self) -> Result<(), Reject> {
         #[cfg(feature = "encryption")]
-        if self.sealing.as_ref().is_some_and(|sealing| !sealing.locks().accepts_plaintext()) {
+        if self.sealing.as_ref().is_some_and(|sealing| !sealing.crypto().accepts_plaintext()) {
             return Err(Reject::Plaintext);
         }
         Ok(())

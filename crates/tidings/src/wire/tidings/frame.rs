@@ -1,14 +1,16 @@
 //! Frames: what travels on a stream. Each answers the one before.
 
 use super::Envelope;
-use super::compare::{NAME, put_member, put_name, take_member, take_parts};
+use super::compare::{NAME, decode_member, decode_parts, encode_member, encode_name};
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
 use crate::stream::Refusal;
-use crate::wire::Thread;
+use crate::wire::StreamBinding;
 use crate::wire::codec::{put, take};
-use crate::wire::frame::{Claims, Frame, Greeting, Letter, Pong, StreamPing, Who};
-use crate::wire::message::Pulse;
+use crate::wire::frame::{
+    Claims, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
+};
+use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -20,11 +22,11 @@ pub(crate) fn sync(
     introduce: bool,
     state: &[u8],
 ) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(if reply { SYNCED } else { SYNC });
+    let mut buf = envelope.begin_frame(if reply { SYNC_REPLY } else { SYNC });
     if introduce {
-        put_member(&mut buf, local);
+        encode_member(&mut buf, local);
     } else {
-        put_name(&mut buf, local);
+        encode_name(&mut buf, local);
     }
     put(&mut buf, state);
     buf
@@ -35,9 +37,9 @@ pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(COMPARE)
 }
 
-pub(crate) fn news(envelope: &Envelope, member: &Member) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(NEWS);
-    put_member(&mut buf, member);
+pub(crate) fn updates(envelope: &Envelope, member: &Member) -> Vec<u8> {
+    let mut buf = envelope.begin_frame(UPDATES);
+    encode_member(&mut buf, member);
     buf
 }
 
@@ -61,14 +63,14 @@ pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Vec<u8> {
     buf
 }
 
-pub(crate) fn pong(envelope: &Envelope, pulse: Pulse) -> Vec<u8> {
+pub(crate) fn pong(envelope: &Envelope, status: PeerStatus) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PONG);
-    put(&mut buf, &pulse);
+    put(&mut buf, &status);
     buf
 }
 
-pub(crate) fn taken(envelope: &Envelope) -> Vec<u8> {
-    envelope.begin_frame(TAKEN)
+pub(crate) fn receipt(envelope: &Envelope) -> Vec<u8> {
+    envelope.begin_frame(RECEIPT)
 }
 
 pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
@@ -83,11 +85,11 @@ pub(crate) fn parse(
     bytes: &[u8],
     envelope: &mut Envelope,
     limit: usize,
-    thread: &mut Thread,
+    binding: &mut StreamBinding,
     max_meta: usize,
 ) -> Result<Option<Frame>, Reject> {
     let mut scratch = Vec::new();
-    match envelope.open_frame(bytes, limit, thread, &mut scratch)? {
+    match envelope.open_frame(bytes, limit, binding, &mut scratch)? {
         Some((kind, body)) => read(kind, body, max_meta).map(Some),
         None => Ok(None),
     }
@@ -96,47 +98,47 @@ pub(crate) fn parse(
 /// Reads the body of a frame of such a kind.
 pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
     Ok(match kind {
-        SYNC => Frame::Sync(take_greeting(body, max_meta)?),
-        SYNCED => Frame::Synced(take_greeting(body, max_meta)?),
-        COMPARE => Frame::Compare(take_parts(body, max_meta)?),
-        NEWS => Frame::News { members: take_members(body, max_meta)? },
+        SYNC => Frame::Sync(decode_hello(body, max_meta)?),
+        SYNC_REPLY => Frame::SyncReply(decode_hello(body, max_meta)?),
+        COMPARE => Frame::Compare(decode_parts(body, max_meta)?),
+        UPDATES => Frame::Updates { members: decode_members(body, max_meta)? },
         MESSAGE => {
             let (to, from) = take::<(NodeId, NodeId)>(&mut body)?;
             let (to, from) = (Some(to), Some(from));
-            Frame::Message(Letter { to, from, data: Bytes::copy_from_slice(body) })
+            Frame::Message(ReliableMessage { to, from, data: Bytes::copy_from_slice(body) })
         }
-        TAKEN => Frame::Taken,
+        RECEIPT => Frame::Receipt,
         PACKET => Frame::Packet { from: take(&mut body)?, messages: Bytes::copy_from_slice(body) },
         PING => {
             let target = Some(take(&mut body)?);
             Frame::Ping(StreamPing { target, token: None })
         }
         PONG => {
-            let pulse = Some(take(&mut body)?);
-            Frame::Pong(Pong { token: None, pulse })
+            let status = Some(take(&mut body)?);
+            Frame::Pong(Pong { token: None, status })
         }
-        REFUSED => Frame::Refused(Refusal::from_u8(take(&mut body)?)),
+        REFUSED => Frame::Refusal(Refusal::from_u8(take(&mut body)?)),
         _ => return Err(Reject::Unexpected),
     })
 }
 
-fn take_greeting(mut body: &[u8], max_meta: usize) -> Result<Greeting, Reject> {
+fn decode_hello(mut body: &[u8], max_meta: usize) -> Result<SyncHello, Reject> {
     let who = match take::<u8>(&mut body)? {
-        NAME => Who::Name(take(&mut body)?),
-        head => match take_member(head, &mut body, max_meta)? {
-            Some(claim) => Who::Member(claim),
-            None => Who::Unacceptable,
+        NAME => PeerIdentity::Name(take(&mut body)?),
+        head => match decode_member(head, &mut body, max_meta)? {
+            Some(claim) => PeerIdentity::Member(claim),
+            None => PeerIdentity::Unacceptable,
         },
     };
     let state = Bytes::copy_from_slice(take(&mut body)?);
-    Ok(Greeting { who, state, parts: take_parts(body, max_meta)? })
+    Ok(SyncHello { who, state, parts: decode_parts(body, max_meta)? })
 }
 
-fn take_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
+fn decode_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
     let mut members = Claims::default();
     while let Some((&head, rest)) = body.split_first() {
         body = rest;
-        match take_member(head, &mut body, max_meta)? {
+        match decode_member(head, &mut body, max_meta)? {
             Some(claim) => members.claims.push(claim),
             None => members.refused += 1,
         }
@@ -149,9 +151,9 @@ fn take_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
 pub(crate) const MESSAGE_OVERHEAD: usize = 900;
 
 const SYNC: u8 = 0;
-const SYNCED: u8 = 1;
-const NEWS: u8 = 2;
-const TAKEN: u8 = 3;
+const SYNC_REPLY: u8 = 1;
+const UPDATES: u8 = 2;
+const RECEIPT: u8 = 3;
 const REFUSED: u8 = 4;
 const COMPARE: u8 = 5;
 const MESSAGE: u8 = 6;

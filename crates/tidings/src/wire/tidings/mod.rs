@@ -13,7 +13,7 @@ use super::frame::Frame;
 use crate::member::ClusterName;
 use alloc::vec::Vec;
 
-pub(crate) use datagram::{Messages, Writer, broadcast_len, max_note, messages};
+pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message, messages};
 pub(crate) use envelope::Envelope;
 
 /// The first bytes of a datagram: what was added when it was sealed, if it is.

@@ -1,8 +1,8 @@
 //! Who a member is and what it says about itself, as bytes.
 
-use crate::claim::{Claim, Profile};
 use crate::incarnation::Incarnation;
-use crate::member::{Dialect, Member, Meta, NodeId, State};
+use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
+use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
 use crate::wire::codec::{put, take};
 use crate::wire::is_reachable;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Appends who a member is and what it says about itself; whether its address is IPv6 is for the
 /// caller to say beforehand.
-pub(crate) fn put_profile(buf: &mut Vec<u8>, member: &Member) {
+pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     match member.addr().ip() {
         IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => buf.extend_from_slice(&ip.octets()),
@@ -26,7 +26,7 @@ pub(crate) fn put_profile(buf: &mut Vec<u8>, member: &Member) {
 ///
 /// `None` is a claim that is well formed and that we do not take: at an address that no node can
 /// have, or with too much metadata.
-pub(crate) fn take_profile(
+pub(crate) fn decode_profile(
     bytes: &mut &[u8],
     state: State,
     ipv6: bool,
@@ -43,7 +43,8 @@ pub(crate) fn take_profile(
     if !is_reachable(addr) || meta.len() > max_meta {
         return Ok(None);
     }
-    let profile = Some(Profile { addr, meta: Meta::new(meta), dialect: Dialect::default() });
+    let profile =
+        Some(Profile { addr, meta: Meta::new(meta), versions: ProtocolVersions::default() });
     Ok(Some(Claim { id, incarnation, state, profile }))
 }
 

@@ -1,18 +1,18 @@
 //! Sealed envelopes: encrypted and authenticated, with the time in them.
 
 use super::{SEALED_FRAME_HEADER as FRAME_HEADER, SEALED_HEADER as HEADER, SEALED_VERSION};
+use crate::crypto::aead::{NONCE, TAG};
 use crate::member::ClusterName;
-use crate::seal::{NONCE, TAG};
 use crate::stats::Reject;
-use crate::wire::Thread;
+use crate::wire::StreamBinding;
 use crate::wire::codec::{put, take};
-use crate::wire::locks::Locks;
+use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 
 /// What a node seals with, and opens with.
 #[derive(Debug)]
 pub(crate) struct Sealing {
-    locks: Locks,
+    crypto: CryptoState,
     /// What is authenticated beside each datagram.
     bound_to: Vec<u8>,
     /// How far from our own time, in seconds, that of a message may be.
@@ -26,18 +26,18 @@ impl Sealing {
     /// The most that a datagram takes beside its messages: the time takes ten bytes at most.
     pub(super) const OVERHEAD: usize = HEADER + 10 + TAG;
 
-    pub(crate) fn new(cluster: &ClusterName, locks: Locks, tolerance: u64) -> Self {
+    pub(crate) fn new(cluster: &ClusterName, crypto: CryptoState, tolerance: u64) -> Self {
         let mut bound_to = Vec::from([DATAGRAM]);
         bound_to.extend_from_slice(cluster.as_str().as_bytes());
-        Self { locks, bound_to, tolerance }
+        Self { crypto, bound_to, tolerance }
     }
 
-    pub(crate) fn locks(&self) -> &Locks {
-        &self.locks
+    pub(crate) fn crypto(&self) -> &CryptoState {
+        &self.crypto
     }
 
-    pub(crate) fn locks_mut(&mut self) -> &mut Locks {
-        &mut self.locks
+    pub(crate) fn crypto_mut(&mut self) -> &mut CryptoState {
+        &mut self.crypto
     }
 
     pub(super) fn begin(&self, buf: &mut Vec<u8>, time: u64) -> usize {
@@ -47,11 +47,11 @@ impl Sealing {
     }
 
     pub(super) fn finish(&mut self, buf: &mut Vec<u8>, tag: u32) {
-        let nonce = self.locks.nonce(NONCE);
+        let nonce = self.crypto.nonce(NONCE);
         buf[0] = SEALED_VERSION;
         buf[1..5].copy_from_slice(&tag.to_le_bytes());
         buf[5..HEADER].copy_from_slice(&nonce);
-        self.locks.seal(&nonce, &self.bound_to, buf, HEADER);
+        self.crypto.seal(&nonce, &self.bound_to, buf, HEADER);
     }
 
     /// Opens a datagram from behind its cluster tag.
@@ -62,7 +62,7 @@ impl Sealing {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let opened = self.locks.open(nonce, &self.bound_to, sealed, scratch, |_| true);
+        let opened = self.crypto.open(nonce, &self.bound_to, sealed, scratch, |_| true);
         self.take_time(opened, time, scratch)
     }
 
@@ -72,18 +72,23 @@ impl Sealing {
         buf
     }
 
-    pub(super) fn finish_frame(&mut self, buf: &mut Vec<u8>, tag: u32, thread: &mut Thread) {
-        let nonce = self.locks.nonce(NONCE);
-        let bound_to = self.bind(thread);
-        thread.first.get_or_insert(nonce);
-        thread.frames += 1;
+    pub(super) fn finish_frame(
+        &mut self,
+        buf: &mut Vec<u8>,
+        tag: u32,
+        binding: &mut StreamBinding,
+    ) {
+        let nonce = self.crypto.nonce(NONCE);
+        let bound_to = self.bind(binding);
+        binding.first.get_or_insert(nonce);
+        binding.frames += 1;
         let length = u32::try_from(buf.len() - 9 + TAG).expect("max_frame is at most 64 MiB");
         buf[0] = SEALED_VERSION;
         buf[1..5].copy_from_slice(&tag.to_le_bytes());
         buf[5..9].copy_from_slice(&length.to_le_bytes());
         buf[9..FRAME_HEADER].copy_from_slice(&nonce);
-        self.locks.note_frame(buf);
-        self.locks.seal(&nonce, &bound_to, buf, FRAME_HEADER);
+        self.crypto.note_frame(buf);
+        self.crypto.seal(&nonce, &bound_to, buf, FRAME_HEADER);
     }
 
     /// Opens a frame from behind its length.
@@ -91,17 +96,17 @@ impl Sealing {
         &mut self,
         sealed: &[u8],
         time: u64,
-        thread: &mut Thread,
+        binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let bound_to = self.bind(thread);
-        let opened = self.locks.open(nonce, &bound_to, rest, scratch, |_| true);
+        let bound_to = self.bind(binding);
+        let opened = self.crypto.open(nonce, &bound_to, rest, scratch, |_| true);
         let body = self.take_time(opened, time, scratch);
         // One that is stale is authentic all the same, and gets an answer.
         if body.is_ok() || body == Err(Reject::Stale) {
-            thread.first = thread.first.or_else(|| sealed.first_chunk().copied());
-            thread.frames += 1;
+            binding.first = binding.first.or_else(|| sealed.first_chunk().copied());
+            binding.frames += 1;
         }
         body
     }
@@ -120,10 +125,10 @@ impl Sealing {
 
     /// What is authenticated beside a frame: which one it is, and of which stream, so that none can
     /// be put in the place of another.
-    fn bind(&self, thread: &Thread) -> Vec<u8> {
+    fn bind(&self, binding: &StreamBinding) -> Vec<u8> {
         let mut bound_to = Vec::from([FRAME]);
-        bound_to.extend_from_slice(&thread.frames.to_le_bytes());
-        bound_to.extend_from_slice(&thread.first.unwrap_or_default());
+        bound_to.extend_from_slice(&binding.frames.to_le_bytes());
+        bound_to.extend_from_slice(&binding.first.unwrap_or_default());
         bound_to.extend_from_slice(&self.bound_to[1..]);
         bound_to
     }

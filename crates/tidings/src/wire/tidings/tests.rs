@@ -2,15 +2,15 @@
 
 use super::compare;
 use super::{Envelope, Writer, frame, messages};
+use crate::detector::suspicion::Accuser;
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, Member, Meta, NodeId, State};
-use crate::range::Range;
 use crate::stats::Reject;
 use crate::stream::Refusal;
-use crate::suspicion::Accuser;
-use crate::wire::frame::{Frame, Part, Who};
-use crate::wire::message::{Message, Pulse};
-use crate::wire::{Thread, UPDATE_OVERHEAD};
+use crate::sync::range::Range;
+use crate::wire::frame::{Frame, PeerIdentity, SyncPart};
+use crate::wire::message::{Message, PeerStatus};
+use crate::wire::{StreamBinding, UPDATE_OVERHEAD};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -33,11 +33,11 @@ fn write(fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 
 /// A frame, closed.
 fn close(frame: Vec<u8>) -> Vec<u8> {
-    envelope().finish_frame(frame, &mut Thread::default()).to_vec()
+    envelope().finish_frame(frame, &mut StreamBinding::default()).to_vec()
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<Frame>, Reject> {
-    frame::parse(bytes, &mut envelope(), 1 << 20, &mut Thread::default(), MAX_META)
+    frame::parse(bytes, &mut envelope(), 1 << 20, &mut StreamBinding::default(), MAX_META)
 }
 
 fn read(datagram: &[u8]) -> Result<Vec<Message>, Reject> {
@@ -69,11 +69,11 @@ fn messages_have_the_bytes_that_the_description_says() {
     let token = 0x0403_0201;
     let incarnation = Incarnation { generation: 60_000_000, number: 2 };
     let digest = 0x0807_0605;
-    let pulse = Pulse { incarnation, digest };
-    assert_eq!(body(&|w| w.ping(token, &target, pulse)), "0001020304e65fc446808ece1c0205060708");
+    let status = PeerStatus { incarnation, digest };
+    assert_eq!(body(&|w| w.ping(token, &target, status)), "0001020304e65fc446808ece1c0205060708");
     let within = Duration::from_millis(500);
     assert_eq!(body(&|w| w.ping_request(token, &target, within)), "0101020304f4030464622d37");
-    assert_eq!(body(&|w| w.ack(token, pulse)), "0201020304808ece1c0205060708");
+    assert_eq!(body(&|w| w.ack(token, status)), "0201020304808ece1c0205060708");
     assert_eq!(body(&|w| w.nack(token)), "0301020304");
     let update =
         |state, accuser| body(&|w| assert!(w.update(&member(state), &Accuser::from(accuser))));
@@ -85,7 +85,7 @@ fn messages_have_the_bytes_that_the_description_says() {
 
 #[test]
 fn frames_have_the_bytes_that_the_description_says() {
-    let taken = hex(&close(frame::taken(&envelope())));
+    let taken = hex(&close(frame::receipt(&envelope())));
     assert_eq!(&taken[..10], "d10c7e7fd8", "version and tag");
     assert_eq!(&taken[10..18], "06000000", "length");
     assert_eq!(&taken[26..], "047465737403", "the cluster's name, kind");
@@ -93,7 +93,7 @@ fn frames_have_the_bytes_that_the_description_says() {
     assert_eq!(body(frame::refused(&envelope(), Refusal::Full)), "0401");
     let profile = "0a0000070a1f0464622d37808ece1c02016d";
     assert_eq!(
-        body(frame::news(&envelope(), &member(State::Left))),
+        body(frame::updates(&envelope(), &member(State::Left))),
         alloc::format!("0203{profile}")
     );
     let name = NodeId::new("n1").unwrap();
@@ -101,7 +101,7 @@ fn frames_have_the_bytes_that_the_description_says() {
     assert_eq!(body(message), "06026e31026e316869");
     assert_eq!(body(frame::ping(&envelope(), &name)), "07026e31");
     let incarnation = Incarnation { generation: 1, number: 2 };
-    let pong = frame::pong(&envelope(), Pulse { incarnation, digest: 3 });
+    let pong = frame::pong(&envelope(), PeerStatus { incarnation, digest: 3 });
     assert_eq!(body(pong), "08010203000000");
 
     let greet = |introduce| {
@@ -111,17 +111,17 @@ fn frames_have_the_bytes_that_the_description_says() {
     assert_eq!(greet(true), alloc::format!("0000{profile}0173"));
     assert_eq!(greet(false), "00200464622d370173");
     let mut parts = Vec::new();
-    compare::put_digest(&mut parts, Range::ALL, 1);
+    compare::encode_digest(&mut parts, Range::ALL, 1);
     assert_eq!(hex(&parts), "000100000000000000");
     parts.clear();
     let range = Range::ALL.child(0xa).and_then(|range| range.child(0xb)).unwrap();
     let range = range.child(0xc).unwrap();
     let mut digests = [0; 16];
     digests[1] = 7;
-    compare::put_split(&mut parts, range, &digests);
+    compare::encode_split(&mut parts, range, &digests);
     assert_eq!(hex(&parts), "0dabc002000700000000000000");
     parts.clear();
-    assert!(compare::put_members(&mut parts, 100, range, true, [member(State::Left)].iter()));
+    assert!(compare::encode_members(&mut parts, 100, range, true, [member(State::Left)].iter()));
     assert_eq!(hex(&parts), alloc::format!("0fabc003{profile}ff"));
 }
 
@@ -129,9 +129,9 @@ fn frames_have_the_bytes_that_the_description_says() {
 fn quiet_messages_are_as_small_as_they_were_meant_to_be() {
     let (token, target) = (u32::MAX, NodeId::new("db-7").unwrap());
     let incarnation = Incarnation { generation: 250_000_000, number: 127 };
-    let pulse = Pulse { incarnation, digest: u32::MAX };
-    let ping = write(|w| w.ping(token, &target, pulse));
-    let ack = write(|w| w.ack(token, pulse));
+    let status = PeerStatus { incarnation, digest: u32::MAX };
+    let ping = write(|w| w.ping(token, &target, status));
+    let ack = write(|w| w.ack(token, status));
     // Tag and checksum apart, as the targets have it.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
     assert!(ping.len() + ack.len() <= 50, "a quiet round of one member");
@@ -184,7 +184,7 @@ fn members_at_addresses_that_no_node_has_are_not_taken() {
         let mut member = member(State::Alive);
         member.set_addr(addr.parse().unwrap());
         let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown)));
-        assert!(matches!(read(&datagram).unwrap()[..], [Message::Refused]), "{addr}");
+        assert!(matches!(read(&datagram).unwrap()[..], [Message::RefusedMember]), "{addr}");
     }
 }
 
@@ -237,13 +237,13 @@ proptest! {
         state in prop::collection::vec(any::<u8>(), 0..50),
         cut in any::<prop::sample::Index>(),
     ) {
-        let frame = greeting(&members, &state);
+        let frame = hello(&members, &state);
         let cut = cut.index(frame.len());
         prop_assert!(matches!(parse(&frame[..cut]), Ok(None)));
         let Ok(Some(Frame::Sync(read))) = parse(&frame) else { panic!("it is whole") };
-        prop_assert!(matches!(&read.who, Who::Member(claim) if claim.is_all_of(&members[0])));
+        prop_assert!(matches!(&read.who, PeerIdentity::Member(claim) if claim.is_all_of(&members[0])));
         prop_assert_eq!(&read.state[..], &state);
-        let [Part::Members { range: Range::ALL, claims, ask: true }] = &read.parts[..] else {
+        let [SyncPart::Members { range: Range::ALL, claims, ask: true }] = &read.parts[..] else {
             panic!("{:?}", read.parts);
         };
         prop_assert_eq!(claims.refused, 0);
@@ -259,7 +259,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         bit in 0..8u8,
     ) {
-        let mut bytes = greeting(&members, b"");
+        let mut bytes = hello(&members, b"");
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let parsed = parse(&bytes);
@@ -272,11 +272,11 @@ proptest! {
         limit in 0..3000usize,
     ) {
         let mut buf = Vec::from(*b"before");
-        let put = compare::put_members(&mut buf, limit, Range::ALL, false, members.iter());
+        let put = compare::encode_members(&mut buf, limit, Range::ALL, false, members.iter());
         if put {
             prop_assert!(members.is_empty() || buf.len() <= limit);
-            let parts = compare::take_parts(&buf[6..], MAX_META).unwrap();
-            let [Part::Members { claims, ask: false, .. }] = &parts[..] else { panic!("{parts:?}") };
+            let parts = compare::decode_parts(&buf[6..], MAX_META).unwrap();
+            let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else { panic!("{parts:?}") };
             prop_assert_eq!(claims.claims.len(), members.len());
         } else {
             prop_assert_eq!(&buf, b"before");
@@ -303,8 +303,8 @@ proptest! {
 }
 
 /// A greeting by the first of these, which tells of them all.
-fn greeting(members: &[Member], state: &[u8]) -> Vec<u8> {
+fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
     let mut buf = frame::sync(&envelope(), false, &members[0], true, state);
-    assert!(compare::put_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
+    assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
     close(buf)
 }

@@ -1,0 +1,221 @@
+//! A node, and what every driver keeps beside it.
+
+use crate::error::BindError;
+use crate::sockets;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tidings::{Clock, Config, Done, Event, Failure, Instant, Node, Output, Ticket};
+use tidings_record::{Finishing, Limits, RecordError, Recorder};
+
+/// Hands events to the application, which may have no room for them.
+pub struct Emitter {
+    emit: Box<dyn FnMut(Event) -> bool + Send>,
+    lagged: Arc<AtomicU64>,
+}
+
+impl Emitter {
+    /// One that calls this, under the node's lock; it must not wait, and returns `false` if there is no room.
+    pub fn new(emit: impl FnMut(Event) -> bool + Send + 'static) -> Self {
+        Self { emit: Box::new(emit), lagged: Arc::default() }
+    }
+
+    /// How many events were lost so far.
+    pub fn lagged(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lagged)
+    }
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter").field("lagged", &self.lagged).finish_non_exhaustive()
+    }
+}
+
+/// A node with the commands that wait, the application's events, and the recording: all that a
+/// driver has under its lock, its streams apart.
+pub struct DriverState {
+    node: Node,
+    buf: Vec<u8>,
+    recorder: Option<Recorder>,
+    waiters: BTreeMap<Ticket, Waiter>,
+    emitter: Option<Emitter>,
+    stopped: bool,
+}
+
+/// What to do with what became of a command.
+struct Waiter(Box<dyn FnOnce(Result<Done, Failure>) + Send>);
+
+/// A node that has sockets, and is not driven yet.
+#[derive(Debug)]
+pub struct Started {
+    /// The node.
+    pub state: DriverState,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where its datagrams come and go. It blocks.
+    pub udp: UdpSocket,
+    /// Where streams are opened to it. It blocks.
+    pub tcp: TcpListener,
+    /// Where its sockets are reached from this machine.
+    pub local_addr: SocketAddr,
+}
+
+/// Has a node listen at an address, and tell others the one in its configuration.
+///
+/// Port 0 in the configuration stands for the port that it listens on, a generation of 0 for the
+/// wall clock's.
+///
+/// # Errors
+///
+/// If the port is taken, or the address is not one of this machine; if the configuration's address is of
+/// no use to others, since it is unspecified or has a zone.
+pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, BindError> {
+    let (udp, tcp, local) = sockets::bind(listen)?;
+    let mut advertised = config.addr();
+    if advertised.port() == 0 {
+        advertised.set_port(local.port());
+    }
+    if advertised.ip().is_unspecified() {
+        return Err(BindError::Unspecified(advertised));
+    }
+    if matches!(advertised, SocketAddr::V6(v6) if v6.scope_id() != 0) {
+        return Err(BindError::Zone(advertised));
+    }
+    let generation = match config.generation() {
+        0 => Clock::generation(),
+        set => set,
+    };
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| BindError::System(error.into()))?;
+    let clock = Clock::start();
+    let config = config.with_addr(advertised).with_generation(generation);
+    let node = Node::new(config, seed, clock.now());
+    let state = DriverState {
+        node,
+        buf: Vec::new(),
+        recorder: None,
+        waiters: BTreeMap::new(),
+        emitter: Some(emitter),
+        stopped: false,
+    };
+    Ok(Started { state, clock, udp, tcp, local_addr: sockets::reached_from_here(local) })
+}
+
+impl DriverState {
+    /// The node, for whoever looks.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The node, for whoever gives it an input; then all of its outputs have to be carried out.
+    pub fn node_mut(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
+    /// What the node wants done next; `None` if there is nothing more, and once it was stopped.
+    pub fn poll_output(&mut self) -> Option<Output<'_>> {
+        if self.stopped { None } else { self.node.poll_output(&mut self.buf) }
+    }
+
+    /// Tells the application an event, or whoever waits for a command what became of that.
+    ///
+    /// It never waits: an event for which there is no room is lost and counted.
+    pub fn tell(&mut self, event: Event) {
+        if let Event::Completed { ticket, result } = event {
+            if let Some(waiter) = self.waiters.remove(&ticket) {
+                (waiter.0)(result);
+            }
+        } else if let Some(emitter) = &mut self.emitter {
+            let lost = !(emitter.emit)(event);
+            emitter.lagged.fetch_add(lost.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a drive, when all outputs were carried out; returns when the node wants to be called next.
+    pub fn settle(&mut self) -> Instant {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(&mut self.node);
+        }
+        self.due()
+    }
+
+    /// When the node wants to be called next.
+    pub fn due(&self) -> Instant {
+        self.node.poll_timeout().unwrap_or(Instant::MAX)
+    }
+
+    /// Has a command's outcome handed over once it is known.
+    pub(crate) fn wait(
+        &mut self,
+        ticket: Ticket,
+        waiter: impl FnOnce(Result<Done, Failure>) + Send + 'static,
+    ) {
+        // Dropped, it tells whoever waits that the node has stopped.
+        if !self.stopped {
+            self.waiters.insert(ticket, Waiter(Box::new(waiter)));
+        }
+    }
+
+    // ---- stop ----
+
+    /// Has nothing carried out any more, and ends the recording; drop what comes back when the
+    /// lock is free, since that waits for the disk.
+    #[must_use]
+    pub fn stop(&mut self) -> Option<Finishing> {
+        self.stopped = true;
+        self.stop_recording()
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Tells the application that there will be no more events, and all who wait for commands that they wait
+    /// in vain; for a driver that has ended, and has closed its sockets.
+    pub fn end(&mut self) {
+        self.stopped = true;
+        self.emitter = None;
+        self.waiters.clear();
+    }
+
+    // ---- record ----
+
+    /// Begins to record, in place of what was recorded before.
+    pub(crate) fn record(
+        &mut self,
+        path: &Path,
+        limits: Limits,
+        now: Instant,
+    ) -> Result<(), RecordError> {
+        let mut recorder = Recorder::create(path, limits, now)?;
+        recorder.take(&mut self.node);
+        if recorder.error().is_some() {
+            return recorder.finish(&mut self.node).wait();
+        }
+        self.recorder = Some(recorder);
+        Ok(())
+    }
+
+    pub(crate) fn stop_recording(&mut self) -> Option<Finishing> {
+        let recorder = self.recorder.take()?;
+        Some(recorder.finish(&mut self.node))
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.error().is_none())
+    }
+}
+
+impl fmt::Debug for DriverState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// How many events an adapter holds for its application.
+pub const MAX_EVENTS: usize = 1024;

@@ -1,0 +1,5 @@
+//! Keys, keyrings, and authenticated encryption.
+
+pub(crate) mod aead;
+pub(crate) mod key;
+pub(crate) mod keyring;

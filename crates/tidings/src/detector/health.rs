@@ -1,0 +1,67 @@
+//! Awareness: a node's opinion of its own health.
+
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// How healthy a node holds itself to be (Lifeguard §IV-A).
+///
+/// A node that does not hear what it should may be the one that is slow. The worse it holds its
+/// health, the longer it waits before it accuses others.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct LocalHealth {
+    /// 0 is healthy.
+    score: u32,
+    /// The score stays below this; 1 switches awareness off.
+    limit: u32,
+}
+
+impl LocalHealth {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { score: 0, limit }
+    }
+
+    /// Whether it is that of a node with this limit.
+    pub(crate) fn is_below(&self, limit: u32) -> bool {
+        self.limit == limit && self.score < limit
+    }
+
+    pub(crate) fn score(&self) -> u32 {
+        self.score
+    }
+
+    /// A probe was answered.
+    pub(crate) fn improve(&mut self) {
+        self.score = self.score.saturating_sub(1);
+    }
+
+    /// So much speaks against our health.
+    pub(crate) fn worsen(&mut self, by: u32) {
+        self.score = self.score.saturating_add(by).min(self.limit - 1);
+    }
+
+    /// How long a probe round lasts. The wait for a direct ack and suspicions are *not* scaled, as
+    /// in memberlist: the time that is won is for those who are asked to help.
+    pub(crate) fn scale(&self, probe_interval: Duration) -> Duration {
+        probe_interval.saturating_mul(self.score + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_score_stays_in_its_range_and_scales_the_interval() {
+        let second = Duration::from_secs(1);
+        let mut health = LocalHealth::new(8);
+        health.improve();
+        assert_eq!(health.scale(second), second);
+        health.worsen(3);
+        assert_eq!(health.scale(second), second * 4);
+        health.worsen(100);
+        assert_eq!(health.scale(second), second * 8);
+        let mut off = LocalHealth::new(1);
+        off.worsen(3);
+        assert_eq!(off.scale(second), second);
+    }
+}

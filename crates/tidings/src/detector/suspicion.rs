@@ -1,0 +1,332 @@
+//! Suspicions: who is suspected, by whom, and until when it may contradict.
+
+#[cfg(feature = "memberlist")]
+use crate::member::NodeId;
+use crate::membership::table::MemberKey;
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// All suspicions that run at a node; there is at most one for each member.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Suspicions(BTreeMap<MemberKey, Suspicion>);
+
+/// A member that did not answer, and may say that it lives until the suspicion expires.
+///
+/// It starts with the longest time. Each further member that accuses the suspect by its own probe
+/// shortens that (Lifeguard §IV-B): a single accuser may itself be the one that is slow.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Suspicion {
+    /// Those who accuse it, the first one first.
+    accusers: Vec<Accuser>,
+    started: Instant,
+    /// Time from when on it counts; later than `started` if there was time that did not count.
+    counted_from: Instant,
+    /// It does not expire before this.
+    not_before: Instant,
+    timeout: SuspicionTimeout,
+}
+
+/// Who accuses a member, as far as a message tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) enum Accuser {
+    #[default]
+    Unknown,
+    /// By its short name, which stands for it where there is no room for more.
+    Short(u32),
+    /// By its name, in a format that has no other.
+    #[cfg(feature = "memberlist")]
+    Named(NodeId),
+}
+
+impl Accuser {
+    /// Its short name, if it is known.
+    pub(crate) fn known(&self) -> Option<u32> {
+        match self {
+            Self::Unknown => None,
+            Self::Short(short) => Some(*short),
+            #[cfg(feature = "memberlist")]
+            Self::Named(name) => Some(name.short()),
+        }
+    }
+
+    /// The same with 0 for whoever is not known.
+    pub(crate) fn short(&self) -> u32 {
+        self.known().unwrap_or_default()
+    }
+}
+
+impl From<u32> for Accuser {
+    fn from(short: u32) -> Self {
+        if short == 0 { Self::Unknown } else { Self::Short(short) }
+    }
+}
+
+/// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct SuspicionTimeout {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+    pub(crate) confirmations: u32,
+}
+
+impl Suspicions {
+    /// Starts or restarts the suspicion of a member; returns when it expires.
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        key: MemberKey,
+        accuser: Accuser,
+        timeout: SuspicionTimeout,
+    ) -> Instant {
+        let suspicion = Suspicion {
+            accusers: [accuser].into(),
+            started: now,
+            counted_from: now,
+            not_before: now,
+            timeout,
+        };
+        let deadline = suspicion.deadline();
+        self.0.insert(key, suspicion);
+        deadline
+    }
+
+    /// Somebody accuses a suspect; returns when the suspicion expires now, if that counts.
+    ///
+    /// Each accuser counts once, and the first ones that are needed count at all.
+    pub(crate) fn confirm(&mut self, key: MemberKey, accuser: &Accuser) -> Option<Instant> {
+        let suspicion = self.0.get_mut(&key)?;
+        let counted = suspicion.accusers.len() as u32 - 1;
+        if matches!(suspicion.accusers[..], [Accuser::Unknown]) {
+            // Learned by sync: whoever is named first may be the one who began it.
+            suspicion.accusers = [accuser.clone()].into();
+        }
+        let short = accuser.known();
+        let known = short.is_none() || suspicion.accusers.iter().any(|one| one.known() == short);
+        if known || counted >= suspicion.timeout.confirmations {
+            return None;
+        }
+        suspicion.accusers.push(accuser.clone());
+        Some(suspicion.deadline())
+    }
+
+    /// Whether each was accused by somebody and has a time that can be told: else it is of no node.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.0.values().all(|Suspicion { accusers, timeout, .. }| {
+            !accusers.is_empty() && timeout.min <= timeout.max && timeout.confirmations < 64
+        })
+    }
+
+    /// How many members are suspected.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A suspicion must not expire yet, for want of evidence; returns when to see again.
+    ///
+    /// Where `all` others are suspected, no evidence can come: then it expires after its longest time;
+    /// `None` if that is over.
+    pub(crate) fn hold(&mut self, now: Instant, key: MemberKey, all: bool) -> Option<Instant> {
+        let suspicion = self.0.get_mut(&key)?;
+        let longest = suspicion.started + suspicion.timeout.max;
+        if all && longest <= now {
+            return None;
+        }
+        let again = now + suspicion.timeout.min;
+        suspicion.not_before = if all { longest } else { again };
+        Some(suspicion.not_before)
+    }
+
+    /// There is evidence again, which there was not from `gap` on: that time does not count. If the
+    /// node was `stalled`, and did not only probe more rarely than others do, every suspect gets the
+    /// shorter time at least. Returns when each suspicion expires now.
+    pub(crate) fn resume(
+        &mut self,
+        now: Instant,
+        gap: Instant,
+        stalled: bool,
+    ) -> impl Iterator<Item = (MemberKey, Instant)> {
+        self.0.iter_mut().map(move |(&key, suspicion)| {
+            let uncounted = now.since(gap.max(suspicion.counted_from));
+            suspicion.counted_from += uncounted;
+            if stalled {
+                suspicion.not_before = now + suspicion.timeout.min;
+            }
+            (key, suspicion.deadline())
+        })
+    }
+
+    /// Ends the suspicion of a member, if there is one.
+    pub(crate) fn stop(&mut self, key: MemberKey) {
+        self.0.remove(&key);
+    }
+
+    /// Ends all suspicions; returns of whom.
+    pub(crate) fn stop_all(&mut self) -> impl Iterator<Item = MemberKey> {
+        core::mem::take(&mut self.0).into_keys()
+    }
+
+    /// An accuser of a member to be named when others are told: each in its `round`, so that those
+    /// who are told can count them all.
+    pub(crate) fn accuser(&self, key: MemberKey, round: u64) -> &Accuser {
+        let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return &Accuser::Unknown };
+        &accusers[(round % accusers.len() as u64) as usize]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
+        self.0.iter().map(|(&key, suspicion)| (key, suspicion))
+    }
+
+    /// When each suspicion expires.
+    pub(crate) fn deadlines(&self) -> impl Iterator<Item = (MemberKey, Instant)> {
+        self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
+    }
+}
+
+impl Suspicion {
+    pub(crate) fn accusers(&self) -> &[Accuser] {
+        &self.accusers
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        let due = self.counted_from + self.timeout.after(self.accusers.len() as u32 - 1);
+        due.max(self.not_before)
+    }
+}
+
+impl SuspicionTimeout {
+    /// Among `members` members, the suspect included.
+    ///
+    /// The shorter time is `mult × max(1, log10(members)) × probe_interval`: what news takes to
+    /// reach all, and the answer to come back, grows with the logarithm (SWIM §4.2). The longer one
+    /// is `max_mult` times that. `mult - 2` confirmations lead from one to the other, as in
+    /// memberlist; where there are not that many others, none is waited for.
+    pub(crate) fn among(
+        members: usize,
+        mult: u32,
+        max_mult: u32,
+        probe_interval: Duration,
+    ) -> Self {
+        let thousandths = log10_thousandths(members).max(1000);
+        let min = probe_interval.saturating_mul(mult).saturating_mul(thousandths) / 1000;
+        let wanted = mult.saturating_sub(2);
+        let others = members.saturating_sub(2);
+        let useless = max_mult == 1 || others < wanted as usize;
+        let confirmations = if useless { 0 } else { wanted };
+        let max = if confirmations == 0 { min } else { min.saturating_mul(max_mult) };
+        Self { min, max, confirmations }
+    }
+
+    /// How long a suspicion lasts in all once it was confirmed by so many:
+    /// `max - (max - min) × log(confirmed + 1) / log(confirmations + 1)`, to the millisecond.
+    fn after(self, confirmed: u32) -> Duration {
+        if self.confirmations == 0 || confirmed >= self.confirmations {
+            return self.min;
+        }
+        let (part, whole) = (log2_fixed(confirmed + 1), log2_fixed(self.confirmations + 1));
+        let off = (self.max - self.min).as_nanos() * u128::from(part) / u128::from(whole);
+        let millis = (self.max.as_nanos() - off) / 1_000_000;
+        Duration::from_millis(millis as u64).max(self.min)
+    }
+}
+
+/// The logarithm of `n` to base 10 in thousandths, rounded down.
+fn log10_thousandths(n: usize) -> u32 {
+    const LOG10_2_IN_2_POW_32: u64 = 1_292_913_986;
+    let log2 = log2_fixed(u32::try_from(n).unwrap_or(u32::MAX));
+    let thousandths = u128::from(log2) * u128::from(LOG10_2_IN_2_POW_32) * 1000;
+    ((thousandths + (1 << 45)) >> (FRACTION_BITS + 32)) as u32
+}
+
+/// The logarithm of `n` to base 2, with a fraction of [`FRACTION_BITS`] bits.
+///
+/// By integers, so that it is the same on every machine: the bits of the fraction come from
+/// squaring.
+fn log2_fixed(n: u32) -> u64 {
+    let n = n.max(1);
+    let whole = n.ilog2();
+    let mut mantissa = (u128::from(n) << 63) >> whole;
+    let mut log2 = u64::from(whole);
+    for _ in 0..FRACTION_BITS {
+        mantissa = (mantissa * mantissa) >> 63;
+        let bit = (mantissa >> 64) as u64;
+        mantissa >>= bit;
+        log2 = log2 << 1 | bit;
+    }
+    log2
+}
+
+const FRACTION_BITS: u32 = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logarithm_agrees_with_floating_point_at_every_size() {
+        for n in (1..20_000).chain([99_999, 100_000, 1_000_000, 16_777_216]) {
+            let exact = (n as f64).log10() * 1000.0;
+            let ours = f64::from(log10_thousandths(n));
+            assert!(ours <= exact + 1e-3 && exact < ours + 1.0, "{n}: {ours} for {exact}");
+        }
+    }
+
+    #[test]
+    fn the_timeouts_are_those_of_memberlist() {
+        // Printed by memberlist itself, with SuspicionMult 4 and one second.
+        for (members, expected) in
+            [(1, 4.0), (10, 4.0), (20, 5.204), (50, 6.792), (100, 8.0), (1000, 12.0)]
+        {
+            let timeout = SuspicionTimeout::among(members, 4, 6, SECOND);
+            assert_eq!(timeout.min.as_secs_f64(), expected, "{members} members");
+            assert_eq!(timeout.confirmations, if members < 4 { 0 } else { 2 });
+            assert_eq!(
+                SuspicionTimeout::among(members, 4, 1, SECOND).confirmations,
+                0,
+                "switched off"
+            );
+        }
+    }
+
+    #[test]
+    fn confirmations_shorten_a_suspicion_as_in_memberlist() {
+        let after = |min, max, confirmations, confirmed| {
+            let timeout = SuspicionTimeout { min: SECOND * min, max: SECOND * max, confirmations };
+            timeout.after(confirmed).as_millis()
+        };
+        assert_eq!([0, 1, 2].map(|n| after(4, 24, 2, n)), [24_000, 11_381, 4_000]);
+        assert_eq!([0, 1, 2, 3].map(|n| after(2, 30, 3, n)), [30_000, 16_000, 7_810, 2_000]);
+    }
+
+    #[test]
+    fn each_accuser_counts_once_and_is_named_in_turn() {
+        let (key, now) = (MemberKey::for_test(1), Instant::ZERO);
+        let mut suspicions = Suspicions::default();
+        let deadline =
+            suspicions.start(now, key, 7.into(), SuspicionTimeout::among(10, 4, 6, SECOND));
+        assert_eq!(deadline, now + SECOND * 24);
+        assert_eq!(
+            suspicions.confirm(key, &7.into()),
+            None,
+            "the first accuser does not confirm itself"
+        );
+        assert_eq!(suspicions.confirm(key, &0.into()), None, "nor does somebody unknown");
+        assert!(suspicions.confirm(key, &8.into()).is_some_and(|earlier| earlier < deadline));
+        assert_eq!(suspicions.confirm(key, &8.into()), None);
+        assert_eq!(suspicions.confirm(key, &9.into()), Some(now + SECOND * 4));
+        assert_eq!(suspicions.confirm(key, &10.into()), None, "it is as short as it gets");
+        assert_eq!([0, 1, 2, 3].map(|round| suspicions.accuser(key, round).short()), [7, 8, 9, 7]);
+
+        suspicions.start(now, key, 0.into(), SuspicionTimeout::among(10, 4, 6, SECOND));
+        assert_eq!(suspicions.confirm(key, &7.into()), None, "it may have been the unknown one");
+        assert!(suspicions.confirm(key, &8.into()).is_some());
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+}

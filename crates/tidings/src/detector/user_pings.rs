@@ -1,0 +1,50 @@
+//! Pings that the application asked for.
+
+use crate::stream::tickets::Ticket;
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+
+/// The application's pings that have not been answered, by their tokens.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct UserPings {
+    pending: BTreeMap<u32, PendingPing>,
+    max: usize,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct PendingPing {
+    pub(crate) ticket: Ticket,
+    pub(crate) sent: Instant,
+}
+
+impl UserPings {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { pending: BTreeMap::new(), max }
+    }
+
+    /// Notes a ping; `false` if there are too many.
+    #[must_use]
+    pub(crate) fn begin(&mut self, token: u32, pinged: PendingPing) -> bool {
+        if self.pending.len() >= self.max || self.pending.contains_key(&token) {
+            return false;
+        }
+        self.pending.insert(token, pinged);
+        true
+    }
+
+    /// Ends a ping, answered or not; returns it, if it is one.
+    pub(crate) fn end(&mut self, token: u32) -> Option<PendingPing> {
+        self.pending.remove(&token)
+    }
+
+    /// The token of the ping for which this ticket was issued.
+    pub(crate) fn find(&self, ticket: Ticket) -> Option<u32> {
+        self.pending.iter().find(|(_, pinged)| pinged.ticket == ticket).map(|(&token, _)| token)
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> {
+        self.pending.keys().copied()
+    }
+}

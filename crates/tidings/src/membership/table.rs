@@ -1,0 +1,283 @@
+//! The table: places for members, found by name and by address.
+
+use crate::member::{Member, NodeId};
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash};
+use core::net::SocketAddr;
+#[cfg(debug_assertions)]
+use core::sync::atomic::{AtomicUsize, Ordering};
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Names a place in the table for as long as its member is held.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct MemberKey(u32);
+
+impl MemberKey {
+    /// The local node's own place.
+    pub(crate) const LOCAL: Self = Self(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn for_test(index: u32) -> Self {
+        Self(index)
+    }
+}
+
+/// A member, and what is noted about it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Slot {
+    pub(crate) member: Member,
+    /// The number of its latest departure; 0 if it never failed or left.
+    pub(crate) departure: u32,
+    /// Its incarnation is later than what it is known to have said about itself.
+    pub(crate) profile_behind: bool,
+    /// That it failed or left is only known from another one's table.
+    pub(crate) hearsay: bool,
+}
+
+/// A slab of members, with an index by name and one by address.
+///
+/// Finding, adding and removing cost the same at any size. The order of the indices is never seen.
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Slots,
+    free: Vec<u32>,
+    by_id: HashTable<MemberKey>,
+    /// The member at an address: of several, the one that came there last and is present.
+    by_addr: HashTable<MemberKey>,
+    hasher: FixedState,
+    /// What the hasher was made from.
+    seed: u64,
+}
+
+impl Table {
+    /// An empty table; the seed makes collisions in its indices hard to bring about.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            slots: Slots::default(),
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            by_addr: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            seed,
+        }
+    }
+
+    pub(crate) fn find(&self, id: &NodeId) -> Option<MemberKey> {
+        let same = |&key: &MemberKey| self.slot(key).member.id == *id;
+        self.by_id.find(self.hasher.hash_one(id), same).copied()
+    }
+
+    pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<MemberKey> {
+        let same = |&key: &MemberKey| self.slot(key).member.addr() == addr;
+        self.by_addr.find(hash_of(&self.hasher, addr), same).copied()
+    }
+
+    pub(crate) fn get(&self, key: MemberKey) -> Option<&Slot> {
+        self.slots.get(key)
+    }
+
+    pub(crate) fn slot(&self, key: MemberKey) -> &Slot {
+        self.slots.at(key)
+    }
+
+    pub(crate) fn slot_mut(&mut self, key: MemberKey) -> &mut Slot {
+        self.slots.at_mut(key)
+    }
+
+    /// All members, in the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Slot)> {
+        (0..self.slot_count() as u32).map(MemberKey).filter_map(|key| Some((key, self.get(key)?)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slot_count() - self.free.len()
+    }
+
+    /// How many places there are, taken or free.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.entries.len()
+    }
+
+    pub(crate) fn add(&mut self, member: Member) -> MemberKey {
+        let slot = Slot { member, departure: 0, profile_behind: false, hearsay: false };
+        let key = match self.free.pop() {
+            Some(index) => {
+                self.slots.entries[index as usize] = Some(slot);
+                MemberKey(index)
+            }
+            None => {
+                let entries = &mut self.slots.entries;
+                grow(entries);
+                entries.push(Some(slot));
+                MemberKey(entries.len() as u32 - 1)
+            }
+        };
+        self.index_id(key);
+        self.index_addr(key);
+        key
+    }
+
+    fn index_id(&mut self, key: MemberKey) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let id_at = |key| &slots.at(key).member.id;
+        let hash = hasher.hash_one(id_at(key));
+        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_at(key)));
+    }
+
+    pub(crate) fn remove(&mut self, key: MemberKey) {
+        self.unindex_addr(key);
+        let hash = self.hasher.hash_one(&self.slot(key).member.id);
+        if let Ok(entry) = self.by_id.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+        self.slots.entries[key.index()] = None;
+        self.free.push(key.0);
+    }
+
+    pub(crate) fn set_addr(&mut self, key: MemberKey, addr: SocketAddr) {
+        if self.slot(key).member.addr() != addr {
+            self.unindex_addr(key);
+            self.slot_mut(key).member.set_addr(addr);
+        }
+        // Although it has not moved: another one may have been found there, and gone elsewhere.
+        self.index_addr(key);
+    }
+
+    /// Lets a member have its address, from whoever was found there before; those that are gone
+    /// take none from those that are present.
+    pub(crate) fn index_addr(&mut self, key: MemberKey) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let member = |key| &slots.at(key).member;
+        let addr = member(key).addr();
+        let same = |&other: &MemberKey| member(other).addr() == addr;
+        let rehash = |&other: &MemberKey| hash_of(hasher, member(other).addr());
+        match self.by_addr.entry(hash_of(hasher, addr), same, rehash) {
+            Entry::Occupied(mut entry) => {
+                let holder = member(*entry.get());
+                if member(key).state.is_present() || !holder.state.is_present() {
+                    *entry.get_mut() = key;
+                }
+            }
+            Entry::Vacant(entry) => drop(entry.insert(key)),
+        }
+    }
+
+    /// Makes the indices anew, where these are not found by their address; `None` if places, free
+    /// ones and names do not agree.
+    fn restore(&mut self, not_found: &[MemberKey]) -> Option<()> {
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        let empty = (0..).zip(&self.slots.entries).filter(|(_, entry)| entry.is_none());
+        if !empty.map(|(index, _)| index).eq(free) {
+            return None;
+        }
+        for key in (0..self.slot_count() as u32).map(MemberKey) {
+            let Some(slot) = self.get(key) else { continue };
+            if self.find(&slot.member.id).is_some() {
+                return None;
+            }
+            let addr = slot.member.addr();
+            self.index_id(key);
+            if not_found.binary_search(&key).is_err() {
+                if self.find_addr(addr).is_some() {
+                    return None;
+                }
+                self.index_addr(key);
+            }
+        }
+        Some(())
+    }
+
+    fn unindex_addr(&mut self, key: MemberKey) {
+        let hash = hash_of(&self.hasher, self.slot(key).member.addr());
+        if let Ok(entry) = self.by_addr.find_entry(hash, |&other| other == key) {
+            entry.remove();
+        }
+    }
+
+    /// How often a place was looked at.
+    #[cfg(debug_assertions)]
+    pub(crate) fn visits(&self) -> &AtomicUsize {
+        &self.slots.visits
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert_eq!(self.by_id.len(), self.len());
+        assert!(self.by_addr.len() <= self.len());
+        for (key, slot) in self.iter() {
+            assert_eq!(self.find(&slot.member.id), Some(key));
+        }
+    }
+}
+
+/// Without its indices: the one by name follows from the rest, and of the one by address is told who
+/// is not found by it.
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let elsewhere =
+            |(key, slot): &(MemberKey, &Slot)| self.find_addr(slot.member.addr()) != Some(*key);
+        let not_found: Vec<_> = self.iter().filter(elsewhere).map(|(key, _)| key).collect();
+        (self.seed, &self.slots.entries, &self.free, not_found).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Table {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (seed, entries, free, not_found) =
+            <(u64, Vec<Option<Slot>>, Vec<u32>, Vec<MemberKey>)>::deserialize(deserializer)?;
+        let mut table = Self::new(seed);
+        table.slots.entries = entries;
+        table.free = free;
+        table.restore(&not_found).ok_or_else(|| D::Error::custom("no table is like that"))?;
+        Ok(table)
+    }
+}
+
+/// The places of a table; each look at one is counted in debug builds, so that a test can say that
+/// what repeats does not look at all of them.
+#[derive(Debug, Default)]
+struct Slots {
+    entries: Vec<Option<Slot>>,
+    #[cfg(debug_assertions)]
+    visits: AtomicUsize,
+}
+
+impl Slots {
+    fn get(&self, key: MemberKey) -> Option<&Slot> {
+        #[cfg(debug_assertions)]
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        self.entries.get(key.index())?.as_ref()
+    }
+
+    fn at(&self, key: MemberKey) -> &Slot {
+        self.get(key).expect("a key names a place that is taken")
+    }
+
+    fn at_mut(&mut self, key: MemberKey) -> &mut Slot {
+        #[cfg(debug_assertions)]
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        self.entries[key.index()].as_mut().expect("a key names a place that is taken")
+    }
+}
+
+/// Without the zone, which a member's address never has.
+fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
+    hasher.hash_one((addr.ip(), addr.port()))
+}
+
+/// Makes room by a sixteenth at a time and not by doubling: what there is one of for every member
+/// is most of what a node holds, and stays.
+pub(crate) fn grow<T>(vec: &mut Vec<T>) {
+    if vec.len() == vec.capacity() {
+        vec.reserve_exact((vec.len() / 16).max(4));
+    }
+}

@@ -1,0 +1,257 @@
+//! Checkpoints and journals: what a node writes down of itself, so that it can be run again.
+
+#[cfg(feature = "encryption")]
+use super::sealed;
+use super::{Node, format};
+#[cfg(feature = "encryption")]
+use crate::config::Plaintext;
+use crate::detector::suspicion::{Accuser, Suspicion};
+use crate::member::{Member, State};
+use crate::membership::table::MemberKey;
+use crate::record::journal::{Input, Journal};
+use crate::replay::{ReplayError, ShortName, Suspected};
+use crate::rng::Rng;
+use crate::stream::StreamId;
+use crate::time::Instant;
+use crate::timers::{Timer, TimerKey};
+use crate::wire::Format;
+use crate::wire::codec::{put, take};
+#[cfg(feature = "encryption")]
+use crate::wire::crypto_state::CryptoState;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
+
+impl Node {
+    /// Appends the whole state of the node to `out`: from it the node goes on as this one does.
+    ///
+    /// Keys are no part of it, nor is the function that says whom the node admits. But who reads it
+    /// can foretell the random choices of the node that runs.
+    pub fn checkpoint(&self, out: &mut Vec<u8>) {
+        out.push(FORMAT);
+        put(
+            out,
+            &Head { sealing: self.sealing_state(), admission: self.config.admission.is_some() },
+        );
+        put(out, self);
+    }
+
+    /// A node as it was when it wrote a checkpoint.
+    ///
+    /// It has to be given the function that says whom it admits, if it had one. A node that seals
+    /// what it sends cannot be restored, only [replayed](crate::replay::Replay): its keys are in no
+    /// checkpoint, and two nodes that go on from one would use nonces twice.
+    ///
+    /// # Errors
+    ///
+    /// If this is no checkpoint of this version, or one of a node that has keys.
+    pub fn restore(
+        checkpoint: &[u8],
+        admission: Option<fn(&Member) -> bool>,
+    ) -> Result<Self, ReplayError> {
+        let (head, mut node) = read(checkpoint)?;
+        if head.sealing.is_some() {
+            return Err(ReplayError::Keys);
+        }
+        node.config.admission = admission;
+        Ok(node)
+    }
+
+    /// The same for a replay, which takes the place of keys and of the application.
+    pub(crate) fn restore_for_replay(checkpoint: &[u8]) -> Result<Self, ReplayError> {
+        let (head, mut node) = read(checkpoint)?;
+        if let Some(sealing) = head.sealing {
+            node.wire = keyless(&node, sealing)?;
+            node.advance(node.now);
+        }
+        node.config.admission = head.admission.then_some(|_| true);
+        node.journal = Some(Box::new(Journal::of_replay(node.now)));
+        node.wire.set_note_taking(true);
+        Ok(node)
+    }
+
+    /// Begins a journal: from now on the node notes every input and a checksum of every output.
+    ///
+    /// Appends the checkpoint to `out` with which a [`Replay`](crate::replay::Replay) of that journal
+    /// begins. If a journal is kept already, what has not been taken of it is lost, and a new one
+    /// begins.
+    pub fn start_journal(&mut self, out: &mut Vec<u8>) {
+        self.checkpoint(out);
+        self.journal = Some(Box::new(Journal::new(self.now)));
+        self.wire.set_note_taking(true);
+    }
+
+    /// Appends to `out` what was noted since this was called last.
+    ///
+    /// It should be called again and again: a journal of which more than 32 MiB wait ends by itself.
+    pub fn take_journal(&mut self, out: &mut Vec<u8>) {
+        if let Some(journal) = &mut self.journal {
+            journal.take(out);
+        }
+    }
+
+    /// How many bytes of the journal wait to be taken; `None` if no journal is kept.
+    pub fn journal_len(&self) -> Option<usize> {
+        self.journal.as_ref().map(|journal| journal.len())
+    }
+
+    /// Ends the journal; what has not been taken of it is lost.
+    pub fn stop_journal(&mut self) {
+        self.journal = None;
+        self.wire.set_note_taking(false);
+    }
+
+    /// Takes one input, and notes it and what comes of it if a journal is kept.
+    pub(super) fn input<'i, R: fmt::Debug>(
+        &mut self,
+        now: Instant,
+        input: impl FnOnce(&Self) -> Input<'i>,
+        take: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        self.advance(now);
+        if let Some(mut journal) = self.journal.take() {
+            journal.begin(self.now, input(self));
+            self.journal = Some(journal);
+        }
+        let returned = take(self);
+        self.check();
+        if let Some(journal) = &mut self.journal {
+            let said: &dyn fmt::Debug = &returned;
+            journal.end(self.wire.notes(), (size_of::<R>() > 0).then_some(said));
+            if journal.is_full() {
+                self.stop_journal();
+            }
+        }
+        returned
+    }
+
+    pub(crate) fn journal(&mut self) -> Option<&mut Journal> {
+        self.journal.as_deref_mut()
+    }
+
+    pub(crate) fn wire(&self) -> &Format {
+        &self.wire
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> &mut Format {
+        &mut self.wire
+    }
+
+    // ---- for whoever looks at a replay ----
+
+    pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
+        let of = |(key, suspicion): (MemberKey, &Suspicion)| {
+            let known = |accuser: &Accuser| accuser.known().map(ShortName);
+            Suspected {
+                member: &self.members[key],
+                since: suspicion.started(),
+                until: suspicion.deadline(),
+                accusers: suspicion.accusers().iter().map(known).collect(),
+            }
+        };
+        self.suspicions.iter().map(of).collect()
+    }
+
+    pub(crate) fn lease_until(&self) -> Instant {
+        self.verdict_lease.until()
+    }
+
+    pub(crate) fn all_timers(&self) -> Vec<(Instant, Timer)> {
+        self.timers.iter().map(|(at, slot)| (at, self.timer(slot))).collect()
+    }
+
+    pub(crate) fn peer_of(&self, id: StreamId) -> Option<SocketAddr> {
+        self.exchanges.get(id).map(|exchange| exchange.peer)
+    }
+
+    #[cfg(feature = "encryption")]
+    fn sealing_state(&self) -> Option<(u8, Rng)> {
+        let (plaintext, nonces) = self.wire.crypto()?.state();
+        Some((plaintext as u8, nonces.clone()))
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn sealing_state(&self) -> Option<(u8, Rng)> {
+        None
+    }
+
+    /// Makes what a checkpoint leaves out; `None` if no node can have been like that.
+    fn fill_in(&mut self) -> Option<()> {
+        self.config.check().ok()?;
+        self.members.restore(&self.config.cluster)?;
+        self.gossip_queue.restore()?;
+        self.broadcasts.restore()?;
+        self.dedup.restore()?;
+        self.exchanges.restore()?;
+        self.timers.restore()?;
+        self.outputs.restore();
+        self.wire = format(&self.config, [0; 32]);
+        self.advance(self.now);
+        self.is_consistent().then_some(())
+    }
+
+    /// Whether the parts agree: what they say of a member, a member is.
+    fn is_consistent(&self) -> bool {
+        let suspect = |(key, at): (MemberKey, Instant)| {
+            let state = self.members.get(key).map(Member::state);
+            state == Some(State::Suspect) && self.timers.at(TimerKey::Suspicion(key)) == Some(at)
+        };
+        let suspects = self.members.iter().filter(|member| member.state() == State::Suspect);
+        let named = |slot: TimerKey| match slot {
+            TimerKey::Suspicion(key) => self.members.get(key).is_some(),
+            _ => true,
+        };
+        let target = self.probe.target();
+        self.health.is_below(self.config.options.awareness_max)
+            && self.suspicions.is_consistent()
+            && self.suspicions.deadlines().all(suspect)
+            && suspects.count() == self.suspicions.len()
+            && self.timers.iter().all(|(_, slot)| named(slot))
+            && self.exchanges.ids().all(|id| self.timers.at(TimerKey::Stream(id)).is_some())
+            && target.is_none_or(|key| key != MemberKey::LOCAL && self.members.get(key).is_some())
+            && self.local().id() == &self.config.id
+            && matches!(self.local().state(), State::Alive | State::Left)
+    }
+}
+
+/// What a checkpoint says before the node's own state.
+#[derive(Deserialize, Serialize)]
+struct Head {
+    /// What the node does with what is not sealed, and its nonces to come; `None` if it has no keys.
+    sealing: Option<(u8, Rng)>,
+    /// Whether the application has a say in who is a member.
+    admission: bool,
+}
+
+fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
+    let (&format, mut rest) = checkpoint.split_first().ok_or(ReplayError::Checkpoint)?;
+    if format != FORMAT {
+        return Err(ReplayError::Format(format));
+    }
+    let malformed = |_| ReplayError::Checkpoint;
+    let head = take(&mut rest).map_err(malformed)?;
+    let mut node: Node = take(&mut rest).map_err(malformed)?;
+    if !rest.is_empty() {
+        return Err(ReplayError::Checkpoint);
+    }
+    node.fill_in().ok_or(ReplayError::Checkpoint)?;
+    Ok((head, node))
+}
+
+#[cfg(feature = "encryption")]
+fn keyless(node: &Node, (plaintext, nonces): (u8, Rng)) -> Result<Format, ReplayError> {
+    let all = [Plaintext::Refused, Plaintext::Accepted, Plaintext::Sent];
+    let plaintext = all.into_iter().find(|&one| one as u8 == plaintext);
+    let plaintext = plaintext.ok_or(ReplayError::Checkpoint)?;
+    Ok(sealed(&node.config, CryptoState::new(None, plaintext, nonces)))
+}
+
+#[cfg(not(feature = "encryption"))]
+fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
+    Err(ReplayError::Encryption)
+}
+
+/// Of a checkpoint and of a journal: a change in either is another one.
+const FORMAT: u8 = 1;

@@ -1,0 +1,352 @@
+//! Datagrams: what comes in by them, and what is answered.
+
+use super::Node;
+use super::update::{Correction, UpdateSource};
+use crate::detector::indirect::PendingForward;
+use crate::detector::suspicion::Accuser;
+use crate::detector::user_pings::PendingPing;
+use crate::incarnation::Incarnation;
+use crate::member::{NodeId, State};
+use crate::membership::digest;
+use crate::membership::table::MemberKey;
+use crate::output::{Payload, PendingDatagram, Piggyback, Via};
+use crate::stats::Reject;
+use crate::stream::exchange::Purpose;
+use crate::stream::tickets::Done;
+use crate::stream::{Refusal, StreamId};
+use crate::timers::{FixedTimer, TimerKey};
+use crate::wire::frame::StreamPing;
+use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
+use core::net::SocketAddr;
+
+impl Node {
+    pub(super) fn process_datagram(&mut self, from: SocketAddr, data: &[u8]) {
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        if let Err(reject) = self.open_datagram(from, data) {
+            self.stats.rejected_datagrams.count(reject);
+        }
+    }
+
+    fn open_datagram(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), Reject> {
+        if data.len() > self.config.options.max_datagram {
+            return Err(Reject::Oversized);
+        }
+        let mut scratch = core::mem::take(&mut self.opened);
+        let taken = match self.wire.open(data, &mut scratch) {
+            Ok(messages) => self.dispatch_messages(from, messages),
+            Err(reject) => Err(reject),
+        };
+        self.opened = scratch;
+        taken
+    }
+
+    /// Takes what would have been in a datagram, of a node that sends none.
+    ///
+    /// It is answered where the member of that name is; who is no member gets what a stranger gets.
+    pub(super) fn process_stream_datagram(
+        &mut self,
+        peer: SocketAddr,
+        from: &NodeId,
+        messages: &[u8],
+    ) {
+        let key = self.members.find(from).filter(|&key| key != MemberKey::LOCAL);
+        let from = key.map_or(peer, |key| self.members[key].addr());
+        if let Err(reject) = self.dispatch_messages(from, messages) {
+            self.stats.rejected_streams.count(reject);
+        }
+    }
+
+    fn dispatch_messages(&mut self, from: SocketAddr, messages: &[u8]) -> Result<(), Reject> {
+        let mut replies = Replies::default();
+        for message in self.wire.messages(messages, self.config.options.max_meta) {
+            match message? {
+                Message::Ping(ping) if replies.ping.is_none() => replies.ping = Some(ping),
+                Message::PingRequest(request) if replies.request.is_none() => {
+                    replies.request = Some(request);
+                }
+                Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
+                Message::Ack(ack) => self.handle_ack(from, ack),
+                Message::Nack { token } => {
+                    self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
+                }
+                Message::Update(update) => {
+                    // Before the first claim is taken: nobody makes itself a member on the way.
+                    if replies.from_member.is_none() {
+                        replies.from_member = Some(self.members.find_addr(from).is_some());
+                    }
+                    let source = UpdateSource {
+                        from: Some(from),
+                        accuser: update.accuser,
+                        disseminate: true,
+                        hearsay: false,
+                    };
+                    let correction = self.handle_update(source, update.claim);
+                    // To speak for ourselves matters most.
+                    let ours = correction.filter(|correction| correction.about == MemberKey::LOCAL);
+                    replies.correction = ours.or(replies.correction).or(correction);
+                }
+                Message::User(UserMessage { from: name, data })
+                    if self.local().state().is_present() =>
+                {
+                    let at =
+                        || self.members.find_addr(from).map(|key| self.members[key].id().clone());
+                    let name = name.or_else(at);
+                    self.deliver(name, data, Via::Datagram);
+                }
+                Message::User(_) => {}
+                Message::Broadcast(broadcast) => self.handle_broadcast(broadcast),
+                Message::RefusedMember => self.stats.members_refused += 1,
+                Message::Unknown => self.stats.unknown_messages += 1,
+                #[cfg(feature = "memberlist")]
+                Message::Unreadable(reject) => self.stats.rejected_datagrams.count(reject),
+            }
+        }
+        if let Some(ping) = replies.ping {
+            self.handle_ping(from, ping);
+        }
+        if let Some(request) = &replies.request {
+            self.handle_ping_request(from, request);
+        }
+        if let (Some(correction), Some(true)) = (replies.correction, replies.from_member) {
+            self.send_correction(correction);
+        }
+        Ok(())
+    }
+
+    /// Answers a ping that is meant for us.
+    ///
+    /// A member gets news with it, first of all that it is held to have failed, if it is. A stranger
+    /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
+    /// of life: it tells members that it left, and lets strangers find out.
+    fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
+        let Ping { token, target, status, reply_to } = ping;
+        let from = self.reply_address(from, reply_to);
+        if target.is_some_and(|target| target != self.local().id().short()) {
+            self.stats.misdirected_pings += 1;
+            return;
+        }
+        let member = self.members.find_addr(from);
+        if !self.local().state().is_present() {
+            if member.is_some() {
+                self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
+            }
+            return;
+        }
+        if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
+            // An address may have passed on to another node: it is the same if its life is.
+            if incarnation.generation == self.members[key].incarnation().generation {
+                self.apply_peer_incarnation(key, incarnation);
+            }
+            self.compare_digest(key, digest);
+        }
+        let about = member.filter(|&key| self.members[key].state() > State::Alive);
+        // Our own incarnation may be longer than the stranger's.
+        let bare = PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() };
+        let (piggyback, of) = match member {
+            Some(_) => (Piggyback::Uncounted, None),
+            None => (Piggyback::None, Some(bare)),
+        };
+        self.queue_datagram(PendingDatagram {
+            to: from,
+            payload: Payload::Ack { token, of },
+            about,
+            piggyback,
+        });
+    }
+
+    /// Where an answer goes: to where its receiver says, if that is the host from which it asks, or if a
+    /// member is there, and else to where it asks from. Nobody has us answer to strangers.
+    fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
+        let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
+        says.filter(fits).unwrap_or(from)
+    }
+
+    /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
+    /// lives, although what it said has not come.
+    ///
+    /// That is not told on: what it says of itself in that incarnation is not known.
+    fn apply_peer_incarnation(&mut self, key: MemberKey, incarnation: Incarnation) {
+        let member = &self.members[key];
+        let contradicted = incarnation > member.incarnation() && member.state() == State::Suspect;
+        if !self.config.options.prompt_refutation || !contradicted {
+            return;
+        }
+        let claim = self.claim_without_profile(key, incarnation, State::Alive);
+        self.handle_update(
+            UpdateSource {
+                from: None,
+                accuser: Accuser::Unknown,
+                disseminate: false,
+                hearsay: false,
+            },
+            claim,
+        );
+    }
+
+    /// Compares what a member's membership comes down to with ours; if they have not been the same
+    /// for a while, finds out what differs.
+    pub(super) fn compare_digest(&mut self, key: MemberKey, theirs: u32) {
+        let options = &self.config.options;
+        if !options.digest_checks {
+            return;
+        }
+        let same = theirs == digest::short(self.members.digest());
+        let (settle, longest) = (options.probe_interval, options.sync_interval);
+        if self.sync_trigger.on_digest(self.now, same, settle, longest)
+            && self.open(self.members[key].addr(), Purpose::Sync, None)
+        {
+            self.stats.syncs_by_digest += 1;
+        }
+    }
+
+    /// Answers a ping over a stream, if it is meant for us.
+    pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
+        let local = self.local();
+        if ping.target.is_some_and(|target| target != *local.id()) {
+            return self.refuse(id, Refusal::NotMe);
+        }
+        if !local.state().is_present() {
+            return self.refuse(id, Refusal::NotRunning);
+        }
+        let pong = self.wire.pong(ping.token, self.peer_status());
+        self.reply(id, pong);
+    }
+
+    /// The target of our probe answered over a stream.
+    pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
+        if let Some(key) = self.probe.acked_by_stream(token) {
+            self.apply_acked_incarnation(key, status);
+            self.on_target_alive(key, status);
+        }
+    }
+
+    /// The target of our probe answered, and this is what it said of itself.
+    fn on_target_alive(&mut self, key: MemberKey, status: Option<PeerStatus>) {
+        self.on_probe_acked();
+        if let Some(PeerStatus { incarnation, digest }) = status {
+            self.apply_peer_incarnation(key, incarnation);
+            self.compare_digest(key, digest);
+        }
+    }
+
+    /// Pings one member for another.
+    fn handle_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
+        let from = self.reply_address(from, request.reply_to);
+        let target = self.members.find(&request.target).filter(|&key| key != MemberKey::LOCAL);
+        // One that is somewhere else for us would answer for where it is not.
+        let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
+        let target = target.filter(there);
+        let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
+        if asker.is_none() {
+            self.stats.indirect_pings_refused += 1;
+            return;
+        }
+        let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
+        let options = &self.config.options;
+        // Whoever does not say for how long it waits has asked us at its own probe's timeout.
+        let rest = || options.probe_interval - options.probe_timeout;
+        let within = request.within.unwrap_or_else(rest);
+        let within = within.min(options.probe_interval * options.awareness_max);
+        let nack = options.nacks && request.nack;
+        let asked =
+            PendingForward { by: from, token: request.token, until: self.now + within, nack };
+        let token = self.probe_rng.u32();
+        if !self.indirect_pings.begin(token, asked) {
+            return self.refuse_indirect_ping(from, request);
+        }
+        // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
+        let wait = if nack { within * 4 / 5 } else { within };
+        self.timers.set(TimerKey::IndirectPing(token), self.now + wait);
+        self.send_ping(target, token);
+    }
+
+    /// Does not ping for a member, and says so at once: it is not the asker's fault.
+    fn refuse_indirect_ping(&mut self, to: SocketAddr, request: &PingRequest) {
+        self.stats.indirect_pings_refused += 1;
+        if self.config.options.nacks && request.nack {
+            let token = request.token;
+            self.queue_datagram(PendingDatagram {
+                to,
+                payload: Payload::Nack { token },
+                about: None,
+                piggyback: Piggyback::None,
+            });
+        }
+    }
+
+    /// Most of the time for a ping that we made for another is over, or all of it.
+    pub(super) fn on_indirect_ping_timeout(&mut self, token: u32) {
+        let Some(PendingForward { by, token: theirs, until, .. }) =
+            self.indirect_pings.unanswered(token)
+        else {
+            self.indirect_pings.end(token);
+            return;
+        };
+        self.timers.set(TimerKey::IndirectPing(token), until);
+        self.queue_datagram(PendingDatagram {
+            to: by,
+            payload: Payload::Nack { token: theirs },
+            about: None,
+            piggyback: Piggyback::Uncounted,
+        });
+    }
+
+    fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
+        let Ack { token, status } = ack;
+        if let Some((key, sent)) = self.probe.acked(token) {
+            self.timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
+            if self.members[key].addr() == from {
+                self.members.rtt_mut(key).measure(self.now.since(sent));
+                self.apply_acked_incarnation(key, status);
+            }
+            return self.on_target_alive(key, status);
+        }
+        if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
+            self.timers.clear(TimerKey::UserPing(token));
+            let rtt = self.now.since(sent);
+            return self.emit_completed(ticket, Ok(Done::Pong { rtt }));
+        }
+        let Some(PendingForward { by, token, .. }) = self.end_indirect_ping(token) else {
+            self.stats.stray_acks += 1;
+            return;
+        };
+        let payload = Payload::Ack { token, of: status };
+        self.queue_datagram(PendingDatagram {
+            to: by,
+            payload,
+            about: None,
+            piggyback: Piggyback::Uncounted,
+        });
+    }
+
+    fn end_indirect_ping(&mut self, token: u32) -> Option<PendingForward> {
+        self.timers.clear(TimerKey::IndirectPing(token));
+        self.indirect_pings.end(token)
+    }
+
+    /// Pings a member; a suspect is told so with it, and can contradict at once.
+    pub(super) fn send_ping(&mut self, target: MemberKey, token: u32) {
+        let member = &self.members[target];
+        let payload = Payload::Ping { token, target };
+        let correction = self.config.options.buddy && member.state() > State::Alive;
+        let about = correction.then_some(target);
+        self.queue_datagram(PendingDatagram {
+            to: member.addr(),
+            payload,
+            about,
+            piggyback: Piggyback::Uncounted,
+        });
+    }
+}
+
+/// What a datagram asks of us: one answer of each kind at most, however often it asks.
+#[derive(Debug, Default)]
+struct Replies {
+    ping: Option<Ping>,
+    request: Option<PingRequest>,
+    /// Whether the sender was a member when the first claim was read; `None` if none was.
+    from_member: Option<bool>,
+    /// Who is to be told better.
+    correction: Option<Correction>,
+}

@@ -1,0 +1,248 @@
+//! Messages of the application's: to one member or to all of them.
+
+use super::Node;
+use crate::detector::user_pings::PendingPing;
+use crate::gossip::broadcast::{Broadcast, BroadcastId, Full};
+use crate::gossip::dedup::Seen;
+use crate::member::{NodeId, TooLong};
+use crate::membership::table::MemberKey;
+use crate::output::{Event, Via};
+use crate::record::journal::Input;
+use crate::stream::exchange::Purpose;
+use crate::stream::tickets::{BroadcastError, Done, Failure, SendError, Ticket};
+use crate::stream::{Refusal, StreamId};
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::wire::frame::ReliableMessage;
+use crate::wire::tidings;
+use alloc::borrow::Cow;
+use bytes::Bytes;
+use core::time::Duration;
+
+impl Node {
+    /// Sends a message to one member in a datagram, which may be lost, or arrive twice.
+    ///
+    /// # Errors
+    ///
+    /// If the node has left, if `to` is not a member that is present, or if the message is longer than
+    /// fits a datagram: the error says how long it may be. Then nothing was sent.
+    pub fn send(&mut self, now: Instant, to: &NodeId, data: Bytes) -> Result<(), SendError> {
+        let input = Input::Send(Cow::Borrowed(to), &data);
+        self.input(now, |_| input, |node| node.queue_message(to, data.clone()))
+    }
+
+    fn queue_message(&mut self, to: &NodeId, data: Bytes) -> Result<(), SendError> {
+        let key = self.find_receiver(to)?;
+        let (len, max) = (data.len(), self.max_datagram_message());
+        if len > max {
+            return Err(SendError::TooLong(TooLong { len, max }));
+        }
+        if key == MemberKey::LOCAL {
+            self.deliver(Some(to.clone()), data, Via::Datagram);
+        } else if !self.outputs.message(self.members[key].addr(), data) {
+            return Err(SendError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Sends a message to one member over a stream of its own.
+    ///
+    /// The ticket ends with [`Done::Delivered`] when the member's node has taken the message, or with
+    /// [`Failure::Undelivered`]: then it may have been taken, and the receipt lost. It is delivered at
+    /// most once.
+    ///
+    /// In memberlist's format there are no receipts: there it ends with [`Done::Written`].
+    ///
+    /// # Errors
+    ///
+    /// If the node has left, if `to` is not a member that is present, if the message is longer than
+    /// [`max_frame`](crate::Options::max_frame) less 900 bytes, or if too many streams are open. Then
+    /// nothing was sent.
+    pub fn send_reliable(
+        &mut self,
+        now: Instant,
+        to: &NodeId,
+        data: Bytes,
+    ) -> Result<Ticket, SendError> {
+        let input = Input::SendReliable(Cow::Borrowed(to), &data);
+        self.input(now, |_| input, |node| node.begin_message(to, data.clone()))
+    }
+
+    fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
+        let key = self.find_receiver(to)?;
+        let (len, max) =
+            (data.len(), self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD);
+        if len > max {
+            return Err(SendError::TooLong(TooLong { len, max }));
+        }
+        if key != MemberKey::LOCAL && self.exchanges.room_out() == 0 {
+            return Err(SendError::Busy);
+        }
+        let ticket = self.tickets.issue();
+        if key == MemberKey::LOCAL {
+            self.deliver(Some(to.clone()), data, Via::Reliable);
+            self.emit_completed(ticket, Ok(Done::Delivered));
+        } else {
+            let request = self.wire.message(to, self.local().id(), &data);
+            self.open(self.members[key].addr(), Purpose::Message(ticket), Some(request));
+        }
+        Ok(ticket)
+    }
+
+    /// Broadcasts a message to all members, by gossip.
+    ///
+    /// It is delivered at most once at each member that is present, and to all of them but for chance:
+    /// each is told several times, by different members, and nobody says that it has heard it. A later
+    /// broadcast of this node with the same
+    /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There
+    /// is no order between broadcasts, and none comes to this node itself.
+    ///
+    /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
+    /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
+    /// any [message in a datagram](Self::send) does.
+    ///
+    /// # Errors
+    ///
+    /// If the node has left; if the key has more than 255 bytes, or the message does not fit a datagram
+    /// with it; or if [`max_broadcasts`](crate::Options::max_broadcasts) or
+    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are waiting
+    /// already. Then nothing was begun.
+    pub fn broadcast(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        data: Bytes,
+    ) -> Result<(), BroadcastError> {
+        let input = Input::Broadcast { key, data: &data };
+        self.input(now, |_| input, |node| node.begin_broadcast(key, data.clone()))
+    }
+
+    fn begin_broadcast(&mut self, key: &[u8], data: Bytes) -> Result<(), BroadcastError> {
+        let local = self.local();
+        if !local.state().is_present() {
+            return Err(BroadcastError::Left);
+        }
+        if key.len() > MAX_KEY {
+            return Err(BroadcastError::Key(TooLong { len: key.len(), max: MAX_KEY }));
+        }
+        let id = BroadcastId {
+            origin: local.id().clone(),
+            generation: local.incarnation().generation,
+            number: self.next_broadcast,
+        };
+        let len = data.len();
+        let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
+        let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
+        if over > 0 {
+            return Err(BroadcastError::Message(TooLong { len, max: len - over }));
+        }
+        // With nobody to tell it is told.
+        if self.members.present_count() > 1 {
+            let dropped = self.broadcasts.push_own(broadcast);
+            self.stats.broadcasts_dropped += dropped.map_err(|Full| BroadcastError::Full)?;
+            self.arm_gossip();
+        }
+        self.next_broadcast += 1;
+        Ok(())
+    }
+
+    /// Pings a member; the ticket ends with [`Done::Pong`] and the round-trip time, or with
+    /// [`Failure::PingTimedOut`] after [`probe_interval`](crate::Options::probe_interval).
+    ///
+    /// # Errors
+    ///
+    /// If the node has left, if `to` is not a member that is present, or if
+    /// [`max_pings`](crate::Options::max_pings) are under way. Then nothing was sent.
+    pub fn ping(&mut self, now: Instant, to: &NodeId) -> Result<Ticket, SendError> {
+        self.input(now, |_| Input::Ping(Cow::Borrowed(to)), |node| node.begin_ping(to))
+    }
+
+    fn begin_ping(&mut self, to: &NodeId) -> Result<Ticket, SendError> {
+        let key = self.find_receiver(to)?;
+        let ticket = self.tickets.issue();
+        if key == MemberKey::LOCAL {
+            self.emit_completed(ticket, Ok(Done::Pong { rtt: Duration::ZERO }));
+            return Ok(ticket);
+        }
+        let token = self.ping_rng.u32();
+        if !self.user_pings.begin(token, PendingPing { ticket, sent: self.now }) {
+            return Err(SendError::Busy);
+        }
+        self.timers.set(TimerKey::UserPing(token), self.now + self.config.options.probe_interval);
+        self.send_ping(key, token);
+        Ok(ticket)
+    }
+
+    pub(super) fn on_user_ping_timeout(&mut self, token: u32) {
+        if let Some(PendingPing { ticket, .. }) = self.user_pings.end(token) {
+            self.emit_completed(ticket, Err(Failure::PingTimedOut));
+        }
+    }
+
+    fn find_receiver(&self, to: &NodeId) -> Result<MemberKey, SendError> {
+        if !self.local().state().is_present() {
+            return Err(SendError::Left);
+        }
+        let key = self.members.find(to).ok_or(SendError::Unknown)?;
+        let state = self.members[key].state();
+        if state.is_present() { Ok(key) } else { Err(SendError::Absent(state)) }
+    }
+
+    /// The longest message that fits a datagram.
+    fn max_datagram_message(&self) -> usize {
+        self.wire.max_user_message(self.local().id(), self.room_in_datagram())
+    }
+
+    fn room_in_datagram(&self) -> usize {
+        self.wire.room(self.config.options.datagram_size)
+    }
+
+    pub(super) fn deliver(&mut self, from: Option<NodeId>, data: Bytes, via: Via) {
+        self.stats.messages_in += 1;
+        self.outputs.event(Event::Message { from, data, via });
+    }
+
+    /// Takes a message that came over a stream, and gives a receipt.
+    pub(super) fn handle_reliable(&mut self, id: StreamId, letter: ReliableMessage) {
+        if letter.to.is_some_and(|to| to != *self.local().id()) {
+            return self.refuse(id, Refusal::NotMe);
+        }
+        if !self.local().state().is_present() {
+            return self.refuse(id, Refusal::NotRunning);
+        }
+        self.deliver(letter.from, letter.data, Via::Reliable);
+        self.send_receipt(id);
+    }
+
+    /// Takes a broadcast that somebody passes on; the first time, it is delivered and passed on.
+    ///
+    /// Only members broadcast, in the life in which they are known: whoever makes origins up fills
+    /// nobody's memory. One whose origin is not known yet is told again by others.
+    pub(super) fn handle_broadcast(&mut self, broadcast: Broadcast) {
+        let BroadcastId { origin, generation, .. } = &broadcast.id;
+        let local = self.local();
+        if origin == local.id() || !local.state().is_present() {
+            return;
+        }
+        let known = self.members.find(origin).map(|key| self.members[key].incarnation());
+        if known.is_none_or(|known| known.generation != *generation) {
+            self.stats.broadcasts_unknown_origin += 1;
+            return;
+        }
+        if self.dedup.first_time(&broadcast.id) == Seen::Duplicate {
+            self.stats.broadcasts_duplicate += 1;
+            return;
+        }
+        self.deliver(Some(origin.clone()), broadcast.payload.clone(), Via::Broadcast);
+        if self.wire.broadcast_len(&broadcast) > self.room_in_datagram() {
+            // Its origin sends longer datagrams than we do: in ours it would wait for ever.
+            self.stats.broadcasts_dropped += 1;
+            return;
+        }
+        self.stats.broadcasts_dropped += self.broadcasts.pass_on(broadcast);
+        self.arm_gossip();
+    }
+}
+
+/// The longest key of a broadcast, in bytes.
+const MAX_KEY: usize = 255;

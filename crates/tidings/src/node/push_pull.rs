@@ -1,0 +1,84 @@
+//! Memberlist's push/pull: two nodes tell each other all that they know, over a stream.
+
+use super::Node;
+use super::update::UpdateSource;
+use crate::addr::canonical;
+use crate::detector::suspicion::Accuser;
+use crate::membership::claim::Claim;
+use crate::output::Event;
+use crate::stream::exchange::Purpose;
+use crate::stream::tickets::ExchangeError;
+use crate::stream::{Refusal, StreamId};
+use crate::wire::frame::PushPull;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+impl Node {
+    /// All that we know, in the format in which that is told.
+    pub(super) fn push_pull(&self, join: bool) -> Option<Vec<u8>> {
+        let envelope = self.wire.memberlist()?;
+        Some(envelope.push_pull(join, self.members.shared(), &self.sync_state))
+    }
+
+    /// Answers whoever tells us all that it knows.
+    ///
+    /// The answer is how things stood before that: whoever joins needs no word of itself.
+    pub(super) fn serve_push_pull(&mut self, id: StreamId, theirs: PushPull) {
+        if !self.local().state().is_present() {
+            let left = self.wire.updates(self.local());
+            return self.reply(id, left);
+        }
+        let Some(ours) = self.push_pull(theirs.join) else { return };
+        self.reply(id, ours);
+        self.merge_push_pull(None, true, theirs);
+    }
+
+    /// The peer told all that it knows in answer to us.
+    ///
+    /// Where one that is there speaks no version in common with us, memberlist's nodes take nothing from
+    /// us either, and say so in their logs alone: a join has failed then.
+    pub(super) fn handle_push_pull_reply(
+        &mut self,
+        id: StreamId,
+        purpose: Purpose,
+        peer: SocketAddr,
+        theirs: PushPull,
+    ) {
+        let foreign = |claim: &Claim| claim.state.is_present() && !self.understands(claim);
+        if matches!(purpose, Purpose::Join(_)) && theirs.claims.claims.iter().any(foreign) {
+            return self.resolve(id, Err(ExchangeError::NotTaken(Refusal::Versions)));
+        }
+        // Whoever knew nobody has nobody to tell what it learns.
+        let disseminate = self.members.present_count() > 1;
+        self.merge_push_pull(Some(canonical(peer)), disseminate, theirs);
+        self.resolve(id, Ok(()));
+    }
+
+    fn merge_push_pull(&mut self, from: Option<SocketAddr>, disseminate: bool, theirs: PushPull) {
+        let PushPull { join, claims, state } = theirs;
+        self.stats.syncs += 1;
+        self.stats.members_refused += claims.refused as u64;
+        for claim in claims.claims {
+            if !self.understands(&claim) {
+                self.stats.members_refused += 1;
+                continue;
+            }
+            let source =
+                UpdateSource { from, accuser: Accuser::Unknown, disseminate, hearsay: true };
+            if let Some(correction) = self.handle_update(source, claim) {
+                self.send_correction(correction);
+            }
+        }
+        if !state.is_empty() {
+            let key = from.and_then(|from| self.members.find_addr(from));
+            let from = key.map(|key| self.members[key].id().clone());
+            self.outputs.event(Event::SyncState { from, data: state, join });
+        }
+    }
+
+    /// Whether a member and we speak versions that both understand (memberlist's `verifyProtocol`).
+    fn understands(&self, claim: &Claim) -> bool {
+        let profile = claim.profile.as_ref();
+        profile.is_none_or(|profile| profile.versions.agrees(self.local().versions))
+    }
+}

@@ -1,0 +1,203 @@
+//! Comparisons of the membership with another node's, over a stream.
+
+use super::Node;
+use super::update::UpdateSource;
+use crate::addr::canonical;
+use crate::detector::suspicion::Accuser;
+use crate::member::State;
+use crate::membership::table::MemberKey;
+use crate::output::Event;
+use crate::stats::Reject;
+use crate::stream::exchange::{Comparison, Purpose};
+use crate::stream::tickets::ExchangeError;
+use crate::stream::{Refusal, StreamId};
+use crate::sync::diff::{self, Answer};
+use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
+use crate::wire::tidings::frame;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+
+impl Node {
+    /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
+    pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
+        #[cfg(feature = "memberlist")]
+        if let Some(all) = self.push_pull(introduce) {
+            return self.write(id, all);
+        }
+        let Some(envelope) = self.wire.tidings() else { return };
+        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync_state);
+        diff::begin(&self.members, &mut buf);
+        self.write(id, buf);
+    }
+
+    /// Answers whoever begins a comparison.
+    pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
+        let SyncHello { who, state, parts } = hello;
+        if !self.local().state().is_present() {
+            return self.refuse(id, Refusal::NotRunning);
+        }
+        let introduced = matches!(who, PeerIdentity::Member(_));
+        let comparison = match self.admit_peer(who, true) {
+            Ok(comparison) => comparison,
+            Err(refusal) => return self.refuse(id, refusal),
+        };
+        self.stats.syncs += 1;
+        self.emit_sync_state(&comparison, state, introduced);
+        let Some(envelope) = self.wire.tidings() else { return };
+        let local = self.members.local();
+        let buf = frame::sync(envelope, true, local, introduced, &self.sync_state);
+        self.exchanges.continue_comparison(id, comparison);
+        self.answer(id, buf, &parts);
+    }
+
+    /// The peer agreed to a comparison that we began.
+    pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
+        let SyncHello { who, state, parts } = hello;
+        let joins = matches!(who, PeerIdentity::Member(_));
+        // Whoever knew nobody has nobody to tell what it learns.
+        let disseminate = self.members.present_count() > 1;
+        match self.admit_peer(who, disseminate) {
+            Ok(comparison) => {
+                self.stats.syncs += 1;
+                self.emit_sync_state(&comparison, state, joins);
+                let addr = comparison.addr.or_else(|| Some(canonical(peer)));
+                self.exchanges.continue_comparison(id, Comparison { addr, ..comparison });
+                self.compare(id, &parts);
+            }
+            Err(refusal) => {
+                if joins && refusal != Refusal::Full {
+                    self.withdraw(id);
+                }
+                self.resolve(id, Err(ExchangeError::NotTaken(refusal)));
+            }
+        }
+    }
+
+    /// Takes back that we introduced ourselves: whoever took us for a member learns that we left it.
+    ///
+    /// What we say of ourselves to others goes on above that.
+    fn withdraw(&mut self, id: StreamId) {
+        let mut local = self.local().clone();
+        local.state = State::Left;
+        let news = self.wire.updates(&local);
+        self.write(id, news);
+        let variant = self.variant;
+        self.members.update_local(|local| {
+            local.incarnation = variant.above(local.incarnation, local.incarnation);
+        });
+        if self.members.present_count() > 1 {
+            self.disseminate(MemberKey::LOCAL);
+        }
+    }
+
+    /// Goes on with a comparison, until there is nothing left to say.
+    pub(super) fn compare(&mut self, id: StreamId, parts: &[SyncPart]) {
+        let Some(envelope) = self.wire.tidings() else { return };
+        let buf = frame::compare(envelope);
+        self.answer(id, buf, parts);
+    }
+
+    /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
+    /// closes it when it has nothing to answer.
+    fn answer(&mut self, id: StreamId, mut buf: Vec<u8>, parts: &[SyncPart]) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let purpose = exchange.purpose;
+        let Some(mut comparison) = exchange.comparison.clone() else {
+            return self.reject(id, Reject::Unexpected);
+        };
+        comparison.rounds += 1;
+        if comparison.rounds > MAX_ROUNDS || self.now > comparison.ends {
+            return self.reject(id, Reject::Unexpected);
+        }
+        for part in parts {
+            if let SyncPart::Members { claims, .. } = part {
+                self.merge(&comparison, claims);
+            }
+        }
+        let begun = buf.len();
+        let limit = begun + self.config.options.sync_chunk;
+        let (members, receiver) = (&self.members, &comparison.with);
+        self.stats.sync_left_out +=
+            Answer::write(members, &mut self.digest_index, receiver, &mut buf, limit, parts);
+        if purpose != Purpose::Inbound && buf.len() == begun {
+            return self.resolve(id, Ok(()));
+        }
+        self.write(id, buf);
+        self.exchanges.continue_comparison(id, comparison);
+        self.extend(id);
+    }
+
+    /// Takes who the peer is; or why it is not taken.
+    fn admit_peer(&mut self, who: PeerIdentity, disseminate: bool) -> Result<Comparison, Refusal> {
+        let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
+        let claim = match who {
+            PeerIdentity::Name(with) => {
+                let known = self.members.find(&with).map(|key| self.members[key].addr());
+                return Ok(Comparison { with, addr: known, disseminate, rounds: 0, ends });
+            }
+            PeerIdentity::Unacceptable => {
+                self.stats.members_refused += 1;
+                return Err(Refusal::Unacceptable);
+            }
+            PeerIdentity::Member(claim) => claim,
+        };
+        if !self.is_admitted(&claim) {
+            self.stats.members_refused += 1;
+            return Err(Refusal::NotAdmitted);
+        }
+        let with = claim.id.clone();
+        let addr = claim.profile.as_ref().map(|profile| profile.addr);
+        let source =
+            UpdateSource { from: addr, accuser: Accuser::Unknown, disseminate, hearsay: true };
+        if let Some(correction) = self.handle_update(source, claim) {
+            self.send_correction(correction);
+        }
+        if self.members.find(&with).is_none() {
+            return Err(Refusal::Full);
+        }
+        Ok(Comparison { with, addr, disseminate, rounds: 0, ends })
+    }
+
+    fn emit_sync_state(&mut self, comparison: &Comparison, data: Bytes, join: bool) {
+        if !data.is_empty() {
+            let from = Some(comparison.with.clone());
+            self.outputs.event(Event::SyncState { from, data, join });
+        }
+    }
+
+    fn merge(&mut self, comparison: &Comparison, Claims { claims, refused }: &Claims) {
+        self.stats.members_refused += *refused as u64;
+        let &Comparison { addr: from, disseminate, .. } = comparison;
+        let mut correction = None;
+        for claim in claims {
+            let source =
+                UpdateSource { from, accuser: Accuser::Unknown, disseminate, hearsay: true };
+            correction = self.handle_update(source, claim.clone()).or(correction);
+        }
+        if let Some(correction) = correction {
+            self.send_correction(correction);
+        }
+    }
+
+    /// Takes news that came over a stream, so that it would not be lost.
+    pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
+        self.stats.members_refused += refused as u64;
+        for claim in claims {
+            let source = UpdateSource {
+                from: None,
+                accuser: Accuser::Unknown,
+                disseminate: true,
+                hearsay: false,
+            };
+            if let Some(correction) = self.handle_update(source, claim) {
+                self.send_correction(correction);
+            }
+        }
+    }
+}
+
+/// So many frames have to be enough for a comparison: 60 MiB of members in the usual chunks.
+const MAX_ROUNDS: u32 = 1024;
+/// And a comparison may last as long as so many streams that are slow.
+const MAX_TIMEOUTS: u32 = 20;

@@ -1,0 +1,196 @@
+//! Building datagrams, when they are polled and with the news of that moment.
+
+use super::Node;
+use crate::detector::suspicion::Suspicions;
+use crate::gossip::broadcast::Broadcast;
+use crate::gossip::queue::{Offer, transmit_limit};
+use crate::member::State;
+use crate::membership::Members;
+use crate::membership::digest;
+use crate::membership::table::MemberKey;
+use crate::output::{Output, Payload, PendingDatagram, PendingOutput, Piggyback};
+use crate::stream::exchange::Purpose;
+use crate::wire::Writer;
+use crate::wire::message::PeerStatus;
+use crate::wire::tidings::frame;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+impl Node {
+    pub(super) fn queue_datagram(&mut self, pending: PendingDatagram) {
+        if !self.outputs.datagram(pending) {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    /// The next thing to carry out.
+    pub(super) fn next_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
+        loop {
+            let (to, written) = match self.outputs.pop()? {
+                PendingOutput::Event(event) => return Some(Output::Event(event)),
+                PendingOutput::Stream { id, action } => return Some(Output::Stream { id, action }),
+                PendingOutput::Datagram(pending) => {
+                    (pending.to, self.encode_datagram(&pending, buf))
+                }
+                PendingOutput::Message { to, data } => {
+                    let mut writer = self.begin_datagram(buf);
+                    writer.user_message(self.members.local().id(), &data);
+                    (to, writer.end())
+                }
+            };
+            let Some(start) = written else { continue };
+            self.datagrams_built += 1;
+            if self.config.options.stream_only {
+                self.send_by_stream(to, &buf[start..]);
+                continue;
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.built(buf);
+            }
+            self.wire.finish(buf);
+            self.stats.datagrams_out += 1;
+            self.stats.bytes_out += buf.len() as u64;
+            return Some(Output::Datagram { to, data: buf });
+        }
+    }
+
+    fn begin_datagram<'b>(&self, buf: &'b mut Vec<u8>) -> Writer<'b> {
+        self.wire.begin(buf, self.config.options.datagram_size)
+    }
+
+    /// Sends what would be in a datagram over a stream of its own.
+    fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
+        let Some(envelope) = self.wire.tidings() else { return };
+        let packet = frame::packet(envelope, self.local().id(), messages);
+        if !self.open(to, Purpose::Packet, Some(packet)) {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    /// Writes the messages of a datagram; returns where they begin, or `None` if there is nothing to
+    /// say after all.
+    fn encode_datagram(&mut self, pending: &PendingDatagram, buf: &mut Vec<u8>) -> Option<usize> {
+        let mut writer = self.begin_datagram(buf);
+        self.write_payload(pending.payload, &mut writer)?;
+        if let Some(about) = pending.about {
+            write_update(&mut writer, &self.members, &self.suspicions, self.datagrams_built, about);
+        }
+        match pending.piggyback {
+            Piggyback::None => {}
+            Piggyback::Uncounted => self.piggyback_updates(pending, &mut writer),
+            Piggyback::Counted => self.fill_gossip(pending, &mut writer),
+        }
+        writer.end()
+    }
+
+    fn write_payload(&self, payload: Payload, writer: &mut Writer<'_>) -> Option<()> {
+        match payload {
+            Payload::Gossip => {}
+            Payload::Ping { token, target } => {
+                writer.ping(token, self.members.get(target)?.id(), self.peer_status());
+            }
+            Payload::Ack { token, of } => {
+                writer.ack(token, of.unwrap_or_else(|| self.peer_status()))
+            }
+            Payload::Nack { token } => writer.nack(token),
+            Payload::PingRequest { token, target, within } => {
+                writer.ping_request(token, self.members.get(target)?, within);
+            }
+        }
+        Some(())
+    }
+
+    /// What we say of ourselves with a sign of life.
+    pub(super) fn peer_status(&self) -> PeerStatus {
+        let digest = digest::short(self.members.digest());
+        PeerStatus { incarnation: self.local().incarnation(), digest }
+    }
+
+    /// Fills a datagram of gossip with news of members and with broadcasts.
+    ///
+    /// Each has half of it where both want it, and what the other leaves. A broadcast that takes more
+    /// than that has its turn in every other datagram.
+    fn fill_gossip(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
+        let Some(first) = self.broadcasts.first() else {
+            return self.piggyback_updates(pending, writer);
+        };
+        let half = writer.room() / 2;
+        let broadcasts_first = self.datagrams_built % 2 == 0;
+        if broadcasts_first && !self.gossip_queue.is_empty() {
+            let share = half.max(self.wire.broadcast_len(first));
+            let kept = writer.room().saturating_sub(share);
+            writer.reserve(kept);
+            self.piggyback_broadcasts(pending, writer);
+            writer.release(kept);
+            self.piggyback_updates(pending, writer);
+        } else {
+            let kept = half.min(self.broadcasts.bytes());
+            writer.reserve(kept);
+            self.piggyback_updates(pending, writer);
+            writer.release(kept);
+            self.piggyback_broadcasts(pending, writer);
+        }
+    }
+
+    fn piggyback_updates(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
+        if self.gossip_queue.is_empty() {
+            return;
+        }
+        let (members, suspicions, datagrams_built) =
+            (&self.members, &self.suspicions, self.datagrams_built);
+        let offer = |key| {
+            let about_receiver = members.get(key).is_some_and(|member| {
+                member.addr() == pending.to && member.state() == State::Alive
+            });
+            if about_receiver || pending.about == Some(key) {
+                return Offer::Skip;
+            }
+            write_update(writer, members, suspicions, datagrams_built, key)
+        };
+        if pending.piggyback == Piggyback::Counted {
+            let limit = self.transmit_limit();
+            drop(self.gossip_queue.transmit(limit, offer));
+        } else {
+            self.gossip_queue.piggyback(offer);
+        }
+    }
+
+    fn piggyback_broadcasts(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
+        let key = self.members.find_addr(pending.to);
+        let receiver = key.map(|key| self.members[key].id());
+        let others = self.members.others();
+        let limit = self.variant.broadcast_limit(self.transmit_limit(), others);
+        let room = writer.room();
+        let wire = &self.wire;
+        let mut moot = 0;
+        let offer = |broadcast: &Broadcast| {
+            if receiver == Some(&broadcast.id.origin) {
+                // It has its turn as if it were sent: else all that wait would be told by this.
+                moot += wire.broadcast_len(broadcast);
+                return if moot <= room { Offer::Skip } else { Offer::NoRoom };
+            }
+            if writer.broadcast(broadcast) { Offer::Added } else { Offer::NoRoom }
+        };
+        self.broadcasts.transmit(limit, key, others, offer);
+    }
+
+    fn transmit_limit(&self) -> u32 {
+        let options = &self.config.options;
+        transmit_limit(options.retransmit_mult, self.members.present_count(), options.gossip_nodes)
+    }
+}
+
+/// Writes what is known of a member, if it still is held.
+fn write_update(
+    writer: &mut Writer<'_>,
+    members: &Members,
+    suspicions: &Suspicions,
+    datagrams_built: u64,
+    key: MemberKey,
+) -> Offer {
+    let Some(member) = members.get(key).filter(|_| members.has_something_to_gossip(key)) else {
+        return Offer::Skip;
+    };
+    let accuser = suspicions.accuser(key, datagrams_built);
+    if writer.update(member, accuser) { Offer::Added } else { Offer::NoRoom }
+}

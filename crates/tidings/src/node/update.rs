@@ -1,0 +1,409 @@
+//! What others say about members, and what follows from it.
+
+use super::Node;
+use crate::detector::suspicion::{Accuser, SuspicionTimeout};
+use crate::incarnation::{Incarnation, IncarnationSource};
+use crate::member::{Member, State};
+use crate::membership::claim::{Change, Claim, Updated};
+use crate::membership::refute::RefuteDecision;
+use crate::membership::table::MemberKey;
+use crate::output::{Event, Payload, PendingDatagram, Piggyback};
+use crate::timers::{FixedTimer, TimerKey};
+use crate::wire::message::PeerStatus;
+use core::net::SocketAddr;
+
+/// How a claim came to us.
+#[derive(Clone, Debug)]
+pub(super) struct UpdateSource {
+    /// The address from which it came, if it came by datagram.
+    pub(super) from: Option<SocketAddr>,
+    /// Who suspects the member, where it is suspected.
+    pub(super) accuser: Accuser,
+    /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
+    pub(super) disseminate: bool,
+    /// Whether it is how somebody else's table has it, and not the news of a verdict.
+    pub(super) hearsay: bool,
+}
+
+/// Whom to tell about whom, in answer to a claim.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Correction {
+    pub(super) to: SocketAddr,
+    pub(super) about: MemberKey,
+}
+
+impl Node {
+    /// Takes a claim that came from the network; returns whom to tell better, if anybody.
+    ///
+    /// Whoever says what is outdated is told what is known, unless it hears that anyway.
+    pub(super) fn handle_update(
+        &mut self,
+        source: UpdateSource,
+        claim: Claim,
+    ) -> Option<Correction> {
+        if !self.is_plausible(&claim, source.from) {
+            self.stats.implausible_claims += 1;
+            return None;
+        }
+        if claim.id == *self.local().id() {
+            let to = self.answer_claim_about_self(&source, &claim)?;
+            return Some(Correction { to, about: MemberKey::LOCAL });
+        }
+        if !self.is_admitted(&claim) {
+            self.stats.members_refused += 1;
+            return None;
+        }
+        if claim.profile.is_some() && self.is_accusation(&source, &claim) {
+            // A member that is there, and somebody's suspicion besides.
+            self.apply_update(&source, &Claim { state: State::Alive, ..claim.clone() });
+            self.apply_update(&source, &Claim { state: State::Suspect, profile: None, ..claim });
+            return None;
+        }
+        let about = self.apply_update(&source, &claim)?;
+        let to = source.from.filter(|_| !source.hearsay)?;
+        let known = &self.members[about];
+        // A verdict of ours may be that of one side of a partition: whom it is about is told of it,
+        // so that it can contradict, and not whoever holds it to live.
+        let to = if known.state() == State::Failed { known.addr() } else { to };
+        Some(Correction { to, about })
+    }
+
+    /// Whether a claim is for the member to contradict.
+    ///
+    /// A verdict in somebody else's table may come from the other side of a partition: whoever is
+    /// present here gets the time that a suspect has (memberlist's `mergeState`).
+    fn is_accusation(&self, source: &UpdateSource, claim: &Claim) -> bool {
+        let by_hearsay = claim.state == State::Failed && source.hearsay;
+        claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
+    }
+
+    /// Whether an incarnation is one that its member may have come to.
+    ///
+    /// Nobody shall raise another one's incarnation so far that there is nothing above it. What is
+    /// known already is always plausible; what a member says of itself may go further than what
+    /// others say, so that it can contradict them.
+    fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
+        let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
+        if known.is_some_and(|known| claim.incarnation <= known) {
+            return true;
+        }
+        let source = match &claim.profile {
+            _ if claim.id == *self.local().id() => IncarnationSource::AboutUs,
+            // What it answers to a lie has to be taken, as far as it had to go.
+            Some(profile) if self.variant.lacks_peer_status() && from == Some(profile.addr) => {
+                IncarnationSource::AtFirstHand
+            }
+            Some(_) => IncarnationSource::Itself,
+            None => IncarnationSource::Others,
+        };
+        self.variant.is_within_reach(claim.incarnation, self.config.generation, known, source)
+    }
+
+    /// Takes from the answer to a ping in which incarnation a member is, if nobody could have told us:
+    /// whoever answers from there with what was in the ping is the member.
+    ///
+    /// So a lie that some have taken and others have not does not part them from the member.
+    pub(super) fn apply_acked_incarnation(&mut self, key: MemberKey, status: Option<PeerStatus>) {
+        let Some(PeerStatus { incarnation, .. }) = status else { return };
+        if incarnation <= self.members[key].incarnation() {
+            return;
+        }
+        let claim = self.claim_without_profile(key, incarnation, State::Alive);
+        if !self.is_plausible(&claim, None) {
+            let source = UpdateSource {
+                from: None,
+                accuser: Accuser::Unknown,
+                disseminate: false,
+                hearsay: false,
+            };
+            self.apply_update(&source, &claim);
+        }
+    }
+
+    /// Whether the application takes somebody who is not there yet.
+    pub(super) fn is_admitted(&mut self, claim: &Claim) -> bool {
+        let (Some(admit), Some(profile)) = (self.config.admission, &claim.profile) else {
+            return true;
+        };
+        let Claim { id, incarnation, state, .. } = claim;
+        if !state.is_present() || self.members.is_present(id) {
+            return true;
+        }
+        let meta = profile.meta.clone();
+        let mut member = Member::new(id.clone(), profile.addr, *incarnation, meta);
+        member.versions = profile.versions;
+        let ask = || admit(&member);
+        match &mut self.journal {
+            Some(journal) => journal.admitted(ask),
+            None => ask(),
+        }
+    }
+
+    /// Accuses a member of not having answered.
+    pub(super) fn suspect_locally(&mut self, key: MemberKey) {
+        self.declare(key, State::Suspect);
+    }
+
+    /// Finds that a suspect did not contradict in time.
+    ///
+    /// Without evidence that we hear anybody there is no verdict (Lifeguard's lesson: most false
+    /// verdicts are those of nodes that are slow themselves), unless all others are suspected.
+    pub(super) fn suspicion_expired(&mut self, key: MemberKey) {
+        if self.config.options.require_recent_ack && !self.verdict_lease.is_valid(self.now) {
+            let all = self.suspicions.len() + 1 >= self.members.present_count();
+            if let Some(again) = self.suspicions.hold(self.now, key, all) {
+                self.stats.verdicts_deferred += 1;
+                self.timers.set(TimerKey::Suspicion(key), again);
+                return;
+            }
+        }
+        self.declare(key, State::Failed);
+    }
+
+    /// Reaches a verdict of our own about a member in the incarnation that is known.
+    fn declare(&mut self, key: MemberKey, state: State) {
+        let claim = self.claim_without_profile(key, self.members[key].incarnation(), state);
+        // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
+        let local = self.local();
+        let (accuser, disseminate) = (self.wire.accuser(local.id()), local.state().is_present());
+        self.apply_update(
+            &UpdateSource { from: None, accuser, disseminate, hearsay: false },
+            &claim,
+        );
+    }
+
+    /// A claim about a member that does not say what it says of itself.
+    pub(super) fn claim_without_profile(
+        &self,
+        key: MemberKey,
+        incarnation: Incarnation,
+        state: State,
+    ) -> Claim {
+        Claim { id: self.members[key].id().clone(), incarnation, state, profile: None }
+    }
+
+    /// Takes a claim about another member; returns whom it is about, if more is known of that one.
+    pub(super) fn apply_update(
+        &mut self,
+        source: &UpdateSource,
+        claim: &Claim,
+    ) -> Option<MemberKey> {
+        let key = match self.members.apply(self.now, claim) {
+            Change::Unknown => return None,
+            Change::Stale(key) => return Some(key),
+            Change::Unchanged => {
+                self.confirm(source, claim);
+                return None;
+            }
+            Change::Full => {
+                self.stats.members_refused += 1;
+                return None;
+            }
+            Change::Conflict { key, other } => {
+                let member = &self.members[key];
+                let (id, addr) = (member.id().clone(), member.addr());
+                self.outputs.event(Event::Conflict { id, addr, other });
+                key
+            }
+            Change::Disputed { key, other } => {
+                let member = &self.members[key];
+                let (id, addr) = (member.id().clone(), member.addr());
+                if self.refute.report_other(&id, other) {
+                    self.outputs.event(Event::Conflict { id, addr, other });
+                }
+                return None;
+            }
+            Change::Tombstoned(_) => {
+                self.arm_reap();
+                return None;
+            }
+            Change::Refreshed(key) => key,
+            Change::Updated(key) => {
+                self.event(Event::Updated, key);
+                key
+            }
+            Change::Joined(key) => {
+                self.reconnect.remove_lost(&claim.id);
+                self.event(Event::Joined, key);
+                if claim.state == State::Suspect {
+                    self.suspect(key, source.accuser.clone());
+                }
+                key
+            }
+            Change::Suspected(key) => {
+                self.suspect(key, source.accuser.clone());
+                if source.hearsay {
+                    // It is told first, so that it can contradict before others hear of it.
+                    self.send_correction(Correction { to: self.members[key].addr(), about: key });
+                }
+                key
+            }
+            Change::Recovered(key, updated) => {
+                self.clear_suspicion(key);
+                self.event(Event::Recovered, key);
+                if updated == Updated::Yes {
+                    self.event(Event::Updated, key);
+                }
+                key
+            }
+            Change::Failed(key) => {
+                self.on_departed(key);
+                self.event(Event::Failed, key);
+                self.on_failed(key);
+                key
+            }
+            Change::Left(key) => {
+                self.on_departed(key);
+                self.event(Event::Left, key);
+                self.reconnect.remove_lost(&claim.id);
+                self.reconnect.remove_seed(self.members[key].addr());
+                key
+            }
+        };
+        if source.disseminate {
+            self.disseminate(key);
+        } else {
+            // Whoever is new may be the first to whom we can tell what we have to tell.
+            self.arm_gossip();
+        }
+        self.sync_trigger.on_change();
+        None
+    }
+
+    fn suspect(&mut self, key: MemberKey, accuser: Accuser) {
+        let options = &self.config.options;
+        let (mult, max_mult) = (options.suspicion_mult, options.suspicion_max_mult);
+        let members = self.members.present_count();
+        let timeout = SuspicionTimeout::among(members, mult, max_mult, options.probe_interval);
+        let deadline = self.suspicions.start(self.now, key, accuser, timeout);
+        self.timers.set(TimerKey::Suspicion(key), deadline);
+        self.event(Event::Suspected, key);
+    }
+
+    /// Takes note that one more accuses a suspect, and tells all if that counts.
+    fn confirm(&mut self, source: &UpdateSource, claim: &Claim) {
+        let Some(key) = self.members.find(&claim.id) else { return };
+        let known = &self.members[key];
+        if (claim.incarnation, claim.state) != (known.incarnation(), State::Suspect)
+            || known.state() != State::Suspect
+        {
+            return;
+        }
+        if let Some(deadline) = self.suspicions.confirm(key, &source.accuser) {
+            self.stats.confirmations += 1;
+            self.timers.set(TimerKey::Suspicion(key), deadline);
+            self.disseminate(key);
+        }
+    }
+
+    fn clear_suspicion(&mut self, key: MemberKey) {
+        self.suspicions.stop(key);
+        self.timers.clear(TimerKey::Suspicion(key));
+    }
+
+    /// Remembers where a member that failed was, and tells if there are many.
+    fn on_failed(&mut self, key: MemberKey) {
+        let member = &self.members[key];
+        let (present, options) = (self.members.present_count(), &self.config.options);
+        let window = options.probe_interval * 10;
+        let lost = self.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);
+        if let Some(lost) = lost {
+            self.outputs.event(Event::PartitionSuspected { lost, present });
+        }
+        self.arm_reconnect();
+    }
+
+    fn on_departed(&mut self, key: MemberKey) {
+        self.clear_suspicion(key);
+        self.probe.abandon(key);
+        self.arm_reap();
+    }
+
+    /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
+    fn answer_claim_about_self(
+        &mut self,
+        source: &UpdateSource,
+        claim: &Claim,
+    ) -> Option<SocketAddr> {
+        match self.refute.judge(self.variant, self.members.local(), claim) {
+            RefuteDecision::Agree => None,
+            RefuteDecision::Remind => source.from,
+            RefuteDecision::Contradict => {
+                let variant = self.variant;
+                self.members.update_local(|local| {
+                    local.incarnation = variant.above(local.incarnation, claim.incarnation);
+                });
+                self.stats.refutations += 1;
+                self.health.worsen(1);
+                self.disseminate(MemberKey::LOCAL);
+                source.from
+            }
+            RefuteDecision::Disputed(other) => {
+                self.report_conflict(other, claim);
+                None
+            }
+            RefuteDecision::Outranks(other) => {
+                // An echo of our own earlier life looks the same, unless it comes from there.
+                let same_life = claim.incarnation.generation == self.local().incarnation.generation;
+                if (source.from == Some(other) || same_life) && self.report_conflict(other, claim) {
+                    self.disseminate(MemberKey::LOCAL);
+                }
+                None
+            }
+            RefuteDecision::Outranked(other) => {
+                // The holder of the name learns of us from our own mouth.
+                self.report_conflict(other, claim).then_some(other)
+            }
+        }
+    }
+
+    fn report_conflict(&mut self, other: SocketAddr, claim: &Claim) -> bool {
+        let new = self.refute.report(other, claim.incarnation);
+        if new {
+            let (id, addr) = (claim.id.clone(), self.local().addr());
+            self.outputs.event(Event::Conflict { id, addr, other });
+        }
+        new
+    }
+
+    /// Tells one peer what is known of a member, directly.
+    pub(super) fn send_correction(&mut self, Correction { to, about }: Correction) {
+        self.queue_datagram(PendingDatagram {
+            to,
+            payload: Payload::Gossip,
+            about: Some(about),
+            piggyback: Piggyback::None,
+        });
+    }
+
+    /// Spreads what is known of a member to all.
+    pub(super) fn disseminate(&mut self, key: MemberKey) {
+        self.gossip_queue.push(key);
+        self.arm_gossip();
+    }
+
+    /// Whether there is anything to tell.
+    pub(super) fn has_gossip(&self) -> bool {
+        !self.gossip_queue.is_empty() || !self.broadcasts.is_empty()
+    }
+
+    pub(super) fn arm_gossip(&mut self) {
+        let gossip = TimerKey::Fixed(FixedTimer::Gossip);
+        if self.has_gossip() && self.timers.at(gossip).is_none() {
+            self.timers.set(gossip, self.next_gossip_at.max(self.now));
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        self.members.reap(self.now - self.variant.tombstones(&self.config.options));
+        self.arm_reap();
+    }
+
+    fn arm_reap(&mut self) {
+        let reap = TimerKey::Fixed(FixedTimer::Reap);
+        match self.members.oldest_tombstone() {
+            Some(at) => self.timers.set(reap, at + self.variant.tombstones(&self.config.options)),
+            None => self.timers.clear(reap),
+        }
+    }
+}

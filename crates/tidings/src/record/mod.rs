@@ -1,0 +1,3 @@
+//! The flight recorder's journal.
+
+pub(crate) mod journal;

@@ -1,0 +1,454 @@
+//! What an application asks for, and how it learns what came of it.
+
+use crate::addr::Dialled;
+use crate::member::{State, TooLong};
+use crate::stats::Reject;
+use crate::stream::{Refusal, StreamError};
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Ticket(u64);
+
+/// What a command achieved.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum Done {
+    /// A join: a seed took us in, and we know its members.
+    Joined {
+        /// The seed that answered first; our own address if there was no other.
+        #[serde(with = "crate::addr")]
+        seed: SocketAddr,
+        /// How many members there are now, ourselves included.
+        members: usize,
+    },
+    /// A leave: the others know.
+    Left {
+        /// How many members confirmed it; 0 only if there was nobody to tell.
+        told: usize,
+    },
+    /// A reliable message: the member's node has taken it.
+    Delivered,
+    /// A reliable message in memberlist's format, which has no receipts: it was written, and the stream
+    /// was closed without an error. Whether the member has taken it is not known.
+    Written,
+    /// A ping: the member answered.
+    Pong {
+        /// How long that took.
+        rtt: Duration,
+    },
+}
+
+/// Why a command achieved nothing.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A join: no seed took us in; each with its reason.
+    NoSeed(Vec<SeedFailure>),
+    /// A leave: none of the members that were asked confirmed it in time.
+    ///
+    /// The node has left all the same, and its news of that may have reached them.
+    Unconfirmed,
+    /// A join: the node was told to leave before any seed had answered.
+    Left,
+    /// A reliable message: no receipt came. The member may have taken it all the same.
+    Undelivered(ExchangeError),
+    /// A ping: no answer came in time.
+    PingTimedOut,
+    /// It was cancelled.
+    Cancelled,
+    /// Its driver has stopped, and nobody will know what became of it. A node itself never says so.
+    Stopped,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSeed(failures) => {
+                f.write_str("no seed answered")?;
+                failures.iter().enumerate().try_for_each(|(n, failure)| {
+                    f.write_str(if n == 0 { ": " } else { "; " })?;
+                    failure.fmt(f)
+                })
+            }
+            Self::Unconfirmed => f.write_str("no member confirmed that we leave"),
+            Self::Left => f.write_str("the node was told to leave"),
+            Self::Undelivered(error) => write!(f, "no receipt came: {error}"),
+            Self::PingTimedOut => f.write_str("no answer came in time"),
+            Self::Cancelled => f.write_str("it was cancelled"),
+            Self::Stopped => f.write_str("the node has stopped"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Why one seed of a join did not take us in.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SeedFailure {
+    /// The seed.
+    #[serde(with = "crate::addr")]
+    pub seed: SocketAddr,
+    /// Why.
+    pub error: ExchangeError,
+}
+
+impl fmt::Display for SeedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.seed, self.error)
+    }
+}
+
+/// Why a peer did not answer over a stream.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The stream could not be opened, or broke.
+    Stream(StreamError),
+    /// The peer closed the stream without an answer: it does not take messages of our cluster's
+    /// name, sealed as ours are, or of this version, or takes no more streams.
+    NoAnswer,
+    /// What the peer answered is not a message that we can take.
+    BadAnswer(Reject),
+    /// The peer said no.
+    Refused(Refusal),
+    /// We do not take the peer as a member, for the reason for which we would refuse it.
+    NotTaken(Refusal),
+}
+
+impl ExchangeError {
+    /// Whether nothing was heard of the peer: it may be there all the same, behind a cut.
+    pub(crate) fn is_silence(self) -> bool {
+        matches!(self, Self::Stream(_) | Self::NoAnswer)
+    }
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(error) => error.fmt(f),
+            Self::NoAnswer => f.write_str(
+                "it closed the connection without an answer; are cluster name and key the same?",
+            ),
+            Self::BadAnswer(reject) => write!(f, "its answer was not taken: {reject}"),
+            Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
+            Self::NotTaken(Refusal::Full) => {
+                f.write_str("this node holds as many members as it may")
+            }
+            Self::NotTaken(Refusal::NotAdmitted) => {
+                f.write_str("this node's application does not admit it")
+            }
+            Self::NotTaken(Refusal::Versions) => f.write_str(
+                "its members speak another version; is the delegate protocol that of the cluster?",
+            ),
+            Self::NotTaken(_) => f.write_str("this node takes no such address or metadata"),
+        }
+    }
+}
+
+/// Why a join was not begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// There is no seed to join.
+    NoSeeds,
+    /// There are more seeds than one join may have.
+    TooManySeeds {
+        /// How many there are.
+        seeds: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// The node is leaving; it can join again when the leave has completed.
+    Leaving,
+    /// No stream may be opened now: [`max_streams_out`](crate::Options::max_streams_out) are open.
+    Busy,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSeeds => f.write_str("there is no seed to join; name one at least"),
+            Self::TooManySeeds { seeds, max } => {
+                write!(f, "{seeds} seeds where a join may have {max}; name fewer")
+            }
+            Self::Leaving => f.write_str("the node is leaving; wait until that has completed"),
+            Self::Busy => f.write_str("too many streams are open; try again when some have ended"),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {}
+
+/// Why a message or a ping was not sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node has left its cluster, or is leaving.
+    Left,
+    /// Nobody of that name is known.
+    Unknown,
+    /// The member is not there.
+    Absent(State),
+    /// The message is too long: for a datagram, or for a stream.
+    TooLong(TooLong),
+    /// Too many streams, pings or datagrams are under way already; try again when some have ended.
+    Busy,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the node has left its cluster; join first"),
+            Self::Unknown => f.write_str("no member of that name is known"),
+            Self::Absent(state) => write!(f, "the member is not there; it is held to have {state}"),
+            Self::TooLong(too_long) => write!(f, "the message is too long: {too_long}"),
+            Self::Busy => f.write_str("too much is under way; try again when some of it has ended"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// Why a broadcast was not begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// The node has left its cluster, or is leaving.
+    Left,
+    /// The key is too long.
+    Key(TooLong),
+    /// The message is too long for a datagram with this key.
+    Message(TooLong),
+    /// Too many of this node's broadcasts wait to be told; try again when some have been.
+    Full,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the node has left its cluster; join first"),
+            Self::Key(too_long) => write!(f, "the key is too long: {too_long}"),
+            Self::Message(too_long) => write!(f, "the message is too long: {too_long}"),
+            Self::Full => f.write_str("too many broadcasts wait to be told; try again later"),
+        }
+    }
+}
+
+impl core::error::Error for BroadcastError {}
+
+/// How many seeds a join may have.
+pub(crate) const MAX_SEEDS: usize = 1024;
+/// How often a seed that breaks off is asked again.
+const MAX_RETRIES: usize = 4;
+
+const TIMED_OUT: ExchangeError = ExchangeError::Stream(StreamError::TimedOut);
+
+/// The commands that have not ended.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Tickets {
+    next: u64,
+    joins: BTreeMap<Ticket, Join>,
+    retries: BTreeMap<u64, Retry>,
+    next_retry: u64,
+    leave: Option<Leave>,
+}
+
+/// A seed that is to be asked again.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Retry {
+    pub(crate) ticket: Ticket,
+    #[serde(with = "crate::addr")]
+    pub(crate) seed: SocketAddr,
+    /// How it broke off.
+    pub(crate) error: ExchangeError,
+}
+
+/// A join whose seeds have not all been heard of.
+#[derive(Debug, Deserialize, Serialize)]
+struct Join {
+    /// When it ends at the latest, if no more seeds are asked.
+    deadline: Instant,
+    /// The seeds that were not asked yet, the next one last.
+    waiting: Vec<Dialled>,
+    /// How many more times seeds that are overloaded may be asked.
+    retries: usize,
+    /// How many seeds may still take us in, those that wait included.
+    open: usize,
+    /// The seeds that broke off, and how.
+    broken_off: BTreeMap<Dialled, ExchangeError>,
+    failures: Vec<SeedFailure>,
+}
+
+/// A leave that not enough members have confirmed.
+#[derive(Debug, Deserialize, Serialize)]
+struct Leave {
+    open: usize,
+    needed: usize,
+    told: usize,
+    /// Whether any of those asked is known to be a member.
+    members: bool,
+    /// All who wait for it.
+    tickets: Vec<Ticket>,
+}
+
+impl Tickets {
+    pub(crate) fn issue(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        ticket
+    }
+
+    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after the other.
+    pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: &[SocketAddr]) {
+        let waiting: Vec<_> = seeds.iter().rev().copied().map(Dialled).collect();
+        let (retries, open, broken_off) = (MAX_RETRIES * seeds.len(), seeds.len(), BTreeMap::new());
+        let (deadline, failures) = (Instant::ZERO, Vec::new());
+        self.joins.insert(ticket, Join { deadline, waiting, retries, open, broken_off, failures });
+    }
+
+    /// The next seed to be asked, if there is one, for an answer until `deadline`.
+    pub(crate) fn next_seed(&mut self, deadline: Instant) -> Option<(Ticket, SocketAddr)> {
+        self.joins.iter_mut().find_map(|(&ticket, join)| {
+            let Dialled(seed) = join.waiting.pop()?;
+            join.deadline = deadline;
+            Some((ticket, seed))
+        })
+    }
+
+    /// When a join ends at the latest; `None` if it has ended.
+    pub(crate) fn join_deadline(&self, ticket: Ticket) -> Option<Instant> {
+        self.joins.get(&ticket).map(|join| join.deadline)
+    }
+
+    /// A seed broke off, as one does that is asked by too many; returns the number under which it is
+    /// to be asked again at `due`, if that is in time and was not done too often.
+    pub(crate) fn retry(&mut self, retry: Retry, due: Instant) -> Option<u64> {
+        let join = self.joins.get_mut(&retry.ticket)?;
+        if join.retries == 0 || due >= join.deadline {
+            return None;
+        }
+        join.retries -= 1;
+        join.broken_off.insert(Dialled(retry.seed), retry.error);
+        let number = self.next_retry;
+        self.next_retry += 1;
+        self.retries.insert(number, retry);
+        Some(number)
+    }
+
+    /// Takes out whom to ask again; `None` if the join has ended.
+    pub(crate) fn remove_retry(&mut self, number: u64) -> Option<Retry> {
+        let retry = self.retries.remove(&number)?;
+        self.joins.contains_key(&retry.ticket).then_some(retry)
+    }
+
+    /// A seed took us in; if that ends the join, returns those that have not answered so far.
+    pub(crate) fn joined(&mut self, ticket: Ticket) -> Option<Vec<SocketAddr>> {
+        let Join { failures, broken_off, .. } = self.joins.remove(&ticket)?;
+        let silent = failures.iter().filter(|failure| failure.error.is_silence());
+        let broken_off = broken_off.into_keys().map(|Dialled(seed)| seed);
+        Some(silent.map(|failure| failure.seed).chain(broken_off).collect())
+    }
+
+    /// Whether a join has not ended.
+    pub(crate) fn is_joining(&self, ticket: Ticket) -> bool {
+        self.joins.contains_key(&ticket)
+    }
+
+    /// A seed did not take us in; returns the failure if it was the last one.
+    ///
+    /// For one that broke off, and then had no time to do it again, the reason is how it broke off.
+    pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
+        let join = self.joins.get_mut(&ticket)?;
+        let SeedFailure { seed, error } = failure;
+        let earlier = join.broken_off.get(&Dialled(seed)).filter(|_| error == TIMED_OUT);
+        join.failures.push(SeedFailure { seed, error: *earlier.unwrap_or(&error) });
+        join.open -= 1;
+        if join.open > 0 {
+            return None;
+        }
+        self.joins.remove(&ticket).map(|join| Failure::NoSeed(join.failures))
+    }
+
+    /// Ends all joins; returns them.
+    pub(crate) fn abandon_joins(&mut self) -> Vec<Ticket> {
+        core::mem::take(&mut self.joins).into_keys().collect()
+    }
+
+    /// Begins to leave by asking some peers to confirm, `members` of whom are known to be members;
+    /// as many confirmations as half of those are enough.
+    pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize, members: usize) {
+        let needed = members.div_ceil(2).max(1);
+        let (tickets, members) = ([ticket].into(), members > 0);
+        self.leave = Some(Leave { open: peers, needed, told: 0, members, tickets });
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leave.is_some()
+    }
+
+    /// Has one more ticket wait for the leave that runs; `false` if none does.
+    pub(crate) fn await_leave(&mut self, ticket: Ticket) -> bool {
+        self.leave.as_mut().map(|leave| leave.tickets.push(ticket)).is_some()
+    }
+
+    /// A member confirmed that we leave, or will not; returns who waits, and for what, if that
+    /// settles it.
+    ///
+    /// `ticket` began the leave that this is about; an earlier one's streams may still be open.
+    pub(crate) fn on_leave_confirmed(
+        &mut self,
+        ticket: Ticket,
+        confirmed: bool,
+    ) -> Option<(Vec<Ticket>, Result<Done, Failure>)> {
+        let leave = self.leave.as_mut().filter(|leave| leave.tickets.first() == Some(&ticket))?;
+        leave.open -= 1;
+        leave.told += usize::from(confirmed);
+        if leave.told < leave.needed && leave.open > 0 {
+            return None;
+        }
+        let Leave { told, tickets, members, .. } = self.leave.take()?;
+        let unconfirmed = members && told == 0;
+        let result = if unconfirmed { Err(Failure::Unconfirmed) } else { Ok(Done::Left { told }) };
+        Some((tickets, result))
+    }
+}
+
+/// Whether a node takes part in its cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// It does.
+    Running,
+    /// It has said that it leaves, and waits until others have confirmed that.
+    Leaving,
+    /// It has left. Whoever takes it for present is told, and a join brings it back.
+    Left,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_broke_off_failed_by_that_also_if_asking_again_takes_too_long() {
+        let (mut tickets, seed) = (Tickets::default(), "10.0.0.1:1".parse().unwrap());
+        let end = Instant::from_nanos(2);
+        for (broke_off, said) in [(false, TIMED_OUT), (true, ExchangeError::NoAnswer)] {
+            let ticket = tickets.issue();
+            tickets.begin_join(ticket, &[seed]);
+            assert_eq!(tickets.next_seed(end), Some((ticket, seed)));
+            if broke_off {
+                let retry = Retry { ticket, seed, error: ExchangeError::NoAnswer };
+                assert!(tickets.retry(retry, Instant::from_nanos(1)).is_some());
+            }
+            let failure = tickets.seed_failed(ticket, SeedFailure { seed, error: TIMED_OUT });
+            assert_eq!(failure, Some(Failure::NoSeed([SeedFailure { seed, error: said }].into())));
+        }
+    }
+}

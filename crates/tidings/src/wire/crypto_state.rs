@@ -1,0 +1,111 @@
+//! Locks: what messages are sealed and opened with, in whatever format.
+
+use super::codec::put;
+use crate::config::Plaintext;
+use crate::crypto::aead::{self, NONCE, TAG};
+use crate::crypto::keyring::Keyring;
+use crate::record::journal::JournalNote;
+use crate::rng::Rng;
+use alloc::vec::Vec;
+
+/// A node's keys, and what becomes of them in a journal and in a replay.
+#[derive(Debug)]
+pub(crate) struct CryptoState {
+    /// None in a replay, which encrypts nothing, and is told what the journal says that came of opening.
+    keyring: Option<Keyring>,
+    script: Option<Vec<u8>>,
+    /// What came of sealing and opening, for the journal, if one is kept.
+    notes: Option<Vec<u8>>,
+    plaintext: Plaintext,
+    nonces: Rng,
+}
+
+impl CryptoState {
+    pub(crate) fn new(keyring: Option<Keyring>, plaintext: Plaintext, nonces: Rng) -> Self {
+        Self { keyring, script: None, notes: None, plaintext, nonces }
+    }
+
+    /// What a checkpoint holds of it: no keys.
+    pub(crate) fn state(&self) -> (Plaintext, &Rng) {
+        (self.plaintext, &self.nonces)
+    }
+
+    pub(crate) fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_ref()
+    }
+
+    pub(crate) fn keyring_mut(&mut self) -> Option<&mut Keyring> {
+        self.keyring.as_mut()
+    }
+
+    pub(super) fn notes(&mut self) -> Option<&mut Vec<u8>> {
+        self.notes.as_mut()
+    }
+
+    pub(super) fn set_note_taking(&mut self, take: bool) {
+        self.notes = take.then(Vec::new);
+    }
+
+    /// What comes of opening what is sealed next, where there are no keys.
+    pub(super) fn script(&mut self, opened: Option<&[u8]>) {
+        self.script = opened.map(Into::into);
+    }
+
+    pub(super) fn seals(&self) -> bool {
+        self.plaintext != Plaintext::Sent
+    }
+
+    pub(super) fn accepts_plaintext(&self) -> bool {
+        self.plaintext != Plaintext::Refused
+    }
+
+    /// A nonce, of which the first so many bytes are drawn and the others are zero.
+    pub(super) fn nonce(&mut self, drawn: usize) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
+        for bytes in nonce[..drawn].chunks_mut(8) {
+            bytes.copy_from_slice(&self.nonces.u64().to_le_bytes()[..bytes.len()]);
+        }
+        nonce
+    }
+
+    /// Notes a frame before it is sealed.
+    pub(super) fn note_frame(&mut self, frame: &[u8]) {
+        if let Some(notes) = &mut self.notes {
+            put(notes, &JournalNote::Frame(crc32fast::hash(frame)));
+        }
+    }
+
+    /// Encrypts `buf[from..]` in place and appends the tag.
+    pub(super) fn seal(&self, nonce: &[u8; NONCE], aad: &[u8], buf: &mut Vec<u8>, from: usize) {
+        match &self.keyring {
+            Some(keyring) => aead::seal(keyring.primary(), nonce, aad, buf, from),
+            None => buf.extend_from_slice(&[0; TAG]),
+        }
+    }
+
+    /// Opens into `out` what came sealed; `complete` does the rest, and says whether it is right.
+    pub(super) fn open(
+        &mut self,
+        nonce: &[u8; NONCE],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+        complete: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> bool {
+        let opened = match &self.keyring {
+            Some(keyring) => aead::open(keyring, nonce, aad, sealed, out) && complete(out),
+            None => self.open_by_script(out),
+        };
+        if let Some(notes) = &mut self.notes {
+            put(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
+        }
+        opened
+    }
+
+    fn open_by_script(&mut self, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        let opened = self.script.take();
+        out.extend_from_slice(opened.as_deref().unwrap_or_default());
+        opened.is_some()
+    }
+}
