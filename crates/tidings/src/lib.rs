@@ -112,6 +112,7 @@ mod output;
 mod record;
 pub mod replay;
 mod rng;
+mod rtt;
 mod stats;
 mod stream;
 mod sync;

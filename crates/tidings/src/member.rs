@@ -1,7 +1,7 @@
 //! Who a member is: its name, its incarnation, its state, its metadata.
 
-use crate::detector::rtt::Rtt;
 use crate::incarnation::Incarnation;
+use crate::rtt::Rtt;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;

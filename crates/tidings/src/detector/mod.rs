@@ -4,6 +4,5 @@ pub(crate) mod health;
 pub(crate) mod indirect;
 pub(crate) mod lease;
 pub(crate) mod probe;
-pub(crate) mod rtt;
 pub(crate) mod suspicion;
 pub(crate) mod user_pings;

@@ -1,9 +1,8 @@
 //! Suspicions: who is suspected, by whom, and until when it may contradict.
 
-#[cfg(feature = "memberlist")]
-use crate::member::NodeId;
 use crate::membership::table::MemberKey;
 use crate::time::Instant;
+use crate::wire::message::Accuser;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -27,41 +26,6 @@ pub(crate) struct Suspicion {
     /// It does not expire before this.
     not_before: Instant,
     timeout: SuspicionTimeout,
-}
-
-/// Who accuses a member, as far as a message tells.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) enum Accuser {
-    #[default]
-    Unknown,
-    /// By its short name, which stands for it where there is no room for more.
-    Short(u32),
-    /// By its name, in a format that has no other.
-    #[cfg(feature = "memberlist")]
-    Named(NodeId),
-}
-
-impl Accuser {
-    /// Its short name, if it is known.
-    pub(crate) fn known(&self) -> Option<u32> {
-        match self {
-            Self::Unknown => None,
-            Self::Short(short) => Some(*short),
-            #[cfg(feature = "memberlist")]
-            Self::Named(name) => Some(name.short()),
-        }
-    }
-
-    /// The same with 0 for whoever is not known.
-    pub(crate) fn short(&self) -> u32 {
-        self.known().unwrap_or_default()
-    }
-}
-
-impl From<u32> for Accuser {
-    fn from(short: u32) -> Self {
-        if short == 0 { Self::Unknown } else { Self::Short(short) }
-    }
 }
 
 /// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.

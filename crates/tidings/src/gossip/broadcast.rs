@@ -3,6 +3,7 @@
 use crate::gossip::queue::{GossipQueue, Offer};
 use crate::member::NodeId;
 use crate::membership::table::MemberKey;
+use crate::wire::message::{Broadcast, BroadcastId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -25,27 +26,6 @@ pub(crate) struct Broadcasts {
     #[serde(skip)]
     passed_on: Load,
     max: Load,
-}
-
-/// A message from one member's application to those of all members.
-///
-/// What it holds should be memory of its own: a part of a datagram would keep all of that.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Broadcast {
-    pub(crate) id: BroadcastId,
-    /// A later one of the same origin with the same key replaces this one; none if empty.
-    pub(crate) key: Bytes,
-    pub(crate) payload: Bytes,
-}
-
-/// Names a broadcast; of two from one origin, the later one is greater.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub(crate) struct BroadcastId {
-    pub(crate) origin: NodeId,
-    /// The origin's life.
-    pub(crate) generation: u64,
-    /// Which one of that life, from zero.
-    pub(crate) number: u64,
 }
 
 /// Our own broadcasts take all the room that there is.

@@ -1,7 +1,7 @@
 //! Broadcasts are delivered at most once: which ones were seen.
 
-use crate::gossip::broadcast::BroadcastId;
 use crate::member::NodeId;
+use crate::wire::message::BroadcastId;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,9 +1,9 @@
 //! Precedence: which claim about a member is taken, and what that changes.
 
 use super::{MemberKey, Members};
-use crate::detector::rtt::Rtt;
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Profile, Updated};
+use crate::rtt::Rtt;
 use crate::time::Instant;
 
 impl Members {

@@ -5,7 +5,7 @@ use super::sealed;
 use super::{Node, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
-use crate::detector::suspicion::{Accuser, Suspicion};
+use crate::detector::suspicion::Suspicion;
 use crate::member::{Member, State};
 use crate::membership::table::MemberKey;
 use crate::record::journal::{Input, Journal};
@@ -18,6 +18,7 @@ use crate::wire::Format;
 use crate::wire::codec::{put, take};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
+use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;

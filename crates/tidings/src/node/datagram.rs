@@ -3,7 +3,6 @@
 use super::Node;
 use super::update::{Correction, UpdateSource};
 use crate::detector::indirect::PendingForward;
-use crate::detector::suspicion::Accuser;
 use crate::detector::user_pings::PendingPing;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
@@ -16,6 +15,7 @@ use crate::stream::tickets::Done;
 use crate::stream::{Refusal, StreamId};
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::frame::StreamPing;
+use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
 use core::net::SocketAddr;
 

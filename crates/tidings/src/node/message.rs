@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::detector::user_pings::PendingPing;
-use crate::gossip::broadcast::{Broadcast, BroadcastId, Full};
+use crate::gossip::broadcast::Full;
 use crate::gossip::dedup::Seen;
 use crate::member::{NodeId, TooLong};
 use crate::membership::table::MemberKey;
@@ -14,6 +14,7 @@ use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::frame::ReliableMessage;
+use crate::wire::message::{Broadcast, BroadcastId};
 use crate::wire::tidings;
 use alloc::borrow::Cow;
 use bytes::Bytes;

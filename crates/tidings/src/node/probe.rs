@@ -6,7 +6,7 @@ use crate::member::State;
 use crate::membership::table::MemberKey;
 use crate::output::{Event, Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
-use crate::sync::diff;
+use crate::sync::trigger;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
 
@@ -188,7 +188,7 @@ impl Node {
     /// Compares the membership with a member picked at random.
     pub(super) fn sync(&mut self) {
         let interval =
-            diff::interval(self.config.options.sync_interval, self.members.present_count());
+            trigger::interval(self.config.options.sync_interval, self.members.present_count());
         self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + interval);
         if self.exchanges.any(Purpose::Sync) {
             return;

@@ -3,13 +3,13 @@
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
-use crate::detector::suspicion::Accuser;
 use crate::membership::claim::Claim;
 use crate::output::Event;
 use crate::stream::exchange::Purpose;
 use crate::stream::tickets::ExchangeError;
 use crate::stream::{Refusal, StreamId};
 use crate::wire::frame::PushPull;
+use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 

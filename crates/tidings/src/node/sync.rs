@@ -3,7 +3,6 @@
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
-use crate::detector::suspicion::Accuser;
 use crate::member::State;
 use crate::membership::table::MemberKey;
 use crate::output::Event;
@@ -13,6 +12,7 @@ use crate::stream::tickets::ExchangeError;
 use crate::stream::{Refusal, StreamId};
 use crate::sync::diff::{self, Answer};
 use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
+use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use bytes::Bytes;

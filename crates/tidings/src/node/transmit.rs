@@ -2,7 +2,6 @@
 
 use super::Node;
 use crate::detector::suspicion::Suspicions;
-use crate::gossip::broadcast::Broadcast;
 use crate::gossip::queue::{Offer, transmit_limit};
 use crate::member::State;
 use crate::membership::Members;
@@ -11,6 +10,7 @@ use crate::membership::table::MemberKey;
 use crate::output::{Output, Payload, PendingDatagram, PendingOutput, Piggyback};
 use crate::stream::exchange::Purpose;
 use crate::wire::Writer;
+use crate::wire::message::Broadcast;
 use crate::wire::message::PeerStatus;
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! What others say about members, and what follows from it.
 
 use super::Node;
-use crate::detector::suspicion::{Accuser, SuspicionTimeout};
+use crate::detector::suspicion::SuspicionTimeout;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Updated};
@@ -9,6 +9,7 @@ use crate::membership::refute::RefuteDecision;
 use crate::membership::table::MemberKey;
 use crate::output::{Event, Payload, PendingDatagram, Piggyback};
 use crate::timers::{FixedTimer, TimerKey};
+use crate::wire::message::Accuser;
 use crate::wire::message::PeerStatus;
 use core::net::SocketAddr;
 

@@ -11,6 +11,7 @@ use crate::stream::{StreamAction, StreamError, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::wire::codec::{put, take};
 use crate::wire::dissect::MessageSummary;
+use crate::wire::journal_note::{JournalNote, octets};
 use crate::wire::{Format, in_clear};
 use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
@@ -19,7 +20,7 @@ use core::fmt::{self, Write};
 use core::net::SocketAddr;
 use core::time::Duration;
 use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// What a node notes while it keeps a journal; the same in a replay, where it is also told what was
 /// noted then.
@@ -112,23 +113,6 @@ pub(crate) enum Input<'a> {
     },
     SetMeta(#[serde(serialize_with = "octets")] &'a [u8]),
     SetSyncState(#[serde(serialize_with = "octets")] &'a [u8]),
-}
-
-/// What a node is told from outside while it takes an input, or what has to come out equal.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) enum JournalNote<'a> {
-    /// There is no more.
-    End,
-    /// Whether the application admits somebody.
-    Admitted(bool),
-    /// What was in something that was sealed.
-    Opened(#[serde(serialize_with = "octets")] &'a [u8]),
-    /// That something that was sealed was not opened.
-    NotOpened,
-    /// The checksum of a frame before it was sealed.
-    Frame(u32),
-    /// The checksum of what the input returned.
-    Returned(u32),
 }
 
 impl Journal {
@@ -261,10 +245,6 @@ pub(crate) fn entry<'a>(journal: &mut &'a [u8]) -> Option<Entry<'a>> {
 /// Bytes that are written at once, and not one by one.
 #[derive(Serialize)]
 struct Octets<'a>(#[serde(serialize_with = "octets")] &'a [u8]);
-
-fn octets<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
 
 /// A checksum over values as they would be written.
 fn sum_of<T: Serialize>(value: &T) -> u32 {

@@ -6,67 +6,11 @@
 
 use crate::member::{Member, NodeId};
 use crate::membership::Members;
-use crate::membership::table::MemberKey;
-use crate::sync::range::Range;
-use crate::time::Instant;
+use crate::membership::range::Range;
+use crate::sync::index::DigestIndex;
 use crate::wire::frame::{Claims, SyncPart};
 use crate::wire::tidings::compare::{encode_digest, encode_members, encode_split};
 use alloc::vec::Vec;
-use core::time::Duration;
-use serde::{Deserialize, Serialize};
-
-/// The members in the order of their places, for as long as comparisons are under way.
-#[derive(Debug, Default)]
-pub(crate) struct DigestIndex {
-    sorted: Vec<(u64, MemberKey)>,
-    /// When that was made, as the members' count of changes.
-    made_at: Option<u64>,
-    /// The digest of all before each of them, and of all.
-    sums: Vec<u64>,
-}
-
-impl DigestIndex {
-    /// Sorts the members by their places, and sums their digests up, unless that was done.
-    fn refresh(&mut self, members: &Members) {
-        if self.made_at != Some(members.changes()) {
-            self.sorted = members.hash_positions();
-            self.made_at = Some(members.changes());
-            self.sums.clear();
-        }
-        if self.sums.last() != Some(&members.digest()) {
-            self.sums.clear();
-            self.sums.push(0);
-            let digests = self.sorted.iter().map(|&(_, key)| members.digest_of(key));
-            self.sums.extend(digests.scan(0_u64, |sum, digest| {
-                *sum = sum.wrapping_add(digest);
-                Some(*sum)
-            }));
-        }
-    }
-
-    /// Gives the memory back.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn within(&self, range: Range) -> &[(u64, MemberKey)] {
-        let (from, to) = self.bounds(range);
-        &self.sorted[from..to]
-    }
-
-    /// What the members of a range come down to: found as quickly as the range itself, so that whoever
-    /// asks for many has little to gain.
-    fn digest(&self, range: Range) -> u64 {
-        let (from, to) = self.bounds(range);
-        self.sums[to].wrapping_sub(self.sums[from])
-    }
-
-    fn bounds(&self, range: Range) -> (usize, usize) {
-        let from = self.sorted.partition_point(|&(position, _)| position < range.start());
-        let to = self.sorted.partition_point(|&(position, _)| position <= range.last());
-        (from, to)
-    }
-}
 
 /// Begins a comparison: of everything, by its digest; whoever knows nobody asks for everybody at once.
 pub(crate) fn begin(members: &Members, buf: &mut Vec<u8>) {
@@ -214,75 +158,3 @@ impl<'a> Answer<'a> {
 
 /// So many members are told of rather than compared any further.
 const FEW: usize = 16;
-
-/// Whether those whom we hear of know the same as we do: every probe is a sync check.
-#[derive(Debug, Default, Deserialize, Serialize)]
-pub(crate) struct SyncTrigger {
-    /// Since when nobody agreed with us; `None` while somebody did last.
-    differs_since: Option<Instant>,
-    /// Before this no comparison is begun.
-    not_before: Instant,
-    /// How many comparisons in a row have changed nothing.
-    fruitless: u32,
-}
-
-impl SyncTrigger {
-    /// Somebody's digest was heard; `true` if it is time to compare.
-    ///
-    /// A difference is given time to `settle`: news may be under way. Comparisons that change nothing
-    /// are begun ever less often, up to once in `longest`.
-    pub(crate) fn on_digest(
-        &mut self,
-        now: Instant,
-        same: bool,
-        settle: Duration,
-        longest: Duration,
-    ) -> bool {
-        if same {
-            self.differs_since = None;
-            self.fruitless = 0;
-            return false;
-        }
-        let since = *self.differs_since.get_or_insert(now);
-        if now.since(since) < settle || now < self.not_before {
-            return false;
-        }
-        let wait = settle.saturating_mul(2 << self.fruitless.min(16)).min(longest);
-        self.not_before = now + wait;
-        self.fruitless += 1;
-        true
-    }
-
-    /// A comparison has brought something new.
-    pub(crate) fn on_change(&mut self) {
-        self.fruitless = 0;
-    }
-}
-
-/// The time between two syncs that a node begins, among `members`.
-///
-/// Up to 32 members as configured; beyond that it grows with the logarithm, so that the traffic of
-/// a cluster does not grow with its square (memberlist's `pushPullScale`).
-pub(crate) fn interval(configured: Duration, members: usize) -> Duration {
-    const THRESHOLD: u32 = 5; // 2^5 = 32 members
-    let scale = match members.max(1).next_power_of_two().ilog2() {
-        log2 if log2 <= THRESHOLD => 1,
-        log2 => log2 - THRESHOLD + 1,
-    };
-    configured.saturating_mul(scale)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_intervals_are_those_of_memberlist() {
-        let second = Duration::from_secs(1);
-        for (members, scale) in
-            [(0, 1), (1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (128, 3), (1000, 6), (10_000, 10)]
-        {
-            assert_eq!(interval(second, members), second * scale, "{members} members");
-        }
-    }
-}

@@ -4,8 +4,8 @@ use super::codec::put;
 use crate::config::Plaintext;
 use crate::crypto::aead::{self, NONCE, TAG};
 use crate::crypto::keyring::Keyring;
-use crate::record::journal::JournalNote;
 use crate::rng::Rng;
+use crate::wire::journal_note::JournalNote;
 use alloc::vec::Vec;
 
 /// A node's keys, and what becomes of them in a journal and in a replay.

@@ -3,8 +3,8 @@
 use super::message::PeerStatus;
 use crate::member::NodeId;
 use crate::membership::claim::Claim;
+use crate::membership::range::Range;
 use crate::stream::Refusal;
-use crate::sync::range::Range;
 use alloc::vec::Vec;
 use bytes::Bytes;
 

@@ -1,7 +1,5 @@
 //! What datagrams say, in whatever format.
 
-use crate::detector::suspicion::Accuser;
-use crate::gossip::broadcast::Broadcast;
 use crate::incarnation::Incarnation;
 use crate::member::NodeId;
 use crate::membership::claim::Claim;
@@ -92,4 +90,60 @@ pub(crate) struct UserMessage {
     /// Whose it is, if that is told.
     pub(crate) from: Option<NodeId>,
     pub(crate) data: Bytes,
+}
+
+/// Who accuses a member, as far as a message tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) enum Accuser {
+    #[default]
+    Unknown,
+    /// By its short name, which stands for it where there is no room for more.
+    Short(u32),
+    /// By its name, in a format that has no other.
+    #[cfg(feature = "memberlist")]
+    Named(NodeId),
+}
+
+impl Accuser {
+    /// Its short name, if it is known.
+    pub(crate) fn known(&self) -> Option<u32> {
+        match self {
+            Self::Unknown => None,
+            Self::Short(short) => Some(*short),
+            #[cfg(feature = "memberlist")]
+            Self::Named(name) => Some(name.short()),
+        }
+    }
+
+    /// The same with 0 for whoever is not known.
+    pub(crate) fn short(&self) -> u32 {
+        self.known().unwrap_or_default()
+    }
+}
+
+impl From<u32> for Accuser {
+    fn from(short: u32) -> Self {
+        if short == 0 { Self::Unknown } else { Self::Short(short) }
+    }
+}
+
+/// A message from one member's application to those of all members.
+///
+/// What it holds should be memory of its own: a part of a datagram would keep all of that.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Broadcast {
+    pub(crate) id: BroadcastId,
+    /// A later one of the same origin with the same key replaces this one; none if empty.
+    pub(crate) key: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+/// Names a broadcast; of two from one origin, the later one is greater.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct BroadcastId {
+    pub(crate) origin: NodeId,
+    /// The origin's life.
+    pub(crate) generation: u64,
+    /// Which one of that life, from zero.
+    pub(crate) number: u64,
 }

@@ -13,6 +13,7 @@ pub(crate) mod crypto_state;
 pub(crate) mod dissect;
 pub(crate) mod format;
 pub(crate) mod frame;
+pub(crate) mod journal_note;
 #[cfg(feature = "memberlist")]
 pub(crate) mod memberlist;
 pub(crate) mod message;

@@ -4,10 +4,10 @@
 use super::memberlist;
 use super::message::{Message, PeerStatus};
 use super::tidings;
-use crate::detector::suspicion::Accuser;
-use crate::gossip::broadcast::Broadcast;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
+use crate::wire::message::Accuser;
+use crate::wire::message::Broadcast;
 use core::time::Duration;
 
 /// Where a datagram is being written.

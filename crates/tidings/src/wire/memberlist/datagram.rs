@@ -5,11 +5,11 @@ use super::leaf::{
 };
 use super::packet::{self, Leaves, MAX_PARTS};
 use super::{Envelope, Octets, address, incarnation, leaf, name, number, versions};
-use crate::detector::suspicion::Accuser;
-use crate::gossip::broadcast::Broadcast;
 use crate::member::{Member, Meta, NodeId, State};
 use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
+use crate::wire::message::Accuser;
+use crate::wire::message::Broadcast;
 use crate::wire::message::{Ack, Message, Ping, PingRequest, Update, UserMessage};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

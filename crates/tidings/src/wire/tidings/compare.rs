@@ -3,8 +3,8 @@
 use super::profile::{decode_profile, encode_profile};
 use crate::member::{Member, State};
 use crate::membership::claim::Claim;
+use crate::membership::range::Range;
 use crate::stats::Reject;
-use crate::sync::range::Range;
 use crate::wire::codec::{put, take};
 use crate::wire::frame::{Claims, SyncPart};
 use alloc::vec::Vec;

@@ -2,14 +2,14 @@
 
 use super::Envelope;
 use super::profile::{decode_profile, encode_profile};
-use crate::detector::suspicion::Accuser;
-use crate::gossip::broadcast::{Broadcast, BroadcastId};
 use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::wire::codec::{put, take};
+use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
+use crate::wire::message::{Broadcast, BroadcastId};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;

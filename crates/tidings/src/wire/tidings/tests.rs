@@ -2,13 +2,13 @@
 
 use super::compare;
 use super::{Envelope, Writer, frame, messages};
-use crate::detector::suspicion::Accuser;
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, Member, Meta, NodeId, State};
+use crate::membership::range::Range;
 use crate::stats::Reject;
 use crate::stream::Refusal;
-use crate::sync::range::Range;
 use crate::wire::frame::{Frame, PeerIdentity, SyncPart};
+use crate::wire::message::Accuser;
 use crate::wire::message::{Message, PeerStatus};
 use crate::wire::{StreamBinding, UPDATE_OVERHEAD};
 use alloc::vec::Vec;
