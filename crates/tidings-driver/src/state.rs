@@ -138,7 +138,7 @@ impl DriverState {
     /// Ends a drive, when all outputs were carried out; returns when the node wants to be called next.
     pub fn settle(&mut self) -> Instant {
         if let Some(recorder) = &mut self.recorder {
-            recorder.take(&mut self.node);
+            recorder.record(&mut self.node);
         }
         self.due()
     }
@@ -193,7 +193,7 @@ impl DriverState {
         now: Instant,
     ) -> Result<(), RecordError> {
         let mut recorder = Recorder::create(path, limits, now)?;
-        recorder.take(&mut self.node);
+        recorder.record(&mut self.node);
         if recorder.error().is_some() {
             return recorder.finish(&mut self.node).wait();
         }

@@ -1,15 +1,15 @@
-//! The file, to the byte: a header, then slots of equal size, each with the blocks of one segment.
+//! The file format: a header, then slots of equal size; each slot has the blocks of one segment.
 
 use tidings::Instant;
 
-/// What a file begins with.
+/// The file header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Header {
-    /// How many bytes each slot has.
+    /// The size of a slot, in bytes.
     pub(crate) slot: u64,
     /// The wall clock at [`Instant::ZERO`], in nanoseconds since 1970.
     pub(crate) origin: u64,
-    /// The version of Tidings that recorded.
+    /// The version of Tidings that made the recording.
     pub(crate) version: String,
 }
 
@@ -53,41 +53,44 @@ impl Header {
         })
     }
 
-    /// Where the slot of a segment begins.
+    /// The file offset of a segment's slot, in bytes.
     pub(crate) fn offset(&self, segment: u64) -> u64 {
         HEADER as u64 + segment % SLOTS * self.slot
     }
 }
 
-/// Why a file is not read at all.
+/// Why a file header is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum BadHeader {
+    /// The file does not begin with [`MAGIC`].
     Magic,
+    /// The file has another format version.
     Format(u32),
+    /// The checksum does not match, or the header is cut short.
     Damaged,
 }
 
-/// What a block holds.
+/// The kind of a block: its payload, or how its segment ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// The state of the node, with which each segment begins.
+    /// A checkpoint of the node; the first block of each segment.
     Checkpoint = 0,
-    /// A piece of the journal.
+    /// A part of the journal.
     Journal = 1,
-    /// Nothing: this is the end so far.
+    /// No payload: the end of the recording so far; the next block overwrites it.
     End = 2,
-    /// Nothing: the next segment begins with the state that the node has here.
+    /// No payload: the next segment continues from exactly this state.
     Continued = 3,
-    /// Nothing: something was not recorded between this and the next segment.
+    /// No payload: inputs between this segment and the next were not recorded.
     Gap = 4,
 }
 
-/// A block's header; so many bytes of payload follow.
+/// A block's header; the payload follows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Block {
     pub(crate) kind: Kind,
     pub(crate) segment: u64,
-    /// The node's time at its end.
+    /// The node's clock at the end of the block.
     pub(crate) until: Instant,
 }
 
@@ -104,7 +107,7 @@ impl Block {
         out.extend_from_slice(payload);
     }
 
-    /// Takes a block off the front of `bytes`; `None` if there is none that is whole.
+    /// Decodes a block and advances `bytes` past it; `None` if it is incomplete or damaged.
     pub(crate) fn read<'a>(bytes: &mut &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (head, rest) = bytes.split_at_checked(BLOCK)?;
         let len = usize::try_from(u32::from_le_bytes(array(head, 0))).ok()?;
@@ -132,17 +135,19 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("it is as long")
+    bytes[at..at + N].try_into().expect("the slice has N bytes")
 }
 
-/// How many slots there are.
+/// The number of slots in a file.
 pub(crate) const SLOTS: u64 = 4;
-/// The length of the header, in bytes.
+/// The length of the file header, in bytes.
 pub(crate) const HEADER: usize = 64;
 /// The length of a block's header, in bytes.
 pub(crate) const BLOCK: usize = 28;
 
+/// The first bytes of each recording.
 pub(crate) const MAGIC: [u8; 8] = *b"TIDINGSR";
+/// The version of the file format.
 const FORMAT: u32 = 1;
-/// The longest version, in bytes.
+/// The space for the version string, in bytes.
 const VERSION: usize = 32;

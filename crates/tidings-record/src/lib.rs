@@ -1,8 +1,9 @@
-//! A flight recorder: what a node hears and says, in a file of bounded size.
+//! A flight recorder for Tidings nodes: all inputs, in a file of bounded size, for exact replay.
 //!
-//! A [`Recorder`] belongs to a driver, whichever that is: one call after each drive of the node, and
-//! the node's journal goes into the file. The file is a ring; what is oldest is overwritten. A
-//! [`Recording`] reads it, and each of its segments is replayed by [`tidings::replay`]:
+//! A [`Recorder`] works with any driver: call [`Recorder::record`] after each drive of the node, and
+//! it appends the node's journal to the file. The file is a ring of segments; the newest segment
+//! overwrites the oldest. A [`Recording`] reads the file, and [`tidings::replay`] replays each of
+//! its segments:
 //!
 //! ```
 //! use tidings::replay::Replay;
@@ -17,7 +18,7 @@
 //! for _ in 0..10 {
 //!     node.handle_timeout(node.poll_timeout().expect("it runs"));
 //!     while node.poll_output(&mut buf).is_some() {}
-//!     recorder.take(&mut node);
+//!     recorder.record(&mut node);
 //! }
 //! recorder.finish(&mut node).wait()?;
 //!
@@ -32,8 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A recording holds what the node heard and said, in clear, and none of its keys: treat it as a core
-//! dump. `docs/RECORDER.md` describes the format to the byte.
+//! A recording has the node's traffic in plaintext and none of its keys: treat it like a core dump.
+//! `docs/RECORDER.md` describes the format to the byte.
 
 mod format;
 mod recorder;

@@ -1,7 +1,7 @@
-//! The recorder: from a node's journal into the file.
+//! The recorder: writes a node's journal to the file.
 
 use crate::format::{BLOCK, Block, HEADER, Header, Kind, MAGIC, SLOTS};
-use crate::writer::{Handed, Writer};
+use crate::writer::{Submitted, Writer};
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,78 +10,79 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tidings::{Instant, Node};
 
-/// How much a recording holds.
+/// The size limits of a recording.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// How many bytes the file may have. 64 KiB to 16 GiB.
+    /// The size of the file, in bytes: 64 KiB to 16 GiB.
     ///
-    /// Of these the latest three quarters are there at any time, at least.
+    /// At any time the file has at least the newest three quarters of this.
     pub bytes: u64,
-    /// How far back the recording has to go, if less than fits is enough.
+    /// How far back the recording has to reach; old segments are overwritten sooner then.
+    ///
+    /// `None` uses the whole file. The recording reaches up to a third further back.
     pub time: Option<Duration>,
 }
 
-/// 64 MiB: some days of a quiet node.
+/// 64 MiB, without a limit of time: some days of a quiet node.
 impl Default for Limits {
     fn default() -> Self {
         Self { bytes: 64 << 20, time: None }
     }
 }
 
-/// Writes down what a node hears and says.
+/// Records a node's inputs, and checksums of its outputs, to a file.
 ///
-/// It belongs to whoever drives the node: after each drive, when all outputs were polled, it
-/// [takes](Self::take) what the node noted. A thread of its own writes the file, so that nothing here
-/// waits. The file is readable by its owner alone, where there are such
-/// things.
+/// The driver of the node owns it, and calls [`record`](Self::record) after each drive, when all
+/// outputs are polled. A separate thread writes the file, so that no method blocks. Only the owner
+/// can read the file, on systems with file permissions.
 ///
-/// If the file cannot be written the recording ends and the node goes on;
-/// [`error`](Self::error) tells why.
+/// If the file cannot be written, the recording ends and the node goes on;
+/// [`error`](Self::error) returns the reason.
 #[derive(Debug)]
 pub struct Recorder {
     header: Header,
     writer: Writer,
     limits: Limits,
-    segment: Option<Open>,
+    segment: Option<OpenSegment>,
     /// The number of the next segment.
     next: u64,
-    /// The one in which something is missing, since the disk did not keep up.
-    broken_off: Option<Open>,
-    /// The disk did not keep up: before this nothing is begun, on the node's clock.
-    not_before: Instant,
-    /// Scratch: what the node noted.
-    noted: Vec<u8>,
+    /// The last segment, if it lacks its end because the disk was too slow.
+    truncated: Option<OpenSegment>,
+    /// When the next segment may begin after the disk was too slow, on the node's clock.
+    retry_at: Instant,
+    /// Scratch space for the journal.
+    journal: Vec<u8>,
     error: Option<RecordError>,
 }
 
 /// The segment that is being written.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct OpenSegment {
     number: u64,
-    /// When it began, on the node's clock.
+    /// The start, on the node's clock.
     began: Instant,
-    /// How many bytes of its slot are taken, the end apart.
+    /// The used bytes of its slot, without the end block.
     len: u64,
-    /// When something was last written, on the node's clock.
+    /// The last write, on the node's clock.
     written: Instant,
 }
 
 impl Recorder {
-    /// Creates a file for a node whose clock stands at `now`.
+    /// Creates a recording file for a node whose clock reads `now`.
     ///
-    /// A recording that is there already is kept, by the same name with `.old` behind it; an older one
-    /// of that name is replaced.
+    /// An existing recording is renamed: `.old` is appended to its name. A recording that has that
+    /// name is replaced.
     ///
     /// # Errors
     ///
-    /// If the limits are out of range, if something else than a recording is there, or if the file
-    /// cannot be made.
+    /// If the limits are out of range, if the path is a file other than a recording, or if the file
+    /// cannot be created.
     pub fn create(path: &Path, limits: Limits, now: Instant) -> Result<Self, RecordError> {
         if limits.bytes < MIN_BYTES || limits.bytes > MAX_BYTES {
-            return Err(RecordError::Bytes(limits.bytes));
+            return Err(RecordError::SizeOutOfRange(limits.bytes));
         }
         let error = |error| RecordError::File { path: path.into(), error };
-        make_way(path)?;
+        keep_old(path)?;
         let file = create_private(path).map_err(error)?;
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let origin = since_1970.saturating_sub(now.since(Instant::ZERO));
@@ -91,92 +92,93 @@ impl Recorder {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let mut writer = Writer::start(file).map_err(error)?;
-        drop(writer.hand(0, header.to_bytes().into()));
+        drop(writer.submit(0, header.to_bytes().into()));
         Ok(Self {
             header,
             writer,
             limits,
             segment: None,
-            broken_off: None,
+            truncated: None,
             next: 0,
-            not_before: Instant::ZERO,
-            noted: Vec::new(),
+            retry_at: Instant::ZERO,
+            journal: Vec::new(),
             error: None,
         })
     }
 
-    /// Takes what the node has noted since, and begins its journal at first.
+    /// Records what the node did since the last call; the first call starts the node's journal.
     ///
-    /// It is written when there is enough of it, or after a second of the node's time.
-    pub fn take(&mut self, node: &mut Node) {
+    /// The journal is written to the file when it has 64 KiB, or after a second of the node's time.
+    pub fn record(&mut self, node: &mut Node) {
         if self.error.is_some() {
             return;
         }
-        let Some(open) = self.segment else { return self.begin(node) };
-        let Some(noted) = node.journal_len() else {
-            // So much was noted at once that the journal has ended.
-            self.leave(open, Kind::Gap, node.now());
-            return self.begin(node);
+        let Some(open) = self.segment else { return self.begin_segment(node) };
+        let Some(journal) = node.journal_len() else {
+            // One drive brought more than a journal may have, and the node ended it.
+            self.end_segment(open, Kind::Gap, node.now());
+            return self.begin_segment(node);
         };
-        let after = open.len + (2 * BLOCK + noted) as u64;
+        let after = open.len + (2 * BLOCK + journal) as u64;
         let full = after + self.reserve() > self.header.slot;
         let old = self
             .limits
             .time
             .is_some_and(|time| node.now().since(open.began) >= time / (SLOTS as u32 - 1));
-        if !full && !old && noted < ENOUGH && node.now().since(open.written) < A_WHILE {
+        if !full && !old && journal < FLUSH_LEN && node.now().since(open.written) < FLUSH_INTERVAL {
             return;
         }
         if after > self.header.slot {
-            self.leave(open, Kind::Gap, node.now());
-            return self.begin(node);
+            self.end_segment(open, Kind::Gap, node.now());
+            return self.begin_segment(node);
         }
-        self.write_noted(open, node);
+        self.write_journal(open, node);
         if let (Some(open), true) = (self.segment, full || old) {
             if node.journal_len() == Some(0) {
-                self.leave(open, Kind::Continued, node.now());
-                self.begin(node);
+                self.end_segment(open, Kind::Continued, node.now());
+                self.begin_segment(node);
             }
         }
     }
 
-    /// Hands over what is left, and ends the node's journal; all is written once that is
-    /// [waited](Finishing::wait) for.
+    /// Ends the recording and the node's journal, without blocking.
+    ///
+    /// [`Finishing::wait`] returns when the file is complete.
     pub fn finish(mut self, node: &mut Node) -> Finishing {
-        let open = self.segment.or(self.broken_off);
+        let open = self.segment.or(self.truncated);
         if let (None, Some(open)) = (&self.error, open) {
-            self.noted.clear();
-            node.take_journal(&mut self.noted);
-            let after = open.len + (2 * BLOCK + self.noted.len()) as u64;
-            let whole = self.segment.is_some() && after <= self.header.slot;
+            self.journal.clear();
+            node.take_journal(&mut self.journal);
+            let after = open.len + (2 * BLOCK + self.journal.len()) as u64;
+            let complete = self.segment.is_some() && after <= self.header.slot;
             let mut bytes = Vec::new();
             let block = |kind| Block { kind, segment: open.number, until: node.now() };
-            if whole {
-                block(Kind::Journal).write(&mut bytes, &self.noted);
+            if complete {
+                block(Kind::Journal).write(&mut bytes, &self.journal);
             }
-            block(if whole { Kind::End } else { Kind::Gap }).write(&mut bytes, &[]);
-            self.writer.hand_last(self.header.offset(open.number) + open.len, bytes);
+            block(if complete { Kind::End } else { Kind::Gap }).write(&mut bytes, &[]);
+            self.writer.submit_last(self.header.offset(open.number) + open.len, bytes);
         }
         node.stop_journal();
         Finishing { writer: self.writer, error: self.error }
     }
 
-    /// Why nothing is recorded any more, if that is so.
+    /// Why the recording has ended early; `None` while it runs.
     pub fn error(&self) -> Option<&RecordError> {
         self.error.as_ref()
     }
 
-    /// Begins the next segment with the node as it is now.
-    fn begin(&mut self, node: &mut Node) {
+    /// Begins the next segment with a checkpoint of the node.
+    fn begin_segment(&mut self, node: &mut Node) {
         self.segment = None;
-        if node.now() < self.not_before {
+        if node.now() < self.retry_at {
             return;
         }
         let mut checkpoint = Vec::new();
         node.start_journal(&mut checkpoint);
         let needed = (checkpoint.len() + 3 * BLOCK) as u64 + self.reserve();
         if needed > self.header.slot {
-            // Some more, for those who join.
+            // Half as much again, for members that join later.
             let bytes = (needed * SLOTS + HEADER as u64) / 2 * 3;
             return self
                 .fail(RecordError::TooSmall { bytes: self.limits.bytes, needed: bytes }, node);
@@ -187,46 +189,47 @@ impl Recorder {
         block(Kind::Checkpoint).write(&mut bytes, &checkpoint);
         let len = bytes.len() as u64;
         block(Kind::End).write(&mut bytes, &[]);
-        if self.hand(self.header.offset(number), bytes, node) {
+        if self.submit(self.header.offset(number), bytes, node) {
             self.next += 1;
-            self.broken_off = None;
-            self.segment = Some(Open { number, began: now, len, written: now });
+            self.truncated = None;
+            self.segment = Some(OpenSegment { number, began: now, len, written: now });
         } else {
             node.stop_journal();
-            self.not_before = now + A_WHILE;
+            self.retry_at = now + FLUSH_INTERVAL;
         }
     }
 
-    fn write_noted(&mut self, open: Open, node: &mut Node) {
-        let mut noted = core::mem::take(&mut self.noted);
-        noted.clear();
-        node.take_journal(&mut noted);
-        let mut bytes = Vec::with_capacity(noted.len() + 2 * BLOCK);
+    fn write_journal(&mut self, open: OpenSegment, node: &mut Node) {
+        let mut journal = core::mem::take(&mut self.journal);
+        journal.clear();
+        node.take_journal(&mut journal);
+        let mut bytes = Vec::with_capacity(journal.len() + 2 * BLOCK);
         let block = |kind| Block { kind, segment: open.number, until: node.now() };
-        block(Kind::Journal).write(&mut bytes, &noted);
+        block(Kind::Journal).write(&mut bytes, &journal);
         let len = open.len + bytes.len() as u64;
         block(Kind::End).write(&mut bytes, &[]);
-        self.noted = noted;
-        if self.hand(self.header.offset(open.number) + open.len, bytes, node) {
-            self.segment = Some(Open { len, written: node.now(), ..open });
+        self.journal = journal;
+        if self.submit(self.header.offset(open.number) + open.len, bytes, node) {
+            self.segment = Some(OpenSegment { len, written: node.now(), ..open });
         } else if self.error.is_none() {
-            // What was taken is lost, and a new segment begins.
-            (self.segment, self.broken_off) = (None, Some(open));
+            // This part of the journal is lost; a new segment begins.
+            (self.segment, self.truncated) = (None, Some(open));
         }
     }
 
-    /// Says how a segment ends.
-    fn leave(&mut self, open: Open, kind: Kind, until: Instant) {
+    /// Writes how a segment ends.
+    fn end_segment(&mut self, open: OpenSegment, kind: Kind, until: Instant) {
         let mut bytes = Vec::new();
         Block { kind, segment: open.number, until }.write(&mut bytes, &[]);
-        drop(self.writer.hand(self.header.offset(open.number) + open.len, bytes));
+        drop(self.writer.submit(self.header.offset(open.number) + open.len, bytes));
     }
 
-    fn hand(&mut self, offset: u64, bytes: Vec<u8>, node: &mut Node) -> bool {
-        match self.writer.hand(offset, bytes) {
-            Handed::Over => true,
-            Handed::Back => false,
-            Handed::Failed(error) => {
+    /// Submits a write; `false` if it is dropped.
+    fn submit(&mut self, offset: u64, bytes: Vec<u8>, node: &mut Node) -> bool {
+        match self.writer.submit(offset, bytes) {
+            Submitted::Queued => true,
+            Submitted::QueueFull => false,
+            Submitted::Failed(error) => {
                 self.fail(RecordError::Write(error), node);
                 false
             }
@@ -239,13 +242,15 @@ impl Recorder {
         node.stop_journal();
     }
 
-    /// So much room is left for what one drive brings.
+    /// The bytes of a slot that are kept free for the journal of one drive.
     fn reserve(&self) -> u64 {
-        (self.header.slot / 8).min(ENOUGH as u64)
+        (self.header.slot / 8).min(FLUSH_LEN as u64)
     }
 }
 
-/// A recording that has ended and is still being written.
+/// A recording that has ended, and whose last bytes are being written.
+///
+/// Dropping it waits for them, as [`wait`](Self::wait) does.
 #[derive(Debug)]
 pub struct Finishing {
     writer: Writer,
@@ -253,19 +258,19 @@ pub struct Finishing {
 }
 
 impl Finishing {
-    /// Waits until all is written; so does dropping this.
+    /// Waits until the file is complete.
     ///
     /// # Errors
     ///
-    /// Why the recording has ended before, if it has.
+    /// If the recording ended early, or the last bytes could not be written.
     pub fn wait(mut self) -> Result<(), RecordError> {
         let written = self.writer.end().map_err(RecordError::Write);
         self.error.map_or(written, Err)
     }
 }
 
-/// Moves a recording out of the way.
-fn make_way(path: &Path) -> Result<(), RecordError> {
+/// Renames an existing recording to its name with `.old`.
+fn keep_old(path: &Path) -> Result<(), RecordError> {
     let error = |error| RecordError::File { path: path.into(), error };
     let mut there = match File::open(path) {
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -273,14 +278,14 @@ fn make_way(path: &Path) -> Result<(), RecordError> {
     };
     let mut magic = [0; MAGIC.len()];
     if there.read_exact(&mut magic).is_err() || magic != MAGIC {
-        return Err(RecordError::Occupied(path.into()));
+        return Err(RecordError::NotARecording(path.into()));
     }
     let mut old = path.as_os_str().to_owned();
     old.push(".old");
     fs::rename(path, old).map_err(error)
 }
 
-/// Creates a file that its owner alone may read.
+/// Creates a file that only its owner can read.
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -289,47 +294,50 @@ fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Nothing is recorded, or no more.
+/// A recording could not be made, or has ended early.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The limit is out of range.
-    Bytes(u64),
-    /// Something else than a recording is there.
-    Occupied(PathBuf),
-    /// The file cannot be made.
+    /// [`Limits::bytes`] is out of range.
+    SizeOutOfRange(u64),
+    /// The path is an existing file that is not a recording.
+    NotARecording(PathBuf),
+    /// The file cannot be created.
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// The state of the node alone is too large.
+    /// A checkpoint of the node does not fit a segment.
     TooSmall {
-        /// The limit.
+        /// The value of [`Limits::bytes`].
         bytes: u64,
-        /// What it has to be.
+        /// A value that is large enough.
         needed: u64,
     },
-    /// The file cannot be written.
+    /// The file cannot be written to.
     Write(io::Error),
 }
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes(bytes) => {
-                write!(f, "a recording of {bytes} bytes; it has {MIN_BYTES} to {MAX_BYTES}")
-            }
-            Self::Occupied(path) => {
-                write!(f, "{} is there, and is no recording", path.display())
+            Self::SizeOutOfRange(bytes) => write!(
+                f,
+                "a recording cannot have {bytes} bytes; {MIN_BYTES} (64 KiB) to {MAX_BYTES} (16 GiB) \
+                 are allowed"
+            ),
+            Self::NotARecording(path) => {
+                write!(f, "{} exists and is not a recording; it is not overwritten", path.display())
             }
             Self::File { path, error } => write!(f, "cannot record to {}: {error}", path.display()),
             Self::TooSmall { bytes, needed } => write!(
                 f,
-                "the state of the node does not fit a recording of {bytes} bytes; allow {needed}"
+                "a checkpoint of the node does not fit a recording of {bytes} bytes; allow {needed} \
+                 bytes"
             ),
-            Self::Write(error) => write!(f, "the recording has ended: {error}"),
+            Self::Write(error) => write!(f, "the recording has ended early: {error}"),
         }
     }
 }
@@ -343,9 +351,11 @@ impl Error for RecordError {
     }
 }
 
+/// The least value of [`Limits::bytes`].
 const MIN_BYTES: u64 = 64 << 10;
+/// The greatest value of [`Limits::bytes`].
 const MAX_BYTES: u64 = 16 << 30;
-/// So much of a journal is enough for a block.
-const ENOUGH: usize = 64 << 10;
-/// After so long whatever there is is written.
-const A_WHILE: Duration = Duration::from_secs(1);
+/// A journal of this length is written at once, in bytes.
+const FLUSH_LEN: usize = 64 << 10;
+/// A shorter journal is written after this time; a retry after a slow disk waits for it, too.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

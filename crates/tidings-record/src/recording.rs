@@ -1,4 +1,4 @@
-//! A recording, as it is read.
+//! Reads a recording file: its segments, and what is damaged or missing.
 
 use crate::format::{BadHeader, Block, Header, Kind, SLOTS};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tidings::Instant;
 
-/// A recording: its segments, in order, and what is missing between them.
+/// A recording that was read from a file: its segments in order, and the damage between them.
 #[derive(Clone, Debug)]
 pub struct Recording {
     header: Header,
@@ -18,58 +18,59 @@ pub struct Recording {
     damage: Vec<Damage>,
 }
 
-/// What was recorded without a break: a state of the node, and all that came after.
+/// An uninterrupted part of a recording: a checkpoint of the node, and the journal after it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Segment {
-    /// Which one it is, from the first one that was ever recorded.
+    /// The segment's number, counted from 0 when the recording began.
     pub number: u64,
-    /// The state with which it begins, for [`Replay`](tidings::replay::Replay).
+    /// The state of the node at the start, for [`Replay`](tidings::replay::Replay).
     pub checkpoint: Vec<u8>,
-    /// The journal from there on.
+    /// The inputs of the node after the checkpoint, for [`Replay`](tidings::replay::Replay).
     pub journal: Vec<u8>,
-    /// When it begins.
+    /// The start, on the node's clock.
     pub from: Instant,
-    /// When it ends.
+    /// The end, on the node's clock.
     pub until: Instant,
-    /// The next segment begins with the state that the node has at the end of this one.
+    /// Whether the next segment begins with exactly the state at the end of this one.
     pub continued: bool,
 }
 
-/// Something that was recorded and cannot be read, or was not recorded.
+/// A part of a recording that cannot be read, or that was not recorded.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Damage {
-    /// In which segment, if that is known.
+    /// The damaged segment, if known.
     pub segment: Option<u64>,
-    /// From when on something is missing; `None` if that is not known.
+    /// The start of the missing part, on the node's clock; `None` if unknown.
     pub from: Option<Instant>,
-    /// Until when; `None` if that is not known, or at the end.
+    /// The end of the missing part; `None` if unknown, or at the end of the recording.
     pub until: Option<Instant>,
-    /// Too much came at once, or the disk did not keep up: the file itself is sound.
+    /// Whether the part was never recorded, because one drive brought too much or the disk was too
+    /// slow; the file itself is not damaged then.
     pub not_recorded: bool,
 }
 
 impl Recording {
-    /// Reads a file.
+    /// Reads a recording file.
     ///
-    /// What cannot be read of it is left out, and is told by [`damage`](Self::damage).
+    /// Parts that cannot be read are left out; [`damage`](Self::damage) lists them.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read at all, or is no recording of this format.
+    /// If the file cannot be read, is not a recording, or has another format version.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::read(&fs::read(path).map_err(OpenError::File)?)
     }
 
-    /// The same for a file that is in memory.
+    /// Decodes a recording file that is in memory.
     ///
     /// # Errors
     ///
-    /// If it is no recording of this format.
+    /// If the bytes are not a recording, or have another format version.
     pub fn read(file: &[u8]) -> Result<Self, OpenError> {
         let header = Header::read(file).map_err(|bad| match bad {
-            BadHeader::Magic => OpenError::NoRecording,
+            BadHeader::Magic => OpenError::NotARecording,
             BadHeader::Format(format) => OpenError::Format(format),
             BadHeader::Damaged => OpenError::Header,
         })?;
@@ -84,33 +85,35 @@ impl Recording {
                 }
             }
         }
-        let (segments, damage) = in_order(found, unreadable);
+        let (segments, damage) = order_segments(found, unreadable);
         Ok(Self { header, segments, damage })
     }
 
-    /// The version of Tidings that recorded.
+    /// The version of Tidings that made the recording.
     pub fn version(&self) -> &str {
         &self.header.version
     }
 
-    /// The segments that can be read, the oldest first.
+    /// The segments that can be read, oldest first.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// What is missing, the oldest first.
+    /// The damaged and missing parts, oldest first.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
     }
 
-    /// What the wall clock said at a time of the node's, if nobody has set it since the recording
-    /// began.
+    /// Converts a time on the node's clock to wall-clock time.
+    ///
+    /// The recording has the wall clock's reading at its start only, and the node's clock is
+    /// monotonic: the result ignores later changes of the wall clock.
     pub fn wall(&self, at: Instant) -> SystemTime {
         let origin = Duration::from_nanos(self.header.origin);
         SystemTime::UNIX_EPOCH + origin + at.since(Instant::ZERO)
     }
 
-    /// The time of the node's at which the wall clock said this.
+    /// Converts a wall-clock time to a time on the node's clock; the inverse of [`wall`](Self::wall).
     pub fn instant(&self, wall: SystemTime) -> Instant {
         let since_1970 = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let origin = Duration::from_nanos(self.header.origin);
@@ -118,6 +121,7 @@ impl Recording {
     }
 }
 
+/// A decoded slot.
 enum Slot {
     Unused,
     Unreadable,
@@ -127,18 +131,18 @@ enum Slot {
 /// How a segment ends.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum End {
-    /// It does, so far.
+    /// At the end of the recording so far.
     Open,
     Continued,
     Gap,
-    /// With something that cannot be read.
+    /// At a block that cannot be read.
     Broken,
 }
 
 fn read_slot(file: &[u8], header: &Header, slot: u64) -> Slot {
-    let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
+    let clamp = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
     let start = header.offset(slot);
-    let mut bytes = &file[place(start)..place(start.saturating_add(header.slot))];
+    let mut bytes = &file[clamp(start)..clamp(start.saturating_add(header.slot))];
     if bytes.is_empty() {
         return Slot::Unused;
     }
@@ -170,8 +174,8 @@ fn read_slot(file: &[u8], header: &Header, slot: u64) -> Slot {
     Slot::Segment(segment, end)
 }
 
-/// The segments in order, and what is missing between them.
-fn in_order(
+/// Sorts the segments, and finds the missing parts between them.
+fn order_segments(
     found: BTreeMap<u64, (Segment, End)>,
     mut unreadable: usize,
 ) -> (Vec<Segment>, Vec<Damage>) {
@@ -182,7 +186,7 @@ fn in_order(
     let mut last_end = None;
     for (number, (segment, end)) in found {
         if number < oldest {
-            // Its slot should have been taken over since.
+            // A newer segment should have overwritten its slot.
             continue;
         }
         let before = segments.last().map(|segment| segment.until);
@@ -216,7 +220,7 @@ fn in_order(
     let at_end = |segment| Damage { segment, from: after, until: None, not_recorded };
     match last_end {
         Some(End::Broken) => damage.push(at_end(latest)),
-        // The next one had begun.
+        // The next segment had begun.
         Some(End::Continued | End::Gap) => {
             unreadable = unreadable.saturating_sub(1);
             damage.push(at_end(latest.map(|latest| latest + 1)));
@@ -232,17 +236,17 @@ fn in_order(
     (segments, damage)
 }
 
-/// A file is not read at all.
+/// A recording could not be opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It cannot be read.
+    /// The file cannot be read.
     File(io::Error),
-    /// It is no recording.
-    NoRecording,
-    /// It is a recording in a format of another version.
+    /// The file is not a recording.
+    NotARecording,
+    /// The recording has this format version, which this version of the crate does not read.
     Format(u32),
-    /// It is a recording whose beginning is damaged.
+    /// The file header is damaged.
     Header,
 }
 
@@ -250,12 +254,13 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(f),
-            Self::NoRecording => f.write_str("it is no recording"),
+            Self::NotARecording => f.write_str("not a Tidings recording"),
             Self::Format(format) => write!(
                 f,
-                "it is a recording in format {format}; read it with the version that made it"
+                "the recording has format version {format}; read it with the version of Tidings that \
+                 made it"
             ),
-            Self::Header => f.write_str("the beginning of the recording is damaged"),
+            Self::Header => f.write_str("the header of the recording is damaged"),
         }
     }
 }

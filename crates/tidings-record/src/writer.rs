@@ -1,4 +1,4 @@
-//! The thread that writes: a disk that is slow holds up no node.
+//! The writer thread: a slow disk does not block the node.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -7,61 +7,61 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-/// A file and the thread that alone writes it.
+/// A file, and the only thread that writes to it.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    /// Where to write what; `None` once the thread has ended.
+    /// Writes to do, as offset and bytes; `None` once the thread has ended.
     jobs: Option<Sender<(u64, Vec<u8>)>>,
-    /// How many bytes were handed over and are not written.
-    waiting: Arc<AtomicUsize>,
+    /// The bytes that are queued and not yet written.
+    queued: Arc<AtomicUsize>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// What came of handing something over.
+/// The outcome of submitting a write.
 #[derive(Debug)]
-pub(crate) enum Handed {
-    /// It will be written.
-    Over,
-    /// Not now: too much waits to be written.
-    Back,
-    /// The thread has ended, with this.
+pub(crate) enum Submitted {
+    /// The thread will write it.
+    Queued,
+    /// It is dropped: more than [`MAX_QUEUED`] bytes would be queued.
+    QueueFull,
+    /// The thread has ended with this error.
     Failed(io::Error),
 }
 
 impl Writer {
     pub(crate) fn start(file: File) -> io::Result<Self> {
-        let (jobs, handed) = channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let still = Arc::clone(&waiting);
+        let (jobs, received) = channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let unwritten = Arc::clone(&queued);
         let thread = thread::Builder::new().name("tidings-recorder".into());
-        let thread = thread.spawn(move || write(file, &handed, &still))?;
-        Ok(Self { jobs: Some(jobs), waiting, thread: Some(thread) })
+        let thread = thread.spawn(move || write(file, &received, &unwritten))?;
+        Ok(Self { jobs: Some(jobs), queued, thread: Some(thread) })
     }
 
-    /// Hands bytes over, to be written at an offset.
-    pub(crate) fn hand(&mut self, offset: u64, bytes: Vec<u8>) -> Handed {
-        let Some(jobs) = &self.jobs else { return Handed::Failed(io::ErrorKind::Other.into()) };
+    /// Queues bytes to be written at a file offset.
+    pub(crate) fn submit(&mut self, offset: u64, bytes: Vec<u8>) -> Submitted {
+        let Some(jobs) = &self.jobs else { return Submitted::Failed(io::ErrorKind::Other.into()) };
         let len = bytes.len();
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        if waiting > 0 && waiting + len > MAX_WAITING {
-            return Handed::Back;
+        let queued = self.queued.load(Ordering::Relaxed);
+        if queued > 0 && queued + len > MAX_QUEUED {
+            return Submitted::QueueFull;
         }
-        self.waiting.fetch_add(len, Ordering::Relaxed);
+        self.queued.fetch_add(len, Ordering::Relaxed);
         if jobs.send((offset, bytes)).is_ok() {
-            return Handed::Over;
+            return Submitted::Queued;
         }
-        Handed::Failed(self.end().err().unwrap_or_else(|| io::ErrorKind::Other.into()))
+        Submitted::Failed(self.end().err().unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 
-    /// Hands the last bytes over, however much waits.
-    pub(crate) fn hand_last(&mut self, offset: u64, bytes: Vec<u8>) {
+    /// Queues the last bytes, even if the queue is full.
+    pub(crate) fn submit_last(&mut self, offset: u64, bytes: Vec<u8>) {
         if let Some(jobs) = &self.jobs {
-            self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+            self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
             drop(jobs.send((offset, bytes)));
         }
     }
 
-    /// Waits until all is written that was handed over.
+    /// Waits until all queued bytes are written, and ends the thread.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.jobs = None;
         let written = self.thread.take().map(JoinHandle::join);
@@ -77,36 +77,36 @@ impl Drop for Writer {
 
 fn write(
     mut file: File,
-    handed: &Receiver<(u64, Vec<u8>)>,
-    waiting: &AtomicUsize,
+    received: &Receiver<(u64, Vec<u8>)>,
+    queued: &AtomicUsize,
 ) -> io::Result<()> {
-    for (offset, bytes) in handed {
+    for (offset, bytes) in received {
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(&bytes)?;
-        waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        queued.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// How many bytes wait to be written.
-const MAX_WAITING: usize = 32 << 20;
+/// The size limit of the queue, in bytes.
+const MAX_QUEUED: usize = 32 << 20;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told() {
+    fn a_full_disk_is_reported() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut writer = Writer::start(full).unwrap();
         loop {
-            match writer.hand(0, vec![0; 100]) {
-                Handed::Over | Handed::Back => thread::yield_now(),
-                Handed::Failed(error) => {
+            match writer.submit(0, vec![0; 100]) {
+                Submitted::Queued | Submitted::QueueFull => thread::yield_now(),
+                Submitted::Failed(error) => {
                     break assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 }
             }
         }
-        assert!(writer.end().is_ok(), "it was told once");
+        assert!(writer.end().is_ok(), "the error is reported once");
     }
 }

@@ -1,4 +1,4 @@
-//! Recordings: the ring, its bounds, and what is told of damage.
+//! Recordings: the ring, its limits, and how damage is reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tidings_record::{Limits, OpenError, RecordError, Recorder, Recording};
 
 const KIB: u64 = 1 << 10;
 
-/// A path for a test's file, which goes with it.
+/// The path of a test's file, which is removed with it.
 struct Place(PathBuf);
 
 impl Place {
@@ -32,7 +32,7 @@ fn node() -> Node {
     Node::new(config, [7; 32], Instant::ZERO)
 }
 
-/// A node alone, that looks for a seed in vain; each second it does something, and gets a datagram.
+/// Records a node whose seed does not answer; each second it gets a datagram and tries to join.
 fn live(path: &Path, limits: Limits, seconds: u64) -> Result<(), RecordError> {
     let mut node = node();
     let mut recorder = Recorder::create(path, limits, Instant::ZERO)?;
@@ -44,7 +44,7 @@ fn live(path: &Path, limits: Limits, seconds: u64) -> Result<(), RecordError> {
         let _ = node.join(now, &[from]);
         node.handle_timeout(now);
         while node.poll_output(&mut buf).is_some() {}
-        recorder.take(&mut node);
+        recorder.record(&mut node);
     }
     recorder.finish(&mut node).wait()
 }
@@ -53,13 +53,13 @@ fn limits(kib: u64) -> Limits {
     Limits { bytes: kib * KIB, time: None }
 }
 
-/// Replays all; returns how many inputs there were.
+/// Replays all segments; returns the number of inputs.
 fn replay(recording: &Recording) -> usize {
     let mut inputs = 0;
     let mut end = None;
     for segment in recording.segments() {
         if let Some(end) = end.take() {
-            assert!(end == segment.checkpoint, "it goes on where the last one ended");
+            assert!(end == segment.checkpoint, "a segment continues where the last one ended");
         }
         let mut replay = Replay::new(&segment.checkpoint, &segment.journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
@@ -82,7 +82,7 @@ fn a_short_recording_has_all_of_it() {
     let recording = Recording::open(&place.0).unwrap();
     assert_eq!((recording.segments().len(), recording.damage().len()), (1, 0));
     assert_eq!(recording.version(), env!("CARGO_PKG_VERSION"));
-    // The recording begins after the first input.
+    // The recording begins after the first three inputs.
     assert_eq!(replay(&recording), 3 * 19);
     let at = Instant::ZERO + Duration::from_millis(1234);
     assert_eq!(recording.instant(recording.wall(at)), at);
@@ -130,32 +130,35 @@ fn only_the_owner_reads_it_and_an_earlier_one_is_kept() {
 #[test]
 fn what_cannot_be_recorded_is_told_and_the_node_goes_on() {
     let place = Place::new("cannot");
-    assert!(matches!(live(&place.0, limits(1), 1), Err(RecordError::Bytes(1024))));
+    assert!(matches!(live(&place.0, limits(1), 1), Err(RecordError::SizeOutOfRange(1024))));
     fs::write(&place.0, "a letter").unwrap();
-    assert!(matches!(live(&place.0, limits(64), 1), Err(RecordError::Occupied(_))));
+    assert!(matches!(live(&place.0, limits(64), 1), Err(RecordError::NotARecording(_))));
     assert_eq!(fs::read(&place.0).unwrap(), b"a letter");
     fs::remove_file(&place.0).unwrap();
 
     let mut node = node();
     node.set_sync_state(vec![7; 60_000].into()).unwrap();
     let mut recorder = Recorder::create(&place.0, limits(64), Instant::ZERO).unwrap();
-    recorder.take(&mut node);
+    recorder.record(&mut node);
     let error = recorder.error().unwrap().to_string();
-    assert!(error.starts_with("the state of the node does not fit a recording of 65536 bytes"));
+    assert!(
+        error.starts_with("a checkpoint of the node does not fit a recording of 65536 bytes; ")
+    );
+    assert!(error.ends_with(" bytes"), "{error}");
     assert_eq!(node.journal_len(), None);
     let Err(RecordError::TooSmall { needed, .. }) = recorder.finish(&mut node).wait() else {
         panic!()
     };
     let limits = Limits { bytes: needed, time: None };
     let mut recorder = Recorder::create(&place.0, limits, Instant::ZERO).unwrap();
-    recorder.take(&mut node);
+    recorder.record(&mut node);
     recorder.finish(&mut node).wait().unwrap();
 }
 
 #[test]
 fn what_is_no_recording_is_not_read() {
-    assert!(matches!(Recording::read(b""), Err(OpenError::NoRecording)));
-    assert!(matches!(Recording::read(&[7; 100]), Err(OpenError::NoRecording)));
+    assert!(matches!(Recording::read(b""), Err(OpenError::NotARecording)));
+    assert!(matches!(Recording::read(&[7; 100]), Err(OpenError::NotARecording)));
     assert!(matches!(Recording::read(b"TIDINGSR"), Err(OpenError::Header)));
 }
 
@@ -186,7 +189,7 @@ fn of_a_ring_all_is_read_but_what_is_broken() {
         if let Ok(recording) = Recording::read(&file) {
             let inputs = replay(&recording);
             assert!(inputs > whole / 2 && recording.segments().len() >= 3);
-            // What is behind the end of a segment says nothing.
+            // Bytes behind the end of a segment do not count.
             let unharmed = inputs == whole && recording.segments().len() == 4;
             assert!(unharmed || !recording.damage().is_empty(), "byte {at}");
             told += usize::from(!recording.damage().is_empty());
@@ -208,4 +211,27 @@ fn a_recording_that_was_cut_has_what_is_left() {
         let complete = recording.segments().len() == 4;
         assert!(complete || recording.segments().is_empty() || !recording.damage().is_empty());
     }
+}
+
+#[test]
+fn errors_name_the_value_and_the_limit() {
+    let place = Place::new("errors");
+    let error = live(&place.0, limits(1), 1).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "a recording cannot have 1024 bytes; 65536 (64 KiB) to 17179869184 (16 GiB) are allowed"
+    );
+    fs::write(&place.0, "a letter").unwrap();
+    let error = live(&place.0, limits(64), 1).unwrap_err().to_string();
+    let path = place.0.display();
+    assert_eq!(error, format!("{path} exists and is not a recording; it is not overwritten"));
+    let error = Recording::open(&place.0).unwrap_err().to_string();
+    assert_eq!(error, "not a Tidings recording");
+
+    let short = Place::new("version");
+    live(&short.0, limits(64), 1).unwrap();
+    let mut file = fs::read(&short.0).unwrap();
+    file[20] ^= 1;
+    let error = Recording::read(&file).unwrap_err().to_string();
+    assert_eq!(error, "the header of the recording is damaged");
 }

@@ -62,7 +62,7 @@ impl World {
             return;
         };
         if let (Some(recorder), Some(node)) = (&mut recorded.recorder, &mut self.hosts[node].node) {
-            recorder.take(node);
+            recorder.record(node);
         }
     }
 
