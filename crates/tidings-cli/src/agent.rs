@@ -1,4 +1,4 @@
-//! `tidings agent`: one node.
+//! `tidings agent`: runs one node.
 
 use crate::Fatal;
 use crate::command::{Command, Context, Line, parse_text};
@@ -7,10 +7,10 @@ use crate::report::{Outcome, Report};
 use crate::runtime::{Events, Node, Runtime};
 use crate::wire::WireArgs;
 use clap::ValueEnum;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::net::SocketAddr;
 use std::num::ParseIntError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -20,122 +20,162 @@ use tidings_driver::prelude::{
     ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target, TooLong,
 };
 
+/// The end of the short help.
+pub(crate) const MORE_HELP: &str =
+    "`tidings agent --help` shows all options, and the commands on standard input.";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The node's name, which nobody else in the cluster may have
+    /// The node's name, unique in the cluster
     #[arg(long)]
     name: NodeId,
-    /// Where to listen, by UDP and by TCP; port 0 takes a free one
+    /// The address to listen on, for UDP and TCP; port 0 chooses a free port
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7946")]
     bind: SocketAddr,
-    /// Where the others reach this node, if not where it listens; port 0 stands for its port there
+    /// The address that other nodes use, if it differs from --bind; port 0 stands for --bind's port
     #[arg(long, value_name = "IP:PORT")]
     advertise: Option<SocketAddr>,
-    /// Members of the cluster to join; one that answers is enough. HOST is a name, of which all
-    /// addresses are tried, or an address; without PORT it is the one where we listen
+    /// Seeds: members of the cluster to join; one that answers is enough
+    ///
+    /// HOST is an IP address, or a name, all addresses of which are tried. PORT defaults to the
+    /// port of --bind
     #[arg(long, value_name = "[NAME/]HOST[:PORT]", value_delimiter = ',')]
     join: Vec<String>,
-    /// For how long to try again to join, while nobody answers
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    /// How long to retry --join while no seed answers
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = duration,
+        hide_short_help = true
+    )]
     retry_join: Duration,
-    /// The cluster's name: nodes with other ones are not heard
+    /// The cluster's name; messages from nodes of other clusters are rejected
     #[arg(long, default_value = "default")]
     cluster: ClusterName,
-    /// Metadata that the others see; `hex:` and hex digits for raw bytes
+    /// The node's metadata, which all members see; `hex:` and hex digits for raw bytes
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_text_arg)]
     meta: Text,
-    /// What other nodes are told at every sync with this one; `hex:` and hex digits for raw bytes
-    #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_text_arg)]
+    /// The node's push/pull state, sent with each sync; `hex:` and hex digits for raw bytes
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        value_parser = parse_text_arg,
+        hide_short_help = true
+    )]
     state: Text,
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
     wire: WireArgs,
-    /// What the node runs on; it is the same on all of them
-    #[arg(long, value_enum, default_value_t = Runtime::Std)]
+    /// The runtime that drives the node; its behaviour is the same on all of them
+    #[arg(long, value_enum, default_value_t = Runtime::Std, hide_short_help = true)]
     runtime: Runtime,
-    /// Timing for one local network, for far places, or for one machine
+    /// The defaults of all timing options
     #[arg(long, value_enum, default_value_t = Profile::Lan)]
     profile: Profile,
-    /// Send no datagrams, but everything over streams; all members have to do the same
-    #[arg(long)]
+    /// Send everything over TCP and nothing over UDP; all members have to do the same
+    #[arg(long, hide_short_help = true)]
     stream_only: bool,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     record: RecordArgs,
 
-    /// How often a member is probed
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// The time between two probes
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     probe_interval: Option<Duration>,
-    /// How long a ping may remain unanswered before others are asked
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// How long to wait for an ack before indirect probes start
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     probe_timeout: Option<Duration>,
-    /// How many others are asked
-    #[arg(long, value_name = "N")]
+    /// The number of members that are asked for an indirect probe
+    #[arg(long, value_name = "N", hide_short_help = true)]
     indirect_checks: Option<usize>,
-    /// How long a suspect may take to contradict, in probe intervals
-    #[arg(long, value_name = "N")]
+    /// The minimum suspicion timeout, in probe intervals, times the log10 of the cluster's size
+    #[arg(long, value_name = "N", hide_short_help = true)]
     suspicion_mult: Option<u32>,
-    /// How often news is gossiped
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// The time between two rounds of gossip
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     gossip_interval: Option<Duration>,
-    /// How often the whole membership is compared with another member's
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// The time between two anti-entropy syncs of the whole membership with another member
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pushpull_interval: Option<Duration>,
 }
 
-/// What is recorded, for `tidings replay`.
+/// The flags of the flight recorder.
 #[derive(clap::Args)]
 struct RecordArgs {
-    /// Record what the node hears and says into this file, for `tidings replay`: in clear, but
-    /// without keys
-    #[arg(long, value_name = "FILE")]
+    /// Record the node to this file, for `tidings replay`
+    ///
+    /// The recording has the node's traffic in plaintext, and no keys. An existing recording is
+    /// renamed to FILE.old
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     record: Option<PathBuf>,
-    /// How large the recording may become; what is oldest is overwritten then
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    /// The size limit of the recording, 64KiB to 16GiB; new data overwrites the oldest
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MiB",
+        value_parser = size,
+        hide_short_help = true
+    )]
     record_size: u64,
-    /// How far back the recording has to go, if less than that size is enough for it
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// How far back the recording has to reach, if that needs less than --record-size
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     record_time: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Profile {
+    /// One local network
     Lan,
+    /// Distant sites
     Wan,
+    /// One machine
     Local,
 }
 
-/// Runs until it is told to stop.
+/// Runs a node until a command, a signal, or a closed standard output stops it.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
-    let report = Report { json: args.json };
+    let (sender, inputs) = channel();
+    let outputs = sender.clone();
+    let report = Report::new(args.json, move |error| drop(outputs.send(Input::CannotPrint(error))));
     let context = Context::new(args.wire.keys(), args.bind.port());
     let seeds = args.join.iter().map(|seed| context.target(seed)).collect::<Result<Vec<_>, _>>();
     let started = seeds.map_err(Fatal::usage).and_then(|seeds| Ok((seeds, start(&args)?)));
     let (seeds, (node, events)) = started.inspect_err(|fatal| report.fatal(&fatal.message))?;
     report.ready(&node.local());
 
-    let (sender, inputs) = channel();
     let signals = sender.clone();
     ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
-    let printer = thread::spawn(move || print(events, report));
+    let printed = report.clone();
+    let printer = thread::spawn(move || print(events, &printed));
 
-    let agent = Agent { node: Arc::new(node), sender: sender.clone(), report, context };
+    let key_file = args.keys.file().map(Path::to_owned);
+    let node = Arc::new(node);
+    let agent = Agent { node, sender: sender.clone(), report, context, key_file };
     thread::spawn(move || read_lines(&sender));
     if !seeds.is_empty() {
         agent.join_at_start(seeds, args.retry_join);
     }
-    let why = agent.serve(&inputs);
+    let end = agent.serve(&inputs);
     if let Err(error) = agent.node.stop_recording() {
         eprintln!("tidings: {error}");
     }
-    // A command that still runs holds the node, and ends with the process.
+    // A command that is still running has a reference to the node, and ends with the process.
     if Arc::into_inner(agent.node).is_some() {
         drop(printer.join());
     }
-    report.exit(why);
+    match end {
+        End::Quit => agent.report.exit("quit"),
+        End::Signal => agent.report.exit("signal"),
+        End::OutputClosed(error) => {
+            let message = format!("standard output is closed ({error}); left the cluster");
+            return Err(Fatal::failed(message));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,23 +185,37 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
         Profile::Wan => Options::wan(),
         Profile::Local => Options::local(),
     };
-    args.change(&mut options);
+    args.apply(&mut options);
     let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
-    let config = config.map_err(Fatal::usage)?.with_wire(args.wire.wire()?);
-    let config = config.map_err(Fatal::usage)?;
+    let config = config.map_err(usage)?.with_wire(args.wire.wire()?).map_err(usage)?;
     let config = config.with_meta(Meta::new(&args.meta.0));
-    let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
-    let (node, events) = args.runtime.bind(args.bind, config).map_err(Fatal::usage)?;
-    of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
+    let config = config.map_err(|error| Fatal::usage(too_long("--meta", MAX_META, error)))?;
+    let config = args.keys.apply(config)?;
+    let (node, events) = args.runtime.bind(args.bind, config).map_err(usage)?;
+    node.set_sync_state(args.state.0.clone())
+        .map_err(|error| Fatal::usage(too_long("--state", MAX_STATE, error)))?;
     if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
-        node.record(file, Limits { bytes: *bytes, time: *time }).map_err(Fatal::usage)?;
+        let limits = Limits { bytes: *bytes, time: *time };
+        node.record(file, limits).map_err(|error| Fatal::usage(format!("--record: {error}")))?;
     }
     Ok((node, events))
 }
 
+/// An error about an option of the node, with the flag that sets it in front.
+fn usage(error: impl ToString) -> Fatal {
+    let message = error.to_string();
+    let place = |(option, _): &&(&str, &str)| message.find(option).unwrap_or(usize::MAX);
+    let first = FLAGS.iter().min_by_key(place).filter(|(option, _)| message.contains(option));
+    Fatal::usage(match first {
+        Some((_, flag)) => format!("{flag}: {message}"),
+        None => message,
+    })
+}
+
 impl Args {
-    fn change(&self, options: &mut Options) {
+    /// Overrides the profile's options with those that are given as flags.
+    fn apply(&self, options: &mut Options) {
         fn set<T: Copy>(option: &mut T, given: Option<T>) {
             *option = given.unwrap_or(*option);
         }
@@ -175,26 +229,42 @@ impl Args {
     }
 }
 
-/// What makes an agent do something.
+/// An event that the agent's main thread handles.
 enum Input {
+    /// A line of standard input.
     Line(String),
-    NoMoreLines,
+    /// The end of standard input.
+    StdinClosed,
+    /// SIGINT or SIGTERM.
     Signal,
-    /// We have left, since a signal said so.
+    /// A leave that the agent itself began has ended.
     Left,
+    /// A line could not be written to standard output.
+    CannotPrint(io::Error),
+}
+
+/// The reason why an agent stops.
+enum End {
+    Quit,
+    Signal,
+    /// The reader of standard output is gone.
+    OutputClosed(io::Error),
 }
 
 struct Agent {
     node: Arc<Node>,
-    /// For what its threads find.
+    /// For events of the agent's threads.
     sender: Sender<Input>,
     report: Report,
     context: Context,
+    /// The file that the keys were read from.
+    key_file: Option<PathBuf>,
 }
 
 impl Agent {
-    /// Does as it is told; returns why it stops.
-    fn serve(&self, inputs: &Receiver<Input>) -> &'static str {
+    /// Handles events until the agent has to stop; returns the reason.
+    fn serve(&self, inputs: &Receiver<Input>) -> End {
+        let mut complained = false;
         loop {
             match inputs.recv().unwrap_or(Input::Signal) {
                 Input::Line(line) => {
@@ -202,40 +272,54 @@ impl Agent {
                         continue;
                     };
                     let quits = line.command == Ok(Command::Quit);
-                    self.carry_out(line);
+                    self.execute(line);
                     if quits {
-                        return "quit";
+                        return End::Quit;
                     }
                 }
-                Input::NoMoreLines if self.report.json => return "quit",
-                Input::NoMoreLines | Input::Left => {}
+                Input::StdinClosed if self.report.is_json() => return End::Quit,
+                Input::StdinClosed | Input::Left => {}
                 Input::Signal => {
-                    self.leave_unless_told_again(inputs);
-                    return "signal";
+                    self.leave_until_signal(inputs);
+                    return End::Signal;
                 }
+                Input::CannotPrint(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.leave_until_signal(inputs);
+                    return End::OutputClosed(error);
+                }
+                Input::CannotPrint(error) if !complained => {
+                    // A full disk, say: the node is worth more than its log.
+                    complained = true;
+                    eprintln!("tidings: cannot write to standard output: {error}; running on");
+                }
+                Input::CannotPrint(_) => {}
             }
         }
     }
 
-    /// Carries out a command; those that wait for others run beside the rest, in threads of their
-    /// own.
-    fn carry_out(&self, Line { id, name, command }: Line) {
+    /// Executes a command and reports its result; a command that waits for other nodes runs in a
+    /// thread of its own.
+    fn execute(&self, Line { id, name, command }: Line) {
         match command {
             Ok(command) if command.waits() => {
-                self.beside(id, name, move |node| carry_out(node, command));
+                self.spawn(id, name, move |node| execute(node, command, None));
             }
-            Ok(command) => self.report.result(&id, &name, &carry_out(&self.node, command)),
+            Ok(command) => {
+                let outcome = execute(&self.node, command, self.key_file.as_deref());
+                self.report.result(&id, &name, &outcome);
+            }
             Err(error) => self.report.result(&id, &name, &Err(error)),
         }
     }
 
-    fn beside(
+    /// Runs a command in a thread of its own.
+    fn spawn(
         &self,
         id: String,
         name: String,
         run: impl FnOnce(&Node) -> Result<Outcome, String> + Send + 'static,
     ) {
-        let (node, report) = (Arc::clone(&self.node), self.report);
+        let (node, report) = (Arc::clone(&self.node), self.report.clone());
         thread::spawn(move || {
             let outcome = run(&node);
             drop(node);
@@ -243,21 +327,22 @@ impl Agent {
         });
     }
 
+    /// Joins the seeds of `--join`; while none of them answers, retries for this time.
     fn join_at_start(&self, seeds: Vec<Target>, retry: Duration) {
         let end = Instant::now() + retry;
-        self.beside("start".into(), "join".into(), move |node| {
+        self.spawn("start".into(), "join".into(), move |node| {
             loop {
                 let outcome = join(node, &seeds);
                 if outcome.is_ok() || Instant::now() >= end {
                     return outcome;
                 }
-                thread::park_timeout(BETWEEN_JOINS);
+                thread::park_timeout(JOIN_RETRY_INTERVAL);
             }
         });
     }
 
-    /// Leaves; a second signal while that takes its time ends it.
-    fn leave_unless_told_again(&self, inputs: &Receiver<Input>) {
+    /// Leaves the cluster; a signal cuts that short.
+    fn leave_until_signal(&self, inputs: &Receiver<Input>) {
         let (node, sender) = (Arc::clone(&self.node), self.sender.clone());
         thread::spawn(move || {
             drop(node.leave());
@@ -269,52 +354,73 @@ impl Agent {
     }
 }
 
-fn carry_out(node: &Node, command: Command) -> Result<Outcome, String> {
+/// Executes a command; blocks while it waits for other nodes.
+fn execute(node: &Node, command: Command, key_file: Option<&Path>) -> Result<Outcome, String> {
     match command {
+        Command::Help => Ok(Outcome::Help),
         Command::Members => Ok(Outcome::Members(node.members(), node.health())),
         Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
         Command::Join(seeds) => join(node, &seeds),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
         Command::UpdateMeta(meta) => {
-            done(of("the metadata", node.set_meta(Meta::new(&meta))), "set")
+            let set = node.set_meta(Meta::new(&meta));
+            done(set.map_err(|error| too_long("metadata", MAX_META, error)), "metadata set")
         }
-        Command::SetState(state) => done(of("the state", node.set_sync_state(state)), "set"),
+        Command::SetState(state) => {
+            let set = node.set_sync_state(state);
+            done(set.map_err(|error| too_long("state", MAX_STATE, error)), "state set")
+        }
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
-        Command::SendReliable(to, data) => done(node.send_reliable(&to, data), sent_reliably(node)),
-        Command::Broadcast(data) => done(node.broadcast(b"", data), "sent"),
+        Command::SendReliable(to, data) => done(node.send_reliable(&to, data), receipt_text(node)),
+        Command::Broadcast(data) => done(node.broadcast(b"", data), "queued for gossip"),
         Command::Ping(to) => node.ping(&to).map(|rtt| Outcome::Pong(to, rtt)).map_err(text),
         Command::Keys => node.keyring().map(Outcome::Keys).ok_or_else(|| text(KeyError::NoKeyring)),
-        Command::AddKey(key) => done(node.add_key(key), "accepted from now on"),
-        Command::UseKey(key) => done(node.use_key(&key), "encrypts with it from now on"),
-        Command::RemoveKey(key) => done(node.remove_key(&key), "accepted no more"),
-        Command::Quit => Ok(Outcome::Done("done")),
+        Command::AddKey(key) => {
+            done(node.add_key(key), &format!("key accepted from now on; {}", unsaved(key_file)))
+        }
+        Command::UseKey(key) => {
+            let text = format!("this is the primary key from now on; {}", unsaved(key_file));
+            done(node.use_key(&key), &text)
+        }
+        Command::RemoveKey(key) => {
+            done(node.remove_key(&key), &format!("key removed; {}", unsaved(key_file)))
+        }
+        Command::Quit => Ok(Outcome::Done("stopping".into())),
     }
 }
 
-/// What is known of a reliable message that went well.
-fn sent_reliably(node: &Node) -> &'static str {
-    // Whoever speaks memberlist's format says in which version.
+/// The text about a reliable message that was sent.
+fn receipt_text(node: &Node) -> &'static str {
+    // Only nodes that use memberlist's format have protocol versions.
     match node.local().versions() {
-        Some(_) => "sent; memberlist gives no receipts",
+        Some(_) => "sent; memberlist's format has no receipts",
         None => "delivered",
     }
 }
 
-/// What came of a command that returns nothing; `word` tells people that it went well.
-fn done(result: Result<(), impl ToString>, word: &'static str) -> Result<Outcome, String> {
-    result.map(|()| Outcome::Done(word)).map_err(text)
+/// A reminder that the changed keyring is in memory only.
+fn unsaved(key_file: Option<&Path>) -> String {
+    match key_file {
+        Some(file) => format!("not saved: change {} too, before a restart", file.display()),
+        None => "not saved: change --key too, before a restart".into(),
+    }
 }
 
-/// Names what is too long.
-fn of<T>(what: &str, result: Result<T, TooLong>) -> Result<T, String> {
-    result.map_err(|error| format!("{what} has {error}"))
+/// The outcome of a command that returns nothing; `text` reports success.
+fn done(result: Result<(), impl ToString>, success: &str) -> Result<Outcome, String> {
+    result.map(|()| Outcome::Done(success.into())).map_err(text)
+}
+
+/// An error about data beyond the limit of an option.
+fn too_long(what: &str, option: &str, TooLong { len, max, .. }: TooLong) -> String {
+    format!("{what} has {len} bytes; {option} allows {max}")
 }
 
 fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// Asks each seed by itself, all at once, so as to count those that answer.
+/// Joins each seed separately, all at once, to count the seeds that answer.
 fn join(node: &Node, seeds: &[Target]) -> Result<Outcome, String> {
     let joined: Vec<_> = thread::scope(|scope| {
         let joins = seeds.iter().map(|seed| scope.spawn(|| node.join(vec![seed.clone()])));
@@ -329,7 +435,8 @@ fn join(node: &Node, seeds: &[Target]) -> Result<Outcome, String> {
     Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
-fn print(mut events: Events, report: Report) {
+/// Prints events until the node stops.
+fn print(mut events: Events, report: &Report) {
     let mut lagged = 0;
     while let Some(event) = events.recv() {
         report.event(&event);
@@ -341,17 +448,18 @@ fn print(mut events: Events, report: Report) {
     }
 }
 
+/// Reads standard input to its end.
 fn read_lines(inputs: &Sender<Input>) {
-    for line in std::io::stdin().lock().lines() {
+    for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         if inputs.send(Input::Line(line)).is_err() {
             return;
         }
     }
-    drop(inputs.send(Input::NoMoreLines));
+    drop(inputs.send(Input::StdinClosed));
 }
 
-/// What `--meta` or `--state` was given.
+/// The value of `--meta` or `--state`.
 #[derive(Clone, Debug)]
 struct Text(Vec<u8>);
 
@@ -363,7 +471,7 @@ fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
-/// Bytes, or KiB, MiB or GiB.
+/// Parses a number of bytes, or of KiB, MiB or GiB.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: u64 = match &text[digits.len()..] {
@@ -371,11 +479,53 @@ fn size(text: &str) -> Result<u64, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err("a size is a number with KiB, MiB, GiB or nothing behind it".into()),
+        _ => {
+            return Err(
+                "expected a number with the unit KiB, MiB or GiB, or without one, for bytes".into(),
+            );
+        }
     };
     let number: u64 = digits.parse().map_err(|error: ParseIntError| error.to_string())?;
-    number.checked_mul(unit).ok_or_else(|| "it is too large".into())
+    number.checked_mul(unit).ok_or_else(|| "the size does not fit 64 bits".into())
 }
 
-/// How long to wait before a join is tried again.
-const BETWEEN_JOINS: Duration = Duration::from_millis(100);
+/// The option that limits metadata.
+const MAX_META: &str = "max_meta";
+/// The option that limits the push/pull state.
+const MAX_STATE: &str = "max_sync_state";
+/// Options, as errors of the core and of drivers name them, with the flags that set them.
+const FLAGS: [(&str, &str); 8] = [
+    ("probe_interval", "--probe-interval"),
+    ("probe_timeout", "--probe-timeout"),
+    ("indirect_probes", "--indirect-checks"),
+    ("suspicion_mult", "--suspicion-mult"),
+    ("gossip_interval", "--gossip-interval"),
+    ("sync_interval", "--pushpull-interval"),
+    ("stream_only", "--stream-only"),
+    ("advertise", "--advertise"),
+];
+/// The pause before `--join` is retried.
+const JOIN_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_flag_of_the_option_that_they_mention_first() {
+        let error = |text: &str| usage(text).message;
+        assert_eq!(
+            error("sync_interval is 1ns; 1ms to probe_timeout are allowed"),
+            "--pushpull-interval: sync_interval is 1ns; 1ms to probe_timeout are allowed"
+        );
+        assert_eq!(error("the address is in use"), "the address is in use");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!((size("17"), size("64KiB"), size("2GiB")), (Ok(17), Ok(1 << 16), Ok(2 << 30)));
+        assert_eq!(size("1kB").unwrap_err(), size("MB").unwrap_err());
+        assert!(size("1kB").unwrap_err().contains("KiB, MiB or GiB"));
+        assert!(size("17179869184GiB").unwrap_err().contains("64 bits"));
+    }
+}

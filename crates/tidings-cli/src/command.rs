@@ -1,41 +1,46 @@
-//! The commands that an agent takes on standard input, one a line.
+//! The commands that an agent reads from standard input, one per line.
 
 use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use tidings_driver::prelude::{InvalidKey, InvalidName, Key, NodeId, Services, Target, services};
 
-/// What an agent's help says about them.
+/// The help text about these commands.
 pub(crate) const HELP: &str = "\
-Commands on standard input, one a line; `@ID ` before one comes back with its result:
-  members                      list the members that are present
-  join HOST[:PORT][,...]       join a cluster through any of these
-  update-meta TEXT             set the metadata that the others see
-  set-state TEXT               set what others are told at every sync with this node
+Commands on standard input, one per line; with `@ID ` in front, the result carries ID:
+  help                         show this list
+  members                      list the members that are alive or suspect
+  join HOST[:PORT][,...]       join a cluster through these seeds
+  update-meta TEXT             set this node's metadata, which all members see
+  set-state TEXT               set this node's push/pull state, sent with each sync
   send-user NAME TEXT HOW      send a message to one member; HOW: `best-effort` or `reliable`
-  broadcast TEXT               send a message to all others
-  ping NAME                    find out how long a member takes to answer
-  keyring list                 show the keys, of which the first one encrypts
-  keyring add|use|remove KEY   accept a key; encrypt with it; accept it no more
-  stats                        show what the node has counted
-  leave                        tell the cluster, and stay running
+  broadcast TEXT               gossip a message to all members
+  ping NAME                    measure the round trip to a member
+  keyring list                 show the keys; the first one is the primary key, which encrypts
+  keyring add|use|remove KEY   accept a key; make it the primary key; reject it from now on
+  stats                        show the node's counters
+  leave                        leave the cluster gracefully, and keep running
   quit                         stop at once, without leaving
-TEXT may have spaces in it; `hex:` and hex digits stand for raw bytes.
+TEXT may have spaces; `hex:` and hex digits stand for raw bytes.
+Changes of the keyring are not written to a file: update the file of --key-file as well.
 
-The end of standard input stops an agent with --json, and does nothing to one without.
-SIGINT and SIGTERM leave, then stop; a second one stops at once.";
+The end of standard input stops an agent with --json; without --json the agent runs on.
+SIGINT and SIGTERM leave the cluster, then stop; a second signal stops at once. An agent whose
+standard output is closed by its reader leaves the cluster and ends with status 1.";
 
-/// One line of standard input.
+/// A line of standard input, parsed.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Line {
-    /// What the result is to be marked with, as it was given; may be empty.
+    /// The ID that the result carries; empty if none was given.
     pub(crate) id: String,
-    /// The command's name, as it was given.
+    /// The command's name, as typed.
     pub(crate) name: String,
     pub(crate) command: Result<Command, String>,
 }
 
+/// A command to an agent.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Command {
+    Help,
     Members,
     Join(Vec<Target>),
     UpdateMeta(Vec<u8>),
@@ -53,23 +58,23 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// What some commands are understood by.
+/// The settings of the agent that parsing depends on.
 #[derive(Debug)]
 pub(crate) struct Context {
     keys: KeyFormat,
-    /// The port of a place to join where none is written.
+    /// The port of a seed that is written without one.
     port: u16,
     services: Services,
 }
 
 impl Context {
-    /// For a node that has such keys, and listens there.
+    /// For a node with keys of this format that listens on this port; 0 means the default port.
     pub(crate) fn new(keys: KeyFormat, port: u16) -> Self {
         let port = if port == 0 { Target::DEFAULT_PORT } else { port };
         Self { keys, port, services: services() }
     }
 
-    /// Parses a place to join: `[NAME/]HOST[:PORT]`.
+    /// Parses a seed: `[NAME/]HOST[:PORT]`.
     pub(crate) fn target(&self, text: &str) -> Result<Target, String> {
         let target = Target::parse(text.trim(), self.port, &self.services);
         target.map_err(|error| error.to_string())
@@ -101,6 +106,7 @@ impl Command {
             _ => Err(format!("{name} takes no argument")),
         };
         match name {
+            "help" => takes_nothing(Self::Help),
             "members" => takes_nothing(Self::Members),
             "stats" => takes_nothing(Self::Stats),
             "leave" => takes_nothing(Self::Leave),
@@ -112,7 +118,7 @@ impl Command {
             "broadcast" => parse_text(argument).map(Self::Broadcast),
             "ping" => parse_name(argument).map(Self::Ping),
             "keyring" => Self::parse_keyring(argument, context.keys),
-            _ => Err(format!("there is no command {name:?}; try `tidings agent --help`")),
+            _ => Err(format!("unknown command {name:?}; `help` lists the commands")),
         }
     }
 
@@ -129,25 +135,25 @@ impl Command {
         let send = match how {
             "best-effort" => Self::Send,
             "reliable" => Self::SendReliable,
-            _ => return Err("it takes NAME TEXT, then `best-effort` or `reliable`".into()),
+            _ => return Err("usage: send-user NAME TEXT best-effort|reliable".into()),
         };
         Ok(send(parse_name(name)?, parse_text(text.trim())?))
     }
 
     fn parse_keyring(argument: &str, keys: KeyFormat) -> Result<Self, String> {
-        let (what, key) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
-        let change = match what {
+        let (action, key) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let change = match action {
             "list" if key.is_empty() => return Ok(Self::Keys),
             "add" => Self::AddKey,
             "use" => Self::UseKey,
             "remove" => Self::RemoveKey,
-            _ => return Err("it takes `list`, `add KEY`, `use KEY` or `remove KEY`".into()),
+            _ => return Err("usage: keyring list, or keyring add|use|remove KEY".into()),
         };
-        // What is no key is not repeated: it may be one but for a slip.
+        // An invalid key is not repeated in the error: it may be a secret with a typing error.
         keys.parse(key.trim()).map(change).map_err(|error: InvalidKey| error.to_string())
     }
 
-    /// Whether it waits for other nodes.
+    /// Whether the command waits for other nodes.
     pub(crate) fn waits(&self) -> bool {
         matches!(self, Self::Join(_) | Self::Leave | Self::SendReliable(..) | Self::Ping(_))
     }
@@ -157,14 +163,14 @@ fn parse_name(name: &str) -> Result<NodeId, String> {
     name.parse().map_err(|error: InvalidName| error.to_string())
 }
 
-/// UTF-8, or `hex:` and raw bytes in hex.
+/// Parses UTF-8 text, or `hex:` and bytes in hex.
 pub(crate) fn parse_text(text: &str) -> Result<Vec<u8>, String> {
     let Some(hex) = text.strip_prefix("hex:") else {
         return Ok(text.into());
     };
     HEXLOWER_PERMISSIVE
         .decode(hex.as_bytes())
-        .map_err(|error| format!("{hex:?} is not hex: {error}"))
+        .map_err(|error| format!("{hex:?} after `hex:` is not hex: {error}"))
 }
 
 #[cfg(test)]
@@ -206,14 +212,20 @@ mod tests {
         assert!(error("join no where").contains("no where"));
         assert!(!error("join").is_empty());
         assert_eq!(error("leave now"), "leave takes no argument");
-        assert!(error("update-meta hex:0g").starts_with("\"0g\" is not hex"));
+        assert!(error("update-meta hex:0g").starts_with("\"0g\" after `hex:` is not hex"));
         for line in ["send-user", "send-user b", "send-user b reliable", "send-user b hello"] {
-            assert!(error(line).ends_with("then `best-effort` or `reliable`"), "{line}");
+            assert_eq!(error(line), "usage: send-user NAME TEXT best-effort|reliable", "{line}");
         }
         assert_eq!(error("ping"), "a name must not be empty");
-        assert!(error("keyring").starts_with("it takes `list`"));
-        assert!(error("keyring list all").starts_with("it takes `list`"));
+        assert!(error("keyring").starts_with("usage: keyring list"));
+        assert!(error("keyring list all").starts_with("usage: keyring list"));
         assert!(!error("keyring add hunter2").contains("hunter2"));
-        assert!(error("dance").starts_with("there is no command \"dance\""));
+        assert_eq!(error("dance"), "unknown command \"dance\"; `help` lists the commands");
+        assert_eq!(parse("help").1, Ok(Command::Help));
+        for word in HELP.lines().skip(1).take_while(|line| line.starts_with(' ')) {
+            let name = word.split_whitespace().next().unwrap();
+            let known = parse(name).1;
+            assert!(!known.is_err_and(|error| error.contains("unknown command")), "{name}");
+        }
     }
 }

@@ -1,16 +1,15 @@
-//! Keys: how they are made, and how an agent is given some.
+//! Keys: `tidings keygen`, and the flags that give keys to an agent.
 
 use crate::Fatal;
 use clap::ValueEnum;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tidings_driver::prelude::{Cipher, Config, InvalidKey, Key, Keyring, Plaintext, Wire};
 
-/// Prints a new key, for `tidings agent --key-file`.
+/// Generate a key for `tidings agent --key-file`, and print it
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeygenArgs {
-    /// What it encrypts with
+    /// The cipher that the key is for
     #[arg(long, value_enum, default_value_t = CipherArg::Aes256Gcm)]
     cipher: CipherArg,
 }
@@ -25,7 +24,7 @@ enum CipherArg {
     Memberlist,
 }
 
-/// For which wire format keys are that are given as text.
+/// The text format of keys, which depends on the wire format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyFormat {
     Tidings,
@@ -33,7 +32,7 @@ pub(crate) enum KeyFormat {
 }
 
 impl KeyFormat {
-    /// Parses a key as its own tools print it: of memberlist's it is base64 and no more.
+    /// Parses a key. A key for memberlist's format is plain base64, as `serf keygen` prints it.
     pub(crate) fn parse(self, text: &str) -> Result<Key, InvalidKey> {
         match self {
             Self::Memberlist if !text.contains(':') => format!("{MEMBERLIST}{text}").parse(),
@@ -42,16 +41,16 @@ impl KeyFormat {
     }
 }
 
-/// A key as its own tools print it.
+/// A key as text, in the format that [`KeyFormat::parse`] reads.
 pub(crate) fn to_text(key: &Key) -> String {
     let text = key.to_text();
     text.strip_prefix(MEMBERLIST).map_or_else(|| text.clone(), Into::into)
 }
 
-/// What stands before a key of memberlist's.
+/// The core's prefix of keys for memberlist's format.
 const MEMBERLIST: &str = "memberlist:";
 
-/// Takes a key from the operating system's generator and prints it.
+/// Generates a key from the operating system's random source, and prints it.
 pub(crate) fn generate(args: &KeygenArgs) -> Result<ExitCode, Fatal> {
     let cipher = match args.cipher {
         CipherArg::Aes256Gcm => Cipher::Aes256Gcm,
@@ -61,37 +60,48 @@ pub(crate) fn generate(args: &KeygenArgs) -> Result<ExitCode, Fatal> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Fatal::failed)?;
     let key = to_text(&Key::new(cipher, bytes));
-    writeln!(std::io::stdout(), "{key}").map_err(Fatal::failed)?;
+    println!("{key}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// The keys that an agent starts with.
 #[derive(clap::Args)]
 pub(crate) struct KeyArgs {
-    /// Keys as `tidings keygen` prints them: the first one encrypts, all are accepted. Whoever uses
-    /// this machine can see them; a file is better
-    #[arg(long, value_name = "KEY", value_delimiter = ',', group = "keys")]
+    /// Keys, as `tidings keygen` prints them; --key-file is safer
+    ///
+    /// The first key encrypts; messages encrypted with any of them are accepted. All users of this
+    /// machine can read the keys from the process list: --key-file is safer
+    #[arg(long, value_name = "KEY", value_delimiter = ',', group = "keys", hide_short_help = true)]
     key: Vec<String>,
-    /// A file with such keys, one a line
+    /// A file with keys, one per line, as `tidings keygen` prints them
+    ///
+    /// The first key encrypts; messages encrypted with any of them are accepted. The agent only
+    /// reads the file: changes by the command `keyring` are not written to it
     #[arg(long, value_name = "PATH", group = "keys")]
     key_file: Option<PathBuf>,
-    /// What to do with messages that are not encrypted, now that there are keys
-    #[arg(long, value_enum, default_value_t = PlaintextArg::Refused, requires = "keys")]
+    /// The treatment of unencrypted messages, for a node with keys
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = PlaintextArg::Refused,
+        requires = "keys",
+        hide_short_help = true
+    )]
     plaintext: PlaintextArg,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PlaintextArg {
-    /// Drop them
+    /// Reject incoming ones, send none
     Refused,
-    /// Take them, and send none
+    /// Accept incoming ones, send none
     Accepted,
-    /// Take them, and send all like that: only understand what is encrypted
+    /// Accept incoming ones, and send all messages unencrypted
     Sent,
 }
 
 impl KeyArgs {
-    /// Has a node encrypt, if it is given keys.
+    /// Adds the keys to a configuration, if any are given.
     pub(crate) fn apply(&self, config: Config) -> Result<Config, Fatal> {
         let format = match config.wire() {
             Wire::Memberlist(_) => KeyFormat::Memberlist,
@@ -106,6 +116,11 @@ impl KeyArgs {
         config.with_encryption(keyring, plaintext).map_err(Fatal::usage)
     }
 
+    /// The file that keys were read from; the agent does not write changes back to it.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
     fn keyring(&self, format: KeyFormat) -> Result<Option<Keyring>, Fatal> {
         let Some(path) = &self.key_file else {
             let keys = self.key.iter().map(|text| ("--key".to_owned(), text.as_str()));
@@ -116,13 +131,15 @@ impl KeyArgs {
         let lines = text.lines().enumerate();
         let keys = lines.map(|(n, line)| (format!("{path}, line {}", n + 1), line.trim()));
         let keyring = parse(keys.filter(|(_, line)| !line.is_empty()), format)?;
-        keyring.map(Some).ok_or_else(|| Fatal::usage(format!("{path} has no key in it")))
+        keyring
+            .map(Some)
+            .ok_or_else(|| Fatal::usage(format!("{path} has no key; `tidings keygen` prints one")))
     }
 }
 
-/// Parses keys, of which the first one becomes the primary one; each comes with where it stands.
+/// Parses keys, each given with its place for errors; the first one becomes the primary key.
 ///
-/// What is no key is not repeated: it may be one but for a slip.
+/// Errors do not repeat an invalid key: it may be a secret with a typing error.
 fn parse<'a>(
     keys: impl Iterator<Item = (String, &'a str)>,
     format: KeyFormat,

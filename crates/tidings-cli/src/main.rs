@@ -1,5 +1,8 @@
-//! The `tidings` command: run a node, make a key, watch a small cluster live and die, or
-//! simulate a large one.
+//! The `tidings` command: runs a node, generates keys, shows a small cluster at work, simulates
+//! large ones, and replays recordings.
+
+#[macro_use]
+mod output;
 
 mod agent;
 mod command;
@@ -14,7 +17,7 @@ mod wire;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Cluster membership by gossip: which nodes are in the cluster, and which have failed.
+/// Cluster membership by gossip: which nodes are in the cluster, and which have failed
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
@@ -24,35 +27,37 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one node; print what happens, and take commands on standard input
-    #[command(after_long_help = command::HELP)]
+    /// Run one node: prints events, reads commands from standard input
+    #[command(after_help = agent::MORE_HELP, after_long_help = command::HELP)]
     Agent(Box<agent::Args>),
-    /// Start five nodes on this machine, kill one, have one leave, and show who saw what
+    /// Run five nodes on this machine, kill one, let one leave, and show when each node noticed
     Demo(demo::Args),
-    /// Print a new key, for agents that encrypt what they send
+    /// Generate a key for encrypted clusters and print it
     Keygen(keys::KeygenArgs),
-    /// Simulate clusters in virtual time: thousands of real nodes, repeatable from one seed
+    /// Simulate clusters in virtual time, repeatably from a seed
+    ///
+    /// The simulated nodes run the same code as real ones; thousands of them fit one machine.
     #[command(subcommand)]
     Sim(sim::Args),
-    /// Run a recorded node again: verify what it did, show it, and say why
+    /// Replay a recording: verify it, show what the node did, and explain its verdicts
     Replay(replay::Args),
 }
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Keygen(args) => keys::generate(&args),
         Command::Sim(args) => sim::run(args),
         Command::Replay(args) => replay::run(&args),
     };
-    ended.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("tidings: {error}");
         ExitCode::from(error.status)
     })
 }
 
-/// Why the command ends early, and with which exit status.
+/// An error that ends the command, with its exit status.
 #[derive(Debug)]
 struct Fatal {
     message: String,
@@ -60,12 +65,12 @@ struct Fatal {
 }
 
 impl Fatal {
-    /// What was asked for cannot be done: exit status 2.
+    /// An error in the arguments or their environment: exit status 2.
     fn usage(message: impl ToString) -> Self {
         Self { message: message.to_string(), status: 2 }
     }
 
-    /// Something did not happen that should have: exit status 1.
+    /// A failure while the command ran: exit status 1.
     fn failed(message: impl ToString) -> Self {
         Self { message: message.to_string(), status: 1 }
     }

@@ -1,4 +1,4 @@
-//! `tidings replay`: a recorded node runs again; whether it does the same, what it did, and why.
+//! `tidings replay`: replays a recording, verifies it, shows what the node did, and explains why.
 
 mod names;
 mod state;
@@ -6,7 +6,7 @@ mod timeline;
 mod why;
 
 use crate::Fatal;
-use crate::report::write_line;
+use crate::output::count;
 use names::Names;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -14,38 +14,44 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings::Instant;
 use tidings::replay::{Replay, ReplayError, Step};
-use tidings_driver::prelude::NodeId;
+use tidings_driver::prelude::{Incarnation, NodeId};
 use tidings_record::{Damage, Recording, Segment};
 use timeline::Kind;
-use why::Why;
+use why::Explainer;
 
-/// What a recording is asked for.
+/// Replay a recording: verify it, show what the node did, and explain its verdicts
+///
+/// The node is run again with the recorded inputs. The exit status is 0 if every output is the same
+/// as the recorded one, 1 if not or if the recording is damaged, 2 if it is not a recording or does
+/// not know a member that an option names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What `tidings agent --record` wrote
+    /// The recording, from `tidings agent --record`
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Show only what concerns these members
+    /// Show only events that concern these members
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     member: Vec<NodeId>,
-    /// Show only what is of these kinds
+    /// Show only events of these kinds
     #[arg(long, value_enum, value_delimiter = ',')]
     kind: Vec<Kind>,
-    /// Show nothing later: a time of day (UTC), or a whole date with it, as 2026-01-31T02:13:07Z
+    /// Stop at this time (UTC), as 02:13:07 or 2026-01-31T02:13:07Z
+    ///
+    /// A time without a date is on the last day of the recording that has it
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
-    /// Show the state of the node in the end, or at the time of `--until`, and not what it did
+    /// Show the state of the node at the end, or at --until, instead of its events
     #[arg(long)]
     state: bool,
-    /// Say why the node held this member to have failed, or to be suspect, the last time
+    /// Explain why the node last suspected this member, or declared it failed
     #[arg(long, value_name = "NAME", conflicts_with = "state")]
     why: Option<NodeId>,
 }
 
-/// Replays all, shows what was asked for, and succeeds if all is as it was.
+/// Replays a recording and shows the result; succeeds if every output equals the recorded one.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
     let bad = |error: &dyn ToString| {
         Fatal::usage(format!("{}: {}", args.file.display(), error.to_string()))
@@ -59,11 +65,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
         args,
         recording: &recording,
         until,
-        shown: false,
+        state_shown: false,
         names: Names::default(),
-        why: args.why.clone().map(Why::new),
-        found: Found::default(),
+        why: args.why.clone().map(Explainer::new),
+        comparison: Comparison::default(),
     };
+    run.show_header();
     let mut end = None;
     for segment in recording.segments() {
         if let Err(error) = run.segment(segment, &mut end) {
@@ -72,30 +79,42 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
     }
     run.show_end(end.as_ref());
     run.conclude(end.as_ref());
+    run.check_names()?;
     Ok(if run.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A replay of all segments, one after the other.
+/// A replay of all segments in order.
 struct Run<'a> {
     args: &'a Args,
     recording: &'a Recording,
+    /// The time of `--until`.
     until: Instant,
-    /// The state or the reasons at the time of `--until` were shown.
-    shown: bool,
+    /// Whether the state at the time of `--until` was shown.
+    state_shown: bool,
     names: Names,
-    why: Option<Why>,
-    found: Found,
+    why: Option<Explainer>,
+    comparison: Comparison,
 }
 
-/// What a replay has compared, and what was not the same.
+/// The comparison of replayed outputs with recorded ones.
 #[derive(Default)]
-struct Found {
+struct Comparison {
     inputs: usize,
     outputs: usize,
     differences: Vec<(Instant, String)>,
 }
 
 impl<'a> Run<'a> {
+    /// Says how to read the times, above events and explanations.
+    fn show_header(&self) {
+        let Some(first) = self.recording.segments().first() else { return };
+        if !self.args.json && !self.args.state {
+            let start = rfc3339(self.recording.wall(first.from));
+            println!("recorded from {start}; times are UTC, and seconds since then");
+        }
+    }
+
+    /// Replays a segment; `end` is the replay of the one before.
     fn segment(
         &mut self,
         segment: &'a Segment,
@@ -107,7 +126,7 @@ impl<'a> Run<'a> {
         let mut replay = Replay::new(&segment.checkpoint, &segment.journal)?;
         self.names.learn_all(replay.node());
         loop {
-            // What the state was before the first step that is too late.
+            // The state at `--until` is the one before the first later step.
             let health = replay.node().health();
             let next = replay.next_at()?;
             if next.is_some_and(|at| at > self.until) {
@@ -115,11 +134,11 @@ impl<'a> Run<'a> {
             }
             let Some(step) = replay.step()? else { break };
             self.names.learn_from(&step);
-            self.found.inputs += 1;
-            self.found.outputs += step.outputs.len();
+            self.comparison.inputs += 1;
+            self.comparison.outputs += step.outputs.len();
             if let Some(difference) = &step.difference {
-                self.found.differences.push((step.at, difference.to_string()));
-                // What follows is of another node.
+                self.comparison.differences.push((step.at, difference.to_string()));
+                // From here on the replayed node is another one.
                 break;
             }
             if step.at > self.until {
@@ -131,14 +150,17 @@ impl<'a> Run<'a> {
                 None => {}
             }
         }
-        if segment.continued && !self.found.differences.iter().any(|(at, _)| *at >= segment.from) {
+        if segment.continued
+            && !self.comparison.differences.iter().any(|(at, _)| *at >= segment.from)
+        {
             let next =
                 self.recording.segments().iter().find(|next| next.number == segment.number + 1);
             let mut state = Vec::new();
             replay.node().checkpoint(&mut state);
             if next.is_some_and(|next| next.checkpoint != state) {
-                let what = "the next segment does not begin with the state at the end of this one";
-                self.found.differences.push((segment.until, what.into()));
+                let text =
+                    "the next segment's checkpoint differs from the state at the end of this one";
+                self.comparison.differences.push((segment.until, text.into()));
             }
         }
         *end = Some(replay);
@@ -155,15 +177,16 @@ impl<'a> Run<'a> {
                 continue;
             }
             let at = self.recording.wall(step.at);
-            write_line(&match self.args.json {
-                true => line.to_json(at).to_string(),
-                false => format!("{}  {}", time_of_day(at), line.text),
-            });
+            if self.args.json {
+                println!("{}", line.to_json(at));
+            } else {
+                println!("{}  {}", timestamp(at, self.recording), line.text);
+            }
         }
     }
 
     fn show_state(&mut self, replay: &Replay<'_>) {
-        if self.args.state && !std::mem::replace(&mut self.shown, true) {
+        if self.args.state && !std::mem::replace(&mut self.state_shown, true) {
             state::show(replay, &self.names, self.recording, self.args.json);
         }
     }
@@ -172,18 +195,31 @@ impl<'a> Run<'a> {
         if let Some(end) = end {
             self.show_state(end);
         }
-        if let Some(why) = &self.why {
-            why.show(self.args.json);
+        if let Some(why) = self.why.as_ref().filter(|why| self.names.contains(why.about())) {
+            why.show(self.args.json, self.recording);
         }
     }
 
-    fn is_sound(&self) -> bool {
-        self.found.differences.is_empty() && self.recording.damage().is_empty()
+    /// Fails if an option names a member that the recording does not have.
+    fn check_names(&self) -> Result<(), Fatal> {
+        let mut asked = self.args.why.iter().chain(&self.args.member);
+        let Some(unknown) = asked.find(|name| !self.names.contains(name)) else { return Ok(()) };
+        let known: Vec<_> = self.names.all().map(NodeId::as_str).collect();
+        let more = known.len().saturating_sub(MAX_NAMES);
+        let mut list = known[..known.len() - more].join(", ");
+        if more > 0 {
+            list += &format!(" and {more} more");
+        }
+        Err(Fatal::usage(format!("no member named {unknown} in the recording; it has {list}")))
     }
 
-    /// Says whether all was as it was.
+    fn is_sound(&self) -> bool {
+        self.comparison.differences.is_empty() && self.recording.damage().is_empty()
+    }
+
+    /// Reports damage, differences and the result of the comparison.
     fn conclude(&self, end: Option<&Replay<'_>>) {
-        let Found { inputs, outputs, differences } = &self.found;
+        let Comparison { inputs, outputs, differences } = &self.comparison;
         let segments = self.recording.segments();
         let wall = |at| self.recording.wall(at);
         if self.args.json {
@@ -209,43 +245,44 @@ impl<'a> Run<'a> {
                 "damage": damage.collect::<Vec<Value>>(),
                 "differences": differences.collect::<Vec<Value>>(),
             });
-            return write_line(&conclusion.to_string());
+            return println!("{conclusion}");
         }
         for damage in self.recording.damage() {
-            write_line(&damage_words(damage, self.recording));
+            println!("{}", damage_text(damage, self.recording));
         }
         for (at, difference) in differences {
-            write_line(&format!("{}  not the same\n{difference}", rfc3339(wall(*at))));
+            println!("{}  differs from the recording\n{difference}", rfc3339(wall(*at)));
         }
         let (Some(first), Some(last), Some(end)) = (segments.first(), segments.last(), end) else {
-            return write_line("nothing could be replayed");
+            return println!("nothing could be replayed: no segment is readable");
         };
         let config = end.node().config();
         let (from, until) = (rfc3339(wall(first.from)), rfc3339(wall(last.until)));
-        let whom = format!("{} of cluster {}, {from} to {until}", config.id(), config.cluster());
+        let node = format!("{} of cluster {}, {from} to {until}", config.id(), config.cluster());
         let equal = if differences.is_empty() { "all equal" } else { "NOT all equal" };
-        write_line(&format!("{whom}: {inputs} inputs, {outputs} outputs compared, {equal}"));
+        let (inputs, outputs) = (count(*inputs, "input"), count(*outputs, "output"));
+        println!("{node}: {inputs} replayed, {outputs} compared, {equal}");
         if self.recording.version() != env!("CARGO_PKG_VERSION") {
             let (theirs, ours) = (self.recording.version(), env!("CARGO_PKG_VERSION"));
-            write_line(&format!("recorded by version {theirs}, replayed by version {ours}"));
+            println!("recorded by version {theirs}, replayed by version {ours}");
         }
     }
 }
 
-fn damage_words(damage: &Damage, recording: &Recording) -> String {
-    let told = |at: Option<Instant>, unknown: &str| match at {
-        Some(at) => rfc3339(recording.wall(at)),
-        None => unknown.to_owned(),
+fn damage_text(damage: &Damage, recording: &Recording) -> String {
+    let time = |at: Option<Instant>| {
+        at.map_or_else(|| "an unknown time".into(), |at| rfc3339(recording.wall(at)))
     };
-    let (from, until) = (told(damage.from, "unknown"), told(damage.until, "unknown"));
+    let (from, until) = (time(damage.from), time(damage.until));
     let what = if damage.not_recorded { "was not recorded" } else { "cannot be read" };
     match damage.segment {
-        Some(segment) => format!("damaged: segment {segment}, from {from} until {until}, {what}"),
+        Some(segment) => format!("damaged: segment {segment}, from {from} to {until}, {what}"),
         None => format!("damaged: a segment {what}"),
     }
 }
 
-/// The time of the node's for what `--until` says: of days, the last one that is in the recording.
+/// The time of `--until` on the node's clock; a time without a date is on the last day of the
+/// recording that has it.
 fn until(text: &str, recording: &Recording) -> Result<Instant, String> {
     if let Ok(time) = humantime::parse_rfc3339_weak(text) {
         return Ok(recording.instant(time));
@@ -260,8 +297,9 @@ fn until(text: &str, recording: &Recording) -> Result<Instant, String> {
         let date = rfc3339(day);
         let date = date.get(..10).unwrap_or_default();
         let time = humantime::parse_rfc3339_weak(&format!("{date}T{text}"));
-        let time = time
-            .map_err(|_| format!("--until {text}: a time is 02:13:07, or 2026-01-31T02:13:07Z"))?;
+        let time = time.map_err(|_| {
+            format!("--until {text}: expected a time as 02:13:07 or 2026-01-31T02:13:07Z")
+        })?;
         let earlier = day.checked_sub(Duration::from_secs(24 * 3600)).unwrap_or(UNIX_EPOCH);
         if time <= last || time < first || earlier == UNIX_EPOCH {
             return Ok(recording.instant(time));
@@ -270,12 +308,74 @@ fn until(text: &str, recording: &Recording) -> Result<Instant, String> {
     }
 }
 
-/// The time of day, with milliseconds.
+/// The time of day, and the seconds since the start of the recording.
+fn timestamp(at: SystemTime, recording: &Recording) -> String {
+    let start = recording.segments().first().map_or(at, |first| recording.wall(first.from));
+    let after = at.duration_since(start).unwrap_or_default().as_secs_f64();
+    format!("{} {:>12}", time_of_day(at), format!("+{after:.3} s"))
+}
+
+/// The time of day, with the date in front if that is not the date of `near`.
+fn time_near(at: SystemTime, near: SystemTime) -> String {
+    let (time, near) = (rfc3339(at), rfc3339(near));
+    if time.get(..10) == near.get(..10) { time_of_day(at) } else { time }
+}
+
+/// The time of day (UTC), with milliseconds.
 fn time_of_day(at: SystemTime) -> String {
     let at = rfc3339(at);
     at.get(11..23).unwrap_or(&at).to_owned()
 }
 
+/// An incarnation for people.
+///
+/// Drivers take the generation from the wall clock, in seconds since the beginning of 2025: it is
+/// shown as the time when the node started, if that is plausible. memberlist's format has no
+/// generation, which is 0 then.
+fn incarnation_text(Incarnation { generation, number }: Incarnation) -> String {
+    match generation {
+        0 => format!("incarnation {number}"),
+        PLAUSIBLE_START..=PLAUSIBLE_END => {
+            let start = UNIX_EPOCH + Duration::from_secs(BEGINNING_OF_2025 + generation);
+            let start = humantime::format_rfc3339_seconds(start);
+            format!("incarnation {number} (started {start})")
+        }
+        _ => format!("incarnation {number} (generation {generation})"),
+    }
+}
+
+/// The wall-clock time with its date.
 fn rfc3339(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The names of members that an error lists at most.
+const MAX_NAMES: usize = 20;
+/// The origin of generations, in seconds since 1970: see [`Clock`](tidings::Clock).
+const BEGINNING_OF_2025: u64 = 1_735_689_600;
+/// July 2025: before that there were no generations from the wall clock.
+const PLAUSIBLE_START: u64 = 1 << 24;
+/// January 2059: greater generations have another unit, or another origin, as Unix time has.
+const PLAUSIBLE_END: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_another_day_have_their_date() {
+        let at = |hours: u64| UNIX_EPOCH + Duration::from_secs(hours * 3600);
+        assert_eq!(time_near(at(23), at(0)), "23:00:00.000");
+        assert_eq!(time_near(at(24), at(0)), "1970-01-02T00:00:00.000Z");
+    }
+
+    #[test]
+    fn incarnations_have_the_time_of_the_start_where_it_is_known() {
+        let text = |generation, number| incarnation_text(Incarnation { generation, number });
+        assert_eq!(text(0, 3), "incarnation 3");
+        assert_eq!(text(59_954_400, 1), "incarnation 1 (started 2026-11-25T22:00:00Z)");
+        assert_eq!(text(7, 0), "incarnation 0 (generation 7)");
+        let unix = 1_800_000_000;
+        assert_eq!(text(unix, 0), "incarnation 0 (generation 1800000000)");
+    }
 }

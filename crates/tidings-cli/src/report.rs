@@ -1,69 +1,96 @@
-//! What an agent prints: lines for people, or JSON, one object a line.
+//! The output of an agent: text lines, or JSON, one object per line.
 
+use crate::command;
 use crate::keys::to_text;
+use crate::output::{count, write_line};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings_driver::prelude::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
 
-/// Prints to standard output in one of two forms; a line is written at once and whole.
-#[derive(Clone, Copy, Debug)]
+/// Prints to standard output, as text or as JSON; each line is written at once and complete.
+#[derive(Clone)]
 pub(crate) struct Report {
-    pub(crate) json: bool,
+    json: bool,
+    /// Called with the error if a line cannot be written.
+    on_error: Arc<dyn Fn(io::Error) + Send + Sync>,
 }
 
-/// What came of a command.
+/// The result of a command that succeeded.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The members that are present, and how we hold our own health.
+    Help,
+    /// The members that are alive or suspect, and the local health score (0 is best).
     Members(Vec<Member>, u32),
-    /// How many seeds answered, of how many, and the members there are now.
+    /// The result of a join.
     Joined {
+        /// The seeds that answered.
         seeds: usize,
+        /// The seeds that were asked.
         of: usize,
+        /// The members that are present now.
         members: usize,
     },
     Stats(Box<Stats>),
-    /// How many members confirmed that we left.
+    /// The number of members that acknowledged the leave.
     Left(usize),
-    /// Who answered a ping, and after how long.
+    /// The member that answered a ping, and the round-trip time.
     Pong(NodeId, Duration),
     Keys(Keyring),
-    /// There is nothing to tell but this word for people.
-    Done(&'static str),
+    /// Success without a value; the text is for people only.
+    Done(String),
+}
+
+/// The level of a text line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Level {
+    Info,
+    Warn,
+    Error,
 }
 
 impl Report {
-    pub(crate) fn ready(self, local: &Member) {
+    pub(crate) fn new(json: bool, on_error: impl Fn(io::Error) + Send + Sync + 'static) -> Self {
+        Self { json, on_error: Arc::new(on_error) }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn ready(&self, local: &Member) {
         if self.json {
             self.object("ready", json!({"node": node(local), "pid": std::process::id()}));
         } else {
-            self.text(&format!("{} runs at {}", local.id(), local.addr()));
+            self.text(Level::Info, &format!("{} runs at {}", local.id(), local.addr()));
         }
     }
 
-    pub(crate) fn event(self, event: &Event) {
+    pub(crate) fn event(&self, event: &Event) {
         if self.json {
             if let Some((kind, fields)) = event_fields(event) {
                 self.object(kind, fields);
             }
-        } else if let Some(words) = event_words(event) {
-            self.text(&words);
+        } else if let Some(text) = event_text(event) {
+            self.text(level(event), &text);
         }
     }
 
-    /// Events were lost, since this program was too slow: look at the members again.
-    pub(crate) fn lagged(self, events: u64) {
+    /// Reports that events were dropped because this program did not read them fast enough.
+    pub(crate) fn lagged(&self, events: u64) {
         if self.json {
             self.object("lagged", json!({"events": events}));
         } else {
-            self.text(&format!("{events} events were lost; look at the members again"));
+            let events = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
+            let text = format!("lagging: {events} dropped; use `members` for the current state");
+            self.text(Level::Warn, &text);
         }
     }
 
-    pub(crate) fn result(self, id: &str, name: &str, outcome: &Result<Outcome, String>) {
+    pub(crate) fn result(&self, id: &str, name: &str, outcome: &Result<Outcome, String>) {
         if self.json {
             let mut result = match outcome {
                 Ok(outcome) => fields(outcome),
@@ -74,46 +101,50 @@ impl Report {
             result["ok"] = outcome.is_ok().into();
             self.object("result", result);
         } else {
-            self.text(&match outcome {
-                Ok(outcome) => words(outcome),
-                Err(error) => format!("{name}: {error}"),
-            });
+            match outcome {
+                Ok(outcome) => self.text(Level::Info, &outcome_text(outcome)),
+                Err(error) => self.text(Level::Error, &format!("{name}: {error}")),
+            }
         }
     }
 
-    pub(crate) fn fatal(self, error: &str) {
+    pub(crate) fn fatal(&self, error: &str) {
         if self.json {
             self.object("fatal", json!({"error": error}));
         }
     }
 
-    pub(crate) fn exit(self, why: &str) {
+    pub(crate) fn exit(&self, why: &str) {
         if self.json {
             self.object("exit", json!({"why": why}));
         }
     }
 
-    fn text(self, text: &str) {
-        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        // The time of day is enough for whoever watches.
-        let time = now.get(11..23).unwrap_or(&now);
-        write_line(&format!("{time}  {text}"));
+    fn text(&self, level: Level, text: &str) {
+        let now = humantime::format_rfc3339_millis(SystemTime::now());
+        let level = match level {
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        };
+        self.line(&format!("{now} {level:5} {text}"));
     }
 
-    fn object(self, kind: &str, mut object: Value) {
+    fn object(&self, kind: &str, mut object: Value) {
         object["ev"] = kind.into();
         object["t"] = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64().into();
-        write_line(&object.to_string());
+        self.line(&object.to_string());
+    }
+
+    fn line(&self, line: &str) {
+        if let Err(error) = write_line(line) {
+            (self.on_error)(error);
+        }
     }
 }
 
-/// Whoever read us may be gone; that is for the next signal or the end of input to notice.
-pub(crate) fn write_line(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
-}
-
-/// An event's kind and fields; commands are told by their results.
+/// The kind and the fields of an event as JSON; `None` for the end of a command, which its result
+/// reports.
 fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
     let about = |member| json!({"node": node(member)});
     Some(match event {
@@ -152,20 +183,33 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
     })
 }
 
-pub(crate) fn event_words(event: &Event) -> Option<String> {
+/// The level of an event.
+fn level(event: &Event) -> Level {
+    match event {
+        Event::Suspected(_)
+        | Event::Failed(_)
+        | Event::Degraded(_)
+        | Event::Conflict { .. }
+        | Event::PartitionSuspected { .. } => Level::Warn,
+        _ => Level::Info,
+    }
+}
+
+/// An event as text for people; `None` for the end of a command, which its result reports.
+pub(crate) fn event_text(event: &Event) -> Option<String> {
     Some(match event {
         Event::Joined(member) => format!("{} joined{}", member.id(), details(member)),
-        Event::Updated(member) => format!("{} is now{}", member.id(), details(member)),
+        Event::Updated(member) => format!("{} updated: now{}", member.id(), details(member)),
         Event::Suspected(member) => format!("{} is suspected", member.id()),
-        Event::Recovered(member) => format!("{} is alive after all", member.id()),
+        Event::Recovered(member) => format!("{} refuted the suspicion: it is alive", member.id()),
         Event::Failed(member) => format!("{} failed", member.id()),
         Event::Left(member) => format!("{} left", member.id()),
         Event::Degraded(member) => {
-            format!("{} answers streams and no datagrams: is UDP blocked?", member.id())
+            format!("{} answers over TCP and not over UDP: is UDP blocked?", member.id())
         }
-        Event::Restored(member) => format!("{} answers datagrams again", member.id()),
+        Event::Restored(member) => format!("{} answers over UDP again", member.id()),
         Event::Conflict { id, addr, other } => {
-            format!("{id} is claimed by {other} too, beside {addr}")
+            format!("name conflict: {addr} and {other} both use the name {id}")
         }
         Event::Message { from, data, via } => {
             let kind = match via {
@@ -173,41 +217,42 @@ pub(crate) fn event_words(event: &Event) -> Option<String> {
                 Via::Broadcast => "broadcast",
                 _ => "message",
             };
-            format!("{kind}{}: {}", by(from), excerpt(data))
+            format!("{kind}{}: {}", sender(from), excerpt(data))
         }
         Event::SyncState { from, data, .. } => {
-            format!("state{}: {}", by(from), excerpt(data))
+            format!("push/pull state{}: {}", sender(from), excerpt(data))
         }
         Event::PartitionSuspected { lost, present } => {
-            format!(
-                "{lost} failed one soon after the other, {present} are left: is it the network?"
-            )
+            let (lost, present) = (count(*lost, "member"), count(*present, "member"));
+            format!("possible network partition: {lost} failed within a short time, {present} left")
         }
         _ => return None,
     })
 }
 
-/// Who says something, where that is known.
-fn by(from: &Option<NodeId>) -> String {
+/// The sender of a message, if it is known.
+fn sender(from: &Option<NodeId>) -> String {
     from.as_ref().map_or_else(String::new, |from| format!(" from {from}"))
 }
 
-/// What an application said, as text if it is that, and not longer than a line should be.
+/// Application data as text if it is UTF-8, else in hex; cut to the length of a line.
 fn excerpt(data: &[u8]) -> String {
     let text = match std::str::from_utf8(data) {
         Ok(text) => format!("{text:?}"),
         Err(_) => format!("hex:{}", HEXLOWER.encode(data)),
     };
     match text.char_indices().nth(MAX_EXCERPT) {
-        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], data.len()),
+        Some((at, _)) => format!("{}... ({})", &text[..at], count(data.len(), "byte")),
         None => text,
     }
 }
 
-/// How many characters of what an application said are shown.
+/// The length of an excerpt of application data, in characters.
 const MAX_EXCERPT: usize = 200;
 
-/// A member in the form of HashiCorp's tools, so that one script drives either.
+/// A member as JSON, with the names that HashiCorp's tools use, so that one script drives either.
+///
+/// `meta_text` is the metadata as text, where it is UTF-8.
 fn node(member: &Member) -> Value {
     let state = match member.state() {
         State::Alive => "alive",
@@ -215,7 +260,7 @@ fn node(member: &Member) -> Value {
         State::Failed => "dead",
         State::Left => "left",
     };
-    json!({
+    let mut node = json!({
         "name": member.id().as_str(),
         "addr": member.addr().ip(),
         "port": member.addr().port(),
@@ -224,11 +269,17 @@ fn node(member: &Member) -> Value {
         "generation": member.incarnation().generation,
         "meta": HEXLOWER.encode(member.meta()),
         "vsn": member.versions().unwrap_or([1, 1, 1, 0, 0, 0]),
-    })
+    });
+    if let Ok(text) = std::str::from_utf8(member.meta()) {
+        node["meta_text"] = text.into();
+    }
+    node
 }
 
+/// The fields of a command's result as JSON.
 fn fields(outcome: &Outcome) -> Value {
     match outcome {
+        Outcome::Help => json!({"help": command::HELP}),
         Outcome::Members(members, health) => {
             json!({"members": members.iter().map(node).collect::<Vec<_>>(), "health": health})
         }
@@ -243,43 +294,47 @@ fn fields(outcome: &Outcome) -> Value {
     }
 }
 
-fn words(outcome: &Outcome) -> String {
+/// A command's result as text for people.
+fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
+        Outcome::Help => command::HELP.into(),
         Outcome::Members(members, health) => {
-            let mut text = format!("{} members; health {health} (0 is best)", members.len());
+            let mut text =
+                format!("{}; local health {health} (0 is best)", count(members.len(), "member"));
             for member in members {
                 let _ = write!(text, "\n    {:20} {:7}", member.id(), member.state());
                 text += &details(member);
                 if member.is_degraded() {
-                    text += ", answers no datagrams";
+                    text += ", answers over TCP only";
                 }
             }
             text
         }
         Outcome::Joined { seeds, of, members } => {
-            format!("joined through {seeds} of {of}; {members} members")
+            let (of, members) = (count(*of, "seed"), count(*members, "member"));
+            format!("joined through {seeds} of {of}; {members}")
         }
         Outcome::Stats(stats) => {
-            let mut text = "counted so far, where not nothing:".to_owned();
+            let mut text = "counters since the start (zeros are left out):".to_owned();
             list_counters(&mut text, "", &json!(stats));
             text
         }
-        Outcome::Left(told) => format!("left; confirmed by {told}"),
-        Outcome::Pong(id, rtt) => format!("{id} answered in {rtt:.1?}"),
+        Outcome::Left(told) => format!("left; {} acknowledged it", count(*told, "member")),
+        Outcome::Pong(id, rtt) => format!("{id} answered, round trip {rtt:.1?}"),
         Outcome::Keys(keyring) => {
             let shown = |key: &Key| format!("{} ({})", key.id(), key.cipher());
-            let mut text = format!("encrypts with {}", shown(keyring.primary()));
+            let mut text = format!("primary key {}", shown(keyring.primary()));
             for (n, key) in keyring.keys().skip(1).enumerate() {
-                text += if n == 0 { "; accepts " } else { ", " };
+                text += if n == 0 { "; also accepts " } else { ", " };
                 text += &shown(key);
             }
             text
         }
-        Outcome::Done(word) => (*word).into(),
+        Outcome::Done(text) => text.clone(),
     }
 }
 
-/// Appends a line for each counter that is not zero; groups of them are named before theirs.
+/// Appends a line for each counter that is not zero, with the name of its group in front.
 fn list_counters(text: &mut String, group: &str, counters: &Value) {
     for (name, value) in counters.as_object().into_iter().flatten() {
         if value.is_object() {
@@ -291,10 +346,11 @@ fn list_counters(text: &mut String, group: &str, counters: &Value) {
     }
 }
 
+/// A member's address, and its metadata if it has some.
 fn details(member: &Member) -> String {
     let mut text = format!(" at {}", member.addr());
     if !member.meta().is_empty() {
-        let _ = write!(text, ", metadata {:?}", member.meta());
+        let _ = write!(text, ", metadata {}", excerpt(member.meta()));
     }
     text
 }
@@ -304,20 +360,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_application_said_takes_a_line_and_no_more() {
+    fn application_data_is_cut_to_a_line() {
         assert_eq!(excerpt("two\nlines".as_bytes()), "\"two\\nlines\"");
         assert_eq!(excerpt(b"\x00\xff"), "hex:00ff");
         let long = excerpt(&[b'x'; 500_000]);
         assert!(long.len() < 230 && long.ends_with("x... (500000 bytes)"), "{long}");
-        // It is not cut in the middle of a character.
+        // The cut is not within a character.
         assert!(excerpt("ü".repeat(500).as_bytes()).ends_with("ü... (1000 bytes)"));
     }
 
     #[test]
-    fn a_partition_is_told_with_its_counts() {
+    fn a_partition_is_reported_with_its_counts() {
         let event = Event::PartitionSuspected { lost: 4, present: 2 };
-        let told = ("partition", json!({"lost": 4, "present": 2}));
-        assert_eq!(event_fields(&event), Some(told));
-        assert!(event_words(&event).unwrap().starts_with("4 failed one soon after the other"));
+        let expected = ("partition", json!({"lost": 4, "present": 2}));
+        assert_eq!(event_fields(&event), Some(expected));
+        assert_eq!(
+            event_text(&event).unwrap(),
+            "possible network partition: 4 members failed within a short time, 2 members left"
+        );
+        assert_eq!(level(&event), Level::Warn);
+    }
+    #[test]
+    fn results_agree_in_number() {
+        let joined = |seeds, of, members| outcome_text(&Outcome::Joined { seeds, of, members });
+        assert_eq!(joined(1, 1, 1), "joined through 1 of 1 seed; 1 member");
+        assert_eq!(joined(1, 2, 3), "joined through 1 of 2 seeds; 3 members");
+        assert_eq!(outcome_text(&Outcome::Left(1)), "left; 1 member acknowledged it");
+        assert_eq!(outcome_text(&Outcome::Left(0)), "left; 0 members acknowledged it");
+        let none = outcome_text(&Outcome::Members(Vec::new(), 0));
+        assert_eq!(none, "0 members; local health 0 (0 is best)");
     }
 }

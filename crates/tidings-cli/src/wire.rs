@@ -1,41 +1,49 @@
-//! The wire format of an agent.
+//! The flags of an agent that choose its wire format.
 
 use crate::Fatal;
 use crate::keys::KeyFormat;
 use clap::ValueEnum;
 use tidings_driver::prelude::{ClusterName, Memberlist, Wire};
 
-/// In which format the node speaks.
+/// The wire format, and its settings.
 #[derive(clap::Args)]
 pub(crate) struct WireArgs {
-    /// The format of all that is sent: Tidings' own, or that of HashiCorp memberlist, for a member of a
-    /// cluster of Serf, Consul or Alertmanager
+    /// The wire format, which all members of a cluster share
     #[arg(long, value_enum, default_value_t = WireArg::Tidings)]
     wire: WireArg,
-    /// The label of a memberlist cluster that has one
-    #[arg(long, value_name = "TEXT")]
+    /// The label of a memberlist cluster, if it has one
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
     label: Option<ClusterName>,
-    /// The protocol of a memberlist cluster's application, as the least and the greatest version that is
-    /// understood and the one that is spoken: 2,5,5 for Serf and Consul, 0,0,0 for Alertmanager
-    #[arg(long, value_name = "MIN,MAX,CURRENT", value_parser = versions)]
+    /// The delegate protocol versions of a memberlist cluster
+    ///
+    /// The least and the greatest version that the node understands, and the version that it
+    /// speaks: 2,5,5 for Serf and Consul, 0,0,0 (the default) for Alertmanager
+    #[arg(
+        long,
+        value_name = "MIN,MAX,CURRENT",
+        value_parser = versions,
+        hide_short_help = true
+    )]
     delegate_protocol: Option<[u8; 3]>,
-    /// Compress what is sent to a memberlist cluster; what comes compressed is understood anyway
-    #[arg(long)]
+    /// Compress messages to a memberlist cluster; compressed messages are always accepted
+    #[arg(long, hide_short_help = true)]
     compress: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum WireArg {
+    /// Tidings' own format
     Tidings,
+    /// The format of HashiCorp memberlist, to be a member of a Serf, Consul or Alertmanager cluster
     Memberlist,
 }
 
 impl WireArgs {
-    /// The format that was asked for.
+    /// The wire format that the flags ask for.
     pub(crate) fn wire(&self) -> Result<Wire, Fatal> {
         if self.wire == WireArg::Tidings {
             let given = self.label.is_some() || self.delegate_protocol.is_some() || self.compress;
-            let help = "--label, --delegate-protocol and --compress go with --wire memberlist";
+            let help = "--label, --delegate-protocol and --compress need --wire memberlist";
             return if given { Err(Fatal::usage(help)) } else { Ok(Wire::Tidings) };
         }
         let [min, max, current] = self.delegate_protocol.unwrap_or_default();
@@ -47,7 +55,7 @@ impl WireArgs {
         }))
     }
 
-    /// What keys look like then.
+    /// The format of keys for this wire format.
     pub(crate) fn keys(&self) -> KeyFormat {
         match self.wire {
             WireArg::Tidings => KeyFormat::Tidings,
@@ -60,5 +68,5 @@ impl WireArgs {
 fn versions(text: &str) -> Result<[u8; 3], String> {
     let numbers: Result<Vec<u8>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     let three = numbers.ok().and_then(|numbers| numbers.try_into().ok());
-    three.ok_or_else(|| "it takes three numbers, as in 2,5,5".into())
+    three.ok_or_else(|| "expected three numbers from 0 to 255, as in 2,5,5".into())
 }

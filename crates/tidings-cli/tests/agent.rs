@@ -1,14 +1,14 @@
-//! Agents as their users run them: processes, standard input, signals.
+//! Agents as users run them: processes, standard input, signals.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// One agent's process, with the JSON lines that it prints.
+/// An agent's process, and the JSON lines that it prints.
 struct Agent {
     process: Child,
     lines: Receiver<String>,
@@ -37,13 +37,13 @@ impl Agent {
         writeln!(stdin, "{command}").unwrap();
     }
 
-    /// Tells a command and waits for its result.
+    /// Sends a command and waits for its result.
     fn ask(&self, command: &str) -> Value {
         self.tell(&format!("@q {command}"));
         self.wait(|line| line["ev"] == "result" && line["id"] == "q")
     }
 
-    /// Asks again and again, until the result is such.
+    /// Repeats a command until its result meets a condition.
     #[track_caller]
     fn ask_until(&self, command: &str, such: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
@@ -53,21 +53,21 @@ impl Agent {
                 return result;
             }
         }
-        panic!("it never came to that");
+        panic!("no result met the condition in {LIMIT:?}: {command}");
     }
 
-    /// Pings until there is an answer: pings run out soon, and the machine may be busy.
+    /// Pings until there is an ack: pings time out soon, and the machine may be busy.
     #[track_caller]
     fn ping(&self, name: &str) -> f64 {
         let result = self.ask_until(&format!("ping {name}"), |result| result["ok"] == true);
         result["rtt"].as_f64().unwrap()
     }
 
-    /// Waits for a line, passing over others.
+    /// Waits for a matching line, and skips others.
     #[track_caller]
     fn wait(&self, what: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.recv_timeout(LIMIT).expect("it never came");
+            let line = self.lines.recv_timeout(LIMIT).expect("a matching line in time");
             let line = serde_json::from_str(&line).expect("each line is JSON");
             if what(&line) {
                 return line;
@@ -93,7 +93,7 @@ impl Drop for Agent {
     }
 }
 
-/// What a process prints, line by line.
+/// The standard output of a process, line by line.
 fn lines_of(process: &mut Child) -> Receiver<String> {
     let stdout = BufReader::new(process.stdout.take().unwrap());
     let (sender, lines) = channel();
@@ -105,7 +105,7 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
     lines
 }
 
-/// How long anything may take.
+/// The time limit of each wait.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn tidings(args: &[&str]) -> Command {
@@ -162,14 +162,19 @@ fn commands_do_what_they_say_and_answer_with_their_mark() {
     let members = b.ask("members");
     let known = members["members"].as_array().unwrap().iter().find(|m| m["name"] == "a").unwrap();
     assert_eq!((&known["meta"], &known["state"]), (&"00ff".into(), &"alive".into()));
+    assert_eq!(known.get("meta_text"), None, "it is not UTF-8");
     assert_eq!(members["health"], 0);
     assert_eq!(known["vsn"].as_array().unwrap().len(), 6);
 
     assert_eq!(b.ask("update-meta role=db")["ok"], true);
-    assert_eq!(a.wait_for("update", "b")["node"]["meta"], "726f6c653d6462");
+    let update = a.wait_for("update", "b");
+    assert_eq!(update["node"]["meta"], "726f6c653d6462");
+    assert_eq!(update["node"]["meta_text"], "role=db");
     let refused = b.ask(&format!("update-meta {}", "x".repeat(600)));
-    assert_eq!(refused["error"], "the metadata has 600 bytes where 512 are allowed");
-    assert_eq!(b.ask("dance")["ok"], false);
+    assert_eq!(refused["error"], "metadata has 600 bytes; max_meta allows 512");
+    let unknown = b.ask("dance");
+    assert_eq!(unknown["error"], "unknown command \"dance\"; `help` lists the commands");
+    assert!(b.ask("help")["help"].as_str().unwrap().contains("\n  update-meta TEXT "));
     assert_eq!(b.ask("stats")["stats"]["rejected_datagrams"]["format"], 0);
 
     assert_eq!(b.ask("leave")["ok"], true);
@@ -202,7 +207,7 @@ fn members_send_each_other_messages() {
     assert_eq!(message["data"].as_str().unwrap().len(), 1_000_000);
 
     let refused = b.ask(&format!("send-user a {} best-effort", "x".repeat(2000)));
-    assert!(refused["error"].as_str().unwrap().contains("2000 bytes where"), "{refused}");
+    assert!(refused["error"].as_str().unwrap().contains("2000 bytes"), "{refused}");
     let unknown = b.ask("send-user c hello reliable");
     assert_eq!(unknown["error"], "no member of that name is known");
 }
@@ -211,7 +216,7 @@ fn members_send_each_other_messages() {
 fn a_broadcast_comes_to_all_others() {
     let a = Agent::start("a", &[]);
     let others = ["b", "c", "d"].map(|name| Agent::start(name, &["--join", &a.addr]));
-    // Only members' broadcasts are taken: all have to know whose it is.
+    // Nodes accept broadcasts of members only: all have to know the sender.
     for agent in others.iter().chain([&a]) {
         agent.ask_until("members", |result| result["members"].as_array().unwrap().len() == 4);
     }
@@ -343,15 +348,30 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", ""], "must not be empty"),
         (&["--name", long.as_str()], "256 bytes where 255 are allowed"),
         (&["--name", "a", "--cluster", ""], "must not be empty"),
-        (&["--name", "a", "--meta", meta.as_str()], "513 bytes where 512 are allowed"),
-        (&["--name", "a", "--probe-timeout", "5s"], "probe_timeout is 5s"),
-        (&["--name", "a", "--bind", "0.0.0.0:0"], "advertise"),
-        (&["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()], "70000 bytes where"),
+        (&["--name", "a", "--meta", meta.as_str()], "--meta has 513 bytes; max_meta allows 512"),
+        (&["--name", "a", "--probe-timeout", "5s"], "--probe-timeout: probe_timeout is 5s"),
+        (&["--name", "a", "--bind", "0.0.0.0:0"], "--advertise: "),
+        (
+            &["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()],
+            "--state has 70000 bytes; max_sync_state",
+        ),
         (&["--name", "a", "--key", "hunter2"], "--key: a key is 32 bytes in base64"),
         (&["--name", "a", "--key-file", "/nowhere"], "cannot read /nowhere: "),
-        (&["--name", "a", "--key-file", "/dev/null"], "/dev/null has no key in it"),
+        (
+            &["--name", "a", "--key-file", "/dev/null"],
+            "/dev/null has no key; `tidings keygen` prints one",
+        ),
         (&["--name", "a", "--key", "k", "--key-file", "f"], "cannot be used with"),
         (&["--name", "a", "--plaintext", "sent"], "--key"),
+        (
+            &["--name", "a", "--label", "l"],
+            "--label, --delegate-protocol and --compress need --wire",
+        ),
+        (&["--name", "a", "--record-size", "3MB"], "expected a number with the unit KiB"),
+        (
+            &["--name", "a", "--bind", "127.0.0.1:0", "--record", "/dev/null"],
+            "--record: /dev/null ",
+        ),
         (&[], "--name"),
     ] {
         let (status, said) = run(&[&["agent"], more].concat());
@@ -371,15 +391,107 @@ fn an_agent_for_people_prints_lines_and_outlives_its_input() {
         .unwrap();
     let lines = lines_of(&mut b);
     let mut expected = vec![
-        "b runs at 127.0.0.1:".to_owned(),
+        " INFO  b runs at 127.0.0.1:".to_owned(),
         format!("a joined at {}", a.addr),
-        "joined through 1 of 1; 2 members".to_owned(),
+        " INFO  joined through 1 of 1 seed; 2 members".to_owned(),
     ];
     while !expected.is_empty() {
-        let line = lines.recv_timeout(LIMIT).expect("it never came");
+        let line = lines.recv_timeout(LIMIT).expect("a matching line in time");
+        assert_eq!((&line[4..5], &line[10..11], &line[23..25]), ("-", "T", "Z "), "{line}");
         expected.retain(|part| !line.contains(part));
     }
     a.wait_for("join", "b");
     b.kill().unwrap();
     b.wait().unwrap();
+}
+
+/// An agent that prints text lines, with its standard input and those lines.
+fn text_agent(more: &[&str]) -> (Child, ChildStdin, Receiver<String>) {
+    let mut agent = tidings(&["agent", "--bind", "127.0.0.1:0", "--profile", "local"])
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stdin, lines) = (agent.stdin.take().unwrap(), lines_of(&mut agent));
+    (agent, stdin, lines)
+}
+
+#[track_caller]
+fn wait_text(lines: &Receiver<String>, part: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(LIMIT).expect("a matching line in time");
+        if line.contains(part) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn text_lines_have_levels_units_and_readable_metadata() {
+    let a = Agent::start("a", &["--meta", "role=db"]);
+    let (mut b, mut stdin, lines) = text_agent(&["--name", "b", "--join", &a.addr]);
+    let joined = wait_text(&lines, "a joined at ");
+    assert!(joined.ends_with(", metadata \"role=db\""), "{joined}");
+    assert_eq!(a.ask("update-meta hex:00ff")["ok"], true);
+    let updated = wait_text(&lines, "a updated: now at ");
+    assert!(updated.ends_with(", metadata hex:00ff"), "{updated}");
+    writeln!(stdin, "help\nping a\nping nobody\nmembers").unwrap();
+    wait_text(&lines, "  keyring list ");
+    for part in ["2 members; local health ", "a answered, round trip ", " ERROR ping: "] {
+        // The results of pings come in any order.
+        writeln!(stdin, "ping a\nping nobody\nmembers").unwrap();
+        wait_text(&lines, part);
+    }
+    writeln!(stdin, "leave").unwrap();
+    wait_text(&lines, "left; 1 member acknowledged it");
+    a.tell("quit");
+    b.kill().unwrap();
+    b.wait().unwrap();
+}
+
+#[test]
+fn a_changed_keyring_is_reported_as_not_saved() {
+    let file = format!("{}/unsaved-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let (old, new) = (keygen(&[]), keygen(&[]));
+    std::fs::write(&file, &old).unwrap();
+    let (mut a, mut stdin, lines) = text_agent(&["--name", "a", "--key-file", &file]);
+    for (command, text) in [
+        (format!("add {new}"), "key accepted from now on"),
+        (format!("use {new}"), "this is the primary key from now on"),
+        (format!("remove {old}"), "key removed"),
+    ] {
+        writeln!(stdin, "keyring {command}").unwrap();
+        let line = wait_text(&lines, text);
+        let unsaved = format!("{text}; not saved: change {file} too, before a restart");
+        assert!(line.ends_with(&unsaved), "{line}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), old);
+    std::fs::remove_file(&file).unwrap();
+    a.kill().unwrap();
+    a.wait().unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn an_agent_without_a_reader_leaves_and_ends_with_an_error() {
+    for form in [&["--json"][..], &[]] {
+        let a = Agent::start("a", &[]);
+        let mut b = tidings(&["agent", "--name", "b", "--bind", "127.0.0.1:0", "--join", &a.addr])
+            .args(form)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        a.wait_for("join", "b");
+        drop(b.stdout.take());
+        writeln!(b.stdin.as_ref().unwrap(), "members").unwrap();
+        assert_eq!(a.wait_for("leave", "b")["node"]["state"], "left");
+        let output = b.wait_with_output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.starts_with("tidings: standard output is closed (Broken pipe"), "{error}");
+        assert!(error.ends_with("); left the cluster\n"), "{error}");
+    }
 }

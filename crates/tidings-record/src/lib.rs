@@ -1,9 +1,9 @@
 //! A flight recorder for Tidings nodes: all inputs, in a file of bounded size, for exact replay.
 //!
-//! A [`Recorder`] works with any driver: call [`Recorder::record`] after each drive of the node, and
-//! it appends the node's journal to the file. The file is a ring of segments; the newest segment
-//! overwrites the oldest. A [`Recording`] reads the file, and [`tidings::replay`] replays each of
-//! its segments:
+//! A [`Recorder`] works with any driver: call [`Recorder::record`] after each drive of the node,
+//! and it appends the node's journal to the file. The file is a ring of segments; the newest
+//! segment overwrites the oldest. A [`Recording`] reads the file, and [`tidings::replay`] replays
+//! each of its segments:
 //!
 //! ```
 //! use tidings::replay::Replay;
@@ -11,7 +11,8 @@
 //! use tidings_record::{Limits, Recorder, Recording};
 //!
 //! # let path = std::env::temp_dir().join(format!("tidings-doc-{}.rec", std::process::id()));
-//! let config = Config::lan(ClusterName::new("shop")?, NodeId::new("a")?, "10.0.0.1:7946".parse()?);
+//! let addr = "10.0.0.1:7946".parse()?;
+//! let config = Config::lan(ClusterName::new("shop")?, NodeId::new("a")?, addr);
 //! let mut node = Node::new(config, [7; 32], Instant::ZERO);
 //! let mut recorder = Recorder::create(&path, Limits::default(), Instant::ZERO)?;
 //! let mut buf = Vec::new();

@@ -325,8 +325,8 @@ impl fmt::Display for RecordError {
         match self {
             Self::SizeOutOfRange(bytes) => write!(
                 f,
-                "a recording cannot have {bytes} bytes; {MIN_BYTES} (64 KiB) to {MAX_BYTES} (16 GiB) \
-                 are allowed"
+                "a recording cannot have {bytes} bytes; {MIN_BYTES} (64 KiB) to {MAX_BYTES} (16 \
+                 GiB) are allowed"
             ),
             Self::NotARecording(path) => {
                 write!(f, "{} exists and is not a recording; it is not overwritten", path.display())
@@ -334,8 +334,8 @@ impl fmt::Display for RecordError {
             Self::File { path, error } => write!(f, "cannot record to {}: {error}", path.display()),
             Self::TooSmall { bytes, needed } => write!(
                 f,
-                "a checkpoint of the node does not fit a recording of {bytes} bytes; allow {needed} \
-                 bytes"
+                "a checkpoint of the node does not fit a recording of {bytes} bytes; allow \
+                 {needed} bytes"
             ),
             Self::Write(error) => write!(f, "the recording has ended early: {error}"),
         }

@@ -113,7 +113,8 @@ impl Recording {
         SystemTime::UNIX_EPOCH + origin + at.since(Instant::ZERO)
     }
 
-    /// Converts a wall-clock time to a time on the node's clock; the inverse of [`wall`](Self::wall).
+    /// Converts a wall-clock time to a time on the node's clock, the inverse of
+    /// [`wall`](Self::wall).
     pub fn instant(&self, wall: SystemTime) -> Instant {
         let since_1970 = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let origin = Duration::from_nanos(self.header.origin);
@@ -257,8 +258,8 @@ impl fmt::Display for OpenError {
             Self::NotARecording => f.write_str("not a Tidings recording"),
             Self::Format(format) => write!(
                 f,
-                "the recording has format version {format}; read it with the version of Tidings that \
-                 made it"
+                "the recording has format version {format}; read it with the version of Tidings \
+                 that made it"
             ),
             Self::Header => f.write_str("the header of the recording is damaged"),
         }

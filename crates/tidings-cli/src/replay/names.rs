@@ -1,4 +1,4 @@
-//! Who is who: what stands for a member in messages and on sockets.
+//! The names of members, by their addresses and by their short names in messages.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use tidings::replay::{ReplayedOutput, ShortName, Step};
 use tidings::{Event, Member, Node};
 use tidings_driver::prelude::NodeId;
 
-/// The members that the node has known so far, by their addresses and by their short names.
+/// The members that the replayed node has known so far, by address and by short name.
 #[derive(Default)]
 pub(crate) struct Names {
     by_addr: HashMap<SocketAddr, NodeId>,
@@ -19,8 +19,8 @@ impl Names {
     }
 
     pub(crate) fn learn_from(&mut self, step: &Step) {
-        for gave in &step.outputs {
-            if let ReplayedOutput::Event(Event::Joined(member) | Event::Updated(member)) = gave {
+        for output in &step.outputs {
+            if let ReplayedOutput::Event(Event::Joined(member) | Event::Updated(member)) = output {
                 self.learn(member);
             }
         }
@@ -34,6 +34,17 @@ impl Names {
         }
     }
 
+    pub(crate) fn contains(&self, id: &NodeId) -> bool {
+        self.of(ShortName::of(id)) == Some(id)
+    }
+
+    /// All names, in alphabetical order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &NodeId> {
+        let mut names: Vec<_> = self.by_short.iter().map(|(_, id)| id).collect();
+        names.sort();
+        names.into_iter()
+    }
+
     pub(crate) fn at(&self, addr: SocketAddr) -> Option<&NodeId> {
         self.by_addr.get(&addr)
     }
@@ -43,16 +54,17 @@ impl Names {
         Some(&self.by_short[at].1)
     }
 
-    /// A member's name, or the address of whoever is none.
+    /// The name of the member at an address, or the address if there is none.
     pub(crate) fn peer(&self, addr: SocketAddr) -> String {
         self.at(addr).map_or_else(|| addr.to_string(), ToString::to_string)
     }
 
-    /// The same of a stream's peer, whom the node may have forgotten.
+    /// The name of a stream's peer; the node may have closed the stream and forgotten its peer.
     pub(crate) fn stream_peer(&self, peer: Option<SocketAddr>) -> String {
-        peer.map_or_else(|| "somebody forgotten".into(), |peer| self.peer(peer))
+        peer.map_or_else(|| "a forgotten peer".into(), |peer| self.peer(peer))
     }
 
+    /// The name for a short name, or the short name if it is unknown.
     pub(crate) fn short(&self, short: ShortName) -> String {
         self.of(short).map_or_else(|| short.to_string(), ToString::to_string)
     }

@@ -1,44 +1,57 @@
-//! How a node stood.
+//! The state of the replayed node.
 
 use super::names::Names;
-use super::{rfc3339, time_of_day};
-use crate::report::write_line;
+use super::{incarnation_text, rfc3339, time_near, time_of_day};
 use serde_json::{Value, json};
 use tidings::replay::{Replay, Suspected};
 use tidings::{Instant, Timer};
 use tidings_record::Recording;
 
-/// Shows members, suspicions, health, and what the node waits for first.
+/// Shows the members, the suspicions, the local health, and the next timers.
 pub(super) fn show(replay: &Replay<'_>, names: &Names, recording: &Recording, json: bool) {
     if json {
-        return write_line(&to_json(replay, names, recording).to_string());
+        return println!("{}", to_json(replay, names, recording));
     }
     let node = replay.node();
     let at = |at: Instant| time_of_day(recording.wall(at));
-    write_line(&format!("{} at {}", node.local().id(), rfc3339(recording.wall(replay.now()))));
+    println!("{} at {}", node.local().id(), rfc3339(recording.wall(replay.now())));
     let suspected = replay.suspected();
     for member in node.members() {
-        let (id, addr, incarnation) = (member.id(), member.addr(), member.incarnation());
-        let mut line = format!("    {id:20} {:7} at {addr}, in {incarnation}", member.state());
+        let (id, addr) = (member.id(), member.addr());
+        let incarnation = incarnation_text(member.incarnation());
+        let mut line = format!("    {id:20} {:7} at {addr}, {incarnation}", member.state());
         if let Some(rtt) = node.rtt(id) {
-            line += &format!(", answers in {rtt:.1?}");
+            line += &format!(", round trip {rtt:.1?}");
         }
         if let Some(Suspected { since, until, accusers, .. }) =
             suspected.iter().find(|suspected| suspected.member.id() == id)
         {
             let accusers = accusers_of(accusers, names);
-            line += &format!(", since {} until {}, by {accusers}", at(*since), at(*until));
+            line += &format!(
+                ", suspected by {accusers} since {}, timeout at {}",
+                at(*since),
+                at(*until)
+            );
         }
-        write_line(&line);
+        println!("{line}");
     }
-    let evidence = if replay.lease_until() >= replay.now() { "until" } else { "none since" };
-    let evidence = format!("{evidence} {}", at(replay.lease_until()));
-    let (health, phase) = (node.health(), node.phase());
-    write_line(&format!(
-        "    {phase:?}; health {health} (0 is best); evidence of hearing {evidence}"
-    ));
-    for (due, timer) in replay.timers().into_iter().take(TIMERS) {
-        write_line(&format!("    {}  {}", at(due), timer_words(&timer)));
+    let (health, phase) = (node.health(), format!("{:?}", node.phase()).to_lowercase());
+    let lease = lease_text(replay, recording);
+    println!("    this node: {phase}, local health {health} (0 is best), {lease}");
+    println!("    next timers:");
+    for (due, timer) in replay.timers().into_iter().take(MAX_TIMERS) {
+        let due = recording.wall(due);
+        println!("    {}  {}", time_near(due, recording.wall(replay.now())), timer_text(&timer));
+    }
+}
+
+/// Whether the node may declare failures: only while its own probes are acked.
+pub(super) fn lease_text(replay: &Replay<'_>, recording: &Recording) -> String {
+    let until = time_of_day(recording.wall(replay.lease_until()));
+    if replay.lease_until() >= replay.now() {
+        format!("may declare failures until {until} because of recent acks")
+    } else {
+        format!("may not declare failures: no recent ack since {until}")
     }
 }
 
@@ -63,8 +76,8 @@ fn to_json(replay: &Replay<'_>, names: &Names, recording: &Recording) -> Value {
         })
     });
     let timers = replay.timers();
-    let timers = timers.iter().take(TIMERS);
-    let timers = timers.map(|(due, timer)| json!({"at": at(*due), "what": timer_words(timer)}));
+    let timers = timers.iter().take(MAX_TIMERS);
+    let timers = timers.map(|(due, timer)| json!({"at": at(*due), "what": timer_text(timer)}));
     json!({
         "ev": "state",
         "at": at(replay.now()),
@@ -76,33 +89,34 @@ fn to_json(replay: &Replay<'_>, names: &Names, recording: &Recording) -> Value {
     })
 }
 
+/// The names of the members that suspect a member.
 pub(super) fn accusers_of(
     accusers: &[Option<tidings::replay::ShortName>],
     names: &Names,
 ) -> String {
     let name = |accuser: &Option<_>| match accuser {
         Some(accuser) => names.short(*accuser),
-        None => "somebody".into(),
+        None => "an unknown member".into(),
     };
     accusers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn timer_words(timer: &Timer) -> String {
+fn timer_text(timer: &Timer) -> String {
     match timer {
-        Timer::Probe => "the probe round ends".into(),
-        Timer::ProbeTimeout => "others are asked to ping".into(),
+        Timer::Probe => "end of the probe round".into(),
+        Timer::ProbeTimeout => "probe timeout: indirect probes start".into(),
         Timer::Gossip => "gossip".into(),
-        Timer::Sync => "sync".into(),
-        Timer::Reap => "those who are gone are forgotten".into(),
-        Timer::Suspicion(id) => format!("the suspicion of {id} runs out"),
-        Timer::Stream(_) => "a stream has taken too long".into(),
-        Timer::IndirectPing => "a ping for another is unanswered".into(),
-        Timer::Ping => "a ping of the application's is unanswered".into(),
-        Timer::Retry => "a seed is asked again".into(),
-        Timer::Reconnect => "those who were lost are looked for".into(),
+        Timer::Sync => "anti-entropy sync".into(),
+        Timer::Reap => "expired tombstones are removed".into(),
+        Timer::Suspicion(id) => format!("suspicion timeout of {id}"),
+        Timer::Stream(_) => "stream timeout".into(),
+        Timer::IndirectPing => "timeout of an indirect ping for another member".into(),
+        Timer::Ping => "timeout of a ping by the application".into(),
+        Timer::Retry => "retry of a seed".into(),
+        Timer::Reconnect => "reconnect to failed members".into(),
         other => format!("{other:?}"),
     }
 }
 
-/// How many timers are shown.
-const TIMERS: usize = 8;
+/// The number of timers that are shown.
+const MAX_TIMERS: usize = 8;

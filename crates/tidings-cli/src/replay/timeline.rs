@@ -1,41 +1,42 @@
-//! What a node did, line by line.
+//! The events of a replayed node, as lines of a timeline.
 
 use super::names::Names;
-use super::rfc3339;
-use crate::report::event_words;
+use super::{incarnation_text, rfc3339};
+use crate::output::count;
+use crate::report::event_text;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::SystemTime;
-use tidings::replay::{Input, MessageSummary, ReplayedOutput, Step};
+use tidings::replay::{Input, MessageSummary, ReplayedOutput, ShortName, Step};
 use tidings::{Done, Event, State, Timer};
-use tidings_driver::prelude::NodeId;
+use tidings_driver::prelude::{Incarnation, NodeId};
 
-/// What a line is about.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Kind {
-    /// Pings, acks, and what is asked of others
+    /// Pings, acks, nacks and indirect probes
     Probe,
-    /// Who is suspected, by whom, until when
+    /// Suspicions, their timeouts and refutations
     Suspicion,
-    /// Who is there, and who is not
+    /// Members that join, leave, fail or change
     Member,
-    /// News of members that is told
+    /// Claims about members, in datagrams and syncs
     Gossip,
-    /// Streams, and comparisons over them
+    /// Streams, and anti-entropy syncs over them
     Sync,
-    /// What the application asked for, and what came of it
+    /// Commands of the application, and their results
     Command,
-    /// Messages of the application's
+    /// Messages of the application
     Message,
 }
 
-/// One thing that happened.
+/// A line of the timeline.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) kind: Kind,
     pub(crate) text: String,
-    /// Whom it concerns.
+    /// The members that it concerns.
     pub(crate) members: Vec<NodeId>,
 }
 
@@ -61,27 +62,28 @@ impl Line {
     }
 }
 
-/// What is to be told of a step.
+/// The lines about a step.
 pub(crate) fn lines(step: &Step, names: &Names) -> Vec<Line> {
-    let mut lines = of_input(&step.input, names);
-    step.outputs.iter().for_each(|gave| of_output(gave, names, &mut lines));
+    let mut lines = input_lines(&step.input, names);
+    step.outputs.iter().for_each(|output| add_output(output, names, &mut lines));
     lines
 }
 
-fn of_input(input: &Input, names: &Names) -> Vec<Line> {
+fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
     let command = |text: String| Vec::from([Line::new(Kind::Command, format!(">  {text}"))]);
     match input {
         Input::Datagram { from, summaries, taken: true, .. } => {
             messages("<-", Some(*from), summaries, names)
         }
         Input::Datagram { from, len, .. } => {
-            let text = format!("<- {}  turned away, {len} bytes", names.peer(*from));
+            let text =
+                format!("<- {}  datagram rejected, {}", names.peer(*from), count(*len, "byte"));
             [Line::new(Kind::Gossip, text).about(names.at(*from))].into()
         }
         Input::Timeout { due } => {
             let expired = |timer: &Timer| match timer {
                 Timer::Suspicion(id) => {
-                    let text = format!(".. the suspicion of {id} runs out");
+                    let text = format!(".. suspicion timeout of {id} expires");
                     Some(Line::new(Kind::Suspicion, text).about([id]))
                 }
                 _ => None,
@@ -89,8 +91,9 @@ fn of_input(input: &Input, names: &Names) -> Vec<Line> {
             due.iter().filter_map(expired).collect()
         }
         Input::Accepted { from, id } => {
-            let refused = if id.is_some() { "" } else { ", one too many" };
-            stream(format!("<- {}  opens a stream{refused}", names.peer(*from)), Some(*from), names)
+            let refused = if id.is_some() { "" } else { ": refused, max_streams_in are open" };
+            let text = format!("<- {}  opens a stream{refused}", names.peer(*from));
+            stream(text, Some(*from), names)
         }
         Input::StreamOpened { peer, .. } => {
             stream(format!("<- {}  the stream is open", names.stream_peer(*peer)), *peer, names)
@@ -102,9 +105,11 @@ fn of_input(input: &Input, names: &Names) -> Vec<Line> {
         Input::StreamClosed { peer, .. } => {
             stream(format!("<- {}  the stream is closed", names.stream_peer(*peer)), *peer, names)
         }
-        Input::StreamFailed { peer, error, .. } => {
-            stream(format!("<- {}  no stream: {error}", names.stream_peer(*peer)), *peer, names)
-        }
+        Input::StreamFailed { peer, error, .. } => stream(
+            format!("<- {}  the stream failed: {error}", names.stream_peer(*peer)),
+            *peer,
+            names,
+        ),
         Input::Join { seeds } => {
             let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
             command(format!("join {}", seeds.join(", ")))
@@ -112,17 +117,21 @@ fn of_input(input: &Input, names: &Names) -> Vec<Line> {
         Input::Leave => command("leave".into()),
         Input::Cancel(_) => command("cancel".into()),
         Input::Ping { to } => command(format!("ping {to}")),
-        Input::Send { to, len } => command(format!("send {to} {len} bytes")),
-        Input::SendReliable { to, len } => command(format!("send {to} {len} bytes, reliably")),
-        Input::Broadcast { len } => command(format!("broadcast {len} bytes")),
-        Input::SetMeta { len } => command(format!("set metadata of {len} bytes")),
-        Input::SetSyncState { len } => command(format!("set a state of {len} bytes")),
+        Input::Send { to, len } => command(format!("send {} to {to}", count(*len, "byte"))),
+        Input::SendReliable { to, len } => {
+            command(format!("send {} to {to}, reliably", count(*len, "byte")))
+        }
+        Input::Broadcast { len } => command(format!("broadcast {}", count(*len, "byte"))),
+        Input::SetMeta { len } => command(format!("set metadata of {}", count(*len, "byte"))),
+        Input::SetSyncState { len } => {
+            command(format!("set push/pull state of {}", count(*len, "byte")))
+        }
         _ => Vec::new(),
     }
 }
 
-fn of_output(gave: &ReplayedOutput, names: &Names, lines: &mut Vec<Line>) {
-    match gave {
+fn add_output(output: &ReplayedOutput, names: &Names, lines: &mut Vec<Line>) {
+    match output {
         ReplayedOutput::Datagram { to, summaries, .. } => {
             lines.extend(messages("->", Some(*to), summaries, names))
         }
@@ -133,7 +142,7 @@ fn of_output(gave: &ReplayedOutput, names: &Names, lines: &mut Vec<Line>) {
         ReplayedOutput::Write { to, summaries, .. } => {
             lines.extend(messages("->", *to, summaries, names))
         }
-        ReplayedOutput::Event(event) => lines.extend(of_event(event)),
+        ReplayedOutput::Event(event) => lines.extend(event_line(event)),
         _ => {}
     }
 }
@@ -150,7 +159,7 @@ fn messages(
     names: &Names,
 ) -> Vec<Line> {
     let member = peer.and_then(|peer| names.at(peer));
-    let who = names.stream_peer(peer);
+    let peer = names.stream_peer(peer);
     let line = |summaries: &MessageSummary| {
         let kind = match summaries {
             MessageSummary::Ping { .. }
@@ -163,25 +172,39 @@ fn messages(
             MessageSummary::Message { .. } | MessageSummary::Broadcast { .. } => Kind::Message,
             _ => Kind::Sync,
         };
-        let text = format!("{arrow} {who}  {}", words(summaries, names));
+        let text = format!("{arrow} {peer}  {}", message_text(summaries, names));
         Line::new(kind, text).about(member).about(subjects(summaries, names))
     };
     summaries.iter().map(line).collect()
 }
 
-/// What is said, with the names for those that messages name shortly.
-pub(super) fn words(summaries: &MessageSummary, names: &Names) -> String {
+/// A message for people, with full names in the place of short names.
+fn message_text(summaries: &MessageSummary, names: &Names) -> String {
     match summaries {
         MessageSummary::Ping { target: Some(target), .. } => {
             format!("ping to {}", names.short(*target))
         }
-        MessageSummary::Claim { accuser: Some(accuser), id, state, incarnation, .. } => {
-            format!("{id} is {state} in {incarnation}, accused by {}", names.short(*accuser))
+        MessageSummary::Claim { id, state, incarnation, accuser, addr } => {
+            claim_text(id, *state, *incarnation, *accuser, names)
+                + &addr.map_or_else(String::new, |addr| format!(", at {addr}"))
         }
         summaries => summaries.to_string(),
     }
 }
 
+/// A claim about a member for people.
+pub(super) fn claim_text(
+    id: &NodeId,
+    state: State,
+    incarnation: Incarnation,
+    accuser: Option<ShortName>,
+    names: &Names,
+) -> String {
+    let accuser = accuser.map(|accuser| format!(", suspected by {}", names.short(accuser)));
+    format!("{id} is {state}, {}{}", incarnation_text(incarnation), accuser.unwrap_or_default())
+}
+
+/// The members that a message is about.
 fn subjects<'a>(summaries: &'a MessageSummary, names: &'a Names) -> Vec<&'a NodeId> {
     match summaries {
         MessageSummary::Ping { target, .. } => {
@@ -200,12 +223,12 @@ fn subjects<'a>(summaries: &'a MessageSummary, names: &'a Names) -> Vec<&'a Node
     }
 }
 
-fn of_event(event: &Event) -> Option<Line> {
+fn event_line(event: &Event) -> Option<Line> {
     let line = |kind, text| Line::new(kind, format!("== {text}"));
     if let Event::Completed { result, .. } = event {
-        return Some(line(Kind::Command, outcome(result)));
+        return Some(line(Kind::Command, result_text(result)));
     }
-    let text = event_words(event)?;
+    let text = event_text(event)?;
     Some(match event {
         Event::Suspected(member) | Event::Recovered(member) => {
             line(Kind::Suspicion, text).about([member.id()])
@@ -223,13 +246,15 @@ fn of_event(event: &Event) -> Option<Line> {
     })
 }
 
-fn outcome(result: &Result<Done, tidings::Failure>) -> String {
+fn result_text(result: &Result<Done, tidings::Failure>) -> String {
     match result {
-        Ok(Done::Joined { seed, members }) => format!("joined through {seed}; {members} members"),
-        Ok(Done::Left { told }) => format!("left; confirmed by {told}"),
+        Ok(Done::Joined { seed, members }) => {
+            format!("joined through {seed}; {}", count(*members, "member"))
+        }
+        Ok(Done::Left { told }) => format!("left; {} acknowledged it", count(*told, "member")),
         Ok(Done::Delivered) => "delivered".into(),
-        Ok(Done::Written) => "written, without a receipt".into(),
-        Ok(Done::Pong { rtt }) => format!("answered in {rtt:.1?}"),
+        Ok(Done::Written) => "written; the format has no receipts".into(),
+        Ok(Done::Pong { rtt }) => format!("answered, round trip {rtt:.1?}"),
         Ok(_) => "done".into(),
         Err(failure) => failure.to_string(),
     }

@@ -1,9 +1,10 @@
-//! Why a node held a member to be suspect, or to have failed.
+//! Explains why a node suspected a member, or declared it failed.
 
 use super::names::Names;
-use super::state::accusers_of;
-use super::{rfc3339, time_of_day};
-use crate::report::write_line;
+use super::state::{accusers_of, lease_text};
+use super::timeline::claim_text;
+use super::{rfc3339, time_of_day, timestamp};
+use crate::output::count;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -12,49 +13,56 @@ use tidings::{Event, Instant, State, StreamId, Timer};
 use tidings_driver::prelude::NodeId;
 use tidings_record::Recording;
 
-/// What is known of how a member came to be suspected, or to fail; of several times, the last.
-pub(super) struct Why {
+/// Collects the facts that led to the last suspicion or failure of a member.
+pub(super) struct Explainer {
     about: NodeId,
-    /// The probe of the member that runs, or was the last.
-    round: Option<Round>,
-    story: Story,
-    /// How the suspicion stood: until when, and how many accuse.
+    /// The current or last probe of the member.
+    probe: Option<ProbeRound>,
+    explanation: Explanation,
+    /// The current suspicion: its timeout, and the number of accusers.
     suspicion: Option<(Instant, usize)>,
 }
 
-/// A probe of the member.
-struct Round {
+/// A probe round of the member.
+struct ProbeRound {
     token: u32,
     answered: bool,
     facts: Vec<Fact>,
-    /// The stream by which it was tried.
+    /// The stream of the reliable ping.
     stream: Option<StreamId>,
 }
 
-/// What led to a suspicion or a verdict, in order, and what followed.
+/// The facts about a suspicion or a failure, in order, and what followed.
 #[derive(Default)]
-struct Story {
+struct Explanation {
     node: String,
     facts: Vec<Fact>,
-    /// What it comes to, if it has come to anything.
+    /// The state that the facts led to: suspect or failed.
     verdict: Option<&'static str>,
-    told: BTreeMap<String, usize>,
-    /// The member is there again, or left.
+    /// The number of datagrams with the verdict, by receiver.
+    gossiped: BTreeMap<String, usize>,
+    /// Whether the verdict is obsolete: the member refuted it, rejoined, or left.
     over: bool,
 }
 
+/// An event that is part of an explanation.
 #[derive(Clone)]
 struct Fact {
     at: SystemTime,
     text: String,
 }
 
-impl Why {
+impl Explainer {
     pub(super) fn new(about: NodeId) -> Self {
-        Self { about, round: None, story: Story::default(), suspicion: None }
+        Self { about, probe: None, explanation: Explanation::default(), suspicion: None }
     }
 
-    /// Takes note of a step that the replay has just made; `health` is what it was before.
+    /// The member that is explained.
+    pub(super) fn about(&self) -> &NodeId {
+        &self.about
+    }
+
+    /// Handles a step that the replay has just made; `health` is the local health before it.
     pub(super) fn step(
         &mut self,
         step: &Step,
@@ -64,62 +72,60 @@ impl Why {
         recording: &Recording,
     ) {
         let at = recording.wall(step.at);
-        self.story.node = replay.node().local().id().to_string();
-        let heard = self.hear(step, at, names);
-        self.note_streams(step, at);
-        for gave in &step.outputs {
-            if let ReplayedOutput::Event(event) = gave {
-                self.event(event, step, heard.as_deref(), replay, health, recording);
+        self.explanation.node = replay.node().local().id().to_string();
+        let claim = self.handle_messages(step, at, names);
+        self.handle_streams(step, at);
+        for output in &step.outputs {
+            if let ReplayedOutput::Event(event) = output {
+                self.event(event, step, claim.as_deref(), replay, health, recording);
             }
         }
-        self.note_probe(step, at, names);
-        self.note_suspicion(at, heard.as_deref(), replay, names, recording);
-        if self.story.verdict.is_some() && !self.story.over {
-            self.note_told(step, names);
+        self.handle_probe(step, at, names);
+        self.handle_suspicion(at, claim.as_deref(), replay, names, recording);
+        if self.explanation.verdict.is_some() && !self.explanation.over {
+            self.handle_gossip(step, names);
         }
     }
 
-    /// What the step's input says of the member, and by whom.
-    fn hear(&mut self, step: &Step, at: SystemTime, names: &Names) -> Option<String> {
-        let (by, summaries) = match &step.input {
+    /// Handles the messages of the step's input; returns a claim about the member, with its source.
+    fn handle_messages(&mut self, step: &Step, at: SystemTime, names: &Names) -> Option<String> {
+        let (source, summaries) = match &step.input {
             Input::Datagram { from, summaries, taken: true, .. } => {
-                (format!("a datagram of {}", names.peer(*from)), summaries)
+                (format!("datagram from {}", names.peer(*from)), summaries)
             }
             Input::StreamData { peer, summaries, .. } => {
-                (format!("a stream with {}", names.stream_peer(*peer)), summaries)
+                (format!("stream with {}", names.stream_peer(*peer)), summaries)
             }
             _ => return None,
         };
-        let mut heard = None;
+        let mut claim = None;
         for summaries in summaries {
-            match (summaries, &mut self.round) {
-                (MessageSummary::Ack { token, .. }, Some(round)) if *token == round.token => {
-                    round.answered = true;
-                    round.facts.push(Fact { at, text: format!("an answer came by {by}") });
+            match (summaries, &mut self.probe) {
+                (MessageSummary::Ack { token, .. }, Some(probe)) if *token == probe.token => {
+                    probe.answered = true;
+                    probe.facts.push(Fact { at, text: format!("{source}: ack") });
                 }
-                (MessageSummary::Nack { token }, Some(round)) if *token == round.token => {
-                    let text = format!("{by} said: no answer there either, so far");
-                    round.facts.push(Fact { at, text });
+                (MessageSummary::Nack { token }, Some(probe)) if *token == probe.token => {
+                    let text = format!("{source}: nack, no ack there either so far");
+                    probe.facts.push(Fact { at, text });
                 }
                 (MessageSummary::Claim { id, state, incarnation, accuser, .. }, _)
                     if *id == self.about =>
                 {
-                    let accused = accuser.map(|accuser| names.short(accuser));
-                    let accused = accused.map(|by| format!(", accused by {by}"));
-                    let accused = accused.unwrap_or_default();
-                    heard = Some(format!("{by} said that it is {state} in {incarnation}{accused}"));
+                    let text = claim_text(id, *state, *incarnation, *accuser, names);
+                    claim = Some(format!("{source}: {text}"));
                 }
                 _ => {}
             }
         }
-        heard
+        claim
     }
 
     fn event(
         &mut self,
         event: &Event,
         step: &Step,
-        heard: Option<&str>,
+        claim: Option<&str>,
         replay: &Replay<'_>,
         health: u32,
         recording: &Recording,
@@ -127,127 +133,129 @@ impl Why {
         let (member, word) = match event {
             Event::Suspected(member) => (member, "suspect"),
             Event::Failed(member) => (member, "failed"),
-            Event::Recovered(member) => (member, "alive after all"),
-            Event::Joined(member) => (member, "there again"),
-            Event::Left(member) => (member, "left"),
+            Event::Recovered(member) => (member, "the suspicion is refuted"),
+            Event::Joined(member) => (member, "it has joined again"),
+            Event::Left(member) => (member, "it has left"),
             _ => return,
         };
         if *member.id() != self.about {
             return;
         }
         let at = recording.wall(step.at);
-        let shown = |at: Instant| time_of_day(recording.wall(at));
-        let due = |what: &Timer| match &step.input {
-            Input::Timeout { due } => due.contains(what),
+        let is_due = |timer: &Timer| match &step.input {
+            Input::Timeout { due } => due.contains(timer),
             _ => false,
         };
-        if self.story.over && matches!(word, "suspect" | "failed") {
-            self.story.facts.clear();
-            self.story.told.clear();
+        if self.explanation.over && matches!(word, "suspect" | "failed") {
+            self.explanation.facts.clear();
+            self.explanation.gossiped.clear();
         }
-        let mut say = |text: String| self.story.facts.push(Fact { at, text });
+        let mut add = |text: String| self.explanation.facts.push(Fact { at, text });
         match word {
             "suspect" => {
                 let mut own = Vec::new();
-                if let (Some(round), true) = (&mut self.round, due(&Timer::Probe)) {
-                    own = std::mem::take(&mut round.facts);
+                if let (Some(probe), true) = (&mut self.probe, is_due(&Timer::Probe)) {
+                    own = std::mem::take(&mut probe.facts);
                 }
-                self.story.facts.extend(own);
-                let by = match heard {
-                    Some(heard) => heard.to_owned(),
+                self.explanation.facts.extend(own);
+                let reason = match claim {
+                    Some(claim) => claim.to_owned(),
                     None => format!(
-                        "the probe round ended without an answer; health was {health}, and is {}",
+                        "the probe round ended without an ack; local health was {health}, is {}",
                         replay.node().health()
                     ),
                 };
-                (self.story.verdict, self.story.over) = (Some("suspect"), false);
-                let text = format!("{by}: suspect");
-                self.story.facts.push(Fact { at, text });
+                (self.explanation.verdict, self.explanation.over) = (Some("suspect"), false);
+                let text = format!("{reason}: suspected");
+                self.explanation.facts.push(Fact { at, text });
             }
             "failed" => {
-                let evidence = replay.lease_until();
-                let enough = if evidence >= replay.now() { "until" } else { "none since" };
-                let own = due(&Timer::Suspicion(self.about.clone()));
-                match heard.filter(|_| !own) {
-                    Some(heard) => say(format!("{heard}: failed")),
-                    None => say(format!(
-                        "the suspicion ran out; health is {}, evidence of hearing {enough} {}: failed",
+                let own = is_due(&Timer::Suspicion(self.about.clone()));
+                match claim.filter(|_| !own) {
+                    Some(claim) => add(format!("{claim}: declared failed")),
+                    None => add(format!(
+                        "the suspicion timeout expired; local health is {}; this node {}: declared \
+                         failed",
                         replay.node().health(),
-                        shown(evidence)
+                        lease_text(replay, recording)
                     )),
                 }
-                (self.story.verdict, self.story.over) = (Some("failed"), false);
+                (self.explanation.verdict, self.explanation.over) = (Some("failed"), false);
             }
-            word if self.story.verdict.is_some() && !self.story.over => {
-                let by = heard.map(|heard| format!("{heard}: ")).unwrap_or_default();
-                say(format!("{by}{word}"));
-                self.story.over = true;
+            word if self.explanation.verdict.is_some() && !self.explanation.over => {
+                let source = claim.map(|claim| format!("{claim}: ")).unwrap_or_default();
+                add(format!("{source}{word}"));
+                self.explanation.over = true;
             }
             _ => {}
         }
     }
 
-    /// Notes probes of the member: whom it was asked by, besides us, and what for.
-    fn note_probe(&mut self, step: &Step, at: SystemTime, names: &Names) {
+    /// Handles probes of the member: direct pings, ping requests, and reliable pings.
+    fn handle_probe(&mut self, step: &Step, at: SystemTime, names: &Names) {
         let Input::Timeout { .. } = step.input else { return };
-        let mut asked = Vec::new();
-        for gave in &step.outputs {
-            let ReplayedOutput::Datagram { to, summaries, .. } = gave else { continue };
+        let mut relays = Vec::new();
+        for output in &step.outputs {
+            let ReplayedOutput::Datagram { to, summaries, .. } = output else { continue };
             for summaries in summaries {
                 match summaries {
                     MessageSummary::Ping { token, target: Some(target), .. }
                         if names.of(*target) == Some(&self.about) =>
                     {
-                        let text = format!("pinged it at {to}");
+                        let text = format!("ping sent to {to}");
                         let facts = [Fact { at, text }].into();
                         let token = *token;
-                        self.round = Some(Round { token, answered: false, facts, stream: None });
+                        self.probe =
+                            Some(ProbeRound { token, answered: false, facts, stream: None });
                     }
                     MessageSummary::PingRequest { target, .. } if *target == self.about => {
-                        asked.push(names.peer(*to));
+                        relays.push(names.peer(*to));
                     }
                     _ => {}
                 }
             }
         }
-        let Some(round) = self.round.as_mut().filter(|round| !round.answered) else { return };
-        let opens = step.outputs.iter().find_map(|gave| match gave {
+        let Some(probe) = self.probe.as_mut().filter(|probe| !probe.answered) else { return };
+        let opens = step.outputs.iter().find_map(|output| match output {
             ReplayedOutput::Open { id, to } if names.at(*to) == Some(&self.about) => Some(*id),
             _ => None,
         });
-        if !asked.is_empty() || opens.is_some() {
-            let asked = if asked.is_empty() { "nobody".into() } else { asked.join(", ") };
-            let also = if opens.is_some() { ", and tried a stream" } else { "" };
-            let text = format!("no answer; asked {asked} to ping it{also}");
-            round.facts.push(Fact { at, text });
-            round.stream = opens;
+        if !relays.is_empty() || opens.is_some() {
+            let mut text = "no ack within the probe timeout;".to_owned();
+            match relays.is_empty() {
+                true => text += " there is no member for an indirect probe",
+                false => text += &format!(" indirect probe through {}", relays.join(", ")),
+            }
+            text += if opens.is_some() { ", and a ping over TCP" } else { "" };
+            probe.facts.push(Fact { at, text });
+            probe.stream = opens;
         }
     }
 
-    fn note_streams(&mut self, step: &Step, at: SystemTime) {
-        let Some(round) = &mut self.round else { return };
+    fn handle_streams(&mut self, step: &Step, at: SystemTime) {
+        let Some(probe) = &mut self.probe else { return };
         match &step.input {
-            Input::StreamFailed { id, error, .. } if Some(*id) == round.stream => {
-                round.facts.push(Fact { at, text: format!("the stream failed: {error}") });
+            Input::StreamFailed { id, error, .. } if Some(*id) == probe.stream => {
+                probe.facts.push(Fact { at, text: format!("the ping over TCP failed: {error}") });
             }
             Input::StreamData { id, summaries, .. }
-                if Some(*id) == round.stream
+                if Some(*id) == probe.stream
                     && summaries.iter().any(|summaries| {
                         matches!(summaries, MessageSummary::StreamPong { .. })
                     }) =>
             {
-                round.answered = true;
-                round.facts.push(Fact { at, text: "it answered over the stream".into() });
+                probe.answered = true;
+                probe.facts.push(Fact { at, text: "it answered over TCP".into() });
             }
             _ => {}
         }
     }
 
-    /// Notes until when the member is suspected, whenever that changes.
-    fn note_suspicion(
+    /// Adds a fact whenever the timeout or the accusers of the suspicion change.
+    fn handle_suspicion(
         &mut self,
         at: SystemTime,
-        heard: Option<&str>,
+        claim: Option<&str>,
         replay: &Replay<'_>,
         names: &Names,
         recording: &Recording,
@@ -263,36 +271,39 @@ impl Why {
         let until = time_of_day(recording.wall(suspected.until));
         let by = accusers_of(&suspected.accusers, names);
         let text = match before {
-            None => format!("accused by {by}; it has until {until} to contradict"),
+            None => format!("suspected by {by}; suspicion timeout at {until}"),
             Some((_, count)) if count < suspected.accusers.len() => {
-                let heard = heard.unwrap_or("one more accuses it");
-                format!("{heard}: accused by {by}; it has until {until}")
+                let claim = claim.unwrap_or("one more suspects it");
+                format!("{claim}: suspected by {by}; suspicion timeout now at {until}")
             }
             Some(_) => {
-                format!("time in which we heard nobody does not count: it has until {until}")
+                format!(
+                    "time without a recent ack does not count: suspicion timeout now at {until}"
+                )
             }
         };
-        self.story.facts.push(Fact { at, text });
+        self.explanation.facts.push(Fact { at, text });
     }
 
-    /// Notes to whom the verdict is told.
-    fn note_told(&mut self, step: &Step, names: &Names) {
-        for gave in &step.outputs {
-            let ReplayedOutput::Datagram { to, summaries, .. } = gave else { continue };
-            let about = |summaries: &&MessageSummary| match summaries {
+    /// Counts the datagrams that gossip the verdict.
+    fn handle_gossip(&mut self, step: &Step, names: &Names) {
+        for output in &step.outputs {
+            let ReplayedOutput::Datagram { to, summaries, .. } = output else { continue };
+            let is_about = |summaries: &&MessageSummary| match summaries {
                 MessageSummary::Claim { id, state, .. } => {
                     *id == self.about && *state != State::Alive
                 }
                 _ => false,
             };
-            if summaries.iter().any(|summaries| about(&summaries)) {
-                *self.story.told.entry(names.peer(*to)).or_default() += 1;
+            if summaries.iter().any(|summaries| is_about(&summaries)) {
+                *self.explanation.gossiped.entry(names.peer(*to)).or_default() += 1;
             }
         }
     }
 
-    pub(super) fn show(&self, json: bool) {
-        let Story { node, facts, verdict, told, .. } = &self.story;
+    /// Prints the explanation.
+    pub(super) fn show(&self, json: bool, recording: &Recording) {
+        let Explanation { node, facts, verdict, gossiped, .. } = &self.explanation;
         let about = &self.about;
         if json {
             let facts = facts.iter();
@@ -302,21 +313,24 @@ impl Why {
                 "name": about.as_str(),
                 "verdict": verdict,
                 "facts": facts.collect::<Vec<_>>(),
-                "told": told,
+                "told": gossiped,
             });
-            return write_line(&why.to_string());
+            return println!("{why}");
         }
         let Some(verdict) = verdict else {
-            return write_line(&format!("{node} did not suspect {about}"));
+            return println!("{node} did not suspect {about}");
         };
-        write_line(&format!("why {node} held {about} to be {verdict}:"));
-        for fact in facts {
-            write_line(&format!("{}  {}", time_of_day(fact.at), fact.text));
+        match *verdict {
+            "failed" => println!("why {node} declared {about} failed:"),
+            _ => println!("why {node} suspected {about}:"),
         }
-        if !told.is_empty() {
-            let datagrams: usize = told.values().sum();
-            let whom = told.keys().cloned().collect::<Vec<_>>().join(", ");
-            write_line(&format!("told of it in {datagrams} datagrams, to {whom}"));
+        for fact in facts {
+            println!("{}  {}", timestamp(fact.at, recording), fact.text);
+        }
+        if !gossiped.is_empty() {
+            let datagrams = count(gossiped.values().sum(), "datagram");
+            let receivers = gossiped.keys().cloned().collect::<Vec<_>>().join(", ");
+            println!("gossiped in {datagrams}, to {receivers}");
         }
     }
 }
