@@ -142,6 +142,7 @@ impl Explainer {
             return;
         }
         let at = recording.wall(step.at);
+        let (node, about) = (self.explanation.node.clone(), self.about.clone());
         let is_due = |timer: &Timer| match &step.input {
             Input::Timeout { due } => due.contains(timer),
             _ => false,
@@ -166,16 +167,16 @@ impl Explainer {
                     ),
                 };
                 (self.explanation.verdict, self.explanation.over) = (Some("suspect"), false);
-                let text = format!("{reason}: suspected");
+                let text = format!("{reason}; {node} suspects {about}");
                 self.explanation.facts.push(Fact { at, text });
             }
             "failed" => {
                 let own = is_due(&Timer::Suspicion(self.about.clone()));
                 match claim.filter(|_| !own) {
-                    Some(claim) => add(format!("{claim}: declared failed")),
+                    Some(claim) => add(format!("{claim}; {node} declares {about} failed")),
                     None => add(format!(
-                        "the suspicion timeout expired; local health is {}; this node {}: declared \
-                         failed",
+                        "the suspicion timeout expired; local health is {}; {node} {}; it declares \
+                         {about} failed",
                         replay.node().health(),
                         lease_text(replay, recording)
                     )),
