@@ -379,7 +379,8 @@ pub fn config(n: u8, change: impl FnOnce(&mut Options)) -> Config {
     options.tombstone_timeout = Duration::from_secs(60);
     change(&mut options);
     let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
-    Config::new(cluster, id(n), peer(n), options).expect("good options").with_generation(1)
+    let config = Config::builder(cluster, id(n), peer(n)).options(options).generation(1);
+    config.build().expect("good options")
 }
 
 pub fn peer(n: u8) -> SocketAddr {

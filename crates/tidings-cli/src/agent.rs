@@ -147,11 +147,11 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
     };
     args.change(&mut options);
     let advertised = args.advertise.unwrap_or(args.bind);
-    let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
-    let config = config.map_err(Fatal::usage)?.with_wire(args.wire.wire()?);
-    let config = config.map_err(Fatal::usage)?;
-    let config = config.with_meta(Meta::new(&args.meta.0));
-    let config = args.keys.apply(of("--meta", config).map_err(Fatal::usage)?)?;
+    let config = Config::builder(args.cluster.clone(), args.name.clone(), advertised)
+        .options(options)
+        .meta(Meta::new(&args.meta.0))
+        .wire(args.wire.wire()?);
+    let config = args.keys.apply(config, args.wire.keys())?.build().map_err(Fatal::usage)?;
     let (node, events) = args.runtime.bind(args.bind, config).map_err(Fatal::usage)?;
     of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
     if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tidings_driver::prelude::{Cipher, Config, InvalidKey, Key, Keyring, Plaintext, Wire};
+use tidings_driver::prelude::{Cipher, ConfigBuilder, InvalidKey, Key, Keyring, Plaintext};
 
 /// Prints a new key, for `tidings agent --key-file`.
 #[derive(Debug, clap::Args)]
@@ -92,18 +92,18 @@ enum PlaintextArg {
 
 impl KeyArgs {
     /// Has a node encrypt, if it is given keys.
-    pub(crate) fn apply(&self, config: Config) -> Result<Config, Fatal> {
-        let format = match config.wire() {
-            Wire::Memberlist(_) => KeyFormat::Memberlist,
-            _ => KeyFormat::Tidings,
-        };
+    pub(crate) fn apply(
+        &self,
+        config: ConfigBuilder,
+        format: KeyFormat,
+    ) -> Result<ConfigBuilder, Fatal> {
         let Some(keyring) = self.keyring(format)? else { return Ok(config) };
         let plaintext = match self.plaintext {
             PlaintextArg::Refused => Plaintext::Refused,
             PlaintextArg::Accepted => Plaintext::Accepted,
             PlaintextArg::Sent => Plaintext::Sent,
         };
-        config.with_encryption(keyring, plaintext).map_err(Fatal::usage)
+        Ok(config.encryption(keyring, plaintext))
     }
 
     fn keyring(&self, format: KeyFormat) -> Result<Option<Keyring>, Fatal> {

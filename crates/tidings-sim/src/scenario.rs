@@ -160,7 +160,7 @@ impl Scenario {
         let [cluster, id] = ["check", "check"];
         let (cluster, id) = (cluster.parse().expect("a name"), id.parse().expect("a name"));
         let addr = ([127, 0, 0, 1], 1).into();
-        match Config::new(cluster, id, addr, options) {
+        match Config::builder(cluster, id, addr).options(options).build() {
             Ok(config) => Ok(config.options().clone()),
             Err(error) => Err(error.to_string()),
         }

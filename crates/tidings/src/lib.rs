@@ -126,7 +126,7 @@ pub use config::Memberlist;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
 pub use config::options::{ConfigError, Options};
-pub use config::{Config, Wire};
+pub use config::{Config, ConfigBuilder, Wire};
 #[cfg(feature = "encryption")]
 pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]

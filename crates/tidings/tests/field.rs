@@ -258,8 +258,8 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
         let name = |n: usize| NodeId::new(&format!("{n}{}", "x".repeat(254))).unwrap();
         let config = |n| {
             let cluster = ClusterName::new("test").unwrap();
-            let config = Config::new(cluster, name(n), addr(n), options.clone()).unwrap();
-            forge::with_keys(config.with_generation(1 << 40))
+            let config = Config::builder(cluster, name(n), addr(n)).options(options.clone());
+            forge::with_keys(config.generation(1 << 40).build().unwrap())
         };
         let mut net = Net::of((0..6).map(config));
         net.recorded = Some(Vec::new());
@@ -404,9 +404,10 @@ fn metadata_may_be_as_long_as_the_configuration_says() {
     net.run_until(|net| net.member(1, 0).unwrap().meta() == &meta);
     let over = Meta::new(&[7; 1041]);
     assert!(net.nodes[0].node.set_meta(net.now, over.clone()).is_err());
-    assert!(common::config_with(3, &options).with_meta(over).is_err());
+    assert!(common::config_with(3, &options).to_builder().meta(over).build().is_err());
     options.max_meta += 1;
-    assert!(Config::new(ClusterName::new("test").unwrap(), id(0), addr(0), options).is_err());
+    let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+    assert!(config.options(options).build().is_err());
 }
 
 // ---- joins, merges, leaves ----
@@ -510,8 +511,8 @@ fn admit(member: &Member) -> bool {
 
 #[test]
 fn a_joiner_that_is_not_admitted_learns_it_and_is_known_to_nobody() {
-    let with_word = |n| config(n, addr(n)).with_generation(1).with_meta("word".into()).unwrap();
-    let mut net = Net::of((0..2).map(|n| with_word(n).with_admission(admit)));
+    let with_word = |n| config(n, addr(n)).to_builder().generation(1).meta("word".into());
+    let mut net = Net::of((0..2).map(|n| with_word(n).admission(admit).build().unwrap()));
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);
     let third = net.start(config(2, addr(2)).with_generation(1));
@@ -530,7 +531,7 @@ fn a_joiner_that_is_not_admitted_learns_it_and_is_known_to_nobody() {
 
 #[test]
 fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
-    let joiner = config(2, addr(2)).with_generation(1).with_admission(admit);
+    let joiner = config(2, addr(2)).to_builder().generation(1).admission(admit).build().unwrap();
     let plain = |n| config(n, addr(n)).with_generation(1);
     let mut net = Net::of([plain(0), plain(1), joiner]);
     net.join(1, &[addr(0)]);
@@ -547,7 +548,7 @@ fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
     }
     assert_eq!(net.nodes[2].node.members().count(), 1);
     // It is still there, and may join others.
-    let other = net.start(plain(3).with_meta("word".into()).unwrap());
+    let other = net.start(plain(3).to_builder().meta("word".into()).build().unwrap());
     let ticket = net.join(2, &[net.nodes[other].addr]);
     net.run_until(|net| net.result(2, ticket).is_some());
     assert!(net.result(2, ticket).unwrap().is_ok());

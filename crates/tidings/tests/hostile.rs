@@ -395,7 +395,7 @@ fn a_joiner_with_too_much_metadata_is_refused_with_the_reason() {
     let mut options = Options::local();
     options.max_meta = 600;
     let verbose = common::config_with(1, &options);
-    let verbose = verbose.with_meta(Meta::new(&[0; 600])).unwrap();
+    let verbose = verbose.to_builder().meta(Meta::new(&[0; 600])).build().unwrap();
     let mut net = Net::of([config(0, addr(0)), verbose]);
     let join = net.join(1, &[addr(0)]);
     net.run_for(SECOND);

@@ -17,8 +17,8 @@ use tidings::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config_at(n: usize, addr: SocketAddr, memberlist: Memberlist) -> Config {
-    let config = Config::new(ClusterName::new("test").unwrap(), id(n), addr, Options::lan());
-    config.unwrap().with_wire(Wire::Memberlist(memberlist)).unwrap()
+    let config = Config::builder(ClusterName::new("test").unwrap(), id(n), addr);
+    config.wire(Wire::Memberlist(memberlist)).build().unwrap()
 }
 
 fn config(n: usize) -> Config {
@@ -351,8 +351,9 @@ fn options_that_the_format_has_not_are_refused() {
     let refused = |change: fn(&mut Options)| {
         let mut options = Options::lan();
         change(&mut options);
-        let config = Config::new(ClusterName::new("test").unwrap(), id(0), addr(0), options);
-        config.unwrap().with_wire(Wire::Memberlist(Memberlist::new())).unwrap_err()
+        let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+        let config = config.options(options).wire(Wire::Memberlist(Memberlist::new()));
+        config.build().unwrap_err()
     };
     let error = refused(|options| options.stream_only = true);
     assert_eq!(error, ConfigError::NotInFormat { option: "stream_only" });
@@ -370,7 +371,11 @@ fn no_datagram_is_longer_than_the_limit_and_none_is_turned_away() {
         let memberlist = || Memberlist::new().with_compression(compression);
         let mut net = joined((0..12).map(|n| {
             let meta = "m".repeat(40 * n);
-            config_at(n, addr(n), memberlist()).with_meta(meta.as_str().into()).unwrap()
+            config_at(n, addr(n), memberlist())
+                .to_builder()
+                .meta(meta.as_str().into())
+                .build()
+                .unwrap()
         }));
         net.recorded = Some(Vec::new());
         for n in 0..12 {
@@ -414,7 +419,7 @@ mod encrypted {
     }
 
     fn with(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
-        config(n).with_encryption(keyring, plaintext).unwrap()
+        config(n).to_builder().encryption(keyring, plaintext).build().unwrap()
     }
 
     #[test]
@@ -426,7 +431,8 @@ mod encrypted {
             };
             let mut net = joined((0..3).map(|n| {
                 let config = config_at(n, addr(n), memberlist());
-                config.with_encryption(Keyring::new(key(1, len)), Plaintext::Refused).unwrap()
+                let keyring = Keyring::new(key(1, len));
+                config.to_builder().encryption(keyring, Plaintext::Refused).build().unwrap()
             }));
             net.recorded = Some(Vec::new());
             net.run_for(SECOND * 5);
@@ -512,12 +518,13 @@ mod encrypted {
         let (ours, theirs) = (Key::new(Cipher::Aes256Gcm, [1; 32]), key(1, 32));
         assert_ne!(ours, theirs);
         assert!(Keyring::new(ours.clone()).with_key(theirs.clone()).is_err());
-        let plain = config(0).with_encryption(Keyring::new(ours), Plaintext::Refused);
-        assert_eq!(plain.unwrap_err(), ConfigError::KeyFormat);
-        let cluster = ClusterName::new("test").unwrap();
-        let config = Config::lan(cluster, id(0), addr(0));
-        let config = config.with_encryption(Keyring::new(theirs.clone()), Plaintext::Refused);
-        assert_eq!(config.unwrap_err(), ConfigError::KeyFormat);
+        let builder = |key: &Key| {
+            let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+            config.encryption(Keyring::new(key.clone()), Plaintext::Refused)
+        };
+        let wire = || Wire::Memberlist(Memberlist::new());
+        assert_eq!(builder(&ours).wire(wire()).build().unwrap_err(), ConfigError::KeyFormat);
+        assert_eq!(builder(&theirs).build().unwrap_err(), ConfigError::KeyFormat);
         assert!(Key::memberlist(&[0; 20]).is_err());
         assert_eq!(theirs.to_text().parse(), Ok(theirs));
         assert_eq!("memberlist:AQEBAQEBAQEBAQEBAQEBAQ==".parse(), Ok(key(1, 16)));

@@ -142,8 +142,8 @@ impl Bed {
 fn config(n: u8, options: &Options) -> Config {
     let addr = SocketAddr::from(([10, 0, 0, n + 1], 7946));
     let (cluster, id) = (ClusterName::new("test").unwrap(), id(&format!("n{n}")));
-    let config = Config::new(cluster, id, addr, options.clone()).unwrap();
-    config.with_wire(Wire::Memberlist(Memberlist::new())).unwrap()
+    let config = Config::builder(cluster, id, addr).options(options.clone());
+    config.wire(Wire::Memberlist(Memberlist::new())).build().unwrap()
 }
 
 fn id(name: &str) -> NodeId {

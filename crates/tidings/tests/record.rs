@@ -146,7 +146,8 @@ fn whom_the_application_admits_is_noted_and_not_asked_again() {
     }
     let mut net = Net::new(0);
     net.taped = true;
-    net.start(config(0, addr(0)).with_generation(1).with_admission(no_n1));
+    let picky = config(0, addr(0)).to_builder().generation(1).admission(no_n1);
+    net.start(picky.build().unwrap());
     for n in 1..3 {
         net.start(config(n, addr(n)).with_generation(1));
         net.join(n, &[addr(0)]);

@@ -20,8 +20,8 @@ fn key(n: u8) -> Key {
 }
 
 fn keyed(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
-    let config = Config::local(ClusterName::new("test").unwrap(), id(n), addr(n));
-    config.with_generation(1).with_encryption(keyring, plaintext).unwrap()
+    let config = Config::local(ClusterName::new("test").unwrap(), id(n), addr(n)).to_builder();
+    config.generation(1).encryption(keyring, plaintext).build().unwrap()
 }
 
 fn rejected(net: &Net, here: usize) -> Rejected {

@@ -142,7 +142,7 @@ fn nothing_that_is_said_depends_on_zones() {
 fn nothing_that_is_said_in_memberlists_format_depends_on_zones() {
     let config = |n, at| {
         let config = Config::local(ClusterName::new("test").unwrap(), id(n), at);
-        config.with_wire(Wire::Memberlist(Memberlist::new())).unwrap()
+        config.to_builder().wire(Wire::Memberlist(Memberlist::new())).build().unwrap()
     };
     assert!(said(config, true) == said(config, false));
 }

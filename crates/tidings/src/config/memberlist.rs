@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 /// let memberlist = Memberlist::new().with_delegate_protocol(2, 5, 5)?;
 /// // The cluster's name does not travel in this format: the label does, where there is one.
 /// let name = ClusterName::new("unused")?;
-/// let config = Config::lan(name, NodeId::new("db-7")?, "10.0.0.7:7946".parse()?)
-///     .with_wire(Wire::Memberlist(memberlist))?;
+/// let config = Config::builder(name, NodeId::new("db-7")?, "10.0.0.7:7946".parse()?)
+///     .wire(Wire::Memberlist(memberlist))
+///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Memberlist {
     label: Option<ClusterName>,
     protocol: u8,
@@ -137,6 +138,17 @@ impl Default for Memberlist {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The form of a [`Memberlist`] in a checkpoint.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Memberlist")]
+pub(super) struct MemberlistForm {
+    label: Option<ClusterName>,
+    protocol: u8,
+    delegate: [u8; 3],
+    compression: bool,
+    reclaim: Duration,
 }
 
 /// Which versions of memberlist's own protocol are spoken, at least and at most.

@@ -1,5 +1,6 @@
 //! Options: a node's timing, and every limit.
 
+use crate::member::TooLong;
 use crate::wire;
 use core::fmt;
 use core::time::Duration;
@@ -342,6 +343,8 @@ pub enum ConfigError {
         /// The one that is spoken.
         current: u8,
     },
+    /// The metadata is longer than [`max_meta`](Options::max_meta).
+    Meta(TooLong),
     /// An option that the wire format has not.
     NotInFormat {
         /// The option's name.
@@ -366,6 +369,7 @@ impl fmt::Display for ConfigError {
                 f,
                 "the delegate protocol is {current}; set it to {min} at least and {max} at most, as you say"
             ),
+            Self::Meta(too_long) => write!(f, "the metadata is too long: {too_long}"),
             Self::NotInFormat { option } => {
                 write!(f, "{option} is set, and this wire format has no such thing; switch it off")
             }

@@ -56,7 +56,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// One member of a cluster, as a state machine that does no I/O.
 ///
@@ -91,7 +90,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// What comes from the network never makes a node return an error: it is taken, or counted in
 /// [`stats`](Self::stats) and dropped.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
 pub struct Node {
     config: Config,
     variant: ProtocolVariant,
@@ -118,7 +117,6 @@ pub struct Node {
     next_gossip_at: Instant,
     exchanges: Exchanges,
     sync_trigger: SyncTrigger,
-    #[serde(skip)]
     digest_index: DigestIndex,
     sync_state: Bytes,
     tickets: Tickets,
@@ -126,7 +124,6 @@ pub struct Node {
     outputs: OutputQueue,
     stats: Stats,
     /// What is noted of all that comes and goes, if it is.
-    #[serde(skip)]
     journal: Option<Box<Journal>>,
     probe_rng: Rng,
     gossip_rng: Rng,
@@ -134,13 +131,10 @@ pub struct Node {
     sync_rng: Rng,
     reconnect_rng: Rng,
     /// Scratch: what was in a datagram that was sealed.
-    #[serde(skip)]
     opened: Vec<u8>,
     /// Scratch: members that were picked at random.
-    #[serde(skip)]
     picked: Vec<MemberKey>,
     /// Scratch: members that failed of late.
-    #[serde(skip)]
     recent: Vec<MemberKey>,
 }
 
