@@ -4,10 +4,12 @@ use crate::detector::rtt::Rtt;
 use crate::incarnation::Incarnation;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::str::FromStr;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -72,8 +74,21 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = <&str>::deserialize(deserializer)?;
-                Self::new(name).map_err(serde::de::Error::custom)
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($what)
+                    }
+
+                    fn visit_str<E: Error>(self, name: &str) -> Result<$name, E> {
+                        $name::new(name).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
     };
@@ -230,7 +245,34 @@ impl Serialize for Meta {
 
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Self::new)
+        struct Octets;
+
+        impl<'de> Visitor<'de> for Octets {
+            type Value = Meta;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Meta, E> {
+                Ok(Meta::new(bytes))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Meta, E> {
+                Ok(Meta::new(text.as_bytes()))
+            }
+
+            /// Formats without bytes, as JSON is, have a list of numbers.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Meta, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = list.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Meta::new(&bytes))
+            }
+        }
+
+        deserializer.deserialize_bytes(Octets)
     }
 }
 
@@ -274,8 +316,12 @@ impl fmt::Display for State {
     }
 }
 
-/// What a node knows of one member, itself included.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// One member as a node knows it: its name, address, state, incarnation and metadata.
+///
+/// It can be serialized, to be shown or stored; beside what the methods tell, that has internal
+/// values. When it is deserialized, a member that no node could hold is refused: one with an IPv4
+/// address in IPv6's form, or one that is [degraded](Self::is_degraded) and not present.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Member {
     pub(crate) id: NodeId,
     pub(crate) meta: Meta,
@@ -308,6 +354,41 @@ impl ProtocolVersions {
             (min..=max).contains(&spoken) && (delegate_min..=delegate_max).contains(&delegate)
         };
         understands(self, other) && understands(other, self)
+    }
+}
+
+/// A [`Member`] that is not checked yet.
+#[derive(Deserialize)]
+#[serde(remote = "Member")]
+struct Unchecked {
+    id: NodeId,
+    meta: Meta,
+    incarnation: Incarnation,
+    ip: IpAddr,
+    port: u16,
+    state: State,
+    degraded: bool,
+    versions: ProtocolVersions,
+    rtt: Rtt,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let member = Unchecked::deserialize(deserializer)?;
+        if member.ip != member.ip.to_canonical() {
+            let (id, ip) = (&member.id, member.ip);
+            return Err(Error::custom(format_args!(
+                "member {id} has the IPv4 address {ip} in IPv6's form; write {}",
+                ip.to_canonical()
+            )));
+        }
+        if member.degraded && !member.state.is_present() {
+            let (id, state) = (&member.id, member.state);
+            return Err(Error::custom(format_args!(
+                "member {id} is {state} and degraded; only one that is alive or suspect can be"
+            )));
+        }
+        Ok(member)
     }
 }
 
