@@ -4,7 +4,7 @@
 
 #![allow(unreachable_pub)]
 
-use crate::harness::{Ops, Sent, World, config, id, name, peer};
+use crate::harness::{Ops, Sent, World, broadcast, config, id, name, peer};
 use crate::memberlist as forge;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub fn inputs(bytes: &[u8]) {
                 let meta = Meta::new(&vec![7; usize::from(ops.byte()) * 4]);
                 let _ = world.node.set_meta(world.now, meta);
                 let state = vec![7; usize::from(ops.byte()) * 8];
-                let _ = world.node.set_sync_state(state.into());
+                let _ = world.node.set_sync_state(world.now, state.into());
             }
             15 => {
                 if let Some((from, seq)) = world.last_ping.take() {
@@ -156,7 +156,7 @@ pub fn inputs(bytes: &[u8]) {
             17 => {
                 let key = vec![ops.byte(); usize::from(ops.byte() % 2)];
                 let data = vec![7; usize::from(ops.byte()) * 8];
-                let _ = world.node.broadcast(world.now, &key, data.into());
+                broadcast(&mut world.node, world.now, &key, data);
             }
             18 => {
                 let to = id(ops.byte() % 8);
@@ -290,7 +290,7 @@ fn end(mut world: World, mode: u8) {
 }
 
 fn addresses(node: &Node) -> Vec<SocketAddr> {
-    node.members().map(|member| member.addr()).collect()
+    node.all_members().map(|member| member.addr()).collect()
 }
 
 /// A node's configuration: with or without label, keys and compression, as the mode says.

@@ -26,7 +26,7 @@ pub fn history() -> String {
     }
     world.run(Duration::from_secs(1));
     let hello = Bytes::from("hello");
-    world.drive(b, |node, now| node.broadcast(now, b"", hello.clone()).expect("it is short"));
+    world.drive(b, |node, now| node.broadcast(now, hello.clone()).expect("it is short"));
     world.drive(c, |node, now| node.send_reliable(now, &name("a"), hello).expect("a is there"));
     world.run(Duration::from_secs(1));
     world.nodes.remove(&c);

@@ -137,7 +137,8 @@ pub use node::Node;
 pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
 pub use stream::tickets::{
-    BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
+    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, JoinError,
+    Phase, SeedFailure, SendError, Ticket,
 };
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};

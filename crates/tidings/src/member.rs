@@ -276,9 +276,18 @@ impl<'de> Deserialize<'de> for Meta {
     }
 }
 
+/// As text where it is text.
 impl fmt::Debug for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b\"{}\"", self.as_bytes().escape_ascii())
+        write_bytes(self, f)
+    }
+}
+
+/// Writes bytes for a person to read: as quoted text where they are text.
+pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match str::from_utf8(bytes) {
+        Ok(text) => write!(f, "{text:?}"),
+        Err(_) => write!(f, "b\"{}\"", bytes.escape_ascii()),
     }
 }
 

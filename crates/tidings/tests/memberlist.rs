@@ -172,7 +172,7 @@ fn messages_arrive_and_reliable_ones_have_no_receipt() {
 #[test]
 fn a_broadcast_reaches_all_of_thirty_though_nobody_passes_it_on() {
     let mut net = cluster(30);
-    net.command(0, |node, now| node.broadcast(now, b"", "to all".into())).unwrap();
+    net.command(0, |node, now| node.broadcast(now, "to all".into())).unwrap();
     net.run_for(SECOND * 5);
     for here in 1..30 {
         assert!(!net.messages(here).is_empty(), "n{here}");
@@ -185,7 +185,7 @@ fn a_broadcast_reaches_all_of_thirty_though_nobody_passes_it_on() {
 #[test]
 fn metadata_and_what_is_told_at_every_sync_travel() {
     let mut net = cluster(3);
-    net.nodes[0].node.set_sync_state("from zero".into()).unwrap();
+    net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
     net.set_meta(0, "news");
     net.run_for(SECOND);
     assert!((1..3).all(|here| &**net.member(here, 0).unwrap().meta() == b"news"));
@@ -264,7 +264,7 @@ fn what_others_say_of_a_member_is_told_on_to_the_byte() {
         .iter()
         .filter(|(from, to, data)| (*from, *to) == (addr(0), addr(1)) && contains(data, &alive));
     assert!(told.count() > 0);
-    let member = net.nodes[1].node.members().find(|member| member.id().as_str() == "node-a");
+    let member = net.nodes[1].node.all_members().find(|member| member.id().as_str() == "node-a");
     assert_eq!(member.unwrap().addr(), "10.0.0.1:7946".parse().unwrap());
 }
 
@@ -380,7 +380,7 @@ fn no_datagram_is_longer_than_the_limit_and_none_is_turned_away() {
         net.recorded = Some(Vec::new());
         for n in 0..12 {
             let data = vec![n as u8; 100 * n + 1];
-            net.command(n, |node, now| node.broadcast(now, b"", data.into())).unwrap();
+            net.command(n, |node, now| node.broadcast(now, data.into())).unwrap();
         }
         net.kill(11);
         net.run_until(|net| net.nodes[0].node.present_count() == 11);

@@ -5,8 +5,8 @@ mod common;
 use common::{LATENCY, Net, addr, config, id, joined, pair};
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Done, Event, ExchangeError, Failure, Meta, Phase, Refusal, SeedFailure,
-    State, StreamError,
+    ClusterName, Config, Done, Event, ExchangeError, Failure, Member, Meta, Phase, Refusal,
+    SeedFailure, State, StreamError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -223,6 +223,23 @@ fn new_metadata_reaches_the_others() {
     let took = net.run_until(|net| net.member(0, 1).unwrap().meta() == &Meta::from("role=db"));
     assert_eq!(took, LATENCY, "news does not wait for a tick");
     assert_eq!(net.story(0, 1), ["joined", "updated"]);
+}
+
+#[test]
+fn members_are_those_present_and_all_members_those_known() {
+    let mut net = pair();
+    let ids = |members: Vec<&Member>| -> Vec<_> {
+        members.into_iter().map(|member| member.id().clone()).collect()
+    };
+    let both = |net: &Net, here: usize| {
+        let node = &net.nodes[here].node;
+        (ids(node.members().collect()), ids(node.all_members().collect()))
+    };
+    assert_eq!(both(&net, 0), ([id(0), id(1)].into(), [id(0), id(1)].into()));
+    net.leave(1);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(both(&net, 0), ([id(0)].into(), [id(0), id(1)].into()));
+    assert_eq!(both(&net, 1), ([id(0)].into(), [id(1), id(0)].into()), "it has left itself");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn rejected(net: &Net, here: usize) -> Rejected {
 /// All that a node holds of others.
 fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
     let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
-    let mut known: Vec<_> = node.members().map(all).collect();
+    let mut known: Vec<_> = node.all_members().map(all).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
     known
 }

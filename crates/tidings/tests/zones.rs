@@ -161,7 +161,7 @@ fn said(config: impl Fn(usize, SocketAddr) -> Config, zones: bool) -> Vec<(Socke
     net.set_meta(1, "news");
     net.run_for(20 * SECOND);
     for host in &net.nodes {
-        let known = host.node.members().map(Member::addr).collect::<BTreeSet<_>>();
+        let known = host.node.all_members().map(Member::addr).collect::<BTreeSet<_>>();
         assert_eq!(known, (0..4).map(without_zone).collect());
     }
     net.kill(3);

@@ -9,7 +9,7 @@ use crate::membership::table::MemberKey;
 use crate::output::{Event, Via};
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{BroadcastError, Done, Failure, SendError, Ticket};
+use crate::stream::tickets::{BroadcastError, BroadcastKey, Done, Failure, SendError, Ticket};
 use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -91,11 +91,10 @@ impl Node {
 
     /// Broadcasts a message to all members, by gossip.
     ///
-    /// It is delivered at most once at each member that is present, and to all of them but for chance:
-    /// each is told several times, by different members, and nobody says that it has heard it. A later
-    /// broadcast of this node with the same
-    /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There
-    /// is no order between broadcasts, and none comes to this node itself.
+    /// It is delivered at most once at each member that is present, and to all of them but for
+    /// chance: each is told several times, by different members, and nobody confirms it. There is no
+    /// order between broadcasts, and this node itself gets none of its own. The longer the queue of
+    /// broadcasts, the more of them are missed.
     ///
     /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
     /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
@@ -103,16 +102,40 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If the node has left; if the key has more than 255 bytes, or the message does not fit a datagram
-    /// with it; or if [`max_broadcasts`](crate::Options::max_broadcasts) or
-    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are waiting
+    /// If the node has left; if the message does not fit a datagram; or if
+    /// [`max_broadcasts`](crate::Options::max_broadcasts) or
+    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are queued
     /// already. Then nothing was begun.
-    pub fn broadcast(
+    pub fn broadcast(&mut self, now: Instant, data: Bytes) -> Result<(), BroadcastError> {
+        let input = Input::Broadcast { key: &[], data: &data };
+        self.input(now, |_| input, |node| node.begin_broadcast(&[], data.clone()))
+    }
+
+    /// Broadcasts a message that replaces this node's earlier ones with the same key.
+    ///
+    /// An earlier one is dropped wherever it is still queued, here and at members that pass it on;
+    /// members that got it already get the new one too. memberlist calls that `Invalidates`. Key and
+    /// message share the datagram. Everything else is as with [`broadcast`](Self::broadcast).
+    ///
+    /// ```
+    /// use tidings::{BroadcastKey, Instant, Node};
+    ///
+    /// fn load_changed(node: &mut Node, now: Instant, load: u8) -> Result<(), tidings::BroadcastError> {
+    ///     let key = BroadcastKey::new("load").expect("it is short");
+    ///     node.broadcast_replacing(now, key, vec![load].into())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_replacing(
         &mut self,
         now: Instant,
-        key: &[u8],
+        key: BroadcastKey,
         data: Bytes,
     ) -> Result<(), BroadcastError> {
+        let key = key.as_bytes();
         let input = Input::Broadcast { key, data: &data };
         self.input(now, |_| input, |node| node.begin_broadcast(key, data.clone()))
     }
@@ -121,9 +144,6 @@ impl Node {
         let local = self.local();
         if !local.state().is_present() {
             return Err(BroadcastError::Left);
-        }
-        if key.len() > MAX_KEY {
-            return Err(BroadcastError::Key(TooLong { len: key.len(), max: MAX_KEY }));
         }
         let id = BroadcastId {
             origin: local.id().clone(),
@@ -243,6 +263,3 @@ impl Node {
         self.arm_gossip();
     }
 }
-
-/// The longest key of a broadcast, in bytes.
-const MAX_KEY: usize = 255;

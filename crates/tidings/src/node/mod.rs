@@ -294,9 +294,17 @@ impl Node {
         self.members.find(id).map(|key| &self.members[key])
     }
 
-    /// All members that are known, the node itself first; those that failed or left are among them
-    /// for [`tombstone_timeout`](crate::Options::tombstone_timeout). The rest is in no order.
+    /// The members that are present, alive or suspect: this node first unless it left, the others in
+    /// no order.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.all_members().filter(|member| member.state().is_present())
+    }
+
+    /// All members that are known: this node first, the others in no order.
+    ///
+    /// Beside those that are present these are the ones that failed or left, for
+    /// [`tombstone_timeout`](crate::Options::tombstone_timeout).
+    pub fn all_members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter()
     }
 

@@ -32,6 +32,7 @@ use crate::addr::Dialled;
 use crate::member::{Member, Meta, NodeId};
 use crate::node::Node;
 use crate::record::journal::{Entry, Input as Given, JournalNote, entry};
+use crate::stream::tickets::BroadcastKey;
 use crate::stream::{StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -91,7 +92,7 @@ impl<'a> Replay<'a> {
 
     /// Whom four bytes stand for, of those that the node knows now.
     pub fn name(&self, short: ShortName) -> Option<&NodeId> {
-        self.node.members().map(Member::id).find(|id| ShortName::of(id) == short)
+        self.node.all_members().map(Member::id).find(|id| ShortName::of(id) == short)
     }
 
     /// Who is suspected now.
@@ -245,7 +246,13 @@ impl<'a> Replay<'a> {
                 Input::SendReliable { to: to.into_owned(), len: data.len() }
             }
             Given::Broadcast { key, data } => {
-                let _ = node.broadcast(now, key, Bytes::copy_from_slice(data));
+                let bytes = Bytes::copy_from_slice(data);
+                let _ = if key.is_empty() {
+                    node.broadcast(now, bytes)
+                } else {
+                    let key = BroadcastKey::new(key).map_err(|_| ReplayError::Journal)?;
+                    node.broadcast_replacing(now, key, bytes)
+                };
                 Input::Broadcast { len: data.len() }
             }
             Given::SetMeta(meta) => {
@@ -253,7 +260,7 @@ impl<'a> Replay<'a> {
                 Input::SetMeta { len: meta.len() }
             }
             Given::SetSyncState(state) => {
-                let _ = node.set_sync_state(Bytes::copy_from_slice(state));
+                let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
         })

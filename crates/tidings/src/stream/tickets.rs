@@ -1,10 +1,11 @@
 //! What an application asks for, and how it learns what came of it.
 
 use crate::addr::Dialled;
-use crate::member::{State, TooLong};
+use crate::member::{State, TooLong, write_bytes};
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamError};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -222,9 +223,7 @@ impl core::error::Error for SendError {}
 pub enum BroadcastError {
     /// The node has left its cluster, or is leaving.
     Left,
-    /// The key is too long.
-    Key(TooLong),
-    /// The message is too long for a datagram with this key.
+    /// The message is too long for a datagram, together with its key.
     Message(TooLong),
     /// Too many of this node's broadcasts wait to be told; try again when some have been.
     Full,
@@ -234,7 +233,6 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => f.write_str("the node has left its cluster; join first"),
-            Self::Key(too_long) => write!(f, "the key is too long: {too_long}"),
             Self::Message(too_long) => write!(f, "the message is too long: {too_long}"),
             Self::Full => f.write_str("too many broadcasts wait to be told; try again later"),
         }
@@ -242,6 +240,90 @@ impl fmt::Display for BroadcastError {
 }
 
 impl core::error::Error for BroadcastError {}
+
+/// The key of a broadcast: 1 to 255 bytes. A later broadcast of a node replaces its earlier ones with
+/// the same key, where they are still queued.
+///
+/// ```
+/// use tidings::BroadcastKey;
+///
+/// let key = BroadcastKey::new("load")?;
+/// assert_eq!(key.as_bytes(), b"load");
+/// # Ok::<(), tidings::InvalidBroadcastKey>(())
+/// ```
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BroadcastKey(Box<[u8]>);
+
+impl BroadcastKey {
+    /// The longest key, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Checks and copies a key.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty, or longer than [`MAX_LEN`](Self::MAX_LEN).
+    pub fn new(key: impl AsRef<[u8]>) -> Result<Self, InvalidBroadcastKey> {
+        let key = key.as_ref();
+        let (len, max) = (key.len(), Self::MAX_LEN);
+        match len {
+            0 => Err(InvalidBroadcastKey::Empty),
+            _ if len > max => Err(InvalidBroadcastKey::TooLong(TooLong { len, max })),
+            _ => Ok(Self(key.into())),
+        }
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for BroadcastKey {
+    type Error = InvalidBroadcastKey;
+
+    fn try_from(key: &str) -> Result<Self, InvalidBroadcastKey> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<&[u8]> for BroadcastKey {
+    type Error = InvalidBroadcastKey;
+
+    fn try_from(key: &[u8]) -> Result<Self, InvalidBroadcastKey> {
+        Self::new(key)
+    }
+}
+
+/// As text where it is text.
+impl fmt::Debug for BroadcastKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_bytes(&self.0, f)
+    }
+}
+
+/// Why bytes were not taken as a [`BroadcastKey`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidBroadcastKey {
+    /// The key has no bytes; [`Node::broadcast`](crate::Node::broadcast) needs none.
+    Empty,
+    /// The key has too many bytes.
+    TooLong(TooLong),
+}
+
+impl fmt::Display for InvalidBroadcastKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "the broadcast key is empty; give it 1 to 255 bytes, or broadcast without a key",
+            ),
+            Self::TooLong(too_long) => too_long.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for InvalidBroadcastKey {}
 
 /// How many seeds a join may have.
 pub(crate) const MAX_SEEDS: usize = 1024;
