@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{
-    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target, TooLong,
+    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target,
 };
 
 #[derive(clap::Args)]
@@ -153,7 +153,7 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
         .wire(args.wire.wire()?);
     let config = args.keys.apply(config, args.wire.keys())?.build().map_err(Fatal::usage)?;
     let (node, events) = args.runtime.bind(args.bind, config).map_err(Fatal::usage)?;
-    of("--state", node.set_sync_state(args.state.0.clone())).map_err(Fatal::usage)?;
+    node.set_sync_state(args.state.0.clone()).map_err(Fatal::usage)?;
     if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
         node.record(file, Limits { bytes: *bytes, time: *time }).map_err(Fatal::usage)?;
     }
@@ -275,10 +275,8 @@ fn carry_out(node: &Node, command: Command) -> Result<Outcome, String> {
         Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
         Command::Join(seeds) => join(node, &seeds),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
-        Command::UpdateMeta(meta) => {
-            done(of("the metadata", node.set_meta(Meta::new(&meta))), "set")
-        }
-        Command::SetState(state) => done(of("the state", node.set_sync_state(state)), "set"),
+        Command::UpdateMeta(meta) => done(node.set_meta(Meta::new(&meta)), "set"),
+        Command::SetState(state) => done(node.set_sync_state(state), "set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
         Command::SendReliable(to, data) => done(node.send_reliable(&to, data), sent_reliably(node)),
         Command::Broadcast(data) => done(node.broadcast(data), "sent"),
@@ -303,11 +301,6 @@ fn sent_reliably(node: &Node) -> &'static str {
 /// What came of a command that returns nothing; `word` tells people that it went well.
 fn done(result: Result<(), impl ToString>, word: &'static str) -> Result<Outcome, String> {
     result.map(|()| Outcome::Done(word)).map_err(text)
-}
-
-/// Names what is too long.
-fn of<T>(what: &str, result: Result<T, TooLong>) -> Result<T, String> {
-    result.map_err(|error| format!("{what} has {error}"))
 }
 
 fn text(error: impl ToString) -> String {

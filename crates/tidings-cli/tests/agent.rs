@@ -168,7 +168,7 @@ fn commands_do_what_they_say_and_answer_with_their_mark() {
     assert_eq!(b.ask("update-meta role=db")["ok"], true);
     assert_eq!(a.wait_for("update", "b")["node"]["meta"], "726f6c653d6462");
     let refused = b.ask(&format!("update-meta {}", "x".repeat(600)));
-    assert_eq!(refused["error"], "the metadata has 600 bytes where 512 are allowed");
+    assert_eq!(refused["error"], "metadata has 600 bytes; max_meta allows 512");
     assert_eq!(b.ask("dance")["ok"], false);
     assert_eq!(b.ask("stats")["stats"]["rejected_datagrams"]["format"], 0);
 
@@ -341,12 +341,15 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", "a", "--bind", "nowhere"], "'nowhere'"),
         (&["--name", "a", "--join", "127.1"], "127.1"),
         (&["--name", ""], "must not be empty"),
-        (&["--name", long.as_str()], "256 bytes where 255 are allowed"),
+        (&["--name", long.as_str()], "256 bytes; at most 255 are allowed"),
         (&["--name", "a", "--cluster", ""], "must not be empty"),
-        (&["--name", "a", "--meta", meta.as_str()], "513 bytes where 512 are allowed"),
+        (&["--name", "a", "--meta", meta.as_str()], "513 bytes; max_meta allows 512"),
         (&["--name", "a", "--probe-timeout", "5s"], "probe_timeout is 5s"),
         (&["--name", "a", "--bind", "0.0.0.0:0"], "advertise"),
-        (&["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()], "70000 bytes where"),
+        (
+            &["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()],
+            "70000 bytes; max_sync_state allows",
+        ),
         (&["--name", "a", "--key", "hunter2"], "--key: a key is 32 bytes in base64"),
         (&["--name", "a", "--key-file", "/nowhere"], "cannot read /nowhere: "),
         (&["--name", "a", "--key-file", "/dev/null"], "/dev/null has no key in it"),

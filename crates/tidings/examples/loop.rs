@@ -167,7 +167,7 @@ impl World {
             Event::Left(member) => format!("{} left", member.id()),
             Event::Message { data, via, .. } => format!("{data:?}, by {via:?}"),
             Event::Completed { result, .. } => format!("{result:?}"),
-            event => format!("{event:?}"),
+            event => event.to_string(),
         };
         let (at, name) = (self.now.as_nanos() / 1_000_000, self.nodes[&here].local().id());
         self.history += &format!("{at:>6} ms  {name}: {said}\n");

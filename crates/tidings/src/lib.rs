@@ -68,7 +68,7 @@
 //!                     assert_eq!(ended, ticket);
 //!                     joined = result.is_ok();
 //!                 }
-//!                 Output::Event(event) => println!("{here}: {event:?}"),
+//!                 Output::Event(event) => println!("{here}: {event}"),
 //!             }
 //!         }
 //!     }

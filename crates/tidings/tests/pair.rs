@@ -246,7 +246,7 @@ fn members_are_those_present_and_all_members_those_known() {
 fn metadata_over_the_limit_is_refused_with_the_limit() {
     let mut net = pair();
     let error = net.nodes[0].node.set_meta(net.now, Meta::new(&[0; 513])).unwrap_err();
-    assert_eq!(error.to_string(), "513 bytes where 512 are allowed");
+    assert_eq!(error.to_string(), "metadata has 513 bytes; max_meta allows 512");
     assert!(net.nodes[0].node.local().meta().is_empty());
 }
 

@@ -104,7 +104,7 @@ fn the_application_tells_something_at_every_sync() {
     net.run_for(SECOND);
     assert_eq!(told(&net, 0).len(), 1, "nothing is told where there is nothing");
     let error = net.nodes[0].node.set_sync_state(net.now, vec![0; 70_000].into()).unwrap_err();
-    assert_eq!(error.to_string(), "70000 bytes where 65536 are allowed");
+    assert_eq!(error.to_string(), "the sync state has 70000 bytes; max_sync_state allows 65536");
 }
 
 #[test]

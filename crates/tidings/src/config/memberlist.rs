@@ -84,7 +84,8 @@ impl Memberlist {
         let (min, max) = (PROTOCOLS[0], PROTOCOLS[1]);
         if version < min || version > max {
             let (option, value) = ("protocol", version.into());
-            return Err(ConfigError::Count { option, value, min: min.into(), max: max.into() });
+            let (min, max, given) = (min.into(), max.into(), &[]);
+            return Err(ConfigError::Count { option, value, min, max, given });
         }
         self.protocol = version;
         Ok(self)
@@ -162,7 +163,8 @@ mod tests {
     #[test]
     fn versions_are_checked_where_they_are_set() {
         let error = Memberlist::new().with_delegate_protocol(2, 5, 6).unwrap_err();
-        let said = "the delegate protocol is 6; set it to 2 at least and 5 at most, as you say";
+        let said =
+            "the delegate protocol is 6; with the versions that are understood it must be 2 to 5";
         assert_eq!(error.to_string(), said);
         assert!(Memberlist::new().with_protocol(0).is_err());
         assert!(Memberlist::new().with_protocol(6).is_err());

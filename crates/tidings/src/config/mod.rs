@@ -15,6 +15,7 @@ use crate::crypto::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
 #[cfg(feature = "memberlist")]
 use crate::wire;
+use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,7 @@ use memberlist::MemberlistForm;
 /// assert_eq!(config.options().gossip_nodes, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) cluster: ClusterName,
     pub(crate) id: NodeId,
@@ -65,7 +66,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A builder for a node with these names at this address; [`Options::lan`] until told otherwise.
+    /// A builder for a node with these names at this address, with [`Options::lan`].
     ///
     /// `addr` is the address at which other nodes reach this one, by datagram and by stream. An
     /// adapter replaces port 0 by the port that it was given; a node that is driven with an
@@ -157,12 +158,14 @@ impl Config {
             let (size, label) = (self.options.datagram_size, memberlist.label().len());
             let (option, min) = ("datagram_size", wire::memberlist::PING_OVERHEAD + label);
             if size < min {
-                return Err(ConfigError::Count { option, value: size, min, max: UDP_MAX });
+                let (value, max, given) = (size, UDP_MAX, &["label"]);
+                return Err(ConfigError::Count { option, value, min, max, given });
             }
             let (option, value) = ("max_meta", self.options.max_meta);
             let max = size.saturating_sub(wire::memberlist::UPDATE_OVERHEAD + label);
             if value > max {
-                return Err(ConfigError::Count { option, value, min: 0, max });
+                let given = &["datagram_size"];
+                return Err(ConfigError::Count { option, value, min: 0, max, given });
             }
         }
         Ok(())
@@ -281,8 +284,8 @@ impl ConfigBuilder {
 
     /// Sets the function that admits members; without one the node admits everybody.
     ///
-    /// The node calls it for each node that is not a member yet, or not any more, with the member as
-    /// it describes itself. A node that is not admitted is unknown here; if it joins through this
+    /// The node calls it for each node that is not a member yet, or not any more, with the member
+    /// as it describes itself. A node that is not admitted is unknown here; if it joins through this
     /// node, it is told so. A member stays one, whatever it says of itself later. All nodes of a
     /// cluster should decide alike.
     pub fn admission(mut self, admit: fn(&Member) -> bool) -> Self {
@@ -336,6 +339,8 @@ impl Wire {
 /// A cluster that runs goes over to encryption in three rounds of restarts: with the keyring and
 /// [`Sent`](Self::Sent), then with [`Accepted`](Self::Accepted), then with
 /// [`Refused`](Self::Refused).
+///
+/// Exhaustive on purpose: a new way would be a change of what a cluster accepts.
 #[cfg(feature = "encryption")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Plaintext {
@@ -346,6 +351,18 @@ pub enum Plaintext {
     Accepted,
     /// It takes them, and sends them: it only understands what is encrypted.
     Sent,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Config");
+        debug.field("cluster", &self.cluster).field("id", &self.id).field("addr", &self.addr);
+        debug.field("generation", &self.generation).field("meta", &self.meta);
+        #[cfg(feature = "encryption")]
+        debug.field("encryption", &self.encryption);
+        debug.field("wire", &self.wire).field("admission", &self.admission.is_some());
+        debug.field("options", &self.options).finish()
+    }
 }
 
 /// The form of a [`Config`] in a checkpoint: without its keys and its function.
@@ -379,6 +396,7 @@ enum WireForm {
 mod tests {
     use super::*;
     use crate::member::TooLong;
+    use alloc::string::ToString;
 
     fn builder() -> ConfigBuilder {
         let (cluster, id) = ("test".parse().unwrap(), "a".parse().unwrap());
@@ -402,7 +420,11 @@ mod tests {
         assert!(builder().meta(meta.clone()).options(options.clone()).build().is_ok());
         assert!(builder().options(options).meta(meta.clone()).build().is_ok());
         let error = builder().meta(meta).build().unwrap_err();
-        assert!(matches!(error, ConfigError::Meta(TooLong { len: 600, max: 512 })), "{error:?}");
+        assert!(
+            matches!(error, ConfigError::Meta(TooLong { len: 600, max: 512, .. })),
+            "{error:?}"
+        );
+        assert_eq!(error.to_string(), "metadata has 600 bytes; max_meta allows 512");
     }
 
     #[test]
@@ -424,6 +446,8 @@ mod tests {
         assert!(builder().encryption(keyring(false), refused).build().is_ok());
         let error = builder().encryption(keyring(true), refused).build().unwrap_err();
         assert_eq!(error, ConfigError::KeyFormat);
+        let said = error.to_string();
+        assert!(said.contains("Key::memberlist") && said.contains("Key::new"), "{said}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ options! {
     #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
     #[non_exhaustive]
     pub struct Options {
-        /// How often one member is probed: SWIM's protocol period. 1 ms to 1 h.
+        /// How often one member is probed: SWIM's protocol period. 2 ms to 1 h.
         ///
         /// Shorter finds failures sooner and sends more: each node sends one ping and one ack in
         /// each.
@@ -143,6 +143,8 @@ options! {
         /// At the limit, news of unknown members is dropped, and counted.
         pub max_members: usize,
         /// How many bytes of members a sync sends at a time. 16 × (`max_meta` + 360) to 32 MiB.
+        ///
+        /// At most half of what `max_sync_state` leaves of 64 MiB.
         pub sync_chunk: usize,
         /// The most that the application may have told at every sync, in bytes. 0 to 32 MiB.
         pub max_sync_state: usize,
@@ -277,75 +279,75 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let just_under = |duration: Duration| duration.saturating_sub(Duration::from_nanos(1));
-        for (option, value, min, max) in [
-            ("probe_interval", self.probe_interval, MILLI, HOUR),
-            ("probe_timeout", self.probe_timeout, MILLI, just_under(self.probe_interval)),
-            ("probe_timeout_min", self.probe_timeout_min, MILLI, HOUR),
-            ("gossip_interval", self.gossip_interval, MILLI, HOUR),
-            ("gossip_to_the_dead", self.gossip_to_the_dead, Duration::ZERO, 24 * HOUR),
-            ("sync_interval", self.sync_interval, 10 * MILLI, 24 * HOUR),
-            ("stream_timeout", self.stream_timeout, 10 * MILLI, HOUR / 6),
-            ("reconnect_interval", self.reconnect_interval, 10 * MILLI, 24 * HOUR),
+        // With the options on which the range depends.
+        for (option, value, min, max, given) in [
+            ("probe_interval", self.probe_interval, 2 * MILLI, HOUR, &[][..]),
+            (
+                "probe_timeout",
+                self.probe_timeout,
+                MILLI,
+                just_under(self.probe_interval),
+                &["probe_interval"],
+            ),
+            ("probe_timeout_min", self.probe_timeout_min, MILLI, HOUR, &[]),
+            ("gossip_interval", self.gossip_interval, MILLI, HOUR, &[]),
+            ("gossip_to_the_dead", self.gossip_to_the_dead, Duration::ZERO, 24 * HOUR, &[]),
+            ("sync_interval", self.sync_interval, 10 * MILLI, 24 * HOUR, &[]),
+            ("stream_timeout", self.stream_timeout, 10 * MILLI, HOUR / 6, &[]),
+            ("reconnect_interval", self.reconnect_interval, 10 * MILLI, 24 * HOUR, &[]),
             (
                 "reconnect_interval_max",
                 self.reconnect_interval_max,
                 self.reconnect_interval,
                 24 * HOUR,
+                &["reconnect_interval"],
             ),
-            ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR),
+            ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR, &[]),
         ] {
             if value < min || value > max {
-                return Err(ConfigError::Duration { option, value, min, max });
+                return Err(ConfigError::Duration { option, value, min, max, given });
             }
         }
         let max_meta = self.datagram_size.saturating_sub(wire::UPDATE_OVERHEAD);
-        for (option, value, min, max) in [
-            ("indirect_probes", self.indirect_probes, 0, 16),
-            ("suspicion_mult", self.suspicion_mult as usize, 1, 64),
-            ("suspicion_max_mult", self.suspicion_max_mult as usize, 1, 64),
-            ("awareness_max", self.awareness_max as usize, 1, 64),
-            ("retransmit_mult", self.retransmit_mult as usize, 1, 64),
-            ("gossip_nodes", self.gossip_nodes, 1, 64),
-            ("leave_peers", self.leave_peers, 1, 16),
-            ("datagram_size", self.datagram_size, wire::UPDATE_OVERHEAD, UDP_MAX),
-            ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX),
-            ("max_meta", self.max_meta, 0, max_meta),
-            ("max_members", self.max_members, 2, 1_000_000),
-            (
-                "sync_chunk",
-                self.sync_chunk,
-                self.max_meta.saturating_add(wire::UPDATE_OVERHEAD).saturating_mul(16),
-                32 << 20,
-            ),
-            ("max_sync_state", self.max_sync_state, 0, 32 << 20),
-            (
-                "max_frame",
-                self.max_frame,
-                self.sync_chunk.saturating_mul(2).saturating_add(self.max_sync_state),
-                64 << 20,
-            ),
-            (
-                "max_stream_memory",
-                self.max_stream_memory,
-                self.max_frame.saturating_add(KIB),
-                1 << 30,
-            ),
-            ("max_streams_in", self.max_streams_in, 1, 1 << 16),
-            ("max_streams_out", self.max_streams_out, 1, 1 << 16),
-            ("max_relays", self.max_relays, 0, 1 << 16),
-            ("max_pings", self.max_pings, 0, 1 << 16),
-            ("max_reconnect", self.max_reconnect, 0, 1 << 16),
-            ("max_broadcasts", self.max_broadcasts, 2, 1 << 20),
+        let min_chunk = self.max_meta.saturating_add(wire::UPDATE_OVERHEAD).saturating_mul(16);
+        // So that there is a `max_frame` for it.
+        let max_chunk = MAX_CHUNK.min(MAX_FRAME.saturating_sub(self.max_sync_state) / 2);
+        let min_frame = self.sync_chunk.saturating_mul(2).saturating_add(self.max_sync_state);
+        let min_memory = self.max_frame.saturating_add(KIB);
+        let min_broadcast_bytes = self.datagram_size.saturating_add(KIB);
+        for (option, value, min, max, given) in [
+            ("indirect_probes", self.indirect_probes, 0, 16, &[][..]),
+            ("suspicion_mult", self.suspicion_mult as usize, 1, 64, &[]),
+            ("suspicion_max_mult", self.suspicion_max_mult as usize, 1, 64, &[]),
+            ("awareness_max", self.awareness_max as usize, 1, 64, &[]),
+            ("retransmit_mult", self.retransmit_mult as usize, 1, 64, &[]),
+            ("gossip_nodes", self.gossip_nodes, 1, 64, &[]),
+            ("leave_peers", self.leave_peers, 1, 16, &[]),
+            ("datagram_size", self.datagram_size, wire::UPDATE_OVERHEAD, UDP_MAX, &[]),
+            ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX, &["datagram_size"]),
+            ("max_meta", self.max_meta, 0, max_meta, &["datagram_size"]),
+            ("max_members", self.max_members, 2, 1_000_000, &[]),
+            ("max_sync_state", self.max_sync_state, 0, 32 << 20, &[]),
+            ("sync_chunk", self.sync_chunk, min_chunk, max_chunk, &["max_meta", "max_sync_state"]),
+            ("max_frame", self.max_frame, min_frame, MAX_FRAME, &["sync_chunk", "max_sync_state"]),
+            ("max_stream_memory", self.max_stream_memory, min_memory, 1 << 30, &["max_frame"]),
+            ("max_streams_in", self.max_streams_in, 1, 1 << 16, &[]),
+            ("max_streams_out", self.max_streams_out, 1, 1 << 16, &[]),
+            ("max_relays", self.max_relays, 0, 1 << 16, &[]),
+            ("max_pings", self.max_pings, 0, 1 << 16, &[]),
+            ("max_reconnect", self.max_reconnect, 0, 1 << 16, &[]),
+            ("max_broadcasts", self.max_broadcasts, 2, 1 << 20, &[]),
             (
                 "max_broadcast_bytes",
                 self.max_broadcast_bytes,
-                self.datagram_size.saturating_add(KIB),
+                min_broadcast_bytes,
                 1 << 30,
+                &["datagram_size"],
             ),
-            ("max_queued_datagrams", self.max_queued_datagrams, 64, 1 << 20),
+            ("max_queued_datagrams", self.max_queued_datagrams, 64, 1 << 20, &[]),
         ] {
             if value < min || value > max {
-                return Err(ConfigError::Count { option, value, min, max });
+                return Err(ConfigError::Count { option, value, min, max, given });
             }
         }
         Ok(())
@@ -362,10 +364,16 @@ impl Default for Options {
 const KIB: usize = 1 << 10;
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The longest message on a stream that may be allowed, in bytes.
+const MAX_FRAME: usize = 64 << 20;
+/// The most of the membership that a sync may send at a time, in bytes.
+const MAX_CHUNK: usize = 32 << 20;
 /// The most that UDP over IPv4 carries.
 pub(crate) const UDP_MAX: usize = 65_507;
 
-/// An option is outside its range.
+/// Why a [`Config`](crate::Config) was not built: an option is out of range, or two conflict.
+///
+/// `Display` names the option, its value and the range.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -379,6 +387,8 @@ pub enum ConfigError {
         min: Duration,
         /// The most that is allowed.
         max: Duration,
+        /// The other options on which the range depends.
+        given: &'static [&'static str],
     },
     /// A number, or a size in bytes.
     Count {
@@ -390,6 +400,8 @@ pub enum ConfigError {
         min: usize,
         /// The most that is allowed.
         max: usize,
+        /// The other options on which the range depends.
+        given: &'static [&'static str],
     },
     /// The protocol of the application, which is not in its own range.
     #[cfg(feature = "memberlist")]
@@ -416,30 +428,44 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duration { option, value, min, max } => {
-                write!(f, "{option} is {value:?}; set it to {min:?} at least and {max:?} at most")
+            Self::Duration { option, value, min, max, given } => {
+                write!(f, "{option} is {value:?}; {}it must be {min:?} to {max:?}", Given(given))
             }
-            Self::Count { option, value, min, max } => {
-                write!(f, "{option} is {value}; set it to {min} at least and {max} at most")
+            Self::Count { option, value, min, max, given } => {
+                write!(f, "{option} is {value}; {}it must be {min} to {max}", Given(given))
             }
             #[cfg(feature = "memberlist")]
             Self::DelegateProtocol { min, max, current } => write!(
                 f,
-                "the delegate protocol is {current}; set it to {min} at least and {max} at most, as you say"
+                "the delegate protocol is {current}; with the versions that are understood it must \
+                 be {min} to {max}"
             ),
-            Self::Meta(too_long) => write!(f, "the metadata is too long: {too_long}"),
+            Self::Meta(too_long) => too_long.fmt(f),
             Self::NotInFormat { option } => {
-                write!(f, "{option} is set, and this wire format has no such thing; switch it off")
+                write!(f, "{option} is set; memberlist's wire format does not have it, unset it")
             }
             #[cfg(feature = "encryption")]
             Self::KeyFormat => f.write_str(
-                "the keys are for another wire format; memberlist's are made by Key::memberlist, and all others by Key::new",
+                "the keys are for another wire format; Key::memberlist makes those for \
+                 memberlist's, and Key::new those for Tidings' own",
             ),
         }
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+/// The beginning of a sentence about a range that depends on other options.
+struct Given(&'static [&'static str]);
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, option) in self.0.iter().enumerate() {
+            write!(f, "{}{option}", if n == 0 { "with this " } else { " and " })?;
+        }
+        f.write_str(if self.0.is_empty() { "" } else { " " })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -457,12 +483,39 @@ mod tests {
     fn an_option_outside_its_range_is_named_with_the_range() {
         let options = Options { gossip_nodes: 0, ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "gossip_nodes is 0; set it to 1 at least and 64 at most");
+        assert_eq!(said, "gossip_nodes is 0; it must be 1 to 64");
         let options = Options { probe_timeout: Duration::from_secs(1), ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "probe_timeout is 1s; set it to 1ms at least and 999.999999ms at most");
+        assert_eq!(
+            said,
+            "probe_timeout is 1s; with this probe_interval it must be 1ms to 999.999999ms"
+        );
         let options = Options { datagram_size: 500, ..Options::lan() };
         let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "max_meta is 512; set it to 0 at least and 140 at most");
+        assert_eq!(said, "max_meta is 512; with this datagram_size it must be 0 to 140");
+    }
+
+    #[test]
+    fn no_range_that_an_error_names_is_empty() {
+        let milli = |n| Duration::from_millis(n);
+        let said = |options: Options| options.check().unwrap_err().to_string();
+        let options = Options { probe_interval: milli(1), ..Options::lan() };
+        assert_eq!(said(options), "probe_interval is 1ms; it must be 2ms to 3600s");
+        let options = Options { probe_interval: milli(2), ..Options::lan() };
+        assert_eq!(
+            said(options),
+            "probe_timeout is 500ms; with this probe_interval it must be 1ms to 1.999999ms"
+        );
+        let options = Options { sync_chunk: 32 << 20, ..Options::lan() };
+        assert_eq!(
+            said(options),
+            "sync_chunk is 33554432; with this max_meta and max_sync_state it must be 13952 to \
+             33521664"
+        );
+        let options = Options { max_frame: 1, ..Options::lan() };
+        assert_eq!(
+            said(options),
+            "max_frame is 1; with this sync_chunk and max_sync_state it must be 196608 to 67108864"
+        );
     }
 }

@@ -244,7 +244,7 @@ struct Head {
     admission: bool,
 }
 
-/// The form of a [`Node`] in a checkpoint, after [`Head`]: its parts but for keys and scratch space.
+/// The form of a [`Node`] in a checkpoint, after [`Head`]: all parts but keys and scratch space.
 #[derive(Deserialize, Serialize)]
 #[serde(remote = "Node")]
 struct NodeForm {

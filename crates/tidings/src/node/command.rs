@@ -228,10 +228,8 @@ impl Node {
     }
 
     fn replace_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
-        let (len, max) = (state.len(), self.config.options.max_sync_state);
-        if len > max {
-            return Err(TooLong { len, max });
-        }
+        let max = self.config.options.max_sync_state;
+        TooLong::check("the sync state", state.len(), max, Some("max_sync_state"))?;
         self.sync_state = state;
         Ok(())
     }
@@ -245,7 +243,7 @@ impl Node {
     /// The same keys, to be changed while the node runs: the node seals the next message with the
     /// primary key of that moment.
     ///
-    /// It takes no time, because it is no input: journals never hold keys, and a replay does without.
+    /// It takes no time, because it is no input: journals never hold keys, and replays need none.
     #[cfg(feature = "encryption")]
     pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
         self.wire.crypto_mut().and_then(CryptoState::keyring_mut)

@@ -33,10 +33,9 @@ impl Node {
 
     fn queue_message(&mut self, to: &NodeId, data: Bytes) -> Result<(), SendError> {
         let key = self.find_receiver(to)?;
-        let (len, max) = (data.len(), self.max_datagram_message());
-        if len > max {
-            return Err(SendError::TooLong(TooLong { len, max }));
-        }
+        let max = self.max_datagram_message();
+        TooLong::check("the message", data.len(), max, Some("datagram_size"))
+            .map_err(SendError::TooLong)?;
         if key == MemberKey::LOCAL {
             self.deliver(Some(to.clone()), data, Via::Datagram);
         } else if !self.outputs.message(self.members[key].addr(), data) {
@@ -70,11 +69,9 @@ impl Node {
 
     fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
-        let (len, max) =
-            (data.len(), self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD);
-        if len > max {
-            return Err(SendError::TooLong(TooLong { len, max }));
-        }
+        let max = self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD;
+        TooLong::check("the message", data.len(), max, Some("max_frame"))
+            .map_err(SendError::TooLong)?;
         if key != MemberKey::LOCAL && self.exchanges.room_out() == 0 {
             return Err(SendError::Busy);
         }
@@ -92,9 +89,9 @@ impl Node {
     /// Broadcasts a message to all members, by gossip.
     ///
     /// It is delivered at most once at each member that is present, and to all of them but for
-    /// chance: each is told several times, by different members, and nobody confirms it. There is no
-    /// order between broadcasts, and this node itself gets none of its own. The longer the queue of
-    /// broadcasts, the more of them are missed.
+    /// chance: each is told several times, by different members, and nobody confirms it. There is
+    /// no order between broadcasts, and this node itself gets none of its own. The longer the queue
+    /// of broadcasts, the more of them are missed.
     ///
     /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
     /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
@@ -114,13 +111,13 @@ impl Node {
     /// Broadcasts a message that replaces this node's earlier ones with the same key.
     ///
     /// An earlier one is dropped wherever it is still queued, here and at members that pass it on;
-    /// members that got it already get the new one too. memberlist calls that `Invalidates`. Key and
-    /// message share the datagram. Everything else is as with [`broadcast`](Self::broadcast).
+    /// members that got it already get the new one too. memberlist calls that `Invalidates`. Key
+    /// and message share the datagram. Everything else is as with [`broadcast`](Self::broadcast).
     ///
     /// ```
-    /// use tidings::{BroadcastKey, Instant, Node};
+    /// use tidings::{BroadcastError, BroadcastKey, Instant, Node};
     ///
-    /// fn load_changed(node: &mut Node, now: Instant, load: u8) -> Result<(), tidings::BroadcastError> {
+    /// fn load_changed(node: &mut Node, now: Instant, load: u8) -> Result<(), BroadcastError> {
     ///     let key = BroadcastKey::new("load").expect("it is short");
     ///     node.broadcast_replacing(now, key, vec![load].into())
     /// }
@@ -153,9 +150,8 @@ impl Node {
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
         let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
-        if over > 0 {
-            return Err(BroadcastError::Message(TooLong { len, max: len - over }));
-        }
+        TooLong::check("the message", len, len - over, Some("datagram_size"))
+            .map_err(BroadcastError::Message)?;
         // With nobody to tell it is told.
         if self.members.present_count() > 1 {
             let dropped = self.broadcasts.push_own(broadcast);

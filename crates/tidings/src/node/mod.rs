@@ -54,6 +54,7 @@ use crate::wire::tidings::sealed::Sealing;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -90,7 +91,6 @@ use core::time::Duration;
 ///
 /// What comes from the network never makes a node return an error: it is taken, or counted in
 /// [`stats`](Self::stats) and dropped.
-#[derive(Debug)]
 pub struct Node {
     config: Config,
     variant: ProtocolVariant,
@@ -294,8 +294,8 @@ impl Node {
         self.members.find(id).map(|key| &self.members[key])
     }
 
-    /// The members that are present, alive or suspect: this node first unless it left, the others in
-    /// no order.
+    /// The members that are present, alive or suspect: this node first unless it left, the others
+    /// in no order.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.all_members().filter(|member| member.state().is_present())
     }
@@ -392,6 +392,17 @@ impl Node {
     fn check(&self) {
         #[cfg(debug_assertions)]
         invariants::check(self);
+    }
+}
+
+/// Name, address, phase and health: the whole state is long, and foretells the random choices.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Node");
+        debug.field("id", self.local().id()).field("addr", &self.local().addr());
+        debug.field("phase", &self.phase()).field("health", &self.health());
+        debug.field("present", &self.members.present_count()).field("now", &self.now);
+        debug.finish_non_exhaustive()
     }
 }
 

@@ -45,7 +45,6 @@ pub use crate::wire::dissect::{MessageSummary, ShortName};
 pub use step::{Difference, Input, ReplayedOutput, Step};
 
 /// A node that runs again as it ran when its journal was kept.
-#[derive(Debug)]
 pub struct Replay<'a> {
     node: Node,
     /// What is still to be read.
@@ -297,6 +296,14 @@ impl<'a> Replay<'a> {
             script.admit(admissions);
             script.heard.clear();
         }
+    }
+}
+
+impl fmt::Debug for Replay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Replay");
+        debug.field("node", &self.node).field("unread_bytes", &self.journal.len());
+        debug.finish_non_exhaustive()
     }
 }
 

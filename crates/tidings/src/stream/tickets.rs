@@ -17,6 +17,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(u64);
 
+/// Its number: tickets of a node are numbered from 0.
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// What a command achieved.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -44,6 +51,24 @@ pub enum Done {
         /// How long that took.
         rtt: Duration,
     },
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { seed, members: 1 } => {
+                write!(f, "joined through {seed}; 1 member is present")
+            }
+            Self::Joined { seed, members } => {
+                write!(f, "joined through {seed}; {members} members are present")
+            }
+            Self::Left { told: 1 } => f.write_str("left; 1 member confirmed it"),
+            Self::Left { told } => write!(f, "left; {told} members confirmed it"),
+            Self::Delivered => f.write_str("delivered"),
+            Self::Written => f.write_str("written; the format has no receipts"),
+            Self::Pong { rtt } => write!(f, "answered in {rtt:?}"),
+        }
+    }
 }
 
 /// Why a command achieved nothing.
@@ -208,9 +233,14 @@ impl fmt::Display for SendError {
         match self {
             Self::Left => f.write_str("the node has left its cluster; join first"),
             Self::Unknown => f.write_str("no member of that name is known"),
-            Self::Absent(state) => write!(f, "the member is not there; it is held to have {state}"),
-            Self::TooLong(too_long) => write!(f, "the message is too long: {too_long}"),
-            Self::Busy => f.write_str("too much is under way; try again when some of it has ended"),
+            Self::Absent(state) => {
+                write!(f, "the member is {state}; only one that is alive or suspect is reached")
+            }
+            Self::TooLong(too_long) => too_long.fmt(f),
+            Self::Busy => f.write_str(
+                "as many streams, pings or datagrams are open or queued as max_streams_out, \
+                 max_pings or max_queued_datagrams allows; try again when some have ended",
+            ),
         }
     }
 }
@@ -233,16 +263,18 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => f.write_str("the node has left its cluster; join first"),
-            Self::Message(too_long) => write!(f, "the message is too long: {too_long}"),
-            Self::Full => f.write_str("too many broadcasts wait to be told; try again later"),
+            Self::Message(too_long) => too_long.fmt(f),
+            Self::Full => f.write_str(
+                "as many broadcasts of this node are queued as max_broadcasts or \
+                 max_broadcast_bytes allows; try again when some have been sent",
+            ),
         }
     }
 }
 
 impl core::error::Error for BroadcastError {}
 
-/// The key of a broadcast: 1 to 255 bytes. A later broadcast of a node replaces its earlier ones with
-/// the same key, where they are still queued.
+/// The key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
 ///
 /// ```
 /// use tidings::BroadcastKey;
@@ -268,8 +300,11 @@ impl BroadcastKey {
         let (len, max) = (key.len(), Self::MAX_LEN);
         match len {
             0 => Err(InvalidBroadcastKey::Empty),
-            _ if len > max => Err(InvalidBroadcastKey::TooLong(TooLong { len, max })),
-            _ => Ok(Self(key.into())),
+            _ => {
+                let checked = TooLong::check("the broadcast key", len, max, None);
+                checked.map_err(InvalidBroadcastKey::TooLong)?;
+                Ok(Self(key.into()))
+            }
         }
     }
 
@@ -503,6 +538,8 @@ impl Tickets {
 }
 
 /// Whether a node takes part in its cluster.
+///
+/// Exhaustive on purpose: there is nothing between and nothing after.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
     /// It does.
@@ -516,6 +553,49 @@ pub enum Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn errors_of_messages_name_the_value_the_limit_and_the_option() {
+        let too_long = |what, option| TooLong { what, len: 5000, max: 1363, option };
+        let message = too_long("the message", Some("datagram_size"));
+        let said = "the message has 5000 bytes; datagram_size allows 1363";
+        assert_eq!(SendError::TooLong(message).to_string(), said);
+        assert_eq!(BroadcastError::Message(message).to_string(), said);
+        let key = InvalidBroadcastKey::TooLong(too_long("the broadcast key", None));
+        let said = "the broadcast key has 5000 bytes; at most 1363 are allowed";
+        assert_eq!(key.to_string(), said);
+        for option in ["max_streams_out", "max_pings", "max_queued_datagrams"] {
+            assert!(SendError::Busy.to_string().contains(option));
+        }
+        for option in ["max_broadcasts", "max_broadcast_bytes"] {
+            assert!(BroadcastError::Full.to_string().contains(option));
+        }
+        let absent = SendError::Absent(State::Failed).to_string();
+        assert_eq!(absent, "the member is failed; only one that is alive or suspect is reached");
+    }
+
+    #[test]
+    fn what_a_command_achieved_is_told_with_plurals_that_agree() {
+        let seed = "10.0.0.1:7946".parse().unwrap();
+        for (done, said) in [
+            (
+                Done::Joined { seed, members: 1 },
+                "joined through 10.0.0.1:7946; 1 member is present",
+            ),
+            (
+                Done::Joined { seed, members: 2 },
+                "joined through 10.0.0.1:7946; 2 members are present",
+            ),
+            (Done::Left { told: 0 }, "left; 0 members confirmed it"),
+            (Done::Left { told: 1 }, "left; 1 member confirmed it"),
+            (Done::Delivered, "delivered"),
+            (Done::Written, "written; the format has no receipts"),
+            (Done::Pong { rtt: Duration::from_millis(3) }, "answered in 3ms"),
+        ] {
+            assert_eq!(done.to_string(), said);
+        }
+    }
 
     #[test]
     fn a_seed_that_broke_off_failed_by_that_also_if_asking_again_takes_too_long() {
