@@ -272,7 +272,7 @@ impl Meta {
 
     /// The metadata as text; `None` if it is not UTF-8.
     pub fn as_str(&self) -> Option<&str> {
-        str::from_utf8(self).ok()
+        core::str::from_utf8(self).ok()
     }
 
     /// `Ok` if there are at most `max` bytes.
@@ -382,7 +382,7 @@ impl fmt::Debug for Meta {
 
 /// Writes bytes for a person to read: as quoted text where they are text.
 pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match str::from_utf8(bytes) {
+    match core::str::from_utf8(bytes) {
         Ok(text) => write!(f, "{text:?}"),
         Err(_) => write!(f, "b\"{}\"", bytes.escape_ascii()),
     }
