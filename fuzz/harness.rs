@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::replay::Replay;
 use tidings::{
-    ClusterName, Config, Event, Instant, Meta, Node, NodeId, Options, Output, StreamAction,
-    StreamError, StreamId, StreamInput, Ticket,
+    BroadcastKey, ClusterName, Config, Event, Instant, Meta, Node, NodeId, Options, Output,
+    StreamAction, StreamError, StreamId, StreamInput, Ticket,
 };
 
 /// The bytes as a datagram, and as the messages of one whose header is right.
@@ -110,10 +110,9 @@ pub fn inputs(bytes: &[u8]) {
                 world.begun.extend(world.node.send_reliable(world.now, &to, data.into()));
             }
             17 => {
-                let key = [ops.byte() % 3];
-                let key = if key == [0] { &[][..] } else { &key };
+                let key = Some([ops.byte() % 3]).filter(|key| *key != [0]);
                 let data = vec![7; usize::from(ops.byte()) * 8];
-                let _ = world.node.broadcast(world.now, key, data.into());
+                broadcast(&mut world.node, world.now, key.as_ref().map_or(&[], |key| key), data);
             }
             18 => {
                 let to = id(ops.byte() % 8);
@@ -126,7 +125,7 @@ pub fn inputs(bytes: &[u8]) {
                     world.node.cancel(world.now, ticket);
                 }
                 let state = vec![7; usize::from(ops.byte())];
-                let _ = world.node.set_sync_state(state.into());
+                let _ = world.node.set_sync_state(world.now, state.into());
             }
             // Several inputs may be fed before the outputs are drained.
             _ => continue,
@@ -150,9 +149,17 @@ pub fn replay(bytes: &[u8]) {
     }
     for checkpoint in [bytes, &[&[1], bytes].concat()] {
         if let Ok(replay) = Replay::new(checkpoint, &[]) {
-            assert!(replay.node().members().count() > 0, "a node knows itself");
+            assert!(replay.node().all_members().count() > 0, "a node knows itself");
         }
     }
+}
+
+/// Broadcasts, with a key if it is not empty.
+pub fn broadcast(node: &mut Node, now: Instant, key: &[u8], data: Vec<u8>) {
+    let _ = match BroadcastKey::new(key) {
+        Ok(key) => node.broadcast_replacing(now, key, data.into()),
+        Err(_) => node.broadcast(now, data.into()),
+    };
 }
 
 /// One node, and what its driver has to know.
@@ -314,7 +321,7 @@ impl World {
         self.advance(Duration::from_secs(10));
         let never_ended: Vec<_> = self.begun.difference(&self.ended).collect();
         assert!(never_ended.is_empty(), "every ticket ends: {never_ended:?}");
-        assert!(self.node.members().count() <= 6, "the table is capped");
+        assert!(self.node.all_members().count() <= 6, "the table is capped");
     }
 }
 
@@ -379,7 +386,8 @@ pub fn config(n: u8, change: impl FnOnce(&mut Options)) -> Config {
     options.tombstone_timeout = Duration::from_secs(60);
     change(&mut options);
     let cluster = ClusterName::new(forge::CLUSTER).expect("a good name");
-    Config::new(cluster, id(n), peer(n), options).expect("good options").with_generation(1)
+    let config = Config::builder(cluster, id(n), peer(n)).options(options).generation(1);
+    config.build().expect("good options")
 }
 
 pub fn peer(n: u8) -> SocketAddr {

@@ -4,13 +4,13 @@
 
 #![allow(unreachable_pub)]
 
-use crate::harness::{Ops, Sent, World, config, id, name, peer};
+use crate::harness::{Ops, Sent, World, broadcast, config, id, name, peer};
 use crate::memberlist as forge;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Instant, Memberlist, Meta, Node, Options, Output, Rejected, StreamAction,
-    StreamError, StreamInput, Wire,
+    ClusterName, Config, ConfigBuilder, Instant, Memberlist, Meta, Node, Options, Output, Rejected,
+    StreamAction, StreamError, StreamInput, Wire,
 };
 
 /// The bytes, but for the first, as a datagram; with a label too, if the node has one.
@@ -138,7 +138,7 @@ pub fn inputs(bytes: &[u8]) {
                 let meta = Meta::new(&vec![7; usize::from(ops.byte()) * 4]);
                 let _ = world.node.set_meta(world.now, meta);
                 let state = vec![7; usize::from(ops.byte()) * 8];
-                let _ = world.node.set_sync_state(state.into());
+                let _ = world.node.set_sync_state(world.now, state.into());
             }
             15 => {
                 if let Some((from, seq)) = world.last_ping.take() {
@@ -156,7 +156,7 @@ pub fn inputs(bytes: &[u8]) {
             17 => {
                 let key = vec![ops.byte(); usize::from(ops.byte() % 2)];
                 let data = vec![7; usize::from(ops.byte()) * 8];
-                let _ = world.node.broadcast(world.now, &key, data.into());
+                broadcast(&mut world.node, world.now, &key, data);
             }
             18 => {
                 let to = id(ops.byte() % 8);
@@ -290,7 +290,7 @@ fn end(mut world: World, mode: u8) {
 }
 
 fn addresses(node: &Node) -> Vec<SocketAddr> {
-    node.members().map(|member| member.addr()).collect()
+    node.all_members().map(|member| member.addr()).collect()
 }
 
 /// A node's configuration: with or without label, keys and compression, as the mode says.
@@ -302,14 +302,12 @@ fn speaking(mode: u8, n: u8) -> Config {
     if mode % 8 == 7 {
         memberlist = memberlist.with_protocol(1).expect("it exists");
     }
-    let config = config(n, |options| shrink(options, mode))
-        .with_wire(Wire::Memberlist(memberlist))
-        .expect("they go together");
-    with_keys(config, mode)
+    let config = config(n, |options| shrink(options, mode)).to_builder();
+    with_keys(config.wire(Wire::Memberlist(memberlist)), mode).build().expect("they go together")
 }
 
 #[cfg(feature = "encryption")]
-fn with_keys(config: Config, mode: u8) -> Config {
+fn with_keys(config: ConfigBuilder, mode: u8) -> ConfigBuilder {
     use tidings::{Key, Keyring, Plaintext};
     let plaintext = match mode % 8 {
         2 | 3 | 7 => Plaintext::Accepted,
@@ -318,11 +316,11 @@ fn with_keys(config: Config, mode: u8) -> Config {
     };
     // The one of the known vectors.
     let key = Key::memberlist(b"0123456789abcdef").expect("a good length");
-    config.with_encryption(Keyring::new(key), plaintext).expect("they go together")
+    config.encryption(Keyring::new(key), plaintext)
 }
 
 #[cfg(not(feature = "encryption"))]
-fn with_keys(config: Config, _: u8) -> Config {
+fn with_keys(config: ConfigBuilder, _: u8) -> ConfigBuilder {
     config
 }
 

@@ -29,7 +29,7 @@
 //! at a time. Dropping the handle ends it; its sockets are closed as soon as the executor has polled it
 //! once more, which the end of the events tells. A node that has nothing to do does not wake.
 //!
-//! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
+//! The feature `encryption` has a node encrypt all that it sends: `ConfigBuilder::encryption`.
 
 mod driver;
 

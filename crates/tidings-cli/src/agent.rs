@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{
-    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target, TooLong,
+    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target,
 };
 
 /// The end of the short help.
@@ -187,14 +187,14 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
     };
     args.apply(&mut options);
     let advertised = args.advertise.unwrap_or(args.bind);
-    let config = Config::new(args.cluster.clone(), args.name.clone(), advertised, options);
-    let config = config.map_err(usage)?.with_wire(args.wire.wire()?).map_err(usage)?;
-    let config = config.with_meta(Meta::new(&args.meta.0));
-    let config = config.map_err(|error| Fatal::usage(too_long("--meta", MAX_META, error)))?;
-    let config = args.keys.apply(config)?;
+    let config = Config::builder(args.cluster.clone(), args.name.clone(), advertised)
+        .options(options)
+        .meta(Meta::new(&args.meta.0))
+        .wire(args.wire.wire()?);
+    let config = args.keys.apply(config, args.wire.keys())?.build().map_err(usage)?;
     let (node, events) = args.runtime.bind(args.bind, config).map_err(usage)?;
     node.set_sync_state(args.state.0.clone())
-        .map_err(|error| Fatal::usage(too_long("--state", MAX_STATE, error)))?;
+        .map_err(|error| Fatal::usage(format!("--state: {error}")))?;
     if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
         let limits = Limits { bytes: *bytes, time: *time };
         node.record(file, limits).map_err(|error| Fatal::usage(format!("--record: {error}")))?;
@@ -362,17 +362,11 @@ fn execute(node: &Node, command: Command, key_file: Option<&Path>) -> Result<Out
         Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
         Command::Join(seeds) => join(node, &seeds),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
-        Command::UpdateMeta(meta) => {
-            let set = node.set_meta(Meta::new(&meta));
-            done(set.map_err(|error| too_long("metadata", MAX_META, error)), "metadata set")
-        }
-        Command::SetState(state) => {
-            let set = node.set_sync_state(state);
-            done(set.map_err(|error| too_long("state", MAX_STATE, error)), "state set")
-        }
+        Command::UpdateMeta(meta) => done(node.set_meta(Meta::new(&meta)), "metadata set"),
+        Command::SetState(state) => done(node.set_sync_state(state), "state set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
         Command::SendReliable(to, data) => done(node.send_reliable(&to, data), receipt_text(node)),
-        Command::Broadcast(data) => done(node.broadcast(b"", data), "queued for gossip"),
+        Command::Broadcast(data) => done(node.broadcast(data), "queued for gossip"),
         Command::Ping(to) => node.ping(&to).map(|rtt| Outcome::Pong(to, rtt)).map_err(text),
         Command::Keys => node.keyring().map(Outcome::Keys).ok_or_else(|| text(KeyError::NoKeyring)),
         Command::AddKey(key) => {
@@ -406,14 +400,9 @@ fn unsaved(key_file: Option<&Path>) -> String {
     }
 }
 
-/// The outcome of a command that returns nothing; `text` reports success.
+/// The outcome of a command that returns nothing; `success` reports success.
 fn done(result: Result<(), impl ToString>, success: &str) -> Result<Outcome, String> {
     result.map(|()| Outcome::Done(success.into())).map_err(text)
-}
-
-/// An error about data beyond the limit of an option.
-fn too_long(what: &str, option: &str, TooLong { len, max, .. }: TooLong) -> String {
-    format!("{what} has {len} bytes; {option} allows {max}")
 }
 
 fn text(error: impl ToString) -> String {
@@ -489,10 +478,6 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "the size does not fit 64 bits".into())
 }
 
-/// The option that limits metadata.
-const MAX_META: &str = "max_meta";
-/// The option that limits the push/pull state.
-const MAX_STATE: &str = "max_sync_state";
 /// Options, as errors of the core and of drivers name them, with the flags that set them.
 const FLAGS: [(&str, &str); 8] = [
     ("probe_interval", "--probe-interval"),

@@ -4,7 +4,7 @@ use crate::Fatal;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tidings_driver::prelude::{Cipher, Config, InvalidKey, Key, Keyring, Plaintext, Wire};
+use tidings_driver::prelude::{Cipher, ConfigBuilder, InvalidKey, Key, Keyring, Plaintext};
 
 /// Generate a key for `tidings agent --key-file`, and print it
 #[derive(Debug, clap::Args)]
@@ -102,18 +102,18 @@ enum PlaintextArg {
 
 impl KeyArgs {
     /// Adds the keys to a configuration, if any are given.
-    pub(crate) fn apply(&self, config: Config) -> Result<Config, Fatal> {
-        let format = match config.wire() {
-            Wire::Memberlist(_) => KeyFormat::Memberlist,
-            _ => KeyFormat::Tidings,
-        };
+    pub(crate) fn apply(
+        &self,
+        config: ConfigBuilder,
+        format: KeyFormat,
+    ) -> Result<ConfigBuilder, Fatal> {
         let Some(keyring) = self.keyring(format)? else { return Ok(config) };
         let plaintext = match self.plaintext {
             PlaintextArg::Refused => Plaintext::Refused,
             PlaintextArg::Accepted => Plaintext::Accepted,
             PlaintextArg::Sent => Plaintext::Sent,
         };
-        config.with_encryption(keyring, plaintext).map_err(Fatal::usage)
+        Ok(config.encryption(keyring, plaintext))
     }
 
     /// The file that keys were read from; the agent does not write changes back to it.

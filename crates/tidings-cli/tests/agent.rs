@@ -346,7 +346,7 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", "a", "--bind", "nowhere"], "'nowhere'"),
         (&["--name", "a", "--join", "127.1"], "127.1"),
         (&["--name", ""], "must not be empty"),
-        (&["--name", long.as_str()], "256 bytes where 255 are allowed"),
+        (&["--name", long.as_str()], "256 bytes; at most 255 are allowed"),
         (&["--name", "a", "--cluster", ""], "must not be empty"),
         (&["--name", "a", "--meta", meta.as_str()], "--meta has 513 bytes; max_meta allows 512"),
         (&["--name", "a", "--probe-timeout", "5s"], "--probe-timeout: probe_timeout is 5s"),

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tidings::{
-    BroadcastError, Instant, Member, Meta, Node, NodeId, Phase, SendError, Stats, TooLong,
+    BroadcastError, BroadcastKey, Instant, Member, Meta, Node, NodeId, Phase, SendError, Stats,
+    TooLong,
 };
 use tidings_record::{Finishing, Limits, RecordError};
 
@@ -43,10 +44,18 @@ impl Handle {
         self.drive(|node, now| node.send(now, to, data.into()))
     }
 
-    /// Broadcasts a message to all members, by gossip; it replaces an earlier one with the same
-    /// `key` that has not been told yet, unless the key is empty.
-    pub fn broadcast(&self, key: &[u8], data: impl Into<Bytes>) -> Result<(), BroadcastError> {
-        self.drive(|node, now| node.broadcast(now, key, data.into()))
+    /// Broadcasts a message to all members, by gossip.
+    pub fn broadcast(&self, data: impl Into<Bytes>) -> Result<(), BroadcastError> {
+        self.drive(|node, now| node.broadcast(now, data.into()))
+    }
+
+    /// Broadcasts a message to all members, in place of earlier ones with the same key.
+    pub fn broadcast_replacing(
+        &self,
+        key: BroadcastKey,
+        data: impl Into<Bytes>,
+    ) -> Result<(), BroadcastError> {
+        self.drive(|node, now| node.broadcast_replacing(now, key, data.into()))
     }
 
     /// Sets what this node tells all others about itself.
@@ -56,7 +65,7 @@ impl Handle {
 
     /// Sets what every node with which this one syncs from now on is told.
     pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
-        self.drive(|node, _| node.set_sync_state(state.into()))
+        self.drive(|node, now| node.set_sync_state(now, state.into()))
     }
 
     // ---- record ----
@@ -111,13 +120,12 @@ impl Handle {
 
     /// The members that are present, alive or suspect, this node first unless it left.
     pub fn members(&self) -> Vec<Member> {
-        let all = self.all_members().into_iter();
-        all.filter(|member| member.state().is_present()).collect()
+        self.look(|node| node.members().cloned().collect())
     }
 
     /// All members that are known, those that failed or left of late included.
     pub fn all_members(&self) -> Vec<Member> {
-        self.look(|node| node.members().cloned().collect())
+        self.look(|node| node.all_members().cloned().collect())
     }
 
     /// How long a member takes to answer, smoothed; `None` if that is not known.

@@ -7,9 +7,10 @@ pub use bytes::Bytes;
 #[cfg(feature = "memberlist")]
 pub use tidings::Memberlist;
 pub use tidings::{
-    BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
-    InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
-    Services, State, Stats, Target, TargetError, TooLong, Via, Wire,
+    BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Event,
+    ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, JoinError, Member, Meta,
+    NodeId, Options, Phase, Rejected, SeedFailure, SendError, Services, State, Stats, Target,
+    TargetError, TooLong, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

@@ -137,7 +137,7 @@ fn what_cannot_be_recorded_is_told_and_the_node_goes_on() {
     fs::remove_file(&place.0).unwrap();
 
     let mut node = node();
-    node.set_sync_state(vec![7; 60_000].into()).unwrap();
+    node.set_sync_state(Instant::ZERO, vec![7; 60_000].into()).unwrap();
     let mut recorder = Recorder::create(&place.0, limits(64), Instant::ZERO).unwrap();
     recorder.record(&mut node);
     let error = recorder.error().unwrap().to_string();

@@ -364,7 +364,7 @@ pub fn disagreement(world: &World) -> Option<String> {
         if node.present_count() != members.len() {
             let (present, of) = (node.present_count(), members.len());
             let held =
-                |state: State| node.members().filter(|member| member.state() == state).count();
+                |state: State| node.all_members().filter(|member| member.state() == state).count();
             let suspects = held(State::Suspect);
             return Some(format!(
                 "n{here} holds {present} of {of} to be present ({suspects} of them suspect)"
@@ -395,7 +395,7 @@ fn strangers(world: &World) -> Vec<usize> {
     let who: BTreeMap<_, _> = (0..world.len()).filter_map(|node| Some((at(node)?, node))).collect();
     let mut lots: Vec<_> = (0..world.len()).collect();
     for here in 0..world.len() {
-        let known = world.node(here).into_iter().flat_map(|node| node.members());
+        let known = world.node(here).into_iter().flat_map(|node| node.all_members());
         for other in known.filter_map(|member| who.get(&member.addr())) {
             let (mine, theirs) = (lots[here], lots[*other]);
             lots.iter_mut().filter(|lot| **lot == theirs).for_each(|lot| *lot = mine);

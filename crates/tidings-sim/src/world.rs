@@ -257,18 +257,17 @@ impl World {
     fn config(&self, node: usize, addr: SocketAddr) -> Config {
         let cluster = ClusterName::new("sim").expect("it is a name");
         let options = self.options_of.get(&node).unwrap_or(&self.settings.options).clone();
-        let config = Config::new(cluster, id(node), addr, options).expect("options were checked");
-        let config = config.with_generation(self.hosts[node].clock.wall(self.now));
+        let generation = self.hosts[node].clock.wall(self.now);
         let (wire, cipher) = match self.settings.wire {
             Wire::Tidings => (tidings::Wire::Tidings, Cipher::ChaCha20Poly1305),
             Wire::Memberlist => (tidings::Wire::Memberlist(Memberlist::new()), Cipher::Memberlist),
         };
-        let config = config.with_wire(wire).expect("options were checked");
-        if !self.settings.encryption {
-            return config;
+        let mut config = Config::builder(cluster, id(node), addr).options(options).wire(wire);
+        if self.settings.encryption {
+            let keyring = Keyring::new(Key::new(cipher, [7; 32]));
+            config = config.encryption(keyring, Plaintext::Refused);
         }
-        let keyring = Keyring::new(Key::new(cipher, [7; 32]));
-        config.with_encryption(keyring, Plaintext::Refused).expect("both are of one format")
+        config.generation(generation).build().expect("options were checked")
     }
 
     /// Stops a node's process at once; its machine breaks its connections off and refuses new ones.

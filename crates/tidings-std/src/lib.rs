@@ -24,7 +24,7 @@
 //! the membership. Dropping the handle ends all of them and closes all sockets. A thread that does
 //! nothing sleeps: a node that has nothing to do does not wake.
 //!
-//! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
+//! The feature `encryption` has a node encrypt all that it sends: `ConfigBuilder::encryption`.
 
 mod driver;
 mod handle;

@@ -49,7 +49,7 @@ fn a_node_on_threads_is_a_peer_like_any_other() {
     threads.send_reliable(&id("ours"), long.clone()).unwrap();
     ours.told(|event| matches!(event, Event::Message { data, .. } if *data == long));
 
-    ours.ask(|node, now| node.broadcast(now, b"", "hello".into()).unwrap());
+    ours.ask(|node, now| node.broadcast(now, "hello".into()).unwrap());
     let hello = |event| matches!(event, Event::Message { data, .. } if data == "hello");
     let arrived = std::iter::from_fn(|| events.recv_timeout(LIMIT)).any(hello);
     assert!(arrived);

@@ -24,7 +24,7 @@
 //! the sockets are closed as soon as the runtime has polled the first one once more, which the end of the events
 //! tells. A node that has nothing to do does not wake.
 //!
-//! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
+//! The feature `encryption` has a node encrypt all that it sends: `ConfigBuilder::encryption`.
 
 mod driver;
 

@@ -26,7 +26,7 @@ pub fn history() -> String {
     }
     world.run(Duration::from_secs(1));
     let hello = Bytes::from("hello");
-    world.drive(b, |node, now| node.broadcast(now, b"", hello.clone()).expect("it is short"));
+    world.drive(b, |node, now| node.broadcast(now, hello.clone()).expect("it is short"));
     world.drive(c, |node, now| node.send_reliable(now, &name("a"), hello).expect("a is there"));
     world.run(Duration::from_secs(1));
     world.nodes.remove(&c);
@@ -167,7 +167,7 @@ impl World {
             Event::Left(member) => format!("{} left", member.id()),
             Event::Message { data, via, .. } => format!("{data:?}, by {via:?}"),
             Event::Completed { result, .. } => format!("{result:?}"),
-            event => format!("{event:?}"),
+            event => event.to_string(),
         };
         let (at, name) = (self.now.as_nanos() / 1_000_000, self.nodes[&here].local().id());
         self.history += &format!("{at:>6} ms  {name}: {said}\n");

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     loop {
         for event in driver.turn()? {
-            println!("{event:?}");
+            println!("{event}");
         }
     }
 }

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 /// memberlist knows no generations: in its format there is one, 0, and the number has 32 bits and begins
 /// at 1 in every life. What others may say is then bounded by 2^30, and twice that in what a member says
 /// of itself.
+///
+/// Exhaustive on purpose: the wire format has these two numbers.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]

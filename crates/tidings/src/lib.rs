@@ -68,7 +68,7 @@
 //!                     assert_eq!(ended, ticket);
 //!                     joined = result.is_ok();
 //!                 }
-//!                 Output::Event(event) => println!("{here}: {event:?}"),
+//!                 Output::Event(event) => println!("{here}: {event}"),
 //!             }
 //!         }
 //!     }
@@ -127,7 +127,7 @@ pub use config::Memberlist;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
 pub use config::options::{ConfigError, Options};
-pub use config::{Config, Wire};
+pub use config::{Config, ConfigBuilder, Wire};
 #[cfg(feature = "encryption")]
 pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
@@ -138,7 +138,8 @@ pub use node::Node;
 pub use output::{Event, Output, Via};
 pub use stats::{Reject, Rejected, Stats};
 pub use stream::tickets::{
-    BroadcastError, Done, ExchangeError, Failure, JoinError, Phase, SeedFailure, SendError, Ticket,
+    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, JoinError,
+    Phase, SeedFailure, SendError, Ticket,
 };
 pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};

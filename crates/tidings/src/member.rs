@@ -3,11 +3,15 @@
 use crate::incarnation::Incarnation;
 use crate::rtt::Rtt;
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::str::FromStr;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -46,6 +50,34 @@ macro_rules! name {
             }
         }
 
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+
+            fn try_from(name: &str) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(name: String) -> Result<Self, InvalidName> {
+                Self::new(&name)
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, name: &str) -> bool {
+                self.as_str() == name
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, name: &&str) -> bool {
+                self.as_str() == *name
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
@@ -72,8 +104,21 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = <&str>::deserialize(deserializer)?;
-                Self::new(name).map_err(serde::de::Error::custom)
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($what)
+                    }
+
+                    fn visit_str<E: Error>(self, name: &str) -> Result<$name, E> {
+                        $name::new(name).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
     };
@@ -116,9 +161,7 @@ fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {
     if name.is_empty() {
         return Err(InvalidName::Empty);
     }
-    if name.len() > max {
-        return Err(InvalidName::TooLong(TooLong { len: name.len(), max }));
-    }
+    TooLong::check("the name", name.len(), max, None).map_err(InvalidName::TooLong)?;
     match name.chars().find(|c| c.is_control()) {
         Some(character) => Err(InvalidName::Control { character }),
         None => Ok(()),
@@ -144,7 +187,7 @@ impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("a name must not be empty"),
-            Self::TooLong(too_long) => write!(f, "a name is too long: {too_long}"),
+            Self::TooLong(too_long) => too_long.fmt(f),
             Self::Control { character } => {
                 write!(f, "a name must not hold the control character {character:?}")
             }
@@ -155,26 +198,58 @@ impl fmt::Display for InvalidName {
 impl core::error::Error for InvalidName {}
 
 /// Something has more bytes than its limit allows.
+///
+/// `Display` says it in full: "metadata has 1000 bytes; max_meta allows 512".
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct TooLong {
-    /// How many bytes it has.
+    /// The thing that is too long, in words for people: `metadata`, `the message`.
+    pub what: &'static str,
+    /// Its length, in bytes.
     pub len: usize,
-    /// How many it may have.
+    /// The greatest length allowed, in bytes.
     pub max: usize,
+    /// The name of the [option](crate::Options) that sets the limit; `None` if it is fixed.
+    pub option: Option<&'static str>,
+}
+
+impl TooLong {
+    /// `Ok` if `len` is at most `max`.
+    pub(crate) fn check(
+        what: &'static str,
+        len: usize,
+        max: usize,
+        option: Option<&'static str>,
+    ) -> Result<(), Self> {
+        if len > max { Err(Self { what, len, max, option }) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes where {} are allowed", self.len, self.max)
+        let Self { what, len, max, .. } = self;
+        match self.option {
+            Some(option) => write!(f, "{what} has {len} bytes; {option} allows {max}"),
+            None => write!(f, "{what} has {len} bytes; at most {max} are allowed"),
+        }
     }
 }
 
 impl core::error::Error for TooLong {}
 
-/// What a member tells all others about itself: bytes that mean something to the application.
+/// A member's metadata: what it tells all others about itself, as bytes that the application reads.
 ///
-/// The limit is the node's own, [`Options::max_meta`](crate::Options::max_meta), and is checked
-/// where metadata enters a node. Cloning is cheap; empty metadata takes no memory.
+/// Text, bytes and owned buffers convert with `into()`; that never fails, because the limit is the
+/// node's own, [`Options::max_meta`](crate::Options::max_meta), and is checked where metadata
+/// enters a node. Cloning is cheap; empty metadata takes no memory.
+///
+/// ```
+/// use tidings::Meta;
+///
+/// let meta = Meta::from(format!("role={}", "db"));
+/// assert_eq!(meta.as_str(), Some("role=db"));
+/// assert_eq!(meta, Meta::from(b"role=db"));
+/// ```
 #[derive(Clone, Default, Eq, Hash, PartialEq)]
 pub struct Meta(
     /// Twice away, since one pointer has half the size: there is one for every member.
@@ -195,10 +270,14 @@ impl Meta {
         self.0.as_ref().map_or(&[], |bytes| bytes)
     }
 
+    /// The metadata as text; `None` if it is not UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        core::str::from_utf8(self).ok()
+    }
+
     /// `Ok` if there are at most `max` bytes.
     pub(crate) fn check_len(&self, max: usize) -> Result<(), TooLong> {
-        let len = self.len();
-        if len > max { Err(TooLong { len, max }) } else { Ok(()) }
+        TooLong::check("metadata", self.len(), max, Some("max_meta"))
     }
 }
 
@@ -216,9 +295,42 @@ impl From<&[u8]> for Meta {
     }
 }
 
+impl<const N: usize> From<&[u8; N]> for Meta {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::new(bytes)
+    }
+}
+
 impl From<&str> for Meta {
     fn from(text: &str) -> Self {
         Self::new(text.as_bytes())
+    }
+}
+
+/// Keeps the memory where it is as long as its contents.
+impl From<Vec<u8>> for Meta {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self((!bytes.is_empty()).then(|| Arc::new(bytes.into_boxed_slice())))
+    }
+}
+
+/// Keeps the memory where it is as long as its contents.
+impl From<String> for Meta {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&String> for Meta {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+/// Copies: a part of a datagram would keep all of that in memory.
+impl From<Bytes> for Meta {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(&bytes)
     }
 }
 
@@ -230,13 +342,49 @@ impl Serialize for Meta {
 
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Self::new)
+        struct Octets;
+
+        impl<'de> Visitor<'de> for Octets {
+            type Value = Meta;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Meta, E> {
+                Ok(Meta::new(bytes))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Meta, E> {
+                Ok(Meta::new(text.as_bytes()))
+            }
+
+            /// Formats without bytes, as JSON is, have a list of numbers.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Meta, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = list.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Meta::new(&bytes))
+            }
+        }
+
+        deserializer.deserialize_bytes(Octets)
     }
 }
 
+/// As text where it is text.
 impl fmt::Debug for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b\"{}\"", self.as_bytes().escape_ascii())
+        write_bytes(self, f)
+    }
+}
+
+/// Writes bytes for a person to read: as quoted text where they are text.
+pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => write!(f, "{text:?}"),
+        Err(_) => write!(f, "b\"{}\"", bytes.escape_ascii()),
     }
 }
 
@@ -244,6 +392,8 @@ impl fmt::Debug for Meta {
 ///
 /// The order is that of precedence between claims about one incarnation: a later state overrides
 /// an earlier one (SWIM §4.2), and a member's own word that it left overrides that it failed.
+///
+/// Exhaustive on purpose: these are the protocol's states, and a program decides about each.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum State {
     /// It takes part.
@@ -274,8 +424,12 @@ impl fmt::Display for State {
     }
 }
 
-/// What a node knows of one member, itself included.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// One member as a node knows it: its name, address, state, incarnation and metadata.
+///
+/// It can be serialized, to be shown or stored; beside what the methods tell, that has internal
+/// values. When it is deserialized, a member that no node could hold is refused: one with an IPv4
+/// address in IPv6's form, or one that is [degraded](Self::is_degraded) and not present.
+#[derive(Clone, Eq, PartialEq, Serialize)]
 pub struct Member {
     pub(crate) id: NodeId,
     pub(crate) meta: Meta,
@@ -308,6 +462,41 @@ impl ProtocolVersions {
             (min..=max).contains(&spoken) && (delegate_min..=delegate_max).contains(&delegate)
         };
         understands(self, other) && understands(other, self)
+    }
+}
+
+/// A [`Member`] that is not checked yet.
+#[derive(Deserialize)]
+#[serde(remote = "Member")]
+struct Unchecked {
+    id: NodeId,
+    meta: Meta,
+    incarnation: Incarnation,
+    ip: IpAddr,
+    port: u16,
+    state: State,
+    degraded: bool,
+    versions: ProtocolVersions,
+    rtt: Rtt,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let member = Unchecked::deserialize(deserializer)?;
+        if member.ip != member.ip.to_canonical() {
+            let (id, ip) = (&member.id, member.ip);
+            return Err(Error::custom(format_args!(
+                "member {id} has the IPv4 address {ip} in IPv6's form; write {}",
+                ip.to_canonical()
+            )));
+        }
+        if member.degraded && !member.state.is_present() {
+            let (id, state) = (&member.id, member.state);
+            return Err(Error::custom(format_args!(
+                "member {id} is {state} and degraded; only one that is alive or suspect can be"
+            )));
+        }
+        Ok(member)
     }
 }
 
@@ -361,6 +550,27 @@ impl Member {
     }
 }
 
+/// The parts that tell something to a person.
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Member");
+        debug.field("id", &self.id).field("addr", &self.addr()).field("state", &self.state);
+        debug.field("incarnation", &format_args!("{}", self.incarnation));
+        debug.field("meta", &self.meta);
+        if self.degraded {
+            debug.field("degraded", &true);
+        }
+        debug.finish()
+    }
+}
+
+/// Name and address: `db-7 (10.0.0.7:7946)`.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.id, self.addr())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,13 +579,46 @@ mod tests {
     #[test]
     fn names_are_checked_where_they_are_made() {
         assert!(NodeId::new(&"x".repeat(255)).is_ok());
-        assert_eq!(
-            NodeId::new(&"x".repeat(256)),
-            Err(InvalidName::TooLong(TooLong { len: 256, max: 255 }))
-        );
+        let too_long = TooLong { what: "the name", len: 256, max: 255, option: None };
+        assert_eq!(NodeId::new(&"x".repeat(256)), Err(InvalidName::TooLong(too_long)));
         assert_eq!(NodeId::new(""), Err(InvalidName::Empty));
         assert_eq!(NodeId::new("a\x1b[2J"), Err(InvalidName::Control { character: '\x1b' }));
         let said = alloc::format!("{}", NodeId::new(&"x".repeat(300)).unwrap_err());
-        assert_eq!(said, String::from("a name is too long: 300 bytes where 255 are allowed"));
+        assert_eq!(said, String::from("the name has 300 bytes; at most 255 are allowed"));
+    }
+
+    #[test]
+    fn names_and_metadata_are_made_of_what_people_have() {
+        let id = NodeId::new("db-7").unwrap();
+        assert_eq!(NodeId::try_from("db-7"), Ok(id.clone()));
+        assert_eq!(NodeId::try_from(String::from("db-7")), Ok(id.clone()));
+        assert_eq!("db-7".parse(), Ok(id.clone()));
+        assert!(id == "db-7" && id == *"db-7" && id != "db-8");
+        let meta = Meta::new(b"role=db");
+        assert_eq!(Meta::from("role=db"), meta);
+        assert_eq!(Meta::from(String::from("role=db")), meta);
+        assert_eq!(Meta::from(&String::from("role=db")), meta);
+        assert_eq!(Meta::from(b"role=db"), meta);
+        assert_eq!(Meta::from(b"role=db".to_vec()), meta);
+        assert_eq!(Meta::from(Bytes::from("role=db")), meta);
+        assert_eq!(Meta::from(Vec::new()), Meta::EMPTY);
+        assert_eq!((meta.as_str(), Meta::new(b"\xff").as_str()), (Some("role=db"), None));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_member_is_for_people() {
+        let incarnation = Incarnation { generation: 5, number: 2 };
+        let (id, addr) = (NodeId::new("db-7").unwrap(), "10.0.0.7:7946".parse().unwrap());
+        let mut member = Member::new(id, addr, incarnation, Meta::from("role=db"));
+        assert_eq!(
+            alloc::format!("{member:?}"),
+            "Member { id: \"db-7\", addr: 10.0.0.7:7946, state: Alive, incarnation: 5.2, \
+             meta: \"role=db\" }"
+        );
+        assert_eq!(alloc::format!("{member}"), "db-7 (10.0.0.7:7946)");
+        member.meta = Meta::new(b"\0\xff");
+        member.degraded = true;
+        let said = alloc::format!("{member:?}");
+        assert!(said.ends_with(r#"meta: b"\x00\xff", degraded: true }"#), "{said}");
     }
 }

@@ -93,7 +93,7 @@ fn calmed(seed: u64, taped: bool) -> Net {
             10 => net.set_meta(a, &format!("meta {}", dice.roll(1000))),
             _ => {
                 let text = format!("broadcast {}", dice.roll(1_000_000));
-                let _ = net.command(a, |node, now| node.broadcast(now, b"", text.into()));
+                let _ = net.command(a, |node, now| node.broadcast(now, text.into()));
             }
         }
         net.run_for(SECOND * dice.roll(40) as u32);

@@ -73,7 +73,7 @@ fn two_halves_that_forgot_each_other_find_each_other_again() {
     net.run_until(|net| all_know_all(net, 0..half) && all_know_all(net, half..count));
     net.run_for(120 * SECOND);
     for here in 0..count {
-        assert_eq!(net.nodes[here].node.members().count(), half, "n{here} has forgotten");
+        assert_eq!(net.nodes[here].node.all_members().count(), half, "n{here} has forgotten");
         let suspected = |event: &Event| matches!(event, Event::PartitionSuspected { .. });
         assert!(net.saw(here, suspected), "n{here} was told that it may be a partition");
     }

@@ -152,14 +152,14 @@ fn a_broadcast_of_a_member_whose_clock_went_back_is_delivered() {
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);
     for n in 0..100_u8 {
-        net.command(1, |node, now| node.broadcast(now, b"", vec![n].into())).unwrap();
+        net.command(1, |node, now| node.broadcast(now, vec![n].into())).unwrap();
     }
     net.run_for(10 * SECOND);
     assert_eq!(net.messages(0).len(), 100);
     net.restart(1, config(1, addr(1)).with_generation(50));
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);
-    net.command(1, |node, now| node.broadcast(now, b"", "after".into())).unwrap();
+    net.command(1, |node, now| node.broadcast(now, "after".into())).unwrap();
     net.run_for(5 * SECOND);
     assert_eq!(net.messages(0).len(), 101);
 }
@@ -190,7 +190,7 @@ fn news_of_the_end_of_somebody_unknown_leaves_no_trace() {
     let mut net = pair();
     let (gone, zero) = (forge::failed("x", 0, 0), forge::suspect(1, "y", 7, 7));
     net.inject(0, addr(1), &forge::datagram(&[gone, zero, forge::left("z", 1, 1)]));
-    assert_eq!(net.nodes[0].node.members().count(), 2);
+    assert_eq!(net.nodes[0].node.all_members().count(), 2);
     // A table that has it as failed is remembered, does not count, and is told to nobody.
     let claim = forge::member(2, "w", "10.0.0.9:1", 0, b"");
     net.inject_stream(
@@ -258,8 +258,8 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
         let name = |n: usize| NodeId::new(&format!("{n}{}", "x".repeat(254))).unwrap();
         let config = |n| {
             let cluster = ClusterName::new("test").unwrap();
-            let config = Config::new(cluster, name(n), addr(n), options.clone()).unwrap();
-            forge::with_keys(config.with_generation(1 << 40))
+            let config = Config::builder(cluster, name(n), addr(n)).options(options.clone());
+            forge::with_keys(config.generation(1 << 40).build().unwrap())
         };
         let mut net = Net::of((0..6).map(config));
         net.recorded = Some(Vec::new());
@@ -273,10 +273,9 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
             net.command(here, |node, now| node.set_meta(now, meta)).unwrap();
             let message = |len: usize| vec![n as u8; len].into();
             // The longest that there may be, and all lengths a little below it.
-            let error = net.command(here, |node, now| node.broadcast(now, b"", message(9000)));
+            let error = net.command(here, |node, now| node.broadcast(now, message(9000)));
             let Err(tidings::BroadcastError::Message(limit)) = error else { panic!("{error:?}") };
-            net.command(here, |node, now| node.broadcast(now, b"", message(limit.max - n)))
-                .unwrap();
+            net.command(here, |node, now| node.broadcast(now, message(limit.max - n))).unwrap();
             net.run_for(SECOND / 4);
         }
         net.run_for(20 * SECOND);
@@ -308,7 +307,7 @@ fn a_broadcast_that_is_too_long_for_our_datagrams_holds_up_no_other() {
         net.inject(0, addr(2), &forge::datagram(&[long]));
     }
     assert_eq!(net.messages(0).len(), 8, "they are delivered here");
-    net.command(0, |node, now| node.broadcast(now, b"", "ours".into())).unwrap();
+    net.command(0, |node, now| node.broadcast(now, "ours".into())).unwrap();
     net.run_for(SECOND / 2);
     let ours = (id(0), b"ours".to_vec(), Via::Broadcast);
     assert!((1..8).all(|here| net.messages(here) == [ours.clone()]));
@@ -404,9 +403,10 @@ fn metadata_may_be_as_long_as_the_configuration_says() {
     net.run_until(|net| net.member(1, 0).unwrap().meta() == &meta);
     let over = Meta::new(&[7; 1041]);
     assert!(net.nodes[0].node.set_meta(net.now, over.clone()).is_err());
-    assert!(common::config_with(3, &options).with_meta(over).is_err());
+    assert!(common::config_with(3, &options).to_builder().meta(over).build().is_err());
     options.max_meta += 1;
-    assert!(Config::new(ClusterName::new("test").unwrap(), id(0), addr(0), options).is_err());
+    let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+    assert!(config.options(options).build().is_err());
 }
 
 // ---- joins, merges, leaves ----
@@ -497,7 +497,7 @@ fn clusters_do_not_merge_when_an_address_passes_from_one_to_the_other() {
     }
     for here in [1, far_away] {
         assert_eq!(net.nodes[here].node.present_count(), 2);
-        assert_eq!(net.nodes[here].node.members().count(), 2);
+        assert_eq!(net.nodes[here].node.all_members().count(), 2);
     }
     let counts = net.nodes[1].node.stats();
     assert!(counts.rejected_datagrams.foreign_cluster > 0, "and it is counted");
@@ -510,8 +510,8 @@ fn admit(member: &Member) -> bool {
 
 #[test]
 fn a_joiner_that_is_not_admitted_learns_it_and_is_known_to_nobody() {
-    let with_word = |n| config(n, addr(n)).with_generation(1).with_meta("word".into()).unwrap();
-    let mut net = Net::of((0..2).map(|n| with_word(n).with_admission(admit)));
+    let with_word = |n| config(n, addr(n)).to_builder().generation(1).meta("word".into());
+    let mut net = Net::of((0..2).map(|n| with_word(n).admission(admit).build().unwrap()));
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);
     let third = net.start(config(2, addr(2)).with_generation(1));
@@ -525,12 +525,12 @@ fn a_joiner_that_is_not_admitted_learns_it_and_is_known_to_nobody() {
         assert!(net.member(here, 2).is_none());
         assert_eq!(net.nodes[here].node.stats().members_refused, 1);
     }
-    assert_eq!(net.nodes[third].node.members().count(), 1, "and it knows nobody");
+    assert_eq!(net.nodes[third].node.all_members().count(), 1, "and it knows nobody");
 }
 
 #[test]
 fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
-    let joiner = config(2, addr(2)).with_generation(1).with_admission(admit);
+    let joiner = config(2, addr(2)).to_builder().generation(1).admission(admit).build().unwrap();
     let plain = |n| config(n, addr(n)).with_generation(1);
     let mut net = Net::of([plain(0), plain(1), joiner]);
     net.join(1, &[addr(0)]);
@@ -545,9 +545,9 @@ fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
         assert_eq!(net.state(here, 2), Some(State::Left));
         assert_eq!(net.nodes[here].node.present_count(), 2);
     }
-    assert_eq!(net.nodes[2].node.members().count(), 1);
+    assert_eq!(net.nodes[2].node.all_members().count(), 1);
     // It is still there, and may join others.
-    let other = net.start(plain(3).with_meta("word".into()).unwrap());
+    let other = net.start(plain(3).to_builder().meta("word".into()).build().unwrap());
     let ticket = net.join(2, &[net.nodes[other].addr]);
     net.run_until(|net| net.result(2, ticket).is_some());
     assert!(net.result(2, ticket).unwrap().is_ok());
@@ -624,7 +624,7 @@ fn a_cluster_without_datagrams_does_all_that_one_with_them_does() {
     assert!(rtt >= 2 * LATENCY, "{rtt:?}");
 
     net.set_meta(1, "new");
-    net.command(0, |node, now| node.broadcast(now, b"", "to all".into())).unwrap();
+    net.command(0, |node, now| node.broadcast(now, "to all".into())).unwrap();
     net.command(0, |node, now| node.send(now, &id(1), "to one".into())).unwrap();
     let message =
         net.command(0, |node, now| node.send_reliable(now, &id(2), "surely".into())).unwrap();
@@ -654,7 +654,7 @@ fn without_datagrams_news_and_long_broadcasts_do_not_starve_each_other() {
     let mut net = joined_with(3, &options);
     net.run_for(10 * SECOND);
     for n in 0..100_u8 {
-        net.command(0, |node, now| node.broadcast(now, b"", vec![n; 1300].into())).unwrap();
+        net.command(0, |node, now| node.broadcast(now, vec![n; 1300].into())).unwrap();
     }
     let news = "x".repeat(300);
     net.set_meta(0, &news);

@@ -221,7 +221,7 @@ fn the_table_of_members_is_capped() {
         let alive = forge::alive(&format!("x{n}"), &format!("10.1.0.{n}:1"), 1, 0, b"");
         net.inject(0, stranger(), &forge::datagram(&[alive]));
     }
-    assert_eq!(net.nodes[0].node.members().count(), 10);
+    assert_eq!(net.nodes[0].node.all_members().count(), 10);
     assert_eq!(net.nodes[0].node.stats().members_refused, 91);
 }
 
@@ -237,7 +237,7 @@ fn members_that_come_and_go_at_one_instant_neither_hang_a_node_nor_grow_it() {
     }
     net.inject(0, stranger(), &forge::datagram(&story));
     net.run_for(10 * SECOND);
-    assert_eq!(net.nodes[0].node.members().count(), 3);
+    assert_eq!(net.nodes[0].node.all_members().count(), 3);
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn a_joiner_with_too_much_metadata_is_refused_with_the_reason() {
     let mut options = Options::local();
     options.max_meta = 600;
     let verbose = common::config_with(1, &options);
-    let verbose = verbose.with_meta(Meta::new(&[0; 600])).unwrap();
+    let verbose = verbose.to_builder().meta(Meta::new(&[0; 600])).build().unwrap();
     let mut net = Net::of([config(0, addr(0)), verbose]);
     let join = net.join(1, &[addr(0)]);
     net.run_for(SECOND);

@@ -195,7 +195,7 @@ fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
         // The first suspicions are over, and not all others are suspected yet.
         net.run_for(35 * SECOND);
         let node = &net.nodes[7].node;
-        let suspects = node.members().filter(|member| member.state() == State::Suspect).count();
+        let suspects = node.all_members().filter(|member| member.state() == State::Suspect).count();
         assert!((1..7).contains(&suspects));
         let failed = |event: &Event| matches!(event, Event::Failed(_));
         assert_eq!(net.saw(7, failed), !evidence);

@@ -17,8 +17,8 @@ use tidings::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config_at(n: usize, addr: SocketAddr, memberlist: Memberlist) -> Config {
-    let config = Config::new(ClusterName::new("test").unwrap(), id(n), addr, Options::lan());
-    config.unwrap().with_wire(Wire::Memberlist(memberlist)).unwrap()
+    let config = Config::builder(ClusterName::new("test").unwrap(), id(n), addr);
+    config.wire(Wire::Memberlist(memberlist)).build().unwrap()
 }
 
 fn config(n: usize) -> Config {
@@ -172,7 +172,7 @@ fn messages_arrive_and_reliable_ones_have_no_receipt() {
 #[test]
 fn a_broadcast_reaches_all_of_thirty_though_nobody_passes_it_on() {
     let mut net = cluster(30);
-    net.command(0, |node, now| node.broadcast(now, b"", "to all".into())).unwrap();
+    net.command(0, |node, now| node.broadcast(now, "to all".into())).unwrap();
     net.run_for(SECOND * 5);
     for here in 1..30 {
         assert!(!net.messages(here).is_empty(), "n{here}");
@@ -185,7 +185,7 @@ fn a_broadcast_reaches_all_of_thirty_though_nobody_passes_it_on() {
 #[test]
 fn metadata_and_what_is_told_at_every_sync_travel() {
     let mut net = cluster(3);
-    net.nodes[0].node.set_sync_state("from zero".into()).unwrap();
+    net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
     net.set_meta(0, "news");
     net.run_for(SECOND);
     assert!((1..3).all(|here| &**net.member(here, 0).unwrap().meta() == b"news"));
@@ -264,7 +264,7 @@ fn what_others_say_of_a_member_is_told_on_to_the_byte() {
         .iter()
         .filter(|(from, to, data)| (*from, *to) == (addr(0), addr(1)) && contains(data, &alive));
     assert!(told.count() > 0);
-    let member = net.nodes[1].node.members().find(|member| member.id().as_str() == "node-a");
+    let member = net.nodes[1].node.all_members().find(|member| member.id().as_str() == "node-a");
     assert_eq!(member.unwrap().addr(), "10.0.0.1:7946".parse().unwrap());
 }
 
@@ -351,17 +351,18 @@ fn options_that_the_format_has_not_are_refused() {
     let refused = |change: fn(&mut Options)| {
         let mut options = Options::lan();
         change(&mut options);
-        let config = Config::new(ClusterName::new("test").unwrap(), id(0), addr(0), options);
-        config.unwrap().with_wire(Wire::Memberlist(Memberlist::new())).unwrap_err()
+        let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+        let config = config.options(options).wire(Wire::Memberlist(Memberlist::new()));
+        config.build().unwrap_err()
     };
     let error = refused(|options| options.stream_only = true);
     assert_eq!(error, ConfigError::NotInFormat { option: "stream_only" });
     let error = refused(|options| options.max_meta = 1020);
-    assert!(
-        error.to_string().starts_with("max_meta is 1020; set it to 0 at least and 1000 at most")
-    );
+    assert_eq!(error.to_string(), "max_meta is 1020; with this datagram_size it must be 0 to 1000");
     let error = refused(|options| (options.datagram_size, options.max_meta) = (600, 0));
-    assert!(error.to_string().starts_with("datagram_size is 600; set it to 700 at least"));
+    assert!(
+        error.to_string().starts_with("datagram_size is 600; with this label it must be 700 to")
+    );
 }
 
 #[test]
@@ -370,12 +371,16 @@ fn no_datagram_is_longer_than_the_limit_and_none_is_turned_away() {
         let memberlist = || Memberlist::new().with_compression(compression);
         let mut net = joined((0..12).map(|n| {
             let meta = "m".repeat(40 * n);
-            config_at(n, addr(n), memberlist()).with_meta(meta.as_str().into()).unwrap()
+            config_at(n, addr(n), memberlist())
+                .to_builder()
+                .meta(meta.as_str().into())
+                .build()
+                .unwrap()
         }));
         net.recorded = Some(Vec::new());
         for n in 0..12 {
             let data = vec![n as u8; 100 * n + 1];
-            net.command(n, |node, now| node.broadcast(now, b"", data.into())).unwrap();
+            net.command(n, |node, now| node.broadcast(now, data.into())).unwrap();
         }
         net.kill(11);
         net.run_until(|net| net.nodes[0].node.present_count() == 11);
@@ -414,7 +419,7 @@ mod encrypted {
     }
 
     fn with(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
-        config(n).with_encryption(keyring, plaintext).unwrap()
+        config(n).to_builder().encryption(keyring, plaintext).build().unwrap()
     }
 
     #[test]
@@ -426,7 +431,8 @@ mod encrypted {
             };
             let mut net = joined((0..3).map(|n| {
                 let config = config_at(n, addr(n), memberlist());
-                config.with_encryption(Keyring::new(key(1, len)), Plaintext::Refused).unwrap()
+                let keyring = Keyring::new(key(1, len));
+                config.to_builder().encryption(keyring, Plaintext::Refused).build().unwrap()
             }));
             net.recorded = Some(Vec::new());
             net.run_for(SECOND * 5);
@@ -512,12 +518,13 @@ mod encrypted {
         let (ours, theirs) = (Key::new(Cipher::Aes256Gcm, [1; 32]), key(1, 32));
         assert_ne!(ours, theirs);
         assert!(Keyring::new(ours.clone()).with_key(theirs.clone()).is_err());
-        let plain = config(0).with_encryption(Keyring::new(ours), Plaintext::Refused);
-        assert_eq!(plain.unwrap_err(), ConfigError::KeyFormat);
-        let cluster = ClusterName::new("test").unwrap();
-        let config = Config::lan(cluster, id(0), addr(0));
-        let config = config.with_encryption(Keyring::new(theirs.clone()), Plaintext::Refused);
-        assert_eq!(config.unwrap_err(), ConfigError::KeyFormat);
+        let builder = |key: &Key| {
+            let config = Config::builder(ClusterName::new("test").unwrap(), id(0), addr(0));
+            config.encryption(Keyring::new(key.clone()), Plaintext::Refused)
+        };
+        let wire = || Wire::Memberlist(Memberlist::new());
+        assert_eq!(builder(&ours).wire(wire()).build().unwrap_err(), ConfigError::KeyFormat);
+        assert_eq!(builder(&theirs).build().unwrap_err(), ConfigError::KeyFormat);
         assert!(Key::memberlist(&[0; 20]).is_err());
         assert_eq!(theirs.to_text().parse(), Ok(theirs));
         assert_eq!("memberlist:AQEBAQEBAQEBAQEBAQEBAQ==".parse(), Ok(key(1, 16)));

@@ -6,8 +6,8 @@ use common::{LATENCY, Net, addr, forge, id, joined, pair, trio};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidings::{
-    BroadcastError, Done, ExchangeError, Failure, Options, Refusal, SendError, State, StreamError,
-    TooLong, Via,
+    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, Options,
+    Refusal, SendError, State, StreamError, TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ fn a_message_takes_one_datagram() {
 fn a_message_may_be_as_long_as_a_datagram_holds_and_no_longer() {
     let mut net = pair();
     let too_long = net.command(0, |node, now| node.send(now, &id(1), vec![7; 5000].into()));
-    let Err(SendError::TooLong(TooLong { len: 5000, max })) = too_long else {
+    let Err(SendError::TooLong(TooLong { len: 5000, max, .. })) = too_long else {
         panic!("{too_long:?}");
     };
     let before = net.datagram_bytes;
@@ -166,7 +166,7 @@ fn a_broadcast_comes_to_all_others_once() {
     let mut net = joined(8);
     for n in 0..20_u8 {
         let from = usize::from(n % 3);
-        net.command(from, |node, now| node.broadcast(now, b"", vec![n; 30].into())).unwrap();
+        net.command(from, |node, now| node.broadcast(now, vec![n; 30].into())).unwrap();
     }
     net.run_for(10 * SECOND);
     for here in 0..8 {
@@ -188,7 +188,7 @@ fn a_burst_of_broadcasts_comes_to_all_others_once() {
             }
             net.run_for(5 * SECOND);
             for n in 0..count {
-                net.command(0, |node, now| node.broadcast(now, b"", vec![n; len].into())).unwrap();
+                net.command(0, |node, now| node.broadcast(now, vec![n; len].into())).unwrap();
             }
             net.run_for(60 * SECOND);
             for here in 1..nodes {
@@ -209,9 +209,9 @@ fn a_later_broadcast_replaces_an_earlier_one_of_its_key() {
     net.run_for(20 * SECOND);
     // The first goes out at once; the others wait for the next tick, and the last one is left.
     for text in ["one", "two", "three", "four"] {
-        net.command(0, |node, now| node.broadcast(now, b"key", text.into())).unwrap();
+        net.command(0, |node, now| node.broadcast_replacing(now, key("key"), text.into())).unwrap();
     }
-    net.command(0, |node, now| node.broadcast(now, b"other", "five".into())).unwrap();
+    net.command(0, |node, now| node.broadcast_replacing(now, key("other"), "five".into())).unwrap();
     net.run_for(20 * SECOND);
     let got: Vec<_> = counts(&net, 1).into_keys().collect();
     assert!(!got.contains(&b"two".to_vec()) && !got.contains(&b"three".to_vec()), "{got:?}");
@@ -224,7 +224,7 @@ fn a_broadcast_in_an_empty_cluster_is_done_and_does_not_pile_up() {
     options.max_broadcasts = 4;
     let mut net = Net::with_options(2, &options);
     for n in 0..100 {
-        net.command(0, |node, now| node.broadcast(now, b"", vec![n].into())).unwrap();
+        net.command(0, |node, now| node.broadcast(now, vec![n].into())).unwrap();
     }
     net.join(1, &[addr(0)]);
     net.run_for(5 * SECOND);
@@ -241,7 +241,7 @@ fn an_own_broadcast_that_was_taken_is_not_lost_and_one_too_many_is_an_error() {
     net.cut_both(0, 1);
     let mut taken = 0;
     for n in 0..20 {
-        match net.command(0, |node, now| node.broadcast(now, b"", vec![n].into())) {
+        match net.command(0, |node, now| node.broadcast(now, vec![n].into())) {
             Ok(()) => taken += 1,
             Err(error) => assert_eq!(error, BroadcastError::Full),
         }
@@ -255,15 +255,30 @@ fn an_own_broadcast_that_was_taken_is_not_lost_and_one_too_many_is_an_error() {
 #[test]
 fn a_broadcast_that_fits_no_datagram_is_an_error_with_the_limit() {
     let mut net = pair();
-    let error = net.command(0, |node, now| node.broadcast(now, b"key", vec![0; 3000].into()));
-    let Err(BroadcastError::Message(TooLong { len: 3000, max })) = error else {
+    let error =
+        net.command(0, |node, now| node.broadcast_replacing(now, key("key"), vec![0; 3000].into()));
+    let Err(BroadcastError::Message(TooLong { len: 3000, max, .. })) = error else {
         panic!("{error:?}");
     };
-    net.command(0, |node, now| node.broadcast(now, b"key", vec![0; max].into())).unwrap();
+    net.command(0, |node, now| node.broadcast_replacing(now, key("key"), vec![0; max].into()))
+        .unwrap();
     net.run_for(5 * SECOND);
     assert_eq!(net.messages(1)[0].1.len(), max, "the longest one arrives");
-    let error = net.command(0, |node, now| node.broadcast(now, &[0; 256], "x".into()));
-    assert_eq!(error, Err(BroadcastError::Key(TooLong { len: 256, max: 255 })));
+}
+
+#[test]
+fn the_key_of_a_broadcast_has_1_to_255_bytes() {
+    assert_eq!(key("room").as_bytes(), b"room");
+    assert_eq!(BroadcastKey::try_from("room"), Ok(key("room")));
+    assert_eq!(format!("{:?}", key("room")), r#""room""#);
+    assert!(BroadcastKey::new([0; 255]).is_ok());
+    assert_eq!(BroadcastKey::new(""), Err(InvalidBroadcastKey::Empty));
+    let error = BroadcastKey::new([0; 256]).unwrap_err();
+    assert!(matches!(error, InvalidBroadcastKey::TooLong(TooLong { len: 256, max: 255, .. })));
+}
+
+fn key(text: &str) -> BroadcastKey {
+    BroadcastKey::new(text).unwrap()
 }
 
 #[test]
@@ -291,7 +306,7 @@ fn broadcasts_and_news_of_members_do_not_starve_each_other() {
     }
     for n in 0..200_u8 {
         let data = [vec![n], vec![0; 600]].concat();
-        net.command(0, |node, now| node.broadcast(now, b"", data.into())).unwrap();
+        net.command(0, |node, now| node.broadcast(now, data.into())).unwrap();
     }
     let before = net.datagrams.len();
     net.run_for(3 * SECOND);
@@ -342,6 +357,6 @@ fn a_flood_of_broadcasts_is_capped_and_counted() {
     let dropped = net.nodes[0].node.stats().broadcasts_dropped;
     assert!(dropped >= 1000 - 32, "{dropped} were not passed on");
     // And what this node has to say itself still has its place.
-    net.command(0, |node, now| node.broadcast(now, b"", "mine".into())).unwrap();
+    net.command(0, |node, now| node.broadcast(now, "mine".into())).unwrap();
     net.run_until(|net| net.messages(2).iter().any(|(from, ..)| *from == id(0)));
 }

@@ -5,8 +5,8 @@ mod common;
 use common::{LATENCY, Net, addr, config, id, joined, pair};
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Done, Event, ExchangeError, Failure, Meta, Phase, Refusal, SeedFailure,
-    State, StreamError,
+    ClusterName, Config, Done, Event, ExchangeError, Failure, Member, Meta, Phase, Refusal,
+    SeedFailure, State, StreamError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -226,10 +226,27 @@ fn new_metadata_reaches_the_others() {
 }
 
 #[test]
+fn members_are_those_present_and_all_members_those_known() {
+    let mut net = pair();
+    let ids = |members: Vec<&Member>| -> Vec<_> {
+        members.into_iter().map(|member| member.id().clone()).collect()
+    };
+    let both = |net: &Net, here: usize| {
+        let node = &net.nodes[here].node;
+        (ids(node.members().collect()), ids(node.all_members().collect()))
+    };
+    assert_eq!(both(&net, 0), ([id(0), id(1)].into(), [id(0), id(1)].into()));
+    net.leave(1);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(both(&net, 0), ([id(0)].into(), [id(0), id(1)].into()));
+    assert_eq!(both(&net, 1), ([id(0)].into(), [id(1), id(0)].into()), "it has left itself");
+}
+
+#[test]
 fn metadata_over_the_limit_is_refused_with_the_limit() {
     let mut net = pair();
     let error = net.nodes[0].node.set_meta(net.now, Meta::new(&[0; 513])).unwrap_err();
-    assert_eq!(error.to_string(), "513 bytes where 512 are allowed");
+    assert_eq!(error.to_string(), "metadata has 513 bytes; max_meta allows 512");
     assert!(net.nodes[0].node.local().meta().is_empty());
 }
 

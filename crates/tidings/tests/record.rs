@@ -5,10 +5,17 @@ mod common;
 use common::tape::{Replayed, Tape};
 use common::{Net, addr, config, forge, id};
 use std::time::Duration;
+#[cfg(not(feature = "encryption"))]
+use tidings::BroadcastKey;
 #[cfg(feature = "encryption")]
 use tidings::Node;
 use tidings::replay::{Input, MessageSummary, Replay, ReplayError, ReplayedOutput};
 use tidings::{Event, Member};
+
+#[cfg(not(feature = "encryption"))]
+fn key(text: &str) -> BroadcastKey {
+    BroadcastKey::new(text).unwrap()
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,7 +61,8 @@ fn a_node_restored_at_any_point_has_the_same_future() {
         net.set_meta(2, "news");
         net.heal();
         net.resume(3);
-        net.command(1, |node, now| node.broadcast(now, b"key", "to all".into())).unwrap();
+        net.command(1, |node, now| node.broadcast_replacing(now, key("key"), "to all".into()))
+            .unwrap();
         net.command(1, |node, now| node.send_reliable(now, &id(2), "to one".into())).unwrap();
         net.run_for(SECOND * 60);
         let events: Vec<_> = net.nodes.iter().map(|host| host.events.clone()).collect();
@@ -146,7 +154,8 @@ fn whom_the_application_admits_is_noted_and_not_asked_again() {
     }
     let mut net = Net::new(0);
     net.taped = true;
-    net.start(config(0, addr(0)).with_generation(1).with_admission(no_n1));
+    let picky = config(0, addr(0)).to_builder().generation(1).admission(no_n1);
+    net.start(picky.build().unwrap());
     for n in 1..3 {
         net.start(config(n, addr(n)).with_generation(1));
         net.join(n, &[addr(0)]);

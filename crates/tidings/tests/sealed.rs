@@ -20,8 +20,8 @@ fn key(n: u8) -> Key {
 }
 
 fn keyed(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
-    let config = Config::local(ClusterName::new("test").unwrap(), id(n), addr(n));
-    config.with_generation(1).with_encryption(keyring, plaintext).unwrap()
+    let config = Config::local(ClusterName::new("test").unwrap(), id(n), addr(n)).to_builder();
+    config.generation(1).encryption(keyring, plaintext).build().unwrap()
 }
 
 fn rejected(net: &Net, here: usize) -> Rejected {
@@ -31,7 +31,7 @@ fn rejected(net: &Net, here: usize) -> Rejected {
 /// All that a node holds of others.
 fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
     let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
-    let mut known: Vec<_> = node.members().map(all).collect();
+    let mut known: Vec<_> = node.all_members().map(all).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
     known
 }

@@ -33,7 +33,7 @@ fn sync(net: &mut Net) -> [usize; 2] {
 
 fn known(node: &Node) -> Vec<(String, State)> {
     let mut known: Vec<_> =
-        node.members().map(|member| (member.id().to_string(), member.state())).collect();
+        node.all_members().map(|member| (member.id().to_string(), member.state())).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
     known
 }
@@ -88,8 +88,8 @@ fn a_thousand_members_come_with_one_answer() {
 #[test]
 fn the_application_tells_something_at_every_sync() {
     let mut net = Net::with_options(3, &silent());
-    net.nodes[0].node.set_sync_state("from zero".into()).unwrap();
-    net.nodes[1].node.set_sync_state("from one".into()).unwrap();
+    net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
+    net.nodes[1].node.set_sync_state(net.now, "from one".into()).unwrap();
     sync(&mut net);
     let told = |net: &Net, here: usize| -> Vec<_> {
         let state = |event: &Event| match event {
@@ -103,8 +103,8 @@ fn the_application_tells_something_at_every_sync() {
     net.join(2, &[addr(0)]);
     net.run_for(SECOND);
     assert_eq!(told(&net, 0).len(), 1, "nothing is told where there is nothing");
-    let error = net.nodes[0].node.set_sync_state(vec![0; 70_000].into()).unwrap_err();
-    assert_eq!(error.to_string(), "70000 bytes where 65536 are allowed");
+    let error = net.nodes[0].node.set_sync_state(net.now, vec![0; 70_000].into()).unwrap_err();
+    assert_eq!(error.to_string(), "the sync state has 70000 bytes; max_sync_state allows 65536");
 }
 
 #[test]

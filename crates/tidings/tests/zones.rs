@@ -142,7 +142,7 @@ fn nothing_that_is_said_depends_on_zones() {
 fn nothing_that_is_said_in_memberlists_format_depends_on_zones() {
     let config = |n, at| {
         let config = Config::local(ClusterName::new("test").unwrap(), id(n), at);
-        config.with_wire(Wire::Memberlist(Memberlist::new())).unwrap()
+        config.to_builder().wire(Wire::Memberlist(Memberlist::new())).build().unwrap()
     };
     assert!(said(config, true) == said(config, false));
 }
@@ -161,7 +161,7 @@ fn said(config: impl Fn(usize, SocketAddr) -> Config, zones: bool) -> Vec<(Socke
     net.set_meta(1, "news");
     net.run_for(20 * SECOND);
     for host in &net.nodes {
-        let known = host.node.members().map(Member::addr).collect::<BTreeSet<_>>();
+        let known = host.node.all_members().map(Member::addr).collect::<BTreeSet<_>>();
         assert_eq!(known, (0..4).map(without_zone).collect());
     }
     net.kill(3);

@@ -15,7 +15,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn learn_all(&mut self, node: &Node) {
-        node.members().for_each(|member| self.learn(member));
+        node.all_members().for_each(|member| self.learn(member));
     }
 
     pub(crate) fn learn_from(&mut self, step: &Step) {

@@ -16,7 +16,7 @@ pub(super) fn show(replay: &Replay<'_>, names: &Names, recording: &Recording, js
     let at = |at: Instant| time_of_day(recording.wall(at));
     println!("{} at {}", node.local().id(), rfc3339(recording.wall(replay.now())));
     let suspected = replay.suspected();
-    for member in node.members() {
+    for member in node.all_members() {
         let (id, addr) = (member.id(), member.addr());
         let incarnation = incarnation_text(member.incarnation());
         let mut line = format!("    {id:20} {:7} at {addr}, {incarnation}", member.state());
@@ -58,7 +58,7 @@ pub(super) fn lease_text(replay: &Replay<'_>, recording: &Recording) -> String {
 fn to_json(replay: &Replay<'_>, names: &Names, recording: &Recording) -> Value {
     let at = |at: Instant| rfc3339(recording.wall(at));
     let node = replay.node();
-    let members = node.members().map(|member| {
+    let members = node.all_members().map(|member| {
         json!({
             "name": member.id().as_str(),
             "addr": member.addr(),

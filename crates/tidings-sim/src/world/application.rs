@@ -28,7 +28,7 @@ impl World {
     /// Has a node broadcast a message that has not been broadcast before; `false` if it may not.
     pub fn broadcast(&mut self, node: usize, message: &str) -> bool {
         let data = Bytes::copy_from_slice(message.as_bytes());
-        let begun = self.command(node, |node, now| node.broadcast(now, b"", data));
+        let begun = self.command(node, |node, now| node.broadcast(now, data));
         begun.is_some_and(|begun| begun.is_ok())
     }
 

@@ -91,8 +91,8 @@ impl Adapter {
         if !self.sealed {
             return config;
         }
-        let sealed = config.with_encryption(Keyring::new(key(0)), Plaintext::Refused);
-        sealed.expect("the key is for our own format")
+        let sealed = config.to_builder().encryption(Keyring::new(key(0)), Plaintext::Refused);
+        sealed.build().expect("the key is for our own format")
     }
 
     /// Starts a node that has no reason not to start.

@@ -39,7 +39,8 @@ pub fn trusting(name: &str) -> Config {
 #[track_caller]
 pub fn with(options: Options, name: &str) -> Config {
     let cluster = ClusterName::new("loopback").expect("it is short");
-    Config::new(cluster, id(name), loopback(), options).expect("tests know the ranges")
+    let config = Config::builder(cluster, id(name), loopback()).options(options);
+    config.build().expect("tests know the ranges")
 }
 
 /// Any free port of this machine.

@@ -15,7 +15,11 @@ tests! {
 }
 
 fn sealed(config: Config, number: u8) -> Config {
-    config.with_encryption(Keyring::new(key(number)), Plaintext::Refused).unwrap()
+    sealing(config, number, Plaintext::Refused)
+}
+
+fn sealing(config: Config, number: u8, plaintext: Plaintext) -> Config {
+    config.to_builder().encryption(Keyring::new(key(number)), plaintext).build().unwrap()
 }
 
 fn with_key_1(name: &str) -> Config {
@@ -95,9 +99,7 @@ fn keys_are_changed_only_as_their_keyring_allows(adapter: &Adapter) {
 }
 
 fn a_cluster_goes_over_to_encryption_in_steps_that_understand_each_other(adapter: &Adapter) {
-    let with = |plaintext| {
-        move |config: Config| config.with_encryption(Keyring::new(key(1)), plaintext).unwrap()
-    };
+    let with = |plaintext| move |config: Config| sealing(config, 1, plaintext);
     let steps: [&dyn Fn(Config) -> Config; 4] = [
         &|config| config,
         &with(Plaintext::Sent),

@@ -34,7 +34,8 @@ fn nodes_notice_who_fails_and_who_leaves(adapter: &Adapter) {
 }
 
 fn metadata_travels(adapter: &Adapter) {
-    let config = |name: &str| patient(name).with_meta(Meta::from("role=web")).unwrap();
+    let config =
+        |name: &str| patient(name).to_builder().meta(Meta::from("role=web")).build().unwrap();
     let [a, b] = adapter.cluster(config, ["a", "b"]);
     assert_eq!(a.wait_until(Event::Joined, "b").meta(), &Meta::from("role=web"));
     b.set_meta(Meta::from("role=db")).unwrap();

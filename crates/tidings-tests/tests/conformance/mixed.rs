@@ -1,7 +1,7 @@
 //! Clusters of nodes of all adapters.
 
 use std::collections::BTreeSet;
-use tidings_driver::prelude::{Config, Key, Keyring, Memberlist, Plaintext, State, Wire};
+use tidings_driver::prelude::{ConfigBuilder, Key, Keyring, Memberlist, Plaintext, State, Wire};
 use tidings_tests::conformance::{ADAPTERS, id, key, quick, wait};
 
 #[test]
@@ -12,33 +12,30 @@ fn nodes_of_all_adapters_are_one_cluster() {
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_with_keys() {
     let keys = || Keyring::new(key(1));
-    are_one_cluster(|config| config.with_encryption(keys(), Plaintext::Refused).unwrap());
+    are_one_cluster(|config| config.encryption(keys(), Plaintext::Refused));
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format() {
     let wire = || Wire::Memberlist(Memberlist::new());
-    are_one_cluster(|config| config.with_wire(wire()).unwrap());
+    are_one_cluster(|config| config.wire(wire()));
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format_with_keys() {
     let wire = || Wire::Memberlist(Memberlist::new());
     let keys = || Keyring::new(Key::memberlist(&[1; 32]).unwrap());
-    are_one_cluster(|config| {
-        let config = config.with_wire(wire()).unwrap();
-        config.with_encryption(keys(), Plaintext::Refused).unwrap()
-    });
+    are_one_cluster(|config| config.wire(wire()).encryption(keys(), Plaintext::Refused));
 }
 
 /// Two nodes of each adapter join, hear each other in every way, and see one of them gone.
 #[track_caller]
-fn are_one_cluster(configured: impl Fn(Config) -> Config) {
+fn are_one_cluster(configured: impl Fn(ConfigBuilder) -> ConfigBuilder) {
     let mut nodes = Vec::new();
     for adapter in ADAPTERS {
         for n in 1..=2 {
             let name = format!("{}-{n}", adapter.name());
-            let node = adapter.start(configured(quick(&name)));
+            let node = adapter.start(configured(quick(&name).to_builder()).build().unwrap());
             nodes.push((name, node));
         }
     }
@@ -55,7 +52,7 @@ fn are_one_cluster(configured: impl Fn(Config) -> Config) {
             node.send(&id(to), format!("{from} in a datagram")).unwrap();
             node.send_reliable(&id(to), format!("{from} over a stream")).unwrap();
         }
-        node.broadcast(b"", format!("{from} to all")).unwrap();
+        node.broadcast(format!("{from} to all")).unwrap();
     }
     for (name, node) in &nodes {
         let all = nodes.iter().flat_map(|(from, _)| {

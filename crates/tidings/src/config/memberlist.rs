@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 /// let memberlist = Memberlist::new().with_delegate_protocol(2, 5, 5)?;
 /// // The cluster's name does not travel in this format: the label does, where there is one.
 /// let name = ClusterName::new("unused")?;
-/// let config = Config::lan(name, NodeId::new("db-7")?, "10.0.0.7:7946".parse()?)
-///     .with_wire(Wire::Memberlist(memberlist))?;
+/// let config = Config::builder(name, NodeId::new("db-7")?, "10.0.0.7:7946".parse()?)
+///     .wire(Wire::Memberlist(memberlist))
+///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Memberlist {
     label: Option<ClusterName>,
     protocol: u8,
@@ -83,7 +84,8 @@ impl Memberlist {
         let (min, max) = (PROTOCOLS[0], PROTOCOLS[1]);
         if version < min || version > max {
             let (option, value) = ("protocol", version.into());
-            return Err(ConfigError::Count { option, value, min: min.into(), max: max.into() });
+            let (min, max, given) = (min.into(), max.into(), &[]);
+            return Err(ConfigError::Count { option, value, min, max, given });
         }
         self.protocol = version;
         Ok(self)
@@ -139,6 +141,17 @@ impl Default for Memberlist {
     }
 }
 
+/// The form of a [`Memberlist`] in a checkpoint.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Memberlist")]
+pub(super) struct MemberlistForm {
+    label: Option<ClusterName>,
+    protocol: u8,
+    delegate: [u8; 3],
+    compression: bool,
+    reclaim: Duration,
+}
+
 /// Which versions of memberlist's own protocol are spoken, at least and at most.
 const PROTOCOLS: [u8; 2] = [1, 5];
 
@@ -150,7 +163,8 @@ mod tests {
     #[test]
     fn versions_are_checked_where_they_are_set() {
         let error = Memberlist::new().with_delegate_protocol(2, 5, 6).unwrap_err();
-        let said = "the delegate protocol is 6; set it to 2 at least and 5 at most, as you say";
+        let said =
+            "the delegate protocol is 6; with the versions that are understood it must be 2 to 5";
         assert_eq!(error.to_string(), said);
         assert!(Memberlist::new().with_protocol(0).is_err());
         assert!(Memberlist::new().with_protocol(6).is_err());

@@ -12,16 +12,33 @@ use crate::config::options::UDP_MAX;
 use crate::config::variant::ProtocolVariant;
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
-use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions, TooLong};
+use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
 #[cfg(feature = "memberlist")]
 use crate::wire;
+use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "memberlist")]
 pub use memberlist::Memberlist;
+#[cfg(feature = "memberlist")]
+use memberlist::MemberlistForm;
 
-/// Everything that a [`Node`](crate::Node) is told at its start; one that exists is valid.
+/// The configuration of a [`Node`](crate::Node): name, address, options, keys, wire format.
+///
+/// A `Config` that exists is valid: the presets [`lan`](Self::lan), [`wan`](Self::wan) and
+/// [`local`](Self::local) always are, and [`ConfigBuilder::build`] checks everything else once.
+///
+/// It cannot be serialized, because a copy without its keys would send plaintext; store
+/// [`Options`] instead.
+///
+/// ```compile_fail,E0277
+/// fn store(config: &impl serde::Serialize) {}
+///
+/// let id = tidings::NodeId::new("a").unwrap();
+/// let cluster = tidings::ClusterName::new("c").unwrap();
+/// store(&tidings::Config::lan(cluster, id, "10.0.0.1:1".parse().unwrap()));
+/// ```
 ///
 /// ```
 /// use tidings::{ClusterName, Config, NodeId};
@@ -34,7 +51,7 @@ pub use memberlist::Memberlist;
 /// assert_eq!(config.options().gossip_nodes, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) cluster: ClusterName,
     pub(crate) id: NodeId,
@@ -42,32 +59,58 @@ pub struct Config {
     pub(crate) generation: u64,
     pub(crate) meta: Meta,
     #[cfg(feature = "encryption")]
-    #[serde(skip)]
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
     pub(crate) wire: Wire,
-    #[serde(skip)]
     pub(crate) admission: Option<fn(&Member) -> bool>,
     pub(crate) options: Options,
 }
 
 impl Config {
-    /// A node with options of one's own.
+    /// A builder for a node with these names at this address, with [`Options::lan`].
     ///
-    /// `addr` is where the others reach this node, by datagram and by stream. An adapter replaces
-    /// its port, where that is 0, by the port that it was given; a node that is driven with an
-    /// unspecified IP or with port 0 is not heard by its peers.
+    /// `addr` is the address at which other nodes reach this one, by datagram and by stream. An
+    /// adapter replaces port 0 by the port that it was given; a node that is driven with an
+    /// unspecified IP address or with port 0 cannot be reached by its peers.
     ///
-    /// # Errors
+    /// ```
+    /// use tidings::{ClusterName, Config, Meta, NodeId, Options};
     ///
-    /// If an option is outside its range; the error names it, its value and the range.
-    pub fn new(
-        cluster: ClusterName,
-        id: NodeId,
-        addr: SocketAddr,
-        options: Options,
-    ) -> Result<Self, ConfigError> {
-        options.check()?;
-        Ok(Self {
+    /// let mut options = Options::wan();
+    /// options.max_meta = 256;
+    /// let config = Config::builder("shop".parse()?, "db-7".parse()?, "10.0.0.7:7946".parse()?)
+    ///     .meta(Meta::from("role=db"))
+    ///     .options(options)
+    ///     .build()?;
+    /// assert_eq!(config.meta().as_bytes(), b"role=db");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> ConfigBuilder {
+        Self::lan(cluster, id, addr).to_builder()
+    }
+
+    /// A builder that starts from this configuration, to change more than an address.
+    pub fn to_builder(&self) -> ConfigBuilder {
+        ConfigBuilder { config: self.clone() }
+    }
+
+    /// A node in one local network: [`Options::lan`].
+    pub fn lan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::lan())
+    }
+
+    /// A node whose peers are in other places: [`Options::wan`].
+    pub fn wan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::wan())
+    }
+
+    /// A node whose peers run on the same machine: [`Options::local`].
+    pub fn local(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
+        Self::preset(cluster, id, addr, Options::local())
+    }
+
+    /// A test says that the presets are valid.
+    fn preset(cluster: ClusterName, id: NodeId, addr: SocketAddr, options: Options) -> Self {
+        Self {
             cluster,
             id,
             addr,
@@ -78,94 +121,29 @@ impl Config {
             wire: Wire::Tidings,
             admission: None,
             options,
-        })
+        }
     }
 
-    /// A node in one local network: [`Options::lan`].
-    pub fn lan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
-        Self::preset(cluster, id, addr, Options::lan())
+    /// The same configuration at another address: for drivers, which learn the port when they bind.
+    #[must_use]
+    pub fn with_addr(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
     }
 
-    /// A node among others at far places: [`Options::wan`].
-    pub fn wan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
-        Self::preset(cluster, id, addr, Options::wan())
-    }
-
-    /// A node whose peers run on the same machine: [`Options::local`].
-    pub fn local(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
-        Self::preset(cluster, id, addr, Options::local())
-    }
-
-    fn preset(cluster: ClusterName, id: NodeId, addr: SocketAddr, options: Options) -> Self {
-        Self::new(cluster, id, addr, options).expect("a test says that the presets are valid")
-    }
-
-    /// The same with metadata to start with.
+    /// The same configuration with another generation: for drivers, which set one where it is 0.
     ///
-    /// # Errors
-    ///
-    /// If there are more bytes than [`Options::max_meta`].
-    pub fn with_meta(mut self, meta: Meta) -> Result<Self, TooLong> {
-        meta.check_len(self.options.max_meta)?;
-        self.meta = meta;
-        Ok(self)
-    }
-
-    /// The same with another generation: which life of the node this is.
-    ///
-    /// Later lives must have higher generations, so that a restarted node is believed at once;
-    /// seconds of the wall clock do. Adapters put them in where the generation is 0, as it is
-    /// unless set. A node whose generation is too low, since its clock was set back, learns that
-    /// from its peers and goes above what they know.
+    /// [`ConfigBuilder::generation`] says what it is.
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
         self
     }
 
-    /// The same with encryption: everything that the node sends is sealed with the keyring's primary
-    /// key, and what is not sealed with any of its keys is not taken, but for what `plaintext` allows.
-    ///
-    /// Every sealed message has the time in it, on the clock from which generations are taken, and is
-    /// taken for half of [`tombstone_timeout`](Options::tombstone_timeout), and for a minute at least:
-    /// so [generations](Self::with_generation) have to be seconds of the wall clock, and clocks roughly
-    /// right. The node's seed must never have been used before with these keys.
-    ///
-    /// In memberlist's format there is no time: there all of that is as with memberlist, whose
-    /// `GossipVerifyIncoming` and `GossipVerifyOutgoing` are false where plaintext is accepted and sent.
-    ///
-    /// # Errors
-    ///
-    /// If the keys are for another [wire format](Self::with_wire) than that of the node.
-    #[cfg(feature = "encryption")]
-    pub fn with_encryption(
-        mut self,
-        keyring: Keyring,
-        plaintext: Plaintext,
-    ) -> Result<Self, ConfigError> {
-        self.encryption = Some((keyring, plaintext));
-        self.check()?;
-        Ok(self)
-    }
-
-    /// The same in another wire format than Tidings' own, for a cluster that speaks it.
-    ///
-    /// # Errors
-    ///
-    /// If the node has an option that the format has not, keys for another one, or so much room for
-    /// metadata that it would not fit into its datagrams.
-    pub fn with_wire(mut self, wire: Wire) -> Result<Self, ConfigError> {
-        self.wire = wire;
-        self.check()?;
-        Ok(self)
-    }
-
-    /// Whether the options, the keys and the wire format go together.
+    /// Checks that the options, the metadata, the keys and the wire format go together.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.options.check()?;
-        self.meta.check_len(self.options.max_meta).map_err(|TooLong { len, max }| {
-            ConfigError::Count { option: "metadata", value: len, min: 0, max }
-        })?;
+        self.meta.check_len(self.options.max_meta).map_err(ConfigError::Meta)?;
         #[cfg(feature = "encryption")]
         if let Some((keyring, _)) = &self.encryption {
             if keyring.is_memberlists() != self.wire.is_memberlists() {
@@ -180,12 +158,14 @@ impl Config {
             let (size, label) = (self.options.datagram_size, memberlist.label().len());
             let (option, min) = ("datagram_size", wire::memberlist::PING_OVERHEAD + label);
             if size < min {
-                return Err(ConfigError::Count { option, value: size, min, max: UDP_MAX });
+                let (value, max, given) = (size, UDP_MAX, &["label"]);
+                return Err(ConfigError::Count { option, value, min, max, given });
             }
             let (option, value) = ("max_meta", self.options.max_meta);
             let max = size.saturating_sub(wire::memberlist::UPDATE_OVERHEAD + label);
             if value > max {
-                return Err(ConfigError::Count { option, value, min: 0, max });
+                let given = &["datagram_size"];
+                return Err(ConfigError::Count { option, value, min: 0, max, given });
             }
         }
         Ok(())
@@ -200,24 +180,6 @@ impl Config {
                 ProtocolVariant::Memberlist { reclaim: memberlist.reclaim() }
             }
         }
-    }
-
-    /// The same with a say in who is a member: whoever is not admitted is unknown to this node.
-    ///
-    /// It is asked about everybody who is not a member yet, or not any more, as they describe
-    /// themselves. A node that joins through this one and is not admitted is told so; one that is a
-    /// member stays one, whatever it says of itself later. All nodes of a cluster should decide alike.
-    #[must_use]
-    pub fn with_admission(mut self, admit: fn(&Member) -> bool) -> Self {
-        self.admission = Some(admit);
-        self
-    }
-
-    /// The same at another address: for adapters, which learn the port when they bind.
-    #[must_use]
-    pub fn with_addr(mut self, addr: SocketAddr) -> Self {
-        self.addr = addr;
-        self
     }
 
     /// The cluster's name.
@@ -235,7 +197,12 @@ impl Config {
         self.addr
     }
 
-    /// The format in which the node speaks.
+    /// The metadata with which the node starts.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The wire format that the node speaks.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
@@ -251,8 +218,96 @@ impl Config {
     }
 }
 
+/// A [`Config`] in the making: set what differs from the preset, in any order, then [`build`].
+///
+/// [`build`]: Self::build
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConfigBuilder {
+    /// Not checked yet.
+    config: Config,
+}
+
+impl ConfigBuilder {
+    /// Sets timing and limits; [`Options::lan`] by default.
+    pub fn options(mut self, options: Options) -> Self {
+        self.config.options = options;
+        self
+    }
+
+    /// Sets the metadata with which the node starts, at most [`Options::max_meta`] bytes; none by
+    /// default.
+    pub fn meta(mut self, meta: Meta) -> Self {
+        self.config.meta = meta;
+        self
+    }
+
+    /// Sets the generation, which tells one life of the node from the next; 0 by default.
+    ///
+    /// A restarted node needs a higher generation than before, so that it is believed at once;
+    /// seconds of the wall clock do. Adapters put them in where the generation is 0. A node whose
+    /// generation is too low, because its clock was set back, learns that from its peers and goes
+    /// above what they know.
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.config.generation = generation;
+        self
+    }
+
+    /// Encrypts: the node seals everything that it sends with the keyring's primary key, and drops
+    /// messages that are sealed with none of its keys; `plaintext` says what becomes of messages
+    /// that are not sealed. Off by default.
+    ///
+    /// The keys have to be for the node's [wire format](Self::wire).
+    ///
+    /// Every sealed message carries the time, on the clock from which generations are taken, and is
+    /// accepted for half of [`tombstone_timeout`](Options::tombstone_timeout), but for a minute at
+    /// least. So [generations](Self::generation) have to be seconds of the wall clock, and clocks
+    /// roughly right. The node's seed must never have been used before with these keys.
+    ///
+    /// memberlist's format carries no time: there everything is as with memberlist, whose
+    /// `GossipVerifyIncoming` and `GossipVerifyOutgoing` are false where plaintext is accepted and
+    /// sent.
+    #[cfg(feature = "encryption")]
+    pub fn encryption(mut self, keyring: Keyring, plaintext: Plaintext) -> Self {
+        self.config.encryption = Some((keyring, plaintext));
+        self
+    }
+
+    /// Sets the wire format, the same in the whole cluster; [`Wire::Tidings`] by default.
+    ///
+    /// memberlist's has no [`stream_only`](Options::stream_only), its datagrams have to have room
+    /// for [`max_meta`](Options::max_meta), and its keys are made by `Key::memberlist`.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.config.wire = wire;
+        self
+    }
+
+    /// Sets the function that admits members; without one the node admits everybody.
+    ///
+    /// The node calls it for each node that is not a member yet, or not any more, with the member
+    /// as it describes itself. A node that is not admitted is unknown here; if it joins through this
+    /// node, it is told so. A member stays one, whatever it says of itself later. All nodes of a
+    /// cluster should decide alike.
+    pub fn admission(mut self, admit: fn(&Member) -> bool) -> Self {
+        self.config.admission = Some(admit);
+        self
+    }
+
+    /// Checks everything once, and returns the configuration.
+    ///
+    /// # Errors
+    ///
+    /// If an option is outside its range, the metadata is longer than
+    /// [`max_meta`](Options::max_meta), or the wire format does not go with the keys or with an
+    /// option. The error names the value, the limit and the option.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        self.config.check()?;
+        Ok(self.config)
+    }
+}
+
 /// The format in which the nodes of a cluster speak: the same for all.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Wire {
     /// Tidings' own.
@@ -284,8 +339,10 @@ impl Wire {
 /// A cluster that runs goes over to encryption in three rounds of restarts: with the keyring and
 /// [`Sent`](Self::Sent), then with [`Accepted`](Self::Accepted), then with
 /// [`Refused`](Self::Refused).
+///
+/// Exhaustive on purpose: a new way would be a change of what a cluster accepts.
 #[cfg(feature = "encryption")]
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Plaintext {
     /// It takes none: what is not encrypted is dropped, and counted.
     #[default]
@@ -294,4 +351,113 @@ pub enum Plaintext {
     Accepted,
     /// It takes them, and sends them: it only understands what is encrypted.
     Sent,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Config");
+        debug.field("cluster", &self.cluster).field("id", &self.id).field("addr", &self.addr);
+        debug.field("generation", &self.generation).field("meta", &self.meta);
+        #[cfg(feature = "encryption")]
+        debug.field("encryption", &self.encryption);
+        debug.field("wire", &self.wire).field("admission", &self.admission.is_some());
+        debug.field("options", &self.options).finish()
+    }
+}
+
+/// The form of a [`Config`] in a checkpoint: without its keys and its function.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Config")]
+pub(crate) struct ConfigForm {
+    cluster: ClusterName,
+    id: NodeId,
+    addr: SocketAddr,
+    generation: u64,
+    meta: Meta,
+    #[cfg(feature = "encryption")]
+    #[serde(skip)]
+    encryption: Option<(Keyring, Plaintext)>,
+    #[serde(with = "WireForm")]
+    wire: Wire,
+    #[serde(skip)]
+    admission: Option<fn(&Member) -> bool>,
+    options: Options,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Wire")]
+enum WireForm {
+    Tidings,
+    #[cfg(feature = "memberlist")]
+    Memberlist(#[serde(with = "MemberlistForm")] Memberlist),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::TooLong;
+    use alloc::string::ToString;
+
+    fn builder() -> ConfigBuilder {
+        let (cluster, id) = ("test".parse().unwrap(), "a".parse().unwrap());
+        Config::builder(cluster, id, "10.0.0.1:7946".parse().unwrap())
+    }
+
+    #[test]
+    fn the_presets_are_valid() {
+        for preset in [Config::lan, Config::wan, Config::local] {
+            let (cluster, id) = ("test".parse().unwrap(), "a".parse().unwrap());
+            let config = preset(cluster, id, "10.0.0.1:7946".parse().unwrap());
+            assert_eq!(config.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn metadata_is_checked_against_the_limit_whichever_is_set_first() {
+        let mut options = Options::lan();
+        options.max_meta = 600;
+        let meta = Meta::new(&[0; 600]);
+        assert!(builder().meta(meta.clone()).options(options.clone()).build().is_ok());
+        assert!(builder().options(options).meta(meta.clone()).build().is_ok());
+        let error = builder().meta(meta).build().unwrap_err();
+        assert!(
+            matches!(error, ConfigError::Meta(TooLong { len: 600, max: 512, .. })),
+            "{error:?}"
+        );
+        assert_eq!(error.to_string(), "metadata has 600 bytes; max_meta allows 512");
+    }
+
+    #[test]
+    #[cfg(all(feature = "encryption", feature = "memberlist"))]
+    fn keys_are_checked_against_the_wire_format_whichever_is_set_first() {
+        use crate::crypto::key::{Cipher, Key};
+        let wire = || Wire::Memberlist(Memberlist::new());
+        let keyring = |theirs: bool| {
+            let ours = Key::new(Cipher::Aes256Gcm, [1; 32]);
+            Keyring::new(if theirs { Key::memberlist(&[1; 32]).unwrap() } else { ours })
+        };
+        let refused = Plaintext::Refused;
+        for (theirs, expected) in [(true, Ok(())), (false, Err(ConfigError::KeyFormat))] {
+            let keys_first = builder().encryption(keyring(theirs), refused).wire(wire()).build();
+            let wire_first = builder().wire(wire()).encryption(keyring(theirs), refused).build();
+            assert_eq!(keys_first.map(|_| ()), expected);
+            assert_eq!(wire_first.map(|_| ()), expected);
+        }
+        assert!(builder().encryption(keyring(false), refused).build().is_ok());
+        let error = builder().encryption(keyring(true), refused).build().unwrap_err();
+        assert_eq!(error, ConfigError::KeyFormat);
+        let said = error.to_string();
+        assert!(said.contains("Key::memberlist") && said.contains("Key::new"), "{said}");
+    }
+
+    #[test]
+    #[cfg(feature = "memberlist")]
+    fn limits_of_memberlists_format_are_checked_whichever_is_set_first() {
+        let mut options = Options::lan();
+        options.max_meta = 1020;
+        let wire = || Wire::Memberlist(Memberlist::new());
+        let options_first = builder().options(options.clone()).wire(wire()).build().unwrap_err();
+        let wire_first = builder().wire(wire()).options(options).build().unwrap_err();
+        assert_eq!(options_first, wire_first);
+    }
 }

@@ -144,14 +144,18 @@ impl fmt::Display for KeyringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => {
-                write!(f, "a keyring holds {} keys at most; remove one first", Keyring::MAX_KEYS)
+                write!(
+                    f,
+                    "the keyring has {0} keys and may have {0}; remove one first",
+                    Keyring::MAX_KEYS
+                )
             }
-            Self::Mixed => {
-                f.write_str("keys of memberlist's and others do not go into one keyring")
-            }
+            Self::Mixed => f.write_str(
+                "one keyring cannot hold memberlist's keys and others; use two keyrings",
+            ),
             Self::Absent { id } => write!(f, "the keyring does not hold key {id}; add it first"),
             Self::Primary { id } => {
-                write!(f, "key {id} is the one that is sealed with; use another one first")
+                write!(f, "key {id} is the primary key; make another one primary first")
             }
         }
     }
@@ -200,6 +204,24 @@ mod tests {
         assert_eq!(keyring.add(key(16)), Err(KeyringError::Full));
         assert_eq!(keyring.add(key(15)), Ok(()), "it is there already");
         assert!(keyring.with_key(key(16)).is_err());
+    }
+
+    #[test]
+    fn errors_say_what_to_do_first() {
+        let [a, b, _] = keys();
+        let mut keyring = Keyring::new(a.clone());
+        let said = |error: KeyringError| alloc::format!("{error}");
+        let (a_id, b_id) = (a.id(), b.id());
+        let error = keyring.remove(&a).unwrap_err();
+        assert_eq!(
+            said(error),
+            alloc::format!("key {a_id} is the primary key; make another one primary first")
+        );
+        let error = keyring.use_key(&b).unwrap_err();
+        let expected = alloc::format!("the keyring does not hold key {b_id}; add it first");
+        assert_eq!(said(error), expected);
+        let full = "the keyring has 16 keys and may have 16; remove one first";
+        assert_eq!(said(KeyringError::Full), full);
     }
 
     fn keys() -> [Key; 3] {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The pings that we made for others and that were not answered yet.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Relay {
+pub(crate) struct IndirectPings {
     /// By the token of our own ping.
     pending: BTreeMap<u32, PendingForward>,
     max: usize,
@@ -24,7 +24,7 @@ pub(crate) struct PendingForward {
     pub(crate) nack: bool,
 }
 
-impl Relay {
+impl IndirectPings {
     pub(crate) fn new(max: usize) -> Self {
         Self { pending: BTreeMap::new(), max }
     }

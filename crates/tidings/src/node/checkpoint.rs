@@ -5,15 +5,34 @@ use super::sealed;
 use super::{Node, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
-use crate::detector::suspicion::Suspicion;
+use crate::config::variant::ProtocolVariant;
+use crate::config::{Config, ConfigForm};
+use crate::detector::health::LocalHealth;
+use crate::detector::indirect::IndirectPings;
+use crate::detector::lease::VerdictLease;
+use crate::detector::probe::Probe;
+use crate::detector::suspicion::{Suspicion, Suspicions};
+use crate::detector::user_pings::UserPings;
+use crate::gossip::broadcast::Broadcasts;
+use crate::gossip::dedup::BroadcastDedup;
+use crate::gossip::queue::GossipQueue;
 use crate::member::{Member, State};
+use crate::membership::Members;
+use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
+use crate::output::OutputQueue;
 use crate::record::journal::{Input, Journal};
 use crate::replay::{ReplayError, ShortName, Suspected};
 use crate::rng::Rng;
+use crate::stats::Stats;
 use crate::stream::StreamId;
+use crate::stream::exchange::Exchanges;
+use crate::stream::tickets::Tickets;
+use crate::sync::index::DigestIndex;
+use crate::sync::reconnect::Reconnect;
+use crate::sync::trigger::SyncTrigger;
 use crate::time::Instant;
-use crate::timers::{Timer, TimerKey};
+use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
 use crate::wire::codec::{put, take};
 #[cfg(feature = "encryption")]
@@ -21,6 +40,7 @@ use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
@@ -36,7 +56,7 @@ impl Node {
             out,
             &Head { sealing: self.sealing_state(), admission: self.config.admission.is_some() },
         );
-        put(out, self);
+        put(out, &Saved(self));
     }
 
     /// A node as it was when it wrote a checkpoint.
@@ -226,6 +246,61 @@ struct Head {
     admission: bool,
 }
 
+/// The form of a [`Node`] in a checkpoint, after [`Head`]: all parts but keys and scratch space.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Node")]
+struct NodeForm {
+    #[serde(with = "ConfigForm")]
+    config: Config,
+    variant: ProtocolVariant,
+    wire: Format,
+    started: Instant,
+    now: Instant,
+    members: Members,
+    probe: Probe,
+    health: LocalHealth,
+    indirect_pings: IndirectPings,
+    user_pings: UserPings,
+    verdict_lease: VerdictLease,
+    suspicions: Suspicions,
+    refute: Refute,
+    gossip_queue: GossipQueue,
+    broadcasts: Broadcasts,
+    dedup: BroadcastDedup,
+    next_broadcast: u64,
+    reconnect: Reconnect,
+    datagrams_built: u64,
+    next_gossip_at: Instant,
+    exchanges: Exchanges,
+    sync_trigger: SyncTrigger,
+    #[serde(skip)]
+    digest_index: DigestIndex,
+    sync_state: Bytes,
+    tickets: Tickets,
+    timers: Timers,
+    outputs: OutputQueue,
+    stats: Stats,
+    #[serde(skip)]
+    journal: Option<Box<Journal>>,
+    probe_rng: Rng,
+    gossip_rng: Rng,
+    ping_rng: Rng,
+    sync_rng: Rng,
+    reconnect_rng: Rng,
+    #[serde(skip)]
+    opened: Vec<u8>,
+    #[serde(skip)]
+    picked: Vec<MemberKey>,
+    #[serde(skip)]
+    recent: Vec<MemberKey>,
+}
+
+#[derive(Serialize)]
+struct Saved<'a>(#[serde(with = "NodeForm")] &'a Node);
+
+#[derive(Deserialize)]
+struct Restored(#[serde(with = "NodeForm")] Node);
+
 fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
     let (&format, mut rest) = checkpoint.split_first().ok_or(ReplayError::Checkpoint)?;
     if format != FORMAT {
@@ -233,7 +308,7 @@ fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
     }
     let malformed = |_| ReplayError::Checkpoint;
     let head = take(&mut rest).map_err(malformed)?;
-    let mut node: Node = take(&mut rest).map_err(malformed)?;
+    let Restored(mut node) = take(&mut rest).map_err(malformed)?;
     if !rest.is_empty() {
         return Err(ReplayError::Checkpoint);
     }

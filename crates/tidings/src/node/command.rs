@@ -222,19 +222,16 @@ impl Node {
     ///
     /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
     /// changed.
-    pub fn set_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
-        self.input(
-            self.now,
-            |_| Input::SetSyncState(&state),
-            |node| {
-                let (len, max) = (state.len(), node.config.options.max_sync_state);
-                if len > max {
-                    return Err(TooLong { len, max });
-                }
-                node.sync_state = state.clone();
-                Ok(())
-            },
-        )
+    pub fn set_sync_state(&mut self, now: Instant, state: Bytes) -> Result<(), TooLong> {
+        let input = Input::SetSyncState(&state);
+        self.input(now, |_| input, |node| node.replace_sync_state(state.clone()))
+    }
+
+    fn replace_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
+        let max = self.config.options.max_sync_state;
+        TooLong::check("the sync state", state.len(), max, Some("max_sync_state"))?;
+        self.sync_state = state;
+        Ok(())
     }
 
     /// The keys with which the node seals and opens what travels; `None` if it does neither.
@@ -243,8 +240,10 @@ impl Node {
         self.wire.crypto().and_then(CryptoState::keyring)
     }
 
-    /// The same, to be changed while the node runs: what is sent next is sealed with the primary key of
-    /// that moment.
+    /// The same keys, to be changed while the node runs: the node seals the next message with the
+    /// primary key of that moment.
+    ///
+    /// It takes no time, because it is no input: journals never hold keys, and replays need none.
     #[cfg(feature = "encryption")]
     pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
         self.wire.crypto_mut().and_then(CryptoState::keyring_mut)

@@ -20,7 +20,7 @@ pub(crate) fn check(node: &Node) {
         assert_eq!(members[key].state(), State::Suspect, "whoever is suspected is a suspect");
         assert_eq!(timers.at(TimerKey::Suspicion(key)), Some(deadline));
     }
-    let suspects = node.members().filter(|member| member.state() == State::Suspect);
+    let suspects = node.all_members().filter(|member| member.state() == State::Suspect);
     assert_eq!(suspects.count(), suspicions.deadlines().count(), "every suspect has its suspicion");
     exchanges.check();
     for id in exchanges.ids() {

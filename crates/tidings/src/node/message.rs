@@ -9,7 +9,7 @@ use crate::membership::table::MemberKey;
 use crate::output::{Event, Via};
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{BroadcastError, Done, Failure, SendError, Ticket};
+use crate::stream::tickets::{BroadcastError, BroadcastKey, Done, Failure, SendError, Ticket};
 use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -34,10 +34,9 @@ impl Node {
 
     fn queue_message(&mut self, to: &NodeId, data: Bytes) -> Result<(), SendError> {
         let key = self.find_receiver(to)?;
-        let (len, max) = (data.len(), self.max_datagram_message());
-        if len > max {
-            return Err(SendError::TooLong(TooLong { len, max }));
-        }
+        let max = self.max_datagram_message();
+        TooLong::check("the message", data.len(), max, Some("datagram_size"))
+            .map_err(SendError::TooLong)?;
         if key == MemberKey::LOCAL {
             self.deliver(Some(to.clone()), data, Via::Datagram);
         } else if !self.outputs.message(self.members[key].addr(), data) {
@@ -71,11 +70,9 @@ impl Node {
 
     fn begin_message(&mut self, to: &NodeId, data: Bytes) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
-        let (len, max) =
-            (data.len(), self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD);
-        if len > max {
-            return Err(SendError::TooLong(TooLong { len, max }));
-        }
+        let max = self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD;
+        TooLong::check("the message", data.len(), max, Some("max_frame"))
+            .map_err(SendError::TooLong)?;
         if key != MemberKey::LOCAL && self.exchanges.room_out() == 0 {
             return Err(SendError::Busy);
         }
@@ -92,11 +89,10 @@ impl Node {
 
     /// Broadcasts a message to all members, by gossip.
     ///
-    /// It is delivered at most once at each member that is present, and to all of them but for chance:
-    /// each is told several times, by different members, and nobody says that it has heard it. A later
-    /// broadcast of this node with the same
-    /// `key`, if that is not empty, replaces this one wherever it is still waiting to be told. There
-    /// is no order between broadcasts, and none comes to this node itself.
+    /// It is delivered at most once at each member that is present, and to all of them but for
+    /// chance: each is told several times, by different members, and nobody confirms it. There is
+    /// no order between broadcasts, and this node itself gets none of its own. The longer the queue
+    /// of broadcasts, the more of them are missed.
     ///
     /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
     /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
@@ -104,16 +100,40 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If the node has left; if the key has more than 255 bytes, or the message does not fit a datagram
-    /// with it; or if [`max_broadcasts`](crate::Options::max_broadcasts) or
-    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are waiting
+    /// If the node has left; if the message does not fit a datagram; or if
+    /// [`max_broadcasts`](crate::Options::max_broadcasts) or
+    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are queued
     /// already. Then nothing was begun.
-    pub fn broadcast(
+    pub fn broadcast(&mut self, now: Instant, data: Bytes) -> Result<(), BroadcastError> {
+        let input = Input::Broadcast { key: &[], data: &data };
+        self.input(now, |_| input, |node| node.begin_broadcast(&[], data.clone()))
+    }
+
+    /// Broadcasts a message that replaces this node's earlier ones with the same key.
+    ///
+    /// An earlier one is dropped wherever it is still queued, here and at members that pass it on;
+    /// members that got it already get the new one too. memberlist calls that `Invalidates`. Key
+    /// and message share the datagram. Everything else is as with [`broadcast`](Self::broadcast).
+    ///
+    /// ```
+    /// use tidings::{BroadcastError, BroadcastKey, Instant, Node};
+    ///
+    /// fn load_changed(node: &mut Node, now: Instant, load: u8) -> Result<(), BroadcastError> {
+    ///     let key = BroadcastKey::new("load").expect("it is short");
+    ///     node.broadcast_replacing(now, key, vec![load].into())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_replacing(
         &mut self,
         now: Instant,
-        key: &[u8],
+        key: BroadcastKey,
         data: Bytes,
     ) -> Result<(), BroadcastError> {
+        let key = key.as_bytes();
         let input = Input::Broadcast { key, data: &data };
         self.input(now, |_| input, |node| node.begin_broadcast(key, data.clone()))
     }
@@ -123,9 +143,6 @@ impl Node {
         if !local.state().is_present() {
             return Err(BroadcastError::Left);
         }
-        if key.len() > MAX_KEY {
-            return Err(BroadcastError::Key(TooLong { len: key.len(), max: MAX_KEY }));
-        }
         let id = BroadcastId {
             origin: local.id().clone(),
             generation: local.incarnation().generation,
@@ -134,9 +151,8 @@ impl Node {
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
         let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
-        if over > 0 {
-            return Err(BroadcastError::Message(TooLong { len, max: len - over }));
-        }
+        TooLong::check("the message", len, len - over, Some("datagram_size"))
+            .map_err(BroadcastError::Message)?;
         // With nobody to tell it is told.
         if self.members.present_count() > 1 {
             let dropped = self.broadcasts.push_own(broadcast);
@@ -244,6 +260,3 @@ impl Node {
         self.arm_gossip();
     }
 }
-
-/// The longest key of a broadcast, in bytes.
-const MAX_KEY: usize = 255;

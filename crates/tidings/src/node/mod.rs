@@ -20,7 +20,7 @@ use crate::config::Memberlist;
 use crate::config::variant::ProtocolVariant;
 use crate::config::{Config, Wire};
 use crate::detector::health::LocalHealth;
-use crate::detector::indirect::Relay;
+use crate::detector::indirect::IndirectPings;
 use crate::detector::lease::VerdictLease;
 use crate::detector::probe::Probe;
 use crate::detector::suspicion::Suspicions;
@@ -55,9 +55,9 @@ use crate::wire::tidings::sealed::Sealing;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// One member of a cluster, as a state machine that does no I/O.
 ///
@@ -92,7 +92,6 @@ use serde::{Deserialize, Serialize};
 ///
 /// What comes from the network never makes a node return an error: it is taken, or counted in
 /// [`stats`](Self::stats) and dropped.
-#[derive(Debug, Deserialize, Serialize)]
 pub struct Node {
     config: Config,
     variant: ProtocolVariant,
@@ -103,7 +102,7 @@ pub struct Node {
     members: Members,
     probe: Probe,
     health: LocalHealth,
-    indirect_pings: Relay,
+    indirect_pings: IndirectPings,
     user_pings: UserPings,
     verdict_lease: VerdictLease,
     suspicions: Suspicions,
@@ -119,7 +118,6 @@ pub struct Node {
     next_gossip_at: Instant,
     exchanges: Exchanges,
     sync_trigger: SyncTrigger,
-    #[serde(skip)]
     digest_index: DigestIndex,
     sync_state: Bytes,
     tickets: Tickets,
@@ -127,7 +125,6 @@ pub struct Node {
     outputs: OutputQueue,
     stats: Stats,
     /// What is noted of all that comes and goes, if it is.
-    #[serde(skip)]
     journal: Option<Box<Journal>>,
     probe_rng: Rng,
     gossip_rng: Rng,
@@ -135,13 +132,10 @@ pub struct Node {
     sync_rng: Rng,
     reconnect_rng: Rng,
     /// Scratch: what was in a datagram that was sealed.
-    #[serde(skip)]
     opened: Vec<u8>,
     /// Scratch: members that were picked at random.
-    #[serde(skip)]
     picked: Vec<MemberKey>,
     /// Scratch: members that failed of late.
-    #[serde(skip)]
     recent: Vec<MemberKey>,
 }
 
@@ -178,7 +172,7 @@ impl Node {
             ),
             probe: Probe::default(),
             health: LocalHealth::new(options.awareness_max),
-            indirect_pings: Relay::new(options.max_relays),
+            indirect_pings: IndirectPings::new(options.max_relays),
             user_pings: UserPings::new(options.max_pings),
             verdict_lease: VerdictLease::new(now),
             suspicions: Suspicions::default(),
@@ -301,9 +295,17 @@ impl Node {
         self.members.find(id).map(|key| &self.members[key])
     }
 
-    /// All members that are known, the node itself first; those that failed or left are among them
-    /// for [`tombstone_timeout`](crate::Options::tombstone_timeout). The rest is in no order.
+    /// The members that are present, alive or suspect: this node first unless it left, the others
+    /// in no order.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.all_members().filter(|member| member.state().is_present())
+    }
+
+    /// All members that are known: this node first, the others in no order.
+    ///
+    /// Beside those that are present these are the ones that failed or left, for
+    /// [`tombstone_timeout`](crate::Options::tombstone_timeout).
+    pub fn all_members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter()
     }
 
@@ -391,6 +393,17 @@ impl Node {
     fn check(&self) {
         #[cfg(debug_assertions)]
         invariants::check(self);
+    }
+}
+
+/// Name, address, phase and health: the whole state is long, and foretells the random choices.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Node");
+        debug.field("id", self.local().id()).field("addr", &self.local().addr());
+        debug.field("phase", &self.phase()).field("health", &self.health());
+        debug.field("present", &self.members.present_count()).field("now", &self.now);
+        debug.finish_non_exhaustive()
     }
 }
 

@@ -32,6 +32,7 @@ use crate::addr::Dialled;
 use crate::member::{Member, Meta, NodeId};
 use crate::node::Node;
 use crate::record::journal::{Entry, Input as Given, entry};
+use crate::stream::tickets::BroadcastKey;
 use crate::stream::{StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -45,7 +46,6 @@ pub use crate::wire::dissect::{MessageSummary, ShortName};
 pub use step::{Difference, Input, ReplayedOutput, Step};
 
 /// A node that runs again as it ran when its journal was kept.
-#[derive(Debug)]
 pub struct Replay<'a> {
     node: Node,
     /// What is still to be read.
@@ -92,7 +92,7 @@ impl<'a> Replay<'a> {
 
     /// Whom four bytes stand for, of those that the node knows now.
     pub fn name(&self, short: ShortName) -> Option<&NodeId> {
-        self.node.members().map(Member::id).find(|id| ShortName::of(id) == short)
+        self.node.all_members().map(Member::id).find(|id| ShortName::of(id) == short)
     }
 
     /// Who is suspected now.
@@ -246,7 +246,13 @@ impl<'a> Replay<'a> {
                 Input::SendReliable { to: to.into_owned(), len: data.len() }
             }
             Given::Broadcast { key, data } => {
-                let _ = node.broadcast(now, key, Bytes::copy_from_slice(data));
+                let bytes = Bytes::copy_from_slice(data);
+                let _ = if key.is_empty() {
+                    node.broadcast(now, bytes)
+                } else {
+                    let key = BroadcastKey::new(key).map_err(|_| ReplayError::Journal)?;
+                    node.broadcast_replacing(now, key, bytes)
+                };
                 Input::Broadcast { len: data.len() }
             }
             Given::SetMeta(meta) => {
@@ -254,7 +260,7 @@ impl<'a> Replay<'a> {
                 Input::SetMeta { len: meta.len() }
             }
             Given::SetSyncState(state) => {
-                let _ = node.set_sync_state(Bytes::copy_from_slice(state));
+                let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
         })
@@ -291,6 +297,14 @@ impl<'a> Replay<'a> {
             script.admit(admissions);
             script.heard.clear();
         }
+    }
+}
+
+impl fmt::Debug for Replay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Replay");
+        debug.field("node", &self.node).field("unread_bytes", &self.journal.len());
+        debug.finish_non_exhaustive()
     }
 }
 

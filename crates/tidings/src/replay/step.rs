@@ -188,6 +188,7 @@ pub enum ReplayedOutput {
 
 /// What was recorded and what the replay has in its place, as far as a recording tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Difference {
     /// What was recorded.
     pub recorded: String,

@@ -21,6 +21,8 @@ impl StreamId {
 }
 
 /// What a driver has to do with a stream.
+///
+/// Exhaustive on purpose: a new duty of drivers must not compile away.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum StreamAction {
     /// Connect to a peer; answer with [`StreamInput::Opened`] or [`StreamInput::Failed`].
@@ -41,6 +43,8 @@ pub enum StreamAction {
 }
 
 /// What a driver tells of a stream.
+///
+/// Exhaustive on purpose, as [`StreamAction`] is: together they are the whole contract on streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StreamInput<'a> {
     /// It is connected.

@@ -1,10 +1,11 @@
 //! What an application asks for, and how it learns what came of it.
 
 use crate::addr::Dialled;
-use crate::member::{State, TooLong};
+use crate::member::{State, TooLong, write_bytes};
 use crate::stats::Reject;
 use crate::stream::{Refusal, StreamError};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,6 +16,13 @@ use serde::{Deserialize, Serialize};
 /// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(u64);
+
+/// Its number: tickets of a node are numbered from 0.
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What a command achieved.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -43,6 +51,24 @@ pub enum Done {
         /// How long that took.
         rtt: Duration,
     },
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { seed, members: 1 } => {
+                write!(f, "joined through {seed}; 1 member is present")
+            }
+            Self::Joined { seed, members } => {
+                write!(f, "joined through {seed}; {members} members are present")
+            }
+            Self::Left { told: 1 } => f.write_str("left; 1 member confirmed it"),
+            Self::Left { told } => write!(f, "left; {told} members confirmed it"),
+            Self::Delivered => f.write_str("delivered"),
+            Self::Written => f.write_str("written; the format has no receipts"),
+            Self::Pong { rtt } => write!(f, "answered in {rtt:?}"),
+        }
+    }
 }
 
 /// Why a command achieved nothing.
@@ -207,9 +233,14 @@ impl fmt::Display for SendError {
         match self {
             Self::Left => f.write_str("the node has left its cluster; join first"),
             Self::Unknown => f.write_str("no member of that name is known"),
-            Self::Absent(state) => write!(f, "the member is not there; it is held to have {state}"),
-            Self::TooLong(too_long) => write!(f, "the message is too long: {too_long}"),
-            Self::Busy => f.write_str("too much is under way; try again when some of it has ended"),
+            Self::Absent(state) => {
+                write!(f, "the member is {state}; only one that is alive or suspect is reached")
+            }
+            Self::TooLong(too_long) => too_long.fmt(f),
+            Self::Busy => f.write_str(
+                "as many streams, pings or datagrams are open or queued as max_streams_out, \
+                 max_pings or max_queued_datagrams allows; try again when some have ended",
+            ),
         }
     }
 }
@@ -222,9 +253,7 @@ impl core::error::Error for SendError {}
 pub enum BroadcastError {
     /// The node has left its cluster, or is leaving.
     Left,
-    /// The key is too long.
-    Key(TooLong),
-    /// The message is too long for a datagram with this key.
+    /// The message is too long for a datagram, together with its key.
     Message(TooLong),
     /// Too many of this node's broadcasts wait to be told; try again when some have been.
     Full,
@@ -234,14 +263,102 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => f.write_str("the node has left its cluster; join first"),
-            Self::Key(too_long) => write!(f, "the key is too long: {too_long}"),
-            Self::Message(too_long) => write!(f, "the message is too long: {too_long}"),
-            Self::Full => f.write_str("too many broadcasts wait to be told; try again later"),
+            Self::Message(too_long) => too_long.fmt(f),
+            Self::Full => f.write_str(
+                "as many broadcasts of this node are queued as max_broadcasts or \
+                 max_broadcast_bytes allows; try again when some have been sent",
+            ),
         }
     }
 }
 
 impl core::error::Error for BroadcastError {}
+
+/// The key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
+///
+/// ```
+/// use tidings::BroadcastKey;
+///
+/// let key = BroadcastKey::new("load")?;
+/// assert_eq!(key.as_bytes(), b"load");
+/// # Ok::<(), tidings::InvalidBroadcastKey>(())
+/// ```
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BroadcastKey(Box<[u8]>);
+
+impl BroadcastKey {
+    /// The longest key, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Checks and copies a key.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty, or longer than [`MAX_LEN`](Self::MAX_LEN).
+    pub fn new(key: impl AsRef<[u8]>) -> Result<Self, InvalidBroadcastKey> {
+        let key = key.as_ref();
+        let (len, max) = (key.len(), Self::MAX_LEN);
+        match len {
+            0 => Err(InvalidBroadcastKey::Empty),
+            _ => {
+                let checked = TooLong::check("the broadcast key", len, max, None);
+                checked.map_err(InvalidBroadcastKey::TooLong)?;
+                Ok(Self(key.into()))
+            }
+        }
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for BroadcastKey {
+    type Error = InvalidBroadcastKey;
+
+    fn try_from(key: &str) -> Result<Self, InvalidBroadcastKey> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<&[u8]> for BroadcastKey {
+    type Error = InvalidBroadcastKey;
+
+    fn try_from(key: &[u8]) -> Result<Self, InvalidBroadcastKey> {
+        Self::new(key)
+    }
+}
+
+/// As text where it is text.
+impl fmt::Debug for BroadcastKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_bytes(&self.0, f)
+    }
+}
+
+/// Why bytes were not taken as a [`BroadcastKey`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidBroadcastKey {
+    /// The key has no bytes; [`Node::broadcast`](crate::Node::broadcast) needs none.
+    Empty,
+    /// The key has too many bytes.
+    TooLong(TooLong),
+}
+
+impl fmt::Display for InvalidBroadcastKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "the broadcast key is empty; give it 1 to 255 bytes, or broadcast without a key",
+            ),
+            Self::TooLong(too_long) => too_long.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for InvalidBroadcastKey {}
 
 /// How many seeds a join may have.
 pub(crate) const MAX_SEEDS: usize = 1024;
@@ -421,6 +538,8 @@ impl Tickets {
 }
 
 /// Whether a node takes part in its cluster.
+///
+/// Exhaustive on purpose: there is nothing between and nothing after.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
     /// It does.
@@ -434,6 +553,49 @@ pub enum Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn errors_of_messages_name_the_value_the_limit_and_the_option() {
+        let too_long = |what, option| TooLong { what, len: 5000, max: 1363, option };
+        let message = too_long("the message", Some("datagram_size"));
+        let said = "the message has 5000 bytes; datagram_size allows 1363";
+        assert_eq!(SendError::TooLong(message).to_string(), said);
+        assert_eq!(BroadcastError::Message(message).to_string(), said);
+        let key = InvalidBroadcastKey::TooLong(too_long("the broadcast key", None));
+        let said = "the broadcast key has 5000 bytes; at most 1363 are allowed";
+        assert_eq!(key.to_string(), said);
+        for option in ["max_streams_out", "max_pings", "max_queued_datagrams"] {
+            assert!(SendError::Busy.to_string().contains(option));
+        }
+        for option in ["max_broadcasts", "max_broadcast_bytes"] {
+            assert!(BroadcastError::Full.to_string().contains(option));
+        }
+        let absent = SendError::Absent(State::Failed).to_string();
+        assert_eq!(absent, "the member is failed; only one that is alive or suspect is reached");
+    }
+
+    #[test]
+    fn what_a_command_achieved_is_told_with_plurals_that_agree() {
+        let seed = "10.0.0.1:7946".parse().unwrap();
+        for (done, said) in [
+            (
+                Done::Joined { seed, members: 1 },
+                "joined through 10.0.0.1:7946; 1 member is present",
+            ),
+            (
+                Done::Joined { seed, members: 2 },
+                "joined through 10.0.0.1:7946; 2 members are present",
+            ),
+            (Done::Left { told: 0 }, "left; 0 members confirmed it"),
+            (Done::Left { told: 1 }, "left; 1 member confirmed it"),
+            (Done::Delivered, "delivered"),
+            (Done::Written, "written; the format has no receipts"),
+            (Done::Pong { rtt: Duration::from_millis(3) }, "answered in 3ms"),
+        ] {
+            assert_eq!(done.to_string(), said);
+        }
+    }
 
     #[test]
     fn a_seed_that_broke_off_failed_by_that_also_if_asking_again_takes_too_long() {

@@ -40,7 +40,7 @@ use smol_str::SmolStr;
 /// assert_eq!((target.name(), target.port()), (Some("shop.example"), 80));
 /// # Ok::<(), tidings::TargetError>(())
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Target {
     node: Option<NodeId>,
     host: Host,
@@ -289,6 +289,13 @@ impl From<&SocketAddr> for Target {
 impl From<&Self> for Target {
     fn from(target: &Self) -> Self {
         target.clone()
+    }
+}
+
+/// As [`Display`](fmt::Display), in quotes.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
     }
 }
 

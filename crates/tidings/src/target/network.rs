@@ -8,6 +8,8 @@ use core::str::FromStr;
 use smol_str::{SmolStr, StrExt};
 
 /// A protocol, and whether its addresses are those of IPv4, of IPv6 or both; named as in Go.
+///
+/// Exhaustive on purpose: these are all that Go has.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Network {
     /// TCP over IPv4 or IPv6.
@@ -91,10 +93,17 @@ impl fmt::Display for Network {
 }
 
 /// Names of ports: a few that are always known, as in Go, and those of a file like `/etc/services`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Services {
     /// By protocol and name, in small letters.
     listed: BTreeMap<(SmolStr, SmolStr), u16>,
+}
+
+/// How many there are: a system lists hundreds.
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").field("listed", &self.listed.len()).finish()
+    }
 }
 
 impl Services {

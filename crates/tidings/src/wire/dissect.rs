@@ -126,13 +126,19 @@ pub enum MessageSummary {
 }
 
 /// What stands for a member's name where a message has no room for it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ShortName(pub(crate) u32);
 
 impl ShortName {
     /// What stands for this name.
     pub fn of(id: &NodeId) -> Self {
         Self(id.short())
+    }
+}
+
+impl fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

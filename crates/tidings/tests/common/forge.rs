@@ -30,7 +30,11 @@ pub fn open(datagram: &[u8]) -> Vec<u8> {
 /// Gives a test node its keys, if it is to have any.
 pub fn with_keys(config: tidings::Config) -> tidings::Config {
     #[cfg(feature = "encryption")]
-    return config.with_encryption(sealed::keyring(), tidings::Plaintext::Refused).unwrap();
+    return config
+        .to_builder()
+        .encryption(sealed::keyring(), tidings::Plaintext::Refused)
+        .build()
+        .unwrap();
     #[cfg(not(feature = "encryption"))]
     config
 }

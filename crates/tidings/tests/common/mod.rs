@@ -126,7 +126,8 @@ pub fn config_with(n: usize, options: &Options) -> Config {
 
 pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
     let cluster = ClusterName::new("test").unwrap();
-    forge::with_keys(Config::new(cluster, id(n), addr, options.clone()).unwrap())
+    let config = Config::builder(cluster, id(n), addr).options(options.clone());
+    forge::with_keys(config.build().unwrap())
 }
 
 impl Net {

@@ -170,8 +170,8 @@ impl Solo {
 /// A node of this name in the cluster of the peers.
 pub fn config(name: &str, addr: SocketAddr, options: Options) -> Config {
     let cluster = ClusterName::new(forge::CLUSTER).unwrap();
-    let config = Config::new(cluster, NodeId::new(name).unwrap(), addr, options).unwrap();
-    config.with_generation(GENERATION)
+    let config = Config::builder(cluster, NodeId::new(name).unwrap(), addr);
+    config.options(options).generation(GENERATION).build().unwrap()
 }
 
 pub fn name(n: u32) -> String {
