@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, DriverState, Started, sockets, streams};
+use tidings_driver::{Drive, DriverState, StartError, Started, sockets, streams};
 
 /// What moves datagrams and time, and accepts streams; dropped, it has ended.
 #[derive(Debug)]
@@ -58,10 +58,10 @@ struct System {
 
 impl Driver {
     /// A driver, to be [run](Self::run), and what handles share with it.
-    pub(crate) fn new(started: Started) -> Result<(Self, Remote), BindError> {
+    pub(crate) fn new(started: Started) -> Result<(Self, Remote), StartError> {
         let Started { state, clock, udp, tcp, local_addr } = started;
-        let udp = Arc::new(Async::new(udp).map_err(BindError::System)?);
-        let tcp = Async::new(tcp).map_err(BindError::System)?;
+        let udp = Arc::new(Async::new(udp).map_err(StartError::System)?);
+        let tcp = Async::new(tcp).map_err(StartError::System)?;
         let system = System { udp: Arc::clone(&udp), executor: Arc::default() };
         let running = Running::new(state);
         let state = Mutex::new(State { running, system: Some(system) });
@@ -78,7 +78,7 @@ impl Driver {
         Ok((driver, Remote(shared)))
     }
 
-    /// Runs the node until its handle is dropped.
+    /// Runs the node until its last handle is dropped.
     pub(crate) async fn run(mut self) {
         let executor =
             self.shared.lock().system.as_ref().map(|system| Arc::clone(&system.executor));

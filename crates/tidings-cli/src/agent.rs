@@ -281,7 +281,7 @@ fn carry_out(node: &Node, command: Command) -> Result<Outcome, String> {
         Command::SetState(state) => done(of("the state", node.set_sync_state(state)), "set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
         Command::SendReliable(to, data) => done(node.send_reliable(&to, data), sent_reliably(node)),
-        Command::Broadcast(data) => done(node.broadcast(b"", data), "sent"),
+        Command::Broadcast(data) => done(node.broadcast(data), "sent"),
         Command::Ping(to) => node.ping(&to).map(|rtt| Outcome::Pong(to, rtt)).map_err(text),
         Command::Keys => node.keyring().map(Outcome::Keys).ok_or_else(|| text(KeyError::NoKeyring)),
         Command::AddKey(key) => done(node.add_key(key), "accepted from now on"),

@@ -1,7 +1,7 @@
-//! Commands that wait for other nodes: begun here, and told later what became of them.
+//! Commands that wait for other nodes: started here, with a callback for their outcome.
 //!
-//! Each function begins one, and hands what became of it to `then`, under the node's lock: that may
-//! wake somebody, and may not ask the node anything. If the node stops first, `then` is dropped.
+//! Each function starts one and passes its outcome to `then`, under the node's lock: the callback may
+//! wake a thread or a task, and must not call the node. If the node stops first, `then` is dropped.
 
 use crate::handle::Handle;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidings::{Done, Failure, Instant, JoinError, Node, NodeId, SendError, Ticket};
 
 /// Begins to [join](Node::join) a cluster; what comes of it is how many members there are then.
-pub fn join(
+pub(crate) fn join(
     handle: &Handle,
     seeds: &[SocketAddr],
     then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
@@ -24,7 +24,7 @@ pub fn join(
 }
 
 /// Begins to [leave](Node::leave); what comes of it is how many members have confirmed it.
-pub fn leave(
+pub(crate) fn leave(
     handle: &Handle,
     then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
 ) -> Ticket {
@@ -38,7 +38,7 @@ pub fn leave(
 }
 
 /// Begins to send a [reliable](Node::send_reliable) message.
-pub fn send_reliable(
+pub(crate) fn send_reliable(
     handle: &Handle,
     to: &NodeId,
     data: Bytes,
@@ -49,7 +49,7 @@ pub fn send_reliable(
 }
 
 /// Begins to [ping](Node::ping) a member; what comes of it is the round-trip time.
-pub fn ping(
+pub(crate) fn ping(
     handle: &Handle,
     to: &NodeId,
     then: impl FnOnce(Result<Duration, Failure>) + Send + 'static,

@@ -24,34 +24,6 @@ pub fn look_up(target: &Target) -> Result<Vec<SocketAddr>, LookupError> {
     target.addrs(&found, target.zone().and_then(index)).map_err(LookupError::Target)
 }
 
-/// Places to join, as far as they were found.
-#[derive(Debug, Default)]
-pub struct Seeds {
-    /// All addresses of all of them.
-    pub addrs: Vec<SocketAddr>,
-    /// Those that have none, with their names.
-    pub unresolved: Vec<LookupError>,
-}
-
-impl Seeds {
-    /// Looks all of them up, one after the other; for some [it may block](Self::may_block).
-    pub fn look_up(targets: &[Target]) -> Self {
-        let mut seeds = Self::default();
-        for target in targets {
-            match look_up(target) {
-                Ok(addrs) => seeds.addrs.extend(addrs),
-                Err(error) => seeds.unresolved.push(error),
-            }
-        }
-        seeds
-    }
-
-    /// Whether the system has to be asked for any of them, so that looking them up may take long.
-    pub fn may_block(targets: &[Target]) -> bool {
-        targets.iter().any(|target| target.name().is_some() || target.zone().is_some())
-    }
-}
-
 /// The index of a network interface, by its name or its index in decimal; `None` if there is none.
 ///
 /// The system is asked for an address that needs no server, since std has no way to ask for this.

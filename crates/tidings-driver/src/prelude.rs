@@ -1,15 +1,18 @@
-//! The words in which an application and its node talk: what every adapter re-exports.
+//! What every adapter re-exports: all types that its signatures, its events and its errors name.
 
+pub use crate::builder::Builder;
 #[cfg(feature = "encryption")]
-pub use crate::KeyError;
-pub use crate::{BindError, CommandError, Handle, JoinFailed, LookupError, look_up, services};
+pub use crate::keys::KeyError;
+pub use crate::{CommandError, JoinError, LookupError, Seed, SeedError, StartError};
+pub use crate::{look_up, services};
 pub use bytes::Bytes;
 #[cfg(feature = "memberlist")]
 pub use tidings::Memberlist;
 pub use tidings::{
-    BroadcastError, ClusterName, Config, ConfigError, Event, ExchangeError, Failure, Incarnation,
-    InvalidName, JoinError, Member, Meta, NodeId, Options, Phase, Rejected, SeedFailure, SendError,
-    Services, State, Stats, Target, TargetError, TooLong, Via, Wire,
+    BroadcastError, ClusterName, Config, ConfigError, Done, Event, ExchangeError, Failure,
+    Incarnation, InvalidName, Member, Meta, Network, NodeId, Options, Phase, Refusal, Reject,
+    Rejected, SeedFailure, SendError, Services, State, Stats, Target, TargetError, Ticket, TooLong,
+    Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

@@ -1,14 +1,14 @@
 //! Sockets: a UDP and a TCP port of one number.
 
-use crate::error::BindError;
+use crate::error::StartError;
 use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 use std::time::Duration;
 
 /// A UDP and a TCP socket on the same port, and where they are bound.
-pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
-    let failed = |protocol, addr| move |error| BindError::Socket { protocol, addr, error };
+pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), StartError> {
+    let failed = |protocol, addr| move |error| StartError::Socket { protocol, addr, error };
     let mut tries = if listen.port() == 0 { MAX_TRIES } else { 1 };
     loop {
         tries -= 1;

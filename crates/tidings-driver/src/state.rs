@@ -1,6 +1,6 @@
 //! A node, and what every driver keeps beside it.
 
-use crate::error::BindError;
+use crate::error::StartError;
 use crate::sockets;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,24 +73,24 @@ pub struct Started {
 ///
 /// If the port is taken, or the address is not one of this machine; if the configuration's address is of
 /// no use to others, since it is unspecified or has a zone.
-pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, BindError> {
+pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, StartError> {
     let (udp, tcp, local) = sockets::bind(listen)?;
     let mut advertised = config.addr();
     if advertised.port() == 0 {
         advertised.set_port(local.port());
     }
     if advertised.ip().is_unspecified() {
-        return Err(BindError::Unspecified(advertised));
+        return Err(StartError::Unspecified(advertised));
     }
     if matches!(advertised, SocketAddr::V6(v6) if v6.scope_id() != 0) {
-        return Err(BindError::Zone(advertised));
+        return Err(StartError::Zone(advertised));
     }
     let generation = match config.generation() {
         0 => Clock::generation(),
         set => set,
     };
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| BindError::System(error.into()))?;
+    getrandom::fill(&mut seed).map_err(|error| StartError::System(error.into()))?;
     let clock = Clock::start();
     let config = config.with_addr(advertised).with_generation(generation);
     let node = Node::new(config, seed, clock.now());

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::streams::{self, StreamTable};
-use tidings_driver::{BindError, Drive, DriverState, Started, sockets};
+use tidings_driver::{Drive, DriverState, StartError, Started, sockets};
 
 /// A node with its threads and sockets; stopping it ends them.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Running {
 struct Link(Option<Arc<TcpStream>>);
 
 impl Driver {
-    pub(crate) fn start(started: Started) -> Result<Self, BindError> {
+    pub(crate) fn start(started: Started) -> Result<Self, StartError> {
         let Started { state, clock, udp, tcp, local_addr } = started;
         let running = Running {
             state,
@@ -66,7 +66,7 @@ impl Driver {
             .and_then(|()| driver.spawn("tidings-accept", Shared::accept_streams));
         if let Err(error) = spawned {
             driver.stop();
-            return Err(BindError::System(error));
+            return Err(StartError::System(error));
         }
         Ok(driver)
     }

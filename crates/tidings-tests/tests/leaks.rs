@@ -61,7 +61,7 @@ fn live(adapter: &Adapter) {
         node.send(&id("a"), "in a datagram").unwrap();
         node.send_reliable(&id("a"), vec![7; 50_000]).unwrap();
     }
-    a.broadcast(b"", "to all").unwrap();
+    a.broadcast("to all").unwrap();
     for node in [&b, &c, &d, &e] {
         node.wait_for(|event| matches!(event, Event::Message { via: Via::Broadcast, .. }));
     }

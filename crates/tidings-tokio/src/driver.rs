@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, DriverState, Started, sockets, streams};
+use tidings_driver::{Drive, DriverState, StartError, Started, sockets, streams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -63,14 +63,14 @@ struct System {
 
 impl Driver {
     /// A driver, to be [run](Self::run), and what handles share with it.
-    pub(crate) fn new(started: Started, runtime: Handle) -> Result<(Self, Remote), BindError> {
+    pub(crate) fn new(started: Started, runtime: Handle) -> Result<(Self, Remote), StartError> {
         let Started { state, clock, udp, tcp, local_addr } = started;
         let set_up = || {
             udp.set_nonblocking(true)?;
             tcp.set_nonblocking(true)?;
             Ok((net::UdpSocket::from_std(udp.try_clone()?)?, TcpListener::from_std(tcp)?))
         };
-        let (ready, tcp) = set_up().map_err(BindError::System)?;
+        let (ready, tcp) = set_up().map_err(StartError::System)?;
         let udp = Arc::new(udp);
         let system = System { udp: Arc::clone(&udp), runtime };
         let state = Mutex::new(State { running: Running::new(state), system: Some(system) });
@@ -88,7 +88,7 @@ impl Driver {
         Ok((driver, Remote(shared)))
     }
 
-    /// Runs the node until its handle is dropped.
+    /// Runs the node until its last handle is dropped.
     pub(crate) async fn run(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
     }

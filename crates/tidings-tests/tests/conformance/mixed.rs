@@ -55,7 +55,7 @@ fn are_one_cluster(configured: impl Fn(Config) -> Config) {
             node.send(&id(to), format!("{from} in a datagram")).unwrap();
             node.send_reliable(&id(to), format!("{from} over a stream")).unwrap();
         }
-        node.broadcast(b"", format!("{from} to all")).unwrap();
+        node.broadcast(format!("{from} to all")).unwrap();
     }
     for (name, node) in &nodes {
         let all = nodes.iter().flat_map(|(from, _)| {
