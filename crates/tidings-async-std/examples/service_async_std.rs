@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         {
             react(&node, &event);
         }
-        println!("{} members know that this node leaves", node.leave().await?);
+        println!("left; confirmed by {} of the members", node.leave().await?);
         Ok(())
     })
 }

@@ -39,8 +39,9 @@ use tidings_record::{Finishing, Limits, RecordError};
 ///
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) wait until other nodes have answered, at the latest until
-/// [`stream_timeout`](tidings::Options::stream_timeout). Dropping such a future cancels the command,
-/// except a leave, which goes on. All other methods wait for nobody.
+/// [`stream_timeout`](tidings::Options::stream_timeout);
+/// [`wait_for_members`](Self::wait_for_members) waits until members are present. Dropping such a
+/// future cancels it, except a leave, which goes on. All other methods wait for nobody.
 #[derive(Clone)]
 pub struct Tidings {
     shared: Arc<Shared>,
@@ -113,6 +114,17 @@ impl Tidings {
         answered.await.unwrap_or(Err(Failure::Stopped))
     }
 
+    /// Waits until at least `count` members are present, this node included; returns how many there
+    /// are then, and `None` if the node stops before.
+    ///
+    /// It takes as long as it takes: use the runtime's timeout.
+    pub async fn wait_for_members(&self, count: usize) -> Option<usize> {
+        let (answer, answered) = oneshot::channel();
+        let then = move |present| _ = answer.send(present);
+        let number = self.handle().with(|host, _| host.watch(count, then));
+        Pending { handle: self.handle(), what: What::Members(number), answer: answered }.await
+    }
+
     /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
     /// which has no receipts, until it is written and the stream is closed.
     ///
@@ -143,12 +155,13 @@ impl Tidings {
         self.wait(ticket, answered).await.map_err(CommandError::Failed)
     }
 
-    fn wait<T>(
+    async fn wait<T>(
         &self,
         ticket: Ticket,
         answer: oneshot::Receiver<Result<T, Failure>>,
-    ) -> Pending<'_, T> {
-        Pending { handle: self.handle(), ticket, answer }
+    ) -> Result<T, Failure> {
+        let pending = Pending { handle: self.handle(), what: What::Command(ticket), answer };
+        pending.await.unwrap_or(Err(Failure::Stopped))
     }
 
     fn handle(&self) -> &Handle {
@@ -171,26 +184,39 @@ fn send_to<T: Send + 'static>(
     move |ended| drop(answer.send(ended))
 }
 
-/// A command that was started, and is cancelled if nobody waits for it any more.
+/// An answer that a future waits for, which is cancelled if the future is dropped; `None` once the node
+/// has stopped.
 struct Pending<'a, T> {
     handle: &'a Handle,
-    ticket: Ticket,
-    answer: oneshot::Receiver<Result<T, Failure>>,
+    what: What,
+    answer: oneshot::Receiver<T>,
+}
+
+/// What a future waits for.
+#[derive(Clone, Copy)]
+enum What {
+    Command(Ticket),
+    Members(u64),
 }
 
 impl<T> Future for Pending<'_, T> {
-    type Output = Result<T, Failure>;
+    type Output = Option<T>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = Pin::new(&mut self.answer).poll(cx);
-        answer.map(|answer| answer.unwrap_or(Err(Failure::Stopped)))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.answer).poll(cx).map(Result::ok)
     }
 }
 
 impl<T> Drop for Pending<'_, T> {
     fn drop(&mut self) {
-        if !self.answer.is_terminated() {
-            self.handle.drive(|node, now| node.cancel(now, self.ticket));
+        if self.answer.is_terminated() {
+            return;
+        }
+        match self.what {
+            What::Command(ticket) => {
+                self.handle.drive(|node, now| node.cancel(now, ticket));
+            }
+            What::Members(number) => self.handle.with(|host, _| host.unwatch(number)),
         }
     }
 }

@@ -29,7 +29,9 @@ use tidings_record::{Finishing, Limits, RecordError};
 ///
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) block until other nodes have answered, at the latest until
-/// [`stream_timeout`](tidings::Options::stream_timeout). All other methods wait for nobody.
+/// [`stream_timeout`](tidings::Options::stream_timeout);
+/// [`wait_for_members`](Self::wait_for_members) blocks until members are present. All other methods
+/// wait for nobody.
 #[derive(Clone, Debug)]
 pub struct Tidings {
     handle: Arc<Handle>,
@@ -74,6 +76,19 @@ impl Tidings {
         let (answer, answered) = channel();
         begin::leave(&self.handle, send_to(answer));
         wait(&answered)
+    }
+
+    /// Waits until at least `count` members are present, this node included; returns how many there
+    /// are then, and `None` if that takes longer than `timeout`.
+    pub fn wait_for_members(&self, count: usize, timeout: Duration) -> Option<usize> {
+        let (answer, answered) = channel();
+        let then = move |present| _ = answer.send(present);
+        let number = self.handle.with(|host, _| host.watch(count, then));
+        let present = answered.recv_timeout(timeout).ok();
+        if present.is_none() {
+            self.handle.with(|host, _| host.unwatch(number));
+        }
+        present
     }
 
     /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::{fmt, io};
 use tidings::{ConfigError, ExchangeError, Failure, InvalidName, SendError, TargetError};
 
-/// The reason why a node did not start.
-#[derive(Debug)]
+/// The reason why a node did not start; each text names the setting and its value.
+///
+/// `{:?}` writes the same text as `{}`, so that it is readable where an error comes out of `main`.
 #[non_exhaustive]
 pub enum StartError {
     /// The cluster's name is not valid.
@@ -110,6 +111,12 @@ impl fmt::Display for StartError {
             ),
             Self::System(error) => write!(f, "cannot start a node: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct Resolved {
     /// For each address, the seed as the application wrote it.
     written: Vec<String>,
     failed: Vec<SeedError>,
+    /// All seeds, in the order in which the application wrote them.
+    seeds: Vec<String>,
 }
 
 impl Resolved {
@@ -88,6 +90,7 @@ impl Resolved {
     pub(crate) fn look_up(seeds: Vec<Seed>) -> Self {
         let mut resolved = Self::default();
         for Seed { written: seed, target } in seeds {
+            resolved.seeds.push(seed.clone());
             let found = target.map_err(LookupError::Target).and_then(|it| lookup::look_up(&it));
             match found {
                 Ok(addrs) => {
@@ -129,6 +132,8 @@ impl Resolved {
                 let failures = failures.into_iter().map(|failure| self.exchange(failure));
                 let failures: Vec<_> = failures.collect();
                 self.failed.extend(failures);
+                let order = |error: &SeedError| self.seeds.iter().position(|it| it == error.seed());
+                self.failed.sort_by_key(order);
                 JoinError::Failed(self.failed)
             }
             Failure::Left => JoinError::Left,

@@ -42,6 +42,8 @@ pub struct DriverState {
     buf: Vec<u8>,
     recorder: Option<Recorder>,
     waiters: BTreeMap<Ticket, Waiter>,
+    watchers: Vec<Watcher>,
+    next_watcher: u64,
     emitter: Option<Emitter>,
     stopped: bool,
 }
@@ -49,7 +51,16 @@ pub struct DriverState {
 /// What to do with what became of a command.
 struct Waiter(Box<dyn FnOnce(Result<Done, Failure>) + Send>);
 
+/// A callback for the moment when so many members are present.
+struct Watcher {
+    number: u64,
+    members: usize,
+    then: Box<dyn FnOnce(usize) + Send>,
+}
+
 /// A node that has sockets, and is not driven yet.
+///
+/// Exhaustive on purpose: a driver takes it apart, and has to use all of it.
 #[derive(Debug)]
 pub struct Started {
     /// The node.
@@ -99,6 +110,8 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         buf: Vec::new(),
         recorder: None,
         waiters: BTreeMap::new(),
+        watchers: Vec::new(),
+        next_watcher: 0,
         emitter: Some(emitter),
         stopped: false,
     };
@@ -140,6 +153,9 @@ impl DriverState {
         if let Some(recorder) = &mut self.recorder {
             recorder.take(&mut self.node);
         }
+        if !self.watchers.is_empty() {
+            self.tell_watchers();
+        }
         self.due()
     }
 
@@ -158,6 +174,35 @@ impl DriverState {
         if !self.stopped {
             self.waiters.insert(ticket, Waiter(Box::new(waiter)));
         }
+    }
+
+    /// Calls `then` with the number of members once at least so many are present, under the node's
+    /// lock; drops it if the node stops before. Returns a number to [unwatch](Self::unwatch) by.
+    pub(crate) fn watch(
+        &mut self,
+        members: usize,
+        then: impl FnOnce(usize) + Send + 'static,
+    ) -> u64 {
+        let number = self.next_watcher;
+        self.next_watcher += 1;
+        if !self.stopped {
+            self.watchers.push(Watcher { number, members, then: Box::new(then) });
+        }
+        number
+    }
+
+    fn tell_watchers(&mut self) {
+        let present = self.node.present_count();
+        let watchers = std::mem::take(&mut self.watchers).into_iter();
+        let (due, waiting) = watchers.partition(|watcher| watcher.members <= present);
+        self.watchers = waiting;
+        for Watcher { then, .. } in due {
+            then(present);
+        }
+    }
+
+    pub(crate) fn unwatch(&mut self, number: u64) {
+        self.watchers.retain(|watcher| watcher.number != number);
     }
 
     // ---- stop ----
@@ -181,6 +226,7 @@ impl DriverState {
         self.stopped = true;
         self.emitter = None;
         self.waiters.clear();
+        self.watchers.clear();
     }
 
     // ---- record ----

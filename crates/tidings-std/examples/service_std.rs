@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (signal, signalled) = channel();
     ctrlc::set_handler(move || _ = signal.send(()))?;
     signalled.recv()?;
-    println!("{} members know that this node leaves", node.leave()?);
+    println!("left; confirmed by {} of the members", node.leave()?);
     Ok(())
 }
 

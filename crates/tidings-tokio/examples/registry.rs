@@ -7,8 +7,7 @@
 //! cargo run -p tidings-tokio --example registry -- db 5432 127.0.0.1:7947 127.0.0.1:7946
 //! ```
 //!
-//! Each prints the services that come and go, and where it finds the database. Ctrl-C or SIGTERM makes
-//! it leave the cluster.
+//! Each prints the services that come and go, and where the database is, until Ctrl-C or SIGTERM.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -34,21 +33,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut registry = BTreeMap::new();
     loop {
-        refresh(&mut registry, &node);
-        match registry.values().find(|service| service.name == "db") {
-            Some(db) => println!("  the database is at {}", db.addr),
-            None => println!("  nobody offers a database"),
+        if refresh(&mut registry, &node) {
+            match registry.values().find(|service| service.name == "db") {
+                Some(database) => println!("  the database is at {}", database.addr),
+                None => println!("  there is no database"),
+            }
         }
         tokio::select! {
-            Some(event) = events.recv() => match event {
-                Event::Suspected(member) => println!("? {} does not answer", member.id()),
-                _ => continue,
+            Some(event) = events.recv() => if let Event::Suspected(member) = event {
+                println!("? {} does not answer", member.id());
             },
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         }
     }
-    println!("{} members know that this node leaves", node.leave().await?);
+    println!("left; confirmed by {} of the members", node.leave().await?);
     Ok(())
 }
 
@@ -79,11 +78,11 @@ impl Service {
     }
 }
 
-/// Brings the registry up to date with the members that are present, and prints what has changed.
-fn refresh(registry: &mut BTreeMap<NodeId, Service>, node: &Tidings) {
+/// Brings the registry up to date with the members, and prints all changes; `false` if there are none.
+fn refresh(registry: &mut BTreeMap<NodeId, Service>, node: &Tidings) -> bool {
     let members = node.members();
-    let offers = members.iter().filter_map(|it| Some((it.id().clone(), Service::of(it)?)));
-    let offers: BTreeMap<_, _> = offers.collect();
+    let offer = |member: &Member| Some((member.id().clone(), Service::of(member)?));
+    let offers: BTreeMap<_, _> = members.iter().filter_map(offer).collect();
     for (id, Service { name, addr }) in &*registry {
         if !offers.contains_key(id) {
             println!("- {name} at {addr}");
@@ -94,5 +93,7 @@ fn refresh(registry: &mut BTreeMap<NodeId, Service>, node: &Tidings) {
             println!("+ {} at {}", service.name, service.addr);
         }
     }
+    let changed = *registry != offers;
     *registry = offers;
+    changed
 }

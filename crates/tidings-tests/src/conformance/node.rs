@@ -2,6 +2,7 @@
 
 use super::LIMIT;
 use super::adapter::{Events, Handle};
+use futures_lite::future;
 use std::fmt;
 use std::mem::discriminant;
 use std::net::SocketAddr;
@@ -142,6 +143,20 @@ impl Node {
         match &self.handle {
             Handle::Blocking(node) => node.ping(to),
             Handle::Async(node, waiting) => waiting.wait(node.ping(to)),
+        }
+    }
+
+    /// Waits until so many members are present.
+    pub fn wait_for_members(&self, count: usize, timeout: Duration) -> Option<usize> {
+        match &self.handle {
+            Handle::Blocking(node) => node.wait_for_members(count, timeout),
+            Handle::Async(node, waiting) => {
+                let over = async {
+                    async_io::Timer::after(timeout).await;
+                    None
+                };
+                waiting.wait(future::or(node.wait_for_members(count), over))
+            }
         }
     }
 
