@@ -1,8 +1,8 @@
 //! A cluster member on [`async_io`], for any executor.
 //!
 //! [`builder`] sets up a node and starts it. It returns a handle, [`Tidings`], with which the
-//! application calls the node, its [`Events`], and a [`Driver`]: the future that moves the node's bytes
-//! and time, to be spawned on any executor. For smol and async-std, `tidings-smol` and
+//! application calls the node, its [`Events`], and a [`Driver`]: the future that moves the node's
+//! bytes and time, to be spawned on any executor. For smol and async-std, `tidings-smol` and
 //! `tidings-async-std` spawn it.
 //!
 //! ```no_run
@@ -40,12 +40,13 @@
 //! ```
 //!
 //! A node is one future, in which the streams that are open have tasks of their own: it runs on one
-//! thread at a time. Dropping the last handle ends it; its sockets are closed as soon as the executor
-//! has polled it once more, and then the events end. A node that has nothing to do does not wake.
+//! thread at a time. Dropping the last handle ends it; its sockets are closed as soon as the
+//! executor has polled it once more, and then the events end. A node that has nothing to do does
+//! not wake.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
-//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format of
-//! HashiCorp's memberlist.
+//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
+//! of HashiCorp's memberlist.
 
 mod driver;
 
@@ -96,7 +97,8 @@ pub fn builder(cluster: &str) -> Builder<(Tidings, Events, Driver)> {
 /// Makes a node from a [`Config`], listening at the address that the configuration advertises.
 ///
 /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
-/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has defaults.
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
 ///
 /// # Errors
 ///

@@ -23,8 +23,8 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! async_std::task::block_on(async {
-//!     let start = |name| tidings_async_std::builder("shop").name(name).bind("127.0.0.1:0").start();
-//!     let ((a, mut events), (b, _)) = (start("a")?, start("b")?);
+//!     let shop = || tidings_async_std::builder("shop").bind("127.0.0.1:0");
+//!     let ((a, mut events), (b, _)) = (shop().name("a").start()?, shop().name("b").start()?);
 //!     println!("{} members", b.join([a.addr()]).await?);
 //!     println!("{:?}", events.recv().await);
 //!     b.leave().await?;
@@ -33,12 +33,12 @@
 //! # }
 //! ```
 //!
-//! async-std is discontinued upstream; its successor is smol, for which there is `tidings-smol`, with
-//! the same names.
+//! async-std is discontinued upstream; its successor is smol, for which there is `tidings-smol`,
+//! with the same names.
 //!
-//! Each node is one task of async-std's own executor; the crate [`tidings_async_io`], of which this one
-//! is made, says how it runs and ends. The feature `encryption` adds [`Builder`]'s `keyring`, the
-//! feature `memberlist` the wire format of HashiCorp's memberlist.
+//! Each node is one task of async-std's own executor; the crate [`tidings_async_io`], of which this
+//! one is made, says how it runs and ends. The feature `encryption` adds [`Builder`]'s `keyring`,
+//! the feature `memberlist` the wire format of HashiCorp's memberlist.
 
 use std::net::SocketAddr;
 #[doc(inline)]
@@ -61,7 +61,8 @@ pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
 ///
 /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
-/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has defaults.
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
 ///
 /// # Errors
 ///
@@ -71,8 +72,8 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
     bind_to(config.addr(), config)
 }
 
-/// Starts a node from a [`Config`], listening at another address than the one that the configuration
-/// advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+/// Starts a node from a [`Config`], listening at another address than the one that the
+/// configuration advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
 ///
 /// Port 0 in the configuration stands for the port that the node listens on.
 ///

@@ -3,9 +3,9 @@
 use crate::error::StartError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address of this machine that other nodes reach, for a node that listens at `bind`: `bind` itself
-/// unless it is unspecified, else the source address of the default route, else the machine's only
-/// address that is not the loopback interface's.
+/// The address of this machine that other nodes reach, for a node that listens at `bind`: `bind`
+/// itself unless it is unspecified, else the source address of the default route, else the
+/// machine's only address that is not the loopback interface's.
 pub(crate) fn address(bind: SocketAddr) -> Result<IpAddr, StartError> {
     if !bind.ip().is_unspecified() {
         return Ok(bind.ip());

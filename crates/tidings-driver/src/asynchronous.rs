@@ -34,8 +34,8 @@ use tidings_record::{Finishing, Limits, RecordError};
 /// A handle to a running node.
 ///
 /// Cloning is cheap: all clones are handles to one node, and any task may use them. The node stops
-/// when the last one is dropped, at once and without leaving; await [`leave`](Self::leave) before, so
-/// that the others do not have to find out that it failed.
+/// when the last one is dropped, at once and without leaving; await [`leave`](Self::leave) before,
+/// so that the others do not have to find out that it failed.
 ///
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) wait until other nodes have answered, at the latest until
@@ -67,8 +67,8 @@ impl Tidings {
     /// Joins a cluster through any of its members, and waits until one has answered; returns the
     /// number of members then.
     ///
-    /// A [`Seed`] is text, as in `node.join(["db-1:7946"])`, or an address. Names are looked up first,
-    /// on a thread that may block; all addresses of a name are asked.
+    /// A [`Seed`] is text, as in `node.join(["db-1:7946"])`, or an address. Names are looked up
+    /// first, on a thread that may block; all addresses of a name are asked.
     ///
     /// # Errors
     ///
@@ -125,12 +125,13 @@ impl Tidings {
         Pending { handle: self.handle(), what: What::Members(number), answer: answered }.await
     }
 
-    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
-    /// which has no receipts, until it is written and the stream is closed.
+    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's
+    /// format, which has no receipts, until it is written and the stream is closed.
     ///
     /// # Errors
     ///
-    /// If the member is not present, or no receipt came; the member may have received it all the same.
+    /// If the member is not present, or no receipt came; the member may have received it all the
+    /// same.
     pub async fn send_reliable(
         &self,
         to: &NodeId,
@@ -184,8 +185,8 @@ fn send_to<T: Send + 'static>(
     move |ended| drop(answer.send(ended))
 }
 
-/// An answer that a future waits for, which is cancelled if the future is dropped; `None` once the node
-/// has stopped.
+/// An answer that a future waits for, which is cancelled if the future is dropped; `None` once the
+/// node has stopped.
 struct Pending<'a, T> {
     handle: &'a Handle,
     what: What,

@@ -23,9 +23,9 @@ use tidings_record::{Finishing, Limits, RecordError};
 
 /// A handle to a running node.
 ///
-/// Cloning is cheap: all clones are handles to one node, and any thread may use them. The node stops
-/// when the last one is dropped, at once and without leaving; call [`leave`](Self::leave) before, so
-/// that the others do not have to find out that it failed.
+/// Cloning is cheap: all clones are handles to one node, and any thread may use them. The node
+/// stops when the last one is dropped, at once and without leaving; call [`leave`](Self::leave)
+/// before, so that the others do not have to find out that it failed.
 ///
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) block until other nodes have answered, at the latest until
@@ -45,8 +45,8 @@ impl Tidings {
     /// Joins a cluster through any of its members, and waits until one has answered; returns the
     /// number of members then.
     ///
-    /// A [`Seed`] is text, as in `node.join(["db-1:7946"])`, or an address. Names are looked up first;
-    /// all addresses of a name are asked.
+    /// A [`Seed`] is text, as in `node.join(["db-1:7946"])`, or an address. Names are looked up
+    /// first; all addresses of a name are asked.
     ///
     /// # Errors
     ///
@@ -91,12 +91,13 @@ impl Tidings {
         present
     }
 
-    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
-    /// which has no receipts, until it is written and the stream is closed.
+    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's
+    /// format, which has no receipts, until it is written and the stream is closed.
     ///
     /// # Errors
     ///
-    /// If the member is not present, or no receipt came; the member may have received it all the same.
+    /// If the member is not present, or no receipt came; the member may have received it all the
+    /// same.
     pub fn send_reliable(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), CommandError> {
         let (answer, answered) = channel();
         begin::send_reliable(&self.handle, to, data.into(), send_to(answer))

@@ -1,7 +1,7 @@
-//! What a driver makes its applications' handle, events and builder of.
+//! Functions with which a driver makes its application's handle, events and builder.
 //!
-//! Only authors of drivers need this module. An adapter starts its driver between [`start`](crate::start),
-//! which takes the emitter of its events, and the handle, which takes what drives the node:
+//! Only authors of drivers need this module. An adapter makes the events first, whose emitter
+//! [`start`](crate::start) takes, then runs its driver, and makes the handle of that:
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub fn blocking_handle(driver: impl Drive + 'static) -> blocking::Tidings {
     blocking::Tidings::new(driver)
 }
 
-/// A blocking application's events, and the emitter through which its driver tells them.
+/// A blocking application's events, and the emitter with which its driver sends them.
 pub fn blocking_events() -> (Emitter, blocking::Events) {
     blocking::Events::channel()
 }
@@ -51,7 +51,7 @@ pub fn async_handle(
     asynchronous::Tidings::new(driver, run_blocking)
 }
 
-/// An asynchronous application's events, and the emitter through which its driver tells them.
+/// An asynchronous application's events, and the emitter with which its driver sends them.
 #[cfg(feature = "async")]
 pub fn async_events() -> (Emitter, asynchronous::Events) {
     asynchronous::Events::channel()

@@ -12,14 +12,15 @@ use tidings::{Keyring, Plaintext};
 
 /// The settings of a node that is to start, with defaults for all but the cluster's name.
 ///
-/// An adapter's function `builder` makes one; `T` is what it starts: a handle and events. Setters take
-/// text, may be called in any order, and report nothing: all errors come from [`start`](Self::start).
+/// An adapter's function `builder` makes one; `T` is what it starts: a handle and events. Setters
+/// take text, may be called in any order, and report nothing: all errors come from
+/// [`start`](Self::start).
 ///
 /// | setter | default |
 /// |---|---|
 /// | [`name`](Self::name) | the machine's host name |
 /// | [`bind`](Self::bind) | `0.0.0.0:7946`: all interfaces, by UDP and TCP |
-/// | [`advertise`](Self::advertise) | the bound address; on all interfaces, the source address of the default route |
+/// | [`advertise`](Self::advertise) | the bound address, or that of the default route |
 /// | [`meta`](Self::meta) | empty |
 /// | [`options`](Self::options) | [`Options::lan`] |
 /// | [`wire`](Self::wire) | Tidings' own format |
@@ -66,7 +67,8 @@ impl<T> Builder<T> {
         self
     }
 
-    /// Sets the address to listen at, by UDP and TCP, as `IP:PORT` or `IP`; `0.0.0.0:7946` by default.
+    /// Sets the address to listen at, by UDP and TCP, as `IP:PORT` or `IP`; `0.0.0.0:7946` by
+    /// default.
     ///
     /// Without a port it is 7946. Port 0 takes a free one, the same for UDP and TCP.
     pub fn bind(mut self, addr: impl ToString) -> Self {
@@ -74,12 +76,12 @@ impl<T> Builder<T> {
         self
     }
 
-    /// Sets the address that other nodes reach, as `IP:PORT` or `IP`, where it is not the one that the
-    /// node listens at: behind a translation of addresses, or on all interfaces.
+    /// Sets the address that other nodes reach, as `IP:PORT` or `IP`, where it is not the one that
+    /// the node listens at: behind a translation of addresses, or on all interfaces.
     ///
-    /// Without a port, or with port 0, it is the port that the node listens at. By default, a node that
-    /// listens on all interfaces advertises the source address of the default route, and without a
-    /// default route the machine's only address besides those of the loopback interface.
+    /// Without a port, or with port 0, it is the port that the node listens at. By default, a node
+    /// that listens on all interfaces advertises the source address of the default route, and
+    /// without a default route the machine's only address besides those of the loopback interface.
     pub fn advertise(mut self, addr: impl ToString) -> Self {
         self.advertise = Some(addr.to_string());
         self
@@ -111,8 +113,8 @@ impl<T> Builder<T> {
         self
     }
 
-    /// Encrypts everything that the node sends, and drops messages that are not encrypted with one of
-    /// these keys.
+    /// Encrypts everything that the node sends, and drops messages that are not encrypted with one
+    /// of these keys.
     #[cfg(feature = "encryption")]
     pub fn keyring(self, keyring: Keyring) -> Self {
         self.encryption(keyring, Plaintext::Refused)

@@ -58,7 +58,8 @@ pub enum StartError {
         /// The operating system's reason.
         error: io::Error,
     },
-    /// The address to advertise is unspecified, so other nodes cannot reach it: advertise another one.
+    /// The address to advertise is unspecified, so other nodes cannot reach it: advertise another
+    /// one.
     Unspecified(SocketAddr),
     /// The address to advertise has a zone, which has a meaning on this machine only: advertise
     /// another one.
@@ -159,8 +160,8 @@ impl Error for CommandError {}
 
 /// The reason why a node did not join a cluster, with one entry for each seed that failed.
 ///
-/// `{}` writes one line, `{:#}` one line for each seed. `{:?}` writes the same text as `{:#}`, so that
-/// it is readable where an error comes out of `main`:
+/// `{}` writes one line, `{:#}` one line for each seed. `{:?}` writes the same text as `{:#}`, so
+/// that it is readable where an error comes out of `main`:
 ///
 /// ```text
 /// Error: no seed answered:

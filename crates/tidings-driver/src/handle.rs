@@ -1,4 +1,4 @@
-//! What every application's handle is made of, and the methods that are answered at once.
+//! The driver as every handle holds it, and the methods that are answered at once.
 
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
@@ -73,16 +73,16 @@ macro_rules! answered_at_once {
             ///
             /// # Errors
             ///
-            /// If the member is not present, the message is longer than a datagram, or this node has
-            /// left: see [`Node::send`](tidings::Node::send).
+            /// If the member is not present, the message is longer than a datagram, or this node
+            /// has left: see [`Node::send`](tidings::Node::send).
             pub fn send(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError> {
                 self.handle().drive(|node, now| node.send(now, to, data.into()))
             }
 
             /// Broadcasts a message to all members by gossip.
             ///
-            /// Delivery is probabilistic: under a long queue more broadcasts are missed, and nodes that
-            /// join later get none. See [`Node::broadcast`](tidings::Node::broadcast).
+            /// Delivery is probabilistic: under a long queue more broadcasts are missed, and nodes
+            /// that join later get none. See [`Node::broadcast`](tidings::Node::broadcast).
             ///
             /// # Errors
             ///
@@ -91,8 +91,8 @@ macro_rules! answered_at_once {
                 self.handle().drive(|node, now| node.broadcast(now, b"", data.into()))
             }
 
-            /// Broadcasts a message, in place of an earlier one of this node's with the same `key` that
-            /// still waits to be sent; else as [`broadcast`](Self::broadcast).
+            /// Broadcasts a message, in place of an earlier one of this node's with the same `key`
+            /// that still waits to be sent; else as [`broadcast`](Self::broadcast).
             ///
             /// # Errors
             ///
@@ -174,17 +174,18 @@ macro_rules! answered_at_once {
 
             // ---- record ----
 
-            /// Records the node's inputs and outputs from now on, to be replayed by `tidings replay`:
-            /// into a file of bounded size, whose oldest part is overwritten.
+            /// Records the node's inputs and outputs from now on, to be replayed by `tidings
+            /// replay`: into a file of bounded size, whose oldest part is overwritten.
             ///
-            /// It is like a core dump: it has all messages in clear, and no keys. A recording that is
-            /// there already is kept, by the same name with `.old` behind it. The recording ends when
-            /// the last handle is dropped, with [`stop_recording`](Self::stop_recording), and when the
-            /// file cannot be written, which does not disturb the node.
+            /// It is like a core dump: it has all messages in clear, and no keys. A recording that
+            /// is there already is kept, by the same name with `.old` behind it. The recording ends
+            /// when the last handle is dropped, with [`stop_recording`](Self::stop_recording), and
+            /// when the file cannot be written, which does not disturb the node.
             ///
             /// # Errors
             ///
-            /// If the file cannot be made, or its size limit is too small for the state of the node.
+            /// If the file cannot be made, or its size limit is too small for the state of the
+            /// node.
             pub fn record(
                 &self,
                 path: impl AsRef<Path>,

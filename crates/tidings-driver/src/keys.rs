@@ -1,4 +1,4 @@
-//! Why a running node's keys did not change.
+//! Errors of a change of a running node's keys.
 
 use std::fmt;
 use tidings::KeyringError;

@@ -6,9 +6,10 @@
 //!
 //! - For applications: the handle and the events, [`blocking`] or [`asynchronous`], and the
 //!   [`Builder`] that starts a node.
-//! - For drivers: [`start`] opens the sockets and makes a [`DriverState`], which is a node with its pending
-//!   commands, its events and its recording; a driver implements [`Drive`] for it, and [`build`]
-//!   makes the application's side. `tidings-std`, `tidings-async-io` and `tidings-tokio` are examples.
+//! - For drivers: [`start`] opens the sockets and makes a [`DriverState`], which is a node with its
+//!   pending commands, its events and its recording; a driver implements [`Drive`] for it, and
+//!   [`build`] makes the application's side. `tidings-std`, `tidings-async-io` and `tidings-tokio`
+//!   are examples.
 
 mod advertise;
 #[cfg(feature = "async")]

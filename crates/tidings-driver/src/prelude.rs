@@ -1,4 +1,4 @@
-//! What every adapter re-exports: all types that its signatures, its events and its errors name.
+//! The items that every adapter re-exports: all types in its signatures, events and errors.
 
 pub use crate::builder::Builder;
 #[cfg(feature = "encryption")]

@@ -7,8 +7,8 @@ use tidings::{Failure, SeedFailure, Target, TargetError};
 
 /// A member through which to join, as text (`"db-1:7946"`), a [`SocketAddr`] or a [`Target`].
 ///
-/// Text is `[NAME/]HOST[:PORT]` as [`Target`] describes it; without a port it is 7946. Text that does
-/// not parse does not fail here: the join reports it, beside the reasons of the other seeds.
+/// Text is `[NAME/]HOST[:PORT]` as [`Target`] describes it; without a port it is 7946. Text that
+/// does not parse does not fail here: the join reports it, beside the reasons of the other seeds.
 ///
 /// ```
 /// use tidings_driver::Seed;
@@ -142,7 +142,7 @@ impl Resolved {
     }
 
     fn exchange(&self, SeedFailure { seed: addr, error }: SeedFailure) -> SeedError {
-        // The core tells IPv4 addresses in IPv6's form as IPv4.
+        // The core returns IPv4 addresses in IPv6's form as IPv4.
         let same = |it: &SocketAddr| {
             it.port() == addr.port() && it.ip().to_canonical() == addr.ip().to_canonical()
         };

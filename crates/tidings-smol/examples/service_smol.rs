@@ -1,5 +1,5 @@
-//! A small service: it joins a cluster, publishes its role, reacts to the others, and leaves on Ctrl-C or
-//! SIGTERM.
+//! A small service: it joins a cluster, publishes its role, reacts to the others, and leaves on
+//! Ctrl-C or SIGTERM.
 //!
 //! In two terminals, on one machine:
 //!

@@ -23,8 +23,8 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! smol::block_on(async {
-//!     let start = |name| tidings_smol::builder("shop").name(name).bind("127.0.0.1:0").start();
-//!     let ((a, mut events), (b, _)) = (start("a")?, start("b")?);
+//!     let shop = || tidings_smol::builder("shop").bind("127.0.0.1:0");
+//!     let ((a, mut events), (b, _)) = (shop().name("a").start()?, shop().name("b").start()?);
 //!     println!("{} members", b.join([a.addr()]).await?);
 //!     println!("{:?}", events.recv().await);
 //!     b.leave().await?;
@@ -58,7 +58,8 @@ pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
 ///
 /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
-/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has defaults.
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
 ///
 /// # Errors
 ///
@@ -68,8 +69,8 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
     bind_to(config.addr(), config)
 }
 
-/// Starts a node from a [`Config`], listening at another address than the one that the configuration
-/// advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+/// Starts a node from a [`Config`], listening at another address than the one that the
+/// configuration advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
 ///
 /// Port 0 in the configuration stands for the port that the node listens on.
 ///

@@ -35,8 +35,8 @@
 //! nothing to do does not wake.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
-//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format of
-//! HashiCorp's memberlist.
+//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
+//! of HashiCorp's memberlist.
 
 mod driver;
 
@@ -62,7 +62,8 @@ pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
 ///
 /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
-/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has defaults.
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
 ///
 /// # Errors
 ///
@@ -72,8 +73,8 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
     bind_to(config.addr(), config)
 }
 
-/// Starts a node from a [`Config`], listening at another address than the one that the configuration
-/// advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+/// Starts a node from a [`Config`], listening at another address than the one that the
+/// configuration advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
 ///
 /// Port 0 in the configuration stands for the port that the node listens on.
 ///

@@ -78,7 +78,8 @@ impl Service {
     }
 }
 
-/// Brings the registry up to date with the members, and prints all changes; `false` if there are none.
+/// Brings the registry up to date with the members, and prints all changes; `false` if there are
+/// none.
 fn refresh(registry: &mut BTreeMap<NodeId, Service>, node: &Tidings) -> bool {
     let members = node.members();
     let offer = |member: &Member| Some((member.id().clone(), Service::of(member)?));

@@ -31,14 +31,14 @@
 //! # }
 //! ```
 //!
-//! A node is one task of the runtime in which it is started, and one more for each stream that is open.
-//! Dropping the last handle ends them; the sockets are closed as soon as the runtime has polled the
-//! first task once more, and then the events end. If the runtime ends before, the node has stopped. A
-//! node that has nothing to do does not wake.
+//! A node is one task of the runtime in which it is started, and one more for each stream that is
+//! open. Dropping the last handle ends them; the sockets are closed as soon as the runtime has
+//! polled the first task once more, and then the events end. If the runtime ends before, the node
+//! has stopped. A node that has nothing to do does not wake.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
-//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format of
-//! HashiCorp's memberlist.
+//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
+//! of HashiCorp's memberlist.
 
 mod driver;
 
@@ -82,13 +82,14 @@ pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
 ///
 /// # Panics
 ///
-/// If the runtime has its I/O or its time switched off, as tokio does for everything that needs them.
+/// If the runtime has its I/O or its time switched off, as tokio does for everything that needs
+/// them.
 pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
     bind_to(config.addr(), config)
 }
 
-/// Starts a node from a [`Config`], listening at another address than the one that the configuration
-/// advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+/// Starts a node from a [`Config`], listening at another address than the one that the
+/// configuration advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
 ///
 /// Port 0 in the configuration stands for the port that the node listens on.
 ///

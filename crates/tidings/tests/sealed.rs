@@ -216,8 +216,7 @@ fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let Some(Err(Failure::NoSeed(failures))) = net.result(1, ticket) else { panic!() };
-    let said =
-        "10.0.0.1:7946: its answer was not taken: it is too old, or the clocks are too far apart";
+    let said = "10.0.0.1:7946: its answer was not accepted: it is too old, or the clocks are too far apart";
     assert_eq!(failures[0].to_string(), said, "the answer comes from another time");
     assert_eq!(net.nodes[0].node.stats().rejected_streams.stale, 1);
 }

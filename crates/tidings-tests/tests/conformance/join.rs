@@ -48,8 +48,11 @@ fn a_join_error_from_main_names_each_seed_on_a_line_of_its_own(adapter: &Adapter
     assert!(lines.iter().any(|it| it.starts_with(&tried)), "{tried:?} is not in {said}");
     assert_eq!(error.to_string(), said.replacen(":\n  ", ": ", 1).replace("\n  ", "; "));
 
-    let invalid = &error.seeds()[0];
-    assert_eq!((invalid.seed(), invalid.addr()), ("no/such/place:80", None));
+    let mut seeds: Vec<_> = error.seeds().iter().map(SeedError::seed).collect();
+    seeds.dedup();
+    assert_eq!(seeds, [&*named, "no/such/place:80", "nowhere.invalid"], "in the order written");
+    let invalid = error.seeds().iter().find(|seed| seed.seed() == "no/such/place:80").unwrap();
+    assert_eq!((invalid.addr(), invalid.exchange()), (None, None));
     let refused = error.seeds().iter().find(|seed| seed.addr() == Some(dead)).unwrap();
     assert_eq!(refused.seed(), named);
     assert_eq!(refused.exchange(), Some(ExchangeError::ConnectionRefused));

@@ -12,35 +12,36 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
+/// The number of a command, until [`Event::Completed`](crate::Event::Completed) ends it, exactly
+/// once.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(u64);
 
-/// What a command achieved.
+/// The outcome of a command that succeeded.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Done {
-    /// A join: a seed took us in, and we know its members.
+    /// A join: a seed accepted the node, which now knows its members.
     Joined {
         /// The seed that answered first; our own address if there was no other.
         #[serde(with = "crate::addr")]
         seed: SocketAddr,
-        /// How many members there are now, ourselves included.
+        /// The number of members now, this node included.
         members: usize,
     },
-    /// A leave: the others know.
+    /// A leave: other members know of it.
     Left {
-        /// How many members confirmed it; 0 only if there was nobody to tell.
+        /// The number of members that confirmed it; 0 only if there was no other member.
         told: usize,
     },
-    /// A reliable message: the member's node has taken it.
+    /// A reliable message: the member's node has received it.
     Delivered,
-    /// A reliable message in memberlist's format, which has no receipts: it was written, and the stream
-    /// was closed without an error. Whether the member has taken it is not known.
+    /// A reliable message in memberlist's format, which has no receipts: it was written, and the
+    /// stream was closed without an error. Whether the member has received it is not known.
     Written,
     /// A ping: the member answered.
     Pong {
-        /// How long that took.
+        /// The round-trip time.
         rtt: Duration,
     },
 }
@@ -223,7 +224,7 @@ impl fmt::Display for JoinError {
             Self::Leaving => f.write_str("the node is leaving; join again after the leave"),
             Self::Busy { max } => write!(
                 f,
-                "all {max} streams that max_streams_out allows are open; try again later, or allow more"
+                "all {max} streams that max_streams_out allows are open; join again later"
             ),
         }
     }
@@ -348,7 +349,8 @@ impl Tickets {
         ticket
     }
 
-    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after the other.
+    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after
+    /// the other.
     pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: &[SocketAddr]) {
         let waiting: Vec<_> = seeds.iter().rev().copied().map(Dialled).collect();
         let (retries, open, broken_off) = (MAX_RETRIES * seeds.len(), seeds.len(), BTreeMap::new());
@@ -370,8 +372,8 @@ impl Tickets {
         self.joins.get(&ticket).map(|join| join.deadline)
     }
 
-    /// A seed broke off, as one does that is asked by too many; returns the number under which it is
-    /// to be asked again at `due`, if that is in time and was not done too often.
+    /// A seed broke off, as one does that is asked by too many; returns the number under which it
+    /// is to be asked again at `due`, if that is in time and was not done too often.
     pub(crate) fn retry(&mut self, retry: Retry, due: Instant) -> Option<u64> {
         let join = self.joins.get_mut(&retry.ticket)?;
         if join.retries == 0 || due >= join.deadline {
