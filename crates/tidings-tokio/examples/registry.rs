@@ -1,4 +1,4 @@
-//! A service registry: each node offers one service in its metadata, and knows who offers which.
+//! A service registry: each node offers one service in its metadata, and knows all others.
 //!
 //! In two terminals, on one machine; the seeds come last, and may start later:
 //!
@@ -78,8 +78,7 @@ impl Service {
     }
 }
 
-/// Brings the registry up to date with the members, and prints all changes; `false` if there are
-/// none.
+/// Brings the registry up to date, and prints all changes; `false` if there are none.
 fn refresh(registry: &mut BTreeMap<NodeId, Service>, node: &Tidings) -> bool {
     let members = node.members();
     let offer = |member: &Member| Some((member.id().clone(), Service::of(member)?));
