@@ -1,98 +1,128 @@
 //! A cluster member on [`async_io`], for any executor.
 //!
-//! [`Tidings::bind`] makes a node on a UDP and a TCP port of one number and returns a handle, with
-//! which the application asks, its events, and a future that moves its bytes and its time, to be spawned on
-//! whatever executor there is. Everything else is the protocol's, which is the crate [`tidings`]: this one
-//! decides nothing. Whoever runs smol or async-std takes `tidings-smol` or `tidings-async-std`, which spawn it.
+//! [`builder`] sets up a node and starts it. It returns a handle, [`Tidings`], with which the
+//! application calls the node, its [`Events`], and a [`Driver`]: the future that moves the node's
+//! bytes and time, to be spawned on any executor. For smol and async-std, `tidings-smol` and
+//! `tidings-async-std` spawn it.
 //!
-//! ```
-//! use tidings_async_io::{ClusterName, Config, NodeId, Tidings};
-//!
+//! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let cluster = ClusterName::new("shop")?;
-//!     let here = "127.0.0.1:0".parse()?;
-//!     let (a, mut events, driver) =
-//!         Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
-//!     std::thread::spawn(|| async_io::block_on(driver));
-//!     let (b, _, driver) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
+//!     let (node, mut events, driver) = tidings_async_io::builder("shop").meta("role=db").start()?;
 //!     std::thread::spawn(|| async_io::block_on(driver));
 //!     async_io::block_on(async {
-//!         println!("{} members", b.join([a.addr()]).await?);
-//!         println!("{:?}", events.recv().await);
-//!         b.leave().await?;
+//!         node.join(["db-1:7946", "db-2:7946"]).await?;
+//!         while let Some(event) = events.recv().await {
+//!             println!("{event:?}");
+//!         }
 //!         Ok(())
 //!     })
 //! }
 //! ```
 //!
-//! A node is one future, in which the streams that are open have tasks of their own: it runs on one thread
-//! at a time. Dropping the handle ends it; its sockets are closed as soon as the executor has polled it
-//! once more, which the end of the events tells. A node that has nothing to do does not wake.
+//! The node is named after the machine, listens on port 7946 of all interfaces by UDP and TCP, and
+//! advertises the address of the default route; [`Builder`] changes each of these. Two nodes in one
+//! program, on free ports of the loopback interface:
 //!
-//! The feature `encryption` has a node encrypt all that it sends: `ConfigBuilder::encryption`.
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let start = |name| tidings_async_io::builder("shop").name(name).bind("127.0.0.1:0").start();
+//! let ((a, mut events, a_driver), (b, _, b_driver)) = (start("a")?, start("b")?);
+//! for driver in [a_driver, b_driver] {
+//!     std::thread::spawn(|| async_io::block_on(driver));
+//! }
+//! async_io::block_on(async {
+//!     println!("{} members", b.join([a.addr()]).await?);
+//!     println!("{:?}", events.recv().await);
+//!     b.leave().await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! A node is one future, in which the streams that are open have tasks of their own: it runs on one
+//! thread at a time. Dropping the last handle ends it; its sockets are closed as soon as the
+//! executor has polled it once more, and then the events end. A node that has nothing to do does
+//! not wake.
+//!
+//! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
+//! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
+//! of HashiCorp's memberlist.
 
 mod driver;
 
-use driver::Driver;
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::ops::Deref;
-use tidings_driver::Seeds;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 #[doc(inline)]
-pub use tidings_driver::asynchronous::{AsyncHandle, Events};
+pub use tidings_driver::asynchronous::{Events, Tidings};
+use tidings_driver::build;
 #[doc(inline)]
 pub use tidings_driver::prelude::*;
 
-/// A running node; dropping it stops the node at once, without leaving.
+/// The future that drives a node, to be spawned; ready once the node's last handle was dropped.
 ///
-/// What it can be asked is with the [`AsyncHandle`] and the [`Handle`] that it derefs to.
-#[derive(Debug)]
-pub struct Tidings {
-    handle: AsyncHandle,
+/// Until it is polled, datagrams and streams wait. If it is dropped, the node has stopped.
+#[must_use = "the node does nothing until its driver is polled"]
+pub struct Driver {
+    run: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Tidings {
-    /// Makes a node that listens where its configuration says that others reach it, and what drives it.
-    ///
-    /// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Handle::addr) tells which. A
-    /// generation of 0 is replaced by the wall clock's. Datagrams and streams wait until the driver is polled;
-    /// if that is dropped, the node has stopped.
-    ///
-    /// # Errors
-    ///
-    /// If the port is taken, or the address is not one of this machine; if the address is
-    /// unspecified (`0.0.0.0`), since others could not reach it: see [`bind_to`](Self::bind_to).
-    pub fn bind(
-        config: Config,
-    ) -> Result<(Self, Events, impl Future<Output = ()> + Send + use<>), BindError> {
-        Self::bind_to(config.addr(), config)
-    }
+impl Future for Driver {
+    type Output = ();
 
-    /// Makes a node that listens at one address and tells others another one: behind a
-    /// translation of addresses, or on all interfaces (`0.0.0.0`).
-    ///
-    /// Port 0 in the configuration stands for the port that the node listens on.
-    ///
-    /// # Errors
-    ///
-    /// As [`bind`](Self::bind).
-    pub fn bind_to(
-        listen: SocketAddr,
-        config: Config,
-    ) -> Result<(Self, Events, impl Future<Output = ()> + Send + use<>), BindError> {
-        let (emitter, events) = Events::channel();
-        let (driver, remote) = Driver::new(tidings_driver::start(listen, config, emitter)?)?;
-        let handle = AsyncHandle::new(remote, |targets| {
-            blocking::unblock(move || Some(Seeds::look_up(&targets)))
-        });
-        Ok((Self { handle }, events, driver.run()))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.run.as_mut().poll(cx)
     }
 }
 
-impl Deref for Tidings {
-    type Target = AsyncHandle;
-
-    fn deref(&self) -> &AsyncHandle {
-        &self.handle
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
     }
+}
+
+/// A builder for a node of a cluster: all but the cluster's name has a default.
+///
+/// ```
+/// let node = tidings_async_io::builder("shop").name("db-7").bind("127.0.0.1:0").meta("role=db");
+/// let (node, events, driver) = node.start()?;
+/// # Ok::<(), tidings_async_io::StartError>(())
+/// ```
+pub fn builder(cluster: &str) -> Builder<(Tidings, Events, Driver)> {
+    build::builder(cluster, bind_to)
+}
+
+/// Makes a node from a [`Config`], listening at the address that the configuration advertises.
+///
+/// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
+///
+/// # Errors
+///
+/// If the port is taken, or the address is not one of this machine; if the address is
+/// unspecified (`0.0.0.0`), because other nodes could not reach it: see [`bind_to`].
+pub fn bind(config: Config) -> Result<(Tidings, Events, Driver), StartError> {
+    bind_to(config.addr(), config)
+}
+
+/// Makes a node from a [`Config`], listening at another address than the one that the configuration
+/// advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+///
+/// Port 0 in the configuration stands for the port that the node listens on.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn bind_to(
+    listen: SocketAddr,
+    config: Config,
+) -> Result<(Tidings, Events, Driver), StartError> {
+    let (emitter, events) = build::async_events();
+    let started = tidings_driver::start(listen, config, emitter)?;
+    let (driver, remote) = driver::Driver::new(started)?;
+    let node = build::async_handle(remote, |work| blocking::unblock(work).detach());
+    Ok((node, events, Driver { run: Box::pin(driver.run()) }))
 }

@@ -1,59 +1,87 @@
 //! A cluster member on async-std.
 //!
-//! This is the door to [`tidings_async_io`], where all is explained: [`Tidings::bind`] starts a node
-//! and spawns what drives it on async-std's own executor. async-std is discontinued; its successor is smol,
-//! for which there is `tidings-smol`, with the same names.
+//! [`builder`] sets up a node and starts it. It returns a handle, [`Tidings`], with which the
+//! application calls the node, and its [`Events`]:
 //!
-//! ```
-//! use tidings_async_std::{ClusterName, Config, NodeId, Tidings};
-//!
+//! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     async_std::task::block_on(async {
-//!         let cluster = ClusterName::new("shop")?;
-//!         let here = "127.0.0.1:0".parse()?;
-//!         let (a, mut events) = Tidings::bind(Config::local(cluster.clone(), NodeId::new("a")?, here))?;
-//!         let (b, _) = Tidings::bind(Config::local(cluster, NodeId::new("b")?, here))?;
-//!         println!("{} members", b.join([a.addr()]).await?);
-//!         println!("{:?}", events.recv().await);
-//!         b.leave().await?;
+//!         let (node, mut events) = tidings_async_std::builder("shop").meta("role=db").start()?;
+//!         node.join(["db-1:7946", "db-2:7946"]).await?;
+//!         while let Some(event) = events.recv().await {
+//!             println!("{event:?}");
+//!         }
 //!         Ok(())
 //!     })
 //! }
 //! ```
+//!
+//! The node is named after the machine, listens on port 7946 of all interfaces by UDP and TCP, and
+//! advertises the address of the default route; [`Builder`] changes each of these. Two nodes in one
+//! program, on free ports of the loopback interface:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async_std::task::block_on(async {
+//!     let shop = || tidings_async_std::builder("shop").bind("127.0.0.1:0");
+//!     let ((a, mut events), (b, _)) = (shop().name("a").start()?, shop().name("b").start()?);
+//!     println!("{} members", b.join([a.addr()]).await?);
+//!     println!("{:?}", events.recv().await);
+//!     b.leave().await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! async-std is discontinued upstream; its successor is smol, for which there is `tidings-smol`,
+//! with the same names.
+//!
+//! Each node is one task of async-std's own executor; the crate [`tidings_async_io`], of which this
+//! one is made, says how it runs and ends. The feature `encryption` adds [`Builder`]'s `keyring`,
+//! the feature `memberlist` the wire format of HashiCorp's memberlist.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
 #[doc(inline)]
-pub use tidings_async_io::*;
+pub use tidings_driver::asynchronous::{Events, Tidings};
+use tidings_driver::build;
+#[doc(inline)]
+pub use tidings_driver::prelude::*;
 
-/// A running node; dropping it stops the node at once, without leaving.
+/// A builder for a node of a cluster: all but the cluster's name has a default.
 ///
-/// What it can be asked is with the [`AsyncHandle`] and the [`Handle`] that it derefs to.
-#[derive(Debug)]
-pub struct Tidings {
-    node: tidings_async_io::Tidings,
+/// ```
+/// let node = tidings_async_std::builder("shop").name("db-7").bind("127.0.0.1:0").meta("role=db");
+/// let (node, events) = node.start()?;
+/// # Ok::<(), tidings_async_std::StartError>(())
+/// ```
+pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
+    build::builder(cluster, bind_to)
 }
 
-impl Tidings {
-    /// Starts a node that listens where its configuration says that others reach it; else as
-    /// [`tidings_async_io::Tidings::bind`].
-    pub fn bind(config: Config) -> Result<(Self, Events), BindError> {
-        Self::bind_to(config.addr(), config)
-    }
-
-    /// Starts a node that listens at one address and tells others another one; else as
-    /// [`tidings_async_io::Tidings::bind_to`].
-    pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Self, Events), BindError> {
-        let (node, events, driver) = tidings_async_io::Tidings::bind_to(listen, config)?;
-        async_std::task::spawn(driver);
-        Ok((Self { node }, events))
-    }
+/// Starts a node from a [`Config`], listening at the address that the configuration advertises.
+///
+/// Port 0 takes a free port, the same for UDP and TCP; [`addr`](Tidings::addr) returns it. A
+/// generation of 0 is replaced by the wall clock's. [`builder`] is the shorter way, and has
+/// defaults.
+///
+/// # Errors
+///
+/// If the port is taken, or the address is not one of this machine; if the address is
+/// unspecified (`0.0.0.0`), because other nodes could not reach it: see [`bind_to`].
+pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
+    bind_to(config.addr(), config)
 }
 
-impl Deref for Tidings {
-    type Target = AsyncHandle;
-
-    fn deref(&self) -> &AsyncHandle {
-        &self.node
-    }
+/// Starts a node from a [`Config`], listening at another address than the one that the
+/// configuration advertises: behind a translation of addresses, or on all interfaces (`0.0.0.0`).
+///
+/// Port 0 in the configuration stands for the port that the node listens on.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
+    let (node, events, driver) = tidings_async_io::bind_to(listen, config)?;
+    async_std::task::spawn(driver);
+    Ok((node, events))
 }

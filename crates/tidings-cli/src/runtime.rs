@@ -5,12 +5,12 @@
 use clap::ValueEnum;
 use futures_lite::future::block_on;
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
-use tidings_driver::asynchronous::AsyncHandle;
+use tidings_driver::asynchronous::{self, Tidings};
 use tidings_driver::prelude::{
-    BindError, Bytes, CommandError, Config, Event, Failure, Handle, JoinFailed, NodeId, SendError,
-    Target,
+    BroadcastError, Bytes, CommandError, Config, Event, Failure, JoinError, Key, KeyError, Keyring,
+    Limits, Member, Meta, NodeId, RecordError, SendError, StartError, Stats, Target, TooLong,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -28,51 +28,70 @@ impl Runtime {
         self,
         listen: SocketAddr,
         config: Config,
-    ) -> Result<(Node, Events), BindError> {
+    ) -> Result<(Node, Events), StartError> {
         match self {
             Self::Std => {
-                let (node, events) = tidings_std::Tidings::bind_to(listen, config)?;
+                let (node, events) = tidings_std::bind_to(listen, config)?;
                 Ok((Node::Std(node), Events::Std(events)))
             }
-            Self::Smol => Ok(asynchronous(tidings_smol::Tidings::bind_to(listen, config)?)),
-            Self::AsyncStd => {
-                Ok(asynchronous(tidings_async_std::Tidings::bind_to(listen, config)?))
-            }
+            Self::Smol => Ok(asynchronous(tidings_smol::bind_to(listen, config)?)),
+            Self::AsyncStd => Ok(asynchronous(tidings_async_std::bind_to(listen, config)?)),
             Self::Tokio => {
                 let mut runtime = tokio::runtime::Builder::new_multi_thread();
                 let runtime = runtime.worker_threads(1).enable_all().build();
                 // It lasts as long as the process, which has one node.
-                let runtime = Box::leak(Box::new(runtime.map_err(BindError::System)?));
+                let runtime = Box::leak(Box::new(runtime.map_err(StartError::System)?));
                 let _inside = runtime.enter();
-                Ok(asynchronous(tidings_tokio::Tidings::bind_to(listen, config)?))
+                Ok(asynchronous(tidings_tokio::bind_to(listen, config)?))
             }
         }
     }
 }
 
-fn asynchronous<T: Asynchronous + 'static>(
-    (node, events): (T, tidings_driver::asynchronous::Events),
-) -> (Node, Events) {
-    (Node::Async(Box::new(node)), Events::Async(events))
+fn asynchronous((node, events): (Tidings, asynchronous::Events)) -> (Node, Events) {
+    (Node::Async(node), Events::Async(events))
 }
 
-/// A running node; dropping it stops it.
-#[derive(Debug)]
+/// A handle to a running node, which stops when the last one is dropped.
+#[derive(Clone, Debug)]
 pub(crate) enum Node {
     Std(tidings_std::Tidings),
-    Async(Box<dyn Asynchronous>),
+    Async(Tidings),
 }
 
-/// A node of an asynchronous runtime.
-pub(crate) trait Asynchronous:
-    Deref<Target = AsyncHandle> + std::fmt::Debug + Send + Sync
-{
+/// Methods that the handles of all runtimes have.
+macro_rules! answered_at_once {
+    ($($name:ident($($arg:ident: $of:ty),*) -> $returns:ty;)*) => {
+        impl Node {
+            $(pub(crate) fn $name(&self, $($arg: $of),*) -> $returns {
+                match self {
+                    Self::Std(node) => node.$name($($arg),*),
+                    Self::Async(node) => node.$name($($arg),*),
+                }
+            })*
+        }
+    };
 }
 
-impl<T: Deref<Target = AsyncHandle> + std::fmt::Debug + Send + Sync> Asynchronous for T {}
+answered_at_once! {
+    local() -> Member;
+    members() -> Vec<Member>;
+    health() -> u32;
+    stats() -> Stats;
+    set_meta(meta: Meta) -> Result<(), TooLong>;
+    set_sync_state(state: Vec<u8>) -> Result<(), TooLong>;
+    send(to: &NodeId, data: Vec<u8>) -> Result<(), SendError>;
+    broadcast(data: Vec<u8>) -> Result<(), BroadcastError>;
+    record(path: &Path, limits: Limits) -> Result<(), RecordError>;
+    stop_recording() -> Result<(), RecordError>;
+    keyring() -> Option<Keyring>;
+    add_key(key: Key) -> Result<(), KeyError>;
+    use_key(key: &Key) -> Result<(), KeyError>;
+    remove_key(key: &Key) -> Result<(), KeyError>;
+}
 
 impl Node {
-    pub(crate) fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinFailed> {
+    pub(crate) fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinError> {
         match self {
             Self::Std(node) => node.join(seeds),
             Self::Async(node) => block_on(node.join(seeds)),
@@ -90,28 +109,17 @@ impl Node {
         &self,
         to: &NodeId,
         data: impl Into<Bytes>,
-    ) -> Result<(), CommandError<SendError>> {
+    ) -> Result<(), CommandError> {
         match self {
             Self::Std(node) => node.send_reliable(to, data),
             Self::Async(node) => block_on(node.send_reliable(to, data)),
         }
     }
 
-    pub(crate) fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
+    pub(crate) fn ping(&self, to: &NodeId) -> Result<Duration, CommandError> {
         match self {
             Self::Std(node) => node.ping(to),
             Self::Async(node) => block_on(node.ping(to)),
-        }
-    }
-}
-
-impl Deref for Node {
-    type Target = Handle;
-
-    fn deref(&self) -> &Handle {
-        match self {
-            Self::Std(node) => node,
-            Self::Async(node) => node,
         }
     }
 }
@@ -120,7 +128,7 @@ impl Deref for Node {
 #[derive(Debug)]
 pub(crate) enum Events {
     Std(tidings_std::Events),
-    Async(tidings_driver::asynchronous::Events),
+    Async(asynchronous::Events),
 }
 
 impl Events {

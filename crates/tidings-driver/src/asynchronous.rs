@@ -1,4 +1,5 @@
-//! What asynchronous drivers have in common: what their applications hold, and what is under their lock.
+//! The handle and the events of an application that waits without blocking, and what asynchronous
+//! drivers have under their lock.
 
 mod events;
 mod running;
@@ -7,148 +8,217 @@ pub use events::Events;
 pub use running::Running;
 
 use crate::begin;
-use crate::error::{CommandError, JoinFailed};
-use crate::handle::{Drive, Handle};
-use crate::lookup::Seeds;
+use crate::error::{CommandError, JoinError};
+use crate::handle::{Drive, Handle, answered_at_once};
+#[cfg(feature = "encryption")]
+use crate::keys::KeyError;
+use crate::seed::{Resolved, Seed};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
-use std::ops::Deref;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tidings::{Failure, NodeId, SendError, Target, Ticket};
+use tidings::{
+    BroadcastError, BroadcastKey, Failure, Member, Meta, NodeId, Phase, SendError, Stats, Ticket,
+    TooLong,
+};
+#[cfg(feature = "encryption")]
+use tidings::{Key, Keyring};
+use tidings_record::{Finishing, Limits, RecordError};
 
-/// A running node; dropping it stops the node at once, without leaving.
+/// A handle to a running node.
 ///
-/// What is answered at once is asked of the [`Handle`] that this derefs to. What waits for others, here,
-/// ends at the latest after [`stream_timeout`](tidings::Options::stream_timeout). Whoever drops such
-/// a future takes the command back, a leave apart, which goes on.
-pub struct AsyncHandle {
-    handle: Handle,
-    look_up: Box<LookUp>,
+/// Cloning is cheap: all clones are handles to one node, and any task may use them. The node stops
+/// when the last one is dropped, at once and without leaving; await [`leave`](Self::leave) before,
+/// so that the others do not have to find out that it failed.
+///
+/// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
+/// [`ping`](Self::ping) wait until other nodes have answered, at the latest until
+/// [`stream_timeout`](tidings::Options::stream_timeout);
+/// [`wait_for_members`](Self::wait_for_members) waits until members are present. Dropping such a
+/// future cancels it, except a leave, which goes on. All other methods wait for nobody.
+#[derive(Clone)]
+pub struct Tidings {
+    shared: Arc<Shared>,
 }
 
-/// Looks places to join up on a thread that may block; `None` if the runtime has ended.
-type LookUp =
-    dyn Fn(Vec<Target>) -> Pin<Box<dyn Future<Output = Option<Seeds>> + Send>> + Send + Sync;
+struct Shared {
+    handle: Handle,
+    run_blocking: Box<RunBlocking>,
+}
 
-impl AsyncHandle {
-    /// A handle for a driver that runs, one for each, with what has [`Seeds::look_up`] run on a thread
-    /// that may block, and gives `None` if there is none any more.
-    pub fn new<F>(
+/// Runs work on a thread that may block; drops it if the runtime has ended.
+type RunBlocking = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+
+impl Tidings {
+    pub(crate) fn new(
         driver: impl Drive + 'static,
-        look_up: impl Fn(Vec<Target>) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Option<Seeds>> + Send + 'static,
-    {
-        let look_up = Box::new(move |targets| Box::pin(look_up(targets)) as _);
-        Self { handle: Handle::new(driver), look_up }
+        run_blocking: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Self {
+        let run_blocking = Box::new(run_blocking);
+        Self { shared: Arc::new(Shared { handle: Handle::new(driver), run_blocking }) }
     }
 
-    /// Joins a cluster through any of its members, and waits until one has answered; returns how
-    /// many members there are then.
+    /// Joins a cluster through any of its members, and waits until one has answered; returns the
+    /// number of members then.
     ///
-    /// Names are looked up first, without blocking anybody; of one that has several addresses, all are
-    /// asked.
+    /// A [`Seed`] is text, as in `node.join(["db-1:7946"])`, or an address. Names are looked up
+    /// first, on a thread that may block; all addresses of a name are asked.
     ///
     /// # Errors
     ///
-    /// If no member took the node in, with what is wrong with each; a name that cannot be looked up
-    /// matters only then.
+    /// If no member accepted the node, with the reason of each seed. Seeds that cannot be parsed or
+    /// looked up matter only then.
     pub async fn join(
         &self,
-        seeds: impl IntoIterator<Item = impl Into<Target>>,
-    ) -> Result<usize, JoinFailed> {
-        let targets: Vec<_> = seeds.into_iter().map(Into::into).collect();
-        let found = if Seeds::may_block(&targets) {
-            (self.look_up)(targets).await
-        } else {
-            Some(Seeds::look_up(&targets))
-        };
-        let Some(Seeds { addrs, unresolved }) = found else {
-            let error = CommandError::Failed(Failure::Stopped);
-            return Err(JoinFailed { unresolved: Vec::new(), error });
-        };
-        let joined = self.command(|then| begin::join(self, &addrs, then)).await;
-        joined.map_err(|error| JoinFailed { unresolved, error })
+        seeds: impl IntoIterator<Item = impl Into<Seed>>,
+    ) -> Result<usize, JoinError> {
+        let seeds = seeds.into_iter().map(Into::into).collect();
+        let seeds = self.look_up(seeds).await.ok_or(JoinError::Stopped)?;
+        let (answer, answered) = oneshot::channel();
+        match begin::join(self.handle(), &seeds.addrs, send_to(answer)) {
+            Err(error) => Err(seeds.not_started(error)),
+            Ok(ticket) => {
+                self.wait(ticket, answered).await.map_err(|failure| seeds.failed(failure))
+            }
+        }
+    }
+
+    /// Looks seeds up; `None` if the runtime has ended.
+    async fn look_up(&self, seeds: Vec<Seed>) -> Option<Resolved> {
+        if !seeds.iter().any(Seed::may_block) {
+            return Some(Resolved::look_up(seeds));
+        }
+        let (answer, answered) = oneshot::channel();
+        let work = move || drop(answer.send(Resolved::look_up(seeds)));
+        (self.shared.run_blocking)(Box::new(work));
+        answered.await.ok()
     }
 
     /// Leaves the cluster, so that the others see this node as left and not as failed, and waits
     /// until some have confirmed it; returns how many. The node has left even if none has.
     ///
     /// Afterwards drop the handle, or join again.
+    ///
+    /// # Errors
+    ///
+    /// If no member confirmed it within [`stream_timeout`](tidings::Options::stream_timeout).
     pub async fn leave(&self) -> Result<usize, Failure> {
-        let (sender, answer) = oneshot::channel();
-        begin::leave(self, move |ended| drop(sender.send(ended)));
-        answer.await.unwrap_or(Err(Failure::Stopped))
+        let (answer, answered) = oneshot::channel();
+        begin::leave(self.handle(), send_to(answer));
+        answered.await.unwrap_or(Err(Failure::Stopped))
     }
 
-    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's format,
-    /// which has none, until it is written and the stream is closed.
+    /// Waits until at least `count` members are present, this node included; returns how many there
+    /// are then, and `None` if the node stops before.
+    ///
+    /// It takes as long as it takes: use the runtime's timeout.
+    pub async fn wait_for_members(&self, count: usize) -> Option<usize> {
+        let (answer, answered) = oneshot::channel();
+        let then = move |present| _ = answer.send(present);
+        let number = self.handle().with(|host, _| host.watch(count, then));
+        Pending { handle: self.handle(), what: What::Members(number), answer: answered }.await
+    }
+
+    /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's
+    /// format, which has no receipts, until it is written and the stream is closed.
+    ///
+    /// # Errors
+    ///
+    /// If the member is not present, or no receipt came; the member may have received it all the
+    /// same.
     pub async fn send_reliable(
         &self,
         to: &NodeId,
         data: impl Into<Bytes>,
-    ) -> Result<(), CommandError<SendError>> {
+    ) -> Result<(), CommandError> {
         let data = data.into();
-        self.command(|then| begin::send_reliable(self, to, data, then)).await
+        let (answer, answered) = oneshot::channel();
+        let ticket = begin::send_reliable(self.handle(), to, data, send_to(answer))
+            .map_err(CommandError::NotSent)?;
+        self.wait(ticket, answered).await.map_err(CommandError::Failed)
     }
 
     /// Pings a member, and waits for the answer; returns the round-trip time.
-    pub async fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
-        self.command(|then| begin::ping(self, to, then)).await
+    ///
+    /// # Errors
+    ///
+    /// If the member is not present, or does not answer in time.
+    pub async fn ping(&self, to: &NodeId) -> Result<Duration, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        let ticket =
+            begin::ping(self.handle(), to, send_to(answer)).map_err(CommandError::NotSent)?;
+        self.wait(ticket, answered).await.map_err(CommandError::Failed)
     }
 
-    async fn command<T: Send + 'static, E>(
+    async fn wait<T>(
         &self,
-        begin: impl FnOnce(Box<dyn FnOnce(Result<T, Failure>) + Send>) -> Result<Ticket, E>,
-    ) -> Result<T, CommandError<E>> {
-        let (sender, answer) = oneshot::channel();
-        let then = Box::new(move |ended| drop(sender.send(ended)));
-        let ticket = begin(then).map_err(CommandError::NotBegun)?;
-        let pending = Pending { handle: self, ticket, answer };
-        pending.await.map_err(CommandError::Failed)
+        ticket: Ticket,
+        answer: oneshot::Receiver<Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let pending = Pending { handle: self.handle(), what: What::Command(ticket), answer };
+        pending.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.shared.handle
     }
 }
 
-impl Deref for AsyncHandle {
-    type Target = Handle;
+answered_at_once!(Tidings);
 
-    fn deref(&self) -> &Handle {
-        &self.handle
-    }
-}
-
-impl fmt::Debug for AsyncHandle {
+impl fmt::Debug for Tidings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncHandle").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Tidings").field("handle", self.handle()).finish_non_exhaustive()
     }
 }
 
-/// A command that was begun, and is taken back if nobody waits for it any more.
+/// Sends a command's outcome to the future that waits for it.
+fn send_to<T: Send + 'static>(
+    answer: oneshot::Sender<Result<T, Failure>>,
+) -> impl FnOnce(Result<T, Failure>) + Send + 'static {
+    move |ended| drop(answer.send(ended))
+}
+
+/// An answer that a future waits for, which is cancelled if the future is dropped; `None` once the
+/// node has stopped.
 struct Pending<'a, T> {
     handle: &'a Handle,
-    ticket: Ticket,
-    answer: oneshot::Receiver<Result<T, Failure>>,
+    what: What,
+    answer: oneshot::Receiver<T>,
+}
+
+/// What a future waits for.
+#[derive(Clone, Copy)]
+enum What {
+    Command(Ticket),
+    Members(u64),
 }
 
 impl<T> Future for Pending<'_, T> {
-    type Output = Result<T, Failure>;
+    type Output = Option<T>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = Pin::new(&mut self.answer).poll(cx);
-        answer.map(|answer| answer.unwrap_or(Err(Failure::Stopped)))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.answer).poll(cx).map(Result::ok)
     }
 }
 
 impl<T> Drop for Pending<'_, T> {
     fn drop(&mut self) {
-        if !self.answer.is_terminated() {
-            self.handle.drive(|node, now| node.cancel(now, self.ticket));
+        if self.answer.is_terminated() {
+            return;
+        }
+        match self.what {
+            What::Command(ticket) => {
+                self.handle.drive(|node, now| node.cancel(now, ticket));
+            }
+            What::Members(number) => self.handle.with(|host, _| host.unwatch(number)),
         }
     }
 }

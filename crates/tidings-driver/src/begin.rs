@@ -1,7 +1,8 @@
-//! Commands that wait for other nodes: begun here, and told later what became of them.
+//! Commands that wait for other nodes: started here, with a callback for their outcome.
 //!
-//! Each function begins one, and hands what became of it to `then`, under the node's lock: that may
-//! wake somebody, and may not ask the node anything. If the node stops first, `then` is dropped.
+//! Each function starts one and passes its outcome to `then`, under the node's lock: the callback
+//! may wake a thread or a task, and must not call the node. If the node stops first, `then` is
+//! dropped.
 
 use crate::handle::Handle;
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{Done, Failure, Instant, JoinError, Node, NodeId, SendError, Ticket};
 
-/// Begins to [join](Node::join) a cluster; what comes of it is how many members there are then.
-pub fn join(
+/// Starts to [join](Node::join) a cluster; the outcome is the number of members then.
+pub(crate) fn join(
     handle: &Handle,
     seeds: &[SocketAddr],
     then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
@@ -23,8 +24,8 @@ pub fn join(
     begin(handle, |node, now| node.join(now, seeds), move |ended| then(ended.map(members)))
 }
 
-/// Begins to [leave](Node::leave); what comes of it is how many members have confirmed it.
-pub fn leave(
+/// Starts to [leave](Node::leave); the outcome is the number of members that confirmed it.
+pub(crate) fn leave(
     handle: &Handle,
     then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
 ) -> Ticket {
@@ -37,8 +38,8 @@ pub fn leave(
     ticket
 }
 
-/// Begins to send a [reliable](Node::send_reliable) message.
-pub fn send_reliable(
+/// Starts to send a [reliable](Node::send_reliable) message.
+pub(crate) fn send_reliable(
     handle: &Handle,
     to: &NodeId,
     data: Bytes,
@@ -48,8 +49,8 @@ pub fn send_reliable(
     begin(handle, send, move |ended| then(ended.map(drop)))
 }
 
-/// Begins to [ping](Node::ping) a member; what comes of it is the round-trip time.
-pub fn ping(
+/// Starts to [ping](Node::ping) a member; the outcome is the round-trip time.
+pub(crate) fn ping(
     handle: &Handle,
     to: &NodeId,
     then: impl FnOnce(Result<Duration, Failure>) + Send + 'static,
@@ -67,7 +68,7 @@ fn begin<E>(
     then: impl FnOnce(Result<Done, Failure>) + Send + 'static,
 ) -> Result<Ticket, E> {
     handle.with(|state, now| {
-        // The answer may be among the outputs already: who waits must be there before them.
+        // The outcome may be among the outputs already: the callback must be there before them.
         let ticket = command(state.node_mut(), now)?;
         state.wait(ticket, then);
         Ok(ticket)

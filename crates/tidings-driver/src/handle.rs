@@ -1,154 +1,32 @@
-//! What an application asks of a node and is answered at once.
+//! The driver as every handle holds it, and the methods that are answered at once.
 
+#[cfg(feature = "encryption")]
+use crate::keys::KeyError;
 use crate::state::DriverState;
-use bytes::Bytes;
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
-use tidings::{
-    BroadcastError, BroadcastKey, Instant, Member, Meta, Node, NodeId, Phase, SendError, Stats,
-    TooLong,
-};
-use tidings_record::{Finishing, Limits, RecordError};
+use tidings::{Instant, Node};
+#[cfg(feature = "encryption")]
+use tidings::{Keyring, KeyringError};
 
 /// A running driver of one node.
 pub trait Drive: fmt::Debug + Send + Sync {
-    /// Gives the node one input, under the lock, then carries out all that it wants done.
+    /// Gives the node one input, under the lock, then carries out all of its outputs.
     fn drive(&self, input: &mut dyn FnMut(&mut DriverState, Instant));
 
     /// Stops: no output is carried out any more. Sockets may be closed a little later.
     fn stop(&self);
 }
 
-/// A running node; dropping it stops the node at once, without leaving.
-///
-/// All methods take `&self`, may be called from any thread, and wait for nobody. What one does, and when it
-/// fails, is told in full by the method of [`Node`] that has its name. What waits for others is
-/// each adapter's.
+/// A running driver, which stops when this is dropped.
 #[derive(Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     driver: Box<dyn Drive>,
 }
 
 impl Handle {
-    /// A handle for a driver that runs; one for each.
-    pub fn new(driver: impl Drive + 'static) -> Self {
+    pub(crate) fn new(driver: impl Drive + 'static) -> Self {
         Self { driver: Box::new(driver) }
     }
-
-    // ---- ask ----
-
-    /// Sends a message to one member in a datagram, which may be lost.
-    pub fn send(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError> {
-        self.drive(|node, now| node.send(now, to, data.into()))
-    }
-
-    /// Broadcasts a message to all members, by gossip.
-    pub fn broadcast(&self, data: impl Into<Bytes>) -> Result<(), BroadcastError> {
-        self.drive(|node, now| node.broadcast(now, data.into()))
-    }
-
-    /// Broadcasts a message to all members, in place of earlier ones with the same key.
-    pub fn broadcast_replacing(
-        &self,
-        key: BroadcastKey,
-        data: impl Into<Bytes>,
-    ) -> Result<(), BroadcastError> {
-        self.drive(|node, now| node.broadcast_replacing(now, key, data.into()))
-    }
-
-    /// Sets what this node tells all others about itself.
-    pub fn set_meta(&self, meta: Meta) -> Result<(), TooLong> {
-        self.drive(|node, now| node.set_meta(now, meta))
-    }
-
-    /// Sets what every node with which this one syncs from now on is told.
-    pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
-        self.drive(|node, now| node.set_sync_state(now, state.into()))
-    }
-
-    // ---- record ----
-
-    /// Records what the node hears and says from now on, to be replayed by `tidings replay`: into a
-    /// file of bounded size, whose oldest part is overwritten.
-    ///
-    /// It is like a core dump: it has all messages in clear, and no keys. A recording that is there
-    /// already is kept, by the same name with `.old` behind it. The recording ends when the handle is
-    /// dropped, with [`stop_recording`](Self::stop_recording), and when the file cannot be written, which the
-    /// node does not mind.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be made, or is to be too small for the state of the node.
-    pub fn record(&self, path: &Path, limits: Limits) -> Result<(), RecordError> {
-        self.stop_recording()?;
-        self.with(|state, now| state.record(path, limits, now))
-    }
-
-    /// Ends the recording, if there is one, once all of it is written.
-    ///
-    /// # Errors
-    ///
-    /// If the recording had ended before, since the file could not be written.
-    pub fn stop_recording(&self) -> Result<(), RecordError> {
-        // The node does not wait for the disk.
-        self.with(|state, _| state.stop_recording()).map_or(Ok(()), Finishing::wait)
-    }
-
-    /// Whether the node is recorded.
-    pub fn is_recording(&self) -> bool {
-        self.with(|state, _| state.is_recording())
-    }
-
-    // ---- look ----
-
-    /// Where others reach this node.
-    pub fn addr(&self) -> SocketAddr {
-        self.local().addr()
-    }
-
-    /// This node, as it tells others.
-    pub fn local(&self) -> Member {
-        self.look(|node| node.local().clone())
-    }
-
-    /// What is known of a member, be it present, failed or left.
-    pub fn member(&self, id: &NodeId) -> Option<Member> {
-        self.look(|node| node.member(id).cloned())
-    }
-
-    /// The members that are present, alive or suspect, this node first unless it left.
-    pub fn members(&self) -> Vec<Member> {
-        self.look(|node| node.members().cloned().collect())
-    }
-
-    /// All members that are known, those that failed or left of late included.
-    pub fn all_members(&self) -> Vec<Member> {
-        self.look(|node| node.all_members().cloned().collect())
-    }
-
-    /// How long a member takes to answer, smoothed; `None` if that is not known.
-    pub fn rtt(&self, id: &NodeId) -> Option<Duration> {
-        self.look(|node| node.rtt(id))
-    }
-
-    /// Whether the node takes part in its cluster.
-    pub fn phase(&self) -> Phase {
-        self.look(|node| node.phase())
-    }
-
-    /// How the node holds its own health: 0 is well.
-    pub fn health(&self) -> u32 {
-        self.look(|node| node.health())
-    }
-
-    /// What the node has counted.
-    pub fn stats(&self) -> Stats {
-        self.look(|node| node.stats().clone())
-    }
-
-    // ---- the lock ----
 
     pub(crate) fn with<R>(&self, input: impl FnOnce(&mut DriverState, Instant) -> R) -> R {
         let (mut input, mut result) = (Some(input), None);
@@ -163,6 +41,17 @@ impl Handle {
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Node) -> R) -> R {
         self.with(|state, _| look(state.node()))
     }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn change_keys(
+        &self,
+        change: impl FnOnce(&mut Keyring) -> Result<(), KeyringError>,
+    ) -> Result<(), KeyError> {
+        self.drive(|node, _| {
+            let keyring = node.keyring_mut().ok_or(KeyError::NoKeyring)?;
+            change(keyring).map_err(KeyError::Refused)
+        })
+    }
 }
 
 impl Drop for Handle {
@@ -170,3 +59,193 @@ impl Drop for Handle {
         self.driver.stop();
     }
 }
+
+/// The methods that wait for nobody: the same for a handle that blocks and for one that is awaited.
+///
+/// `$tidings` has a method `handle` that returns the [`Handle`].
+macro_rules! answered_at_once {
+    ($tidings:ident) => {
+        /// Methods that are answered at once.
+        impl $tidings {
+            // ---- send ----
+
+            /// Sends a message to one member in a datagram, which may be lost.
+            ///
+            /// # Errors
+            ///
+            /// If the member is not present, the message is longer than a datagram, or this node
+            /// has left: see [`Node::send`](tidings::Node::send).
+            pub fn send(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError> {
+                self.handle().drive(|node, now| node.send(now, to, data.into()))
+            }
+
+            /// Broadcasts a message to all members by gossip.
+            ///
+            /// Delivery is probabilistic: under a long queue more broadcasts are missed, and nodes
+            /// that join later get none. See [`Node::broadcast`](tidings::Node::broadcast).
+            ///
+            /// # Errors
+            ///
+            /// If the message is longer than a datagram, the queue is full, or this node has left.
+            pub fn broadcast(&self, data: impl Into<Bytes>) -> Result<(), BroadcastError> {
+                self.handle().drive(|node, now| node.broadcast(now, data.into()))
+            }
+
+            /// Broadcasts a message, in place of an earlier one of this node's with the same `key`
+            /// that still waits to be sent; else as [`broadcast`](Self::broadcast).
+            ///
+            /// # Errors
+            ///
+            /// As [`broadcast`](Self::broadcast).
+            pub fn broadcast_replacing(
+                &self,
+                key: BroadcastKey,
+                data: impl Into<Bytes>,
+            ) -> Result<(), BroadcastError> {
+                self.handle().drive(|node, now| node.broadcast_replacing(now, key, data.into()))
+            }
+
+            /// Sets the metadata that this node publishes to all members.
+            ///
+            /// # Errors
+            ///
+            /// If it is longer than [`max_meta`](tidings::Options::max_meta).
+            pub fn set_meta(&self, meta: impl Into<Meta>) -> Result<(), TooLong> {
+                self.handle().drive(|node, now| node.set_meta(now, meta.into()))
+            }
+
+            /// Sets the state that every node with which this one syncs from now on is told, as
+            /// [`Event::SyncState`](tidings::Event::SyncState).
+            ///
+            /// # Errors
+            ///
+            /// If it is longer than [`max_sync_state`](tidings::Options::max_sync_state).
+            pub fn set_sync_state(&self, state: impl Into<Bytes>) -> Result<(), TooLong> {
+                self.handle().drive(|node, now| node.set_sync_state(now, state.into()))
+            }
+
+            // ---- look ----
+
+            /// The address where other nodes reach this one.
+            pub fn addr(&self) -> SocketAddr {
+                self.local().addr()
+            }
+
+            /// This node, as other nodes see it.
+            pub fn local(&self) -> Member {
+                self.handle().look(|node| node.local().clone())
+            }
+
+            /// A member by its name, be it present, failed or left; `None` if it is not known.
+            pub fn member(&self, id: &NodeId) -> Option<Member> {
+                self.handle().look(|node| node.member(id).cloned())
+            }
+
+            /// The members that are present, alive or suspect; this node first unless it left.
+            pub fn members(&self) -> Vec<Member> {
+                self.handle().look(|node| node.members().cloned().collect())
+            }
+
+            /// All members that are known, those that failed or left of late included.
+            pub fn all_members(&self) -> Vec<Member> {
+                self.handle().look(|node| node.all_members().cloned().collect())
+            }
+
+            /// The smoothed round-trip time to a member; `None` if it is not known.
+            pub fn rtt(&self, id: &NodeId) -> Option<Duration> {
+                self.handle().look(|node| node.rtt(id))
+            }
+
+            /// Whether the node takes part in its cluster.
+            pub fn phase(&self) -> Phase {
+                self.handle().look(|node| node.phase())
+            }
+
+            /// Lifeguard's local health score of this node: 0 is healthy.
+            pub fn health(&self) -> u32 {
+                self.handle().look(|node| node.health())
+            }
+
+            /// The node's counters.
+            pub fn stats(&self) -> Stats {
+                self.handle().look(|node| node.stats().clone())
+            }
+
+            // ---- record ----
+
+            /// Records the node's inputs and outputs from now on, to be replayed by `tidings
+            /// replay`: into a file of bounded size, whose oldest part is overwritten.
+            ///
+            /// It is like a core dump: it has all messages in clear, and no keys. A recording that
+            /// is there already is kept, by the same name with `.old` behind it. The recording ends
+            /// when the last handle is dropped, with [`stop_recording`](Self::stop_recording), and
+            /// when the file cannot be written, which does not disturb the node.
+            ///
+            /// # Errors
+            ///
+            /// If the file cannot be made, or its size limit is too small for the state of the
+            /// node.
+            pub fn record(
+                &self,
+                path: impl AsRef<Path>,
+                limits: Limits,
+            ) -> Result<(), RecordError> {
+                self.stop_recording()?;
+                self.handle().with(|state, now| state.record(path.as_ref(), limits, now))
+            }
+
+            /// Ends the recording, if there is one, once all of it is written.
+            ///
+            /// # Errors
+            ///
+            /// If the recording had ended before, because the file could not be written.
+            pub fn stop_recording(&self) -> Result<(), RecordError> {
+                // The node does not wait for the disk.
+                let recording = self.handle().with(|state, _| state.stop_recording());
+                recording.map_or(Ok(()), Finishing::wait)
+            }
+
+            /// Whether the node is recorded.
+            pub fn is_recording(&self) -> bool {
+                self.handle().with(|state, _| state.is_recording())
+            }
+        }
+
+        /// Keys, for a node that was started with some; [`Keyring`] tells how one is replaced.
+        #[cfg(feature = "encryption")]
+        impl $tidings {
+            /// The keys as they are now; `None` if the node does not encrypt.
+            pub fn keyring(&self) -> Option<Keyring> {
+                self.handle().look(|node| node.keyring().cloned())
+            }
+
+            /// Accepts a further key.
+            ///
+            /// # Errors
+            ///
+            /// If the node was started without keys, or the keyring does not take it.
+            pub fn add_key(&self, key: Key) -> Result<(), KeyError> {
+                self.handle().change_keys(|keyring| keyring.add(key))
+            }
+
+            /// Encrypts with an accepted key from now on.
+            ///
+            /// # Errors
+            ///
+            /// If the node was started without keys, or the key is not in the keyring.
+            pub fn use_key(&self, key: &Key) -> Result<(), KeyError> {
+                self.handle().change_keys(|keyring| keyring.use_key(key))
+            }
+
+            /// Accepts a key no more.
+            ///
+            /// # Errors
+            ///
+            /// If the node was started without keys, or encrypts with that key.
+            pub fn remove_key(&self, key: &Key) -> Result<(), KeyError> {
+                self.handle().change_keys(|keyring| keyring.remove(key))
+            }
+        }
+    };
+}
+pub(crate) use answered_at_once;

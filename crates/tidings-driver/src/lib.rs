@@ -1,27 +1,39 @@
-//! What all drivers of a [`Node`](tidings::Node) have in common, whatever they run on.
+//! The common part of all drivers of a [`Node`](tidings::Node), whatever runtime they use.
 //!
-//! A driver moves bytes and time between a node and the system. Here is what has nothing to do with how it
-//! waits: a [`DriverState`] is a node with its waiting commands, its events and its recording; [`start`]
-//! makes one with its sockets; a [`Handle`] is what an application holds, and asks without
-//! waiting. A driver of its own is what implements [`Drive`]: the crates `tidings-std`,
-//! `tidings-async-io` and `tidings-tokio` are examples.
+//! A driver moves bytes and time between a node and the operating system. Applications do not need
+//! this crate: an adapter (`tidings-tokio`, `tidings-smol`, `tidings-async-std`, `tidings-std`,
+//! `tidings-async-io`) re-exports what they use of it.
+//!
+//! - For applications: the handle and the events, [`blocking`] or [`asynchronous`], and the
+//!   [`Builder`] that starts a node.
+//! - For drivers: [`start`] opens the sockets and makes a [`DriverState`], which is a node with its
+//!   pending commands, its events and its recording; a driver implements [`Drive`] for it, and
+//!   [`build`] makes the application's side. `tidings-std`, `tidings-async-io` and `tidings-tokio`
+//!   are examples.
 
+mod advertise;
 #[cfg(feature = "async")]
 pub mod asynchronous;
-pub mod begin;
+mod begin;
+pub mod blocking;
+pub mod build;
+mod builder;
 mod error;
 mod handle;
 #[cfg(feature = "encryption")]
 mod keys;
 mod lookup;
 pub mod prelude;
+mod seed;
 pub mod sockets;
 mod state;
 pub mod streams;
 
-pub use error::{BindError, CommandError, JoinFailed};
-pub use handle::{Drive, Handle};
+pub use builder::Builder;
+pub use error::{CommandError, JoinError, SeedError, StartError};
+pub use handle::Drive;
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
-pub use lookup::{LookupError, Seeds, look_up, services};
+pub use lookup::{LookupError, look_up, services};
+pub use seed::Seed;
 pub use state::{DriverState, Emitter, MAX_EVENTS, Started, start};

@@ -1,14 +1,14 @@
-//! Names, zones and services, as the system knows them.
+//! Lookup of names, zones and services by the operating system.
 
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::{fmt, fs, io};
 use tidings::{Services, Target, TargetError};
 
-/// All addresses of a place to join: looks its name up, if it has one, and the index of its zone.
+/// Looks up all addresses of a place to join: of its name, if it has one, and of its zone.
 ///
-/// It blocks for as long as the system takes to look a name up, which may be many seconds and cannot be
-/// cancelled. Without a name it takes some microseconds.
+/// It blocks for as long as the system takes to look up a name, which may be many seconds and
+/// cannot be cancelled. Without a name it takes some microseconds.
 ///
 /// # Errors
 ///
@@ -24,37 +24,9 @@ pub fn look_up(target: &Target) -> Result<Vec<SocketAddr>, LookupError> {
     target.addrs(&found, target.zone().and_then(index)).map_err(LookupError::Target)
 }
 
-/// Places to join, as far as they were found.
-#[derive(Debug, Default)]
-pub struct Seeds {
-    /// All addresses of all of them.
-    pub addrs: Vec<SocketAddr>,
-    /// Those that have none, with their names.
-    pub unresolved: Vec<LookupError>,
-}
-
-impl Seeds {
-    /// Looks all of them up, one after the other; for some [it may block](Self::may_block).
-    pub fn look_up(targets: &[Target]) -> Self {
-        let mut seeds = Self::default();
-        for target in targets {
-            match look_up(target) {
-                Ok(addrs) => seeds.addrs.extend(addrs),
-                Err(error) => seeds.unresolved.push(error),
-            }
-        }
-        seeds
-    }
-
-    /// Whether the system has to be asked for any of them, so that looking them up may take long.
-    pub fn may_block(targets: &[Target]) -> bool {
-        targets.iter().any(|target| target.name().is_some() || target.zone().is_some())
-    }
-}
-
 /// The index of a network interface, by its name or its index in decimal; `None` if there is none.
 ///
-/// The system is asked for an address that needs no server, since std has no way to ask for this.
+/// The system is asked for an address that needs no server, because std has no function for this.
 fn index(zone: &str) -> Option<u32> {
     let found = (format!("fe80::1%{zone}").as_str(), 0).to_socket_addrs().ok()?;
     found.into_iter().find_map(|addr| match addr {
@@ -63,8 +35,8 @@ fn index(zone: &str) -> Option<u32> {
     })
 }
 
-/// The services of this machine: those of `/etc/services`, or the few that are always known if there is
-/// no such file.
+/// The services of this machine: those of `/etc/services`, or without that file the fifteen that
+/// [`Services::default`] knows.
 pub fn services() -> Services {
     match fs::read("/etc/services") {
         Ok(text) => Services::read(&String::from_utf8_lossy(&text)),
@@ -72,18 +44,18 @@ pub fn services() -> Services {
     }
 }
 
-/// Why a place to join has no addresses.
+/// The reason why a place to join has no addresses.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// The system did not find the addresses of a name.
+    /// The system did not find a name.
     System {
         /// The name.
         name: String,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// It found none that will do, or no interface for a zone.
+    /// The system found no address of the right kind, or no interface for a zone.
     Target(TargetError),
 }
 

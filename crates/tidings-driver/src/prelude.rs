@@ -1,16 +1,18 @@
-//! The words in which an application and its node talk: what every adapter re-exports.
+//! The items that every adapter re-exports: all types in its signatures, events and errors.
 
+pub use crate::builder::Builder;
 #[cfg(feature = "encryption")]
-pub use crate::KeyError;
-pub use crate::{BindError, CommandError, Handle, JoinFailed, LookupError, look_up, services};
+pub use crate::keys::KeyError;
+pub use crate::{CommandError, JoinError, LookupError, Seed, SeedError, StartError};
+pub use crate::{look_up, services};
 pub use bytes::Bytes;
 #[cfg(feature = "memberlist")]
 pub use tidings::Memberlist;
 pub use tidings::{
-    BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Event,
-    ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, JoinError, Member, Meta,
-    NodeId, Options, Phase, Rejected, SeedFailure, SendError, Services, State, Stats, Target,
-    TargetError, TooLong, Via, Wire,
+    BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Done, Event,
+    ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, Member, Meta, Network,
+    NodeId, Options, Phase, Refusal, Reject, Rejected, SeedFailure, SendError, Services, State,
+    Stats, Target, TargetError, Ticket, TooLong, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

@@ -1,14 +1,14 @@
-//! Sockets: a UDP and a TCP port of one number.
+//! Sockets of a node: a UDP and a TCP port of the same number.
 
-use crate::error::BindError;
+use crate::error::StartError;
 use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 use std::time::Duration;
 
-/// A UDP and a TCP socket on the same port, and where they are bound.
-pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
-    let failed = |protocol, addr| move |error| BindError::Socket { protocol, addr, error };
+/// Binds a UDP and a TCP socket to the same port; returns their address too.
+pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), StartError> {
+    let failed = |protocol, addr| move |error| StartError::Socket { protocol, addr, error };
     let mut tries = if listen.port() == 0 { MAX_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -27,7 +27,7 @@ pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), 
     }
 }
 
-/// Where a socket that is bound to `local` is reached from this machine.
+/// The address at which this machine reaches a socket that is bound to `local`.
 pub fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
     match local.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => local.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -37,9 +37,9 @@ pub fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
     local
 }
 
-/// Sends a datagram, which is lost if the socket does not take it at once.
+/// Sends a datagram without waiting; it is lost if the socket has no room for it.
 ///
-/// `local_addr` is where the socket is reached; it may be one that blocks otherwise.
+/// `local_addr` is the address of the socket, which may be one that blocks otherwise.
 pub fn send(udp: &UdpSocket, local_addr: SocketAddr, data: &[u8], to: SocketAddr) {
     let to = in_form_of(local_addr, to);
     #[cfg(unix)]
@@ -48,8 +48,8 @@ pub fn send(udp: &UdpSocket, local_addr: SocketAddr, data: &[u8], to: SocketAddr
     drop(udp.send_to(data, to));
 }
 
-/// An address as a socket at `local_addr` wants it: one for IPv6 that takes IPv4 too wants IPv4 addresses in
-/// IPv6's form.
+/// An address in the form that a socket at `local_addr` needs: a socket for IPv6 that takes IPv4 too
+/// needs IPv4 addresses in IPv6's form.
 fn in_form_of(local_addr: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (local_addr, to) {
         (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
@@ -61,7 +61,7 @@ fn in_form_of(local_addr: SocketAddr, to: SocketAddr) -> SocketAddr {
 
 /// Whether a read ended without a datagram for an ordinary reason.
 ///
-/// Some systems tell by such an error that an earlier datagram was not delivered.
+/// Some systems report by such an error that an earlier datagram was not delivered.
 pub fn is_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
     matches!(
@@ -70,11 +70,11 @@ pub fn is_nothing(error: &io::Error) -> bool {
     )
 }
 
-/// No datagram is longer.
+/// The size of the longest datagram, in bytes.
 pub const MAX_DATAGRAM: usize = 65_536;
-/// How many datagrams, or streams, that have arrived are taken before a timer that is due.
+/// The number of datagrams or streams that have arrived and are handled before a due timer.
 pub const MAX_WAITING: usize = 256;
-/// For how long sockets are left alone that only give errors.
+/// The pause after a socket error that is not ordinary.
 pub const BACK_OFF: Duration = Duration::from_millis(5);
-/// How often a free port is looked for that is free for UDP and TCP.
+/// The number of attempts to find a port that is free for UDP and TCP.
 const MAX_TRIES: usize = 10;

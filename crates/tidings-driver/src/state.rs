@@ -1,6 +1,6 @@
-//! A node, and what every driver keeps beside it.
+//! A node with the state that every driver keeps for it.
 
-use crate::error::BindError;
+use crate::error::StartError;
 use crate::sockets;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidings::{Clock, Config, Done, Event, Failure, Instant, Node, Output, Ticket};
 use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
-/// Hands events to the application, which may have no room for them.
+/// The driver's end of an application's events, which may have no room for more.
 pub struct Emitter {
     emit: Box<dyn FnMut(Event) -> bool + Send>,
     lagged: Arc<AtomicU64>,
 }
 
 impl Emitter {
-    /// One that calls this, under the node's lock; it must not wait, and returns `false` if there is no room.
+    /// An emitter that calls `emit` under the node's lock. The function must not wait, and returns
+    /// `false` if there is no room.
     pub fn new(emit: impl FnMut(Event) -> bool + Send + 'static) -> Self {
         Self { emit: Box::new(emit), lagged: Arc::default() }
     }
 
-    /// How many events were lost so far.
+    /// The number of events lost so far.
     pub fn lagged(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.lagged)
     }
@@ -35,62 +36,73 @@ impl fmt::Debug for Emitter {
     }
 }
 
-/// A node with the commands that wait, the application's events, and the recording: all that a
-/// driver has under its lock, its streams apart.
+/// A node with its pending commands, its application's events and its recording: everything that a
+/// driver has under its lock, except its streams.
 pub struct DriverState {
     node: Node,
     buf: Vec<u8>,
     recorder: Option<Recorder>,
     waiters: BTreeMap<Ticket, Waiter>,
+    watchers: Vec<Watcher>,
+    next_watcher: u64,
     emitter: Option<Emitter>,
     stopped: bool,
 }
 
-/// What to do with what became of a command.
+/// A callback for the outcome of a command.
 struct Waiter(Box<dyn FnOnce(Result<Done, Failure>) + Send>);
 
-/// A node that has sockets, and is not driven yet.
+/// A callback for the moment when so many members are present.
+struct Watcher {
+    number: u64,
+    members: usize,
+    then: Box<dyn FnOnce(usize) + Send>,
+}
+
+/// A node with its sockets, before a driver runs it.
+///
+/// Exhaustive on purpose: a driver takes it apart, and has to use all of it.
 #[derive(Debug)]
 pub struct Started {
     /// The node.
     pub state: DriverState,
     /// Its clock.
     pub clock: Clock,
-    /// Where its datagrams come and go. It blocks.
+    /// The socket for its datagrams. It blocks.
     pub udp: UdpSocket,
-    /// Where streams are opened to it. It blocks.
+    /// The socket that accepts its streams. It blocks.
     pub tcp: TcpListener,
-    /// Where its sockets are reached from this machine.
+    /// The address at which this machine reaches its sockets.
     pub local_addr: SocketAddr,
 }
 
-/// Has a node listen at an address, and tell others the one in its configuration.
+/// Opens the sockets of a node, which listens at `listen` and advertises the address of `config`.
 ///
-/// Port 0 in the configuration stands for the port that it listens on, a generation of 0 for the
-/// wall clock's.
+/// Port 0 in the configuration stands for the port that the node listens on, a generation of 0 for
+/// the wall clock's.
 ///
 /// # Errors
 ///
-/// If the port is taken, or the address is not one of this machine; if the configuration's address is of
-/// no use to others, since it is unspecified or has a zone.
-pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, BindError> {
+/// If the port is taken, or the address is not one of this machine; if other nodes cannot use the
+/// address of the configuration, because it is unspecified or has a zone.
+pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, StartError> {
     let (udp, tcp, local) = sockets::bind(listen)?;
     let mut advertised = config.addr();
     if advertised.port() == 0 {
         advertised.set_port(local.port());
     }
     if advertised.ip().is_unspecified() {
-        return Err(BindError::Unspecified(advertised));
+        return Err(StartError::Unspecified(advertised));
     }
     if matches!(advertised, SocketAddr::V6(v6) if v6.scope_id() != 0) {
-        return Err(BindError::Zone(advertised));
+        return Err(StartError::Zone(advertised));
     }
     let generation = match config.generation() {
         0 => Clock::generation(),
         set => set,
     };
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| BindError::System(error.into()))?;
+    getrandom::fill(&mut seed).map_err(|error| StartError::System(error.into()))?;
     let clock = Clock::start();
     let config = config.with_addr(advertised).with_generation(generation);
     let node = Node::new(config, seed, clock.now());
@@ -99,6 +111,8 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         buf: Vec::new(),
         recorder: None,
         waiters: BTreeMap::new(),
+        watchers: Vec::new(),
+        next_watcher: 0,
         emitter: Some(emitter),
         stopped: false,
     };
@@ -106,22 +120,22 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
 }
 
 impl DriverState {
-    /// The node, for whoever looks.
+    /// The node, for queries.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// The node, for whoever gives it an input; then all of its outputs have to be carried out.
+    /// The node, for an input; afterwards the driver has to carry out all of its outputs.
     pub fn node_mut(&mut self) -> &mut Node {
         &mut self.node
     }
 
-    /// What the node wants done next; `None` if there is nothing more, and once it was stopped.
+    /// The next output to carry out; `None` if there is none, and once the node was stopped.
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
         if self.stopped { None } else { self.node.poll_output(&mut self.buf) }
     }
 
-    /// Tells the application an event, or whoever waits for a command what became of that.
+    /// Emits an event to the application, or the outcome of a command to its callback.
     ///
     /// It never waits: an event for which there is no room is lost and counted.
     pub fn tell(&mut self, event: Event) {
@@ -135,57 +149,92 @@ impl DriverState {
         }
     }
 
-    /// Ends a drive, when all outputs were carried out; returns when the node wants to be called next.
+    /// Ends a drive, when all outputs were carried out; returns the time of the node's next
+    /// timeout.
     pub fn settle(&mut self) -> Instant {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(&mut self.node);
         }
+        if !self.watchers.is_empty() {
+            self.tell_watchers();
+        }
         self.due()
     }
 
-    /// When the node wants to be called next.
+    /// The time of the node's next timeout.
     pub fn due(&self) -> Instant {
         self.node.poll_timeout().unwrap_or(Instant::MAX)
     }
 
-    /// Has a command's outcome handed over once it is known.
+    /// Calls `waiter` with a command's outcome once it is known.
     pub(crate) fn wait(
         &mut self,
         ticket: Ticket,
         waiter: impl FnOnce(Result<Done, Failure>) + Send + 'static,
     ) {
-        // Dropped, it tells whoever waits that the node has stopped.
+        // When it is dropped, the waiting side sees that the node has stopped.
         if !self.stopped {
             self.waiters.insert(ticket, Waiter(Box::new(waiter)));
         }
     }
 
+    /// Calls `then` with the number of members once at least so many are present, under the node's
+    /// lock; drops it if the node stops before. Returns a number to [unwatch](Self::unwatch) by.
+    pub(crate) fn watch(
+        &mut self,
+        members: usize,
+        then: impl FnOnce(usize) + Send + 'static,
+    ) -> u64 {
+        let number = self.next_watcher;
+        self.next_watcher += 1;
+        if !self.stopped {
+            self.watchers.push(Watcher { number, members, then: Box::new(then) });
+        }
+        number
+    }
+
+    fn tell_watchers(&mut self) {
+        let present = self.node.present_count();
+        let watchers = std::mem::take(&mut self.watchers).into_iter();
+        let (due, waiting) = watchers.partition(|watcher| watcher.members <= present);
+        self.watchers = waiting;
+        for Watcher { then, .. } in due {
+            then(present);
+        }
+    }
+
+    pub(crate) fn unwatch(&mut self, number: u64) {
+        self.watchers.retain(|watcher| watcher.number != number);
+    }
+
     // ---- stop ----
 
-    /// Has nothing carried out any more, and ends the recording; drop what comes back when the
-    /// lock is free, since that waits for the disk.
+    /// Stops all outputs and ends the recording. Drop the returned value when the lock is free,
+    /// because that waits for the disk.
     #[must_use]
     pub fn stop(&mut self) -> Option<Finishing> {
         self.stopped = true;
         self.stop_recording()
     }
 
-    /// Whether it was told to stop.
+    /// Whether the node was told to stop.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Tells the application that there will be no more events, and all who wait for commands that they wait
-    /// in vain; for a driver that has ended, and has closed its sockets.
+    /// Ends the application's events, and fails all pending commands with
+    /// [`Failure::Stopped`](tidings::Failure::Stopped): for a driver that has ended and has closed
+    /// its sockets.
     pub fn end(&mut self) {
         self.stopped = true;
         self.emitter = None;
         self.waiters.clear();
+        self.watchers.clear();
     }
 
     // ---- record ----
 
-    /// Begins to record, in place of what was recorded before.
+    /// Starts a recording, in place of an earlier one.
     pub(crate) fn record(
         &mut self,
         path: &Path,
@@ -217,5 +266,5 @@ impl fmt::Debug for DriverState {
     }
 }
 
-/// How many events an adapter holds for its application.
+/// The number of events that an adapter holds for its application.
 pub const MAX_EVENTS: usize = 1024;

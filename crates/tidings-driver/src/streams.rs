@@ -1,11 +1,11 @@
-//! The streams of a node, as its driver knows them.
+//! The streams of a node, from its driver's side.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use tidings::{StreamAction, StreamId, StreamInput};
 
-/// The streams that a node has not forgotten, each with what it is to its driver, a `T`, and what there is
-/// to do on it.
+/// The open streams of a node, each with the driver's own value `T` for it and its queue of
+/// actions.
 #[derive(Debug)]
 pub struct StreamTable<T> {
     table: HashMap<StreamId, Link<T>>,
@@ -18,29 +18,30 @@ struct Link<T> {
 }
 
 impl<T> StreamTable<T> {
-    /// None.
+    /// An empty table.
     pub fn new() -> Self {
         Self { table: HashMap::new() }
     }
 
-    /// Remembers a stream, on which there is nothing to do yet.
+    /// Adds a stream, with an empty queue.
     pub fn insert(&mut self, id: StreamId, held: T) {
         self.table.insert(id, Link { held, queue: VecDeque::new() });
     }
 
-    /// What a stream is to the driver, unless it was forgotten.
+    /// The driver's value for a stream; `None` if the stream is not in the table.
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut T> {
         self.table.get_mut(&id).map(|link| &mut link.held)
     }
 
-    /// Has something done on a stream, after all that there was to do before.
+    /// Appends an action to a stream's queue.
     pub fn push(&mut self, id: StreamId, action: StreamAction) {
         if let Some(link) = self.table.get_mut(&id) {
             link.queue.push_back(action);
         }
     }
 
-    /// What to do on a stream before anything is read from it.
+    /// Takes the next action of a stream, which comes before any read; [`StreamAction::Reset`] if
+    /// the stream is not in the table.
     pub fn next_action(&mut self, id: StreamId) -> Option<StreamAction> {
         match self.table.get_mut(&id) {
             Some(link) => link.queue.pop_front(),
@@ -48,12 +49,12 @@ impl<T> StreamTable<T> {
         }
     }
 
-    /// Forgets a stream; returns what it was, unless it was forgotten before.
+    /// Removes a stream; returns the driver's value for it.
     pub fn remove(&mut self, id: StreamId) -> Option<T> {
         self.table.remove(&id).map(|link| link.held)
     }
 
-    /// Forgets all streams; returns what they were.
+    /// Removes all streams; returns the driver's values for them.
     pub fn remove_all(&mut self) -> Vec<T> {
         self.table.drain().map(|(_, link)| link.held).collect()
     }
@@ -65,7 +66,7 @@ impl<T> Default for StreamTable<T> {
     }
 }
 
-/// What a node is told of a stream that has ended so.
+/// The input for a stream that has ended in this way.
 pub fn ended(how: io::Result<()>) -> StreamInput<'static> {
     match how {
         Ok(()) => StreamInput::Closed,
@@ -73,5 +74,5 @@ pub fn ended(how: io::Result<()>) -> StreamInput<'static> {
     }
 }
 
-/// How much is read from a stream at a time.
+/// The size of the buffer for a read from a stream, in bytes.
 pub const MAX_READ: usize = 16 << 10;

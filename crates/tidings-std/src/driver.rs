@@ -1,8 +1,8 @@
-//! Threads and sockets: moves bytes and time between a node and the system.
+//! The driver: threads that move bytes and time between a node and the operating system.
 //!
-//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all that it wants
-//! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
-//! stream's bytes wait for the stream's own thread.
+//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all of its
+//! outputs are carried out. Nothing in it waits: a datagram for which the socket has no room is
+//! lost, and a stream's bytes wait for the stream's own thread.
 
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::streams::{self, StreamTable};
-use tidings_driver::{BindError, Drive, DriverState, Started, sockets};
+use tidings_driver::{Drive, DriverState, StartError, Started, sockets};
 
 /// A node with its threads and sockets; stopping it ends them.
 #[derive(Debug)]
@@ -27,30 +27,30 @@ struct Shared {
     udp: UdpSocket,
     tcp: TcpListener,
     running: Mutex<Running>,
-    /// Told when a stream's thread has ended.
+    /// Notified when a stream's thread has ended.
     ended: Condvar,
     clock: Clock,
-    /// Where our own sockets are reached from here, to wake the threads that wait on them.
+    /// The address of our own sockets from this machine, to wake the threads that wait on them.
     local_addr: SocketAddr,
 }
 
-/// What is under the lock.
+/// The state under the lock.
 #[derive(Debug)]
 struct Running {
     state: DriverState,
     streams: StreamTable<Link>,
-    /// How many threads of streams run.
+    /// The number of running threads of streams.
     stream_threads: usize,
-    /// Until when the thread that takes datagrams sleeps if nothing comes; zero while it is awake.
+    /// The time until which the thread that reads datagrams sleeps; zero while it is awake.
     sleeps_until: Instant,
 }
 
-/// What breaks a stream off from outside; there from when it begins to connect.
+/// The socket of a stream, to break it off from another thread; there from when it connects.
 #[derive(Debug, Default)]
 struct Link(Option<Arc<TcpStream>>);
 
 impl Driver {
-    pub(crate) fn start(started: Started) -> Result<Self, BindError> {
+    pub(crate) fn start(started: Started) -> Result<Self, StartError> {
         let Started { state, clock, udp, tcp, local_addr } = started;
         let running = Running {
             state,
@@ -66,7 +66,7 @@ impl Driver {
             .and_then(|()| driver.spawn("tidings-accept", Shared::accept_streams));
         if let Err(error) = spawned {
             driver.stop();
-            return Err(BindError::System(error));
+            return Err(StartError::System(error));
         }
         Ok(driver)
     }
@@ -91,7 +91,7 @@ impl Drive for Driver {
             running.streams.remove_all().iter().for_each(Link::break_off);
             running.state.stop()
         };
-        // A thread that waits on a socket is woken by what it waits for. Shutting the sockets down
+        // A datagram and a connection wake the threads that wait for one. Shutting the sockets down
         // does it too on some systems, should there be no descriptor left to connect with.
         shared.wake();
         drop(SockRef::from(&shared.udp).shutdown(Shutdown::Both));
@@ -122,7 +122,7 @@ impl Shared {
         result
     }
 
-    /// Carries out all that the node wants done, then sees that it is called again in time.
+    /// Carries out all outputs, then makes sure that the node is called again in time.
     fn drain_outputs(self: &Arc<Self>, running: &mut Running) {
         while let Some(output) = running.state.poll_output() {
             match output {
@@ -155,10 +155,10 @@ impl Shared {
 
     // ---- datagrams and time ----
 
-    /// Takes datagrams as they come, and in between tells the node that its time has come.
+    /// Reads datagrams as they come, and calls the node when a timeout is due.
     ///
-    /// One thread does both, so that what has arrived is taken before timers are: after a machine
-    /// was stopped for a while, an answer that waits in the socket counts.
+    /// One thread does both, so that datagrams that have arrived come before timers: after a
+    /// machine was stopped for a while, an answer that waits in the socket counts.
     fn take_datagrams(self: &Arc<Self>) {
         let mut buf = vec![0; sockets::MAX_DATAGRAM];
         while let Some(due) = self.fall_asleep() {
@@ -176,14 +176,15 @@ impl Shared {
         }
     }
 
-    /// When the node's time comes, unless it has stopped; whoever brings that forward wakes us.
+    /// The time of the node's next timeout, `None` if it has stopped. An input that brings the
+    /// timeout forward wakes this thread.
     fn fall_asleep(&self) -> Option<Instant> {
         let mut running = self.lock();
         running.sleeps_until = running.state.due();
         (!running.state.is_stopped()).then_some(running.sleeps_until)
     }
 
-    /// Takes what has arrived, but not for ever.
+    /// Handles the datagrams that have arrived, up to a limit.
     fn take_waiting(self: &Arc<Self>, buf: &mut [u8]) {
         if self.udp.set_nonblocking(true).is_err() {
             return;
@@ -201,7 +202,7 @@ impl Shared {
         let mut running = self.lock();
         running.sleeps_until = Instant::ZERO;
         let (len, from) = received?;
-        // An empty one woke us; nobody has a reason to send us another.
+        // An empty datagram only wakes this thread; see `wake`.
         if len > 0 {
             running.state.node_mut().handle_datagram(self.clock.now(), from, &buf[..len]);
             self.drain_outputs(&mut running);
@@ -209,7 +210,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Wakes the thread that takes datagrams.
+    /// Wakes the thread that reads datagrams.
     fn wake(&self) {
         drop(self.udp.send_to(&[], self.local_addr));
     }
@@ -238,8 +239,8 @@ impl Shared {
         }
     }
 
-    /// Runs a stream to its end in a thread of its own, and then tells the node, which may have
-    /// forgotten it.
+    /// Runs a stream to its end in a thread of its own, and then gives the node its end, which the
+    /// node ignores if it has dropped the stream.
     fn run_beside(
         self: &Arc<Self>,
         running: &mut Running,
@@ -281,8 +282,8 @@ impl Shared {
 
     /// Moves a stream's bytes until it ends.
     ///
-    /// The node writes only in answer to what a stream brings, so that after each input all there
-    /// is to write is there, and then the thread may block in a read.
+    /// The node writes only in answer to an input from the stream. So after each input all bytes to
+    /// write are in the queue, and then the thread may block in a read.
     fn run(self: &Arc<Self>, id: StreamId, mut stream: &TcpStream) -> io::Result<()> {
         let mut buf = vec![0; streams::MAX_READ];
         loop {

@@ -4,18 +4,15 @@
 use std::fs::read_dir;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use tidings_std::{ClusterName, Config, NodeId, Tidings};
 
 #[test]
 fn a_node_that_is_dropped_leaves_no_thread_and_no_socket() {
     let before = (threads(), descriptors());
     let mut addrs = Vec::new();
     {
-        let cluster = ClusterName::new("shutdown").unwrap();
-        let here = "127.0.0.1:0".parse().unwrap();
         let start = |n: usize| {
-            let id = NodeId::new(&format!("n{n}")).unwrap();
-            Tidings::bind(Config::lan(cluster.clone(), id, here)).unwrap()
+            let node = tidings_std::builder("shutdown").name(format!("n{n}"));
+            node.bind("127.0.0.1:0").start().unwrap()
         };
         let (first, _events) = start(0);
         let others: Vec<_> = (1..5).map(start).collect();

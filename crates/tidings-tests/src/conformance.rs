@@ -9,7 +9,9 @@ mod node;
 mod settings;
 mod stranger;
 
-pub use adapter::{ADAPTERS, ASYNC_IO, ASYNC_STD, Adapter, SMOL, STD, TOKIO, alive_tasks};
+pub use adapter::{
+    ADAPTERS, ASYNC_IO, ASYNC_STD, Adapter, SMOL, STD, Settings, TOKIO, alive_tasks,
+};
 pub use alone::alone;
 pub use node::{Node, wait, within};
 pub use settings::{id, key, loopback, patient, quick, trusting, with};

@@ -10,9 +10,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tidings::Ticket;
 use tidings::{Config, Done, Event, ExchangeError, Failure, Node, Options};
-use tidings::{StreamError, Ticket};
-use tidings_std::{Bytes, Tidings};
+use tidings_std::Bytes;
 use tidings_tests::conformance::{self, id, with};
 
 #[test]
@@ -38,7 +38,7 @@ fn nodes_find_each_other_and_notice_who_falls_silent() {
 #[test]
 fn a_node_on_threads_is_a_peer_like_any_other() {
     let ours = Running::start(patient("ours"));
-    let (threads, events) = Tidings::bind(patient("threads")).unwrap();
+    let (threads, events) = tidings_std::bind(patient("threads")).unwrap();
     assert_eq!(threads.join([ours.addr]).unwrap(), 2);
 
     // So long that a socket does not take it at once.
@@ -63,7 +63,7 @@ fn a_seed_where_nobody_listens_is_a_reason_that_the_join_tells() {
     let node = Running::start(patient("a"));
     let joined = node.ended(node.ask(move |node, now| node.join(now, &[nobody]).unwrap()));
     let Err(Failure::NoSeed(why)) = joined else { panic!("{joined:?}") };
-    assert_eq!(why[0].error, ExchangeError::Stream(StreamError::Refused));
+    assert_eq!(why[0].error, ExchangeError::ConnectionRefused);
 }
 
 #[test]

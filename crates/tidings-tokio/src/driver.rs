@@ -1,8 +1,8 @@
-//! One future that moves bytes and time between a node and the system.
+//! The driver: one future that moves bytes and time between a node and the operating system.
 //!
-//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all that it wants
-//! done is done. Nothing in it waits: a datagram that the socket does not take is lost, and a
-//! stream's bytes wait for the stream's own task.
+//! The centre is [`Shared::drain_outputs`]: under one lock a node gets one input, and all of its
+//! outputs are carried out. Nothing in it waits: a datagram for which the socket has no room is
+//! lost, and a stream's bytes wait for the stream's own task.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,24 +14,25 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
-use tidings_driver::{BindError, Drive, DriverState, Started, sockets, streams};
+use tidings_driver::{Drive, DriverState, StartError, Started, sockets, streams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep};
 
-/// What moves datagrams and time, and accepts streams; dropped, it has ended.
+/// The future that moves datagrams and time, and accepts streams; when it is dropped, the node
+/// ends.
 #[derive(Debug)]
 pub(crate) struct Driver {
     udp: Arc<UdpSocket>,
-    /// The same socket, to be told when something has arrived.
+    /// The same socket, registered for readiness.
     ready: net::UdpSocket,
     tcp: TcpListener,
     timer: Pin<Box<Sleep>>,
-    /// For when the timer is set; zero if it is not.
+    /// The time for which the timer is set; zero if it is not.
     timer_due: Instant,
-    /// Until when the sockets are left alone, since they gave errors.
+    /// The end of a pause after a socket error.
     rests_until: Instant,
     buf: Vec<u8>,
     // The last to be dropped: by then the sockets are closed.
@@ -45,32 +46,32 @@ struct Shared {
     local_addr: SocketAddr,
 }
 
-/// What is under the lock.
+/// The state under the lock.
 #[derive(Debug)]
 struct State {
     /// With the tasks of streams.
     running: Running<AbortHandle>,
-    /// Gone once the driver has ended.
+    /// `None` once the driver has ended.
     system: Option<System>,
 }
 
 #[derive(Debug)]
 struct System {
     udp: Arc<UdpSocket>,
-    /// Runs the tasks of streams, whoever has one opened.
+    /// Runs the tasks of streams, from whatever thread one is opened.
     runtime: Handle,
 }
 
 impl Driver {
-    /// A driver, to be [run](Self::run), and what handles share with it.
-    pub(crate) fn new(started: Started, runtime: Handle) -> Result<(Self, Remote), BindError> {
+    /// A driver, to be [run](Self::run), and the part that handles share with it.
+    pub(crate) fn new(started: Started, runtime: Handle) -> Result<(Self, Remote), StartError> {
         let Started { state, clock, udp, tcp, local_addr } = started;
         let set_up = || {
             udp.set_nonblocking(true)?;
             tcp.set_nonblocking(true)?;
             Ok((net::UdpSocket::from_std(udp.try_clone()?)?, TcpListener::from_std(tcp)?))
         };
-        let (ready, tcp) = set_up().map_err(BindError::System)?;
+        let (ready, tcp) = set_up().map_err(StartError::System)?;
         let udp = Arc::new(udp);
         let system = System { udp: Arc::clone(&udp), runtime };
         let state = Mutex::new(State { running: Running::new(state), system: Some(system) });
@@ -88,19 +89,19 @@ impl Driver {
         Ok((driver, Remote(shared)))
     }
 
-    /// Runs the node until its handle is dropped.
+    /// Runs the node until its last handle is dropped.
     pub(crate) async fn run(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
     }
 
-    /// Does all that there is to do, and sees that it is called when there is more; ready once the
-    /// node has stopped.
+    /// Handles everything that is due, and arranges the next wake-up; ready once the node has
+    /// stopped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MAX_TURNS {
             let Some(due) = self.shared.lock().running.wake_up() else { return Poll::Ready(()) };
             let now = self.shared.clock.now();
             if due <= now {
-                // What has arrived is taken before timers are: after a machine was stopped for a
+                // Datagrams that have arrived come before timers: after a machine was stopped for a
                 // while, an answer that waits in the socket counts.
                 self.take_datagrams(|udp, _, buf| udp.recv_from(buf));
                 self.shared.drive_node(|node, now| node.handle_timeout(now));
@@ -122,13 +123,13 @@ impl Driver {
                 return Poll::Pending;
             }
         }
-        // Others have their turn.
+        // Other tasks have their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Ready when the time has come, or after a long time; the timer is set anew only if that is another time
-    /// than before.
+    /// Ready when the time has come, or after [`LONG`]; the timer is set again only for another
+    /// time than before.
     fn poll_timer(&mut self, due: Instant, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if due != self.timer_due {
             self.timer_due = due;
@@ -140,7 +141,7 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Takes what has arrived, but not for ever.
+    /// Handles the datagrams that have arrived, up to a limit.
     fn take_datagrams(
         &mut self,
         receive: impl Fn(&UdpSocket, &net::UdpSocket, &mut [u8]) -> io::Result<(usize, SocketAddr)>,
@@ -158,7 +159,7 @@ impl Driver {
         }
     }
 
-    /// Accepts what streams there are; whether there was anything.
+    /// Accepts the streams that have arrived, up to a limit; returns whether there was any.
     fn accept_streams(&mut self, cx: &mut Context<'_>) -> bool {
         for taken in 0..sockets::MAX_WAITING {
             match self.tcp.poll_accept(cx) {
@@ -174,13 +175,13 @@ impl Driver {
         true
     }
 
-    /// Leaves the sockets alone for a while.
+    /// Starts a pause after a socket error.
     fn rest(&mut self) {
         self.rests_until = self.shared.clock.now() + sockets::BACK_OFF;
     }
 }
 
-/// What a handle has of a driver.
+/// A handle's part of a driver.
 #[derive(Debug)]
 pub(crate) struct Remote(Arc<Shared>);
 
@@ -214,7 +215,7 @@ impl Shared {
         drop(recording);
     }
 
-    /// Carries out all that the node wants done, then sees that it is called again in time.
+    /// Carries out all outputs, then makes sure that the node is called again in time.
     fn drain_outputs(self: &Arc<Self>, state: &mut State) {
         let State { running, system } = state;
         let Some(System { udp, runtime }) = system else { return };
@@ -267,8 +268,8 @@ impl Shared {
 
     /// Moves a stream's bytes until it ends.
     ///
-    /// The node writes only in answer to what a stream brings, so that after each input all there
-    /// is to write is there, and then there is only to read.
+    /// The node writes only in answer to an input from the stream. So after each input all bytes to
+    /// write are in the queue, and then the task only has to read.
     async fn move_bytes(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
         let mut buf = vec![0; streams::MAX_READ];
         loop {
@@ -287,7 +288,7 @@ impl Shared {
         }
     }
 
-    /// Tells the node that a stream has ended, if it has not forgotten it.
+    /// Gives the node the end of a stream, unless the node has dropped the stream before.
     fn end(self: &Arc<Self>, id: StreamId, ended: io::Result<()>) {
         let mut state = self.lock();
         if state.running.streams.remove(id).is_some() {
@@ -301,7 +302,7 @@ impl Shared {
     }
 }
 
-/// Ends the node, when all else of its driver is gone.
+/// Ends the node when it is dropped, after all other parts of its driver.
 #[derive(Debug)]
 struct Ending(Arc<Shared>);
 
@@ -323,7 +324,7 @@ impl Drop for Ending {
     }
 }
 
-/// How often all is looked after before others have their turn.
+/// The number of rounds before other tasks have their turn.
 const MAX_TURNS: usize = 16;
-/// The timer is not set further ahead.
+/// The longest time for which the timer is set.
 const LONG: Duration = Duration::from_secs(3600);

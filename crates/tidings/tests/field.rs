@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidings::{
     ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant, JoinError,
     Member, Meta, Node, NodeId, Options, Output, Refusal, SeedFailure, State, StreamAction,
-    StreamError, StreamInput, Timer, Via,
+    StreamInput, Timer, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -433,7 +433,7 @@ fn seeds_for_which_there_are_no_streams_yet_are_asked_later() {
     seeds.push(addr(0));
     let ticket = net.join(1, &seeds);
     let busy = net.command(1, |node, now| node.join(now, &[addr(0)]));
-    assert_eq!(busy, Err(JoinError::Busy));
+    assert_eq!(busy, Err(JoinError::Busy { max: 2 }));
     let took = net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 2 })));
     assert_eq!(took, 2 * options.stream_timeout + 4 * LATENCY, "two waves are silent");
@@ -737,7 +737,7 @@ fn a_reliable_message_to_a_silent_peer_ends_at_its_deadline() {
     let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
     let took = net.run_until(|net| net.result(0, ticket).is_some());
     assert_eq!(took, Options::local().stream_timeout);
-    let error = ExchangeError::Stream(StreamError::TimedOut);
+    let error = ExchangeError::TimedOut;
     assert_eq!(net.result(0, ticket), Some(Err(Failure::Undelivered(error))));
 }
 

@@ -384,7 +384,8 @@ fn a_full_node_refuses_newcomers_with_the_reason_and_syncs_with_its_members() {
     net.run_for(SECOND);
     assert!(matches!(net.result(1, first), Some(Ok(_))));
     let failure = net.result(2, second).unwrap().unwrap_err();
-    let said = "no seed answered: 10.0.0.1:7946: it refused: it holds as many members as it may";
+    let said = "no seed answered: 10.0.0.1:7946: it refused: \
+                it holds as many members as its max_members allows";
     assert_eq!(failure.to_string(), said);
     let syncs = net.nodes[0].node.stats().syncs;
     net.run_until(|net| net.nodes[0].node.stats().syncs > syncs);
@@ -400,7 +401,10 @@ fn a_joiner_with_too_much_metadata_is_refused_with_the_reason() {
     let join = net.join(1, &[addr(0)]);
     net.run_for(SECOND);
     let failure = net.result(1, join).unwrap().unwrap_err().to_string();
-    assert!(failure.ends_with("it takes no such address, or not so much metadata"), "{failure}");
+    assert!(
+        failure.ends_with("it does not accept this address, or metadata over its max_meta"),
+        "{failure}"
+    );
 }
 
 #[test]

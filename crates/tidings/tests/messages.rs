@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tidings::{
     BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, Options,
-    Refusal, SendError, State, StreamError, TooLong, Via,
+    Refusal, SendError, State, TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ fn a_reliable_message_that_does_not_arrive_ends_with_the_reason() {
     net.kill(1);
     let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
     net.run_until(|net| net.result(0, ticket).is_some());
-    let error = ExchangeError::Stream(StreamError::Refused);
+    let error = ExchangeError::ConnectionRefused;
     assert_eq!(net.result(0, ticket), Some(Err(Failure::Undelivered(error))));
 }
 

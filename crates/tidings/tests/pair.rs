@@ -6,7 +6,7 @@ use common::{LATENCY, Net, addr, config, id, joined, pair};
 use std::time::Duration;
 use tidings::{
     ClusterName, Config, Done, Event, ExchangeError, Failure, Member, Meta, Phase, Refusal,
-    SeedFailure, State, StreamError,
+    SeedFailure, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,9 +36,12 @@ fn a_join_to_a_dead_address_fails_and_says_which() {
     net.kill(1);
     let ticket = net.join(0, &[addr(1)]);
     net.run_until(|net| net.result(0, ticket).is_some());
-    let error = ExchangeError::Stream(StreamError::Refused);
+    let error = ExchangeError::ConnectionRefused;
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(1), error }]);
-    assert_eq!(failure.to_string(), "no seed answered: 10.0.0.2:7946: nobody listens there");
+    assert_eq!(
+        failure.to_string(),
+        "no seed answered: 10.0.0.2:7946: nobody listens there (is the node running, and the port right?)"
+    );
     assert_eq!(net.result(0, ticket), Some(Err(failure)));
 }
 
@@ -48,7 +51,7 @@ fn a_join_to_an_address_that_is_silent_fails_at_its_deadline() {
     let ticket = net.join(0, &[addr(7)]);
     let took = net.run_until(|net| net.result(0, ticket).is_some());
     assert_eq!(took, config(0, addr(0)).options().stream_timeout);
-    let error = ExchangeError::Stream(StreamError::TimedOut);
+    let error = ExchangeError::TimedOut;
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(7), error }]);
     assert_eq!(net.result(0, ticket), Some(Err(failure)));
 }
@@ -308,7 +311,7 @@ fn clusters_of_different_names_do_not_hear_each_other() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     // Whoever encrypts says nothing to whom it cannot authenticate.
-    let reset = ExchangeError::Stream(StreamError::Reset);
+    let reset = ExchangeError::ConnectionReset;
     let refused = ExchangeError::Refused(Refusal::ForeignCluster);
     let error = if common::forge::SEALED { reset } else { refused };
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);

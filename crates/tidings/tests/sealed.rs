@@ -9,8 +9,7 @@ use common::{Net, addr, forge, id, joined, pair, trio};
 use std::time::Duration;
 use tidings::{
     Cipher, ClusterName, Config, Event, ExchangeError, Failure, Instant, Key, Keyring, Member,
-    Meta, Node, NodeId, Options, Output, Plaintext, Rejected, State, StreamAction, StreamError,
-    StreamInput,
+    Meta, Node, NodeId, Options, Output, Plaintext, Rejected, State, StreamAction, StreamInput,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +66,7 @@ fn whoever_has_another_key_or_none_is_not_let_in() {
         let ticket = net.join(n, &[addr(0)]);
         net.run_until(|net| net.result(n, ticket).is_some());
         let Some(Err(Failure::NoSeed(failures))) = net.result(n, ticket) else { panic!() };
-        assert_eq!(failures[0].error, ExchangeError::Stream(StreamError::Reset));
+        assert_eq!(failures[0].error, ExchangeError::ConnectionReset);
         assert_eq!(net.nodes[0].node.present_count(), 1);
         assert_eq!(net.nodes[n].node.present_count(), 1);
     }
@@ -217,8 +216,7 @@ fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let Some(Err(Failure::NoSeed(failures))) = net.result(1, ticket) else { panic!() };
-    let said =
-        "10.0.0.1:7946: its answer was not taken: it is too old, or the clocks are too far apart";
+    let said = "10.0.0.1:7946: its answer was not accepted: it is too old, or the clocks are too far apart";
     assert_eq!(failures[0].to_string(), said, "the answer comes from another time");
     assert_eq!(net.nodes[0].node.stats().rejected_streams.stale, 1);
 }

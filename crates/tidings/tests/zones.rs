@@ -11,9 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 #[cfg(feature = "memberlist")]
 use tidings::{ClusterName, Memberlist, Wire};
-use tidings::{
-    Config, Done, ExchangeError, Failure, Member, Options, SeedFailure, State, StreamError,
-};
+use tidings::{Config, Done, ExchangeError, Failure, Member, Options, SeedFailure, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,9 +58,12 @@ fn a_join_by_a_zone_that_fails_names_it() {
     net.kill(0);
     let ticket = net.join(1, &[on_link(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
-    let error = ExchangeError::Stream(StreamError::Refused);
+    let error = ExchangeError::ConnectionRefused;
     let failure = Failure::NoSeed(vec![SeedFailure { seed: on_link(0), error }]);
-    assert_eq!(failure.to_string(), "no seed answered: [fe80::1%7]:7946: nobody listens there");
+    assert_eq!(
+        failure.to_string(),
+        "no seed answered: [fe80::1%7]:7946: nobody listens there (is the node running, and the port right?)"
+    );
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
 }
 

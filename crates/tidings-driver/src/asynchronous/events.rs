@@ -1,4 +1,4 @@
-//! What happens, for an application that waits without blocking.
+//! The events of a node, for an application that waits without blocking.
 
 use crate::state::{Emitter, MAX_EVENTS};
 use futures_channel::mpsc;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tidings::Event;
 
-/// What happens in the cluster, in order: a [`Stream`] that ends once the node has stopped and its
-/// sockets are closed.
+/// The events of a node, in order: a [`Stream`] that ends once the node has stopped and its sockets
+/// are closed.
 ///
 /// It holds 1,024 events. An application that takes them too slowly never holds up the node:
-/// further ones, messages among them, are lost and counted, and the application should look at the
-/// members again.
+/// further ones, messages among them, are lost and counted by [`lagged`](Self::lagged), and the
+/// application should look at [`members`](super::Tidings::members) again.
 #[derive(Debug)]
 pub struct Events {
     receiver: mpsc::Receiver<Event>,
@@ -23,8 +23,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// What a driver hands events to, and what its application takes them from.
-    pub fn channel() -> (Emitter, Self) {
+    pub(crate) fn channel() -> (Emitter, Self) {
         // The one sender has room for one of its own.
         let (mut sender, receiver) = mpsc::channel(MAX_EVENTS - 1);
         let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
@@ -42,7 +41,7 @@ impl Events {
         self.receiver.try_recv().ok()
     }
 
-    /// How many events were lost so far, since nobody took them.
+    /// The number of events lost so far, because the application took them too slowly.
     pub fn lagged(&self) -> u64 {
         self.lagged.load(Ordering::Relaxed)
     }

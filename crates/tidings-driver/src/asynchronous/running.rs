@@ -1,4 +1,4 @@
-//! What an asynchronous driver has under its lock.
+//! The state under an asynchronous driver's lock.
 
 use crate::state::DriverState;
 use crate::streams::StreamTable;
@@ -6,36 +6,40 @@ use std::task::Waker;
 use tidings::Instant;
 use tidings_record::Finishing;
 
-/// A node that runs, its streams, with the task `T` that each of them has, and how its driver is woken.
+/// A running node, its streams, each with its task `T`, and the waker of its driver.
 ///
-/// A driver is one future that takes datagrams and keeps time. It [wakes up](Self::wake_up), does what there
-/// is to do, and [falls asleep](Self::fall_asleep); whoever else gives the node an input wakes it if
-/// that brings its time forward.
+/// A driver is one future that reads datagrams and keeps time. It [wakes up](Self::wake_up),
+/// handles everything that is due, and [falls asleep](Self::fall_asleep). An input from elsewhere
+/// wakes it if the input brings the node's next timeout forward.
+///
+/// Exhaustive on purpose: a driver uses its public fields, and the others are private.
 #[derive(Debug)]
 pub struct Running<T> {
     /// The node.
     pub state: DriverState,
     /// Its streams.
     pub streams: StreamTable<T>,
-    /// Until when the driver sleeps if nothing comes; zero while it is awake.
+    /// The time until which the driver sleeps without an input; zero while it is awake.
     sleeps_until: Instant,
     waker: Waker,
 }
 
 impl<T> Running<T> {
-    /// One whose driver is awake.
+    /// A running node whose driver is awake.
     pub fn new(state: DriverState) -> Self {
         let waker = Waker::noop().clone();
         Self { state, streams: StreamTable::new(), sleeps_until: Instant::ZERO, waker }
     }
 
-    /// When the node's time comes, unless it has stopped; nobody has to wake the driver for now.
+    /// Marks the driver as awake; returns the time of the node's next timeout, `None` if it has
+    /// stopped.
     pub fn wake_up(&mut self) -> Option<Instant> {
         self.sleeps_until = Instant::ZERO;
         (!self.state.is_stopped()).then(|| self.state.due())
     }
 
-    /// Has the driver woken by whoever brings its time forward; `false` if somebody just has.
+    /// Marks the driver as asleep, to be woken by an input that brings the next timeout forward;
+    /// `false` if one just has, and the driver must not sleep.
     pub fn fall_asleep(&mut self, until: Instant, waker: &Waker) -> bool {
         if self.state.is_stopped() || self.state.due() < until {
             return false;
@@ -45,7 +49,8 @@ impl<T> Running<T> {
         true
     }
 
-    /// Ends a drive, when all outputs were carried out, and wakes the driver if it sleeps too long.
+    /// Ends a drive, when all outputs were carried out, and wakes the driver if it would sleep too
+    /// long.
     pub fn settle(&mut self) {
         if self.state.settle() < self.sleeps_until {
             self.sleeps_until = Instant::ZERO;
@@ -53,7 +58,8 @@ impl<T> Running<T> {
         }
     }
 
-    /// Stops the node, which the driver is woken to see; drop what comes back when the lock is free.
+    /// Stops the node and wakes the driver, which ends. Drop the returned value when the lock is
+    /// free.
     #[must_use]
     pub fn stop(&mut self) -> Option<Finishing> {
         self.waker.wake_by_ref();

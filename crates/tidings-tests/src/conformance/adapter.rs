@@ -3,63 +3,139 @@
 use super::node::{Node, wait};
 use super::settings::key;
 use futures_lite::{StreamExt, future};
-use std::convert::identity;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
-use tidings_driver::prelude::{
-    BindError, Bytes, CommandError, Config, Event, Failure, JoinFailed, Keyring, NodeId, Plaintext,
-    SendError, Target,
-};
-use tidings_driver::{Handle, asynchronous};
-use tokio::runtime::{Builder, Runtime};
+use tidings_driver::prelude::{Builder, Config, Event, Keyring, Plaintext, StartError};
+use tidings_driver::{asynchronous, blocking};
+use tokio::runtime::{self, Runtime};
 
 /// All adapters.
 pub const ADAPTERS: [Adapter; 5] = [STD, ASYNC_IO, SMOL, ASYNC_STD, TOKIO];
 
 /// `tidings-std`: threads.
-pub const STD: Adapter = adapter("std", bind!(tidings_std::Tidings, anywhere));
-commands!(tidings_std::Tidings, identity);
+pub const STD: Adapter = adapter("std", |how| {
+    let (node, events) =
+        how.start(tidings_std::builder, tidings_std::bind, tidings_std::bind_to)?;
+    Ok((Handle::Blocking(node), Box::new(events)))
+});
 
 /// `tidings-async-io`, each node's driver on a thread of its own.
-pub const ASYNC_IO: Adapter = adapter("async-io", bind!(tidings_async_io::Tidings, on_a_thread));
-commands!(tidings_async_io::Tidings, future::block_on);
+pub const ASYNC_IO: Adapter = adapter("async-io", |how| {
+    let (node, events, driver) =
+        how.start(tidings_async_io::builder, tidings_async_io::bind, tidings_async_io::bind_to)?;
+    thread::spawn(|| future::block_on(driver));
+    Ok((Handle::Async(node, Waiting::OnItsOwn), Box::new(events)))
+});
 
 /// `tidings-smol`, on smol's global executor.
-pub const SMOL: Adapter = adapter("smol", bind!(tidings_smol::Tidings, anywhere));
-commands!(tidings_smol::Tidings, smol::block_on);
+pub const SMOL: Adapter = adapter("smol", |how| {
+    let (node, events) =
+        how.start(tidings_smol::builder, tidings_smol::bind, tidings_smol::bind_to)?;
+    Ok((Handle::Async(node, Waiting::Smol), Box::new(events)))
+});
 
 /// `tidings-async-std`, on async-std's global executor.
-pub const ASYNC_STD: Adapter = adapter("async-std", bind!(tidings_async_std::Tidings, anywhere));
-commands!(tidings_async_std::Tidings, async_std::task::block_on);
+pub const ASYNC_STD: Adapter = adapter("async-std", |how| {
+    let (node, events) =
+        how.start(tidings_async_std::builder, tidings_async_std::bind, tidings_async_std::bind_to)?;
+    Ok((Handle::Async(node, Waiting::AsyncStd), Box::new(events)))
+});
 
 /// `tidings-tokio`, on a runtime that has a few threads.
-pub const TOKIO: Adapter = adapter("tokio", bind!(tidings_tokio::Tidings, on_threads));
-commands!(tidings_tokio::Tidings, wait_on_threads);
+pub const TOKIO: Adapter = adapter("tokio", |how| {
+    let _entered = THREADS.enter();
+    let (node, events) =
+        how.start(tidings_tokio::builder, tidings_tokio::bind, tidings_tokio::bind_to)?;
+    Ok((Handle::Async(node, Waiting::Tokio), Box::new(events)))
+});
 
 /// A way to run nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapter {
     name: &'static str,
     sealed: bool,
-    bind: Bind,
+    start: Start,
 }
 
-const fn adapter(name: &'static str, bind: Bind) -> Adapter {
-    Adapter { name, sealed: false, bind }
+const fn adapter(name: &'static str, start: Start) -> Adapter {
+    Adapter { name, sealed: false, start }
 }
 
-/// Has a node listen where it is configured to, or elsewhere.
-type Bind = fn(Option<SocketAddr>, Config) -> Result<Bound, BindError>;
+type Start = fn(How) -> Result<Bound, StartError>;
 
-/// A running node, and what it tells.
-type Bound = (Box<dyn Commands>, Box<dyn Events>);
+/// A running node, and its events.
+type Bound = (Handle, Box<dyn Events>);
+
+/// The ways in which an application starts a node.
+enum How {
+    Bind(Config),
+    BindTo(SocketAddr, Config),
+    Build(&'static str, Settings),
+}
+
+impl How {
+    fn start<T>(
+        self,
+        builder: fn(&str) -> Builder<T>,
+        bind: fn(Config) -> Result<T, StartError>,
+        bind_to: fn(SocketAddr, Config) -> Result<T, StartError>,
+    ) -> Result<T, StartError> {
+        match self {
+            Self::Bind(config) => bind(config),
+            Self::BindTo(listen, config) => bind_to(listen, config),
+            Self::Build(cluster, settings) => settings.of(builder(cluster)).start(),
+        }
+    }
+}
+
+/// The settings that a builder is given; the others keep their defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The node's name.
+    pub name: Option<&'static str>,
+    /// The address to listen at.
+    pub bind: Option<&'static str>,
+    /// The address to advertise.
+    pub advertise: Option<&'static str>,
+    /// Metadata.
+    pub meta: &'static str,
+    /// A keyring.
+    pub keyring: Option<Keyring>,
+}
+
+impl Settings {
+    fn of<T>(self, builder: Builder<T>) -> Builder<T> {
+        let builder = builder.meta(self.meta);
+        let builder = match self.name {
+            Some(name) => builder.name(name),
+            None => builder,
+        };
+        let builder = match self.bind {
+            Some(bind) => builder.bind(bind),
+            None => builder,
+        };
+        let builder = match self.advertise {
+            Some(advertise) => builder.advertise(advertise),
+            None => builder,
+        };
+        match self.keyring {
+            Some(keyring) => builder.keyring(keyring),
+            None => builder,
+        }
+    }
+}
 
 impl Adapter {
     /// Its name, without `tidings-`.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether all of its nodes encrypt.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// The same, and all of its nodes encrypt.
@@ -74,8 +150,8 @@ impl Adapter {
     /// # Errors
     ///
     /// As the adapter's own.
-    pub fn bind(&self, config: Config) -> Result<Node, BindError> {
-        (self.bind)(None, self.seal(config)).map(Node::new)
+    pub fn bind(&self, config: Config) -> Result<Node, StartError> {
+        (self.start)(How::Bind(self.seal(config))).map(Node::new)
     }
 
     /// Has a node listen somewhere else.
@@ -83,8 +159,17 @@ impl Adapter {
     /// # Errors
     ///
     /// As the adapter's own.
-    pub fn bind_to(&self, listen: SocketAddr, config: Config) -> Result<Node, BindError> {
-        (self.bind)(Some(listen), self.seal(config)).map(Node::new)
+    pub fn bind_to(&self, listen: SocketAddr, config: Config) -> Result<Node, StartError> {
+        (self.start)(How::BindTo(listen, self.seal(config))).map(Node::new)
+    }
+
+    /// Starts a node by the builder.
+    ///
+    /// # Errors
+    ///
+    /// As the adapter's own.
+    pub fn build(&self, cluster: &'static str, settings: Settings) -> Result<Node, StartError> {
+        (self.start)(How::Build(cluster, settings)).map(Node::new)
     }
 
     fn seal(&self, config: Config) -> Config {
@@ -125,17 +210,32 @@ impl Adapter {
     }
 }
 
-/// What an adapter's handle is asked, and answers only when others have answered.
-pub(super) trait Commands: Send + Sync {
-    fn handle(&self) -> &Handle;
-    fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinFailed>;
-    fn leave(&self) -> Result<usize, Failure>;
-    fn send_reliable(&self, to: &NodeId, data: Bytes) -> Result<(), CommandError<SendError>>;
-    fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>>;
+/// An adapter's handle.
+#[derive(Clone, Debug)]
+pub(super) enum Handle {
+    Blocking(blocking::Tidings),
+    Async(asynchronous::Tidings, Waiting),
 }
 
-/// An adapter's handle; whoever asks it waits for the answer.
-struct Waiting<T>(T);
+/// Where an application waits for an asynchronous adapter's answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiting {
+    OnItsOwn,
+    Smol,
+    AsyncStd,
+    Tokio,
+}
+
+impl Waiting {
+    pub(super) fn wait<F: Future>(self, answer: F) -> F::Output {
+        match self {
+            Self::OnItsOwn => future::block_on(answer),
+            Self::Smol => smol::block_on(answer),
+            Self::AsyncStd => async_std::task::block_on(answer),
+            Self::Tokio => THREADS.block_on(answer),
+        }
+    }
+}
 
 /// What an adapter tells.
 pub(super) trait Events: Send {
@@ -188,81 +288,12 @@ impl Events for tidings_std::Events {
     }
 }
 
-// ---- where nodes are started ----
-
-fn anywhere<B>(bind: impl FnOnce() -> Result<B, BindError>) -> Result<B, BindError> {
-    bind()
-}
-
-fn on_a_thread<N, E, D: Future<Output = ()> + Send + 'static>(
-    bind: impl FnOnce() -> Result<(N, E, D), BindError>,
-) -> Result<(N, E), BindError> {
-    let (node, events, driver) = bind()?;
-    thread::spawn(|| future::block_on(driver));
-    Ok((node, events))
-}
-
-fn on_threads<B>(bind: impl FnOnce() -> B) -> B {
-    let _entered = THREADS.enter();
-    bind()
-}
-
-fn wait_on_threads<F: Future>(answer: F) -> F::Output {
-    THREADS.block_on(answer)
-}
-
 /// How many tasks there are on the runtime of [`TOKIO`].
 pub fn alive_tasks() -> usize {
     THREADS.metrics().num_alive_tasks()
 }
 
 static THREADS: LazyLock<Runtime> = LazyLock::new(|| {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("the system has threads")
 });
-
-/// How an adapter's nodes are started, given where that has to happen.
-macro_rules! bind {
-    ($tidings:ty, $there:ident) => {
-        |listen, config| {
-            let (node, events) = match listen {
-                Some(listen) => $there(|| <$tidings>::bind_to(listen, config))?,
-                None => $there(|| <$tidings>::bind(config))?,
-            };
-            Ok((Box::new(Waiting(node)), Box::new(events)))
-        }
-    };
-}
-use bind;
-
-/// Has a handle take commands, given what waits for that which its methods return.
-macro_rules! commands {
-    ($tidings:ty, $answer:path) => {
-        impl Commands for Waiting<$tidings> {
-            fn handle(&self) -> &Handle {
-                &self.0
-            }
-
-            fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinFailed> {
-                $answer(self.0.join(seeds))
-            }
-
-            fn leave(&self) -> Result<usize, Failure> {
-                $answer(self.0.leave())
-            }
-
-            fn send_reliable(
-                &self,
-                to: &NodeId,
-                data: Bytes,
-            ) -> Result<(), CommandError<SendError>> {
-                $answer(self.0.send_reliable(to, data))
-            }
-
-            fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
-                $answer(self.0.ping(to))
-            }
-        }
-    };
-}
-use commands;

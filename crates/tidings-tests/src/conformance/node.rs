@@ -1,28 +1,97 @@
 //! A node of any adapter, and how to wait for what it sees.
 
 use super::LIMIT;
-use super::adapter::{Commands, Events};
+use super::adapter::{Events, Handle};
+use futures_lite::future;
 use std::fmt;
 use std::mem::discriminant;
-use std::ops::Deref;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_driver::Handle;
 use tidings_driver::prelude::{
-    Bytes, CommandError, Event, Failure, JoinFailed, Member, NodeId, SendError, State, Target, Via,
+    BroadcastError, BroadcastKey, Bytes, CommandError, Event, Failure, JoinError, Key, KeyError,
+    Keyring, Limits, Member, Meta, NodeId, Phase, RecordError, Seed, SendError, State, Stats,
+    TooLong, Via,
 };
 
 /// A running node of any adapter, with its events; dropping it drops the adapter's handle.
 pub struct Node {
-    commands: Box<dyn Commands>,
+    handle: Handle,
     events: Mutex<Box<dyn Events>>,
 }
 
+/// Methods that blocking and asynchronous handles have, and answer at once.
+macro_rules! answered_at_once {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $of:ty),*) -> $returns:ty;)*) => {
+        impl Node {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// As the adapter's own.
+                pub fn $name(&self, $($arg: $of),*) -> $returns {
+                    match &self.handle {
+                        Handle::Blocking(node) => node.$name($($arg),*),
+                        Handle::Async(node, _) => node.$name($($arg),*),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+answered_at_once! {
+    /// Sends a datagram.
+    send(to: &NodeId, data: impl Into<Bytes>) -> Result<(), SendError>;
+    /// Broadcasts.
+    broadcast(data: impl Into<Bytes>) -> Result<(), BroadcastError>;
+    /// Broadcasts in place of an earlier one.
+    broadcast_replacing(key: BroadcastKey, data: impl Into<Bytes>) -> Result<(), BroadcastError>;
+    /// Sets metadata.
+    set_meta(meta: Meta) -> Result<(), TooLong>;
+    /// Sets the state that syncs tell.
+    set_sync_state(state: impl Into<Bytes>) -> Result<(), TooLong>;
+    /// Where others reach it.
+    addr() -> SocketAddr;
+    /// The node itself.
+    local() -> Member;
+    /// A member.
+    member(id: &NodeId) -> Option<Member>;
+    /// Members that are present.
+    members() -> Vec<Member>;
+    /// All members.
+    all_members() -> Vec<Member>;
+    /// Round-trip time.
+    rtt(id: &NodeId) -> Option<Duration>;
+    /// Phase.
+    phase() -> Phase;
+    /// Local health.
+    health() -> u32;
+    /// Counters.
+    stats() -> Stats;
+    /// Records.
+    record(path: &Path, limits: Limits) -> Result<(), RecordError>;
+    /// Ends the recording.
+    stop_recording() -> Result<(), RecordError>;
+    /// Whether it is recorded.
+    is_recording() -> bool;
+    /// Keys.
+    keyring() -> Option<Keyring>;
+    /// Accepts a key.
+    add_key(key: Key) -> Result<(), KeyError>;
+    /// Encrypts with a key.
+    use_key(key: &Key) -> Result<(), KeyError>;
+    /// Removes a key.
+    remove_key(key: &Key) -> Result<(), KeyError>;
+}
+
 impl Node {
-    pub(super) fn new((commands, events): (Box<dyn Commands>, Box<dyn Events>)) -> Self {
-        Self { commands, events: Mutex::new(events) }
+    pub(super) fn new((handle, events): (Handle, Box<dyn Events>)) -> Self {
+        Self { handle, events: Mutex::new(events) }
     }
 
     // ---- ask ----
@@ -34,9 +103,12 @@ impl Node {
     /// As the adapter's own.
     pub fn join(
         &self,
-        seeds: impl IntoIterator<Item = impl Into<Target>>,
-    ) -> Result<usize, JoinFailed> {
-        self.commands.join(seeds.into_iter().map(Into::into).collect())
+        seeds: impl IntoIterator<Item = impl Into<Seed>>,
+    ) -> Result<usize, JoinError> {
+        match &self.handle {
+            Handle::Blocking(node) => node.join(seeds),
+            Handle::Async(node, waiting) => waiting.wait(node.join(seeds)),
+        }
     }
 
     /// Leaves the cluster.
@@ -45,7 +117,10 @@ impl Node {
     ///
     /// As the adapter's own.
     pub fn leave(&self) -> Result<usize, Failure> {
-        self.commands.leave()
+        match &self.handle {
+            Handle::Blocking(node) => node.leave(),
+            Handle::Async(node, waiting) => waiting.wait(node.leave()),
+        }
     }
 
     /// Sends a message over a stream.
@@ -53,12 +128,11 @@ impl Node {
     /// # Errors
     ///
     /// As the adapter's own.
-    pub fn send_reliable(
-        &self,
-        to: &NodeId,
-        data: impl Into<Bytes>,
-    ) -> Result<(), CommandError<SendError>> {
-        self.commands.send_reliable(to, data.into())
+    pub fn send_reliable(&self, to: &NodeId, data: impl Into<Bytes>) -> Result<(), CommandError> {
+        match &self.handle {
+            Handle::Blocking(node) => node.send_reliable(to, data),
+            Handle::Async(node, waiting) => waiting.wait(node.send_reliable(to, data)),
+        }
     }
 
     /// Pings a member.
@@ -66,8 +140,30 @@ impl Node {
     /// # Errors
     ///
     /// As the adapter's own.
-    pub fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>> {
-        self.commands.ping(to)
+    pub fn ping(&self, to: &NodeId) -> Result<Duration, CommandError> {
+        match &self.handle {
+            Handle::Blocking(node) => node.ping(to),
+            Handle::Async(node, waiting) => waiting.wait(node.ping(to)),
+        }
+    }
+
+    /// Waits until so many members are present.
+    pub fn wait_for_members(&self, count: usize, timeout: Duration) -> Option<usize> {
+        match &self.handle {
+            Handle::Blocking(node) => node.wait_for_members(count, timeout),
+            Handle::Async(node, waiting) => {
+                let over = async {
+                    async_io::Timer::after(timeout).await;
+                    None
+                };
+                waiting.wait(future::or(node.wait_for_members(count), over))
+            }
+        }
+    }
+
+    /// A further handle to the node, to be dropped later.
+    pub fn clone_handle(&self) -> impl Send + use<> {
+        self.handle.clone()
     }
 
     // ---- look ----
@@ -142,23 +238,21 @@ impl Node {
     /// Drops the handle; returns the rest of the events, once the sockets are closed.
     #[track_caller]
     pub fn stop(self) -> Vec<Event> {
-        drop(self.commands);
-        let events = self.events.into_inner().expect("whoever panics here ends the test");
-        within(LIMIT, || events.rest())
+        self.into_rest()()
     }
-}
 
-impl Deref for Node {
-    type Target = Handle;
-
-    fn deref(&self) -> &Handle {
-        self.commands.handle()
+    /// Drops the handle; what comes back waits for the rest of the events, which ends once the last
+    /// handle was dropped and the sockets are closed.
+    pub fn into_rest(self) -> impl FnOnce() -> Vec<Event> {
+        drop(self.handle);
+        let events = self.events.into_inner().expect("a panic here ends the test");
+        || within(LIMIT, || events.rest())
     }
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Node").field(&**self).finish()
+        f.debug_tuple("Node").field(&self.handle).finish()
     }
 }
 

@@ -3,15 +3,13 @@
 use futures_lite::future::{block_on, or, poll_once, yield_now};
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
-use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_async_io::{AsyncHandle, Events};
-use tidings_driver::CommandError;
-use tidings_driver::prelude::{Event, Failure};
+use tidings_async_io::{Events, Tidings};
+use tidings_driver::prelude::{Event, Failure, JoinError};
 use tidings_tests::conformance::{
     LIMIT, Manner, Stranger, hear_out, id, loopback, patient, within,
 };
@@ -19,26 +17,20 @@ use tokio::runtime::{Builder, Runtime};
 
 #[test]
 fn on_async_io_all_has_stopped_once_the_driver_was_dropped() {
-    let (node, events, driver) = tidings_async_io::Tidings::bind(patient("a")).unwrap();
+    let (node, events, driver) = tidings_async_io::bind(patient("a")).unwrap();
     all_stops(node, events, || drop(driver));
 }
 
 #[test]
 fn on_tokio_all_has_stopped_once_the_runtime_was_dropped() {
     let runtime = runtime();
-    let (node, events) =
-        runtime.block_on(async { tidings_tokio::Tidings::bind(patient("a")) }).unwrap();
+    let (node, events) = runtime.block_on(async { tidings_tokio::bind(patient("a")) }).unwrap();
     all_stops(node, events, || drop(runtime));
 }
 
 /// A command that is under way fails when the driver goes, and so does every later one.
 #[track_caller]
-fn all_stops(
-    node: impl Deref<Target = AsyncHandle> + Send + 'static,
-    events: Events,
-    stop: impl FnOnce() + Send + 'static,
-) {
-    let stopped = CommandError::Failed(Failure::Stopped);
+fn all_stops(node: Tidings, events: Events, stop: impl FnOnce() + Send + 'static) {
     let silent = Stranger::at(loopback(), Manner::Stalls);
     within(LIMIT, move || {
         block_on(async {
@@ -46,8 +38,8 @@ fn all_stops(
             let mut joining = pin!(node.join(seeds));
             assert!(poll_once(&mut joining).await.is_none());
             stop();
-            assert_eq!(joining.await.unwrap_err().error, stopped);
-            assert_eq!(node.join(seeds).await.unwrap_err().error, stopped);
+            assert_eq!(joining.await.unwrap_err(), JoinError::Stopped);
+            assert_eq!(node.join(seeds).await.unwrap_err(), JoinError::Stopped);
             assert_eq!(node.leave().await, Err(Failure::Stopped));
             assert_eq!(rest(events).await, []);
         });
@@ -66,15 +58,15 @@ async fn rest(mut events: Events) -> Vec<Event> {
 
 #[test]
 fn tokio_without_a_runtime_is_an_error() {
-    let error = tidings_tokio::Tidings::bind(patient("a")).unwrap_err();
+    let error = tidings_tokio::bind(patient("a")).unwrap_err();
     assert!(error.to_string().contains("runtime"), "{error}");
 }
 
 #[test]
 fn one_thread_is_enough_for_nodes_and_applications_on_tokio() {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let (a, mut events) = tidings_tokio::Tidings::bind(patient("a")).unwrap();
-        let (b, _b) = tidings_tokio::Tidings::bind(patient("b")).unwrap();
+        let (a, mut events) = tidings_tokio::bind(patient("a")).unwrap();
+        let (b, _b) = tidings_tokio::bind(patient("b")).unwrap();
         assert_eq!(b.join([a.addr()]).await.unwrap(), 2);
         b.ping(&id("a")).await.unwrap();
         b.send_reliable(&id("a"), vec![7; 500_000]).await.unwrap();
@@ -92,19 +84,19 @@ fn one_thread_is_enough_for_nodes_and_applications_on_tokio() {
 #[test]
 fn a_flood_of_datagrams_leaves_others_on_the_same_thread_their_turn() {
     within(LIMIT, || {
-        let (node, _events, driver) = tidings_async_io::Tidings::bind(patient("a")).unwrap();
+        let (node, _events, driver) = tidings_async_io::bind(patient("a")).unwrap();
         block_on(or(driver, look_on_at_a_flood(&node)));
     });
     within(LIMIT, || {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let (node, _events) = tidings_tokio::Tidings::bind(patient("a")).unwrap();
+            let (node, _events) = tidings_tokio::bind(patient("a")).unwrap();
             look_on_at_a_flood(&node).await;
         });
     });
 }
 
 /// Looks at a node between its turns, until it has taken far more datagrams than it takes in one.
-async fn look_on_at_a_flood(node: &AsyncHandle) {
+async fn look_on_at_a_flood(node: &Tidings) {
     let (over, addr) = (Arc::new(AtomicBool::new(false)), node.addr());
     let is_over = Arc::clone(&over);
     let flood = thread::spawn(move || {
@@ -122,18 +114,18 @@ async fn look_on_at_a_flood(node: &AsyncHandle) {
 
 #[test]
 fn a_command_that_nobody_waits_for_any_more_is_taken_back() {
-    let (node, _events, driver) = tidings_async_io::Tidings::bind(patient("a")).unwrap();
+    let (node, _events, driver) = tidings_async_io::bind(patient("a")).unwrap();
     thread::spawn(|| block_on(driver));
     is_taken_back(&node);
 
     let runtime = runtime();
-    let bound = runtime.block_on(async { tidings_tokio::Tidings::bind(patient("a")) });
+    let bound = runtime.block_on(async { tidings_tokio::bind(patient("a")) });
     is_taken_back(&bound.unwrap().0);
 }
 
 /// The stream of a join is closed when the join is dropped, long before its deadline.
 #[track_caller]
-fn is_taken_back(node: &AsyncHandle) {
+fn is_taken_back(node: &Tidings) {
     let listener = TcpListener::bind(loopback()).unwrap();
     let seeds = [listener.local_addr().unwrap()];
     let mut joining = Box::pin(node.join(seeds));

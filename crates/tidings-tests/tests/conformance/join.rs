@@ -3,9 +3,8 @@
 use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tidings_driver::CommandError;
 use tidings_driver::prelude::{
-    ClusterName, Config, ExchangeError, Failure, JoinError, SeedFailure, Target,
+    ClusterName, Config, ExchangeError, JoinError, Refusal, Seed, SeedError, Target,
 };
 use tidings_tests::conformance::{
     Adapter, LIMIT, Manner, Stranger, id, loopback, patient, quick, wait,
@@ -21,6 +20,8 @@ tests! {
     plain only: [
         names_are_looked_up_and_one_that_is_found_is_enough,
         a_join_to_nobody_is_not_begun,
+        a_join_error_from_main_names_each_seed_on_a_line_of_its_own,
+        a_seed_is_text_an_address_or_a_target,
     ]
 }
 
@@ -28,7 +29,44 @@ fn a_join_to_a_dead_address_fails_and_says_which(adapter: &Adapter) {
     let (_taken, dead) = dead();
     let a = adapter.start(patient("a"));
     let error = a.join([dead]).unwrap_err();
-    assert_eq!(error.to_string(), format!("no seed answered: {dead}: nobody listens there"));
+    let said = "nobody listens there (is the node running, and the port right?)";
+    assert_eq!(error.to_string(), format!("no seed answered: {dead}: {said}"));
+}
+
+fn a_join_error_from_main_names_each_seed_on_a_line_of_its_own(adapter: &Adapter) {
+    let (_taken, dead) = dead();
+    let a = adapter.start(patient("a"));
+    let named = format!("localhost:{}", dead.port());
+    let error = a.join([&*named, "no/such/place:80", "nowhere.invalid"]).unwrap_err();
+    let said = format!("{error:?}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[0], "no seed answered:");
+    for line in ["  no/such/place:80: ", "  nowhere.invalid: cannot look it up: "] {
+        assert!(lines.iter().any(|it| it.starts_with(line)), "{line:?} is not in {said}");
+    }
+    let tried = format!("  {named} ({dead}): nobody listens there");
+    assert!(lines.iter().any(|it| it.starts_with(&tried)), "{tried:?} is not in {said}");
+    assert_eq!(error.to_string(), said.replacen(":\n  ", ": ", 1).replace("\n  ", "; "));
+
+    let mut seeds: Vec<_> = error.seeds().iter().map(SeedError::seed).collect();
+    seeds.dedup();
+    assert_eq!(seeds, [&*named, "no/such/place:80", "nowhere.invalid"], "in the order written");
+    let invalid = error.seeds().iter().find(|seed| seed.seed() == "no/such/place:80").unwrap();
+    assert_eq!((invalid.addr(), invalid.exchange()), (None, None));
+    let refused = error.seeds().iter().find(|seed| seed.addr() == Some(dead)).unwrap();
+    assert_eq!(refused.seed(), named);
+    assert_eq!(refused.exchange(), Some(ExchangeError::ConnectionRefused));
+}
+
+fn a_seed_is_text_an_address_or_a_target(adapter: &Adapter) {
+    let [a, b] = adapter.nodes(patient, ["a", "b"]);
+    let text = a.addr().to_string();
+    assert_eq!(b.join([text.as_str()]).unwrap(), 2);
+    assert_eq!(b.join([&text]).unwrap(), 2);
+    assert_eq!(b.join([a.addr()]).unwrap(), 2);
+    assert_eq!(b.join([Target::from(a.addr())]).unwrap(), 2);
+    assert_eq!(b.join(vec![text.clone()]).unwrap(), 2);
+    assert_eq!(b.join([Seed::from(a.addr()), Seed::from(text)]).unwrap(), 2);
 }
 
 fn one_seed_of_several_that_answers_is_enough(adapter: &Adapter) {
@@ -47,7 +85,9 @@ fn nodes_of_other_clusters_are_not_let_in(adapter: &Adapter) {
     let other = ClusterName::new("other").unwrap();
     let b = adapter.start(Config::local(other, id("b"), loopback()));
     let error = b.join([a.addr()]).unwrap_err();
-    assert!(matches!(error.error, CommandError::Failed(_)), "{error:?}");
+    let refused = ExchangeError::Refused(Refusal::ForeignCluster);
+    let refused = adapter.is_sealed() || error.seeds()[0].exchange() == Some(refused);
+    assert!(refused && error.seeds().len() == 1, "{error}");
     assert!(error.to_string().contains("cluster"), "{error}");
     assert_eq!((a.members().len(), b.members().len()), (1, 1));
     assert!(a.stats().rejected_streams.total() > 0);
@@ -57,19 +97,18 @@ fn a_join_to_somebody_who_is_silent_fails_at_its_deadline(adapter: &Adapter) {
     let silent = Stranger::at(loopback(), Manner::Stalls);
     let a = adapter.start(quick("a"));
     let start = Instant::now();
-    let ended = a.join([silent.addr()]).unwrap_err().error;
-    let CommandError::Failed(Failure::NoSeed(failures)) = ended else { panic!("{ended:?}") };
-    let [SeedFailure { seed, error: ExchangeError::Stream(error) }] = failures[..] else {
-        panic!("{failures:?}");
-    };
-    assert_eq!((seed, &*error.to_string()), (silent.addr(), "there was no answer in time"));
+    let error = a.join([silent.addr()]).unwrap_err();
+    let [SeedError::Exchange { seed, addr, error, .. }] = error.seeds() else { panic!("{error}") };
+    assert_eq!((addr, seed), (&silent.addr(), &silent.addr().to_string()));
+    assert_eq!(*error, ExchangeError::TimedOut);
+    assert_eq!(error.to_string(), "there was no answer within stream_timeout");
     assert!((Duration::from_secs(1)..LIMIT).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
 fn a_join_to_nobody_is_not_begun(adapter: &Adapter) {
     let a = adapter.start(patient("a"));
-    let error = a.join(Vec::<Target>::new()).unwrap_err().error;
-    assert_eq!(error, CommandError::NotBegun(JoinError::NoSeeds));
+    let error = a.join(Vec::<Target>::new()).unwrap_err();
+    assert_eq!(error, JoinError::NoSeeds);
 }
 
 fn names_are_looked_up_and_one_that_is_found_is_enough(adapter: &Adapter) {
@@ -77,8 +116,8 @@ fn names_are_looked_up_and_one_that_is_found_is_enough(adapter: &Adapter) {
     let target = |text: String| text.parse::<Target>().unwrap();
     let nowhere = target("nowhere.invalid:7946".into());
     let failed = b.join([nowhere.clone()]).unwrap_err();
-    assert!(failed.to_string().contains("\"nowhere.invalid\""), "{failed}");
-    assert_eq!(failed.unresolved.len(), 1);
+    assert!(failed.to_string().contains("nowhere.invalid"), "{failed}");
+    assert!(matches!(failed.seeds(), [SeedError::LookUp { .. }]), "{failed}");
 
     let here = target(format!("localhost:{}", a.addr().port()));
     assert_eq!(b.join([nowhere, here]).unwrap(), 2);

@@ -45,5 +45,7 @@ mod messages;
 mod mixed;
 mod overload;
 mod recording;
+mod reexports;
+mod start;
 mod stop;
 mod streams;

@@ -1,8 +1,10 @@
 //! Who is a member, as all see it: joins, failures, leaves, restarts, metadata.
 
+use std::thread;
+use std::time::Duration;
 use tidings::Clock;
 use tidings_driver::prelude::{Bytes, Event, Meta, Phase, State};
-use tidings_tests::conformance::{Adapter, Node, id, patient, quick, wait};
+use tidings_tests::conformance::{Adapter, LIMIT, Node, id, patient, quick, wait};
 
 tests! {
     sealed too: [
@@ -14,6 +16,7 @@ tests! {
     plain only: [
         twenty_nodes_come_to_know_each_other_and_notice_that_one_fails,
         who_has_left_may_join_again,
+        so_many_members_as_are_wanted_are_waited_for,
     ]
 }
 
@@ -31,6 +34,23 @@ fn nodes_notice_who_fails_and_who_leaves(adapter: &Adapter) {
     a.wait_until(Event::Left, "c");
     assert_eq!(a.state("c"), Some(State::Left));
     assert_eq!((a.members().len(), a.all_members().len()), (1, 3));
+}
+
+fn so_many_members_as_are_wanted_are_waited_for(adapter: &Adapter) {
+    let [a, b, c] = adapter.nodes(patient, ["a", "b", "c"]);
+    assert_eq!(a.wait_for_members(1, LIMIT), Some(1));
+    assert_eq!(a.wait_for_members(2, Duration::from_millis(50)), None);
+    thread::scope(|scope| {
+        let waiting = [2, 3].map(|count| {
+            let a = &a;
+            scope.spawn(move || a.wait_for_members(count, LIMIT))
+        });
+        assert_eq!(b.join([a.addr()]).unwrap(), 2);
+        assert_eq!(c.join([a.addr()]).unwrap(), 3);
+        for (waiting, count) in waiting.into_iter().zip([2, 3]) {
+            assert!(waiting.join().unwrap() >= Some(count));
+        }
+    });
 }
 
 fn metadata_travels(adapter: &Adapter) {

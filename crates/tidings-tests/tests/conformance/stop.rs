@@ -8,6 +8,7 @@ use tidings_tests::conformance::{Adapter, hear_out, id, patient, wait};
 tests! {
     sealed too: [
         a_dropped_handle_ends_the_events_and_frees_the_ports,
+        a_node_runs_until_the_last_of_its_handles_is_dropped,
         streams_that_are_open_hold_up_no_stop_and_are_closed_by_it,
     ]
 }
@@ -18,6 +19,23 @@ fn a_dropped_handle_ends_the_events_and_frees_the_ports(adapter: &Adapter) {
     b.send_reliable(&id("a"), "the last word").unwrap();
     let told = a.stop();
     assert!(matches!(&told[..], [Event::Joined(_), Event::Message { .. }]), "{told:?}");
+    TcpListener::bind(addr).unwrap();
+    UdpSocket::bind(addr).unwrap();
+}
+
+fn a_node_runs_until_the_last_of_its_handles_is_dropped(adapter: &Adapter) {
+    let [a, b] = adapter.cluster(patient, ["a", "b"]);
+    let (first, second, addr) = (a.clone_handle(), a.clone_handle(), a.addr());
+    for handle in [first, second] {
+        drop(handle);
+        assert_eq!(b.ping(&id("a")).map(drop), Ok(()));
+        assert_eq!(a.ping(&id("b")).map(drop), Ok(()));
+    }
+    let last = a.clone_handle();
+    let rest = a.into_rest();
+    assert_eq!(b.ping(&id("a")).map(drop), Ok(()), "one handle is left");
+    drop(last);
+    rest();
     TcpListener::bind(addr).unwrap();
     UdpSocket::bind(addr).unwrap();
 }

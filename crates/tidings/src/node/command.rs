@@ -64,7 +64,7 @@ impl Node {
             return Err(JoinError::TooManySeeds { seeds: others.len(), max: MAX_SEEDS });
         }
         if !others.is_empty() && self.exchanges.room_out() == 0 {
-            return Err(JoinError::Busy);
+            return Err(JoinError::Busy { max: self.config.options.max_streams_out });
         }
         if self.phase() == Phase::Left {
             self.rejoin_from_scratch();

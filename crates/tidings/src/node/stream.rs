@@ -5,7 +5,7 @@ use crate::output::Event;
 use crate::stats::Reject;
 use crate::stream::exchange::{Exchange, Purpose};
 use crate::stream::tickets::{Done, ExchangeError, Failure, Retry, SeedFailure, Ticket};
-use crate::stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
+use crate::stream::{Refusal, StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::dissect::in_frame;
@@ -81,7 +81,7 @@ impl Node {
                 Err(reject) => self.reject(id, reject),
             },
             StreamInput::Closed => self.end(id, self.closed(purpose)),
-            StreamInput::Failed(error) => self.end(id, Err(ExchangeError::Stream(error))),
+            StreamInput::Failed(error) => self.end(id, Err(error.into())),
         }
     }
 
@@ -96,7 +96,7 @@ impl Node {
     pub(super) fn on_stream_timeout(&mut self, id: StreamId) {
         self.stats.streams_timed_out += 1;
         self.outputs.stream(id, StreamAction::Reset);
-        self.end(id, Err(ExchangeError::Stream(StreamError::TimedOut)));
+        self.end(id, Err(ExchangeError::TimedOut));
     }
 
     /// Sends the request for which a stream was opened.
@@ -294,8 +294,7 @@ impl Node {
                 }
             }
             (Purpose::Join(ticket), Err(error)) => {
-                let broken = ExchangeError::Stream(StreamError::Reset);
-                if (error == broken || error == ExchangeError::NoAnswer)
+                if matches!(error, ExchangeError::ConnectionReset | ExchangeError::NoAnswer)
                     && self.retry_join(Retry { ticket, seed: peer, error })
                 {
                     return;

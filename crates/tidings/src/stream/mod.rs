@@ -147,8 +147,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotRunning => "it has left its cluster",
-            Self::Full => "it holds as many members as it may",
-            Self::Unacceptable => "it takes no such address, or not so much metadata",
+            Self::Full => "it holds as many members as its max_members allows",
+            Self::Unacceptable => "it does not accept this address, or metadata over its max_meta",
             Self::ForeignCluster => "it belongs to a cluster of another name",
             Self::NotAdmitted => "its application does not admit this node",
             Self::NotMe => "another node runs at that address now",

@@ -13,7 +13,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Names one command until [`Event::Completed`](crate::Event::Completed) ends it, exactly once.
+/// The number of a command, until [`Event::Completed`](crate::Event::Completed) ends it, exactly
+/// once.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(u64);
 
@@ -24,31 +25,31 @@ impl fmt::Display for Ticket {
     }
 }
 
-/// What a command achieved.
+/// The outcome of a command that succeeded.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Done {
-    /// A join: a seed took us in, and we know its members.
+    /// A join: a seed accepted the node, which now knows its members.
     Joined {
         /// The seed that answered first; our own address if there was no other.
         #[serde(with = "crate::addr")]
         seed: SocketAddr,
-        /// How many members there are now, ourselves included.
+        /// The number of members now, this node included.
         members: usize,
     },
-    /// A leave: the others know.
+    /// A leave: other members know of it.
     Left {
-        /// How many members confirmed it; 0 only if there was nobody to tell.
+        /// The number of members that confirmed it; 0 only if there was no other member.
         told: usize,
     },
-    /// A reliable message: the member's node has taken it.
+    /// A reliable message: the member's node has received it.
     Delivered,
-    /// A reliable message in memberlist's format, which has no receipts: it was written, and the stream
-    /// was closed without an error. Whether the member has taken it is not known.
+    /// A reliable message in memberlist's format, which has no receipts: it was written, and the
+    /// stream was closed without an error. Whether the member has received it is not known.
     Written,
     /// A ping: the member answered.
     Pong {
-        /// How long that took.
+        /// The round-trip time.
         rtt: Duration,
     },
 }
@@ -71,25 +72,26 @@ impl fmt::Display for Done {
     }
 }
 
-/// Why a command achieved nothing.
+/// The reason why a command did not succeed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A join: no seed took us in; each with its reason.
+    /// A join: no seed accepted the node; each seed with its reason.
     NoSeed(Vec<SeedFailure>),
-    /// A leave: none of the members that were asked confirmed it in time.
+    /// A leave: none of the members that were asked confirmed it within
+    /// [`stream_timeout`](crate::Options::stream_timeout).
     ///
-    /// The node has left all the same, and its news of that may have reached them.
+    /// The node has left all the same, and gossip about that may have reached them.
     Unconfirmed,
     /// A join: the node was told to leave before any seed had answered.
     Left,
-    /// A reliable message: no receipt came. The member may have taken it all the same.
+    /// A reliable message: no receipt came. The member may have received it all the same.
     Undelivered(ExchangeError),
-    /// A ping: no answer came in time.
+    /// A ping: no answer came within [`probe_interval`](crate::Options::probe_interval).
     PingTimedOut,
-    /// It was cancelled.
+    /// The application cancelled the command.
     Cancelled,
-    /// Its driver has stopped, and nobody will know what became of it. A node itself never says so.
+    /// The driver has stopped, so the outcome stays unknown. A node itself never says this.
     Stopped,
 }
 
@@ -103,11 +105,11 @@ impl fmt::Display for Failure {
                     failure.fmt(f)
                 })
             }
-            Self::Unconfirmed => f.write_str("no member confirmed that we leave"),
-            Self::Left => f.write_str("the node was told to leave"),
+            Self::Unconfirmed => f.write_str("no member confirmed the leave within stream_timeout"),
+            Self::Left => f.write_str("the node was told to leave before a seed had answered"),
             Self::Undelivered(error) => write!(f, "no receipt came: {error}"),
-            Self::PingTimedOut => f.write_str("no answer came in time"),
-            Self::Cancelled => f.write_str("it was cancelled"),
+            Self::PingTimedOut => f.write_str("no answer came within probe_interval"),
+            Self::Cancelled => f.write_str("the command was cancelled"),
             Self::Stopped => f.write_str("the node has stopped"),
         }
     }
@@ -115,7 +117,9 @@ impl fmt::Display for Failure {
 
 impl core::error::Error for Failure {}
 
-/// Why one seed of a join did not take us in.
+/// One seed of a join that did not accept the node, with the reason.
+///
+/// Exhaustive on purpose: a seed and its reason is all there is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SeedFailure {
     /// The seed.
@@ -131,81 +135,123 @@ impl fmt::Display for SeedFailure {
     }
 }
 
-/// Why a peer did not answer over a stream.
+/// The reason why an exchange with a peer over a stream failed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// The stream could not be opened, or broke.
-    Stream(StreamError),
-    /// The peer closed the stream without an answer: it does not take messages of our cluster's
-    /// name, sealed as ours are, or of this version, or takes no more streams.
+    /// Nobody listens at the peer's address.
+    ConnectionRefused,
+    /// The peer's address cannot be reached.
+    Unreachable,
+    /// The peer broke the connection.
+    ConnectionReset,
+    /// The peer did not answer within [`stream_timeout`](crate::Options::stream_timeout).
+    TimedOut,
+    /// The connection failed for another reason, which the driver knows.
+    ConnectionFailed,
+    /// The peer closed the stream without an answer: its cluster name, keys or protocol version
+    /// differ, or it accepts no more streams.
     NoAnswer,
-    /// What the peer answered is not a message that we can take.
+    /// The peer's answer is not a message that this node accepts.
     BadAnswer(Reject),
-    /// The peer said no.
+    /// The peer refused.
     Refused(Refusal),
-    /// We do not take the peer as a member, for the reason for which we would refuse it.
+    /// This node does not accept the peer as a member, for the reason for which it would refuse it.
     NotTaken(Refusal),
 }
 
 impl ExchangeError {
     /// Whether nothing was heard of the peer: it may be there all the same, behind a cut.
     pub(crate) fn is_silence(self) -> bool {
-        matches!(self, Self::Stream(_) | Self::NoAnswer)
+        match self {
+            Self::ConnectionRefused
+            | Self::Unreachable
+            | Self::ConnectionReset
+            | Self::TimedOut
+            | Self::ConnectionFailed
+            | Self::NoAnswer => true,
+            Self::BadAnswer(_) | Self::Refused(_) | Self::NotTaken(_) => false,
+        }
+    }
+}
+
+impl From<StreamError> for ExchangeError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused => Self::ConnectionRefused,
+            StreamError::Unreachable => Self::Unreachable,
+            StreamError::Reset => Self::ConnectionReset,
+            StreamError::TimedOut => Self::TimedOut,
+            StreamError::Other => Self::ConnectionFailed,
+        }
     }
 }
 
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stream(error) => error.fmt(f),
+            Self::ConnectionRefused => {
+                f.write_str("nobody listens there (is the node running, and the port right?)")
+            }
+            Self::Unreachable => f.write_str("the address cannot be reached (is the network up?)"),
+            Self::ConnectionReset => f.write_str("the connection was broken"),
+            Self::TimedOut => f.write_str("there was no answer within stream_timeout"),
+            Self::ConnectionFailed => f.write_str("the connection failed"),
             Self::NoAnswer => f.write_str(
-                "it closed the connection without an answer; are cluster name and key the same?",
+                "it closed the connection without an answer (are cluster name and keys the same?)",
             ),
-            Self::BadAnswer(reject) => write!(f, "its answer was not taken: {reject}"),
+            Self::BadAnswer(reject) => write!(f, "its answer was not accepted: {reject}"),
             Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
             Self::NotTaken(Refusal::Full) => {
-                f.write_str("this node holds as many members as it may")
+                f.write_str("this node holds as many members as max_members allows")
             }
             Self::NotTaken(Refusal::NotAdmitted) => {
                 f.write_str("this node's application does not admit it")
             }
             Self::NotTaken(Refusal::Versions) => f.write_str(
-                "its members speak another version; is the delegate protocol that of the cluster?",
+                "its members speak another version (is the delegate protocol that of the cluster?)",
             ),
-            Self::NotTaken(_) => f.write_str("this node takes no such address or metadata"),
+            Self::NotTaken(_) => f.write_str(
+                "this node does not accept its address, or its metadata is longer than max_meta",
+            ),
         }
     }
 }
 
-/// Why a join was not begun.
+/// The reason why a join was not started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// There is no seed to join.
+    /// There is no seed.
     NoSeeds,
     /// There are more seeds than one join may have.
     TooManySeeds {
-        /// How many there are.
+        /// The number of seeds.
         seeds: usize,
-        /// How many there may be.
+        /// The limit.
         max: usize,
     },
     /// The node is leaving; it can join again when the leave has completed.
     Leaving,
-    /// No stream may be opened now: [`max_streams_out`](crate::Options::max_streams_out) are open.
-    Busy,
+    /// As many streams are open as [`max_streams_out`](crate::Options::max_streams_out) allows.
+    Busy {
+        /// The limit.
+        max: usize,
+    },
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSeeds => f.write_str("there is no seed to join; name one at least"),
+            Self::NoSeeds => f.write_str("there is no seed; name at least one member to join"),
             Self::TooManySeeds { seeds, max } => {
-                write!(f, "{seeds} seeds where a join may have {max}; name fewer")
+                write!(f, "there are {seeds} seeds; one join allows {max}")
             }
-            Self::Leaving => f.write_str("the node is leaving; wait until that has completed"),
-            Self::Busy => f.write_str("too many streams are open; try again when some have ended"),
+            Self::Leaving => f.write_str("the node is leaving; join again after the leave"),
+            Self::Busy { max } => write!(
+                f,
+                "all {max} streams that max_streams_out allows are open; join again later"
+            ),
         }
     }
 }
@@ -365,8 +411,6 @@ pub(crate) const MAX_SEEDS: usize = 1024;
 /// How often a seed that breaks off is asked again.
 const MAX_RETRIES: usize = 4;
 
-const TIMED_OUT: ExchangeError = ExchangeError::Stream(StreamError::TimedOut);
-
 /// The commands that have not ended.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Tickets {
@@ -422,7 +466,8 @@ impl Tickets {
         ticket
     }
 
-    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after the other.
+    /// Begins a join of at least one seed, of which [`next_seed`](Self::next_seed) tells one after
+    /// the other.
     pub(crate) fn begin_join(&mut self, ticket: Ticket, seeds: &[SocketAddr]) {
         let waiting: Vec<_> = seeds.iter().rev().copied().map(Dialled).collect();
         let (retries, open, broken_off) = (MAX_RETRIES * seeds.len(), seeds.len(), BTreeMap::new());
@@ -444,8 +489,8 @@ impl Tickets {
         self.joins.get(&ticket).map(|join| join.deadline)
     }
 
-    /// A seed broke off, as one does that is asked by too many; returns the number under which it is
-    /// to be asked again at `due`, if that is in time and was not done too often.
+    /// A seed broke off, as one does that is asked by too many; returns the number under which it
+    /// is to be asked again at `due`, if that is in time and was not done too often.
     pub(crate) fn retry(&mut self, retry: Retry, due: Instant) -> Option<u64> {
         let join = self.joins.get_mut(&retry.ticket)?;
         if join.retries == 0 || due >= join.deadline {
@@ -484,7 +529,8 @@ impl Tickets {
     pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
         let join = self.joins.get_mut(&ticket)?;
         let SeedFailure { seed, error } = failure;
-        let earlier = join.broken_off.get(&Dialled(seed)).filter(|_| error == TIMED_OUT);
+        let earlier =
+            join.broken_off.get(&Dialled(seed)).filter(|_| error == ExchangeError::TimedOut);
         join.failures.push(SeedFailure { seed, error: *earlier.unwrap_or(&error) });
         join.open -= 1;
         if join.open > 0 {
@@ -601,7 +647,8 @@ mod tests {
     fn a_seed_that_broke_off_failed_by_that_also_if_asking_again_takes_too_long() {
         let (mut tickets, seed) = (Tickets::default(), "10.0.0.1:1".parse().unwrap());
         let end = Instant::from_nanos(2);
-        for (broke_off, said) in [(false, TIMED_OUT), (true, ExchangeError::NoAnswer)] {
+        for (broke_off, said) in [(false, ExchangeError::TimedOut), (true, ExchangeError::NoAnswer)]
+        {
             let ticket = tickets.issue();
             tickets.begin_join(ticket, &[seed]);
             assert_eq!(tickets.next_seed(end), Some((ticket, seed)));
@@ -609,7 +656,8 @@ mod tests {
                 let retry = Retry { ticket, seed, error: ExchangeError::NoAnswer };
                 assert!(tickets.retry(retry, Instant::from_nanos(1)).is_some());
             }
-            let failure = tickets.seed_failed(ticket, SeedFailure { seed, error: TIMED_OUT });
+            let late = SeedFailure { seed, error: ExchangeError::TimedOut };
+            let failure = tickets.seed_failed(ticket, late);
             assert_eq!(failure, Some(Failure::NoSeed([SeedFailure { seed, error: said }].into())));
         }
     }

@@ -1,0 +1,51 @@
+//! A small service: it joins a cluster, publishes its role, reacts to the others, and leaves on
+//! Ctrl-C or SIGTERM.
+//!
+//! In two terminals, on one machine:
+//!
+//! ```sh
+//! cargo run -p tidings-std --example service_std -- web 127.0.0.1:7946
+//! cargo run -p tidings-std --example service_std -- db 127.0.0.1:7947 127.0.0.1:7946
+//! ```
+
+use std::error::Error;
+use std::sync::mpsc::channel;
+use std::thread;
+use tidings_std::{Event, Tidings};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(role), Some(bind)) = (args.next(), args.next()) else {
+        return Err("usage: service ROLE IP:PORT [SEED]...".into());
+    };
+    let (node, events) = tidings_std::builder("services")
+        .name(format!("{role}@{bind}"))
+        .bind(bind)
+        .meta(&*format!("role={role}"))
+        .start()?;
+    let printer = node.clone();
+    thread::spawn(move || events.for_each(|event| react(&printer, &event)));
+    let seeds: Vec<_> = args.collect();
+    if !seeds.is_empty() {
+        println!("{} members are present", node.join(&seeds)?);
+    }
+
+    let (signal, signalled) = channel();
+    ctrlc::set_handler(move || _ = signal.send(()))?;
+    signalled.recv()?;
+    println!("left; confirmed by {} of the members", node.leave()?);
+    Ok(())
+}
+
+/// Prints an event, and lists the members that are present after it.
+fn react(node: &Tidings, event: &Event) {
+    match event {
+        Event::Joined(member) => println!("{} joined, {:?}", member.id(), member.meta()),
+        Event::Failed(member) => println!("{} failed", member.id()),
+        Event::Left(member) => println!("{} left", member.id()),
+        Event::Message { data, .. } => println!("a message: {data:?}"),
+        _ => return,
+    }
+    let names: Vec<_> = node.members().iter().map(|member| member.id().to_string()).collect();
+    println!("  present: {}", names.join(", "));
+}
