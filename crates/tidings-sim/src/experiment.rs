@@ -5,15 +5,15 @@ mod completeness;
 mod dissemination;
 mod false_positives;
 mod first_detection;
+mod format;
 mod gray;
 mod join_storm;
 mod lifeguard;
 mod load;
 mod loss;
 mod switches;
-mod words;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::report::{Report, Section};
 
 /// A question with a set-up that answers it: one section of a report.
@@ -23,7 +23,7 @@ pub struct Experiment {
     pub name: &'static str,
     /// What it asks, in one sentence.
     pub about: &'static str,
-    run: fn(&Lab) -> Section,
+    run: fn(&Harness) -> Section,
 }
 
 impl Experiment {
@@ -38,8 +38,8 @@ impl Experiment {
     }
 
     /// Does it.
-    pub fn run(&self, lab: &Lab) -> Section {
-        (self.run)(lab)
+    pub fn run(&self, harness: &Harness) -> Section {
+        (self.run)(harness)
     }
 }
 

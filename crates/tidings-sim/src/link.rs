@@ -1,6 +1,6 @@
 //! Links: how long things take from one node to another, and what gets lost on the way.
 
-use crate::dice::Dice;
+use crate::sim_rng::SimRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -105,14 +105,14 @@ impl Link {
     }
 
     /// How long something takes.
-    pub(crate) fn travel(&self, dice: &mut Dice) -> Duration {
+    pub(crate) fn sample_delay(&self, rng: &mut SimRng) -> Duration {
         let more = match self.jitter {
             Jitter::None => return self.delay,
-            Jitter::Uniform(span) => dice.within(span),
-            Jitter::Exponential(mean) => dice.exponential(mean),
-            Jitter::Normal(deviation) => deviation.mul_f64(dice.normal().abs()),
+            Jitter::Uniform(span) => rng.uniform(span),
+            Jitter::Exponential(mean) => rng.exponential(mean),
+            Jitter::Normal(deviation) => deviation.mul_f64(rng.normal().abs()),
             Jitter::HeavyTail(least) => {
-                let factor = libm::pow(1.0 - dice.unit(), -1.0 / 1.5);
+                let factor = libm::pow(1.0 - rng.unit(), -1.0 / 1.5);
                 least.mul_f64(factor.min(1000.0))
             }
         };
@@ -121,16 +121,16 @@ impl Link {
 
     /// How long something takes on a stream, on which what is lost is sent again: first after `again`,
     /// and after twice as long each further time, as TCP does it.
-    pub(crate) fn travel_by_stream(&self, dice: &mut Dice, again: Duration) -> Duration {
-        let (mut travel, mut again) = (self.travel(dice), again);
+    pub(crate) fn sample_stream_delay(&self, rng: &mut SimRng, rto: Duration) -> Duration {
+        let (mut delay, mut rto) = (self.sample_delay(rng), rto);
         for _ in 0..MAX_RETRANSMISSIONS {
-            if !dice.chance(self.loss) {
+            if !rng.chance(self.loss) {
                 break;
             }
-            travel += again;
-            again *= 2;
+            delay += rto;
+            rto *= 2;
         }
-        travel
+        delay
     }
 }
 
@@ -140,15 +140,15 @@ const MAX_RETRANSMISSIONS: usize = 10;
 /// All ways between all nodes: what they are like, and which of them are cut.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
-    usual: Link,
+    default: Link,
     /// Ways that are not as usual; later ones count before earlier ones.
-    special: Vec<(Ways, Link)>,
-    cuts: Vec<(Ways, Cut)>,
+    overrides: Vec<(Paths, Link)>,
+    cuts: Vec<(Paths, Cut)>,
 }
 
 /// Everything from some nodes to some nodes.
 #[derive(Clone, Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Paths {
     pub(crate) from: Group,
     pub(crate) to: Group,
 }
@@ -177,12 +177,12 @@ impl Group {
         Self(group)
     }
 
-    fn has(&self, node: usize) -> bool {
+    fn contains(&self, node: usize) -> bool {
         self.0.get(node).copied().unwrap_or(false)
     }
 }
 
-impl Ways {
+impl Paths {
     pub(crate) fn new(
         from: impl IntoIterator<Item = usize>,
         to: impl IntoIterator<Item = usize>,
@@ -190,27 +190,27 @@ impl Ways {
         Self { from: Group::new(from), to: Group::new(to) }
     }
 
-    fn has(&self, from: usize, to: usize) -> bool {
-        self.from.has(from) && self.to.has(to)
+    fn contains(&self, from: usize, to: usize) -> bool {
+        self.from.contains(from) && self.to.contains(to)
     }
 }
 
 impl Links {
-    pub(crate) fn new(usual: Link) -> Self {
-        Self { usual, ..Self::default() }
+    pub(crate) fn new(default: Link) -> Self {
+        Self { default, ..Self::default() }
     }
 
     /// Makes some ways unlike the others.
-    pub(crate) fn change(&mut self, ways: Option<Ways>, link: Link) {
-        match ways {
-            Some(ways) => self.special.push((ways, link)),
-            None => *self = Self { usual: link, special: Vec::new(), ..std::mem::take(self) },
+    pub(crate) fn change(&mut self, paths: Option<Paths>, link: Link) {
+        match paths {
+            Some(paths) => self.overrides.push((paths, link)),
+            None => *self = Self { default: link, overrides: Vec::new(), ..std::mem::take(self) },
         }
     }
 
     /// Lets nothing, or not everything, through on some ways.
-    pub(crate) fn cut(&mut self, ways: Ways, cut: Cut) {
-        self.cuts.push((ways, cut));
+    pub(crate) fn cut(&mut self, paths: Paths, cut: Cut) {
+        self.cuts.push((paths, cut));
     }
 
     /// Lets everything through again.
@@ -219,14 +219,14 @@ impl Links {
     }
 
     pub(crate) fn link(&self, from: usize, to: usize) -> &Link {
-        let special = self.special.iter().rev().find(|(ways, _)| ways.has(from, to));
-        special.map_or(&self.usual, |(_, link)| link)
+        let overrides = self.overrides.iter().rev().find(|(paths, _)| paths.contains(from, to));
+        overrides.map_or(&self.default, |(_, link)| link)
     }
 
     /// Whether such a thing gets through.
     pub(crate) fn is_cut(&self, from: usize, to: usize, stream: bool) -> bool {
         let harmless = if stream { Cut::Datagrams } else { Cut::Streams };
-        self.cuts.iter().any(|(ways, cut)| *cut != harmless && ways.has(from, to))
+        self.cuts.iter().any(|(paths, cut)| *cut != harmless && paths.contains(from, to))
     }
 }
 
@@ -238,14 +238,14 @@ mod tests {
     fn later_links_count_before_earlier_ones_and_cuts_add_up() {
         let slow = Link { delay: Duration::from_secs(1), ..Link::default() };
         let mut links = Links::new(Link::default());
-        links.change(Some(Ways::new([0], [1, 2])), Link { loss: 1.0, ..Link::default() });
-        links.change(Some(Ways::new([0], [1])), slow.clone());
+        links.change(Some(Paths::new([0], [1, 2])), Link { loss: 1.0, ..Link::default() });
+        links.change(Some(Paths::new([0], [1])), slow.clone());
         assert_eq!(*links.link(0, 1), slow);
         assert_eq!(links.link(0, 2).loss, 1.0);
         assert_eq!(*links.link(1, 0), Link::default(), "the way back is another way");
-        links.cut(Ways::new([0], [1]), Cut::Datagrams);
+        links.cut(Paths::new([0], [1]), Cut::Datagrams);
         assert!(links.is_cut(0, 1, false) && !links.is_cut(0, 1, true));
-        links.cut(Ways::new([0, 5], [1, 6]), Cut::Streams);
+        links.cut(Paths::new([0, 5], [1, 6]), Cut::Streams);
         assert!(links.is_cut(0, 1, true) && !links.is_cut(1, 0, true) && !links.is_cut(5, 2, true));
         links.mend();
         assert!(!links.is_cut(0, 1, false));
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn delays_are_what_they_are_said_to_be() {
-        let mut dice = Dice::new(1, 1);
+        let mut rng = SimRng::new(1, 1);
         let ms = Duration::from_millis;
         for (jitter, mean) in [
             (Jitter::None, 0.0),
@@ -263,7 +263,8 @@ mod tests {
             (Jitter::HeavyTail(ms(10)), 29.0),
         ] {
             let link = Link { delay: ms(3), jitter, ..Link::default() };
-            let total: f64 = (0..40_000).map(|_| link.travel(&mut dice).as_secs_f64() * 1e3).sum();
+            let total: f64 =
+                (0..40_000).map(|_| link.sample_delay(&mut rng).as_secs_f64() * 1e3).sum();
             let measured = total / 40_000.0 - 3.0;
             assert!((measured - mean).abs() <= mean * 0.06, "{link:?}: {measured}");
         }
@@ -271,11 +272,11 @@ mod tests {
 
     #[test]
     fn what_is_lost_on_a_stream_comes_late() {
-        let (mut dice, again) = (Dice::new(1, 1), Duration::from_millis(200));
+        let (mut rng, rto) = (SimRng::new(1, 1), Duration::from_millis(200));
         let link = Link { loss: 0.5, ..Link::default() };
-        let late = (0..1000).filter(|_| link.travel_by_stream(&mut dice, again) >= again).count();
-        assert!((450..550).contains(&late), "{late}");
-        assert_eq!(Link::default().travel_by_stream(&mut dice, again), Link::default().delay);
+        let delayed = (0..1000).filter(|_| link.sample_stream_delay(&mut rng, rto) >= rto).count();
+        assert!((450..550).contains(&delayed), "{delayed}");
+        assert_eq!(Link::default().sample_stream_delay(&mut rng, rto), Link::default().delay);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Samples: what was measured several times.
 
-use crate::dice::Dice;
+use crate::sim_rng::SimRng;
 
 /// Measurements of one quantity.
 #[derive(Clone, Debug, Default)]
@@ -53,9 +53,9 @@ impl Sample {
     /// Between which values a statistic lies with 95 % confidence: bootstrap percentiles, of 1,000
     /// resamples.
     pub fn interval(&self, statistic: impl Fn(&Self) -> f64) -> (f64, f64) {
-        let mut dice = Dice::new(self.0.len() as u64, 3);
+        let mut rng = SimRng::new(self.0.len() as u64, 3);
         let resampled = (0..RESAMPLES)
-            .map(|_| statistic(&(0..self.len()).map(|_| self.0[dice.below(self.len())]).collect()));
+            .map(|_| statistic(&(0..self.len()).map(|_| self.0[rng.below(self.len())]).collect()));
         let resampled: Self = resampled.filter(|value| !value.is_nan()).collect();
         (resampled.quantile(0.025), resampled.quantile(0.975))
     }

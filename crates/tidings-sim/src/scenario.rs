@@ -4,7 +4,7 @@ mod action;
 mod file;
 
 use crate::link::Link;
-pub use action::{Action, Between, Clock, Cpu, Joining, Message, Pair, Text, Who};
+pub use action::{Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Text};
 pub use file::ScenarioError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -67,8 +67,8 @@ pub struct Scenario {
     pub drift_ppm: u32,
     /// Whether everything has to come right in the end: cuts and losses end, whoever is down is started
     /// again, and then all have to agree.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub calm: bool,
+    #[serde(default = "default_true", skip_serializing_if = "is_true")]
+    pub recovery: bool,
     /// Options that are not as in the preset, by name.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub options: toml::Table,
@@ -172,12 +172,12 @@ impl Scenario {
     }
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_yes(value: &bool) -> bool {
+fn is_true(value: &bool) -> bool {
     *value
 }
 

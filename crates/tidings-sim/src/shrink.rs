@@ -10,7 +10,7 @@ impl Scenario {
     ///
     /// Steps are left out, as many at a time as can be; then nodes, options, and what is unusual in the
     /// network; until nothing can be left out any more or `most` runs were made.
-    pub fn shrunk(&self, most: usize, mut fails: impl FnMut(&Self) -> bool) -> Self {
+    pub fn shrink(&self, most: usize, mut fails: impl FnMut(&Self) -> bool) -> Self {
         let mut best = self.clone();
         let mut runs = 0;
         let mut fails = |candidate: &Self| {
@@ -19,8 +19,8 @@ impl Scenario {
         };
         loop {
             let before = best.to_toml();
-            best.leave_out_steps(&mut fails);
-            for simpler in SIMPLER {
+            best.remove_steps(&mut fails);
+            for simpler in SIMPLIFICATIONS {
                 let mut candidate = best.clone();
                 simpler(&mut candidate);
                 if candidate != best && fails(&candidate) {
@@ -40,7 +40,7 @@ impl Scenario {
         }
     }
 
-    fn leave_out_steps(&mut self, fails: &mut impl FnMut(&Self) -> bool) {
+    fn remove_steps(&mut self, fails: &mut impl FnMut(&Self) -> bool) {
         let mut size = self.steps.len().div_ceil(2);
         while size > 0 {
             let mut at = 0;
@@ -64,12 +64,12 @@ impl Scenario {
 }
 
 /// Whether a run failed, and in the same way as another one.
-pub fn fails_alike(run: &Run, other: &Run) -> bool {
+pub fn fails_same_way(run: &Run, other: &Run) -> bool {
     let kind = |run: &Run| run.failure.as_ref().map(|failure| failure.kind());
     kind(run).is_some() && kind(run) == kind(other)
 }
 
-const SIMPLER: &[fn(&mut Scenario)] = &[
+const SIMPLIFICATIONS: &[fn(&mut Scenario)] = &[
     |scenario| scenario.nodes = (scenario.highest() + 1).max(2),
     |scenario| scenario.nodes = (scenario.highest() + 1).max(scenario.nodes - 1),
     |scenario| scenario.link = Link::default(),

@@ -10,25 +10,25 @@ use tidings::Instant;
 #[derive(Clone, Debug)]
 pub struct Trace {
     hasher: SipHasher13,
-    steps: u64,
+    records: u64,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { hasher: SipHasher13::new_with_keys(0, 0), steps: 0 }
+        Self { hasher: SipHasher13::new_with_keys(0, 0), records: 0 }
     }
 }
 
 impl Trace {
     /// Takes note of something that happened at a node.
-    pub(crate) fn note(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
+    pub(crate) fn record(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
         let mut head = [0; 13];
         head[..8].copy_from_slice(&now.as_nanos().to_le_bytes());
         head[8..12].copy_from_slice(&(host as u32).to_le_bytes());
         head[12] = kind;
         self.hasher.write(&head);
         self.hasher.write(data);
-        self.steps += 1;
+        self.records += 1;
     }
 
     /// The hash so far.
@@ -37,7 +37,7 @@ impl Trace {
     }
 
     /// How many things happened.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    pub fn records(&self) -> u64 {
+        self.records
     }
 }

@@ -4,31 +4,31 @@ mod anomaly;
 mod application;
 mod form;
 mod host;
+mod metrics;
 mod queue;
 mod record;
 mod streams;
 mod traffic;
-mod watch;
 
 use crate::check::Checks;
-use crate::dice::Dice;
-use crate::link::{Cut, Link, Links, Ways};
-use crate::mischief::Mischief;
+use crate::events::{LoggedEvent, Tally};
+use crate::injected_bug::InjectedBug;
+use crate::link::{Cut, Link, Links, Paths};
 use crate::scenario::Wire;
-use crate::seen::{Seen, Tally};
+use crate::sim_rng::SimRng;
 use crate::trace::Trace;
-pub use host::Mood;
+pub use host::HostState;
 use host::{Host, Input};
-use queue::{Queue, What};
+use metrics::Metrics;
+use queue::{Queue, SimEvent};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use streams::{Piece, Streams};
+use streams::{StreamChunk, Streams};
 use tidings::{
     Cipher, ClusterName, Config, Instant, Key, Keyring, Memberlist, Node, NodeId, Options, Phase,
     Plaintext, StreamError, Ticket,
 };
-use watch::Watch;
 
 /// What holds for a whole world, from its beginning.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub struct World {
     settings: Settings,
     now: Instant,
     hosts: Vec<Host>,
-    /// Who listens where; only ever looked up.
+    /// NodeSelector listens where; only ever looked up.
     listening: HashMap<SocketAddr, usize>,
     queue: Queue,
     links: Links,
@@ -114,19 +114,19 @@ pub struct World {
     bursts: BTreeMap<(usize, usize), (bool, Instant)>,
     streams: Streams,
     /// What happens on the way.
-    dice: Dice,
+    rng: SimRng,
     /// What nodes start with.
-    seeds: Dice,
+    node_seeds: SimRng,
     options_of: BTreeMap<usize, Options>,
     checks: Option<Checks>,
     trace: Trace,
     tally: Tally,
-    log: Vec<Seen>,
-    mischief: Mischief,
+    log: Vec<LoggedEvent>,
+    bug: InjectedBug,
     recorded: Option<record::Recorded>,
-    watch: Watch,
+    metrics: Metrics,
     /// Steps of a scenario that are due.
-    due: Vec<usize>,
+    due_steps: Vec<usize>,
     buf: Vec<u8>,
     spare: Vec<Vec<u8>>,
 }
@@ -143,16 +143,16 @@ impl World {
             queue: Queue::default(),
             bursts: BTreeMap::new(),
             streams: Streams::default(),
-            dice: Dice::new(seed, 1),
-            seeds: Dice::new(seed, 2),
+            rng: SimRng::new(seed, 1),
+            node_seeds: SimRng::new(seed, 2),
             options_of: BTreeMap::new(),
             trace: Trace::default(),
             tally: Tally::default(),
             log: Vec::new(),
-            mischief: Mischief::default(),
+            bug: InjectedBug::default(),
             recorded: None,
-            watch: Watch::default(),
-            due: Vec::new(),
+            metrics: Metrics::default(),
+            due_steps: Vec::new(),
             buf: Vec::new(),
             spare: Vec::new(),
             settings,
@@ -161,8 +161,8 @@ impl World {
 
     /// Has something be wrong that the checks must find.
     #[doc(hidden)]
-    pub fn set_mischief(&mut self, mischief: Mischief) {
-        self.mischief = mischief;
+    pub fn inject_bug(&mut self, bug: InjectedBug) {
+        self.bug = bug;
     }
 
     // ---- machines ----
@@ -220,38 +220,38 @@ impl World {
 
     /// Starts a node at an address at which it never was.
     pub fn start_elsewhere(&mut self, node: usize) {
-        let life = self.hosts[node].life;
-        self.start_at(node, address(node, life + 1));
+        let starts = self.hosts[node].starts;
+        self.start_at(node, address(node, starts + 1));
     }
 
     fn start_at(&mut self, node: usize, addr: SocketAddr) {
         self.stop(node, false);
         let config = self.config(node, addr);
-        let seed = self.seeds.seed();
-        self.put(node, addr, |now| Node::new(config, seed, now));
+        let seed = self.node_seeds.seed();
+        self.install_node(node, addr, |now| Node::new(config, seed, now));
         self.tally.starts += 1;
         self.drain(node, host::Loop::Other);
     }
 
     /// Puts a node that begins to live onto its machine.
-    fn put(&mut self, node: usize, addr: SocketAddr, make: impl FnOnce(Instant) -> Node) {
+    fn install_node(&mut self, node: usize, addr: SocketAddr, make: impl FnOnce(Instant) -> Node) {
         let now = self.now;
         let host = &mut self.hosts[node];
         self.listening.insert(addr, node);
         host.addr = addr;
-        host.life += 1;
-        host.mood = Mood::Up;
+        host.starts += 1;
+        host.state = HostState::Up;
         host.busy_until = now;
-        host.armed = None;
-        host.company = None;
-        (host.backlog, host.attends, host.blocks) = (0, None, false);
+        host.timer_at = None;
+        host.join_succeeded = None;
+        (host.backlog, host.next_read, host.probe_loop_blocked) = (0, None, false);
         host.node = Some(make(host.clock.local(now)));
         if let Some(checks) = &mut self.checks {
             let local = self.hosts[node].node.as_ref().expect("it was put there").local();
             checks.started(node, local);
         }
         self.begin_recording(node);
-        self.note(node);
+        self.record_step(node);
     }
 
     fn config(&self, node: usize, addr: SocketAddr) -> Config {
@@ -289,20 +289,20 @@ impl World {
         if host.is_up() {
             self.tally.stops += 1;
         }
-        host.mood = if silently { Mood::Off } else { Mood::Crashed };
-        host.armed = None;
-        host.held = host::Held::default();
+        host.state = if silently { HostState::Off } else { HostState::Crashed };
+        host.timer_at = None;
+        host.blocked_sends = host::BlockedSends::default();
         let waiting = std::mem::take(&mut host.inbox);
         let streams = std::mem::take(&mut host.streams);
         for (_, (stream, side)) in streams {
             if !silently {
-                self.send_piece(stream, 1 - side, Piece::Failed(StreamError::Reset));
+                self.send_chunk(stream, 1 - side, StreamChunk::Failed(StreamError::Reset));
             }
-            self.streams.leave(stream, side);
+            self.streams.detach(stream, side);
         }
         for input in waiting {
             if let (Input::Connect { stream }, false) = (input, silently) {
-                self.send_piece(stream, 0, Piece::Failed(StreamError::Reset));
+                self.send_chunk(stream, 0, StreamChunk::Failed(StreamError::Reset));
             }
         }
         if let Some(checks) = &mut self.checks {
@@ -319,13 +319,13 @@ impl World {
 
     /// Changes what the ways from some nodes to some nodes are like.
     pub fn set_link_between(&mut self, from: &[usize], to: &[usize], link: Link) {
-        self.links.change(Some(ways(from, to)), link);
+        self.links.change(Some(paths(from, to)), link);
     }
 
     /// From now on nothing, or not everything, gets from some nodes to some nodes.
     pub fn cut(&mut self, from: &[usize], to: &[usize], cut: Cut) {
         self.tally.cuts += 1;
-        self.links.cut(ways(from, to), cut);
+        self.links.cut(paths(from, to), cut);
     }
 
     /// From now on nothing gets from these nodes to the others, nor from the others to these.
@@ -372,20 +372,20 @@ impl World {
         if self.queue.next().is_none_or(|next| next > end) {
             return false;
         }
-        let Some((at, what)) = self.queue.pop() else { return false };
+        let Some((at, event)) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
-        self.happen(at, what);
+        self.process_event(at, event);
         true
     }
 
     /// Has the step of a scenario with such a number be due at some time.
     pub(crate) fn schedule(&mut self, at: Instant, step: usize) {
-        self.queue.push(at, What::Step(step));
+        self.queue.push(at, SimEvent::Step(step));
     }
 
     /// Takes the steps that have become due.
-    pub(crate) fn take_due(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.due)
+    pub(crate) fn take_due_steps(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.due_steps)
     }
 
     // ---- looking ----
@@ -401,8 +401,8 @@ impl World {
     }
 
     /// Whether a machine does what it should.
-    pub fn mood(&self, node: usize) -> Mood {
-        self.hosts[node].mood
+    pub fn host_state(&self, node: usize) -> HostState {
+        self.hosts[node].state
     }
 
     /// Whether a node runs, and takes part in its cluster.
@@ -412,8 +412,8 @@ impl World {
     }
 
     /// Whether a node has tried to join others, and has not succeeded.
-    pub fn is_without_company(&self, node: usize) -> bool {
-        self.hosts[node].company == Some(false)
+    pub fn is_join_incomplete(&self, node: usize) -> bool {
+        self.hosts[node].join_succeeded == Some(false)
     }
 
     /// How many members a node holds to be present, itself included; 0 if it was never started.
@@ -422,7 +422,7 @@ impl World {
     }
 
     /// Membership events so far, if they are kept.
-    pub fn log(&self) -> &[Seen] {
+    pub fn log(&self) -> &[LoggedEvent] {
         &self.log
     }
 
@@ -452,8 +452,8 @@ impl World {
     }
 
     /// Commands that have not ended, by node.
-    pub fn unended(&self) -> Vec<(usize, Ticket)> {
-        self.checks.as_ref().map(|checks| checks.unended().collect()).unwrap_or_default()
+    pub fn pending_commands(&self) -> Vec<(usize, Ticket)> {
+        self.checks.as_ref().map(|checks| checks.pending_commands().collect()).unwrap_or_default()
     }
 
     /// How many streams there are.
@@ -477,8 +477,8 @@ fn address(node: usize, moves: u32) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, b, c, d), 7946 + moves as u16))
 }
 
-fn ways(from: &[usize], to: &[usize]) -> Ways {
-    Ways::new(from.iter().copied(), to.iter().copied())
+fn paths(from: &[usize], to: &[usize]) -> Paths {
+    Paths::new(from.iter().copied(), to.iter().copied())
 }
 
 /// What Linux has room for by default, at a few hundred bytes each.

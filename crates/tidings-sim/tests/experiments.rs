@@ -2,11 +2,11 @@
 
 use tidings_sim::experiment::{Experiment, report};
 use tidings_sim::report::{Section, Table};
-use tidings_sim::{Effort, Lab};
+use tidings_sim::{Effort, Harness};
 
 fn done(name: &str) -> Section {
-    let lab = Lab::new(2, Effort::Quick, 1);
-    let section = Experiment::named(name).expect("there is one of that name").run(&lab);
+    let harness = Harness::new(2, Effort::Quick, 1);
+    let section = Experiment::named(name).expect("there is one of that name").run(&harness);
     let tables = &section.tables;
     assert!(tables.iter().flat_map(|table| &table.rows).all(|row| row.len() > 1));
     let charts = &section.charts;

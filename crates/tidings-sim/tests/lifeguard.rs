@@ -3,13 +3,13 @@
 use std::time::Duration;
 use tidings_sim::experiment::Experiment;
 use tidings_sim::report::{Section, Table};
-use tidings_sim::{Effort, Kind, Lab, Mood, Settings, World};
+use tidings_sim::{Effort, EventKind, Harness, HostState, Settings, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn section(name: &str) -> Section {
     let section =
-        Experiment::named(name).expect("it is registered").run(&Lab::new(2, Effort::Quick, 1));
+        Experiment::named(name).expect("it is registered").run(&Harness::new(2, Effort::Quick, 1));
     assert_eq!(section.name, name);
     let violated = section.notes.iter().find(|note| note.starts_with("Violations"));
     assert_eq!(violated, None);
@@ -95,9 +95,11 @@ fn what_waits_keeps_its_order_when_a_node_stops_again_while_it_reads() {
     }
     world.resume(5);
     world.run_for(60 * SECOND);
-    assert_eq!(world.mood(5), Mood::Up);
+    assert_eq!(world.host_state(5), HostState::Up);
     assert_eq!(world.violations(), [""; 0]);
-    assert!(world.log().iter().any(|seen| seen.by == 5 && seen.kind == Kind::Message));
+    assert!(
+        world.log().iter().any(|event| event.observer == 5 && event.kind == EventKind::Message)
+    );
     assert!((0..20).all(|node| world.present(node) == 20));
 }
 
@@ -120,8 +122,8 @@ fn a_blocked_node_reaches_its_verdicts_before_it_reads_what_speaks_against_them(
             world.resume(5);
             world.run_for(SECOND / 2000);
         }
-        let by = |seen: &&tidings_sim::Seen| {
-            seen.kind == Kind::Failed && seen.by == 5 && seen.about != Some(5)
+        let by = |event: &&tidings_sim::LoggedEvent| {
+            event.kind == EventKind::Failed && event.observer == 5 && event.subject != Some(5)
         };
         world.log().iter().filter(by).count()
     };

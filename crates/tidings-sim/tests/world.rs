@@ -1,7 +1,7 @@
 //! Worlds: the same seed gives the same history, and real nodes do in them what they should.
 
 use std::time::Duration;
-use tidings_sim::{Cut, Jitter, Kind, Link, Settings, World};
+use tidings_sim::{Cut, EventKind, Jitter, Link, Settings, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,8 +15,8 @@ fn a_crash_in_a_formed_cluster_is_known_to_all_in_time() {
     let took = world.run_until(60 * SECOND, all_know).expect("a crash is found");
     assert!((8 * SECOND..20 * SECOND).contains(&took), "{took:?}");
     assert_eq!(world.violations(), [""; 0]);
-    let failed = world.log().iter().filter(|seen| seen.kind == Kind::Failed);
-    assert!(failed.clone().all(|seen| seen.about == Some(42)));
+    let failed = world.log().iter().filter(|event| event.kind == EventKind::Failed);
+    assert!(failed.clone().all(|event| event.subject == Some(42)));
     assert_eq!(failed.count(), 99);
 }
 
@@ -77,18 +77,19 @@ fn what_is_watched_adds_up() {
     let begun: u64 =
         (0..10).filter_map(|node| world.node(node)).map(|node| node.stats().probes).sum();
     assert_eq!(world.probes().len() as u64, begun);
-    assert!(world.probes().iter().all(|probed| probed.by != probed.of));
+    assert!(world.probes().iter().all(|probe| probe.prober != probe.target));
     let times = |by, of| {
-        let probes = world.probes().iter().filter(move |probed| (probed.by, probed.of) == (by, of));
+        let probes =
+            world.probes().iter().filter(move |probe| (probe.prober, probe.target) == (by, of));
         probes.count()
     };
     assert!((1..10).all(|of| (1..=3).contains(&times(0, of))), "round-robin: 20 rounds among 9");
 
-    assert_eq!(world.followed(), 0);
-    world.follow(b"<news>");
+    assert_eq!(world.tracked_datagrams(), 0);
+    world.track_payload(b"<news>");
     world.set_meta(3, "<news>");
     world.run_for(5 * SECOND);
-    let followed = world.followed();
+    let followed = world.tracked_datagrams();
     assert!(
         (9 * 6..9 * 12).contains(&followed),
         "{followed}: each tells it 8 times at most, and some ride"

@@ -1,17 +1,17 @@
 //! What partitions and mass restarts leave behind.
 
-use super::words::{assert_sound, secs, seeds, within};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, secs, seeds, with_interval};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::link::Cut;
 use crate::report::{Section, Table, count, seconds};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World, id};
 use std::time::Duration;
 use tidings::{Member, Node, State};
 
-pub(super) fn partition(lab: &Lab) -> Section {
+pub(super) fn partition(harness: &Harness) -> Section {
     let mut section =
         Section::new("partition", "How soon do two halves find each other again?", PARTITION_TEXT);
     let columns = [
@@ -25,13 +25,13 @@ pub(super) fn partition(lab: &Lab) -> Section {
         "memberlist",
         "verdict",
     ];
-    let nodes = lab.pick(32, 128);
+    let nodes = harness.pick(32, 128);
     let mut table = Table::new(format!("{nodes} members, half and half"), &columns);
-    for split in lab.pick(vec![20, 60], vec![20, 60, 600]) {
-        let seeds = seeds(lab, 800 + split, lab.pick(2, 20));
-        let what = format!("a split of {split} s");
+    for split in harness.pick(vec![20, 60], vec![20, 60, 600]) {
+        let seeds = seeds(harness, 800 + split, harness.pick(2, 20));
+        let task = format!("a split of {split} s");
         let split = Duration::from_secs(split);
-        let runs = lab.map(&what, &seeds, |&seed| split_and_heal(nodes, split, seed));
+        let runs = harness.map(&task, &seeds, |&seed| split_and_heal(nodes, split, seed));
         let healed: Sample =
             runs.iter().map(|run| run.healed.map_or(f64::INFINITY, secs)).collect();
         let sizes: Sample = runs.iter().map(|run| run.size).collect();
@@ -40,7 +40,7 @@ pub(super) fn partition(lab: &Lab) -> Section {
             seconds(secs(split)),
             runs.len().to_string(),
             format!("{:.1}", sizes.mean()),
-            format!("{} s", within(&healed, Sample::median)),
+            format!("{} s", with_interval(&healed, Sample::median)),
             seconds(healed.max()),
             format!(
                 "{:.1}",
@@ -74,9 +74,9 @@ struct Healing {
 
 fn split_and_heal(nodes: usize, split: Duration, seed: u64) -> Healing {
     let mut world = World::formed(nodes, Settings { trace: false, ..Settings::default() }, seed);
-    let mut dice = Dice::new(seed, 10);
-    world.run_for(5 * SECOND + dice.within(SECOND));
-    let here = dice.some(nodes / 2, nodes);
+    let mut rng = SimRng::new(seed, 10);
+    world.run_for(5 * SECOND + rng.uniform(SECOND));
+    let here = rng.sample_sorted(nodes / 2, nodes);
     let there: Vec<_> = (0..nodes).filter(|node| !here.contains(node)).collect();
     world.cut(&here, &there, Cut::All);
     world.cut(&there, &here, Cut::All);
@@ -84,22 +84,22 @@ fn split_and_heal(nodes: usize, split: Duration, seed: u64) -> Healing {
     world.clear_log();
     world.mend();
     let size = (0..nodes).map(|node| world.present(node) as f64).collect::<Sample>().mean();
-    let healed = until_all_hold(&mut world, nodes, 600 * SECOND);
+    let healed = run_until_views_full(&mut world, nodes, 600 * SECOND);
     let about = |world: &World, kind| {
-        let seen = world.log().iter().filter(|seen| seen.kind == kind);
-        seen.map(|seen| seen.about).collect::<std::collections::BTreeSet<_>>().len()
+        let event = world.log().iter().filter(|event| event.kind == kind);
+        event.map(|event| event.subject).collect::<std::collections::BTreeSet<_>>().len()
     };
-    let suspected = about(&world, Kind::Suspected);
+    let suspected = about(&world, EventKind::Suspected);
     // A verdict that was on its way when all views were full would show now.
     world.run_for(60 * SECOND);
-    let failed = about(&world, Kind::Failed);
-    assert_sound(&world, seed);
+    let failed = about(&world, EventKind::Failed);
+    assert_no_violations(&world, seed);
     Healing { size, healed, suspected, failed }
 }
 
 /// Goes on until all who run hold so many to be present; for longer than the moment in which a split
 /// ends, in which views may be full since nobody has noticed it yet.
-fn until_all_hold(world: &mut World, present: usize, limit: Duration) -> Option<Duration> {
+fn run_until_views_full(world: &mut World, present: usize, limit: Duration) -> Option<Duration> {
     let start = world.now();
     let all = |world: &World| {
         (0..world.len()).all(|node| !world.is_member(node) || world.present(node) == present)
@@ -113,8 +113,8 @@ fn until_all_hold(world: &mut World, present: usize, limit: Duration) -> Option<
     Some(world.now().since(start))
 }
 
-pub(super) fn mass_restart(lab: &Lab) -> Section {
-    let nodes = lab.pick(60, 1000);
+pub(super) fn mass_restart(harness: &Harness) -> Section {
+    let nodes = harness.pick(60, 1000);
     let mut section =
         Section::new("mass-restart", "Is anybody wrong after all have restarted?", RESTART_TEXT);
     let columns = [
@@ -130,8 +130,8 @@ pub(super) fn mass_restart(lab: &Lab) -> Section {
     let mut table =
         Table::new(format!("{} members, 2 % more of whom are gone", count(nodes as u64)), &columns);
     for (at_once, name) in [(false, "all, over 60 s"), (true, "nine tenths at once")] {
-        let seeds = seeds(lab, 900 + u64::from(at_once), lab.pick(1, 3));
-        let runs = lab.map(name, &seeds, |&seed| restart(nodes, at_once, seed));
+        let seeds = seeds(harness, 900 + u64::from(at_once), harness.pick(1, 3));
+        let runs = harness.map(name, &seeds, |&seed| restart(nodes, at_once, seed));
         for (number, run) in runs.iter().enumerate() {
             let fine = run.wrong == 0 && run.resurrected == 0 && run.right.is_some();
             table.row([
@@ -158,7 +158,7 @@ pub(super) fn mass_restart(lab: &Lab) -> Section {
 /// What restarts left behind; pairs of a node and a member.
 #[derive(Debug)]
 struct Restart {
-    /// Who lives and is held to have failed or left, five seconds after the last restart.
+    /// NodeSelector lives and is held to have failed or left, five seconds after the last restart.
     wrong: usize,
     unknown: usize,
     /// From the last restart on.
@@ -171,7 +171,7 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let gone: Vec<_> = (nodes..nodes + nodes / 50).collect();
     let settings = Settings { trace: false, ..Settings::default() };
     let mut world = World::formed(nodes + gone.len(), settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     world.run_for(5 * SECOND);
     for (number, &node) in gone.iter().enumerate() {
         if number % 2 == 0 {
@@ -186,7 +186,8 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let before: u64 = (0..nodes).map(|node| world.traffic(node).bytes_out).sum();
     let start = world.now();
 
-    let restarting = if at_once { dice.some(nodes * 9 / 10, nodes) } else { (0..nodes).collect() };
+    let restarting =
+        if at_once { rng.sample_sorted(nodes * 9 / 10, nodes) } else { (0..nodes).collect() };
     let crash_at = |number: usize| match at_once {
         true => Duration::ZERO,
         false => 60 * SECOND * number as u32 / restarting.len() as u32,
@@ -202,7 +203,7 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
         let node = restarting[number];
         if up {
             world.start(node);
-            let seeds = [0; 3].map(|_| dice.below(nodes));
+            let seeds = [0; 3].map(|_| rng.below(nodes));
             world.join(node, &seeds.into_iter().filter(|&seed| seed != node).collect::<Vec<_>>());
         } else {
             world.crash(node);
@@ -212,25 +213,27 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let (mut right, mut then) = (None, None);
     while then.is_none() || right.is_none() && world.now() < last + 600 * SECOND {
         let since = world.now().since(last);
-        if right.is_none() && are_right(&world, nodes) {
+        if right.is_none() && views_are_correct(&world, nodes) {
             right = Some(since);
         }
         if since >= 5 * SECOND && then.is_none() {
-            then = Some(mistakes(&world, nodes));
+            then = Some(count_wrong_views(&world, nodes));
         }
         world.run_for(SECOND / 10);
     }
     let (wrong, unknown) = then.expect("five seconds are over");
     world.run_for(60 * SECOND);
-    let back = |seen: &&crate::seen::Seen| seen.kind == Kind::Joined && seen.about >= Some(nodes);
+    let back = |event: &&crate::events::LoggedEvent| {
+        event.kind == EventKind::Joined && event.subject >= Some(nodes)
+    };
     let resurrected = world.log().iter().filter(back).count();
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let sent: u64 = (0..nodes).map(|node| world.traffic(node).bytes_out).sum();
     Restart { wrong, unknown, right, resurrected, sent: sent - before }
 }
 
 /// Whether everybody knows exactly who lives, and each in its present life.
-fn are_right(world: &World, nodes: usize) -> bool {
+fn views_are_correct(world: &World, nodes: usize) -> bool {
     let live: Vec<_> = (0..nodes).filter_map(|node| world.node(node)).map(Node::local).collect();
     let knows = |by: &Node, of: &Member| {
         let member = by.member(of.id());
@@ -243,7 +246,7 @@ fn are_right(world: &World, nodes: usize) -> bool {
 }
 
 /// How often somebody who lives is held to be gone, and is not known.
-fn mistakes(world: &World, nodes: usize) -> (usize, usize) {
+fn count_wrong_views(world: &World, nodes: usize) -> (usize, usize) {
     let names: Vec<_> = (0..nodes).map(id).collect();
     let (mut wrong, mut unknown) = (0, 0);
     for by in (0..nodes).filter_map(|by| world.node(by)) {

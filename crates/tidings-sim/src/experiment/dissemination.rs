@@ -1,17 +1,17 @@
 //! How fast news spreads, and what that costs.
 
-use super::words::{assert_sound, secs, seeds, verdict, within};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, secs, seeds, verdict, with_interval};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, seconds, significant};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(super) fn run(lab: &Lab) -> Section {
+pub(super) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("dissemination", "How fast does news spread?", TEXT);
     let columns = [
         "members",
@@ -33,13 +33,13 @@ pub(super) fn run(lab: &Lab) -> Section {
     let mut table =
         Table::new("Time until so many know (mean), and copies that each member sends", &columns);
     let mut series = Vec::new();
-    for case in cases(lab) {
-        let Case { nodes, network, what, worlds, updates } = case;
-        let seeds = seeds(lab, 500 + nodes as u64 * 4 + network as u64, worlds);
-        let name = format!("{} among {nodes}", what.name());
-        let spreads = lab.map(&name, &seeds, |&seed| spread(&case, updates, seed));
+    for case in cases(harness) {
+        let Case { nodes, network, payload, worlds, updates } = case;
+        let seeds = seeds(harness, 500 + nodes as u64 * 4 + network as u64, worlds);
+        let name = format!("{} among {nodes}", payload.name());
+        let spreads = harness.map(&name, &seeds, |&seed| spread(&case, updates, seed));
         let spreads: Vec<_> = spreads.into_iter().flatten().collect();
-        let heard = |share| mean_time(&spreads, share);
+        let time_to = |share| mean_time(&spreads, share);
         let complete = spreads.iter().filter(|spread| spread.missed == 0);
         let rounds: Sample = complete.map(|spread| spread.when(1.0) / ROUND).collect();
         let model =
@@ -47,12 +47,12 @@ pub(super) fn run(lab: &Lab) -> Section {
         table.row([
             nodes.to_string(),
             network.name().into(),
-            what.name().into(),
+            payload.name().into(),
             spreads.len().to_string(),
-            seconds(heard(0.5)),
-            seconds(heard(0.99)),
+            seconds(time_to(0.5)),
+            seconds(time_to(0.99)),
             seconds(rounds.mean() * ROUND),
-            within(&rounds, Sample::mean),
+            with_interval(&rounds, Sample::mean),
             least_rounds(nodes).to_string(),
             format!("{:.1}", push_rounds(nodes)),
             model.map_or_else(|| "—".into(), |model| significant(model.2, 3)),
@@ -60,15 +60,15 @@ pub(super) fn run(lab: &Lab) -> Section {
                 || "—".into(),
                 |model| verdict(rounds.mean(), model.2, 0.02, "the same"),
             ),
-            within(&spreads.iter().map(|spread| spread.copies).collect(), Sample::mean),
+            with_interval(&spreads.iter().map(|spread| spread.copies).collect(), Sample::mean),
             model.map_or_else(|| "—".into(), |model| model.3.to_string()),
             spreads.iter().map(|spread| spread.missed).sum::<usize>().to_string(),
         ]);
-        if matches!(what, What::Meta) && nodes == lab.pick(128, 1000) {
+        if matches!(payload, Payload::Metadata) && nodes == harness.pick(128, 1000) {
             series.push(Series::measured(format!("Tidings, {}", network.name()), curve(&spreads)));
         }
     }
-    let nodes = lab.pick(128, 1000);
+    let nodes = harness.pick(128, 1000);
     series.push(Series::theory("SWIM §4.1: on pings and acks only", logistic(nodes)));
     section.tables.push(table);
     section.charts.push(Chart {
@@ -87,7 +87,7 @@ pub(super) fn run(lab: &Lab) -> Section {
 struct Case {
     nodes: usize,
     network: Network,
-    what: What,
+    payload: Payload,
     worlds: usize,
     updates: usize,
 }
@@ -103,8 +103,8 @@ enum Network {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
-    Meta,
+enum Payload {
+    Metadata,
     Broadcast,
 }
 
@@ -118,39 +118,44 @@ impl Network {
     }
 }
 
-impl What {
+impl Payload {
     fn name(self) -> &'static str {
         match self {
-            Self::Meta => "metadata",
+            Self::Metadata => "metadata",
             Self::Broadcast => "broadcast",
         }
     }
 }
 
-fn cases(lab: &Lab) -> Vec<Case> {
+fn cases(harness: &Harness) -> Vec<Case> {
     use Network::{Bad, Busy, Clean};
-    use What::{Broadcast, Meta};
+    use Payload::{Broadcast, Metadata};
     // In a bad network members die with each update, so that each has a world of its own.
-    let case =
-        |nodes, network, what, worlds, updates| Case { nodes, network, what, worlds, updates };
-    lab.pick(
+    let case = |nodes, network, payload, worlds, updates| Case {
+        nodes,
+        network,
+        payload,
+        worlds,
+        updates,
+    };
+    harness.pick(
         vec![
-            case(128, Clean, Meta, 1, 20),
-            case(128, Busy, Meta, 1, 10),
-            case(128, Bad, Meta, 20, 1),
+            case(128, Clean, Metadata, 1, 20),
+            case(128, Busy, Metadata, 1, 10),
+            case(128, Bad, Metadata, 20, 1),
             case(128, Clean, Broadcast, 1, 20),
         ],
         vec![
-            case(128, Clean, Meta, 10, 100),
-            case(128, Busy, Meta, 10, 20),
-            case(128, Bad, Meta, 1000, 1),
+            case(128, Clean, Metadata, 10, 100),
+            case(128, Busy, Metadata, 10, 20),
+            case(128, Bad, Metadata, 1000, 1),
             case(128, Clean, Broadcast, 10, 100),
             case(128, Bad, Broadcast, 1000, 1),
-            case(1000, Clean, Meta, 2, 100),
-            case(1000, Busy, Meta, 2, 10),
-            case(1000, Bad, Meta, 40, 1),
+            case(1000, Clean, Metadata, 2, 100),
+            case(1000, Busy, Metadata, 2, 10),
+            case(1000, Bad, Metadata, 40, 1),
             case(1000, Clean, Broadcast, 2, 100),
-            case(10_000, Clean, Meta, 1, 20),
+            case(10_000, Clean, Metadata, 1, 20),
         ],
     )
 }
@@ -176,64 +181,66 @@ impl Spread {
 }
 
 fn spread(case: &Case, updates: usize, seed: u64) -> Vec<Spread> {
-    let &Case { nodes, network, what, .. } = case;
+    let &Case { nodes, network, payload, .. } = case;
     let bad = network == Network::Bad;
     let link = Link { loss: if bad { 0.05 } else { 0.0 }, ..Link::default() };
     let checks = nodes <= 1000;
     let settings = Settings { link, checks, trace: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     let mut spreads = Vec::new();
     for update in 0..updates {
-        let pause = 3 * SECOND + dice.within(SECOND);
-        let dead = if bad { dice.some(nodes / 20, nodes) } else { Vec::new() };
+        let pause = 3 * SECOND + rng.uniform(SECOND);
+        let dead = if bad { rng.sample_sorted(nodes / 20, nodes) } else { Vec::new() };
         let live: Vec<_> = (0..nodes).filter(|node| !dead.contains(node)).collect();
-        let teller = dice.pick(&live);
-        chat(&mut world, network, teller, pause);
+        let originator = rng.pick(&live);
+        run_with_background(&mut world, network, originator, pause);
         dead.iter().for_each(|&node| world.power_off(node));
-        let text = format!("<news {update} of n{teller}>");
+        let text = format!("<news {update} of n{originator}>");
         world.clear_log();
-        world.follow(text.as_bytes());
+        world.track_payload(text.as_bytes());
         let start = world.now();
-        let kind = match what {
-            What::Meta => {
-                world.set_meta(teller, &text);
-                Kind::Updated
+        let kind = match payload {
+            Payload::Metadata => {
+                world.set_meta(originator, &text);
+                EventKind::Updated
             }
-            What::Broadcast => {
-                assert!(world.broadcast(teller, &text), "there is room");
-                Kind::Message
+            Payload::Broadcast => {
+                assert!(world.broadcast(originator, &text), "there is room");
+                EventKind::Message
             }
         };
         let mut times = vec![0.0];
         let mut known = BTreeSet::new();
         let mut looked_at = 0;
         while times.len() < live.len() && world.now() < start + 60 * SECOND {
-            chat(&mut world, network, teller, SECOND / 10);
+            run_with_background(&mut world, network, originator, SECOND / 10);
             let log = &world.log()[looked_at..];
             looked_at += log.len();
-            let news = log.iter().filter(|seen| seen.kind == kind && seen.about == Some(teller));
-            let first = news.filter(|seen| known.insert(seen.by));
-            times.extend(first.map(|seen| secs(seen.at.since(start))));
+            let news =
+                log.iter().filter(|event| event.kind == kind && event.subject == Some(originator));
+            let first = news.filter(|event| known.insert(event.observer));
+            times.extend(first.map(|event| secs(event.at.since(start))));
         }
         // Those who knew last go on to tell the others.
-        chat(&mut world, network, teller, 3 * SECOND);
-        let copies = world.followed() as f64 / live.len() as f64;
+        run_with_background(&mut world, network, originator, 3 * SECOND);
+        let copies = world.tracked_datagrams() as f64 / live.len() as f64;
         spreads.push(Spread { missed: live.len() - times.len(), times, copies });
     }
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     spreads
 }
 
 /// Lets time pass, in which others than the one that matters may have news of their own.
-fn chat(world: &mut World, network: Network, teller: usize, time: Duration) {
+fn run_with_background(world: &mut World, network: Network, originator: usize, time: Duration) {
     let end = world.now() + time;
-    while network == Network::Busy && world.now() + CHAT < end {
-        let speaker = (world.now().as_nanos() / CHAT.as_nanos() as u64) as usize % world.len();
-        if speaker != teller {
+    while network == Network::Busy && world.now() + BACKGROUND_INTERVAL < end {
+        let speaker =
+            (world.now().as_nanos() / BACKGROUND_INTERVAL.as_nanos() as u64) as usize % world.len();
+        if speaker != originator {
             world.set_meta(speaker, &world.now().as_nanos().to_string());
         }
-        world.run_for(CHAT);
+        world.run_for(BACKGROUND_INTERVAL);
     }
     world.run_for(end.since(world.now()));
 }
@@ -276,7 +283,7 @@ fn push_rounds(nodes: usize) -> f64 {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const CHAT: Duration = Duration::from_millis(99);
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(99);
 /// Of gossip, in seconds, and to how many: as by default.
 const ROUND: f64 = 0.2;
 const FAN_OUT: usize = 3;
@@ -304,15 +311,15 @@ const NOTES: [&str; 5] = [
     "In a quiet cluster most members know within a few round trips, in less time than one round: a \
 member's first round after a quiet time is at once, so that news does not wait for a timer until it \
 comes to those whom the first wave missed. That is why a time divided by 200 ms can be below the least \
-number of rounds. The busy cluster shows what it is where timers already run.",
-    "A copy is a datagram that carries the news. What rides on pings and acks is counted, though it \
+number of rounds. The busy cluster shows payload it is where timers already run.",
+    "A copy is a datagram that carries the news. Payload rides on pings and acks is counted, though it \
 takes no datagram of its own; the model's number is the limit for gossip, and ours has the same limit.",
     "\"Missed\" are those who live and did not know after a minute. Whoever gossip misses learns of a \
 change of metadata by the digests on pings. Of a broadcast nobody learns later: where 5 % are lost and \
 5 % are dead, some 12 copies at random leave out about 2 of 100,000 by theory, e^(-0.9 × 12), and a few \
 are missed.",
     "SWIM's curve is by its own formula, with a period of one second and without gossip apart from \
-probes: it shows what gossip adds. It is not SWIM's measurement.",
+probes: it shows payload gossip adds. It is not SWIM's measurement.",
     "Rounds are times divided by 200 ms, means over the updates that reached all. The delay of the \
 network is 0.2 ms; where it is longer, the first wave takes as many times longer.",
 ];

@@ -1,17 +1,17 @@
 //! How often somebody who lives is suspected, when messages get lost.
 
-use super::words::{assert_sound, less_is_better, seeds, share, verdict};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, improvement, seeds, share_with_error, verdict};
+use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, count, significant};
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let nodes = lab.pick(64, 128);
+pub(super) fn run(harness: &Harness) -> Section {
+    let nodes = harness.pick(64, 128);
     // Where many probes fail, fewer of them show how many.
-    let periods = |theory: f64| lab.pick(150, (30.0 / theory).clamp(300.0, 8000.0) as u32);
+    let periods = |theory: f64| harness.pick(150, (30.0 / theory).clamp(300.0, 8000.0) as u32);
     let mut section = Section::new(
         "false-positives-formula",
         "How often does a probe fail that should not?",
@@ -34,9 +34,9 @@ pub(super) fn run(lab: &Lab) -> Section {
     let mut series = Vec::new();
     for helpers in [1, 3] {
         let options = swim_only(helpers);
-        let what = format!("probes under loss, {helpers} helpers");
-        let counts = lab.map(&what, &LOSSES, |&loss| {
-            let seed = seeds(lab, salt(300 + 20 * helpers, loss), 1)[0];
+        let task = format!("probes under loss, {helpers} helpers");
+        let counts = harness.map(&task, &LOSSES, |&loss| {
+            let seed = seeds(harness, salt(300 + 20 * helpers, loss), 1)[0];
             probe(nodes, periods(formula(loss, helpers)), loss, &options, seed)
         });
         for (&loss, &Counts { probes, failed, .. }) in LOSSES.iter().zip(&counts) {
@@ -49,7 +49,7 @@ pub(super) fn run(lab: &Lab) -> Section {
                 helpers.to_string(),
                 count(probes),
                 count(failed),
-                share(failed, probes),
+                share_with_error(failed, probes),
                 significant(theory, 3),
                 significant(theory * PM, 3),
                 if expected < 10.0 {
@@ -66,8 +66,8 @@ pub(super) fn run(lab: &Lab) -> Section {
         let curve = curve.map(|loss| (loss, formula(loss / 100.0, helpers))).collect();
         series.push(Series::theory(format!("theory, k = {helpers}"), curve));
     }
-    let counts = lab.map("probes under loss, by default", &LOSSES, |&loss| {
-        let seed = seeds(lab, salt(390, loss), 1)[0];
+    let counts = harness.map("probes under loss, by default", &LOSSES, |&loss| {
+        let seed = seeds(harness, salt(390, loss), 1)[0];
         probe(nodes, periods(0.0), loss, &Options::lan(), seed)
     });
     for (&loss, counts) in LOSSES.iter().zip(&counts) {
@@ -76,9 +76,9 @@ pub(super) fn run(lab: &Lab) -> Section {
             percent(loss),
             count(counts.probes),
             count(counts.failed),
-            share(counts.by_stream, counts.probes),
+            share_with_error(counts.by_stream, counts.probes),
             significant(theory, 3),
-            less_is_better(counts.rate(), theory),
+            improvement(counts.rate(), theory),
         ]);
     }
     section.tables = vec![swim, ours];
@@ -114,7 +114,7 @@ fn probe(nodes: usize, periods: u32, loss: f64, options: &Options, seed: u64) ->
     let settings = Settings { options, link, trace: false, log: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
     world.run_for(periods * period + Duration::from_millis(999));
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let stats = (0..nodes).filter_map(|node| world.node(node)).map(tidings::Node::stats);
     stats.fold(Counts::default(), |sum, stats| Counts {
         probes: sum.probes + stats.probes,

@@ -1,17 +1,17 @@
 //! How soon after a crash anybody notices.
 
-use super::words::{assert_sound, secs, seeds, verdict_of, within};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, sample_verdict, secs, seeds, with_interval};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes = harness.pick(
         vec![(8, 1500, 1), (32, 500, 1), (128, 40, 1)],
         vec![(8, 10_000, 1), (32, 10_000, 1), (55, 10_000, 1), (128, 5000, 1), (1000, 10, 60)],
     );
@@ -21,9 +21,9 @@ pub(super) fn run(lab: &Lab) -> Section {
     let mut table = Table::new("Periods from a crash at a random moment (95 % interval)", &columns);
     let (mut to_probe, mut to_suspicion, mut theory) = (Vec::new(), Vec::new(), Vec::new());
     for (nodes, worlds, crashes) in sizes {
-        let seeds = seeds(lab, 100 + nodes as u64, worlds);
-        let what = format!("crashes among {nodes}");
-        let found = lab.map(&what, &seeds, |&seed| crash_one_by_one(nodes, crashes, seed));
+        let seeds = seeds(harness, 100 + nodes as u64, worlds);
+        let task = format!("crashes among {nodes}");
+        let found = harness.map(&task, &seeds, |&seed| crash_one_by_one(nodes, crashes, seed));
         let found: Vec<_> = found.into_iter().flatten().collect();
         for (what, later, sample, line) in [
             ("first ping to it", 0.0, sample(&found, |found| found.0), &mut to_probe),
@@ -35,11 +35,11 @@ pub(super) fn run(lab: &Lab) -> Section {
                 nodes.to_string(),
                 sample.len().to_string(),
                 what.into(),
-                within(&sample, Sample::mean),
+                with_interval(&sample, Sample::mean),
                 format!("{mean:.3}"),
-                within(&sample, |sample| sample.quantile(0.99)),
+                with_interval(&sample, |sample| sample.quantile(0.99)),
                 format!("{p99:.2}"),
-                verdict_of(&sample, Sample::mean, mean, "as theory"),
+                sample_verdict(&sample, Sample::mean, mean, "as theory"),
             ]);
             line.push((nodes as f64, sample.mean()));
         }
@@ -71,19 +71,20 @@ fn crash_one_by_one(nodes: usize, crashes: usize, seed: u64) -> Vec<(f64, f64)> 
     let settings = Settings { trace: false, probes: true, ..Settings::default() };
     let period = Options::lan().probe_interval;
     let mut world = World::formed(nodes, settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     let mut found = Vec::new();
-    for node in dice.some(crashes, nodes) {
+    for node in rng.sample_sorted(crashes, nodes) {
         let traversal = (nodes - 1).min(8) as u32;
-        world.run_for(5 * period + dice.within(traversal * period));
+        world.run_for(5 * period + rng.uniform(traversal * period));
         world.clear_probes();
         world.clear_log();
         world.crash(node);
         let crashed = world.now();
-        let suspected = |world: &World| world.log().iter().any(|seen| seen.kind == Kind::Suspected);
+        let suspected =
+            |world: &World| world.log().iter().any(|event| event.kind == EventKind::Suspected);
         world.run_until(Duration::from_secs(300), suspected).expect("it is probed before");
-        let probed = world.probes().iter().find(|probed| probed.of == node).map(|probed| probed.at);
-        let suspected = world.log().iter().find(|seen| seen.kind == Kind::Suspected);
+        let probed = world.probes().iter().find(|probe| probe.target == node).map(|probe| probe.at);
+        let suspected = world.log().iter().find(|event| event.kind == EventKind::Suspected);
         let periods = |at| secs(tidings::Instant::since(at, crashed)) / secs(period);
         // A ping that was on its way at that moment has nobody to arrive at.
         let probed = probed.map_or(0.0, periods);
@@ -96,7 +97,7 @@ fn crash_one_by_one(nodes: usize, crashes: usize, seed: u64) -> Vec<(f64, f64)> 
             world.run_until(Duration::from_secs(120), forgotten).expect("it is found");
         }
     }
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     found
 }
 

@@ -1,17 +1,17 @@
 //! Gray failures: members that are neither well nor gone.
 
-use super::words::soundness;
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::violations_note;
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::link::{Cut, Link};
 use crate::report::{Axis, Chart, Section, Series, Table, bytes, count, seconds, significant};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
+pub(super) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("gray", HEADING, TEXT);
     let setups = setups();
     let mut violations = 0;
@@ -23,10 +23,10 @@ pub(super) fn run(lab: &Lab) -> Section {
          that in which those who are well did.",
         &["fault", "", "found", "held", "failures", "degraded", "failures of the well", "bytes/s"],
     );
-    let nodes = lab.pick(30, 1000);
+    let nodes = harness.pick(30, 1000);
     for fault in networks {
-        let outcomes = lab.map("worlds with bad links", &setups, |(_, options)| {
-            behind_bad_links(options, fault, nodes, lab.pick(80, 600), lab.seed())
+        let outcomes = harness.map("worlds with bad links", &setups, |(_, options)| {
+            behind_bad_links(options, fault, nodes, harness.pick(80, 600), harness.seed())
         });
         for ((name, _), outcome) in setups.iter().zip(outcomes) {
             violations += outcome.violations;
@@ -48,12 +48,12 @@ pub(super) fn run(lab: &Lab) -> Section {
          (Suresh et al., ATC 2018, section 7) found with 1,000 that memberlist never removes all ten that \
          flip, and that 80% of loss leaves it undecided, where Rapid removes exactly those; in its crash \
          test memberlist sends 640 bytes/s on average.",
-        seconds(lab.pick(80.0, 600.0)),
+        seconds(harness.pick(80.0, 600.0)),
     ));
 
-    violations += starved(lab, &setups, &mut section);
+    violations += starved(harness, &setups, &mut section);
     section.notes.push(WEAKNESS.into());
-    section.notes.push(soundness(violations));
+    section.notes.push(violations_note(violations));
     section
 }
 
@@ -118,7 +118,7 @@ fn behind_bad_links(
         ..Settings::default()
     };
     let mut world = World::formed(nodes, settings, seed);
-    let faulty = Dice::new(seed, 110).some((nodes / 100).max(1), nodes);
+    let faulty = SimRng::new(seed, 110).sample_sorted((nodes / 100).max(1), nodes);
     let well: Vec<_> = (0..nodes).filter(|node| !faulty.contains(node)).collect();
     world.run_for(QUIET);
     let (began, before) = (world.now(), traffic(&world));
@@ -148,11 +148,11 @@ fn behind_bad_links(
             held += u64::from(out);
         }
     }
-    let at_well = || world.log().iter().filter(|seen| !faulty.contains(&seen.by));
-    let about = |kind: Kind, is_faulty: bool| {
-        let events = at_well().filter(|seen| {
-            let about = seen.about.is_some_and(|about| faulty.contains(&about));
-            seen.kind == kind && about == is_faulty
+    let at_well = || world.log().iter().filter(|event| !faulty.contains(&event.observer));
+    let about = |kind: EventKind, is_faulty: bool| {
+        let events = at_well().filter(|event| {
+            let about = event.subject.is_some_and(|about| faulty.contains(&about));
+            event.kind == kind && about == is_faulty
         });
         events.count() as u64
     };
@@ -160,9 +160,9 @@ fn behind_bad_links(
     Outcome {
         found,
         held: if looked == 0 { 0.0 } else { held as f64 / looked as f64 },
-        failures: about(Kind::Failed, true) as f64 / pairs,
-        degraded: about(Kind::Degraded, true) as f64 / pairs,
-        wrong: about(Kind::Failed, false),
+        failures: about(EventKind::Failed, true) as f64 / pairs,
+        degraded: about(EventKind::Degraded, true) as f64 / pairs,
+        wrong: about(EventKind::Failed, false),
         bytes: (traffic(&world) - before) as f64 / duration as f64 / nodes as f64,
         violations: world.violations().len() as u64,
     }
@@ -173,24 +173,27 @@ fn traffic(world: &World) -> u64 {
 }
 
 /// Some machines have no processor time to speak of (Lifeguard, Figure 1).
-fn starved(lab: &Lab, setups: &[(&str, Options)], section: &mut Section) -> u64 {
-    let sizes = lab.pick(&[4][..], &STARVED);
+fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section) -> u64 {
+    let sizes = harness.pick(&[4][..], &STARVED);
     let mut runs = Vec::new();
     for blocks in [true, false] {
         for (name, options) in setups {
             runs.extend(sizes.iter().map(|&starved| (blocks, *name, options, starved)));
         }
     }
-    let seeds = lab.pick(1, 3);
-    let results = lab.map("worlds of starved members", &runs, |&(blocks, _, options, starved)| {
-        let runs: Vec<_> = (0..seeds)
-            .map(|run| starve(options, starved, blocks, lab.pick(60, 300), lab.seed() + run))
-            .collect();
-        let mean = |value: fn(&(u64, u64, u64)) -> u64| {
-            runs.iter().map(|run| value(run) as f64).collect::<Sample>().mean()
-        };
-        (mean(|run| run.0), mean(|run| run.1), runs.iter().map(|run| run.2).sum::<u64>())
-    });
+    let seeds = harness.pick(1, 3);
+    let results =
+        harness.map("worlds of starved members", &runs, |&(blocks, _, options, starved)| {
+            let runs: Vec<_> = (0..seeds)
+                .map(|run| {
+                    starve(options, starved, blocks, harness.pick(60, 300), harness.seed() + run)
+                })
+                .collect();
+            let mean = |value: fn(&(u64, u64, u64)) -> u64| {
+                runs.iter().map(|run| value(run) as f64).collect::<Sample>().mean()
+            };
+            (mean(|run| run.0), mean(|run| run.1), runs.iter().map(|run| run.2).sum::<u64>())
+        });
 
     let mut columns = vec!["blocked".to_owned(), String::new()];
     columns.extend(sizes.iter().map(|starved| format!("{starved} starved")));
@@ -207,8 +210,8 @@ fn starved(lab: &Lab, setups: &[(&str, Options)], section: &mut Section) -> u64 
         let (blocks, name, ..) = setup[0];
         let what = if blocks { "each loop" } else { "the process" };
         let mut row = vec![what.to_owned(), name.to_owned()];
-        row.extend(results.iter().map(|(wrong, elsewhere, _)| {
-            format!("{} / {}", significant(*wrong, 2), significant(*elsewhere, 2))
+        row.extend(results.iter().map(|(wrong, at_healthy, _)| {
+            format!("{} / {}", significant(*wrong, 2), significant(*at_healthy, 2))
         }));
         table.row(row);
         if blocks {
@@ -217,7 +220,7 @@ fn starved(lab: &Lab, setups: &[(&str, Options)], section: &mut Section) -> u64 
         }
     }
     let paper: Vec<_> = sizes.iter().map(|&size| published(size)).collect();
-    let cell = |(all, elsewhere): (f64, f64)| format!("~{all} / ~{elsewhere}");
+    let cell = |(all, at_healthy): (f64, f64)| format!("~{all} / ~{at_healthy}");
     for (name, which) in [("SWIM, Figure 1", 0), ("Lifeguard, Figure 1", 1)] {
         let mut row = vec!["in the paper".to_owned(), name.to_owned()];
         row.extend(paper.iter().map(|values| cell(values[which])));
@@ -254,12 +257,12 @@ fn starve(
     let settings = Settings { options: options.clone(), trace: false, ..Settings::default() };
     let mut world = World::formed(100, settings, seed);
     world.run_for(Duration::from_secs(15));
-    let mut dice = Dice::new(seed, 111);
-    let nodes = dice.some(starved, 100);
+    let mut rng = SimRng::new(seed, 111);
+    let nodes = rng.sample_sorted(starved, 100);
     let end = world.now() + Duration::from_secs(duration);
     // When each of them stops or goes on next, and whether it stands still now.
     let mut turns: Vec<_> =
-        nodes.iter().map(|_| (world.now() + dice.within(MEAN_STOP), false)).collect();
+        nodes.iter().map(|_| (world.now() + rng.uniform(MEAN_STOP), false)).collect();
     while let Some((at, (due, stands))) =
         turns.iter().copied().enumerate().min_by_key(|(at, (due, _))| (*due, *at))
     {
@@ -273,16 +276,17 @@ fn starve(
             (false, false) => world.pause(nodes[at]),
         }
         let mean = if stands { MEAN_RUN } else { MEAN_STOP };
-        turns[at] = (due + dice.exponential(mean), !stands);
+        turns[at] = (due + rng.exponential(mean), !stands);
     }
     world.run_for(end.since(world.now().min(end)));
     nodes.iter().for_each(|&node| world.resume(node));
     world.run_for(Duration::from_secs(30));
-    let wrong = world.log().iter().filter(|seen| {
-        seen.kind == Kind::Failed && seen.about.is_some_and(|about| !nodes.contains(&about))
+    let wrong = world.log().iter().filter(|event| {
+        event.kind == EventKind::Failed
+            && event.subject.is_some_and(|about| !nodes.contains(&about))
     });
-    let elsewhere = wrong.clone().filter(|seen| !nodes.contains(&seen.by)).count() as u64;
-    (wrong.count() as u64, elsewhere, world.violations().len() as u64)
+    let at_healthy = wrong.clone().filter(|event| !nodes.contains(&event.observer)).count() as u64;
+    (wrong.count() as u64, at_healthy, world.violations().len() as u64)
 }
 
 /// What Lifeguard's Figure 1 has: SWIM and Lifeguard, at all and at those not starved.

@@ -1,16 +1,16 @@
 //! How long it takes until all who start at once are there.
 
-use super::words::{assert_sound, less_is_better, secs, seeds};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, improvement, secs, seeds};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, bytes, count, seconds};
-use crate::seen::Kind;
 use crate::world::{Settings, World};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(vec![100], vec![1000, 2000]);
-    let seeds = seeds(lab, 700, lab.pick(1, 3));
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes = harness.pick(vec![100], vec![1000, 2000]);
+    let seeds = seeds(harness, 700, harness.pick(1, 3));
     let mut section = Section::new("join-storm", "How soon are all there who start at once?", TEXT);
     let columns = [
         "members",
@@ -26,12 +26,12 @@ pub(super) fn run(lab: &Lab) -> Section {
     let mut ours = Table::new("Tidings", &columns);
     let mut theirs = Table::new(
         "Beside Rapid's paper (Suresh et al., ATC 2018, Fig 5 and Table 1)",
-        &["members", "system", "time", "sizes seen", "Tidings, slowest run", "verdict"],
+        &["members", "system", "time", "sizes event", "Tidings, slowest run", "verdict"],
     );
     let mut points = Vec::new();
     for nodes in sizes {
-        let what = format!("{nodes} members start");
-        let runs = lab.map(&what, &seeds, |&seed| storm(nodes, seed));
+        let task = format!("{nodes} members start");
+        let runs = harness.map(&task, &seeds, |&seed| storm(nodes, seed));
         for (number, storm) in runs.iter().enumerate() {
             ours.row([
                 count(nodes as u64),
@@ -54,7 +54,7 @@ pub(super) fn run(lab: &Lab) -> Section {
                 format!("{time} s"),
                 count(*sizes),
                 seconds(slowest),
-                less_is_better(slowest, *time),
+                improvement(slowest, *time),
             ]);
         }
         points.push((nodes as f64, slowest));
@@ -114,9 +114,9 @@ fn storm(nodes: usize, seed: u64) -> Storm {
         if tick % 100 == 0 {
             sizes.extend((0..nodes).map(|node| world.present(node)));
         }
-        let ended = world.log().iter().filter(|seen| seen.kind == Kind::Completed);
+        let ended = world.log().iter().filter(|event| event.kind == EventKind::Completed);
         let failed: Vec<_> =
-            ended.map(|seen| seen.by).filter(|&node| world.present(node) == 1).collect();
+            ended.map(|event| event.observer).filter(|&node| world.present(node) == 1).collect();
         world.clear_log();
         for node in failed {
             again += 1;
@@ -126,7 +126,7 @@ fn storm(nodes: usize, seed: u64) -> Storm {
         took = all.then(|| world.now().since(start));
     }
     sizes.extend((0..nodes).map(|node| world.present(node)));
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let traffic: Vec<_> = (0..nodes).map(|node| *world.traffic(node)).collect();
     Storm {
         took,

@@ -103,5 +103,5 @@ fn local_health(options: &mut Options) {
 
 /// What the paper's experiments share.
 const MEMBERS: usize = 128;
-const QUIET: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_secs(120);
+const WARM_UP: Duration = Duration::from_secs(15);
+const MAX_DURATION: Duration = Duration::from_secs(120);

@@ -1,17 +1,18 @@
 //! What a quiet cluster costs.
 
-use super::words::{assert_sound, seeds, verdict};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, seeds, verdict};
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, significant};
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(vec![5, 13, 28, 55, 128], vec![5, 13, 21, 28, 36, 44, 51, 55, 128, 1000]);
-    let periods = lab.pick(40, 600);
-    let seed = seeds(lab, 400, 1)[0];
-    let loads = lab.map("quiet clusters", &sizes, |&nodes| load(nodes, periods, seed));
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes =
+        harness.pick(vec![5, 13, 28, 55, 128], vec![5, 13, 21, 28, 36, 44, 51, 55, 128, 1000]);
+    let periods = harness.pick(40, 600);
+    let seed = seeds(harness, 400, 1)[0];
+    let loads = harness.map("quiet clusters", &sizes, |&nodes| load(nodes, periods, seed));
     let mut section = Section::new("load", "What does a quiet cluster cost?", TEXT);
     let columns = [
         "members",
@@ -73,9 +74,9 @@ fn load(nodes: usize, periods: u32, seed: u64) -> Load {
     world.run_for(Duration::from_secs(10));
     let before = world.tally().clone();
     world.run_for(periods * Options::lan().probe_interval);
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     assert!(
-        world.log().iter().all(|seen| seen.kind == crate::seen::Kind::SyncState),
+        world.log().iter().all(|event| event.kind == crate::events::EventKind::SyncState),
         "it is quiet"
     );
     let per_member =

@@ -1,19 +1,19 @@
 //! What loss does to a healthy cluster.
 
-use super::words::{assert_sound, secs, seeds};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, secs, seeds};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, seconds, significant};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::{Instant, Options};
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let (nodes, minutes, worlds) = lab.pick((32, 1, 1), (128, 10, 1));
-    let losses: &[u32] = lab.pick(&[0, 15, 30], &[0, 5, 10, 15, 20, 25, 30]);
+pub(super) fn run(harness: &Harness) -> Section {
+    let (nodes, minutes, worlds) = harness.pick((32, 1, 1), (128, 10, 1));
+    let losses: &[u32] = harness.pick(&[0, 15, 30], &[0, 5, 10, 15, 20, 25, 30]);
     let mut section = Section::new("loss", "What does loss do to a healthy cluster?", TEXT);
     let columns = [
         "options",
@@ -33,9 +33,10 @@ pub(super) fn run(lab: &Lab) -> Section {
     for (name, options) in variants() {
         let (mut suspicion_line, mut detection_line) = (Vec::new(), Vec::new());
         for &loss in losses {
-            let seeds = seeds(lab, 600 + u64::from(loss), worlds);
-            let what = format!("{loss} % loss, {name}");
-            let runs = lab.map(&what, &seeds, |&seed| live(nodes, minutes, loss, &options, seed));
+            let seeds = seeds(harness, 600 + u64::from(loss), worlds);
+            let task = format!("{loss} % loss, {name}");
+            let runs =
+                harness.map(&task, &seeds, |&seed| simulate(nodes, minutes, loss, &options, seed));
             let hours = (nodes * worlds) as f64 * f64::from(minutes) / 60.0;
             let rate = |part: fn(&Run) -> u64| runs.iter().map(part).sum::<u64>() as f64 / hours;
             let crashes = |part: fn(&Crash) -> Option<Duration>| -> Sample {
@@ -107,7 +108,7 @@ struct Crash {
     all: Option<Duration>,
 }
 
-fn live(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64) -> Run {
+fn simulate(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64) -> Run {
     let link = Link { loss: f64::from(loss) / 100.0, ..Link::default() };
     let settings = Settings { options: options.clone(), link, trace: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
@@ -115,25 +116,25 @@ fn live(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64) -> 
     let mut last = [vec![None; nodes], vec![None; nodes]];
     for _ in 0..minutes * 6 {
         world.run_for(10 * SECOND);
-        for seen in world.log() {
-            let (latest, episodes) = match seen.kind {
-                Kind::Suspected => (&mut last[0], &mut run.suspicions),
-                Kind::Failed => {
+        for event in world.log() {
+            let (latest, episodes) = match event.kind {
+                EventKind::Suspected => (&mut last[0], &mut run.suspicions),
+                EventKind::Failed => {
                     run.failure_events += 1;
                     (&mut last[1], &mut run.failures)
                 }
                 _ => continue,
             };
-            let latest: &mut Option<Instant> = &mut latest[seen.about.expect("it is about one")];
+            let latest: &mut Option<Instant> = &mut latest[event.subject.expect("it is about one")];
             // What others repeat soon after is the same one.
-            *episodes += u64::from(latest.is_none_or(|latest| seen.at.since(latest) > EPISODE));
-            *latest = Some(seen.at);
+            *episodes += u64::from(latest.is_none_or(|latest| event.at.since(latest) > EPISODE));
+            *latest = Some(event.at);
         }
         world.clear_log();
     }
     run.datagrams = world.tally().datagrams;
-    let mut dice = Dice::new(seed, 10);
-    for node in dice.some(5, nodes) {
+    let mut rng = SimRng::new(seed, 10);
+    for node in rng.sample_sorted(5, nodes) {
         world.clear_log();
         world.power_off(node);
         let start = world.now();
@@ -147,13 +148,14 @@ fn live(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64) -> 
             world.run_for(SECOND / 10);
             all = (0..nodes).all(|by| !holds(&world, by)).then(|| world.now().since(start));
         }
-        let failed =
-            |seen: &&crate::seen::Seen| seen.kind == Kind::Failed && seen.about == Some(node);
-        let first = world.log().iter().find(failed).map(|seen| seen.at.since(start));
+        let failed = |event: &&crate::events::LoggedEvent| {
+            event.kind == EventKind::Failed && event.subject == Some(node)
+        };
+        let first = world.log().iter().find(failed).map(|event| event.at.since(start));
         run.crashes.push(Crash { first, all });
         world.run_for(20 * SECOND);
     }
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     run
 }
 

@@ -18,13 +18,13 @@ macro_rules! actions {
         /// A step as it stands in a file: a time, and one action under its name.
         #[derive(Default, Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
-        struct Written {
+        struct StepFields {
             #[serde(with = "crate::duration")]
             at: Duration,
             $(#[serde(skip_serializing_if = "Option::is_none")] $key: Option<$what>,)*
         }
 
-        impl Written {
+        impl StepFields {
             fn actions(self) -> Vec<Action> {
                 let mut actions = Vec::new();
                 $(actions.extend(self.$key.map(Action::$name));)*
@@ -40,22 +40,22 @@ macro_rules! actions {
                 }
             }
 
-            fn write(&self, written: &mut Written) {
+            fn write(&self, fields: &mut StepFields) {
                 match self {
-                    $(Self::$name(what) => written.$key = Some(what.clone()),)*
+                    $(Self::$name(what) => fields.$key = Some(what.clone()),)*
                 }
             }
         }
 
-        const NAMES: &[&str] = &[$(stringify!($key)),*];
+        const KEYS: &[&str] = &[$(stringify!($key)),*];
     };
 }
 
 actions! {
     /// Their processes end at once.
-    Crash(Who) = crash,
+    Crash(NodeSelector) = crash,
     /// Their machines go off at once: nothing answers any more.
-    PowerOff(Who) = power_off,
+    PowerOff(NodeSelector) = power_off,
     /// They start, or start again, at the address they had, and join through others.
     Start(Joining) = start,
     /// They start again at another address, and join through others.
@@ -63,20 +63,20 @@ actions! {
     /// They join through others, without being started.
     Join(Joining) = join,
     /// They leave.
-    Leave(Who) = leave,
+    Leave(NodeSelector) = leave,
     /// Their processes are stopped; their sockets fill up.
-    Pause(Who) = pause,
+    Pause(NodeSelector) = pause,
     /// They block before they send and after they receive, while their time goes on (Lifeguard's
     /// anomaly).
-    Stall(Who) = stall,
+    Stall(NodeSelector) = stall,
     /// Those that were paused or stalled go on.
-    Resume(Who) = resume,
+    Resume(NodeSelector) = resume,
     /// They take so long over each input.
     Cpu(Cpu) = cpu,
     /// Their wall clocks are ahead, or behind; they notice when they start.
     Clock(Clock) = clock,
     /// Nothing gets from them to the others, nor from the others to them.
-    Isolate(Who) = isolate,
+    Isolate(NodeSelector) = isolate,
     /// Something, or nothing, gets from some to some.
     Cut(Between) = cut,
     /// All cuts end.
@@ -84,7 +84,7 @@ actions! {
     /// The network is like this from now on, everywhere.
     Link(Link) = link,
     /// The ways from some to some are like this from now on.
-    Ways(Between) = ways,
+    LinkBetween(Between) = link_between,
     /// They tell other metadata.
     Meta(Text) = meta,
     /// They broadcast a message.
@@ -97,9 +97,9 @@ actions! {
 
 /// Some nodes: a number, a list of numbers, `"2..5"` (2, 3 and 4), `"all"`, or `"3 at random"`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Who {
+pub enum NodeSelector {
     /// These.
-    These(Vec<usize>),
+    List(Vec<usize>),
     /// From the first to the one before the second.
     Range(usize, usize),
     /// All.
@@ -108,14 +108,14 @@ pub enum Who {
     Random(usize),
 }
 
-/// Who joins, and through whom.
+/// NodeSelector joins, and through whom.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joining {
     /// Who.
-    pub nodes: Who,
+    pub nodes: NodeSelector,
     /// Through whom; nobody is joined if there is none.
-    pub seeds: Who,
+    pub seeds: NodeSelector,
 }
 
 /// How long some take over each input.
@@ -123,7 +123,7 @@ pub struct Joining {
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
     /// Who.
-    pub nodes: Who,
+    pub nodes: NodeSelector,
     /// How long.
     #[serde(with = "crate::duration")]
     pub each: Duration,
@@ -134,7 +134,7 @@ pub struct Cpu {
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// Whose.
-    pub nodes: Who,
+    pub nodes: NodeSelector,
     /// How many seconds they are ahead; behind, if negative.
     pub ahead: i64,
 }
@@ -144,9 +144,9 @@ pub struct Clock {
 #[serde(deny_unknown_fields)]
 pub struct Between {
     /// From whom.
-    pub from: Who,
+    pub from: NodeSelector,
     /// To whom.
-    pub to: Who,
+    pub to: NodeSelector,
     /// What does not get through; for `cut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<Cut>,
@@ -160,7 +160,7 @@ pub struct Between {
 #[serde(deny_unknown_fields)]
 pub struct Text {
     /// Who.
-    pub nodes: Who,
+    pub nodes: NodeSelector,
     /// What; no broadcast is said twice in a scenario, so it is marked with a number.
     pub text: String,
 }
@@ -177,7 +177,7 @@ pub struct Message {
     pub text: String,
 }
 
-/// Who pings whom.
+/// NodeSelector pings whom.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
@@ -199,7 +199,7 @@ impl Action {
             Self::Start(who) | Self::Move(who) | Self::Join(who) => joining(who),
             Self::Cpu(cpu) => cpu.nodes.highest(),
             Self::Clock(clock) => clock.nodes.highest(),
-            Self::Cut(between) | Self::Ways(between) => {
+            Self::Cut(between) | Self::LinkBetween(between) => {
                 between.from.highest().max(between.to.highest())
             }
             Self::Meta(text) | Self::Broadcast(text) => text.nodes.highest(),
@@ -213,15 +213,15 @@ impl Action {
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Self::Link(link) => link.problem(),
-            Self::Ways(Between { link: None, .. }) => {
-                Some("`ways` needs a `link` that says what they are like".into())
+            Self::LinkBetween(Between { link: None, .. }) => {
+                Some("`link_between` needs a `link` that says what they are like".into())
             }
-            Self::Ways(Between { what: Some(_), .. }) => {
-                Some("`what` belongs to `cut`; `ways` has a `link`".into())
+            Self::LinkBetween(Between { what: Some(_), .. }) => {
+                Some("`what` belongs to `cut`; `link_between` has a `link`".into())
             }
-            Self::Ways(Between { link: Some(link), .. }) => link.problem(),
+            Self::LinkBetween(Between { link: Some(link), .. }) => link.problem(),
             Self::Cut(Between { link: Some(_), .. }) => {
-                Some("`link` belongs to `ways`; `cut` has a `what`".into())
+                Some("`link` belongs to `link_between`; `cut` has a `what`".into())
             }
             Self::Mend(false) => Some("`mend` is `true`, or is left out".into()),
             _ => None,
@@ -229,10 +229,10 @@ impl Action {
     }
 }
 
-impl Who {
+impl NodeSelector {
     fn highest(&self) -> Option<usize> {
         match self {
-            Self::These(these) => these.iter().copied().max(),
+            Self::List(these) => these.iter().copied().max(),
             Self::Range(_, end) => end.checked_sub(1),
             Self::All | Self::Random(_) => None,
         }
@@ -241,14 +241,14 @@ impl Who {
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
-        let at = written.at;
-        let mut actions = written.actions();
+        let fields = StepFields::deserialize(deserializer)?;
+        let at = fields.at;
+        let mut actions = fields.actions();
         match (actions.pop(), actions.pop()) {
             (Some(action), None) => Ok(Self { at, action }),
             (None, _) => Err(D::Error::custom(format!(
                 "the step does nothing; it needs one of {}",
-                NAMES.join(", ")
+                KEYS.join(", ")
             ))),
             (Some(one), Some(other)) => Err(D::Error::custom(format!(
                 "the step does two things, {} and {}; give each a step of its own",
@@ -261,61 +261,61 @@ impl<'de> Deserialize<'de> for Step {
 
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut written = Written { at: self.at, ..Written::default() };
-        self.action.write(&mut written);
-        written.serialize(serializer)
+        let mut fields = StepFields { at: self.at, ..StepFields::default() };
+        self.action.write(&mut fields);
+        fields.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Who {
+impl<'de> Deserialize<'de> for NodeSelector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WhoVisitor;
+        struct NodeSelectorVisitor;
 
-        impl<'de> Visitor<'de> for WhoVisitor {
-            type Value = Who;
+        impl<'de> Visitor<'de> for NodeSelectorVisitor {
+            type Value = NodeSelector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a node's number, a list of them, \"2..5\", \"all\" or \"3 at random\"")
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Who, E> {
+            fn visit_i64<E: Error>(self, number: i64) -> Result<NodeSelector, E> {
                 let number = usize::try_from(number);
-                number.map(|number| Who::These(vec![number])).map_err(E::custom)
+                number.map(|number| NodeSelector::List(vec![number])).map_err(E::custom)
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Who, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<NodeSelector, E> {
                 let number = |text: &str| text.trim().parse().ok();
                 if text == "all" {
-                    return Ok(Who::All);
+                    return Ok(NodeSelector::All);
                 }
                 if let Some(count) = text.strip_suffix(" at random").and_then(number) {
-                    return Ok(Who::Random(count));
+                    return Ok(NodeSelector::Random(count));
                 }
                 let range = text.split_once("..");
                 match range.and_then(|(first, end)| Some((number(first)?, number(end)?))) {
-                    Some((first, end)) if first < end => Ok(Who::Range(first, end)),
+                    Some((first, end)) if first < end => Ok(NodeSelector::Range(first, end)),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 }
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Who, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NodeSelector, A::Error> {
                 let mut these = Vec::new();
                 while let Some(number) = seq.next_element()? {
                     these.push(number);
                 }
-                Ok(Who::These(these))
+                Ok(NodeSelector::List(these))
             }
         }
 
-        deserializer.deserialize_any(WhoVisitor)
+        deserializer.deserialize_any(NodeSelectorVisitor)
     }
 }
 
-impl Serialize for Who {
+impl Serialize for NodeSelector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::These(these) if these.len() == 1 => these[0].serialize(serializer),
-            Self::These(these) => these.serialize(serializer),
+            Self::List(these) if these.len() == 1 => these[0].serialize(serializer),
+            Self::List(these) => these.serialize(serializer),
             Self::Range(first, end) => serializer.collect_str(&format_args!("{first}..{end}")),
             Self::All => serializer.serialize_str("all"),
             Self::Random(count) => serializer.collect_str(&format_args!("{count} at random")),

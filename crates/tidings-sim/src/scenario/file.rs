@@ -113,7 +113,7 @@ const MAX_DRIFT: u32 = 100_000;
 mod tests {
     use super::*;
     use crate::link::Jitter;
-    use crate::scenario::{Action, Who};
+    use crate::scenario::{Action, NodeSelector};
     use tidings::Options;
 
     fn error(text: &str) -> (Option<usize>, String) {
@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(scenario.link.jitter, Jitter::Exponential(Duration::from_millis(2)));
         assert_eq!(
             *scenario.steps[0].get_ref(),
-            Step { at: Duration::from_secs(10), action: Action::Crash(Who::These(vec![1, 2])) }
+            Step {
+                at: Duration::from_secs(10),
+                action: Action::Crash(NodeSelector::List(vec![1, 2]))
+            }
         );
         let again: Scenario = scenario.to_toml().parse().unwrap();
         assert_eq!(again.to_toml(), scenario.to_toml());

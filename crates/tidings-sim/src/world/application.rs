@@ -8,7 +8,7 @@ impl World {
     /// Has a node join through others.
     pub fn join(&mut self, node: usize, seeds: &[usize]) -> Option<Ticket> {
         let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
-        self.hosts[node].company.get_or_insert(false);
+        self.hosts[node].join_succeeded.get_or_insert(false);
         self.ask(node, |node, now| node.join(now, &seeds).ok())
     }
 

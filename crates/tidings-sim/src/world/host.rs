@@ -1,7 +1,7 @@
 //! Hosts: a node's machine, with its clock, its processor and its sockets.
 
-use super::streams::Piece;
-use crate::seen::Traffic;
+use super::streams::StreamChunk;
+use crate::events::Traffic;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,27 +14,27 @@ pub(crate) struct Host {
     pub(crate) node: Option<Node>,
     pub(crate) addr: SocketAddr,
     /// Which life of the node this is, from 1 on; 0 before its first start.
-    pub(crate) life: u32,
-    pub(crate) mood: Mood,
+    pub(crate) starts: u32,
+    pub(crate) state: HostState,
     pub(crate) clock: HostClock,
     /// How long the node takes over each input.
     pub(crate) cpu: Duration,
     /// Whether it has joined others in this life, if it has tried.
-    pub(super) company: Option<bool>,
+    pub(super) join_succeeded: Option<bool>,
     /// Until when it is busy with inputs that came before.
     pub(super) busy_until: Instant,
     /// For when its timer is set.
-    pub(super) armed: Option<Instant>,
+    pub(super) timer_at: Option<Instant>,
     /// What waits in its sockets while it does not run, does not read, or is busy.
     pub(super) inbox: VecDeque<Input>,
     /// How many of those came while it was paused or stalled.
     pub(super) backlog: usize,
     /// When it gets to the first of them.
-    pub(super) attends: Option<Instant>,
+    pub(super) next_read: Option<Instant>,
     /// Whether it begins no further probe while it is stalled and has a ping to send.
-    pub(super) blocks: bool,
+    pub(super) probe_loop_blocked: bool,
     /// What it could not send while it was stalled.
-    pub(super) held: Held,
+    pub(super) blocked_sends: BlockedSends,
     /// What it sent and received.
     pub(super) traffic: Traffic,
     /// Its streams: which, and on which side of it the node is.
@@ -43,7 +43,7 @@ pub(crate) struct Host {
 
 /// Whether a machine does what it should.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mood {
+pub enum HostState {
     /// It runs.
     Up,
     /// Its process does not run; its operating system does, and refuses connections.
@@ -62,7 +62,7 @@ pub enum Mood {
 pub(super) enum Input {
     Datagram { from: SocketAddr, data: Vec<u8> },
     Connect { stream: u64 },
-    Piece { stream: u64, side: usize, piece: Piece },
+    Chunk { stream: u64, side: usize, chunk: StreamChunk },
     Timeout,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct HostClock {
 /// What a stalled node tried to send; of each of memberlist's loops only the latest attempt, since a
 /// loop that blocks does not go on.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct BlockedSends {
     pub(super) datagrams: BTreeMap<Loop, Vec<(SocketAddr, Vec<u8>)>>,
     pub(super) actions: Vec<(StreamId, tidings::StreamAction)>,
 }
@@ -98,18 +98,18 @@ impl Host {
         Self {
             node: None,
             addr,
-            life: 0,
-            mood: Mood::Off,
+            starts: 0,
+            state: HostState::Off,
             clock: HostClock::default(),
             cpu: Duration::ZERO,
-            company: None,
+            join_succeeded: None,
             busy_until: Instant::ZERO,
-            armed: None,
+            timer_at: None,
             inbox: VecDeque::new(),
             backlog: 0,
-            attends: None,
-            blocks: false,
-            held: Held::default(),
+            next_read: None,
+            probe_loop_blocked: false,
+            blocked_sends: BlockedSends::default(),
             traffic: Traffic::default(),
             streams: BTreeMap::new(),
         }
@@ -117,7 +117,7 @@ impl Host {
 
     /// Whether the node is there, even if it does not run at the moment.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.mood, Mood::Up | Mood::Paused | Mood::Stalled)
+        matches!(self.state, HostState::Up | HostState::Paused | HostState::Stalled)
     }
 
     pub(super) fn node_mut(&mut self) -> &mut Node {
@@ -134,7 +134,7 @@ impl Host {
     }
 
     /// Takes an input that cannot be worked on now into the sockets' buffers, if there is room.
-    pub(super) fn wait(&mut self, input: Input, room: usize) {
+    pub(super) fn enqueue(&mut self, input: Input, room: usize) {
         let full = self.inbox.len() >= room;
         if !(full && matches!(input, Input::Datagram { .. })) {
             self.inbox.push_back(input);

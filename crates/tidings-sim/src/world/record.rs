@@ -25,7 +25,7 @@ impl World {
         let (path, recorder, error) = (path.into(), None, None);
         self.recorded = Some(Recorded { node, path, limits, recorder, error });
         self.begin_recording(node);
-        self.note(node);
+        self.record_step(node);
     }
 
     /// Ends the recording, and waits until all is written.
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// A node was driven.
-    pub(super) fn note(&mut self, node: usize) {
+    pub(super) fn record_step(&mut self, node: usize) {
         let Some(recorded) = self.recorded.as_mut().filter(|recorded| recorded.node == node) else {
             return;
         };

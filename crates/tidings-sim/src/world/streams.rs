@@ -25,13 +25,13 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) host: usize,
-    pub(super) life: u32,
+    pub(super) starts: u32,
     pub(super) id: StreamId,
 }
 
 /// Something that arrives on a stream.
 #[derive(Clone, Debug)]
-pub(super) enum Piece {
+pub(super) enum StreamChunk {
     Opened,
     Data(Bytes),
     Closed,
@@ -56,7 +56,7 @@ impl Streams {
     }
 
     /// One end is gone; a stream without ends is forgotten.
-    pub(super) fn leave(&mut self, stream: u64, side: usize) {
+    pub(super) fn detach(&mut self, stream: u64, side: usize) {
         let Some(known) = self.streams.get_mut(&stream) else { return };
         known.ends[side] = None;
         if known.ends == [const { None }; 2] {
@@ -79,11 +79,11 @@ impl Stream {
 
 impl PartialEq for End {
     fn eq(&self, other: &Self) -> bool {
-        (self.host, self.life, self.id) == (other.host, other.life, other.id)
+        (self.host, self.starts, self.id) == (other.host, other.starts, other.id)
     }
 }
 
-impl Piece {
+impl StreamChunk {
     pub(super) fn input(&self) -> StreamInput<'_> {
         match self {
             Self::Opened => StreamInput::Opened,

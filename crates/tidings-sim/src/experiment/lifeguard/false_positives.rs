@@ -1,19 +1,19 @@
 //! Table IV, Figures 2 and 3: how many members are wrongly held to have failed.
 
-use super::runs::{Anomaly, Cell, Outcome, at_intervals};
+use super::runs::{Anomaly, Cell, Outcome, interval_run};
 use super::{MEMBERS, Setup, published};
-use crate::experiment::words::soundness;
-use crate::lab::Lab;
+use crate::experiment::format::violations_note;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, count, percent, significant};
 use crate::world::Settings;
 
-pub(in crate::experiment) fn run(lab: &Lab) -> Section {
+pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("lifeguard-false-positives", HEADING, TEXT);
 
-    let setups = lab.pick(ordered(), all());
-    let grid = lab.pick(vec![cell(4, 16_384, 64)], heavy_grid());
+    let setups = harness.pick(ordered(), all());
+    let grid = harness.pick(vec![cell(4, 16_384, 64)], heavy_grid());
     let room = Settings::default().socket_buffer;
-    let results = measure(lab, &setups, Anomaly::Loops, &grid, room);
+    let results = measure(harness, &setups, Anomaly::Loops, &grid, room);
     let sums: Vec<_> = results.iter().map(|result| total(result)).collect();
     section.tables.push(table_iv(&setups, &sums));
     section.charts.push(chart(&setups, &grid, &results));
@@ -26,21 +26,21 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         significant(sums[0].seconds / 3600.0, 2),
     ));
 
-    let others = lab.pick(vec![Setup::swim()], few());
-    let grid = lab.pick(vec![cell(4, 16_384, 64)], coarse_grid());
+    let others = harness.pick(vec![Setup::swim()], few());
+    let grid = harness.pick(vec![cell(4, 16_384, 64)], coarse_grid());
     let mut table = Table::new(
         "The same set-ups, with other meanings of an anomaly: false failures in each run, and those at \
          members that were not slow",
         &[
             "",
             "loops blocked",
-            "of them elsewhere",
+            "of them at_healthy",
             "process stopped",
-            "of them elsewhere",
+            "of them at_healthy",
             "only sends blocked",
-            "of them elsewhere",
+            "of them at_healthy",
             "loops blocked, no room",
-            "of them elsewhere",
+            "of them at_healthy",
         ],
     );
     let kinds = [
@@ -49,15 +49,15 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         (Anomaly::Sends, room),
         (Anomaly::Loops, room / 4),
     ];
-    let columns = kinds.map(|(anomaly, room)| measure(lab, &others, anomaly, &grid, room));
+    let columns = kinds.map(|(anomaly, room)| measure(harness, &others, anomaly, &grid, room));
     let mut violations: u64 = sums.iter().map(|sum| sum.violations).sum();
     for (row, setup) in others.iter().enumerate() {
         let mut cells = vec![setup.name.clone()];
         for column in &columns {
             let sum = total(&column[row]);
             violations += sum.violations;
-            cells.push(significant(per_run(sum.wrong, &sum), 3));
-            cells.push(significant(per_run(sum.elsewhere, &sum), 3));
+            cells.push(significant(per_run(sum.false_positives, &sum), 3));
+            cells.push(significant(per_run(sum.at_healthy, &sum), 3));
         }
         table.row(cells);
     }
@@ -69,7 +69,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         room / 4,
     ));
     section.notes.push(LIMITS.into());
-    section.notes.push(soundness(violations));
+    section.notes.push(violations_note(violations));
     section
 }
 
@@ -124,7 +124,7 @@ pub(super) fn cell(slow: usize, blocked: u64, normal: u64) -> Cell {
 
 /// Runs all set-ups over a grid; the outcomes are in the order of both.
 pub(super) fn measure(
-    lab: &Lab,
+    harness: &Harness,
     setups: &[Setup],
     anomaly: Anomaly,
     grid: &[Cell],
@@ -132,8 +132,8 @@ pub(super) fn measure(
 ) -> Vec<Vec<Outcome>> {
     let pairs: Vec<_> =
         setups.iter().flat_map(|setup| grid.iter().map(move |&cell| (setup, cell))).collect();
-    let outcomes = lab.map("runs with anomalies at intervals", &pairs, |(setup, cell)| {
-        at_intervals(&setup.options, anomaly, *cell, lab.seed(), room)
+    let outcomes = harness.map("runs with anomalies at intervals", &pairs, |(setup, cell)| {
+        interval_run(&setup.options, anomaly, *cell, harness.seed(), room)
     });
     outcomes.chunks(grid.len()).map(<[Outcome]>::to_vec).collect()
 }
@@ -155,30 +155,30 @@ fn table_iv(setups: &[Setup], sums: &[Outcome]) -> Table {
             "",
             "events",
             "of SWIM",
-            "elsewhere",
+            "at_healthy",
             "per run",
             "paper: events",
             "paper: of SWIM",
-            "paper: elsewhere",
-            "paper: elsewhere, of SWIM",
+            "paper: at_healthy",
+            "paper: at_healthy, of SWIM",
         ],
     );
     for (setup, sum) in setups.iter().zip(sums) {
         let mut cells = vec![
             setup.name.clone(),
-            count(sum.wrong),
-            percent(sum.wrong as f64 / sums[0].wrong as f64),
-            count(sum.elsewhere),
-            significant(per_run(sum.wrong, sum), 3),
+            count(sum.false_positives),
+            percent(sum.false_positives as f64 / sums[0].false_positives as f64),
+            count(sum.at_healthy),
+            significant(per_run(sum.false_positives, sum), 3),
         ];
         if let Some(row) = setup.row {
-            let ((wrong, elsewhere), (of, elsewhere_of)) =
+            let ((false_positives, at_healthy), (of, elsewhere_of)) =
                 (published::FALSE[row], published::FALSE[0]);
             cells.extend([
-                count(wrong / published::PASSES),
-                percent(wrong as f64 / of as f64),
-                significant(elsewhere as f64 / published::PASSES as f64, 2),
-                percent(elsewhere as f64 / elsewhere_of as f64),
+                count(false_positives / published::PASSES),
+                percent(false_positives as f64 / of as f64),
+                significant(at_healthy as f64 / published::PASSES as f64, 2),
+                percent(at_healthy as f64 / elsewhere_of as f64),
             ]);
         }
         table.row(cells);
@@ -198,7 +198,7 @@ fn chart(setups: &[Setup], grid: &[Cell], results: &[Vec<Outcome>]) -> Chart {
                 let of_size = grid.iter().zip(outcomes).filter(|(cell, _)| cell.slow == size);
                 let of_size: Vec<_> = of_size.map(|(_, outcome)| *outcome).collect();
                 let sum = total(&of_size);
-                (size as f64, sum.wrong as f64)
+                (size as f64, sum.false_positives as f64)
             };
             Series::measured(&setup.name, sizes.iter().map(point).collect())
         })
@@ -211,7 +211,7 @@ fn chart(setups: &[Setup], grid: &[Cell], results: &[Vec<Outcome>]) -> Chart {
     }
     Chart {
         name: "lifeguard-false-positives".into(),
-        caption: "False failures in one pass over the grid, by how many members are slow at once"
+        caption: "False failures in one pass over the grid, by how many members are slow at threshold_run"
             .into(),
         x: Axis::linear("slow members"),
         y: Axis::log("false failures"),

@@ -1,23 +1,23 @@
 //! Table V: how soon it is found that members have become slow.
 
-use super::runs::{Anomaly, Cell, Latencies, once};
+use super::runs::{Anomaly, Cell, Latencies, threshold_run};
 use super::{Setup, published};
-use crate::experiment::words::soundness;
-use crate::lab::Lab;
+use crate::experiment::format::violations_note;
+use crate::harness::Harness;
 use crate::report::{Section, Table, count, significant};
 use crate::sample::Sample;
 
-pub(in crate::experiment) fn run(lab: &Lab) -> Section {
+pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("lifeguard-latency", HEADING, TEXT);
-    let mut setups = lab.pick(vec![Setup::swim(), Setup::lifeguard(5, 6)], Setup::published());
+    let mut setups = harness.pick(vec![Setup::swim(), Setup::lifeguard(5, 6)], Setup::published());
     if let Some(lifeguard) = setups.iter_mut().find(|setup| setup.name == "Lifeguard") {
         lifeguard.row = Some(4);
     }
     setups.extend(
-        lab.pick(vec![2], vec![5, 4, 3, 2]).into_iter().map(|alpha| Setup::tidings(alpha, 6)),
+        harness.pick(vec![2], vec![5, 4, 3, 2]).into_iter().map(|alpha| Setup::tidings(alpha, 6)),
     );
-    let grid = grid(lab, lab.pick(1, 2));
-    let results = measure(lab, &setups, &grid);
+    let grid = grid(harness, harness.pick(1, 2));
+    let results = measure(harness, &setups, &grid);
 
     let mut table = Table::new(
         "Seconds from when members are blocked until the first other one holds one to have failed, and \
@@ -44,15 +44,15 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         grid.len(),
         significant(grid.iter().map(|cell| cell.blocked).max().unwrap_or(0) as f64 / 1e3, 3),
     ));
-    section.notes.push(soundness(results.iter().map(|result| result.violations).sum()));
+    section.notes.push(violations_note(results.iter().map(|result| result.violations).sum()));
     section
 }
 
 /// With which the threshold is seen.
-pub(super) fn grid(lab: &Lab, repetitions: u64) -> Vec<Cell> {
+pub(super) fn grid(harness: &Harness, repetitions: u64) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for &slow in lab.pick(&[4][..], &published::SLOW) {
-        for &blocked in lab.pick(&[16_384][..], &[8192, 16_384, 32_768]) {
+    for &slow in harness.pick(&[4][..], &published::SLOW) {
+        for &blocked in harness.pick(&[16_384][..], &[8192, 16_384, 32_768]) {
             for repetition in 0..repetitions {
                 cells.push(Cell { slow, blocked, normal: 0, repetition });
             }
@@ -62,11 +62,11 @@ pub(super) fn grid(lab: &Lab, repetitions: u64) -> Vec<Cell> {
 }
 
 /// Runs all set-ups over a grid; the results are in the order of the set-ups.
-pub(super) fn measure(lab: &Lab, setups: &[Setup], grid: &[Cell]) -> Vec<Latencies> {
+pub(super) fn measure(harness: &Harness, setups: &[Setup], grid: &[Cell]) -> Vec<Latencies> {
     let pairs: Vec<_> =
         setups.iter().flat_map(|setup| grid.iter().map(move |&cell| (setup, cell))).collect();
-    let results = lab.map("runs with one anomaly", &pairs, |(setup, cell)| {
-        once(&setup.options, Anomaly::Loops, *cell, lab.seed())
+    let results = harness.map("runs with one anomaly", &pairs, |(setup, cell)| {
+        threshold_run(&setup.options, Anomaly::Loops, *cell, harness.seed())
     });
     results
         .chunks(grid.len())

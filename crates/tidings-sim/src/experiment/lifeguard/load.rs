@@ -3,17 +3,17 @@
 use super::false_positives::{cell, coarse_grid, measure, total};
 use super::runs::Anomaly;
 use super::{MEMBERS, Setup, published};
-use crate::experiment::words::soundness;
-use crate::lab::Lab;
+use crate::experiment::format::violations_note;
+use crate::harness::Harness;
 use crate::report::{Section, Table, bytes, percent, significant};
 use crate::world::Settings;
 
-pub(in crate::experiment) fn run(lab: &Lab) -> Section {
+pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("lifeguard-load", HEADING, TEXT);
     let mut setups = Setup::published();
-    setups.truncate(lab.pick(3, 5));
-    setups.extend(lab.pick(&[][..], &[5, 4, 2]).iter().map(|&alpha| Setup::tidings(alpha, 6)));
-    let grid = lab.pick(vec![cell(4, 8192, 1024)], {
+    setups.truncate(harness.pick(3, 5));
+    setups.extend(harness.pick(&[][..], &[5, 4, 2]).iter().map(|&alpha| Setup::tidings(alpha, 6)));
+    let grid = harness.pick(vec![cell(4, 8192, 1024)], {
         let mut grid = coarse_grid();
         // Anomalies of all lengths, as the paper's means are over.
         for slow in [4, 16, 32] {
@@ -24,7 +24,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         grid
     });
     let room = Settings::default().socket_buffer;
-    let results = measure(lab, &setups, Anomaly::Loops, &grid, room);
+    let results = measure(harness, &setups, Anomaly::Loops, &grid, room);
     let sums: Vec<_> = results.iter().map(|outcomes| total(outcomes)).collect();
     let mut table = Table::new(
         "Datagrams, and bytes in datagrams and streams. The last columns are Table VI.",
@@ -68,7 +68,7 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
         grid.len()
     ));
     section.notes.push(SHARES.into());
-    section.notes.push(soundness(sums.iter().map(|sum| sum.violations).sum()));
+    section.notes.push(violations_note(sums.iter().map(|sum| sum.violations).sum()));
     section
 }
 

@@ -1,8 +1,8 @@
 //! The paper's two kinds of runs.
 
-use super::{LONGEST, MEMBERS, QUIET};
-use crate::dice::Dice;
-use crate::seen::Kind;
+use super::{MAX_DURATION, MEMBERS, WARM_UP};
+use crate::events::EventKind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::{Instant, Options};
@@ -35,9 +35,9 @@ pub(super) struct Cell {
 pub(super) struct Outcome {
     pub(super) runs: u64,
     /// Events that a member failed which was not slow, wherever they came from.
-    pub(super) wrong: u64,
+    pub(super) false_positives: u64,
     /// Those of them at members that were not slow.
-    pub(super) elsewhere: u64,
+    pub(super) at_healthy: u64,
     pub(super) datagrams: u64,
     pub(super) bytes: u64,
     pub(super) streams: u64,
@@ -48,8 +48,8 @@ pub(super) struct Outcome {
 impl Outcome {
     pub(super) fn add(mut self, other: &Self) -> Self {
         self.runs += other.runs;
-        self.wrong += other.wrong;
-        self.elsewhere += other.elsewhere;
+        self.false_positives += other.false_positives;
+        self.at_healthy += other.at_healthy;
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
         self.streams += other.streams;
@@ -70,17 +70,17 @@ pub(super) struct Latencies {
 }
 
 /// One anomaly after another, until two minutes are over (the paper's Interval experiment).
-pub(super) fn at_intervals(
+pub(super) fn interval_run(
     options: &Options,
     anomaly: Anomaly,
     cell: Cell,
     seed: u64,
     socket_buffer: usize,
 ) -> Outcome {
-    let (mut world, slow) = quiet(options, cell, seed, socket_buffer);
+    let (mut world, slow) = warmed_up(options, cell, seed, socket_buffer);
     let (blocked, normal) = (ms(cell.blocked), ms(cell.normal));
     // The paper counts from the beginning, and the quiet time is part of that.
-    let end = Instant::ZERO + LONGEST;
+    let end = Instant::ZERO + MAX_DURATION;
     loop {
         begin(&mut world, anomaly, &slow);
         world.run_for(blocked);
@@ -91,14 +91,14 @@ pub(super) fn at_intervals(
         }
         world.run_for(normal);
     }
-    let wrong = world.log().iter().filter(|seen| {
-        seen.kind == Kind::Failed && seen.about.is_some_and(|about| !slow.contains(&about))
+    let false_positives = world.log().iter().filter(|event| {
+        event.kind == EventKind::Failed && event.subject.is_some_and(|about| !slow.contains(&about))
     });
     let tally = world.tally();
     Outcome {
         runs: 1,
-        wrong: wrong.clone().count() as u64,
-        elsewhere: wrong.filter(|seen| !slow.contains(&seen.by)).count() as u64,
+        false_positives: false_positives.clone().count() as u64,
+        at_healthy: false_positives.filter(|event| !slow.contains(&event.observer)).count() as u64,
         datagrams: tally.datagrams,
         bytes: tally.datagram_bytes + tally.stream_bytes,
         streams: tally.streams,
@@ -108,13 +108,18 @@ pub(super) fn at_intervals(
 }
 
 /// One anomaly, until all see all again or two minutes are over (the paper's Threshold experiment).
-pub(super) fn once(options: &Options, anomaly: Anomaly, cell: Cell, seed: u64) -> Latencies {
-    let (mut world, slow) = quiet(options, cell, seed, Settings::default().socket_buffer);
+pub(super) fn threshold_run(
+    options: &Options,
+    anomaly: Anomaly,
+    cell: Cell,
+    seed: u64,
+) -> Latencies {
+    let (mut world, slow) = warmed_up(options, cell, seed, Settings::default().socket_buffer);
     let began = world.now();
     begin(&mut world, anomaly, &slow);
     world.run_for(ms(cell.blocked));
     slow.iter().for_each(|&node| world.resume(node));
-    while world.now() < Instant::ZERO + LONGEST
+    while world.now() < Instant::ZERO + MAX_DURATION
         && (0..MEMBERS).any(|node| world.present(node) < MEMBERS)
     {
         world.run_for(Duration::from_millis(100));
@@ -123,18 +128,20 @@ pub(super) fn once(options: &Options, anomaly: Anomaly, cell: Cell, seed: u64) -
     let mut latencies =
         Latencies { violations: world.violations().len() as u64, ..Latencies::default() };
     for &about in &slow {
-        let failed = |seen: &&crate::seen::Seen| {
-            seen.kind == Kind::Failed && seen.about == Some(about) && seen.by != about
+        let failed = |event: &&crate::events::LoggedEvent| {
+            event.kind == EventKind::Failed
+                && event.subject == Some(about)
+                && event.observer != about
         };
         let Some(first) = world.log().iter().find(failed) else { continue };
         latencies.first.push(first.at.since(began).as_secs_f64());
         let mut knows = [false; MEMBERS];
         slow.iter().for_each(|&node| knows[node] = true);
-        let full = world.log().iter().filter(failed).find(|seen| {
-            knows[seen.by] = true;
+        let full = world.log().iter().filter(failed).find(|event| {
+            knows[event.observer] = true;
             knows.iter().all(|&knows| knows)
         });
-        latencies.full.extend(full.map(|seen| seen.at.since(began).as_secs_f64()));
+        latencies.full.extend(full.map(|event| event.at.since(began).as_secs_f64()));
     }
     latencies
 }
@@ -142,17 +149,22 @@ pub(super) fn once(options: &Options, anomaly: Anomaly, cell: Cell, seed: u64) -
 /// A cluster that was quiet for a while, and who is going to be slow in it.
 ///
 /// Those are the same in all set-ups.
-fn quiet(options: &Options, cell: Cell, seed: u64, socket_buffer: usize) -> (World, Vec<usize>) {
+fn warmed_up(
+    options: &Options,
+    cell: Cell,
+    seed: u64,
+    socket_buffer: usize,
+) -> (World, Vec<usize>) {
     let Cell { slow, blocked, normal, repetition } = cell;
-    let mut dice = Dice::new(seed, 100);
+    let mut rng = SimRng::new(seed, 100);
     let seed = [slow as u64, blocked, normal, repetition]
         .iter()
-        .fold(dice.u64(), |seed, &part| Dice::new(seed ^ part, 101).u64());
+        .fold(rng.u64(), |seed, &part| SimRng::new(seed ^ part, 101).u64());
     let settings =
         Settings { options: options.clone(), socket_buffer, trace: false, ..Settings::default() };
     let mut world = World::formed(MEMBERS, settings, seed);
-    world.run_for(QUIET);
-    (world, Dice::new(seed, 102).some(slow, MEMBERS))
+    world.run_for(WARM_UP);
+    (world, SimRng::new(seed, 102).sample_sorted(slow, MEMBERS))
 }
 
 fn begin(world: &mut World, anomaly: Anomaly, slow: &[usize]) {

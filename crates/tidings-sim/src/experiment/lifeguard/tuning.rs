@@ -2,44 +2,45 @@
 
 use super::runs::Anomaly;
 use super::{Setup, false_positives, latency, published};
-use crate::experiment::words::soundness;
-use crate::lab::Lab;
+use crate::experiment::format::violations_note;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, percent};
 use crate::sample::Sample;
 use crate::world::Settings;
 
-pub(in crate::experiment) fn run(lab: &Lab) -> Section {
+pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("lifeguard-tuning", HEADING, TEXT);
-    let points: Vec<_> = lab.pick(&[published::TUNING[8]][..], &published::TUNING).to_vec();
+    let points: Vec<_> = harness.pick(&[published::TUNING[8]][..], &published::TUNING).to_vec();
     let mut setups = vec![Setup::swim()];
     setups.extend(points.iter().map(|&(alpha, beta, ..)| Setup::lifeguard(alpha, beta)));
     let mut ours = points.iter().map(|&(alpha, beta, ..)| (alpha, beta)).collect::<Vec<_>>();
-    ours.extend(lab.pick(&[][..], &[(3, 6), (3, 12), (3, 24)]));
+    ours.extend(harness.pick(&[][..], &[(3, 6), (3, 12), (3, 24)]));
     setups.extend(ours.iter().map(|&(alpha, beta)| Setup::tidings(alpha, beta)));
 
-    let grid = lab.pick(vec![false_positives::cell(4, 16_384, 64)], false_positives::coarse_grid());
+    let grid =
+        harness.pick(vec![false_positives::cell(4, 16_384, 64)], false_positives::coarse_grid());
     let room = Settings::default().socket_buffer;
-    let outcomes = false_positives::measure(lab, &setups, Anomaly::Loops, &grid, room);
+    let outcomes = false_positives::measure(harness, &setups, Anomaly::Loops, &grid, room);
     let sums: Vec<_> = outcomes.iter().map(|result| false_positives::total(result)).collect();
-    let firsts: Vec<_> = latency::measure(lab, &setups, &latency::grid(lab, 1))
+    let firsts: Vec<_> = latency::measure(harness, &setups, &latency::grid(harness, 1))
         .iter()
         .map(|result| result.first.iter().copied().collect::<Sample>().median())
         .collect();
     let shares: Vec<_> = (0..setups.len())
         .map(|at| {
             let of = |value: u64, whole: u64| value as f64 / whole as f64;
-            let wrong = of(sums[at].wrong, sums[0].wrong);
-            (firsts[at] / firsts[0], wrong, sums[at].elsewhere)
+            let false_positives = of(sums[at].false_positives, sums[0].false_positives);
+            (firsts[at] / firsts[0], false_positives, sums[at].at_healthy)
         })
         .collect();
 
     let mut table = Table::new(
-        "In percent of our SWIM with α = 5; `elsewhere` is how many false failures were told by members \
+        "In percent of our SWIM with α = 5; `at_healthy` is how many false failures were told by members \
          that were not slow, of which SWIM had as many as the first row says. In brackets: Table VII.",
-        &["", "α", "β", "first found, median", "false failures", "elsewhere"],
+        &["", "α", "β", "first found, median", "false failures", "at_healthy"],
     );
     let row = |name: &str, alpha: u32, beta: u32, at: usize, paper: Option<(f64, f64, f64)>| {
-        let (first, wrong, elsewhere) = shares[at];
+        let (first, false_positives, at_healthy) = shares[at];
         let bracket = |value| paper.map_or(String::new(), |_| format!(" ({value}%)"));
         let (a, b, c) = paper.unwrap_or_default();
         [
@@ -47,13 +48,19 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
             alpha.to_string(),
             beta.to_string(),
             percent(first) + &bracket(a),
-            percent(wrong) + &bracket(b),
-            elsewhere.to_string() + &bracket(c),
+            percent(false_positives) + &bracket(b),
+            at_healthy.to_string() + &bracket(c),
         ]
     };
     table.row(row("SWIM", 5, 1, 0, None));
-    for (at, &(alpha, beta, first, wrong, elsewhere)) in points.iter().enumerate() {
-        table.row(row("Lifeguard", alpha, beta, 1 + at, Some((first, wrong, elsewhere))));
+    for (at, &(alpha, beta, first, false_positives, at_healthy)) in points.iter().enumerate() {
+        table.row(row(
+            "Lifeguard",
+            alpha,
+            beta,
+            1 + at,
+            Some((first, false_positives, at_healthy)),
+        ));
     }
     let begin = 1 + points.len();
     for (at, &(alpha, beta)) in ours.iter().enumerate() {
@@ -61,7 +68,10 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
     }
     section.tables.push(table);
     let series = |range: std::ops::Range<usize>| {
-        shares[range].iter().map(|&(first, wrong, _)| (first * 100.0, wrong * 100.0)).collect()
+        shares[range]
+            .iter()
+            .map(|&(first, false_positives, _)| (first * 100.0, false_positives * 100.0))
+            .collect()
     };
     section.charts.push(Chart {
         name: "lifeguard-tuning".into(),
@@ -74,26 +84,29 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
             Series::measured("Tidings", series(begin..shares.len())),
             Series::published(
                 "Lifeguard, Table VII",
-                published::TUNING.iter().map(|&(_, _, first, wrong, _)| (first, wrong)).collect(),
+                published::TUNING
+                    .iter()
+                    .map(|&(_, _, first, false_positives, _)| (first, false_positives))
+                    .collect(),
             ),
         ],
     });
 
     let best = (begin..shares.len()).filter(|&at| {
-        let (first, wrong, elsewhere) = shares[at];
-        first <= 0.543 && wrong <= 0.0153 && elsewhere <= sums[0].elsewhere / 50
+        let (first, false_positives, at_healthy) = shares[at];
+        first <= 0.543 && false_positives <= 0.0153 && at_healthy <= sums[0].at_healthy / 50
     });
     let best: Vec<_> = best.map(|at| ours[at - begin]).collect();
     section.notes.push(if best.is_empty() {
-        "No setting of ours is at once as quick as Lifeguard's quickest (54.3% of SWIM's time) and as \
-         rarely wrong as its most careful one (1.53% of SWIM's false failures)."
+        "No setting of ours is at threshold_run as quick as Lifeguard's quickest (54.3% of SWIM's time) and as \
+         rarely false_positives as its most careful one (1.53% of SWIM's false failures)."
             .into()
     } else {
         let list: Vec<_> = best.iter().map(|(a, b)| format!("α = {a}, β = {b}")).collect();
-        format!("At least as good as all of Table VII at once: {}.", list.join("; "))
+        format!("At least as good as all of Table VII at threshold_run: {}.", list.join("; "))
     });
     section.notes.push(CONFIRMATIONS.into());
-    section.notes.push(soundness(sums.iter().map(|sum| sum.violations).sum()));
+    section.notes.push(violations_note(sums.iter().map(|sum| sum.violations).sum()));
     section
 }
 

@@ -4,30 +4,30 @@ use tidings::Event;
 
 /// Something that is wrong in every node's machine, and that the checks must find.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Mischief {
+pub enum InjectedBug {
     /// Nothing is.
     #[default]
     None,
     /// Whoever waits for a command is told twice that it has ended.
-    EndsTwice,
+    CompletesTwice,
     /// From when the first node was stopped for a while on, none is told of time any more.
-    ForgetsTime,
+    DropsTimeouts,
     /// A stream that its node has closed stays open.
-    NeverCloses,
+    LeaksStreams,
     /// Members that left are remembered for a second only, so that old news brings them back.
-    ForgetsTheDead,
+    ForgetsTombstones,
 }
 
-impl Mischief {
-    pub(crate) fn tells_twice(self, event: &Event) -> bool {
-        self == Self::EndsTwice && matches!(event, Event::Completed { .. })
+impl InjectedBug {
+    pub(crate) fn completes_twice(self, event: &Event) -> bool {
+        self == Self::CompletesTwice && matches!(event, Event::Completed { .. })
     }
 
-    pub(crate) fn forgets_time(self, stalls: u64) -> bool {
-        self == Self::ForgetsTime && stalls > 0
+    pub(crate) fn drops_timeouts(self, stalls: u64) -> bool {
+        self == Self::DropsTimeouts && stalls > 0
     }
 
-    pub(crate) fn never_closes(self) -> bool {
-        self == Self::NeverCloses
+    pub(crate) fn leaks_streams(self) -> bool {
+        self == Self::LeaksStreams
     }
 }

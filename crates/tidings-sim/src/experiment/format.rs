@@ -1,20 +1,20 @@
 //! Words: how figures stand in tables, and what is said of them.
 
-use crate::dice::Dice;
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::report::significant;
 use crate::sample::Sample;
+use crate::sim_rng::SimRng;
 use crate::world::World;
 use std::time::Duration;
 
 /// So many seeds, of which each experiment has its own.
-pub(super) fn seeds(lab: &Lab, experiment: u64, count: usize) -> Vec<u64> {
-    let mut dice = Dice::new(lab.seed(), experiment);
-    (0..count).map(|_| dice.u64()).collect()
+pub(super) fn seeds(harness: &Harness, experiment: u64, count: usize) -> Vec<u64> {
+    let mut rng = SimRng::new(harness.seed(), experiment);
+    (0..count).map(|_| rng.u64()).collect()
 }
 
 /// A remark on whether something happened that never may.
-pub(super) fn soundness(violations: u64) -> String {
+pub(super) fn violations_note(violations: u64) -> String {
     if violations == 0 {
         "Every step of every run was checked for what no node may ever do; there was nothing of it."
             .into()
@@ -24,7 +24,7 @@ pub(super) fn soundness(violations: u64) -> String {
 }
 
 /// A statistic with what it may be off by: `1.02 (0.99–1.05)`.
-pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
+pub(super) fn with_interval(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
     if sample.is_empty() {
         return significant(f64::NAN, 3);
     }
@@ -34,7 +34,7 @@ pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> Str
 }
 
 /// A share of many with what it may be off by, as a normal distribution has it: `0.0286 ± 0.0003`.
-pub(super) fn share(events: u64, of: u64) -> String {
+pub(super) fn share_with_error(events: u64, of: u64) -> String {
     let share = events as f64 / of as f64;
     let off = 1.96 * (share * (1.0 - share) / of as f64).sqrt();
     if events == 0 {
@@ -58,7 +58,7 @@ pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> S
 }
 
 /// The same of a sample, of which a value that its interval holds is expected.
-pub(super) fn verdict_of(
+pub(super) fn sample_verdict(
     sample: &Sample,
     statistic: impl Fn(&Sample) -> f64,
     expected: f64,
@@ -70,7 +70,7 @@ pub(super) fn verdict_of(
 }
 
 /// How many times better a figure is of which less is better.
-pub(super) fn less_is_better(ours: f64, theirs: f64) -> String {
+pub(super) fn improvement(ours: f64, theirs: f64) -> String {
     match theirs / ours {
         _ if ours == 0.0 => "better: none".into(),
         times if times >= 1.0 => format!("{} times better", significant(times, 2)),
@@ -87,7 +87,7 @@ pub(super) fn secs(duration: Duration) -> f64 {
 }
 
 /// A word of what holds in every run, or the run is worth nothing.
-pub(super) fn assert_sound(world: &World, seed: u64) {
+pub(super) fn assert_no_violations(world: &World, seed: u64) {
     let violations = world.violations();
     assert!(violations.is_empty(), "with seed {seed}: {violations:#?}");
 }

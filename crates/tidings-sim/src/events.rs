@@ -5,26 +5,26 @@ use tidings::{Event, Instant, NodeId};
 
 /// Something that a node told its application about another one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Seen {
+pub struct LoggedEvent {
     /// When.
     pub at: Instant,
     /// Which node told it.
-    pub by: usize,
+    pub observer: usize,
     /// What.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// About which node, if it was about one.
-    pub about: Option<usize>,
+    pub subject: Option<usize>,
 }
 
 /// A probe round that a node began.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Probed {
+pub struct ProbeRecord {
     /// When its ping was sent.
     pub at: Instant,
     /// Which node pinged.
-    pub by: usize,
+    pub prober: usize,
     /// Which node it pinged, whether that was there or not.
-    pub of: usize,
+    pub target: usize,
 }
 
 /// What one machine sent and received: datagrams, and what was in streams.
@@ -41,7 +41,7 @@ pub struct Traffic {
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "they are those of `tidings::Event`")]
-pub enum Kind {
+pub enum EventKind {
     Joined,
     Updated,
     Suspected,
@@ -58,7 +58,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl EventKind {
     pub(crate) fn of(event: &Event) -> (Self, Option<&NodeId>) {
         match event {
             Event::Joined(member) => (Self::Joined, Some(member.id())),
@@ -138,26 +138,26 @@ tally! {
 
 impl Tally {
     /// Whether nodes noticed anything beyond that others are there.
-    pub fn shows_something(&self) -> bool {
+    pub fn any_observation(&self) -> bool {
         let Self { updated, suspected, recovered, failed, left, conflicts, messages, .. } = self;
         updated + suspected + recovered + failed + left + conflicts + messages + self.degraded > 0
     }
 
-    pub(crate) fn count(&mut self, kind: Kind) {
+    pub(crate) fn count(&mut self, kind: EventKind) {
         *match kind {
-            Kind::Joined => &mut self.joined,
-            Kind::Updated => &mut self.updated,
-            Kind::Suspected => &mut self.suspected,
-            Kind::Recovered => &mut self.recovered,
-            Kind::Failed => &mut self.failed,
-            Kind::Left => &mut self.left,
-            Kind::Conflict => &mut self.conflicts,
-            Kind::Message => &mut self.messages,
-            Kind::Degraded => &mut self.degraded,
-            Kind::Restored => &mut self.restored,
-            Kind::PartitionSuspected => &mut self.partitions_suspected,
-            Kind::Completed => &mut self.completed,
-            Kind::SyncState | Kind::Other => return,
+            EventKind::Joined => &mut self.joined,
+            EventKind::Updated => &mut self.updated,
+            EventKind::Suspected => &mut self.suspected,
+            EventKind::Recovered => &mut self.recovered,
+            EventKind::Failed => &mut self.failed,
+            EventKind::Left => &mut self.left,
+            EventKind::Conflict => &mut self.conflicts,
+            EventKind::Message => &mut self.messages,
+            EventKind::Degraded => &mut self.degraded,
+            EventKind::Restored => &mut self.restored,
+            EventKind::PartitionSuspected => &mut self.partitions_suspected,
+            EventKind::Completed => &mut self.completed,
+            EventKind::SyncState | EventKind::Other => return,
         } += 1;
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 /// Where work over many seeds is done, on some threads.
 ///
 /// What comes out does not depend on how many there are.
-pub struct Lab {
+pub struct Harness {
     jobs: usize,
     effort: Effort,
     seed: u64,
@@ -27,14 +27,14 @@ pub enum Effort {
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// What is being done.
-    pub what: &'a str,
+    pub task: &'a str,
     /// How many of its parts are done.
     pub done: usize,
     /// How many there are.
-    pub of: usize,
+    pub total: usize,
 }
 
-impl Lab {
+impl Harness {
     /// A laboratory with so many threads, whose random choices all come from a seed.
     pub fn new(jobs: usize, effort: Effort, seed: u64) -> Self {
         Self { jobs: jobs.max(1), effort, seed, progress: Box::new(|_| {}) }
@@ -42,7 +42,7 @@ impl Lab {
 
     /// The same, and whoever watches is told how far the work is.
     #[must_use]
-    pub fn watched(mut self, progress: impl Fn(&Progress<'_>) + Sync + 'static) -> Self {
+    pub fn with_progress(mut self, progress: impl Fn(&Progress<'_>) + Sync + 'static) -> Self {
         self.progress = Box::new(progress);
         self
     }
@@ -68,13 +68,13 @@ impl Lab {
     /// Does the same with each item, several at a time; the results are in the order of the items.
     pub fn map<T: Sync, R: Send>(
         &self,
-        what: &str,
+        task: &str,
         items: &[T],
         run: impl Fn(&T) -> R + Sync,
     ) -> Vec<R> {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
-        (self.progress)(&Progress { what, done: 0, of: items.len() });
+        (self.progress)(&Progress { task, done: 0, total: items.len() });
         let work = || {
             while let Some(item) = {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +83,7 @@ impl Lab {
                 let result = run(item.1);
                 results.lock().expect("nobody panics with it")[item.0] = Some(result);
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                (self.progress)(&Progress { what, done, of: items.len() });
+                (self.progress)(&Progress { task, done, total: items.len() });
             }
         };
         thread::scope(|scope| {
@@ -97,10 +97,10 @@ impl Lab {
     }
 }
 
-impl std::fmt::Debug for Lab {
+impl std::fmt::Debug for Harness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { jobs, effort, seed, progress: _ } = self;
-        f.debug_struct("Lab")
+        f.debug_struct("Harness")
             .field("jobs", jobs)
             .field("effort", effort)
             .field("seed", seed)
@@ -114,17 +114,17 @@ mod tests {
 
     #[test]
     fn results_are_in_order_whoever_finds_them_and_progress_is_told() {
-        let told = std::sync::Arc::new(AtomicUsize::new(0));
-        let count = std::sync::Arc::clone(&told);
-        let lab = Lab::new(3, Effort::Quick, 0).watched(move |progress| {
+        let reported = std::sync::Arc::new(AtomicUsize::new(0));
+        let count = std::sync::Arc::clone(&reported);
+        let harness = Harness::new(3, Effort::Quick, 0).with_progress(move |progress| {
             count.fetch_max(progress.done, Ordering::Relaxed);
         });
         let items: Vec<_> = (0..100).collect();
         assert_eq!(
-            lab.map("squares", &items, |n| n * n),
+            harness.map("squares", &items, |n| n * n),
             items.iter().map(|n| n * n).collect::<Vec<_>>()
         );
-        assert_eq!(told.load(Ordering::Relaxed), 100);
-        assert_eq!(lab.map("nothing", &[(); 0], |()| 1), [0; 0]);
+        assert_eq!(reported.load(Ordering::Relaxed), 100);
+        assert_eq!(harness.map("nothing", &[(); 0], |()| 1), [0; 0]);
     }
 }

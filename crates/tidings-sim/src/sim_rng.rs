@@ -1,4 +1,4 @@
-//! Dice: random numbers that are the same for a seed on every machine.
+//! SimRng: random numbers that are the same for a seed on every machine.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
@@ -9,10 +9,10 @@ use std::time::Duration;
 /// Each purpose has a ChaCha stream of its own, so that a change in how one thing is drawn does not
 /// reshuffle the others. Logarithms come from `libm`, since those of operating systems differ.
 #[derive(Clone, Debug)]
-pub struct Dice(ChaCha8Rng);
+pub struct SimRng(ChaCha8Rng);
 
-impl Dice {
-    /// The dice of a seed for a purpose, of which there may be any number.
+impl SimRng {
+    /// The rng of a seed for a purpose, of which there may be any number.
     pub fn new(seed: u64, purpose: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(purpose);
@@ -47,7 +47,7 @@ impl Dice {
     }
 
     /// A length of time up to and without `span`.
-    pub fn within(&mut self, span: Duration) -> Duration {
+    pub fn uniform(&mut self, span: Duration) -> Duration {
         span.mul_f64(self.unit())
     }
 
@@ -72,7 +72,7 @@ impl Dice {
     }
 
     /// So many of `0..of` in ascending order, or all of them.
-    pub fn some(&mut self, count: usize, of: usize) -> Vec<usize> {
+    pub fn sample_sorted(&mut self, count: usize, of: usize) -> Vec<usize> {
         let mut all: Vec<_> = (0..of).collect();
         let count = count.min(of);
         for at in 0..count {
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_numbers_and_each_purpose_its_own() {
         let draw = |seed, purpose| {
-            let mut dice = Dice::new(seed, purpose);
-            [dice.u64(), dice.below(1 << 40) as u64, dice.within(Duration::MAX / 4).as_secs()]
+            let mut rng = SimRng::new(seed, purpose);
+            [rng.u64(), rng.below(1 << 40) as u64, rng.uniform(Duration::MAX / 4).as_secs()]
         };
         assert_eq!(draw(7, 1), draw(7, 1));
         assert_ne!(draw(7, 1), draw(7, 2));
@@ -102,19 +102,19 @@ mod tests {
 
     #[test]
     fn distributions_have_their_means() {
-        let mut dice = Dice::new(1, 0);
+        let mut rng = SimRng::new(1, 0);
         let count = 20_000;
         let mean = |draw: &mut dyn FnMut() -> f64| {
             (0..count).map(|_| draw()).sum::<f64>() / f64::from(count)
         };
         let second = Duration::from_secs(1);
-        let exponential = mean(&mut || dice.exponential(second).as_secs_f64());
+        let exponential = mean(&mut || rng.exponential(second).as_secs_f64());
         assert!((0.97..1.03).contains(&exponential), "{exponential}");
-        let normal = mean(&mut || dice.normal());
+        let normal = mean(&mut || rng.normal());
         assert!(normal.abs() < 0.03, "{normal}");
-        let chance = mean(&mut || f64::from(u8::from(dice.chance(0.25))));
+        let chance = mean(&mut || f64::from(u8::from(rng.chance(0.25))));
         assert!((0.24..0.26).contains(&chance), "{chance}");
-        assert_eq!(dice.some(3, 3), [0, 1, 2]);
-        assert_eq!(dice.some(2, 100).len(), 2);
+        assert_eq!(rng.sample_sorted(3, 3), [0, 1, 2]);
+        assert_eq!(rng.sample_sorted(2, 100).len(), 2);
     }
 }
