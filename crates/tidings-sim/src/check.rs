@@ -1,4 +1,4 @@
-//! Checks: what no node may ever do, whatever happens to it.
+//! Invariant checks: compares all that the nodes report with the ground truth.
 
 use crate::scenario::Wire;
 use crate::world::{Settings, number};
@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{Event, Incarnation, Instant, Member, Node, NodeId, Options, Ticket};
 
-/// What is known to be true, and what nodes said that does not agree with it.
+/// The ground truth about all nodes, and the violations found so far.
 #[derive(Debug)]
 pub(crate) struct Checks {
     options: Options,
-    /// For how long a node remembers those who failed or left.
+    /// Lifetime of a tombstone.
     tombstones: Duration,
     wire: Wire,
     nodes: Vec<GroundTruth>,
@@ -19,26 +19,27 @@ pub(crate) struct Checks {
     violation_count: u64,
 }
 
-/// What is true of a node, and what it has said so far.
+/// The ground truth about one node, and the events it has emitted.
 #[derive(Debug, Default)]
 struct GroundTruth {
-    /// Where it ever was.
+    /// All addresses it has ever had.
     addrs: BTreeSet<SocketAddr>,
-    /// What it ever told as its metadata.
+    /// All metadata it has ever announced.
     metas: BTreeSet<Vec<u8>>,
-    /// The highest incarnation that it ever had, over all its lives.
+    /// The highest incarnation it has had, over all restarts.
     highest: Option<Incarnation>,
-    /// The commands that have not ended in this life.
+    /// Commands that have not completed since the last start.
     tickets: BTreeSet<Ticket>,
-    /// What it holds of the others, by what it told; only ever looked up.
+    /// Its view of the other members, reconstructed from its events; only looked up, never
+    /// iterated.
     view: HashMap<usize, ObservedMember>,
-    /// It may know members of whom it has not told, or told before it left.
+    /// Whether it may know members without having emitted an event about them.
     view_unknown: bool,
-    /// How often each broadcast came: at most once in a life.
+    /// Broadcasts delivered since the last start; each at most once.
     delivered: BTreeSet<(NodeId, Vec<u8>)>,
 }
 
-/// In which state a node holds another one, by the events that it told.
+/// The state of a member in an observer's view, reconstructed from the observer's events.
 #[derive(Clone, Copy, Debug)]
 struct ObservedMember {
     state: ObservedState,
@@ -77,7 +78,7 @@ impl Checks {
         nodes.flat_map(|(node, truth)| truth.tickets.iter().map(move |&ticket| (node, ticket)))
     }
 
-    // ---- what is true ----
+    // ---- the ground truth ----
 
     pub(crate) fn add(&mut self) {
         self.nodes.push(GroundTruth::default());
@@ -94,7 +95,7 @@ impl Checks {
         truth.view_unknown = false;
     }
 
-    /// The node knows everybody, without having told so.
+    /// The node starts with a full view, for which it has emitted no events.
     pub(crate) fn formed(&mut self, node: usize) {
         self.nodes[node].view_unknown = true;
     }
@@ -116,21 +117,27 @@ impl Checks {
         }
     }
 
-    // ---- what nodes do ----
+    // ---- actions of nodes ----
 
     pub(crate) fn datagram(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.datagram_size {
-            self.record_violation(format!("{now:?}: n{node} sent a datagram of {len} bytes"));
+            self.record_violation(format!(
+                "{now:?}: n{node} sent a datagram of {len} bytes; datagram_size allows {}",
+                self.options.datagram_size
+            ));
         }
     }
 
     pub(crate) fn write(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.max_frame + MAX_ENVELOPE {
-            self.record_violation(format!("{now:?}: n{node} wrote a frame of {len} bytes"));
+            self.record_violation(format!(
+                "{now:?}: n{node} wrote a frame of {len} bytes; max_frame allows {}",
+                self.options.max_frame
+            ));
         }
     }
 
-    /// All that a node wanted done was done.
+    /// Checks a node after all its outputs for one input were processed.
     pub(crate) fn drained(
         &mut self,
         now: Instant,
@@ -141,7 +148,8 @@ impl Checks {
     ) {
         let local = node.local().incarnation();
         let truth = &mut self.nodes[here];
-        // A node whose clock was set back begins below what it had, until it learns of that.
+        // After its wall clock was set back, a node starts below its highest incarnation until it
+        // learns of that one.
         truth.highest = truth.highest.max(Some(local));
         let known = self.nodes.len();
         let Options { max_streams_in, max_streams_out, leave_peers, max_members, .. } =
@@ -149,17 +157,17 @@ impl Checks {
         let max_streams = max_streams_in + max_streams_out + leave_peers;
         if streams > max_streams {
             self.record_violation(format!(
-                "{now:?}: n{here} has {streams} streams, of {max_streams}"
+                "{now:?}: n{here} has {streams} streams; its options allow {max_streams}"
             ));
         }
         let max_outputs =
             self.options.max_queued_datagrams + 4 * max_streams + 8 * max_members.min(known) + 64;
         if outputs > max_outputs {
-            self.record_violation(format!("{now:?}: n{here} gave {outputs} outputs for one input"));
+            self.record_violation(format!("{now:?}: n{here} gave {outputs} outputs for one input; its options allow {max_outputs}"));
         }
         if node.present_count() > known.min(max_members) {
             self.record_violation(format!(
-                "{now:?}: n{here} knows {} of {known}",
+                "{now:?}: n{here} holds {} members as present, of {known}",
                 node.present_count()
             ));
         }
@@ -183,11 +191,11 @@ impl Checks {
             }
             Event::Completed { ticket, result } => {
                 if !self.nodes[here].tickets.remove(ticket) {
-                    let what = format!("{ticket:?} ended with {result:?}, and is not under way");
+                    let what = format!("{ticket:?} completed with {result:?}, but is not pending");
                     self.record_violation(format!("{now:?}: n{here}: {what}"));
                 }
                 if matches!(result, Ok(tidings::Done::Left { .. })) {
-                    // Whoever comes back after leaving may have forgotten everybody, or nobody.
+                    // After a leave the node may or may not have forgotten the members.
                     self.nodes[here].view.clear();
                     self.nodes[here].view_unknown = true;
                 }
@@ -203,7 +211,7 @@ impl Checks {
         }
     }
 
-    /// A node told that another one is in another state.
+    /// Checks an event by which a node reports a state change of a member.
     fn check_transition(
         &mut self,
         now: Instant,
@@ -225,36 +233,39 @@ impl Checks {
             ) => None,
             (Some(ObservedMember { state: Suspect | Alive, .. }), "failed" | "left") => None,
             (Some(ObservedMember { state: Alive, .. }), "updated" | "suspected") => None,
-            // Whoever was just accused may have been acquitted and be told of as updated.
+            // A member that was suspected a moment ago may have been cleared and be reported as
+            // updated.
             (None, "joined") => None,
             (None, _) if self.nodes[here].view_unknown => None,
-            // Those who are gone are told of by a node that has just come back.
+            // A node that has just rejoined reports members that are already gone.
             (None, "left" | "failed") => None,
             (Some(observed), "left" | "failed")
                 if self.may_have_forgotten(now, &observed, about) =>
             {
                 None
             }
-            (observed, _) => {
-                Some(format!("it observed it as {:?}", observed.map(|observed| observed.state)))
-            }
+            (observed, _) => Some(format!(
+                "the observer held it as {:?}",
+                observed.map(|observed| observed.state)
+            )),
         };
         let backwards = observed.filter(|observed| {
             incarnation < observed.incarnation && !self.may_have_forgotten(now, observed, about)
         });
         let backwards =
-            backwards.map(|observed| format!("it observed it in {:?}", observed.incarnation));
+            backwards.map(|observed| format!("the observer held it in {:?}", observed.incarnation));
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
             self.record_violation(format!(
-                "{now:?}: n{here} told that {id} {what} in {incarnation:?}: {problem}"
+                "{now:?}: n{here} reported {id} {what} in {incarnation:?}: {problem}"
             ));
         }
         let state = match observed {
             Some(ObservedMember { state: Suspect, .. }) if what == "updated" => Suspect,
             _ => state,
         };
-        // Whoever was gone already is not gone since now, also if it is heard only now that it left.
+        // A tombstone's age counts from the first report, also if a leave is reported after the
+        // failure.
         let since = match observed {
             Some(ObservedMember { state: Failed | ObservedState::Left, since, .. })
                 if what == "left" =>
@@ -268,7 +279,7 @@ impl Checks {
         self.nodes[here].view.insert(about, observed);
     }
 
-    /// Why a member that was gone must not be back.
+    /// Checks the return of a departed member; returns the problem, if any.
     fn check_rejoin(
         &self,
         now: Instant,
@@ -278,7 +289,7 @@ impl Checks {
     ) -> Option<String> {
         match observed.state {
             ObservedState::Alive | ObservedState::Suspect => {
-                Some(format!("it observed it as {:?}", observed.state))
+                Some(format!("the observer held it as {:?}", observed.state))
             }
             ObservedState::Failed | ObservedState::Left
                 if self.may_have_forgotten(now, observed, about) =>
@@ -286,23 +297,28 @@ impl Checks {
                 None
             }
             ObservedState::Failed | ObservedState::Left => (incarnation <= observed.incarnation)
-                .then(|| format!("it was {:?} in {:?}", observed.state, observed.incarnation)),
+                .then(|| {
+                    format!(
+                        "the observer held it as {:?} in {:?}",
+                        observed.state, observed.incarnation
+                    )
+                }),
         }
     }
 
-    /// Whether a node may have forgotten a member that was gone: with memberlist also one that left, as
-    /// soon as it hears of that name at another address.
+    /// Whether a node's tombstone for a member may have expired. In memberlist's format a member
+    /// that left is also forgotten as soon as its name appears at another address.
     fn may_have_forgotten(&self, now: Instant, observed: &ObservedMember, about: usize) -> bool {
         let moved = self.nodes[about].addrs.len() > 1;
         if self.wire == Wire::Memberlist && observed.state == ObservedState::Left && moved {
             return true;
         }
         let gone = matches!(observed.state, ObservedState::Failed | ObservedState::Left);
-        // Its own clock may be a little fast.
+        // The node's own clock may run slightly fast.
         gone && now.since(observed.since) >= self.tombstones.mul_f64(0.9)
     }
 
-    /// Whether what a node says of a member can be true; returns which one it is.
+    /// Checks that a reported claim about a member can be true; returns the member's number.
     fn check_claim(
         &mut self,
         now: Instant,
@@ -313,7 +329,7 @@ impl Checks {
         let about = number(member.id()).filter(|&about| about < self.nodes.len());
         let Some(about) = about else {
             self.record_violation(format!(
-                "{now:?}: n{here} told that {} {what}: a phantom",
+                "{now:?}: n{here} reported {} {what}, which does not exist",
                 member.id()
             ));
             return None;
@@ -321,7 +337,7 @@ impl Checks {
         let truth = &self.nodes[about];
         let incarnation = member.incarnation();
         let problem = if truth.highest.is_none_or(|highest| incarnation > highest) {
-            Some(format!("{incarnation:?}, and its highest is {:?}", truth.highest))
+            Some(format!("in {incarnation:?}, but its highest is {:?}", truth.highest))
         } else if !truth.addrs.contains(&member.addr()) {
             Some(format!("at {}, where it never was", member.addr()))
         } else if !truth.metas.contains(&**member.meta()) {
@@ -330,9 +346,7 @@ impl Checks {
             None
         };
         if let Some(problem) = problem {
-            self.record_violation(format!(
-                "{now:?}: n{here} told that n{about} {what} in {problem}"
-            ));
+            self.record_violation(format!("{now:?}: n{here} reported n{about} {what} {problem}"));
         }
         Some(about)
     }
@@ -345,16 +359,16 @@ impl Checks {
     }
 }
 
-/// What a frame may have beside what `max_frame` counts.
+/// Allowance in bytes for the envelope of a frame, which `max_frame` does not count.
 const MAX_ENVELOPE: usize = 1024;
-/// How many violations are told; one is enough to fail.
+/// Maximum number of violations kept; one is enough to fail a run.
 const MAX_VIOLATIONS: usize = 32;
 
-/// How long it may take after a calm until all views are equal, from the options.
+/// Upper bound on the time from the end of all faults until all views are equal, from the options.
 ///
-/// Whoever holds a live member to have failed finds it again within two of the longest search
-/// intervals, give or take the jitter; before that a suspicion may have to run out at its longest, or
-/// a stream to time out; and news takes its rounds.
+/// A node that holds a live member as failed finds it again within two of the longest reconnect
+/// intervals, plus jitter. Before that, a suspicion may have to expire at its maximum timeout, or a
+/// stream may have to time out. Dissemination then takes its gossip and probe rounds.
 pub fn convergence_bound(options: &Options, nodes: usize) -> Duration {
     let members = nodes.max(10) as f64;
     let round = options.probe_interval * options.awareness_max;

@@ -1,4 +1,4 @@
-//! Incidents: members that stopped or left, and who noticed when.
+//! Failure detection measured: crashes and leaves, and how soon the other nodes reported them.
 
 use crate::events::{EventKind, LoggedEvent};
 use crate::world::World;
@@ -6,26 +6,26 @@ use std::fmt;
 use std::time::Duration;
 use tidings::Instant;
 
-/// A member that stopped or left, and how long it took others to notice.
+/// A crash or leave of one member, and how long the other nodes took to detect it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Detection {
-    /// When it happened.
+    /// Virtual time of the crash or leave.
     pub at: Instant,
-    /// To which node.
+    /// Number of the node that crashed or left.
     pub node: usize,
-    /// What, as a verb.
+    /// Cause, as a verb: `crashed`, `lost power` or `left`.
     pub cause: &'static str,
-    /// How long it took until somebody suspected it.
+    /// Time until the first suspicion by any node.
     pub suspected: Option<Duration>,
-    /// How long it took until the first one held it to be gone.
+    /// Detection latency of the first node: time until it reported the member as failed or left.
     pub first: Option<Duration>,
-    /// How long it took until the last one did that did.
+    /// Detection latency of the last node that reported it.
     pub last: Option<Duration>,
-    /// How many did.
+    /// Number of nodes that reported it.
     pub observers: usize,
 }
 
-/// What nodes told of members that stopped or left, until these came back.
+/// Measures the detection of each departure, up to the moment when the member rejoined.
 pub(crate) fn measure(
     world: &World,
     departures: &[(Instant, usize, &'static str)],
@@ -64,10 +64,8 @@ impl fmt::Display for Detection {
         match (first, last) {
             (Some(first), Some(last)) => {
                 let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
-                write!(
-                    f,
-                    "first detected after {first:.3} s, by the last of {observers} after {last:.3} s"
-                )
+                write!(f, "first detected after {first:.3} s, ")?;
+                write!(f, "by the last of {observers} after {last:.3} s")
             }
             _ => f.write_str("no node detected it before it came back"),
         }

@@ -1,20 +1,20 @@
-//! Bugs on purpose, to see that the checks find them.
+//! Injected bugs, which the checks must find.
 
 use tidings::Event;
 
-/// Something that is wrong in every node's machine, and that the checks must find.
+/// A bug injected into the simulated machine of every node.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum InjectedBug {
-    /// Nothing is.
+    /// No bug.
     #[default]
     None,
-    /// Whoever waits for a command is told twice that it has ended.
+    /// Each command's completion is reported twice.
     CompletesTwice,
-    /// From when the first node was stopped for a while on, none is told of time any more.
+    /// From the first pause or stall on, no node's timeouts are handled any more.
     DropsTimeouts,
     /// A stream that its node has closed stays open.
     LeaksStreams,
-    /// Members that left are remembered for a second only, so that old news brings them back.
+    /// Tombstones expire after one second, so that stale updates revive departed members.
     ForgetsTombstones,
 }
 

@@ -1,12 +1,12 @@
 //! Tidings under virtual time: thousands of real nodes, repeatable from one seed.
 //!
-//! - A [`World`] has nodes, each with a machine around it, and the network between them. It goes on
-//!   when it is told to, and checks everything that the nodes do.
-//! - A [`Scenario`] says what a cluster lives through. It is read from a file, or
-//!   [drawn](Scenario::random) from a seed; [`Scenario::run`] tells what came of it, and
-//!   [`Scenario::shrunk`] cuts one that fails down to what it takes.
-//! - An [`Experiment`](experiment::Experiment) measures how good the protocol is, in a [`Harness`], and
-//!   gives a section of a [`Report`](report::Report).
+//! - A [`World`] is a set of nodes, each on a simulated machine, and the network between them. It
+//!   advances only when told to, and checks every action of every node.
+//! - A [`Scenario`] describes a cluster and the faults injected into it. It is read from a TOML
+//!   file or [generated](Scenario::random) from a seed; [`Scenario::run`] reports the result, and
+//!   [`Scenario::shrink`] reduces a failing one to a minimal one.
+//! - An [`Experiment`](experiment::Experiment) measures the quality of the protocol in a
+//!   [`Harness`] and returns a section of a [`Report`](report::Report).
 //!
 //! ```
 //! use tidings_sim::Scenario;

@@ -1,4 +1,4 @@
-//! Runs: a scenario lived through, and what came of it.
+//! Running a scenario, and the result.
 
 use crate::check::convergence_bound;
 use crate::detection::{self, Detection};
@@ -15,40 +15,41 @@ use std::time::Duration;
 use tidings::{Instant, Options, State};
 use tidings_record::{Limits, RecordError};
 
-/// What came of a scenario with a seed.
+/// Result of running a scenario with a seed.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Stands for the whole history: the same scenario and seed give the same one.
+    /// Hash of the whole history; equal for the same scenario and seed.
     pub hash: u64,
-    /// What happened, counted.
+    /// Counters of everything that happened.
     pub tally: Tally,
-    /// Members that stopped or left, and who noticed when.
+    /// Crashes and leaves, with their detection latencies.
     pub detections: Vec<Detection>,
-    /// How long it took after the calm began until all agreed, if they had to.
+    /// Time from the start of the recovery phase until all views agreed; `None` without a recovery
+    /// phase, or if they did not converge.
     pub converged_after: Option<Duration>,
-    /// Virtual time in all.
+    /// Virtual duration, including the recovery phase.
     pub duration: Duration,
-    /// What was wrong, if anything was.
+    /// Why the run failed, if it did.
     pub failure: Option<Failure>,
 }
 
-/// What must not be.
+/// Reason why a run failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// Nodes did what none may ever do.
+    /// Nodes violated invariants; one message for each violation.
     Violation(Vec<String>),
-    /// Nodes did not come to the same view in the calm.
+    /// The views of the nodes did not converge in the recovery phase.
     NotConverged(String),
-    /// A command never ended.
+    /// Commands did not complete.
     CommandPending(String),
-    /// Something was left open.
+    /// More streams are open than the nodes can have in use.
     StreamLeak(String),
-    /// Things happened to the nodes, and they noticed nothing: the run shows nothing.
+    /// No node reported any change, so that the run proves nothing.
     NothingObserved,
 }
 
 impl Failure {
-    /// What kind of failure it is, in a word.
+    /// A short name for the kind of failure.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Violation(_) => "violation",
@@ -75,17 +76,17 @@ impl fmt::Display for Failure {
 }
 
 impl Scenario {
-    /// Lives through it; the same seed gives the same run.
+    /// Runs the scenario; the same seed gives the same run.
     ///
     /// # Panics
     ///
-    /// If its options are not valid, which those of one that was read are.
+    /// If the options are invalid, which parsing a scenario rules out.
     pub fn run(&self, seed: u64) -> Run {
         self.run_with(seed, InjectedBug::None)
     }
 
-    /// The same, with one node recorded to a file as a real one's flight recorder writes it: of its
-    /// last life what a ring of 64 MiB holds.
+    /// Runs the scenario and records one node to a file, in the format of the flight recorder of a
+    /// live node: the last 64 MiB since the node's last start.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl Scenario {
         Ok(runner.finish(converged))
     }
 
-    /// The same with something wrong that the checks must find.
+    /// Runs the scenario with an injected bug, which the checks must find.
     #[doc(hidden)]
     pub fn run_with(&self, seed: u64, bug: InjectedBug) -> Run {
         let mut runner = ScenarioRunner::new(self, seed, bug);
@@ -109,16 +110,16 @@ impl Scenario {
     }
 }
 
-/// Lives through a scenario.
+/// State of a running scenario.
 struct ScenarioRunner<'a> {
     scenario: &'a Scenario,
     options: Options,
     world: World,
-    /// What is drawn when steps are due.
+    /// Random choices that are made when steps are due.
     rng: SimRng,
-    /// How many things were said, so that nothing is said twice.
+    /// Number of broadcasts sent, which makes each text unique.
     broadcasts: usize,
-    /// When and how members stopped or left.
+    /// Time, node and cause of each crash and leave.
     departures: Vec<(Instant, usize, &'static str)>,
 }
 
@@ -178,8 +179,8 @@ impl<'a> ScenarioRunner<'a> {
         }
     }
 
-    /// Lives through the steps, and then the calm; returns how long it took in that until all agreed,
-    /// or about what they did not.
+    /// Runs the steps and the recovery phase; returns the time to convergence in that, or how the
+    /// views differ.
     fn run_steps(&mut self) -> Result<Option<Duration>, String> {
         let end = Instant::ZERO + self.scenario.duration;
         while self.world.step(end) {
@@ -212,7 +213,7 @@ impl<'a> ScenarioRunner<'a> {
         convergence_bound(&self.options, self.scenario.nodes)
     }
 
-    /// Ends all that is bad, and has everybody be there who is not.
+    /// Ends all faults, restarts the nodes that are down and repeats joins that never succeeded.
     fn recover(&mut self) {
         let world = &mut self.world;
         world.mend();
@@ -237,7 +238,8 @@ impl<'a> ScenarioRunner<'a> {
                 world.join(node, &seeds);
             }
         }
-        // Nodes that moved while nobody was there who heard of it cannot find each other.
+        // Nodes that changed their address while no other node could learn of it cannot find each
+        // other.
         for node in disconnected_groups(world) {
             world.join(node, &[0]);
         }
@@ -357,10 +359,10 @@ impl<'a> ScenarioRunner<'a> {
     }
 }
 
-/// About what the members of a world do not agree, if there is anything.
+/// The first difference between the views of a world's members, or `None` if they agree.
 ///
-/// They agree if each that runs holds all others that run to be alive, as these hold themselves, and
-/// nobody else to be present.
+/// They agree if each running member holds exactly the running members as present, and each of them
+/// as alive with its own incarnation, address and metadata.
 pub fn divergence(world: &World) -> Option<String> {
     let members: Vec<_> = (0..world.len()).filter(|&node| world.is_member(node)).collect();
     let nodes = || members.iter().filter_map(|&here| Some((here, world.node(here)?)));
@@ -371,7 +373,7 @@ pub fn divergence(world: &World) -> Option<String> {
                 |state: State| node.members().filter(|member| member.state() == state).count();
             let suspects = held(State::Suspect);
             return Some(format!(
-                "n{here} holds {present} of {of} to be present ({suspects} of them suspect)"
+                "n{here} holds {present} of {of} members as present, {suspects} of them as suspect"
             ));
         }
     }
@@ -385,15 +387,17 @@ pub fn divergence(world: &World) -> Option<String> {
                     || member.addr() != local.addr()
                     || member.meta() != local.meta()
             }) {
-                return Some(format!("n{here} holds n{other} as {member:?}, which is {local:?}"));
+                return Some(format!(
+                    "n{here} holds n{other} as {member:?}; n{other} itself is {local:?}"
+                ));
             }
         }
     }
     None
 }
 
-/// One of each lot of nodes that cannot come to know `n0`, since nobody of them knows where anybody of
-/// the others is.
+/// One node of each group that is not connected to `n0`, because no member of the group and no
+/// other node know each other's present addresses.
 fn disconnected_groups(world: &World) -> Vec<usize> {
     let at = |node: usize| world.node(node).map(|node| node.local().addr());
     let nodes: BTreeMap<_, _> =
@@ -410,9 +414,9 @@ fn disconnected_groups(world: &World) -> Vec<usize> {
     firsts.into_values().filter(|&first| groups[first] != groups[0]).collect()
 }
 
-/// How often it is seen whether all agree.
+/// Interval between two checks for convergence.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long an agreement has to last.
+/// Time for which the views must stay equal after convergence.
 const STABLE_FOR: Duration = Duration::from_secs(60);
-/// Through how many others one joins at most.
+/// Maximum number of seeds of one join.
 const MAX_SEEDS: usize = 10;

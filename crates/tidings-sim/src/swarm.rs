@@ -1,4 +1,4 @@
-//! Swarms: scenarios that nobody wrote, one for each seed.
+//! Random scenarios for swarm testing, one for each seed.
 
 use crate::link::{Bursts, Cut, Jitter, Link};
 use crate::scenario::{
@@ -10,20 +10,20 @@ use std::time::Duration;
 use toml::Spanned;
 
 impl Scenario {
-    /// The scenario of a seed: a few nodes, or some dozens, with options and a network of their own, to
-    /// which anything may happen.
+    /// Generates the scenario of a seed: up to some dozens of nodes, with random options, a random
+    /// network and random faults.
     ///
-    /// What is drawn is not all that there is each time, but some of it (swarm testing, Groce et al.
-    /// 2012): a run without losses finds what losses hide.
+    /// Each scenario uses a random subset of the features (swarm testing, Groce et al. 2012): a run
+    /// without loss finds bugs that loss would hide.
     pub fn random(seed: u64, wire: Wire) -> Self {
         let mut generator = Generator { rng: SimRng::new(seed, 5), nodes: 0, encryption: false };
         let mut scenario = generator.scenario(seed);
         scenario.wire = wire;
         if wire == Wire::Memberlist {
-            // What that format has not.
+            // Options that memberlist's format does not support.
             scenario.options.retain(|name, _| name != "stream_only" && name != "digest_checks");
-            // In it a name stays with its address until its holder is held to have failed, which takes
-            // for ever where most of those who are known have moved.
+            // In memberlist's format a name stays bound to its address until its holder is declared
+            // failed, which never happens if most of the known members have moved.
             for step in &mut scenario.steps {
                 if let Action::Move(Joining { nodes: NodeSelector::List(nodes), .. }) =
                     &mut step.get_mut().action
@@ -156,7 +156,7 @@ impl Generator {
         }
     }
 
-    /// The kinds of things that happen in this one.
+    /// The kinds of actions in this scenario.
     fn kinds(&mut self) -> Vec<usize> {
         let kinds: Vec<_> = (0..KINDS).filter(|_| self.rng.chance(0.5)).collect();
         if kinds.is_empty() { vec![0, 3] } else { kinds }
@@ -188,7 +188,7 @@ impl Generator {
                 Action::Cpu(Cpu { nodes: self.some_nodes(), each })
             }
             18 => {
-                // Nodes that encrypt need clocks that are roughly right.
+                // Encryption needs roughly synchronized clocks.
                 let far = if self.encryption { 20 } else { 3600 };
                 let ahead = self.rng.pick(&[-far, -20, -2, 2, far]);
                 Action::Clock(Clock { nodes: self.some_nodes(), ahead })
@@ -237,5 +237,5 @@ impl Generator {
     }
 }
 
-/// How many kinds of things may happen.
+/// Number of kinds of actions.
 const KINDS: usize = 20;

@@ -1,10 +1,10 @@
-//! Traces: a number that stands for everything that happened in a run.
+//! Trace: a hash of the history of a run.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 use tidings::Instant;
 
-/// The history of a run so far, as a hash of every input of every node and of every output.
+/// Hash of the history of a run so far: every input and every output of every node.
 ///
 /// Two runs with the same hash had the same history, to the byte and the nanosecond.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Takes note of something that happened at a node.
+    /// Adds an input or output of a node.
     pub(crate) fn record(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
         let mut head = [0; 13];
         head[..8].copy_from_slice(&now.as_nanos().to_le_bytes());
@@ -36,7 +36,7 @@ impl Trace {
         self.hasher.finish()
     }
 
-    /// How many things happened.
+    /// Number of recorded inputs and outputs.
     pub fn records(&self) -> u64 {
         self.records
     }

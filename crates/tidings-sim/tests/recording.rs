@@ -1,10 +1,10 @@
-//! Recordings: what a node of a world went through replays, whatever that was.
+//! Recordings of simulated nodes replay with equal outputs.
 
 use tidings::replay::Replay;
 use tidings_record::Recording;
 use tidings_sim::{Effort, Harness, Scenario, Wire};
 
-/// Replays a recording; returns how many outputs were compared.
+/// Replays a recording; returns the number of compared outputs.
 fn replay(recording: &Recording, seed: u64) -> usize {
     assert_eq!(recording.damage(), [], "seed {seed}");
     let mut outputs = 0;

@@ -1,4 +1,4 @@
-//! The scenarios that come with Tidings.
+//! The scenarios in the repository and in the documentation.
 
 use std::path::Path;
 use tidings_sim::Scenario;

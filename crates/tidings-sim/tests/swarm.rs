@@ -1,8 +1,8 @@
-//! Swarms: nothing goes wrong in scenarios that nobody wrote, and what is wrong on purpose is found.
+//! Swarm tests: random scenarios violate no invariant, and injected bugs are found.
 
 use tidings_sim::{Effort, Harness, InjectedBug, Run, Scenario, Tally, Wire, fails_same_way};
 
-/// How many seeds are tried here; `just swarm` tries more.
+/// Number of seeds; `just swarm` tries more.
 const SEEDS: u64 = 150;
 
 fn swarm(bug: InjectedBug) -> Vec<(u64, Run)> {
@@ -32,7 +32,7 @@ fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
     }
 }
 
-/// Finds the first seed for which something that is wrong on purpose fails so.
+/// Finds the first seed for which an injected bug causes this kind of failure.
 fn found(bug: InjectedBug, kind: &str) -> (Scenario, u64) {
     let runs = swarm(bug);
     let fails = |run: &Run| run.failure.as_ref().is_some_and(|failure| failure.kind() == kind);

@@ -1,4 +1,4 @@
-//! Worlds: the same seed gives the same history, and real nodes do in them what they should.
+//! Tests of worlds: determinism, failure detection and measurements.
 
 use std::time::Duration;
 use tidings_sim::{Cut, EventKind, Jitter, Link, Settings, World};

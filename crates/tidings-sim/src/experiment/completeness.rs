@@ -1,4 +1,4 @@
-//! Whether everybody is probed by everybody in time.
+//! Time-bounded completeness: whether every member probes every other within SWIM's bound.
 
 use super::format::{assert_no_violations, seeds};
 use crate::events::EventKind;
@@ -9,24 +9,25 @@ use crate::world::{Settings, World, id};
 use tidings::Options;
 
 pub(super) fn run(harness: &Harness) -> Section {
-    let mut section = Section::new("completeness", "Does everybody probe everybody in time?", TEXT);
+    let mut section = Section::new("completeness", "Time-bounded completeness of probing", TEXT);
     let columns = [
         "members",
         "joiners",
         "traversals",
-        "longest gap, in own periods",
+        "longest gap (own periods)",
         "bound",
-        "dead probed by",
-        "later than the bound",
+        "probed the crashed member",
+        "bound violations",
         "verdict",
     ];
-    let mut table = Table::new("Gaps between two probes of one member by one node", &columns);
+    let mut table =
+        Table::new("Gaps between two probes of the same member by the same node", &columns);
     for (nodes, joiners) in [(8, 0), (8, 8), (32, 0), (32, 32), (64, 0), (64, 64)] {
         let (runs, traversals) = harness.pick((1, 6), (4, 12_800 / nodes as u32));
         let seeds = seeds(harness, 200 + nodes as u64 + joiners as u64, runs);
         let task = format!("{nodes} members and {joiners} joiners");
         let runs = harness.map(&task, &seeds, |&seed| traverse(nodes, joiners, traversals, seed));
-        let all = runs.into_iter().reduce(Gaps::merge).expect("there is one");
+        let all = runs.into_iter().reduce(Gaps::merge).expect("there is at least one run");
         table.row([
             nodes.to_string(),
             joiners.to_string(),
@@ -35,7 +36,7 @@ pub(super) fn run(harness: &Harness) -> Section {
             all.bound.to_string(),
             format!("{} of {}", all.dead_probed, all.survivors),
             all.violations.to_string(),
-            if all.violations == 0 { "as theory".into() } else { "violated".into() },
+            if all.violations == 0 { "as predicted".into() } else { "bound violated".into() },
         ]);
         if (nodes, joiners) == (32, 0) {
             section.charts.push(chart(&all));
@@ -46,12 +47,12 @@ pub(super) fn run(harness: &Harness) -> Section {
     section
 }
 
-/// How long members had to wait to be probed again, in periods of the node that probes.
+/// Gaps between two probes of a member by the same node, in periods of that node.
 #[derive(Debug)]
 struct Gaps {
     bound: u64,
     traversals: u64,
-    /// How many gaps there were of each length.
+    /// Number of gaps of each length.
     lengths: Vec<u64>,
     violations: u64,
     survivors: u64,
@@ -82,16 +83,17 @@ impl Gaps {
     }
 }
 
-/// NodeSelector was probed when by whom, in the periods of the latter.
+/// Tracks the last probe of each member by each node, in periods of the node.
 struct ProbeObserver {
     rounds: Vec<u64>,
-    /// By node and target: the round of the last probe, or in which the node came to know it.
+    /// By node and target: the round of the last probe, or the one in which the node learned of the
+    /// target.
     last: Vec<Vec<Option<u64>>>,
     gaps: Gaps,
 }
 
 impl ProbeObserver {
-    /// Takes what was seen, in order.
+    /// Processes the logged probes and joins, in order.
     fn update(&mut self, world: &mut World) {
         let mut joins =
             world.log().iter().filter(|event| event.kind == EventKind::Joined).peekable();
@@ -118,7 +120,7 @@ impl ProbeObserver {
 }
 
 fn traverse(nodes: usize, joiners: usize, traversals: u32, seed: u64) -> Gaps {
-    // NodeSelector is dead stays suspected for as long as it can, so that all get to probe it.
+    // The crashed member stays suspected for as long as possible, so that all members probe it.
     let mut options = Options::lan();
     (options.suspicion_mult, options.suspicion_max_mult) = (64, 64);
     let period = options.probe_interval;
@@ -138,7 +140,7 @@ fn traverse(nodes: usize, joiners: usize, traversals: u32, seed: u64) -> Gaps {
         .map(|by| (0..all).map(|of| (by != of && by < nodes && of < nodes).then_some(0)).collect());
     let mut observer = ProbeObserver { rounds: vec![0; all], last: last.collect(), gaps };
 
-    // The joiners come one by one, over two traversals.
+    // The joiners join one by one, over two traversals.
     for _ in 0..joiners {
         world.run_for(rng.uniform(4 * nodes as u32 * period / joiners as u32));
         let joiner = world.add();
@@ -169,7 +171,7 @@ fn traverse(nodes: usize, joiners: usize, traversals: u32, seed: u64) -> Gaps {
         observer.gaps.survivors += 1;
         observer.gaps.dead_probed += u64::from(probed);
         for of in (0..all).filter(|&of| of != by) {
-            // Of whom it knows to this moment, and has not probed since.
+            // Members that the node still holds as present and has not probed since.
             let knows = world.node(by).and_then(|node| node.member(&id(of)));
             if let (Some(last), true) =
                 (observer.last[by][of], knows.is_some_and(|member| member.state().is_present()))
@@ -188,11 +190,11 @@ fn chart(gaps: &Gaps) -> Chart {
     let m = gaps.bound.div_ceil(2) as f64;
     let ours =
         (1..).zip(&gaps.lengths[1..]).map(|(gap, &count)| (f64::from(gap), count as f64 / total));
-    // Two places in two shuffles, independent and uniform.
+    // Two positions in two independent uniform shuffles.
     let theory = (1..=gaps.bound).map(|gap| (gap as f64, (m - (gap as f64 - m).abs()) / (m * m)));
     Chart {
         name: "completeness".into(),
-        caption: "How long 32 members wait to be probed again by one".into(),
+        caption: "Gaps between two probes of the same member, among 32 members".into(),
         x: Axis::linear("own periods between two probes"),
         y: Axis::linear("share of the gaps"),
         series: vec![
@@ -203,19 +205,19 @@ fn chart(gaps: &Gaps) -> Chart {
 }
 
 const TEXT: &str = "SWIM §4.3 (Das et al., 2002) bounds the time until every survivor has itself \
-probed a dead member: going round-robin through a list that is shuffled after each traversal, it \
-selects one target again within 2n-1 of its own periods, where n is the length of the list: the number \
-of the others. We note every ping of every node, count for each pair the node's own rounds between two \
-pings, and hold each gap against that bound; those that are still open at the end, too. Where there are \
-joiners they come one by one during the first traversals, at random moments, and the bound is that of \
-the final size. At the end a member crashes and stays suspected for as long as the options allow, so \
-that others get to probe it.";
+probed a crashed member. A node probes round-robin through a list that is shuffled after each \
+traversal, so it selects the same target again within 2n-1 of its own periods, where n is the \
+length of the list: the number of other members. We record every ping of every node, count for \
+each pair the node's own rounds between two pings, and compare each gap with the bound, including \
+the gaps that are still open at the end. Joiners join one by one during the first traversals, at \
+random moments, and the bound is that of the final size. At the end a member crashes and stays \
+suspected for as long as the options allow, so that the other members can probe it.";
 
 const NOTES: [&str; 2] = [
-    "`suspicion_mult` and `suspicion_max_mult` are 64 here. With the defaults a dead member is \
-declared failed by all long before everybody has probed it, which is the purpose of telling each other. \
-Among 128 even these are not enough for all: those who have not probed it were told before, within \
-their bound, that it had failed.",
-    "A node's own periods grow with its local health: while it is unwell, its bound is longer in \
-seconds, and not in periods.",
+    "`suspicion_mult` and `suspicion_max_mult` are 64 here. With the defaults, all members \
+     declare a crashed member failed long before each of them has probed it, which is the purpose \
+     of dissemination. With 128 members even these values are not enough for all: the members \
+     that did not probe the crashed one learned of its failure before that, within their bound.",
+    "A node's own periods grow with its local health multiplier: while the node is degraded, its \
+     bound is longer in seconds, but not in periods.",
 ];

@@ -1,4 +1,4 @@
-//! How fast news spreads, and what that costs.
+//! Dissemination latency of updates, and the number of copies sent.
 
 use super::format::{assert_no_violations, secs, seeds, verdict, with_interval};
 use crate::events::EventKind;
@@ -12,26 +12,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) fn run(harness: &Harness) -> Section {
-    let mut section = Section::new("dissemination", "How fast does news spread?", TEXT);
+    let mut section =
+        Section::new("dissemination", "Dissemination latency and gossip overhead", TEXT);
     let columns = [
         "members",
         "network",
-        "what",
+        "payload",
         "updates",
-        "50 % know",
+        "50 % reached",
         "99 %",
         "all",
         "rounds to all",
-        "least possible",
-        "push, theory",
-        "model of memberlist",
-        "against the model",
+        "lower bound",
+        "push gossip, theory",
+        "memberlist model",
+        "rounds against the model",
         "copies",
-        "model",
+        "copies, model",
         "missed",
     ];
     let mut table =
-        Table::new("Time until so many know (mean), and copies that each member sends", &columns);
+        Table::new("Dissemination latency (mean), and copies sent per member", &columns);
     let mut series = Vec::new();
     for case in cases(harness) {
         let Case { nodes, network, payload, worlds, updates } = case;
@@ -73,16 +74,16 @@ pub(super) fn run(harness: &Harness) -> Section {
     section.tables.push(table);
     section.charts.push(Chart {
         name: "dissemination".into(),
-        caption: format!("How many of {nodes} members know of a change"),
+        caption: format!("Share of {nodes} members that an update has reached"),
         x: Axis::log("seconds"),
-        y: Axis::linear("share that knows"),
+        y: Axis::linear("share of members reached"),
         series,
     });
     section.notes = NOTES.map(String::from).to_vec();
     section
 }
 
-/// What is spread where, and how often that is measured.
+/// A configuration, and the number of measurements in it.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     nodes: usize,
@@ -94,11 +95,11 @@ struct Case {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Network {
-    /// Nothing is lost, and nobody has anything else to tell.
+    /// No loss, and no other updates.
     Clean,
-    /// Nothing is lost, and somebody else has news ten times a second.
+    /// No loss, and another update ten times a second.
     Busy,
-    /// 5 % of the datagrams are lost, and 5 % of the members have just died.
+    /// 5 % loss, and 5 % of the members have just crashed.
     Bad,
 }
 
@@ -130,7 +131,7 @@ impl Payload {
 fn cases(harness: &Harness) -> Vec<Case> {
     use Network::{Bad, Busy, Clean};
     use Payload::{Broadcast, Metadata};
-    // In a bad network members die with each update, so that each has a world of its own.
+    // In a bad network members crash before each update, so that each needs a world of its own.
     let case = |nodes, network, payload, worlds, updates| Case {
         nodes,
         network,
@@ -160,19 +161,19 @@ fn cases(harness: &Harness) -> Vec<Case> {
     )
 }
 
-/// How one update spread.
+/// Dissemination of one update.
 #[derive(Debug)]
 struct Spread {
-    /// After how many seconds each of those who live knew, in order; the first one at once.
+    /// Seconds until each live member was reached, in ascending order; 0 for the originator.
     times: Vec<f64>,
-    /// How many of those who live did not know within a minute.
+    /// Number of live members that were not reached within a minute.
     missed: usize,
-    /// How many copies each member sent.
+    /// Copies sent per member.
     copies: f64,
 }
 
 impl Spread {
-    /// When such a share knew.
+    /// Seconds until this share of the members was reached.
     fn when(&self, share: f64) -> f64 {
         let all = self.times.len() + self.missed;
         let needed = (all as f64 * share).ceil() as usize;
@@ -222,7 +223,7 @@ fn spread(case: &Case, updates: usize, seed: u64) -> Vec<Spread> {
             let first = news.filter(|event| known.insert(event.observer));
             times.extend(first.map(|event| secs(event.at.since(start))));
         }
-        // Those who knew last go on to tell the others.
+        // The last members that were reached still forward the update.
         run_with_background(&mut world, network, originator, 3 * SECOND);
         let copies = world.tracked_datagrams() as f64 / live.len() as f64;
         spreads.push(Spread { missed: live.len() - times.len(), times, copies });
@@ -231,7 +232,7 @@ fn spread(case: &Case, updates: usize, seed: u64) -> Vec<Spread> {
     spreads
 }
 
-/// Lets time pass, in which others than the one that matters may have news of their own.
+/// Runs the world; in the busy network other members change their metadata meanwhile.
 fn run_with_background(world: &mut World, network: Network, originator: usize, time: Duration) {
     let end = world.now() + time;
     while network == Network::Busy && world.now() + BACKGROUND_INTERVAL < end {
@@ -249,7 +250,7 @@ fn mean_time(spreads: &[Spread], share: f64) -> f64 {
     spreads.iter().map(|spread| spread.when(share)).collect::<Sample>().mean()
 }
 
-/// The mean share that knows, over time.
+/// Mean share of members reached, over time.
 fn curve(spreads: &[Spread]) -> Vec<(f64, f64)> {
     let share = |spread: &Spread, at: f64| {
         let know = spread.times.iter().filter(|&&time| time <= at).count();
@@ -259,24 +260,25 @@ fn curve(spreads: &[Spread]) -> Vec<(f64, f64)> {
     instants().map(|at| (at, mean(at))).collect()
 }
 
-/// SWIM's curve, by the second: `1/(1 + (n-1)e^(-(2-1/n)t))`, where news rides on pings and acks.
+/// SWIM's curve in seconds: `1/(1 + (n-1)e^(-(2-1/n)t))`, for updates piggybacked on pings and
+/// acks.
 fn logistic(nodes: usize) -> Vec<(f64, f64)> {
     let n = nodes as f64;
     let share = |t: f64| 1.0 / (1.0 + (n - 1.0) * libm::exp(-(2.0 - 1.0 / n) * t));
     instants().map(|t| (t, share(t))).collect()
 }
 
-/// From a tenth of a millisecond to ten seconds, each later by the same ratio.
+/// Times from 0.1 ms to 10 s, evenly spaced on a logarithmic scale.
 fn instants() -> impl Iterator<Item = f64> {
     (0..=100).map(|step| 1e-4 * libm::pow(10.0, f64::from(step) / 20.0))
 }
 
-/// How many rounds it takes at least to reach all, if each tells three a round and nobody is told twice.
+/// Lower bound of rounds to reach all members, if no member is reached twice.
 fn least_rounds(nodes: usize) -> u32 {
     (0..).find(|&rounds| (FAN_OUT + 1_usize).pow(rounds) >= nodes).expect("powers grow")
 }
 
-/// How many rounds random pushes take: `log_(k+1) n + ln n / k`.
+/// Rounds of random push gossip in theory: `log_(k+1) n + ln n / k`.
 fn push_rounds(nodes: usize) -> f64 {
     let (log, k) = (libm::log(nodes as f64), FAN_OUT as f64);
     log / libm::log(k + 1.0) + log / k
@@ -284,10 +286,11 @@ fn push_rounds(nodes: usize) -> f64 {
 
 const SECOND: Duration = Duration::from_secs(1);
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(99);
-/// Of gossip, in seconds, and to how many: as by default.
+/// Default gossip interval in seconds, and default fan-out.
 const ROUND: f64 = 0.2;
 const FAN_OUT: usize = 3;
-/// Of a model of memberlist's default: members, whether the network is bad, rounds to all, copies.
+/// Model of memberlist's default configuration: members, whether the network is bad, rounds to all,
+/// copies.
 const MODEL: [(usize, bool, f64, u32); 5] = [
     (128, false, 5.93, 12),
     (1000, false, 8.15, 16),
@@ -296,30 +299,33 @@ const MODEL: [(usize, bool, f64, u32); 5] = [
     (1000, true, 8.70, 16),
 ];
 
-const TEXT: &str = "One member changes its metadata, or broadcasts a message, at a random moment; gossip \
-goes to 3 members every 200 ms, as by default. We measure when half, 99 % and all of the others know, \
-and how many datagrams carry it. In the busy cluster somebody else has news every 0.1 s, so that \
-everybody is always gossiping. In the bad network 5 % of the datagrams are lost, and 5 % of the members \
-died in the moment before, so that nobody knows that yet.
+const TEXT: &str = "One member changes its metadata, or broadcasts a message, at a random moment; \
+the gossip fan-out is 3 members every 200 ms, as by default. We measure when the update has \
+reached half, 99 % and all of the other members, and how many datagrams carry it. In the busy \
+cluster another member has an update every 0.1 s, so that all members gossip all the time. In the \
+bad network 5 % of the datagrams are lost, and 5 % of the members crashed immediately before, so \
+that no member has detected that yet.
 
-Where rounds begin together and each tells 3, no schedule reaches all in fewer than log_4 n rounds, \
-rounded up, and random pushes take log_4 n + (ln n)/3 by theory. The model of memberlist is one of its \
-default configuration, with the same fan-out and interval and rounds that begin together, made for this \
-comparison: its figures are not published ones.";
+If rounds are synchronized and the fan-out is 3, no schedule reaches all members in fewer than \
+log_4 n rounds, rounded up, and random push gossip takes log_4 n + (ln n)/3 in theory. The \
+memberlist model has memberlist's default configuration, with the same fan-out and interval and \
+synchronized rounds. It was made for this comparison: its figures are not published ones.";
 
 const NOTES: [&str; 5] = [
-    "In a quiet cluster most members know within a few round trips, in less time than one round: a \
-member's first round after a quiet time is at once, so that news does not wait for a timer until it \
-comes to those whom the first wave missed. That is why a time divided by 200 ms can be below the least \
-number of rounds. The busy cluster shows payload it is where timers already run.",
-    "A copy is a datagram that carries the news. Payload rides on pings and acks is counted, though it \
-takes no datagram of its own; the model's number is the limit for gossip, and ours has the same limit.",
-    "\"Missed\" are those who live and did not know after a minute. Whoever gossip misses learns of a \
-change of metadata by the digests on pings. Of a broadcast nobody learns later: where 5 % are lost and \
-5 % are dead, some 12 copies at random leave out about 2 of 100,000 by theory, e^(-0.9 × 12), and a few \
-are missed.",
-    "SWIM's curve is by its own formula, with a period of one second and without gossip apart from \
-probes: it shows payload gossip adds. It is not SWIM's measurement.",
-    "Rounds are times divided by 200 ms, means over the updates that reached all. The delay of the \
-network is 0.2 ms; where it is longer, the first wave takes as many times longer.",
+    "In a quiet cluster an update reaches most members within a few round trips, in less than one \
+     gossip interval, because a member's first gossip round after a quiet time is immediate: the \
+     update waits for no timer until it comes to the members that the first wave missed. That is \
+     why a time divided by 200 ms can be below the lower bound of rounds. The busy cluster shows \
+     the latency when gossip timers already run.",
+    "A copy is a datagram that carries the update. Copies piggybacked on pings and acks are \
+     counted, although they need no datagram of their own. The model's number is the retransmit \
+     limit of gossip, which is the same for Tidings.",
+    "\"Missed\" are live members that an update had not reached after one minute. Metadata \
+     updates that gossip missed are repaired by the digests on pings; broadcasts are not \
+     repaired: with 5 % loss and 5 % crashed members, some 12 random copies miss about 2 of \
+     100,000 members in theory, e^(-0.9 × 12), and a few are missed.",
+    "SWIM's curve is computed from its own formula, with a period of one second and piggybacking \
+     only. It shows the effect of gossip; it is not a measurement of SWIM.",
+    "Rounds are times divided by 200 ms, means over the updates that reached all members. The \
+     network delay is 0.2 ms; with a longer delay, the first wave takes proportionally longer.",
 ];

@@ -1,4 +1,4 @@
-//! Gray failures: members that are neither well nor gone.
+//! Gray failures: lossy, flapping and starved members.
 
 use super::format::violations_note;
 use crate::events::EventKind;
@@ -18,10 +18,11 @@ pub(super) fn run(harness: &Harness) -> Section {
 
     let networks = [Fault::Egress, Fault::EgressDatagrams, Fault::FlipFlop];
     let mut table = Table::new(
-        "Members behind bad links; `failures` are events for each faulty member and observer, `found` is \
-         when all others first held all of them to have failed, and `held` the share of the time after \
-         that in which those who are well did.",
-        &["fault", "", "found", "held", "failures", "degraded", "failures of the well", "bytes/s"],
+        "Members behind faulty links. `Removed` is the time until all healthy members had \
+         declared all faulty members failed, and `stable` the share of the time after that in \
+         which they all held them as failed. `Failures` and `degraded` are events per faulty \
+         member and observer; `false positives` are failures of healthy members.",
+        &["fault", "", "removed", "stable", "failures", "degraded", "false positives", "bytes/s"],
     );
     let nodes = harness.pick(30, 1000);
     for fault in networks {
@@ -34,7 +35,7 @@ pub(super) fn run(harness: &Harness) -> Section {
                 fault.name().to_owned(),
                 (*name).to_owned(),
                 outcome.found.map_or_else(|| "never".into(), |found| seconds(found.as_secs_f64())),
-                crate::report::percent(outcome.held),
+                crate::report::percent(outcome.stable),
                 significant(outcome.failures, 3),
                 significant(outcome.degraded, 3),
                 count(outcome.wrong),
@@ -44,10 +45,11 @@ pub(super) fn run(harness: &Harness) -> Section {
     }
     section.tables.push(table);
     section.notes.push(format!(
-        "{nodes} members, of which 1% and at least one are faulty, and {} after 90 quiet seconds. Rapid \
-         (Suresh et al., ATC 2018, section 7) found with 1,000 that memberlist never removes all ten that \
-         flip, and that 80% of loss leaves it undecided, where Rapid removes exactly those; in its crash \
-         test memberlist sends 640 bytes/s on average.",
+        "{nodes} members, of which 1% and at least one are faulty, for {} after 90 quiet seconds. \
+         With 1,000 members Rapid's paper (Suresh et al., ATC 2018, section 7) found that \
+         memberlist never removes all ten members whose links flip, and that it is undecided at \
+         80% loss, where Rapid removes exactly those; in its crash test memberlist sends 640 \
+         bytes/s on average.",
         seconds(harness.pick(80.0, 600.0)),
     ));
 
@@ -57,7 +59,7 @@ pub(super) fn run(harness: &Harness) -> Section {
     section
 }
 
-/// SWIM and Lifeguard as memberlist has them today, and ours.
+/// SWIM and Lifeguard as in today's memberlist, and Tidings.
 fn setups() -> Vec<(&'static str, Options)> {
     let mut lifeguard = Options::lan();
     lifeguard.require_recent_ack = false;
@@ -72,30 +74,30 @@ fn setups() -> Vec<(&'static str, Options)> {
     vec![("SWIM", swim), ("Lifeguard", lifeguard), ("Tidings", Options::lan())]
 }
 
-/// What is wrong with the faulty ones' links.
+/// Fault of the faulty members' links.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
-    /// 80 % of what they send is lost, and of what they write to streams never arrives.
+    /// 80 % of their outgoing datagrams are lost, and 80 % of their stream writes never arrive.
     Egress,
-    /// 80 % of the datagrams that they send are lost.
+    /// 80 % of their outgoing datagrams are lost.
     EgressDatagrams,
-    /// Nothing gets to them for 20 seconds, then all does for 20 seconds, and so on.
+    /// They receive nothing for 20 seconds, then everything for 20 seconds, and so on.
     FlipFlop,
 }
 
 impl Fault {
     fn name(self) -> &'static str {
         match self {
-            Self::Egress => "80% of what is sent is lost",
-            Self::EgressDatagrams => "80% of datagrams sent are lost",
-            Self::FlipFlop => "deaf for 20 of 40 s",
+            Self::Egress => "80% egress loss",
+            Self::EgressDatagrams => "80% egress loss, datagrams only",
+            Self::FlipFlop => "no ingress for 20 of 40 s",
         }
     }
 }
 
 struct Outcome {
     found: Option<Duration>,
-    held: f64,
+    stable: f64,
     failures: f64,
     degraded: f64,
     wrong: u64,
@@ -113,7 +115,7 @@ fn behind_bad_links(
     let settings = Settings {
         options: options.clone(),
         trace: false,
-        // Each knows of each; what is checked takes memory for each pair.
+        // Checks take memory for each pair of nodes.
         checks: nodes <= 200,
         ..Settings::default()
     };
@@ -130,7 +132,7 @@ fn behind_bad_links(
     if fault != Fault::FlipFlop {
         world.set_link_between(&faulty, &well, lossy);
     }
-    let (mut found, mut held, mut looked) = (None, 0_u64, 0_u64);
+    let (mut found, mut stable, mut samples) = (None, 0_u64, 0_u64);
     for second in 0..duration {
         if fault == Fault::FlipFlop && second % 20 == 0 {
             world.mend();
@@ -144,8 +146,8 @@ fn behind_bad_links(
             found = Some(world.now().since(began));
         }
         if found.is_some() {
-            looked += 1;
-            held += u64::from(out);
+            samples += 1;
+            stable += u64::from(out);
         }
     }
     let at_well = || world.log().iter().filter(|event| !faulty.contains(&event.observer));
@@ -159,7 +161,7 @@ fn behind_bad_links(
     let pairs = (faulty.len() * well.len()) as f64;
     Outcome {
         found,
-        held: if looked == 0 { 0.0 } else { held as f64 / looked as f64 },
+        stable: if samples == 0 { 0.0 } else { stable as f64 / samples as f64 },
         failures: about(EventKind::Failed, true) as f64 / pairs,
         degraded: about(EventKind::Degraded, true) as f64 / pairs,
         wrong: about(EventKind::Failed, false),
@@ -172,7 +174,7 @@ fn traffic(world: &World) -> u64 {
     world.tally().datagram_bytes + world.tally().stream_bytes
 }
 
-/// Some machines have no processor time to speak of (Lifeguard, Figure 1).
+/// Members without CPU time to speak of (Lifeguard, Figure 1).
 fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section) -> u64 {
     let sizes = harness.pick(&[4][..], &STARVED);
     let mut runs = Vec::new();
@@ -199,8 +201,8 @@ fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section)
     columns.extend(sizes.iter().map(|starved| format!("{starved} starved")));
     let mut table = Table {
         caption:
-            "Failures of members that were not starved, told by anybody / by those that were not \
-                  starved either, of 100 members in five minutes"
+            "False positives: members that were not starved, but declared failed; at all members \
+             / at members that were not starved, of 100 members in five minutes"
                 .into(),
         columns,
         rows: Vec::new(),
@@ -222,7 +224,7 @@ fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section)
     let paper: Vec<_> = sizes.iter().map(|&size| published(size)).collect();
     let cell = |(all, at_healthy): (f64, f64)| format!("~{all} / ~{at_healthy}");
     for (name, which) in [("SWIM, Figure 1", 0), ("Lifeguard, Figure 1", 1)] {
-        let mut row = vec!["in the paper".to_owned(), name.to_owned()];
+        let mut row = vec!["paper".to_owned(), name.to_owned()];
         row.extend(paper.iter().map(|values| cell(values[which])));
         table.row(row);
         let points = sizes.iter().zip(&paper).map(|(&size, values)| (size as f64, values[which].0));
@@ -231,22 +233,23 @@ fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section)
     section.tables.push(table);
     section.charts.push(Chart {
         name: "gray-starved".into(),
-        caption: "Failures of members that were not starved, where each loop blocks on its own"
-            .into(),
+        caption: "False positives with starved members, where each loop blocks on its own".into(),
         x: Axis::log("starved members of 100"),
-        y: Axis::log("false failures"),
+        y: Axis::log("false positives"),
         series,
     });
     section.notes.push(format!(
-        "Starved members run for 0.1 s and stand still for 5 s, on average, exponentially distributed; \
-         means of {seeds} run(s). The paper has 128 busy processes on a machine of one processor, which \
-         this resembles in kind only; its figures are read off a drawing, to about 20."
+        "Starved members run for 0.1 s and stand still for 5 s on average, exponentially \
+         distributed; means of {seeds} {}. The paper has 128 busy processes on a machine with one \
+         processor, which this resembles in kind only; its figures are read off a plot, to within \
+         about 20.",
+        if seeds == 1 { "run" } else { "runs" }
     ));
     results.iter().map(|result| result.2).sum()
 }
 
-/// Events that members failed which were not starved, those of them at others that were not, and
-/// violations.
+/// Number of false positives (members that were not starved), of those at members that were not
+/// starved, and of violations.
 fn starve(
     options: &Options,
     starved: usize,
@@ -260,7 +263,7 @@ fn starve(
     let mut rng = SimRng::new(seed, 111);
     let nodes = rng.sample_sorted(starved, 100);
     let end = world.now() + Duration::from_secs(duration);
-    // When each of them stops or goes on next, and whether it stands still now.
+    // When each of them stops or resumes next, and whether it is stopped now.
     let mut turns: Vec<_> =
         nodes.iter().map(|_| (world.now() + rng.uniform(MEAN_STOP), false)).collect();
     while let Some((at, (due, stands))) =
@@ -289,7 +292,7 @@ fn starve(
     (wrong.count() as u64, at_healthy, world.violations().len() as u64)
 }
 
-/// What Lifeguard's Figure 1 has: SWIM and Lifeguard, at all and at those not starved.
+/// Lifeguard's Figure 1: SWIM and Lifeguard, each at all members and at those not starved.
 fn published(starved: usize) -> [(f64, f64); 2] {
     let swim = match starved {
         1 => (10.0, 0.0),
@@ -312,17 +315,18 @@ const STARVED: [usize; 6] = [1, 2, 4, 8, 16, 32];
 const MEAN_STOP: Duration = Duration::from_secs(5);
 const MEAN_RUN: Duration = Duration::from_millis(100);
 
-const HEADING: &str = "Members that are neither well nor gone";
+const HEADING: &str = "Gray failures: lossy, flapping and starved members";
 
-const TEXT: &str = "Members whose packets get lost one way, members that hear nothing for a while again and \
-again, and members that hardly run at all. Those who are well should not be held to have failed; those who \
-are not should be, or not be, but not both by turns.
+const TEXT: &str = "The faults are members whose packets get lost in one direction, members that \
+receive nothing for recurring periods, and members that get hardly any CPU time. Healthy members \
+should not be declared failed; the faulty ones should be, or should not be, but should not flap.
 
-SWIM and Lifeguard are Tidings with the additions switched off that memberlist does not have, and with α = 4, \
-which is memberlist's default as well as ours.";
+SWIM and Lifeguard are Tidings without its additions to memberlist, and with α = 4, which is the \
+default of both memberlist and Tidings.";
 
-const WEAKNESS: &str = "A member that answers over a stream while datagrams get lost stays a member, and is \
-told to be degraded: that is memberlist's rule as well. Nothing damps a member that comes and goes: each time it \
-contradicts it is back, and the prompt refutation that helps those who are well helps it too. Whoever hears all \
-and is hardly heard accuses many who are well, and among a thousand members some of those are held to have failed \
-by everybody. Rapid, which asks several observers for one verdict, does better in all of that.";
+const WEAKNESS: &str = "A member that answers over streams while its datagrams get lost stays a \
+member, and is reported as degraded; memberlist has the same rule. Nothing dampens a flapping \
+member: after each refutation it is alive again, and the prompt refutation that helps healthy \
+members helps it too. A member that hears all others but is hardly heard suspects many healthy \
+members, and among a thousand members some of those are declared failed by all. Rapid, which asks \
+several observers for one verdict, does better in all of these cases.";

@@ -1,4 +1,4 @@
-//! What a quiet cluster costs.
+//! Message load of a quiet cluster.
 
 use super::format::{assert_no_violations, seeds, verdict};
 use crate::harness::Harness;
@@ -13,7 +13,7 @@ pub(super) fn run(harness: &Harness) -> Section {
     let periods = harness.pick(40, 600);
     let seed = seeds(harness, 400, 1)[0];
     let loads = harness.map("quiet clusters", &sizes, |&nodes| load(nodes, periods, seed));
-    let mut section = Section::new("load", "What does a quiet cluster cost?", TEXT);
+    let mut section = Section::new("load", "Message load of a quiet cluster", TEXT);
     let columns = [
         "members",
         "datagrams",
@@ -24,14 +24,14 @@ pub(super) fn run(harness: &Harness) -> Section {
         "B/s in streams",
     ];
     let mut table =
-        Table::new("Sent by each member: datagrams per period, bytes per second", &columns);
+        Table::new("Load per member: datagrams sent per period, bytes sent per second", &columns);
     for (&nodes, load) in sizes.iter().zip(&loads) {
         let published = SWIM_FIG_2.iter().find(|(size, _)| *size == nodes as f64);
         table.row([
             nodes.to_string(),
             format!("{:.3}", load.datagrams),
             published.map_or_else(|| "—".into(), |(_, sent)| format!("{sent:.2}")),
-            verdict(load.datagrams, 2.0, 0.005, "2.0, as SWIM"),
+            verdict(load.datagrams, 2.0, 0.005, "2.0, as in SWIM"),
             significant(load.datagram_bytes, 3),
             significant(load.datagram_bytes + load.datagrams * HEADERS, 3),
             significant(load.stream_bytes, 3),
@@ -43,7 +43,7 @@ pub(super) fn run(harness: &Harness) -> Section {
     };
     section.charts.push(Chart {
         name: "load".into(),
-        caption: "Datagrams that each member sends per period".into(),
+        caption: "Datagrams sent per member and period".into(),
         x: Axis::log("members"),
         y: Axis::linear("datagrams per period"),
         series: vec![
@@ -59,7 +59,7 @@ pub(super) fn run(harness: &Harness) -> Section {
     section
 }
 
-/// What one member sends: datagrams per period, bytes per second.
+/// Load of one member: datagrams per period, bytes per second.
 #[derive(Debug)]
 struct Load {
     datagrams: f64,
@@ -70,7 +70,7 @@ struct Load {
 fn load(nodes: usize, periods: u32, seed: u64) -> Load {
     let settings = Settings { trace: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
-    // A whole number of seconds from here on has as many probes of each.
+    // From here on, each member sends the same number of probes in every whole second.
     world.run_for(Duration::from_secs(10));
     let before = world.tally().clone();
     world.run_for(periods * Options::lan().probe_interval);
@@ -89,7 +89,7 @@ fn load(nodes: usize, periods: u32, seed: u64) -> Load {
     }
 }
 
-/// Of UDP and IPv4.
+/// Size of UDP and IPv4 headers in bytes.
 const HEADERS: f64 = 28.0;
 
 const SWIM_FIG_2: [(f64, f64); 8] = [
@@ -103,15 +103,17 @@ const SWIM_FIG_2: [(f64, f64); 8] = [
     (55.0, 1.98),
 ];
 
-const TEXT: &str = "Nobody comes, goes or changes, and nothing is lost. SWIM's load is one ping and \
-one ack a period for each member, at any size (SWIM §5.1, Das et al., 2002); its measurements, over 40 \
-periods on up to 55 machines, are in Fig 2. A period is one second.";
+const TEXT: &str = "No member joins, leaves, fails or changes its metadata, and nothing is lost. \
+SWIM's load is one ping and one ack per period and member, at any size (SWIM §5.1, Das et al., \
+2002); its measurements, over 40 periods on up to 55 machines, are in Fig 2. A period is one \
+second.";
 
 const NOTES: [&str; 3] = [
-    "Gossip costs nothing while there is no news. memberlist's also pauses then, but for its full \
-exchange of tables every 30 s and more.",
-    "What is sent in streams is the regular sync: two digests, if they agree. It becomes rarer as the \
-cluster grows.",
-    "The values of Fig 2 are read off the plot. Names are two to five letters here, without metadata \
-and encryption; a ping carries its target's short name, so that their length does not count.",
+    "Without updates, gossip sends nothing. memberlist's gossip pauses then as well, except for \
+     its full push/pull exchange every 30 s or more.",
+    "The bytes in streams are the periodic anti-entropy sync: two digests, if they agree. The \
+     sync becomes rarer as the cluster grows.",
+    "The values of Fig 2 are read off the plot. Names have two to five characters here, without \
+     metadata and encryption; a ping carries a short form of its target's name, so that the \
+     length of names does not matter.",
 ];

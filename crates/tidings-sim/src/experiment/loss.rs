@@ -1,4 +1,4 @@
-//! What loss does to a healthy cluster.
+//! False positives and detection latency under loss.
 
 use super::format::{assert_no_violations, secs, seeds};
 use crate::events::EventKind;
@@ -14,19 +14,23 @@ use tidings::{Instant, Options};
 pub(super) fn run(harness: &Harness) -> Section {
     let (nodes, minutes, worlds) = harness.pick((32, 1, 1), (128, 10, 1));
     let losses: &[u32] = harness.pick(&[0, 15, 30], &[0, 5, 10, 15, 20, 25, 30]);
-    let mut section = Section::new("loss", "What does loss do to a healthy cluster?", TEXT);
+    let mut section =
+        Section::new("loss", "False positives and detection latency under loss", TEXT);
     let columns = [
         "options",
         "loss",
         "false suspicions",
-        "false failures",
+        "false positives",
         "failure events",
-        "crash: first verdict",
-        "all know",
+        "crash: first detection",
+        "crash: detected by all",
         "datagrams/s",
     ];
     let mut table = Table::new(
-        format!("{nodes} members for {minutes} min: per member-hour, medians for crashes"),
+        format!(
+            "{nodes} members for {minutes} min: rates per member-hour, medians of five \
+        crashes"
+        ),
         &columns,
     );
     let (mut suspicions, mut detection) = (Vec::new(), Vec::new());
@@ -69,9 +73,14 @@ pub(super) fn run(harness: &Harness) -> Section {
         series,
     };
     let per_hour = Axis::linear("suspicions per member-hour");
-    section.charts.push(chart("loss-suspicions", "Live members suspected", per_hour, suspicions));
+    section.charts.push(chart("loss-suspicions", "False suspicions", per_hour, suspicions));
     let time = Axis::linear("seconds (median)");
-    section.charts.push(chart("loss-detection", "Until all know of a crash", time, detection));
+    section.charts.push(chart(
+        "loss-detection",
+        "Time until all members have detected a crash",
+        time,
+        detection,
+    ));
     section.notes = NOTES.map(String::from).to_vec();
     section
 }
@@ -90,18 +99,19 @@ fn variants() -> [(&'static str, Options); 3] {
     [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]
 }
 
-/// What was seen in one world.
+/// Results of one world.
 #[derive(Debug, Default)]
 struct Run {
     suspicions: u64,
     failures: u64,
-    /// Failures as each of the others tells them.
+    /// Failure events at all observers.
     failure_events: u64,
     datagrams: u64,
     crashes: Vec<Crash>,
 }
 
-/// How long after a crash the first one declared the member failed, and until nobody held it to live.
+/// Detection latency of a crash: until the first member declared it failed, and until no member
+/// held it as present.
 #[derive(Debug)]
 struct Crash {
     first: Option<Duration>,
@@ -125,8 +135,9 @@ fn simulate(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64)
                 }
                 _ => continue,
             };
-            let latest: &mut Option<Instant> = &mut latest[event.subject.expect("it is about one")];
-            // What others repeat soon after is the same one.
+            let latest: &mut Option<Instant> =
+                &mut latest[event.subject.expect("a failure has a subject")];
+            // Reports by other members soon after belong to the same episode.
             *episodes += u64::from(latest.is_none_or(|latest| event.at.since(latest) > EPISODE));
             *latest = Some(event.at);
         }
@@ -162,23 +173,25 @@ fn simulate(nodes: usize, minutes: u32, loss: u32, options: &Options, seed: u64)
 const SECOND: Duration = Duration::from_secs(1);
 const EPISODE: Duration = Duration::from_secs(5);
 
-const TEXT: &str = "All members are well and each datagram is lost with some probability. Whoever \
-lives and is suspected, or declared failed, is counted once for each time that somebody begins it \
-(events about the same member within 5 s of each other are one), and \"failure events\" are what all \
-applications together are told. Then five members are switched off, one after another, and we measure \
-when the first of the others declares each failed, and when all have.
+const TEXT: &str = "All members are healthy and each datagram is lost with the given probability. \
+Each suspicion or failure of a live member counts once: events about the same member within 5 s \
+of each other belong to the same one. \"Failure events\" are all failures that the applications \
+of all members are told. Then five members are powered off, one after another, and we measure \
+when the first of the other members declares each failed, and when all of them have.
 
-\"SWIM only\" is a fixed suspicion of `suspicion_mult` × log10(n) × `probe_interval`, three helpers, and \
-nothing else: no local health, no nacks, no buddy system, no evidence rule, no prompt refutation, no \
-streams and no digests on pings. Gossip and the sync every 30 s and more are as by default.";
+\"SWIM only\" has a fixed suspicion timeout of `suspicion_mult` × log10(n) × `probe_interval` and \
+three indirect pings. It has no local health, nacks, buddy system, recent-ack rule, prompt \
+refutation, stream probes or digests on pings. Gossip and the anti-entropy sync every 30 s or \
+more are as by default.";
 
 const NOTES: [&str; 4] = [
-    "Losses that are independent of each other harm little, with Lifeguard or without it: three helpers \
-find most of the living, and a suspect hears of it in many copies and contradicts in many. Lifeguard is \
-about members that are slow, which is another section's matter.",
-    "Nothing comparable was published in numbers: SWIM's Fig 4 shows a group of 17 at 10 % loss \
-(12 remain with suspicion, 2 without it and without gossip on probes), over minutes and without a rate.",
-    "What is lost on a stream is sent again, and comes late: the opening of a connection by a second, which \
-is too late for a probe.",
-    "Datagrams per second are those of one member.",
+    "Independent losses do little harm, with or without Lifeguard: three indirect pings reach \
+     most live members, and a suspect receives the suspicion in many copies and refutes it in \
+     many. Lifeguard's subject is slow members, which other sections measure.",
+    "No comparable figures are published: SWIM's Fig 4 shows a group of 17 at 10 % loss (12 \
+     remain with suspicion, 2 without it and without piggybacking), over minutes and without a \
+     rate.",
+    "Data lost on a stream is retransmitted and arrives late: a connection request one second \
+     later, which is too late for a probe.",
+    "Datagrams per second are per member.",
 ];

@@ -1,4 +1,4 @@
-//! Switches: what each of the protocol's options is worth in one hostile world.
+//! Ablation of the protocol options in a hostile environment.
 
 use super::format::violations_note;
 use crate::events::EventKind;
@@ -22,20 +22,20 @@ pub(super) fn run(harness: &Harness) -> Section {
     });
 
     let mut table = Table::new(
-        "`Wrong` are failures of members that are well and can be reached, some of them told by members \
-         that are well, and `slow` those of members that are slow, in each run. Times are from a crash \
-         until the first and the last one that is well knows it, in seconds; `convergence` is from the end of \
-         all trouble until all know who is there.",
+        "False positives (`FP`) are failures of healthy, reachable members, and `FP-` those of \
+         them at healthy members; `slow` are failures of slow members; all per run. Times are in \
+         seconds: from a crash until the first (`first`) and the last healthy member (`full`) has \
+         detected it, and from the end of all faults until all views agree (`convergence`).",
         &[
             "",
-            "wrong",
-            "told by the well",
+            "FP",
+            "FP-",
             "slow",
             "first: median",
             "99%",
-            "last: median",
+            "full: median",
             "99%",
-            "agreed",
+            "convergence",
             "bytes/s",
         ],
     );
@@ -61,34 +61,35 @@ pub(super) fn run(harness: &Harness) -> Section {
     }
     section.tables.push(table);
     section.notes.push(format!(
-        "{members} members; {seeds} seed(s), the same for all rows, with four crashes in each; in brackets \
-         95% intervals of the means. A crash that nobody found has no time."
+        "{members} members; {seeds} {}, the same for all rows, with four crashes in each; in brackets \
+         95% confidence intervals of the means. A crash that no member detected has no time.",
+        if seeds == 1 { "seed" } else { "seeds" }
     ));
     let violations: u64 = outcomes.iter().map(|outcome| outcome.violations).sum();
     section.notes.push(violations_note(violations));
     section
 }
 
-/// The defaults, each switch off, and all of them off.
+/// The defaults, each option turned off alone, and all of them turned off.
 fn setups(harness: &Harness) -> Vec<(&'static str, Options)> {
     type Change = fn(&mut Options);
     let changes: [(&str, Change); 9] = [
         ("no nacks", |options| options.nacks = false),
-        ("no buddy", |options| options.buddy = false),
-        ("no awareness", |options| options.awareness_max = 1),
+        ("no buddy system", |options| options.buddy = false),
+        ("no local health", |options| options.awareness_max = 1),
         ("no confirmations", |options| options.suspicion_max_mult = 1),
-        ("no evidence", |options| options.require_recent_ack = false),
+        ("no recent-ack rule", |options| options.require_recent_ack = false),
         ("no prompt refutation", |options| options.prompt_refutation = false),
         ("no digest checks", |options| options.digest_checks = false),
         ("no stream probes", |options| options.stream_probes = false),
-        ("no adaptive wait", |options| options.probe_timeout_min = options.probe_timeout),
+        ("no adaptive probe timeout", |options| options.probe_timeout_min = options.probe_timeout),
     ];
     let defaults = Options::lan();
     let mut bare = defaults.clone();
     let mut setups = vec![("defaults", defaults.clone())];
     for (name, change) in changes {
         change(&mut bare);
-        if harness.pick(name == "no evidence", true) {
+        if harness.pick(name == "no recent-ack rule", true) {
             let mut options = defaults.clone();
             change(&mut options);
             setups.push((name, options));
@@ -109,7 +110,7 @@ struct Outcome {
     violations: u64,
 }
 
-/// Loss, slow members, crashes and a cut, one upon the other.
+/// Runs a world with loss, slow members, crashes and a partition.
 fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
     let link = Link {
         loss: 0.05,
@@ -179,7 +180,8 @@ fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
     for event in about_living {
         let about = event.subject.unwrap_or_default();
         let across = isolated.contains(&about) != isolated.contains(&event.observer);
-        // News of the other side's end may come for a while after it could be reached again.
+        // Stale failure reports about the other side may still spread for a while after the
+        // partition has healed.
         let while_cut =
             Some(event.at) >= cut && healed.is_some_and(|at| event.at <= at + 10 * SECOND);
         if slow(&about) {
@@ -218,7 +220,7 @@ fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// For how many seconds there is trouble; slow members go on for two in each cycle.
+/// Duration of the faults in seconds; slow members run for two seconds of each cycle.
 const FAULT_SECONDS: u64 = 180;
 const CYCLE: u64 = 18;
 const CRASH: u64 = 20;
@@ -226,9 +228,10 @@ const CUT: u64 = 80;
 const HEAL: u64 = 140;
 const MAX_RECOVERY: Duration = Duration::from_secs(600);
 
-const HEADING: &str = "What each switch is worth";
+const HEADING: &str = "Ablation: the contribution of each protocol option";
 
-const TEXT: &str = "One hostile world, in which each of the protocol's switches is turned off alone: 5% of \
-datagrams are lost, and jitter is 1 ms; twelve members are slow, 16 seconds of 18, eight of them with each loop \
-blocked and four with all that they send and receive; after 20 seconds four others crash; after 80 another 16 \
-are cut off for a minute; after three minutes all trouble ends but the loss.";
+const TEXT: &str = "A hostile environment, in which each protocol option is turned off alone: 5% \
+of the datagrams are lost, with 1 ms of jitter. Twelve members are slow, for 16 of every 18 \
+seconds: eight with each loop blocked, four with all sends and receives blocked. After 20 seconds \
+four other members crash. After 80 seconds another 16 are partitioned from the rest for a minute. \
+After three minutes all faults end except the loss.";

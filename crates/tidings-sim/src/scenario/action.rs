@@ -1,4 +1,4 @@
-//! Actions: what may happen to a cluster.
+//! Actions: faults and application commands that a step of a scenario can contain.
 
 use super::Step;
 use crate::link::{Cut, Link};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident($what:ty) = $key:ident,)*) => {
-        /// Something that may happen; in a file each step has one of these as its key.
+        /// An action of a step; in a file, the key of the step names it.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Action {
             $($(#[$doc])* $name($what),)*
         }
 
-        /// A step as it stands in a file: a time, and one action under its name.
+        /// The fields of a step in a file: a time, and one action under its key.
         #[derive(Default, Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
         struct StepFields {
@@ -33,7 +33,7 @@ macro_rules! actions {
         }
 
         impl Action {
-            /// The action's name, as it stands in a file.
+            /// The action's key in a file.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => stringify!($key),)*
@@ -52,143 +52,143 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Their processes end at once.
+    /// Kills the processes: connections are reset and new ones are refused.
     Crash(NodeSelector) = crash,
-    /// Their machines go off at once: nothing answers any more.
+    /// Powers the machines off: nothing answers, and connections hang.
     PowerOff(NodeSelector) = power_off,
-    /// They start, or start again, at the address they had, and join through others.
+    /// Starts or restarts nodes at the same address, and joins seeds.
     Start(Joining) = start,
-    /// They start again at another address, and join through others.
+    /// Restarts nodes at a new address, and joins seeds.
     Move(Joining) = r#move,
-    /// They join through others, without being started.
+    /// Joins seeds without a restart.
     Join(Joining) = join,
-    /// They leave.
+    /// Leaves the cluster gracefully.
     Leave(NodeSelector) = leave,
-    /// Their processes are stopped; their sockets fill up.
+    /// Stops the processes (as SIGSTOP does); their socket buffers fill up.
     Pause(NodeSelector) = pause,
-    /// They block before they send and after they receive, while their time goes on (Lifeguard's
+    /// Blocks nodes before each send and after each receive, while their timers run (Lifeguard's
     /// anomaly).
     Stall(NodeSelector) = stall,
-    /// Those that were paused or stalled go on.
+    /// Resumes paused or stalled nodes.
     Resume(NodeSelector) = resume,
-    /// They take so long over each input.
+    /// Makes each input take CPU time.
     Cpu(Cpu) = cpu,
-    /// Their wall clocks are ahead, or behind; they notice when they start.
+    /// Sets the offset of wall clocks; nodes read them when they start.
     Clock(Clock) = clock,
-    /// Nothing gets from them to the others, nor from the others to them.
+    /// Partitions the nodes from all others, in both directions.
     Isolate(NodeSelector) = isolate,
-    /// Something, or nothing, gets from some to some.
+    /// Partitions the paths from some nodes to others, in one direction.
     Cut(Between) = cut,
-    /// All cuts end.
+    /// Heals all partitions.
     Mend(bool) = mend,
-    /// The network is like this from now on, everywhere.
+    /// Sets the link of all paths.
     Link(Link) = link,
-    /// The ways from some to some are like this from now on.
+    /// Sets the link of the paths from some nodes to others.
     LinkBetween(Between) = link_between,
-    /// They tell other metadata.
+    /// Changes the metadata of nodes.
     Meta(Text) = meta,
-    /// They broadcast a message.
+    /// Broadcasts a message from each node.
     Broadcast(Text) = broadcast,
-    /// One sends another one a message over a stream.
+    /// Sends a message over a stream.
     Send(Message) = send,
-    /// One pings another one.
+    /// Sends a user ping.
     Ping(Pair) = ping,
 }
 
-/// Some nodes: a number, a list of numbers, `"2..5"` (2, 3 and 4), `"all"`, or `"3 at random"`.
+/// Selects nodes: a number, a list of numbers, `"2..5"` (2, 3 and 4), `"all"`, or `"3 at random"`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeSelector {
-    /// These.
+    /// The listed nodes.
     List(Vec<usize>),
-    /// From the first to the one before the second.
+    /// A range, which excludes its end.
     Range(usize, usize),
-    /// All.
+    /// All nodes.
     All,
-    /// So many, drawn when the step is due.
+    /// This number of nodes, drawn when the step is due.
     Random(usize),
 }
 
-/// NodeSelector joins, and through whom.
+/// Nodes and the seeds that they join.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joining {
-    /// Who.
+    /// The joining nodes.
     pub nodes: NodeSelector,
-    /// Through whom; nobody is joined if there is none.
+    /// The seeds; if there are none, the nodes join nobody.
     pub seeds: NodeSelector,
 }
 
-/// How long some take over each input.
+/// CPU time for each input.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
-    /// Who.
+    /// The nodes.
     pub nodes: NodeSelector,
-    /// How long.
+    /// CPU time for each input.
     #[serde(with = "crate::duration")]
     pub each: Duration,
 }
 
-/// What some wall clocks show.
+/// Offset of wall clocks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// Whose.
+    /// The nodes.
     pub nodes: NodeSelector,
-    /// How many seconds they are ahead; behind, if negative.
+    /// Offset in seconds; negative if the clocks are behind.
     pub ahead: i64,
 }
 
-/// From whom to whom, and what is different there.
+/// Paths from some nodes to others, and the change to them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Between {
-    /// From whom.
+    /// The senders.
     pub from: NodeSelector,
-    /// To whom.
+    /// The receivers.
     pub to: NodeSelector,
-    /// What does not get through; for `cut`.
+    /// Kind of traffic that is dropped; for `cut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<Cut>,
-    /// What the ways are like; for `ways`.
+    /// The link of the paths; for `link_between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
 }
 
-/// What some say to all.
+/// Metadata or a broadcast message of some nodes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Text {
-    /// Who.
+    /// The nodes.
     pub nodes: NodeSelector,
-    /// What; no broadcast is said twice in a scenario, so it is marked with a number.
+    /// The text; a number is appended to broadcasts, so that each is unique in a scenario.
     pub text: String,
 }
 
-/// What one says to another one.
+/// A message from one node to another.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    /// Who.
+    /// The sender.
     pub from: usize,
-    /// To whom.
+    /// The receiver.
     pub to: usize,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
-/// NodeSelector pings whom.
+/// A user ping from one node to another.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// Who.
+    /// The sender.
     pub from: usize,
-    /// Whom.
+    /// The target.
     pub to: usize,
 }
 
 impl Action {
-    /// The highest number of a node that it names; `None` if it names none.
+    /// The highest node number that the action names; `None` if it names none.
     pub(crate) fn highest(&self) -> Option<usize> {
         let joining = |joining: &Joining| joining.nodes.highest().max(joining.seeds.highest());
         match self {
@@ -209,21 +209,21 @@ impl Action {
         }
     }
 
-    /// Why it makes no sense, if it does not.
+    /// Checks the action; returns the problem, if any.
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Self::Link(link) => link.problem(),
             Self::LinkBetween(Between { link: None, .. }) => {
-                Some("`link_between` needs a `link` that says what they are like".into())
+                Some("`link_between` needs a `link`".into())
             }
             Self::LinkBetween(Between { what: Some(_), .. }) => {
-                Some("`what` belongs to `cut`; `link_between` has a `link`".into())
+                Some("`link_between` takes a `link`; `what` belongs to `cut`".into())
             }
             Self::LinkBetween(Between { link: Some(link), .. }) => link.problem(),
             Self::Cut(Between { link: Some(_), .. }) => {
-                Some("`link` belongs to `link_between`; `cut` has a `what`".into())
+                Some("`cut` takes a `what`; `link` belongs to `link_between`".into())
             }
-            Self::Mend(false) => Some("`mend` is `true`, or is left out".into()),
+            Self::Mend(false) => Some("`mend` must be `true`".into()),
             _ => None,
         }
     }

@@ -1,31 +1,31 @@
-//! Anomalies: nodes that stand still for a while, and what they do when they go on.
+//! Anomalies: paused, stalled and blocked nodes, and how they resume.
 
 use super::World;
 use super::host::{HostState, Input};
 
 impl World {
-    /// Stops a node's process for a while; its sockets go on to take what arrives.
+    /// Stops a node's process, as SIGSTOP does; its sockets still buffer input.
     pub fn pause(&mut self, node: usize) {
         self.change_state(node, HostState::Up, HostState::Paused);
     }
 
-    /// Begins one of Lifeguard's anomalies at a node: its time goes on, but it blocks before it sends
-    /// and after it has received anything.
+    /// Begins one of Lifeguard's anomalies: the node's timers run, but it blocks before each send
+    /// and after each receive.
     pub fn stall(&mut self, node: usize) {
         self.change_state(node, HostState::Up, HostState::Stalled);
     }
 
-    /// Begins one of Lifeguard's anomalies at a node that is like memberlist, of which each loop is
-    /// blocked on its own: from the first ping that it cannot send on, it begins no other.
+    /// Begins one of Lifeguard's anomalies at a node that is built like memberlist, where each loop
+    /// blocks on its own: after the first ping that it cannot send, it begins no further probe.
     ///
-    /// Verdicts that come due meanwhile are reached all the same. The node does that when it goes on,
-    /// before it takes what waits for it.
+    /// Verdicts that are due by then are still reached: the node does so when it resumes, before it
+    /// reads its buffered input.
     pub fn block(&mut self, node: usize) {
         self.change_state(node, HostState::Up, HostState::Stalled);
         self.hosts[node].probe_loop_blocked = self.hosts[node].state == HostState::Stalled;
     }
 
-    /// Lets a node that was paused, stalled or blocked go on: it takes what waits for it.
+    /// Resumes a paused, stalled or blocked node, which then reads its buffered input.
     pub fn resume(&mut self, node: usize) {
         if !self.unfreeze(node) {
             return;

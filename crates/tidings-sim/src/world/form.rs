@@ -1,4 +1,4 @@
-//! Forming: a cluster in which everybody knows everybody, without living through how they met.
+//! Formed clusters: full views from the start, without simulating how the cluster formed.
 
 use super::{Settings, World, id};
 use bytes::Bytes;
@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use tidings::{Node, Output, StreamAction, StreamId, StreamInput};
 
 impl World {
-    /// A world of nodes that all know each other and have nothing left to tell.
+    /// Creates a world in which all nodes know each other and have no pending gossip.
     ///
-    /// They join with the real messages, but through one that is left aside afterwards, over wires
-    /// without delay, and what they would gossip about it is not sent. Their histories begin now.
+    /// The nodes join with real messages, over streams without delay, through a node that is
+    /// discarded afterwards. The gossip about the joins is not sent. Their histories begin now.
     pub fn formed(nodes: usize, settings: Settings, seed: u64) -> Self {
         let mut world = Self::new(settings, seed);
         for _ in 0..nodes {
@@ -25,7 +25,7 @@ impl World {
         if nodes == 0 {
             return;
         }
-        // NodeSelector stands in for n0 is told of everybody first.
+        // The introducer, which stands in for n0, learns of all nodes first.
         let mut introducer = self.new_node(0, [1; 32]);
         for node in 1..nodes {
             announce(&mut self.new_node(node, [2; 32]), &mut introducer);
@@ -36,7 +36,7 @@ impl World {
             let seed = self.node_seeds.seed();
             let mut newcomer = self.new_node(node, seed);
             join_fully(&mut newcomer, &mut introducer);
-            assert_eq!(newcomer.present_count(), nodes, "{} was told of everybody", id(node));
+            assert_eq!(newcomer.present_count(), nodes, "{} learned of all nodes", id(node));
             if let Some((node, newcomer)) = last.replace((node, newcomer)) {
                 self.start_formed(node, newcomer);
             }
@@ -65,14 +65,14 @@ impl World {
     }
 }
 
-/// Has a node be told of another one that would join it, and no more than that.
+/// Announces a node to the introducer, without an answer.
 fn announce(newcomer: &mut Node, introducer: &mut Node) {
     let mut stream = DirectStream::open(newcomer, introducer);
     stream.transfer(newcomer, introducer);
     introducer.handle_stream(stream.now, stream.ids[1], StreamInput::Closed);
 }
 
-/// Has a node join another one, to the end.
+/// Lets a node join the introducer completely.
 fn join_fully(newcomer: &mut Node, introducer: &mut Node) {
     let mut stream = DirectStream::open(newcomer, introducer);
     while stream.transfer(newcomer, introducer) {
@@ -82,10 +82,10 @@ fn join_fully(newcomer: &mut Node, introducer: &mut Node) {
     }
 }
 
-/// One stream without delay.
+/// A stream without delay between two nodes.
 struct DirectStream {
     now: tidings::Instant,
-    /// What the two call it, whoever speaks first.
+    /// The stream's id at each node, the sender's first.
     ids: [StreamId; 2],
     buf: Vec<u8>,
 }
@@ -94,7 +94,7 @@ impl DirectStream {
     fn open(newcomer: &mut Node, introducer: &mut Node) -> Self {
         let now = tidings::Instant::ZERO;
         let to = introducer.local().addr();
-        newcomer.join(now, &[to]).expect("a newcomer may join");
+        newcomer.join(now, &[to]).expect("a new node can join");
         let mut buf = Vec::new();
         let id = loop {
             match newcomer.poll_output(&mut buf) {
@@ -104,12 +104,12 @@ impl DirectStream {
             }
         };
         let theirs = introducer.accept_stream(now, newcomer.local().addr());
-        let theirs = theirs.expect("it has no other streams");
+        let theirs = theirs.expect("the introducer has no other stream");
         newcomer.handle_stream(now, id, StreamInput::Opened);
         Self { now, ids: [id, theirs], buf }
     }
 
-    /// Carries all that one says on the stream to the other one; `false` if that was nothing.
+    /// Transfers all pending writes from one node to the other; `false` if there were none.
     fn transfer(&mut self, from: &mut Node, to: &mut Node) -> bool {
         let mut writes = VecDeque::<Option<Bytes>>::new();
         while let Some(output) = from.poll_output(&mut self.buf) {
@@ -135,7 +135,7 @@ impl DirectStream {
         transferred
     }
 
-    /// The other one speaks.
+    /// Swaps sender and receiver.
     fn swap_ends(&mut self) {
         self.ids.swap(0, 1);
     }

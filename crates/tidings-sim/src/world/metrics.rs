@@ -1,13 +1,13 @@
-//! Watching: what experiments look at beside events.
+//! Measurements that experiments take beside events.
 
 use super::World;
 use crate::events::{ProbeRecord, Traffic};
 use std::net::SocketAddr;
 
-/// What is watched, and what was seen of it.
+/// Measurements, and what they are configured to record.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// A node has begun a probe round, and its ping is the next datagram that it gives.
+    /// Whether a node has begun a probe round; its ping is then the next datagram that it sends.
     pub(super) round_began: bool,
     probes: Vec<ProbeRecord>,
     tracked_payload: Vec<u8>,
@@ -15,28 +15,28 @@ pub(super) struct Metrics {
 }
 
 impl World {
-    /// The probe rounds begun so far, if they are kept.
+    /// The log of probe rounds, if it is kept.
     pub fn probes(&self) -> &[ProbeRecord] {
         &self.metrics.probes
     }
 
-    /// Forgets the probe rounds begun so far.
+    /// Clears the log of probe rounds.
     pub fn clear_probes(&mut self) {
         self.metrics.probes.clear();
     }
 
-    /// From now on counts the datagrams that carry these bytes. Whoever encrypts hides them.
+    /// Counts the datagrams that contain these bytes, from now on. Encryption would hide them.
     pub fn track_payload(&mut self, payload: &[u8]) {
         self.metrics.tracked_payload = payload.to_vec();
         self.metrics.tracked_datagrams = 0;
     }
 
-    /// How many datagrams have carried what is followed.
+    /// Number of datagrams that contained the tracked payload.
     pub fn tracked_datagrams(&self) -> u64 {
         self.metrics.tracked_datagrams
     }
 
-    /// What a machine sent and received so far, in all its lives.
+    /// Traffic counters of a machine, over all restarts.
     pub fn traffic(&self, node: usize) -> &Traffic {
         &self.hosts[node].traffic
     }

@@ -1,29 +1,29 @@
-//! The queue: everything that is yet to happen, in order.
+//! Event queue of the simulation.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use tidings::Instant;
 
-/// Something that is going to happen.
+/// A scheduled event of the simulation.
 #[derive(Debug)]
 pub(super) enum SimEvent {
-    /// A datagram arrives, if anybody is there.
+    /// A datagram arrives at an address.
     Datagram { from: usize, from_addr: SocketAddr, to: SocketAddr, data: Vec<u8> },
-    /// A connection arrives.
+    /// A connection request arrives.
     Connect { stream: u64, to: SocketAddr },
-    /// Something arrives at one side of a stream.
+    /// A chunk of data, or the end, arrives at one side of a stream.
     Chunk { stream: u64, side: usize, local: bool, chunk: super::streams::StreamChunk },
-    /// A node gets to an input that waits for it.
+    /// A node reads its first buffered input.
     Ready { host: usize },
-    /// A step of the scenario.
+    /// A step of the scenario is due.
     Step(usize),
-    /// A node's time has come.
+    /// A node's timer fires.
     Timer { host: usize },
 }
 
-/// What is to happen, by time; at one time, what has arrived comes before timers, and otherwise what
-/// was put in first.
+/// Events ordered by time. At equal times arrivals come before timers, and otherwise events keep
+/// the order of insertion.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -46,7 +46,7 @@ impl Queue {
         self.pushed += 1;
     }
 
-    /// When the next thing happens.
+    /// Time of the next event.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }

@@ -1,4 +1,4 @@
-//! Traffic: carries what nodes send to where it goes, and gives them what arrives.
+//! Traffic: delivers datagrams, streams and timers to nodes, and processes their outputs.
 
 use super::host::{HostState, Input, Loop};
 use super::queue::SimEvent;
@@ -74,7 +74,7 @@ impl World {
         }
         let sender = known.ends[1 - side].map(|end| end.host);
         if !local && sender.is_some_and(|from| self.links.is_cut(from, end.host, true)) {
-            // What a retransmission would bring is not modelled: the rest is silence.
+            // Later retransmissions are not modelled: the stream stays silent.
             self.tally.streams_cut += 1;
             if let Some(known) = self.streams.get_mut(stream) {
                 known.stalled = true;
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Gives a node an input, when it has worked through what came before.
+    /// Delivers an input to a node, at once or through its input buffer.
     pub(super) fn deliver_input(&mut self, to: usize, input: Input) {
         let host = &mut self.hosts[to];
         let idle =
@@ -102,7 +102,7 @@ impl World {
         self.schedule_read(to);
     }
 
-    /// Has a node get to what waits for it, as soon as it can.
+    /// Schedules a node's next read from its input buffer, as soon as it is free.
     pub(super) fn schedule_read(&mut self, here: usize) {
         let host = &mut self.hosts[here];
         if host.state == HostState::Up && host.next_read.is_none() && !host.inbox.is_empty() {
@@ -112,8 +112,8 @@ impl World {
         }
     }
 
-    /// A node gets to the first input that waits for it; over what waited while it did not read it is
-    /// as long as over anything, but at least for `DRAIN`.
+    /// Reads the first buffered input. Input from while the node did not read takes its CPU time
+    /// too, but at least `DRAIN`.
     fn read_input(&mut self, here: usize, at: Instant) {
         let host = &mut self.hosts[here];
         if host.next_read != Some(at) || host.state != HostState::Up {
@@ -215,7 +215,7 @@ impl World {
 
     // ---- from nodes ----
 
-    /// Carries out all that a node wants done, and sets its timer.
+    /// Processes all outputs of a node, and sets its timer.
     pub(super) fn drain(&mut self, here: usize, from_loop: Loop) {
         let mut buf = std::mem::take(&mut self.buf);
         let mut outputs = 0;
@@ -237,7 +237,7 @@ impl World {
         self.record_step(here);
         if let Some(checks) = &mut self.checks {
             let host = &self.hosts[here];
-            let node = host.node.as_ref().expect("it has just given output");
+            let node = host.node.as_ref().expect("the node exists, because it gave output");
             checks.drained(self.now, here, node, outputs, host.streams.len());
         }
         self.arm(here);
@@ -280,7 +280,7 @@ impl World {
         self.transmit(here, to, data);
     }
 
-    /// Sends what a node could not send while it was stalled.
+    /// Sends everything that was blocked while the node was stalled.
     pub(super) fn flush_blocked_sends(&mut self, here: usize) {
         let held = std::mem::take(&mut self.hosts[here].blocked_sends);
         for (to, data) in held.datagrams.into_values().flatten() {
@@ -362,7 +362,7 @@ impl World {
                 if let Some(checks) = &mut self.checks {
                     checks.write(self.now, here, bytes.len());
                 }
-                // A stream's bytes are cut anywhere on the way.
+                // The network may split stream data anywhere.
                 let cut = if self.rng.chance(0.3) { self.rng.below(bytes.len()) } else { 0 };
                 if cut > 0 {
                     self.send_chunk(stream, 1 - side, StreamChunk::Data(bytes.slice(..cut)));
@@ -385,7 +385,7 @@ impl World {
         }
     }
 
-    /// Sends something to one side of a stream, from the other.
+    /// Sends a chunk to one side of a stream, from the other.
     pub(super) fn send_chunk(&mut self, stream: u64, side: usize, chunk: StreamChunk) {
         let Some(known) = self.streams.get(stream) else { return };
         let ends = known.ends.map(|end| end.map(|end| end.host));
@@ -440,15 +440,14 @@ impl World {
     }
 }
 
-/// How many buffers of datagrams are kept to be used again.
+/// Maximum number of datagram buffers kept for reuse.
 const MAX_SPARE: usize = 4096;
-/// How many datagrams of one loop a node that is stalled has in its hands: a ping and what asks others.
+/// Maximum number of blocked datagrams of one loop: a ping and its indirect ping requests.
 const MAX_BLOCKED_SENDS: usize = 4;
-/// After how long Linux asks for a connection again, and after how long at least it sends again what
-/// was lost.
+/// Linux's initial retransmission timeout for connection requests, and its minimum for data.
 const CONNECT_RTO: Duration = Duration::from_secs(1);
 const DATA_RTO: Duration = Duration::from_millis(200);
-/// How long a node that goes on takes at least over each input that has waited for it.
+/// Minimum time that a resumed node takes for each buffered input.
 const DRAIN: Duration = Duration::from_micros(15);
-/// The least that one input takes of a node that is behind, so that order is kept.
+/// Minimum time that one buffered input takes, so that order is kept.
 const DRAIN_STEP: Duration = Duration::from_nanos(1);

@@ -1,4 +1,4 @@
-//! The paper's two kinds of runs.
+//! The paper's two kinds of runs: Interval and Threshold.
 
 use super::{MAX_DURATION, MEMBERS, WARM_UP};
 use crate::events::EventKind;
@@ -7,36 +7,36 @@ use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::{Instant, Options};
 
-/// What a slow member does not do.
+/// Model of a slow member.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Anomaly {
-    /// Each of its loops stops at what it sends or receives next, and timers run on, as in memberlist.
+    /// Each loop blocks at its next send or receive, while timers run, as in memberlist.
     Loops,
-    /// Only what it sends and receives waits; it goes on to begin probes.
+    /// Only sends and receives block; the node still begins probes.
     Sends,
-    /// Its process is stopped as a whole, and takes what has arrived before it looks at the clock.
+    /// The whole process is stopped, and reads its buffered input before it handles timers.
     Process,
 }
 
 /// One point of the paper's grid, and which repetition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cell {
-    /// C: how many are slow at once.
+    /// C: number of concurrently slow members.
     pub(super) slow: usize,
-    /// D: for how long, in milliseconds.
+    /// D: duration of an anomaly in milliseconds.
     pub(super) blocked: u64,
-    /// I: for how long they are not, between two anomalies, in milliseconds.
+    /// I: interval between two anomalies in milliseconds.
     pub(super) normal: u64,
     pub(super) repetition: u64,
 }
 
-/// What was seen in runs with anomalies at intervals.
+/// Results of Interval runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) runs: u64,
-    /// Events that a member failed which was not slow, wherever they came from.
+    /// False positives (FP): failure events about members that were not slow, at any member.
     pub(super) false_positives: u64,
-    /// Those of them at members that were not slow.
+    /// FP-: those of them at members that were not slow.
     pub(super) at_healthy: u64,
     pub(super) datagrams: u64,
     pub(super) bytes: u64,
@@ -59,17 +59,17 @@ impl Outcome {
     }
 }
 
-/// What was seen in runs with one anomaly, in seconds from its beginning.
+/// Results of Threshold runs, in seconds from the beginning of the anomaly.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latencies {
-    /// When the first other member found that a slow one had failed.
+    /// First detection: when the first other member declared a slow one failed.
     pub(super) first: Vec<f64>,
-    /// When all members that were not slow had.
+    /// Full dissemination: when all members that were not slow had done so.
     pub(super) full: Vec<f64>,
     pub(super) violations: u64,
 }
 
-/// One anomaly after another, until two minutes are over (the paper's Interval experiment).
+/// Repeats the anomaly until two minutes have passed (the paper's Interval experiment).
 pub(super) fn interval_run(
     options: &Options,
     anomaly: Anomaly,
@@ -79,7 +79,7 @@ pub(super) fn interval_run(
 ) -> Outcome {
     let (mut world, slow) = warmed_up(options, cell, seed, socket_buffer);
     let (blocked, normal) = (ms(cell.blocked), ms(cell.normal));
-    // The paper counts from the beginning, and the quiet time is part of that.
+    // The paper counts from the beginning, including the warm-up.
     let end = Instant::ZERO + MAX_DURATION;
     loop {
         begin(&mut world, anomaly, &slow);
@@ -107,7 +107,8 @@ pub(super) fn interval_run(
     }
 }
 
-/// One anomaly, until all see all again or two minutes are over (the paper's Threshold experiment).
+/// One anomaly; runs until all views are full again or two minutes have passed (the paper's
+/// Threshold experiment).
 pub(super) fn threshold_run(
     options: &Options,
     anomaly: Anomaly,
@@ -146,9 +147,9 @@ pub(super) fn threshold_run(
     latencies
 }
 
-/// A cluster that was quiet for a while, and who is going to be slow in it.
+/// A cluster after its warm-up, and the members that are going to be slow.
 ///
-/// Those are the same in all set-ups.
+/// The members are the same for all configurations.
 fn warmed_up(
     options: &Options,
     cell: Cell,
