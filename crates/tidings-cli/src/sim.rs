@@ -254,7 +254,7 @@ fn counted(count: usize, noun: &str) -> String {
 fn tally_text(tally: &Tally) -> String {
     let counts = tally.counts().filter(|&(_, count)| count > 0);
     let counts: Vec<_> =
-        counts.map(|(name, count)| format!("{:23} {count:>9}", name.replace('_', " "))).collect();
+        counts.map(|(name, count)| format!("{:21} {count:>9}", name.replace('_', " "))).collect();
     counts.chunks(3).map(|row| row.join("   ") + "\n").collect()
 }
 

@@ -141,13 +141,13 @@ impl Checks {
     pub(crate) fn drained(
         &mut self,
         now: Instant,
-        here: usize,
+        observer: usize,
         node: &Node,
         outputs: usize,
         streams: usize,
     ) {
         let local = node.local().incarnation();
-        let truth = &mut self.nodes[here];
+        let truth = &mut self.nodes[observer];
         // After its wall clock was set back, a node starts below its highest incarnation until it
         // learns of that one.
         truth.highest = truth.highest.max(Some(local));
@@ -157,54 +157,59 @@ impl Checks {
         let max_streams = max_streams_in + max_streams_out + leave_peers;
         if streams > max_streams {
             self.record_violation(format!(
-                "{now:?}: n{here} has {streams} streams; its options allow {max_streams}"
+                "{now:?}: n{observer} has {streams} streams; its options allow {max_streams}"
             ));
         }
         let max_outputs =
             self.options.max_queued_datagrams + 4 * max_streams + 8 * max_members.min(known) + 64;
         if outputs > max_outputs {
-            self.record_violation(format!("{now:?}: n{here} gave {outputs} outputs for one input; its options allow {max_outputs}"));
+            self.record_violation(format!(
+                "{now:?}: n{observer} gave {outputs} outputs for one input; its options allow \
+                 {max_outputs}"
+            ));
         }
         if node.present_count() > known.min(max_members) {
             self.record_violation(format!(
-                "{now:?}: n{here} holds {} members as present, of {known}",
+                "{now:?}: n{observer} holds {} members as present, of {known}",
                 node.present_count()
             ));
         }
     }
 
-    pub(crate) fn event(&mut self, now: Instant, here: usize, event: &Event) {
+    pub(crate) fn event(&mut self, now: Instant, observer: usize, event: &Event) {
         use ObservedState::{Alive, Failed, Left, Suspect};
         match event {
-            Event::Joined(member) => self.check_transition(now, here, member, "joined", Alive),
-            Event::Updated(member) => self.check_transition(now, here, member, "updated", Alive),
+            Event::Joined(member) => self.check_transition(now, observer, member, "joined", Alive),
+            Event::Updated(member) => {
+                self.check_transition(now, observer, member, "updated", Alive)
+            }
             Event::Suspected(member) => {
-                self.check_transition(now, here, member, "suspected", Suspect)
+                self.check_transition(now, observer, member, "suspected", Suspect)
             }
             Event::Recovered(member) => {
-                self.check_transition(now, here, member, "recovered", Alive)
+                self.check_transition(now, observer, member, "recovered", Alive)
             }
-            Event::Failed(member) => self.check_transition(now, here, member, "failed", Failed),
-            Event::Left(member) => self.check_transition(now, here, member, "left", Left),
+            Event::Failed(member) => self.check_transition(now, observer, member, "failed", Failed),
+            Event::Left(member) => self.check_transition(now, observer, member, "left", Left),
             Event::Degraded(member) | Event::Restored(member) => {
-                self.check_claim(now, here, member, "degraded");
+                self.check_claim(now, observer, member, "degraded");
             }
             Event::Completed { ticket, result } => {
-                if !self.nodes[here].tickets.remove(ticket) {
+                if !self.nodes[observer].tickets.remove(ticket) {
                     let what = format!("{ticket:?} completed with {result:?}, but is not pending");
-                    self.record_violation(format!("{now:?}: n{here}: {what}"));
+                    self.record_violation(format!("{now:?}: n{observer}: {what}"));
                 }
                 if matches!(result, Ok(tidings::Done::Left { .. })) {
                     // After a leave the node may or may not have forgotten the members.
-                    self.nodes[here].view.clear();
-                    self.nodes[here].view_unknown = true;
+                    self.nodes[observer].view.clear();
+                    self.nodes[observer].view_unknown = true;
                 }
             }
             Event::Message { from: Some(from), data, via: tidings::Via::Broadcast }
-                if !self.nodes[here].delivered.insert((from.clone(), data.to_vec())) =>
+                if !self.nodes[observer].delivered.insert((from.clone(), data.to_vec())) =>
             {
                 self.record_violation(format!(
-                    "{now:?}: n{here} delivered a broadcast of {from} twice"
+                    "{now:?}: n{observer} delivered a broadcast of {from} twice"
                 ));
             }
             _ => {}
@@ -215,17 +220,17 @@ impl Checks {
     fn check_transition(
         &mut self,
         now: Instant,
-        here: usize,
+        observer: usize,
         member: &Member,
         what: &str,
         state: ObservedState,
     ) {
         use ObservedState::{Alive, Failed, Suspect};
-        let Some(about) = self.check_claim(now, here, member, what) else { return };
+        let Some(subject) = self.check_claim(now, observer, member, what) else { return };
         let incarnation = member.incarnation();
-        let observed = self.nodes[here].view.get(&about).copied();
+        let observed = self.nodes[observer].view.get(&subject).copied();
         let problem = match (observed, what) {
-            (Some(observed), "joined") => self.check_rejoin(now, &observed, about, incarnation),
+            (Some(observed), "joined") => self.check_rejoin(now, &observed, subject, incarnation),
             (Some(ObservedMember { state: Failed, .. }), "left") => None,
             (
                 Some(ObservedMember { state: Suspect, .. }),
@@ -236,11 +241,11 @@ impl Checks {
             // A member that was suspected a moment ago may have been cleared and be reported as
             // updated.
             (None, "joined") => None,
-            (None, _) if self.nodes[here].view_unknown => None,
+            (None, _) if self.nodes[observer].view_unknown => None,
             // A node that has just rejoined reports members that are already gone.
             (None, "left" | "failed") => None,
             (Some(observed), "left" | "failed")
-                if self.may_have_forgotten(now, &observed, about) =>
+                if self.may_have_forgotten(now, &observed, subject) =>
             {
                 None
             }
@@ -250,14 +255,14 @@ impl Checks {
             )),
         };
         let backwards = observed.filter(|observed| {
-            incarnation < observed.incarnation && !self.may_have_forgotten(now, observed, about)
+            incarnation < observed.incarnation && !self.may_have_forgotten(now, observed, subject)
         });
         let backwards =
             backwards.map(|observed| format!("the observer held it in {:?}", observed.incarnation));
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
             self.record_violation(format!(
-                "{now:?}: n{here} reported {id} {what} in {incarnation:?}: {problem}"
+                "{now:?}: n{observer} reported {id} {what} in {incarnation:?}: {problem}"
             ));
         }
         let state = match observed {
@@ -276,7 +281,7 @@ impl Checks {
             _ => now,
         };
         let observed = ObservedMember { state, incarnation, since };
-        self.nodes[here].view.insert(about, observed);
+        self.nodes[observer].view.insert(subject, observed);
     }
 
     /// Checks the return of a departed member; returns the problem, if any.
@@ -284,7 +289,7 @@ impl Checks {
         &self,
         now: Instant,
         observed: &ObservedMember,
-        about: usize,
+        subject: usize,
         incarnation: Incarnation,
     ) -> Option<String> {
         match observed.state {
@@ -292,7 +297,7 @@ impl Checks {
                 Some(format!("the observer held it as {:?}", observed.state))
             }
             ObservedState::Failed | ObservedState::Left
-                if self.may_have_forgotten(now, observed, about) =>
+                if self.may_have_forgotten(now, observed, subject) =>
             {
                 None
             }
@@ -308,8 +313,8 @@ impl Checks {
 
     /// Whether a node's tombstone for a member may have expired. In memberlist's format a member
     /// that left is also forgotten as soon as its name appears at another address.
-    fn may_have_forgotten(&self, now: Instant, observed: &ObservedMember, about: usize) -> bool {
-        let moved = self.nodes[about].addrs.len() > 1;
+    fn may_have_forgotten(&self, now: Instant, observed: &ObservedMember, subject: usize) -> bool {
+        let moved = self.nodes[subject].addrs.len() > 1;
         if self.wire == Wire::Memberlist && observed.state == ObservedState::Left && moved {
             return true;
         }
@@ -322,19 +327,19 @@ impl Checks {
     fn check_claim(
         &mut self,
         now: Instant,
-        here: usize,
+        observer: usize,
         member: &Member,
         what: &str,
     ) -> Option<usize> {
-        let about = number(member.id()).filter(|&about| about < self.nodes.len());
-        let Some(about) = about else {
+        let subject = number(member.id()).filter(|&subject| subject < self.nodes.len());
+        let Some(subject) = subject else {
             self.record_violation(format!(
-                "{now:?}: n{here} reported {} {what}, which does not exist",
+                "{now:?}: n{observer} reported {} {what}, which does not exist",
                 member.id()
             ));
             return None;
         };
-        let truth = &self.nodes[about];
+        let truth = &self.nodes[subject];
         let incarnation = member.incarnation();
         let problem = if truth.highest.is_none_or(|highest| incarnation > highest) {
             Some(format!("in {incarnation:?}, but its highest is {:?}", truth.highest))
@@ -346,9 +351,11 @@ impl Checks {
             None
         };
         if let Some(problem) = problem {
-            self.record_violation(format!("{now:?}: n{here} reported n{about} {what} {problem}"));
+            self.record_violation(format!(
+                "{now:?}: n{observer} reported n{subject} {what} {problem}"
+            ));
         }
-        Some(about)
+        Some(subject)
     }
 
     fn record_violation(&mut self, violation: String) {

@@ -64,10 +64,10 @@ impl fmt::Display for Detection {
         match (first, last) {
             (Some(first), Some(last)) => {
                 let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
-                write!(f, "first detected after {first:.3} s, ")?;
-                write!(f, "by the last of {observers} after {last:.3} s")
+                let nodes = if *observers == 1 { "node" } else { "nodes" };
+                write!(f, "detected after {first:.3} s, by {observers} {nodes} after {last:.3} s")
             }
-            _ => f.write_str("no node detected it before it came back"),
+            _ => f.write_str("not detected before it came back or the run ended"),
         }
     }
 }

@@ -365,19 +365,19 @@ impl<'a> ScenarioRunner<'a> {
 /// as alive with its own incarnation, address and metadata.
 pub fn divergence(world: &World) -> Option<String> {
     let members: Vec<_> = (0..world.len()).filter(|&node| world.is_member(node)).collect();
-    let nodes = || members.iter().filter_map(|&here| Some((here, world.node(here)?)));
-    for (here, node) in nodes() {
+    let nodes = || members.iter().filter_map(|&observer| Some((observer, world.node(observer)?)));
+    for (observer, node) in nodes() {
         if node.present_count() != members.len() {
             let (present, of) = (node.present_count(), members.len());
             let held =
                 |state: State| node.members().filter(|member| member.state() == state).count();
             let suspects = held(State::Suspect);
             return Some(format!(
-                "n{here} holds {present} of {of} members as present, {suspects} of them as suspect"
+                "n{observer} holds {present} of {of} members as present ({suspects} as suspect)"
             ));
         }
     }
-    for (here, node) in nodes() {
+    for (observer, node) in nodes() {
         for (other, them) in nodes() {
             let local = them.local();
             let member = node.member(&id(other));
@@ -388,7 +388,7 @@ pub fn divergence(world: &World) -> Option<String> {
                     || member.meta() != local.meta()
             }) {
                 return Some(format!(
-                    "n{here} holds n{other} as {member:?}; n{other} itself is {local:?}"
+                    "n{observer} holds n{other} as {member:?}; n{other} itself is {local:?}"
                 ));
             }
         }

@@ -13,25 +13,6 @@ fn swarm(bug: InjectedBug) -> Vec<(u64, Run)> {
     })
 }
 
-#[test]
-fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
-    let mut total = Tally::default();
-    for (seed, run) in swarm(InjectedBug::None) {
-        if let Some(failure) = run.failure {
-            let again = format!("tidings sim swarm --seeds {seed}..{}", seed + 1);
-            assert_eq!(
-                failure.kind(),
-                "nothing observed",
-                "seed {seed}: {failure}\nonce more: {again}"
-            );
-        }
-        total.add(&run.tally);
-    }
-    for (what, times) in total.counts() {
-        assert!(times > 0, "the swarm has not exercised {what}: {total:?}");
-    }
-}
-
 /// Finds the first seed for which an injected bug causes this kind of failure.
 fn found(bug: InjectedBug, kind: &str) -> (Scenario, u64) {
     let runs = swarm(bug);
@@ -41,29 +22,56 @@ fn found(bug: InjectedBug, kind: &str) -> (Scenario, u64) {
     (Scenario::random(seed, Wire::Tidings), seed)
 }
 
-#[test]
-fn a_command_that_ends_twice_is_found() {
-    found(InjectedBug::CompletesTwice, "violation");
+mod invariants {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
+        let mut total = Tally::default();
+        for (seed, run) in swarm(InjectedBug::None) {
+            if let Some(failure) = run.failure {
+                let again = format!("tidings sim swarm {seed}..{}", seed + 1);
+                assert_eq!(
+                    failure.kind(),
+                    "nothing observed",
+                    "seed {seed}: {failure}\nrepeat: {again}"
+                );
+            }
+            total.add(&run.tally);
+        }
+        for (what, times) in total.counts() {
+            assert!(times > 0, "the swarm has not exercised {what}: {total:?}");
+        }
+    }
 }
 
-#[test]
-fn a_stream_that_is_never_closed_is_found() {
-    found(InjectedBug::LeaksStreams, "stream leak");
-}
+mod injected_bugs {
+    use super::*;
 
-#[test]
-fn members_that_come_back_from_the_dead_are_found() {
-    found(InjectedBug::ForgetsTombstones, "violation");
-}
+    #[test]
+    fn a_command_that_ends_twice_is_found() {
+        found(InjectedBug::CompletesTwice, "violation");
+    }
 
-#[test]
-fn nodes_that_are_not_told_of_time_are_found_and_the_scenario_shrinks_to_what_it_takes() {
-    let bug = InjectedBug::DropsTimeouts;
-    let (scenario, seed) = found(bug, "not converged");
-    let failed = scenario.run_with(seed, bug);
-    let small =
-        scenario.shrink(200, |candidate| fails_same_way(&candidate.run_with(seed, bug), &failed));
-    assert!(small.steps.len() <= 4 && small.steps.len() <= scenario.steps.len(), "{small:?}");
-    let again: Scenario = small.to_toml().parse().unwrap();
-    assert!(fails_same_way(&again.run_with(seed, bug), &failed), "its file fails as well");
+    #[test]
+    fn a_stream_that_is_never_closed_is_found() {
+        found(InjectedBug::LeaksStreams, "stream leak");
+    }
+
+    #[test]
+    fn members_that_come_back_from_the_dead_are_found() {
+        found(InjectedBug::ForgetsTombstones, "violation");
+    }
+
+    #[test]
+    fn nodes_that_are_not_told_of_time_are_found_and_the_scenario_shrinks_to_what_it_takes() {
+        let bug = InjectedBug::DropsTimeouts;
+        let (scenario, seed) = found(bug, "not converged");
+        let failed = scenario.run_with(seed, bug);
+        let small = scenario
+            .shrink(200, |candidate| fails_same_way(&candidate.run_with(seed, bug), &failed));
+        assert!(small.steps.len() <= 4 && small.steps.len() <= scenario.steps.len(), "{small:?}");
+        let again: Scenario = small.to_toml().parse().unwrap();
+        assert!(fails_same_way(&again.run_with(seed, bug), &failed), "its file fails as well");
+    }
 }

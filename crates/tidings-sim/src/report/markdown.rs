@@ -177,7 +177,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(separates).filter(|word| !word.is_empty())
 }
 
-const LINE: usize = 120;
+const LINE: usize = 100;
 
 #[cfg(test)]
 mod tests {
