@@ -288,8 +288,7 @@ fn swarm(
     text += &format!("slowest convergence: {slowest:.1} s, with seed {slowest_seed}\n");
     if unobserved > 0 {
         text += &format!(
-            "in {} no node reported any change, because the faults were too brief or hit no \
-             running node; this is not a failure\n",
+            "{} had no event other than joins and tested little; that is not a failure\n",
             counted(unobserved, "run")
         );
     }

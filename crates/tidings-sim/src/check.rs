@@ -122,7 +122,7 @@ impl Checks {
     pub(crate) fn datagram(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.datagram_size {
             self.record_violation(format!(
-                "{now:?}: n{node} sent a datagram of {len} bytes; datagram_size allows {}",
+                "after {now:?}, n{node} sent a datagram of {len} bytes; datagram_size allows {}",
                 self.options.datagram_size
             ));
         }
@@ -131,7 +131,7 @@ impl Checks {
     pub(crate) fn write(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.max_frame + MAX_ENVELOPE {
             self.record_violation(format!(
-                "{now:?}: n{node} wrote a frame of {len} bytes; max_frame allows {}",
+                "after {now:?}, n{node} wrote a frame of {len} bytes; max_frame allows {}",
                 self.options.max_frame
             ));
         }
@@ -157,20 +157,20 @@ impl Checks {
         let max_streams = max_streams_in + max_streams_out + leave_peers;
         if streams > max_streams {
             self.record_violation(format!(
-                "{now:?}: n{observer} has {streams} streams; its options allow {max_streams}"
+                "after {now:?}, n{observer} has {streams} streams; its options allow {max_streams}"
             ));
         }
         let max_outputs =
             self.options.max_queued_datagrams + 4 * max_streams + 8 * max_members.min(known) + 64;
         if outputs > max_outputs {
             self.record_violation(format!(
-                "{now:?}: n{observer} gave {outputs} outputs for one input; its options allow \
+                "after {now:?}, n{observer} gave {outputs} outputs for one input; its options allow \
                  {max_outputs}"
             ));
         }
         if node.present_count() > known.min(max_members) {
             self.record_violation(format!(
-                "{now:?}: n{observer} holds {} members as present, of {known}",
+                "after {now:?}, n{observer} holds {} members as present, of {known}",
                 node.present_count()
             ));
         }
@@ -197,7 +197,7 @@ impl Checks {
             Event::Completed { ticket, result } => {
                 if !self.nodes[observer].tickets.remove(ticket) {
                     let what = format!("{ticket:?} completed with {result:?}, but is not pending");
-                    self.record_violation(format!("{now:?}: n{observer}: {what}"));
+                    self.record_violation(format!("after {now:?}, n{observer}: {what}"));
                 }
                 if matches!(result, Ok(tidings::Done::Left { .. })) {
                     // After a leave the node may or may not have forgotten the members.
@@ -209,7 +209,7 @@ impl Checks {
                 if !self.nodes[observer].delivered.insert((from.clone(), data.to_vec())) =>
             {
                 self.record_violation(format!(
-                    "{now:?}: n{observer} delivered a broadcast of {from} twice"
+                    "after {now:?}, n{observer} delivered a broadcast of {from} twice"
                 ));
             }
             _ => {}
@@ -262,7 +262,7 @@ impl Checks {
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
             self.record_violation(format!(
-                "{now:?}: n{observer} reported {id} {what} in {incarnation:?}: {problem}"
+                "after {now:?}, n{observer} reported {id} {what} in {incarnation:?}: {problem}"
             ));
         }
         let state = match observed {
@@ -334,7 +334,7 @@ impl Checks {
         let subject = number(member.id()).filter(|&subject| subject < self.nodes.len());
         let Some(subject) = subject else {
             self.record_violation(format!(
-                "{now:?}: n{observer} reported {} {what}, which does not exist",
+                "after {now:?}, n{observer} reported {} {what}, which does not exist",
                 member.id()
             ));
             return None;
@@ -352,7 +352,7 @@ impl Checks {
         };
         if let Some(problem) = problem {
             self.record_violation(format!(
-                "{now:?}: n{observer} reported n{subject} {what} {problem}"
+                "after {now:?}, n{observer} reported n{subject} {what} {problem}"
             ));
         }
         Some(subject)

@@ -27,7 +27,7 @@ impl World {
 
     /// Resumes a paused, stalled or blocked node, which then reads its buffered input.
     pub fn resume(&mut self, node: usize) {
-        if !self.unfreeze(node) {
+        if !self.end_anomaly(node) {
             return;
         }
         if std::mem::take(&mut self.hosts[node].probe_loop_blocked) {
@@ -37,7 +37,7 @@ impl World {
         self.arm(node);
     }
 
-    fn unfreeze(&mut self, node: usize) -> bool {
+    fn end_anomaly(&mut self, node: usize) -> bool {
         match self.hosts[node].state {
             HostState::Paused => self.change_state(node, HostState::Paused, HostState::Up),
             HostState::Stalled => self.change_state(node, HostState::Stalled, HostState::Up),

@@ -112,8 +112,8 @@ impl World {
         }
     }
 
-    /// Reads the first buffered input. Input from while the node did not read takes its CPU time
-    /// too, but at least `DRAIN`.
+    /// Reads the first buffered input. An input that was buffered while the node was stopped or
+    /// blocked takes at least `DRAIN` of CPU time.
     fn read_input(&mut self, here: usize, at: Instant) {
         let host = &mut self.hosts[here];
         if host.next_read != Some(at) || host.state != HostState::Up {
