@@ -1,4 +1,5 @@
-//! Tidings under virtual time: thousands of real nodes, repeatable from one seed.
+//! Deterministic simulator for Tidings: thousands of real nodes in virtual time, repeatable from one
+//! seed.
 //!
 //! - A [`World`] is a set of nodes, each on a simulated machine, and the network between them. It
 //!   advances only when told to, and checks every action of every node.
@@ -22,7 +23,7 @@
 //! .parse()?;
 //! let run = scenario.run(7);
 //! assert_eq!(run.failure, None);
-//! assert_eq!(run.detections[0].by, 4, "all others noticed");
+//! assert_eq!(run.detections[0].observers, 4, "all other nodes detected it");
 //! assert_eq!(run.hash, scenario.run(7).hash, "the same seed, the same history");
 //! # Ok::<(), tidings_sim::ScenarioError>(())
 //! ```

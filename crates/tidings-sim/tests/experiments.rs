@@ -132,9 +132,9 @@ mod partition {
     #[test]
     fn two_halves_find_each_other_and_nobody_who_restarts_is_lost() {
         let section = done("partition");
-        assert!(cells(&section.tables[0], "verdict").all(|verdict| verdict.starts_with("healed")));
+        assert!(cells(&section.tables[0], "result").all(|result| result.starts_with("healed")));
         let section = done("mass-restart");
-        assert!(cells(&section.tables[0], "verdict").all(|verdict| verdict == "correct"));
+        assert!(cells(&section.tables[0], "result").all(|result| result == "correct"));
     }
 }
 

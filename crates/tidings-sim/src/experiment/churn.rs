@@ -22,7 +22,7 @@ pub(super) fn partition(harness: &Harness) -> Section {
         "members suspected afterwards",
         "members declared failed afterwards",
         "memberlist",
-        "verdict",
+        "result",
     ];
     let nodes = harness.pick(32, 128);
     let mut table = Table::new(format!("{nodes} members in two halves"), &columns);
@@ -125,7 +125,7 @@ pub(super) fn mass_restart(harness: &Harness) -> Section {
         "convergence time",
         "resurrected",
         "sent per member",
-        "verdict",
+        "result",
     ];
     let mut table = Table::new(
         format!("{} members, after another 2 % have departed", count(nodes as u64)),

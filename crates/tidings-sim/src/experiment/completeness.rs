@@ -18,7 +18,7 @@ pub(super) fn run(harness: &Harness) -> Section {
         "bound",
         "probed the crashed member",
         "bound violations",
-        "verdict",
+        "result",
     ];
     let mut table =
         Table::new("Gaps between two probes of the same member by the same node", &columns);

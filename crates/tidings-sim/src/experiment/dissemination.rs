@@ -1,6 +1,6 @@
 //! Dissemination latency of updates, and the number of copies sent.
 
-use super::format::{assert_no_violations, secs, seeds, verdict, with_interval};
+use super::format::{assert_no_violations, compare, secs, seeds, with_interval};
 use crate::events::EventKind;
 use crate::harness::Harness;
 use crate::link::Link;
@@ -59,7 +59,7 @@ pub(super) fn run(harness: &Harness) -> Section {
             model.map_or_else(|| "—".into(), |model| significant(model.2, 3)),
             model.map_or_else(
                 || "—".into(),
-                |model| verdict(rounds.mean(), model.2, 0.02, "the same"),
+                |model| compare(rounds.mean(), model.2, 0.02, "the same"),
             ),
             with_interval(&spreads.iter().map(|spread| spread.copies).collect(), Sample::mean),
             model.map_or_else(|| "—".into(), |model| model.3.to_string()),

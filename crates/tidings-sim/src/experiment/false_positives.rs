@@ -1,6 +1,6 @@
 //! False positive rate of a single probe under loss.
 
-use super::format::{assert_no_violations, improvement, seeds, share_with_error, verdict};
+use super::format::{assert_no_violations, compare, improvement, seeds, share_with_error};
 use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, count, significant};
@@ -22,11 +22,11 @@ pub(super) fn run(harness: &Harness) -> Section {
         "failure rate",
         "theory",
         "SWIM's PM",
-        "verdict",
+        "result",
     ];
     let mut swim = Table::new("SWIM's probe: a ping and k indirect pings", &columns);
     let columns =
-        ["loss", "probes", "failed", "acked over a stream only", "SWIM, theory", "verdict"];
+        ["loss", "probes", "failed", "acked over a stream only", "SWIM, theory", "result"];
     let mut ours =
         Table::new("Default options: a stream probe as well, and three indirect pings", &columns);
     let mut series = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn run(harness: &Harness) -> Section {
                 if expected < 10.0 {
                     "too few events".into()
                 } else {
-                    verdict(rate, theory, tolerance.max(0.02), "as predicted")
+                    compare(rate, theory, tolerance.max(0.02), "as predicted")
                 },
             ]);
         }

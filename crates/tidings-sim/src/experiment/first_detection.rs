@@ -1,6 +1,6 @@
 //! Detection latency: the first probe of a crashed member, and the first suspicion.
 
-use super::format::{assert_no_violations, sample_verdict, secs, seeds, with_interval};
+use super::format::{assert_no_violations, compare_sample, secs, seeds, with_interval};
 use crate::events::EventKind;
 use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table};
@@ -52,7 +52,7 @@ pub(super) fn run(harness: &Harness) -> Section {
                 format!("{mean:.3}"),
                 with_interval(&sample, |sample| sample.quantile(0.99)),
                 format!("{p99:.2}"),
-                sample_verdict(&sample, Sample::mean, mean, "as predicted"),
+                compare_sample(&sample, Sample::mean, mean, "as predicted"),
             ]);
             line.push((nodes as f64, sample.mean()));
         }
@@ -160,8 +160,8 @@ const NOTES: [&str; 3] = [
      uniformly distributed.",
     "No schedule with one ping per member and period can be faster than 0.50 periods on average, \
      and 0.99 at the 99th percentile: that is a rotation in which the pings to each member are \
-     evenly spaced. Compared with that, random phases, both SWIM's and ours, are twice as slow on \
-     average, and 4.5 times as slow at the 99th percentile.",
+     evenly spaced. Compared with that, random phases, both SWIM's and Tidings', are twice as \
+     slow on average, and 4.5 times as slow at the 99th percentile.",
     "The points of SWIM's Fig 3a are read off the plot. They are means over few crashes on real \
      machines, and scatter accordingly.",
 ];

@@ -1,4 +1,4 @@
-//! Formatting of figures and verdicts in the tables of experiments.
+//! Formatting and comparison of figures in the tables of experiments.
 
 use crate::harness::Harness;
 use crate::report::significant;
@@ -44,7 +44,7 @@ pub(super) fn share_with_error(events: u64, of: u64) -> String {
 
 /// Compares a figure with the expected one; `same` if the relative difference is within
 /// `tolerance`.
-pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> String {
+pub(super) fn compare(ours: f64, expected: f64, tolerance: f64, same: &str) -> String {
     let off = ours / expected - 1.0;
     match off {
         _ if !off.is_finite() => "—".into(),
@@ -59,7 +59,7 @@ pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> S
 
 /// Compares a statistic of a sample with the expected value; `same` if its confidence interval
 /// contains that.
-pub(super) fn sample_verdict(
+pub(super) fn compare_sample(
     sample: &Sample,
     statistic: impl Fn(&Sample) -> f64,
     expected: f64,
@@ -67,7 +67,7 @@ pub(super) fn sample_verdict(
 ) -> String {
     let (low, high) = sample.interval(&statistic);
     let tolerance = if (low..=high).contains(&expected) { f64::INFINITY } else { 0.01 };
-    verdict(statistic(sample), expected, tolerance, same)
+    compare(statistic(sample), expected, tolerance, same)
 }
 
 /// Compares two figures of which the lower one is better.

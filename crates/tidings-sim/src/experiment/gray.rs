@@ -34,11 +34,13 @@ pub(super) fn run(harness: &Harness) -> Section {
             table.row([
                 fault.name().to_owned(),
                 (*name).to_owned(),
-                outcome.found.map_or_else(|| "never".into(), |found| seconds(found.as_secs_f64())),
+                outcome
+                    .removed
+                    .map_or_else(|| "never".into(), |removed| seconds(removed.as_secs_f64())),
                 crate::report::percent(outcome.stable),
                 significant(outcome.failures, 3),
                 significant(outcome.degraded, 3),
-                count(outcome.wrong),
+                count(outcome.false_positives),
                 bytes(outcome.bytes),
             ]);
         }
@@ -96,11 +98,11 @@ impl Fault {
 }
 
 struct Outcome {
-    found: Option<Duration>,
+    removed: Option<Duration>,
     stable: f64,
     failures: f64,
     degraded: f64,
-    wrong: u64,
+    false_positives: u64,
     bytes: f64,
     violations: u64,
 }
@@ -121,7 +123,7 @@ fn behind_bad_links(
     };
     let mut world = World::formed(nodes, settings, seed);
     let faulty = SimRng::new(seed, 110).sample_sorted((nodes / 100).max(1), nodes);
-    let well: Vec<_> = (0..nodes).filter(|node| !faulty.contains(node)).collect();
+    let healthy: Vec<_> = (0..nodes).filter(|node| !faulty.contains(node)).collect();
     world.run_for(QUIET);
     let (began, before) = (world.now(), traffic(&world));
     let lossy = Link {
@@ -130,41 +132,42 @@ fn behind_bad_links(
         ..Link::default()
     };
     if fault != Fault::FlipFlop {
-        world.set_link_between(&faulty, &well, lossy);
+        world.set_link_between(&faulty, &healthy, lossy);
     }
-    let (mut found, mut stable, mut samples) = (None, 0_u64, 0_u64);
+    let (mut removed, mut stable, mut samples) = (None, 0_u64, 0_u64);
     for second in 0..duration {
         if fault == Fault::FlipFlop && second % 20 == 0 {
             world.mend();
             if second % 40 == 0 {
-                world.cut(&well, &faulty, Cut::All);
+                world.cut(&healthy, &faulty, Cut::All);
             }
         }
         world.run_for(Duration::from_secs(1));
-        let out = well.iter().all(|&node| world.present(node) == well.len());
-        if out && found.is_none() {
-            found = Some(world.now().since(began));
+        let all_removed = healthy.iter().all(|&node| world.present(node) == healthy.len());
+        if all_removed && removed.is_none() {
+            removed = Some(world.now().since(began));
         }
-        if found.is_some() {
+        if removed.is_some() {
             samples += 1;
-            stable += u64::from(out);
+            stable += u64::from(all_removed);
         }
     }
-    let at_well = || world.log().iter().filter(|event| !faulty.contains(&event.observer));
+    let at_healthy_members =
+        || world.log().iter().filter(|event| !faulty.contains(&event.observer));
     let about = |kind: EventKind, is_faulty: bool| {
-        let events = at_well().filter(|event| {
+        let events = at_healthy_members().filter(|event| {
             let about = event.subject.is_some_and(|about| faulty.contains(&about));
             event.kind == kind && about == is_faulty
         });
         events.count() as u64
     };
-    let pairs = (faulty.len() * well.len()) as f64;
+    let pairs = (faulty.len() * healthy.len()) as f64;
     Outcome {
-        found,
+        removed,
         stable: if samples == 0 { 0.0 } else { stable as f64 / samples as f64 },
         failures: about(EventKind::Failed, true) as f64 / pairs,
         degraded: about(EventKind::Degraded, true) as f64 / pairs,
-        wrong: about(EventKind::Failed, false),
+        false_positives: about(EventKind::Failed, false),
         bytes: (traffic(&world) - before) as f64 / duration as f64 / nodes as f64,
         violations: world.violations().len() as u64,
     }
@@ -212,8 +215,8 @@ fn starved(harness: &Harness, setups: &[(&str, Options)], section: &mut Section)
         let (blocks, name, ..) = setup[0];
         let what = if blocks { "each loop" } else { "the process" };
         let mut row = vec![what.to_owned(), name.to_owned()];
-        row.extend(results.iter().map(|(wrong, at_healthy, _)| {
-            format!("{} / {}", significant(*wrong, 2), significant(*at_healthy, 2))
+        row.extend(results.iter().map(|(false_positives, at_healthy, _)| {
+            format!("{} / {}", significant(*false_positives, 2), significant(*at_healthy, 2))
         }));
         table.row(row);
         if blocks {
@@ -264,32 +267,33 @@ fn starve(
     let nodes = rng.sample_sorted(starved, 100);
     let end = world.now() + Duration::from_secs(duration);
     // When each of them stops or resumes next, and whether it is stopped now.
-    let mut turns: Vec<_> =
+    let mut toggles: Vec<_> =
         nodes.iter().map(|_| (world.now() + rng.uniform(MEAN_STOP), false)).collect();
-    while let Some((at, (due, stands))) =
-        turns.iter().copied().enumerate().min_by_key(|(at, (due, _))| (*due, *at))
+    while let Some((at, (due, stopped))) =
+        toggles.iter().copied().enumerate().min_by_key(|(at, (due, _))| (*due, *at))
     {
         if due > end {
             break;
         }
         world.run_for(due.since(world.now()));
-        match (stands, blocks) {
+        match (stopped, blocks) {
             (true, _) => world.resume(nodes[at]),
             (false, true) => world.block(nodes[at]),
             (false, false) => world.pause(nodes[at]),
         }
-        let mean = if stands { MEAN_RUN } else { MEAN_STOP };
-        turns[at] = (due + rng.exponential(mean), !stands);
+        let mean = if stopped { MEAN_RUN } else { MEAN_STOP };
+        toggles[at] = (due + rng.exponential(mean), !stopped);
     }
     world.run_for(end.since(world.now().min(end)));
     nodes.iter().for_each(|&node| world.resume(node));
     world.run_for(Duration::from_secs(30));
-    let wrong = world.log().iter().filter(|event| {
+    let false_positives = world.log().iter().filter(|event| {
         event.kind == EventKind::Failed
             && event.subject.is_some_and(|about| !nodes.contains(&about))
     });
-    let at_healthy = wrong.clone().filter(|event| !nodes.contains(&event.observer)).count() as u64;
-    (wrong.count() as u64, at_healthy, world.violations().len() as u64)
+    let at_healthy =
+        false_positives.clone().filter(|event| !nodes.contains(&event.observer)).count() as u64;
+    (false_positives.count() as u64, at_healthy, world.violations().len() as u64)
 }
 
 /// Lifeguard's Figure 1: SWIM and Lifeguard, each at all members and at those not starved.
@@ -329,4 +333,4 @@ member, and is reported as degraded; memberlist has the same rule. Nothing dampe
 member: after each refutation it is alive again, and the prompt refutation that helps healthy \
 members helps it too. A member that hears all others but is hardly heard suspects many healthy \
 members, and among a thousand members some of those are declared failed by all. Rapid, which asks \
-several observers for one verdict, does better in all of these cases.";
+several observers for one compare, does better in all of these cases.";

@@ -32,7 +32,7 @@ pub(super) fn run(harness: &Harness) -> Section {
             "convergence time",
             "distinct sizes",
             "Tidings, slowest run",
-            "verdict",
+            "result",
         ],
     );
     let mut points = Vec::new();

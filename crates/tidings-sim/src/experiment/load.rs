@@ -1,6 +1,6 @@
 //! Message load of a quiet cluster.
 
-use super::format::{assert_no_violations, seeds, verdict};
+use super::format::{assert_no_violations, compare, seeds};
 use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, significant};
 use crate::world::{Settings, World};
@@ -18,7 +18,7 @@ pub(super) fn run(harness: &Harness) -> Section {
         "members",
         "datagrams",
         "SWIM, Fig 2",
-        "verdict",
+        "result",
         "B/s in datagrams",
         "with UDP/IP headers",
         "B/s in streams",
@@ -31,7 +31,7 @@ pub(super) fn run(harness: &Harness) -> Section {
             nodes.to_string(),
             format!("{:.3}", load.datagrams),
             published.map_or_else(|| "—".into(), |(_, sent)| format!("{sent:.2}")),
-            verdict(load.datagrams, 2.0, 0.005, "2.0, as in SWIM"),
+            compare(load.datagrams, 2.0, 0.005, "2.0, as in SWIM"),
             significant(load.datagram_bytes, 3),
             significant(load.datagram_bytes + load.datagrams * HEADERS, 3),
             significant(load.stream_bytes, 3),

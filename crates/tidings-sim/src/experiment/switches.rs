@@ -41,14 +41,14 @@ pub(super) fn run(harness: &Harness) -> Section {
     );
     for ((name, _), outcomes) in setups.iter().zip(outcomes.chunks(seeds as usize)) {
         let mean = |value: fn(&Outcome) -> f64| outcomes.iter().map(value).collect::<Sample>();
-        let wrong = mean(|outcome| outcome.wrong as f64);
-        let (low, high) = wrong.interval(Sample::mean);
+        let false_positives = mean(|outcome| outcome.false_positives as f64);
+        let (low, high) = false_positives.interval(Sample::mean);
         let first: Sample = outcomes.iter().flat_map(|outcome| outcome.first.clone()).collect();
         let last: Sample = outcomes.iter().flat_map(|outcome| outcome.last.clone()).collect();
         let interval = format!("{low:.1} to {high:.1}");
         table.row([
             (*name).to_owned(),
-            format!("{} ({interval})", significant(wrong.mean(), 3)),
+            format!("{} ({interval})", significant(false_positives.mean(), 3)),
             significant(mean(|outcome| outcome.at_healthy as f64).mean(), 3),
             significant(mean(|outcome| outcome.slow as f64).mean(), 3),
             format!("{:.2}", first.median()),
@@ -100,7 +100,7 @@ fn setups(harness: &Harness) -> Vec<(&'static str, Options)> {
 }
 
 struct Outcome {
-    wrong: u64,
+    false_positives: u64,
     at_healthy: u64,
     slow: u64,
     first: Vec<f64>,
@@ -176,7 +176,7 @@ fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
     let failed = || world.log().iter().filter(|event| event.kind == EventKind::Failed);
     let about_living =
         failed().filter(|event| event.subject.is_some_and(|about| !crashed.contains(&about)));
-    let (mut wrong, mut at_healthy, mut of_slow) = (0, 0, 0);
+    let (mut false_positives, mut at_healthy, mut slow_failures) = (0, 0, 0);
     for event in about_living {
         let about = event.subject.unwrap_or_default();
         let across = isolated.contains(&about) != isolated.contains(&event.observer);
@@ -185,9 +185,9 @@ fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
         let while_cut =
             Some(event.at) >= cut && healed.is_some_and(|at| event.at <= at + 10 * SECOND);
         if slow(&about) {
-            of_slow += 1;
+            slow_failures += 1;
         } else if !(across && while_cut) {
-            wrong += 1;
+            false_positives += 1;
             at_healthy += u64::from(!slow(&event.observer));
         }
     }
@@ -200,17 +200,17 @@ fn hostile(options: &Options, members: usize, seed: u64) -> Outcome {
         let mut known = vec![false; members];
         let all = failed().filter(|event| event.subject == Some(node)).find(|event| {
             known[event.observer] = true;
-            let is_well = |node: &usize| !slow(node) && !crashed.contains(node);
-            (0..members).filter(is_well).all(|node| known[node])
+            let is_healthy = |node: &usize| !slow(node) && !crashed.contains(node);
+            (0..members).filter(is_healthy).all(|node| known[node])
         });
         last.extend(all.and_then(|event| Some(event.at.since(crash?).as_secs_f64())));
     }
     let tally = world.tally();
     let node_seconds = world.now().since(start).as_secs_f64() * members as f64;
     Outcome {
-        wrong,
+        false_positives,
         at_healthy,
-        slow: of_slow,
+        slow: slow_failures,
         first,
         last,
         convergence: world.now().since(recovery).as_secs_f64(),

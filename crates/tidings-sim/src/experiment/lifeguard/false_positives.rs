@@ -12,8 +12,8 @@ pub(in crate::experiment) fn run(harness: &Harness) -> Section {
 
     let setups = harness.pick(ordered(), all());
     let grid = harness.pick(vec![cell(4, 16_384, 64)], heavy_grid());
-    let room = Settings::default().socket_buffer;
-    let results = measure(harness, &setups, Anomaly::Loops, &grid, room);
+    let buffer_size = Settings::default().socket_buffer;
+    let results = measure(harness, &setups, Anomaly::Loops, &grid, buffer_size);
     let sums: Vec<_> = results.iter().map(|result| total(result)).collect();
     section.tables.push(table_iv(&setups, &sums));
     section.charts.push(chart(&setups, &grid, &results));
@@ -45,12 +45,13 @@ pub(in crate::experiment) fn run(harness: &Harness) -> Section {
         ],
     );
     let kinds = [
-        (Anomaly::Loops, room),
-        (Anomaly::Process, room),
-        (Anomaly::Sends, room),
-        (Anomaly::Loops, room / 4),
+        (Anomaly::Loops, buffer_size),
+        (Anomaly::Process, buffer_size),
+        (Anomaly::Sends, buffer_size),
+        (Anomaly::Loops, buffer_size / 4),
     ];
-    let columns = kinds.map(|(anomaly, room)| measure(harness, &others, anomaly, &grid, room));
+    let columns =
+        kinds.map(|(anomaly, buffer_size)| measure(harness, &others, anomaly, &grid, buffer_size));
     let mut violations: u64 = sums.iter().map(|sum| sum.violations).sum();
     for (row, setup) in others.iter().enumerate() {
         let mut cells = vec![setup.name.clone()];
@@ -65,9 +66,9 @@ pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     section.tables.push(table);
     section.notes.push(format!(
         "The second table has {} runs for each cell. `Small buffer` is a receive buffer of {} \
-         datagrams instead of {room}; further ones are dropped.",
+         datagrams instead of {buffer_size}; further ones are dropped.",
         grid.len(),
-        room / 4,
+        buffer_size / 4,
     ));
     section.notes.push(LIMITS.into());
     section.notes.push(violations_note(violations));
@@ -129,12 +130,12 @@ pub(super) fn measure(
     setups: &[Setup],
     anomaly: Anomaly,
     grid: &[Cell],
-    room: usize,
+    buffer_size: usize,
 ) -> Vec<Vec<Outcome>> {
     let pairs: Vec<_> =
         setups.iter().flat_map(|setup| grid.iter().map(move |&cell| (setup, cell))).collect();
     let outcomes = harness.map("runs with anomalies at intervals", &pairs, |(setup, cell)| {
-        interval_run(&setup.options, anomaly, *cell, harness.seed(), room)
+        interval_run(&setup.options, anomaly, *cell, harness.seed(), buffer_size)
     });
     outcomes.chunks(grid.len()).map(<[Outcome]>::to_vec).collect()
 }

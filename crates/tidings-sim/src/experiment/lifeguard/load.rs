@@ -23,8 +23,8 @@ pub(in crate::experiment) fn run(harness: &Harness) -> Section {
         }
         grid
     });
-    let room = Settings::default().socket_buffer;
-    let results = measure(harness, &setups, Anomaly::Loops, &grid, room);
+    let buffer_size = Settings::default().socket_buffer;
+    let results = measure(harness, &setups, Anomaly::Loops, &grid, buffer_size);
     let sums: Vec<_> = results.iter().map(|outcomes| total(outcomes)).collect();
     let mut table = Table::new(
         "Datagrams, and bytes in datagrams and streams. The last columns are Table VI.",

@@ -19,8 +19,8 @@ pub(in crate::experiment) fn run(harness: &Harness) -> Section {
 
     let grid =
         harness.pick(vec![false_positives::cell(4, 16_384, 64)], false_positives::coarse_grid());
-    let room = Settings::default().socket_buffer;
-    let outcomes = false_positives::measure(harness, &setups, Anomaly::Loops, &grid, room);
+    let buffer_size = Settings::default().socket_buffer;
+    let outcomes = false_positives::measure(harness, &setups, Anomaly::Loops, &grid, buffer_size);
     let sums: Vec<_> = outcomes.iter().map(|result| false_positives::total(result)).collect();
     let firsts: Vec<_> = latency::measure(harness, &setups, &latency::grid(harness, 1))
         .iter()
