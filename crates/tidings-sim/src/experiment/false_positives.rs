@@ -30,21 +30,21 @@ pub(super) fn run(harness: &Harness) -> Section {
     let mut ours =
         Table::new("Default options: a stream probe as well, and three indirect pings", &columns);
     let mut series = Vec::new();
-    for helpers in [1, 3] {
-        let options = swim_only(helpers);
-        let task = format!("probes under loss, k = {helpers}");
+    for relays in [1, 3] {
+        let options = swim_only(relays);
+        let task = format!("probes under loss, k = {relays}");
         let counts = harness.map(&task, &LOSSES, |&loss| {
-            let seed = seeds(harness, salt(300 + 20 * helpers, loss), 1)[0];
-            probe(nodes, periods(formula(loss, helpers)), loss, &options, seed)
+            let seed = seeds(harness, salt(300 + 20 * relays, loss), 1)[0];
+            probe(nodes, periods(formula(loss, relays)), loss, &options, seed)
         });
         for (&loss, &Counts { probes, failed, .. }) in LOSSES.iter().zip(&counts) {
-            let theory = formula(loss, helpers);
+            let theory = formula(loss, relays);
             let expected = theory * probes as f64;
             let tolerance = 2.6 / expected.sqrt();
             let rate = failed as f64 / probes as f64;
             swim.row([
                 percent(loss),
-                helpers.to_string(),
+                relays.to_string(),
                 count(probes),
                 count(failed),
                 share_with_error(failed, probes),
@@ -58,11 +58,10 @@ pub(super) fn run(harness: &Harness) -> Section {
             ]);
         }
         let rates = LOSSES.iter().zip(&counts).map(|(loss, counts)| (loss * 100.0, counts.rate()));
-        series
-            .push(Series::measured(format!("Tidings, k = {helpers}, no stream"), rates.collect()));
+        series.push(Series::measured(format!("Tidings, k = {relays}, no stream"), rates.collect()));
         let curve = (1..=24).map(|step| f64::from(step) * 0.5);
-        let curve = curve.map(|loss| (loss, formula(loss / 100.0, helpers))).collect();
-        series.push(Series::theory(format!("theory, k = {helpers}"), curve));
+        let curve = curve.map(|loss| (loss, formula(loss / 100.0, relays))).collect();
+        series.push(Series::theory(format!("theory, k = {relays}"), curve));
     }
     let counts = harness.map("probes under loss, by default", &LOSSES, |&loss| {
         let seed = seeds(harness, salt(390, loss), 1)[0];
@@ -122,9 +121,9 @@ fn probe(nodes: usize, periods: u32, loss: f64, options: &Options, seed: u64) ->
 }
 
 /// SWIM's options, without any later addition.
-fn swim_only(helpers: usize) -> Options {
+fn swim_only(relays: usize) -> Options {
     let mut options = Options::lan();
-    options.indirect_probes = helpers;
+    options.indirect_probes = relays;
     options.stream_probes = false;
     options.awareness_max = 1;
     options.require_recent_ack = false;
@@ -133,9 +132,9 @@ fn swim_only(helpers: usize) -> Options {
 
 /// Share of probe rounds that fail although all members are alive: neither the ping and its ack get
 /// through nor, through any relay, the request, the ping, the ack and its forwarded copy.
-fn formula(loss: f64, helpers: usize) -> f64 {
+fn formula(loss: f64, relays: usize) -> f64 {
     let q = 1.0 - loss;
-    (1.0 - q * q) * libm::pow(1.0 - libm::pow(q, 4.0), helpers as f64)
+    (1.0 - q * q) * libm::pow(1.0 - libm::pow(q, 4.0), relays as f64)
 }
 
 fn salt(base: usize, loss: f64) -> u64 {

@@ -333,4 +333,4 @@ member, and is reported as degraded; memberlist has the same rule. Nothing dampe
 member: after each refutation it is alive again, and the prompt refutation that helps healthy \
 members helps it too. A member that hears all others but is hardly heard suspects many healthy \
 members, and among a thousand members some of those are declared failed by all. Rapid, which asks \
-several observers for one compare, does better in all of these cases.";
+several observers for one verdict, does better in all of these cases.";
