@@ -1,11 +1,13 @@
-//! `tidings sim`: clusters in virtual time.
+//! `tidings sim`: simulates clusters in virtual time.
 
 use crate::Fatal;
 use crate::wire::WireArg;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,114 +15,121 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::NodeId;
 use tidings_sim::experiment::{Experiment, report};
-use tidings_sim::{Effort, Failure, Lab, Mischief, Run, Scenario, Tally, Wire, fails_alike, id};
+use tidings_sim::{
+    Effort, Failure, Harness, InjectedBug, Run, Scenario, Tally, Wire, fails_same_way, id,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Args {
-    /// Live through a scenario that is written in a file, and tell what came of it
+    /// Run a scenario file and report when each failure was detected
     Run {
-        /// The scenario, in TOML
+        /// The scenario, a TOML file
         scenario: PathBuf,
-        /// Where random choices begin; the same seed gives the same run
+        /// Seed of all random choices; the same scenario and seed give the same run
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// Print JSON, one object
+        /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
-        /// A node that is recorded, for `tidings replay`
+        /// Record this node, such as n3, for `tidings replay`
         #[arg(long, value_name = "NODE", requires = "out")]
         record: Option<NodeId>,
-        /// Where to
+        /// File for the recording
         #[arg(long, value_name = "FILE", requires = "record")]
         out: Option<PathBuf>,
         #[command(flatten)]
-        wrong: Wrong,
+        bug: BugArgs,
     },
-    /// Live through scenarios that are drawn at random, one for each seed
+    /// Run random scenarios, one for each seed, and check every step of them
     Swarm {
-        /// The seeds: from the first up to and without the second
-        #[arg(long, value_name = "A..B", default_value = "0..500", value_parser = parse_range)]
-        seeds: Range<u64>,
-        /// How many threads; as many as there are processors, unless set
+        /// Seeds from A up to, but excluding, B [default: 0..500]
+        #[arg(value_name = "A..B", value_parser = parse_range, conflicts_with = "seeds")]
+        range: Option<Range<u64>>,
+        /// The same as the argument A..B
+        #[arg(long, value_name = "A..B", value_parser = parse_range)]
+        seeds: Option<Range<u64>>,
+        /// Number of threads [default: one for each processor]
         #[arg(long)]
         jobs: Option<usize>,
-        /// Where to write the scenario of the first seed that fails, cut down to what it takes
+        /// Directory for the scenario of the first seed that fails, shrunk to what still fails
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
-        /// In which wire format the nodes speak
+        /// Wire format of the nodes
         #[arg(long, value_enum, default_value_t = WireArg::Tidings)]
         wire: WireArg,
         #[command(flatten)]
-        wrong: Wrong,
+        bug: BugArgs,
     },
-    /// Print the scenario that a swarm draws for a seed
+    /// Print the random scenario that a swarm runs for a seed
     Draw {
         /// The seed
         seed: u64,
-        /// In which wire format the nodes speak
+        /// Wire format of the nodes
         #[arg(long, value_enum, default_value_t = WireArg::Tidings)]
         wire: WireArg,
     },
-    /// Cut a scenario that fails down to what it takes to fail, and print it
+    /// Shrink a failing scenario to the smallest one found that fails the same way, and print it
     Shrink {
-        /// The scenario, in TOML
+        /// The scenario, a TOML file
         scenario: PathBuf,
-        /// The seed with which it fails
+        /// The seed with which the scenario fails
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// How many runs to try
+        /// Maximum number of runs to spend
         #[arg(long, default_value_t = 500)]
         runs: usize,
         #[command(flatten)]
-        wrong: Wrong,
+        bug: BugArgs,
     },
-    /// Measure how good the protocol is, beside what was published and what theory says
+    /// Measure the protocol, beside published figures and theory
     Experiment {
-        /// Which experiments, or `all`; without any, they are listed
+        /// Names of experiments, or `all`; without a name, the experiments are listed
         names: Vec<String>,
-        /// Where to write tables, plots and the report as one HTML page
+        /// Directory for tables, charts and the report as one HTML page
         #[arg(long, value_name = "DIR", default_value = "experiments")]
         out: PathBuf,
-        /// As much work as gives narrow intervals: minutes to hours, where else it is seconds
+        /// Run as often as narrow confidence intervals need: minutes to hours instead of seconds
         #[arg(long)]
         full: bool,
-        /// Where random choices begin
+        /// Seed of all random choices
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// How many threads; as many as there are processors, unless set
+        /// Number of threads [default: one for each processor]
         #[arg(long)]
         jobs: Option<usize>,
     },
 }
 
-/// For trying out the checks: something is wrong on purpose.
+/// A bug injected on purpose, which the checks must find.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Wrong {
-    /// Have something be wrong on purpose: ends-twice, forgets-time, never-closes, forgets-the-dead
-    #[arg(long, hide = true, default_value = "none", value_parser = parse_mischief)]
-    mischief: Mischief,
+pub(crate) struct BugArgs {
+    /// Inject a bug: completes-twice, drops-timeouts, leaks-streams or forgets-tombstones
+    #[arg(long, hide = true, default_value = "none", value_parser = parse_bug)]
+    inject_bug: InjectedBug,
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     match args {
-        Args::Run { scenario, seed, json, record, out, wrong } => {
-            let record = record.zip(out);
-            run_one(&scenario, seed, json, record, wrong)
+        Args::Run { scenario, seed, json, record, out, bug } => {
+            run_one(&scenario, seed, json, record.zip(out), bug.inject_bug)
         }
-        Args::Swarm { seeds, jobs, out, wire, wrong } => {
-            swarm(&seeds, jobs, &out, spoken(wire), wrong)
+        Args::Swarm { range, seeds, jobs, out, wire, bug } => {
+            let seeds = range.or(seeds).unwrap_or(DEFAULT_SEEDS);
+            swarm(&seeds, jobs, &out, wire, bug.inject_bug)
         }
         Args::Draw { seed, wire } => {
-            print!("{}", Scenario::drawn(seed, spoken(wire)).to_toml());
+            print_out(&Scenario::random(seed, wire_format(wire)).to_toml())?;
             Ok(ExitCode::SUCCESS)
         }
-        Args::Shrink { scenario, seed, runs, wrong } => {
-            let scenario = read(&scenario)?;
-            let failed = scenario.run_with(seed, wrong.mischief);
+        Args::Shrink { scenario, seed, runs, bug } => {
+            let path = scenario;
+            let scenario = read(&path)?;
+            let failed = scenario.run_with(seed, bug.inject_bug);
             if failed.failure.is_none() {
-                return Err(Fatal::usage(format!("the scenario does not fail with seed {seed}")));
+                let path = path.display();
+                return Err(Fatal::usage(format!("{path} does not fail with --seed {seed}")));
             }
-            print!("{}", shrink(&scenario, seed, &failed, runs, wrong).to_toml());
+            print_out(&shrink(&scenario, seed, &failed, runs, bug.inject_bug).to_toml())?;
             Ok(ExitCode::SUCCESS)
         }
         Args::Experiment { names, out, full, seed, jobs } => {
@@ -130,7 +139,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     }
 }
 
-fn spoken(wire: WireArg) -> Wire {
+fn wire_format(wire: WireArg) -> Wire {
     match wire {
         WireArg::Tidings => Wire::Tidings,
         WireArg::Memberlist => Wire::Memberlist,
@@ -144,12 +153,23 @@ fn read(path: &Path) -> Result<Scenario, Fatal> {
     text.parse().map_err(|error| Fatal::usage(format!("{name}, {error}")))
 }
 
+/// Writes to standard output; a reader that has closed the pipe, such as `head`, is no error.
+fn print_out(text: &str) -> Result<(), Fatal> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fatal::failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn run_one(
     path: &Path,
     seed: u64,
     json: bool,
     record: Option<(NodeId, PathBuf)>,
-    wrong: Wrong,
+    bug: InjectedBug,
 ) -> Result<ExitCode, Fatal> {
     let scenario = read(path)?;
     let start = Instant::now();
@@ -158,74 +178,83 @@ fn run_one(
             let number = (0..scenario.nodes).find(|&number| id(number) == node);
             let number = number.ok_or_else(|| {
                 let last = id(scenario.nodes - 1);
-                Fatal::usage(format!("there is no node {node}; they are n0 to {last}"))
+                Fatal::usage(format!("--record {node}: the scenario has the nodes n0 to {last}"))
             })?;
-            scenario.run_recorded(seed, number, &out).map_err(Fatal::failed)?
+            scenario.run_recorded(seed, number, &out).map_err(|error| {
+                Fatal::failed(format!("cannot record to {}: {error}", out.display()))
+            })?
         }
-        None => scenario.run_with(seed, wrong.mischief),
+        None => scenario.run_with(seed, bug),
     };
-    let took = start.elapsed();
-    if json {
-        println!("{}", as_json(&run, seed));
-    } else {
-        tell(&scenario, &run, took);
-    }
+    let elapsed = start.elapsed();
+    let result =
+        if json { format!("{}\n", as_json(&run, seed)) } else { as_text(&scenario, &run, elapsed) };
+    print_out(&result)?;
     let Some(failure) = &run.failure else { return Ok(ExitCode::SUCCESS) };
     Err(Fatal::failed(format!(
-        "{failure}\n  once more: tidings sim run {path} --seed {seed}\n  \
-         cut down:  tidings sim shrink {path} --seed {seed}",
+        "{failure}\n  repeat: tidings sim run {path} --seed {seed}\n  \
+         shrink: tidings sim shrink {path} --seed {seed}",
         path = path.display()
     )))
 }
 
 fn as_json(run: &Run, seed: u64) -> serde_json::Value {
     let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
-    let incidents = run.incidents.iter().map(|incident| {
+    let detections = run.detections.iter().map(|detection| {
         json!({
-            "at": incident.at.as_nanos() as f64 / 1e9,
-            "node": format!("n{}", incident.node),
-            "what": incident.what,
-            "suspected": seconds(incident.suspected),
-            "first": seconds(incident.first),
-            "last": seconds(incident.last),
-            "by": incident.by,
+            "at": detection.at.as_nanos() as f64 / 1e9,
+            "node": format!("n{}", detection.node),
+            "cause": detection.cause,
+            "suspected": seconds(detection.suspected),
+            "first": seconds(detection.first),
+            "last": seconds(detection.last),
+            "observers": detection.observers,
         })
     });
     json!({
         "seed": seed,
         "hash": format!("{:016x}", run.hash),
-        "lasted": run.lasted.as_secs_f64(),
-        "agreed_after": seconds(run.agreed_after),
-        "incidents": incidents.collect::<Vec<_>>(),
+        "duration": run.duration.as_secs_f64(),
+        "converged_after": seconds(run.converged_after),
+        "detections": detections.collect::<Vec<_>>(),
         "tally": run.tally,
         "failure": run.failure.as_ref().map(ToString::to_string),
     })
 }
 
-fn tell(scenario: &Scenario, run: &Run, took: Duration) {
+fn as_text(scenario: &Scenario, run: &Run, elapsed: Duration) -> String {
+    let mut text = String::new();
     if !scenario.about.is_empty() {
-        println!("{}", scenario.about);
+        text += &format!("{}\n", scenario.about);
     }
-    let (nodes, lasted) = (scenario.nodes, run.lasted.as_secs_f64());
-    println!("{nodes} nodes lived through {lasted:.1} s, in {:.2} s\n", took.as_secs_f64());
-    for incident in &run.incidents {
-        println!("{incident}");
+    let (nodes, virtual_time) = (counted(scenario.nodes, "node"), run.duration.as_secs_f64());
+    let elapsed = elapsed.as_secs_f64();
+    text +=
+        &format!("{nodes} for {virtual_time:.1} virtual seconds, simulated in {elapsed:.2} s\n\n");
+    for detection in &run.detections {
+        text += &format!("{detection}\n");
     }
-    if !run.incidents.is_empty() {
-        println!();
+    if !run.detections.is_empty() {
+        text += "\n";
     }
-    println!("{}", counted(&run.tally));
-    if let Some(agreed) = run.agreed_after {
-        println!("all agreed {:.1} s after the calm began", agreed.as_secs_f64());
+    text += &format!("{}\n", tally_text(&run.tally));
+    if let Some(converged) = run.converged_after {
+        let converged = converged.as_secs_f64();
+        text += &format!("all nodes agreed {converged:.1} s after the recovery phase began\n");
     }
-    println!("hash of the history: {:016x}", run.hash);
+    text + &format!("hash of the history: {:016x}\n", run.hash)
 }
 
-/// What was counted and is not nothing, three to a line.
-fn counted(tally: &Tally) -> String {
+/// `1 node`, `2 nodes`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// All counters that are not zero, three to a line.
+fn tally_text(tally: &Tally) -> String {
     let counts = tally.counts().filter(|&(_, count)| count > 0);
     let counts: Vec<_> =
-        counts.map(|(name, count)| format!("{:23} {count:>9}", name.replace('_', " "))).collect();
+        counts.map(|(name, count)| format!("{:21} {count:>9}", name.replace('_', " "))).collect();
     counts.chunks(3).map(|row| row.join("   ") + "\n").collect()
 }
 
@@ -233,68 +262,79 @@ fn swarm(
     seeds: &Range<u64>,
     jobs: Option<usize>,
     out: &Path,
-    wire: Wire,
-    wrong: Wrong,
+    wire: WireArg,
+    bug: InjectedBug,
 ) -> Result<ExitCode, Fatal> {
-    let lab = lab(jobs, Effort::Quick, 0);
+    let harness = harness(jobs, Effort::Quick, 0);
     let all: Vec<_> = seeds.clone().collect();
     let start = Instant::now();
-    let runs =
-        lab.map("seeds", &all, |&seed| Scenario::drawn(seed, wire).run_with(seed, wrong.mischief));
-    let (mut seen, mut idle, mut slowest) = (Tally::default(), 0, (Duration::ZERO, 0));
+    let random = |seed| Scenario::random(seed, wire_format(wire));
+    let runs = harness.map("seeds", &all, |&seed| random(seed).run_with(seed, bug));
+    let (mut total, mut unobserved, mut slowest) = (Tally::default(), 0, (Duration::ZERO, 0));
     let mut failed = Vec::new();
     for (&seed, run) in all.iter().zip(&runs) {
-        seen.add(&run.tally);
-        slowest = slowest.max((run.agreed_after.unwrap_or_default(), seed));
+        total.add(&run.tally);
+        slowest = slowest.max((run.converged_after.unwrap_or_default(), seed));
         match &run.failure {
-            Some(Failure::Idle) => idle += 1,
+            Some(Failure::NothingObserved) => unobserved += 1,
             Some(failure) => failed.push((seed, failure, run)),
             None => {}
         }
     }
-    println!("{}", counted(&seen));
-    println!(
-        "{} seeds in {:.1} s; in {idle} of them nobody noticed anything; \
-         the slowest agreement took {:.1} s, in seed {}",
-        all.len(),
-        start.elapsed().as_secs_f64(),
-        slowest.0.as_secs_f64(),
-        slowest.1
-    );
-    let Some(&(seed, _, run)) = failed.first() else { return exercised(&all, &seen) };
-    for (seed, failure, _) in &failed {
-        println!("\nseed {seed}: {failure}");
-        println!("  once more: tidings sim swarm --seeds {seed}..{}", seed + 1);
+    let mut text = format!("{}\n", tally_text(&total));
+    let (elapsed, seeds) = (start.elapsed().as_secs_f64(), counted(all.len(), "seed"));
+    let (slowest, slowest_seed) = (slowest.0.as_secs_f64(), slowest.1);
+    text += &format!("{seeds} in {elapsed:.1} s: {} failed\n", failed.len());
+    text += &format!("slowest convergence: {slowest:.1} s, with seed {slowest_seed}\n");
+    if unobserved > 0 {
+        text += &format!(
+            "{} had no event other than joins and tested little; that is not a failure\n",
+            counted(unobserved, "run")
+        );
     }
-    let small = shrink(&Scenario::drawn(seed, wire), seed, run, SHRINK_RUNS, wrong);
+    let Some(&(seed, _, run)) = failed.first() else {
+        print_out(&text)?;
+        return all_exercised(&all, &total);
+    };
+    let option = if wire == WireArg::Memberlist { " --wire memberlist" } else { "" };
+    for (seed, failure, _) in &failed {
+        let next = seed + 1;
+        write!(
+            text,
+            "\nseed {seed}: {failure}\n  repeat: tidings sim swarm {seed}..{next}{option}\n"
+        )
+        .expect("writing to a string succeeds");
+    }
+    print_out(&text)?;
+    let small = shrink(&random(seed), seed, run, SHRINK_RUNS, bug);
     let path = out.join(format!("swarm-{seed}.toml"));
-    fs::create_dir_all(out).map_err(Fatal::failed)?;
-    fs::write(&path, small.to_toml()).map_err(Fatal::failed)?;
-    let (steps, path) = (small.steps.len(), path.display());
+    let cannot_write = |error| Fatal::failed(format!("cannot write {}: {error}", path.display()));
+    fs::create_dir_all(out).map_err(cannot_write)?;
+    fs::write(&path, small.to_toml()).map_err(cannot_write)?;
+    let (steps, path) = (counted(small.steps.len(), "step"), path.display());
     Err(Fatal::failed(format!(
-        "{} of {} seeds failed\n  seed {seed}, cut down to {steps} steps: \
+        "{} of {seeds} failed\n  seed {seed}, shrunk to {steps}: \
          tidings sim run {path} --seed {seed}",
         failed.len(),
-        all.len()
     )))
 }
 
-/// A swarm that has not seen everything happen shows less than it seems to.
-fn exercised(seeds: &[u64], seen: &Tally) -> Result<ExitCode, Fatal> {
+/// Fails if a large swarm left a counter at zero: it then checked less than it seems to.
+fn all_exercised(seeds: &[u64], total: &Tally) -> Result<ExitCode, Fatal> {
     let never: Vec<_> =
-        seen.counts().filter(|&(_, count)| count == 0).map(|(name, _)| name).collect();
-    if seeds.len() < ENOUGH || never.is_empty() {
+        total.counts().filter(|&(_, count)| count == 0).map(|(name, _)| name).collect();
+    if seeds.len() < EXERCISING_SEEDS || never.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Fatal::failed(format!("nothing went wrong, but it was not seen: {}", never.join(", "))))
+    Err(Fatal::failed(format!("no seed failed, but these never occurred: {}", never.join(", "))))
 }
 
-fn shrink(scenario: &Scenario, seed: u64, failed: &Run, runs: usize, wrong: Wrong) -> Scenario {
+fn shrink(scenario: &Scenario, seed: u64, failed: &Run, runs: usize, bug: InjectedBug) -> Scenario {
     let bar = bar(runs as u64);
-    bar.set_message("cutting down");
-    let small = scenario.shrunk(runs, |candidate| {
+    bar.set_message("shrinking");
+    let small = scenario.shrink(runs, |candidate| {
         bar.inc(1);
-        fails_alike(&candidate.run_with(seed, wrong.mischief), failed)
+        fails_same_way(&candidate.run_with(seed, bug), failed)
     });
     bar.finish_and_clear();
     small
@@ -308,9 +348,9 @@ fn experiment(
     jobs: Option<usize>,
 ) -> Result<ExitCode, Fatal> {
     if names.is_empty() {
-        for Experiment { name, about, .. } in Experiment::all() {
-            println!("{name:28} {about}");
-        }
+        let line =
+            |experiment: &Experiment| format!("{:28} {}\n", experiment.name, experiment.about);
+        print_out(&Experiment::all().iter().map(line).collect::<String>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let experiments = if names == ["all"] {
@@ -318,19 +358,21 @@ fn experiment(
     } else {
         let named = names.iter().map(|name| {
             Experiment::named(name).ok_or_else(|| {
-                Fatal::usage(format!("no experiment {name:?}; without a name they are listed"))
+                Fatal::usage(format!(
+                    "there is no experiment {name}; `tidings sim experiment` lists them"
+                ))
             })
         });
         named.collect::<Result<Vec<_>, _>>()?
     };
-    let lab = lab(jobs, effort, seed);
+    let harness = harness(jobs, effort, seed);
     let sections = experiments.into_iter().map(|experiment| {
-        let (start, section) = (Instant::now(), experiment.run(&lab));
+        let (start, section) = (Instant::now(), experiment.run(&harness));
         eprintln!("{}: {:.1} s", experiment.name, start.elapsed().as_secs_f64());
         section
     });
     let report = report(sections.collect());
-    println!("{}", report.markdown(""));
+    print_out(&format!("{}\n", report.markdown("")))?;
     let written = report
         .write(out)
         .map_err(|error| Fatal::failed(format!("cannot write to {}: {error}", out.display())))?;
@@ -340,15 +382,15 @@ fn experiment(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A laboratory that shows how far it is, where somebody watches.
-fn lab(jobs: Option<usize>, effort: Effort, seed: u64) -> Lab {
+/// A harness that shows a progress bar on a terminal.
+fn harness(jobs: Option<usize>, effort: Effort, seed: u64) -> Harness {
     let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
     let bar = bar(0);
-    Lab::new(jobs, effort, seed).watched(move |progress| {
-        bar.set_length(progress.of as u64);
+    Harness::new(jobs, effort, seed).with_progress(move |progress| {
+        bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
-        bar.set_message(progress.what.to_owned());
-        if progress.done == progress.of {
+        bar.set_message(progress.task.to_owned());
+        if progress.done == progress.total {
             bar.finish_and_clear();
             bar.reset();
         }
@@ -357,43 +399,86 @@ fn lab(jobs: Option<usize>, effort: Effort, seed: u64) -> Lab {
 
 fn bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-    ProgressBar::new(length).with_style(style.expect("a test says that it is one"))
+    ProgressBar::new(length).with_style(style.expect("a test parses the template"))
 }
 
-/// `A..B`
+/// Parses `A..B`.
 fn parse_range(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.parse::<u64>().ok();
     let range = text.split_once("..").and_then(|(from, to)| Some(number(from)?..number(to)?));
     let range = range.filter(|range| !range.is_empty());
-    range.ok_or_else(|| "it takes two numbers, like 0..100, and the first is the lower one".into())
+    range.ok_or_else(|| "expected A..B, two numbers of which A is lower, such as 0..100".into())
 }
 
-fn parse_mischief(name: &str) -> Result<Mischief, String> {
+fn parse_bug(name: &str) -> Result<InjectedBug, String> {
     Ok(match name {
-        "none" => Mischief::None,
-        "ends-twice" => Mischief::EndsTwice,
-        "forgets-time" => Mischief::ForgetsTime,
-        "never-closes" => Mischief::NeverCloses,
-        "forgets-the-dead" => Mischief::ForgetsTheDead,
-        _ => return Err("there is none of that name".into()),
+        "none" => InjectedBug::None,
+        "completes-twice" => InjectedBug::CompletesTwice,
+        "drops-timeouts" => InjectedBug::DropsTimeouts,
+        "leaks-streams" => InjectedBug::LeaksStreams,
+        "forgets-tombstones" => InjectedBug::ForgetsTombstones,
+        _ => {
+            return Err("expected one of none, completes-twice, drops-timeouts, leaks-streams, \
+                         forgets-tombstones"
+                .into());
+        }
     })
 }
 
-/// How many runs are spent on cutting a scenario down.
+const DEFAULT_SEEDS: Range<u64> = 0..500;
+/// Number of runs that a swarm spends on shrinking the first scenario that fails.
 const SHRINK_RUNS: usize = 300;
-/// How many seeds have to show everything at least once.
-const ENOUGH: usize = 500;
+/// Number of seeds from which on a swarm must make every counter of the tally move.
+const EXERCISING_SEEDS: usize = 500;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_bar_has_a_form_and_ranges_are_not_empty() {
-        bar(3).finish_and_clear();
-        assert_eq!(parse_range("3..5"), Ok(3..5));
-        for wrong in ["5..3", "3", "a..b", "3..3"] {
-            assert!(parse_range(wrong).is_err());
+    mod arguments {
+        use super::*;
+
+        #[test]
+        fn the_bar_has_a_form_and_ranges_are_not_empty() {
+            bar(3).finish_and_clear();
+            assert_eq!(parse_range("3..5"), Ok(3..5));
+            for wrong in ["5..3", "3", "a..b", "3..3"] {
+                assert!(parse_range(wrong).is_err());
+            }
+        }
+
+        #[test]
+        fn a_swarm_takes_its_seeds_as_an_argument_or_as_an_option_but_not_as_both() {
+            use clap::Parser;
+
+            #[derive(Parser)]
+            struct Sim {
+                #[command(subcommand)]
+                args: Args,
+            }
+
+            let seeds = |words: &[&str]| {
+                let words = [&["sim", "swarm"], words].concat();
+                match Sim::try_parse_from(words)?.args {
+                    Args::Swarm { range, seeds, .. } => Ok(range.or(seeds)),
+                    _ => unreachable!("it is a swarm"),
+                }
+            };
+            assert_eq!(seeds(&["0..40"]).unwrap(), Some(0..40));
+            assert_eq!(seeds(&["--seeds", "0..40"]).unwrap(), Some(0..40));
+            assert_eq!(seeds(&[]).unwrap(), None);
+            let both: Result<_, clap::Error> = seeds(&["0..40", "--seeds", "0..40"]);
+            assert!(both.is_err());
+        }
+    }
+
+    mod messages {
+        use super::*;
+
+        #[test]
+        fn plurals_agree() {
+            assert_eq!(counted(1, "seed"), "1 seed");
+            assert_eq!([0, 2].map(|count| counted(count, "seed")), ["0 seeds", "2 seeds"]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How fast a world of many nodes runs: `scale [NODES] [SECONDS]`.
+//! Measures how fast a large world runs: `scale [NODES] [SECONDS]`.
 
 use std::time::{Duration, Instant};
 use tidings_sim::{Settings, World};

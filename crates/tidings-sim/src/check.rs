@@ -1,4 +1,4 @@
-//! Checks: what no node may ever do, whatever happens to it.
+//! Invariant checks: compares all that the nodes report with the ground truth.
 
 use crate::scenario::Wire;
 use crate::world::{Settings, number};
@@ -7,47 +7,48 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{Event, Incarnation, Instant, Member, Node, NodeId, Options, Ticket};
 
-/// What is known to be true, and what nodes said that does not agree with it.
+/// The ground truth about all nodes, and the violations found so far.
 #[derive(Debug)]
 pub(crate) struct Checks {
     options: Options,
-    /// For how long a node remembers those who failed or left.
+    /// Lifetime of a tombstone.
     tombstones: Duration,
     wire: Wire,
-    truths: Vec<Truth>,
+    nodes: Vec<GroundTruth>,
     violations: Vec<String>,
-    violated: u64,
+    violation_count: u64,
 }
 
-/// What is true of a node, and what it has said so far.
+/// The ground truth about one node, and the events it has emitted.
 #[derive(Debug, Default)]
-struct Truth {
-    /// Where it ever was.
+struct GroundTruth {
+    /// All addresses it has ever had.
     addrs: BTreeSet<SocketAddr>,
-    /// What it ever told as its metadata.
+    /// All metadata it has ever announced.
     metas: BTreeSet<Vec<u8>>,
-    /// The highest incarnation that it ever had, over all its lives.
+    /// The highest incarnation it has had, over all restarts.
     highest: Option<Incarnation>,
-    /// The commands that have not ended in this life.
+    /// Commands that have not completed since the last start.
     tickets: BTreeSet<Ticket>,
-    /// What it holds of the others, by what it told; only ever looked up.
-    holds: HashMap<usize, Held>,
-    /// It may know members of whom it has not told, or told before it left.
-    vague: bool,
-    /// How often each broadcast came: at most once in a life.
-    heard: BTreeSet<(NodeId, Vec<u8>)>,
+    /// Its view of the other members, reconstructed from its events; only looked up, never
+    /// iterated.
+    view: HashMap<usize, ObservedMember>,
+    /// Whether it may know members without having emitted an event about them.
+    view_unknown: bool,
+    /// Broadcasts delivered since the last start; each at most once.
+    delivered: BTreeSet<(NodeId, Vec<u8>)>,
 }
 
-/// In which state a node holds another one, by the events that it told.
+/// The state of a member in an observer's view, reconstructed from the observer's events.
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    state: Story,
+struct ObservedMember {
+    state: ObservedState,
     incarnation: Incarnation,
     since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Story {
+enum ObservedState {
     Alive,
     Suspect,
     Failed,
@@ -57,222 +58,291 @@ enum Story {
 impl Checks {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (options, wire) = (settings.options.clone(), settings.wire);
-        let (truths, violations, violated) = (Vec::new(), Vec::new(), 0);
-        Self { options, tombstones: settings.forgets_after(), wire, truths, violations, violated }
+        let (nodes, violations, violation_count) = (Vec::new(), Vec::new(), 0);
+        Self {
+            options,
+            tombstones: settings.forgets_after(),
+            wire,
+            nodes,
+            violations,
+            violation_count,
+        }
     }
 
     pub(crate) fn violations(&self) -> &[String] {
         &self.violations
     }
 
-    pub(crate) fn unended(&self) -> impl Iterator<Item = (usize, Ticket)> {
-        let truths = self.truths.iter().enumerate();
-        truths.flat_map(|(node, truth)| truth.tickets.iter().map(move |&ticket| (node, ticket)))
+    pub(crate) fn pending_commands(&self) -> impl Iterator<Item = (usize, Ticket)> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.flat_map(|(node, truth)| truth.tickets.iter().map(move |&ticket| (node, ticket)))
     }
 
-    // ---- what is true ----
+    // ---- the ground truth ----
 
     pub(crate) fn add(&mut self) {
-        self.truths.push(Truth::default());
+        self.nodes.push(GroundTruth::default());
     }
 
     pub(crate) fn started(&mut self, node: usize, local: &Member) {
-        let truth = &mut self.truths[node];
+        let truth = &mut self.nodes[node];
         truth.addrs.insert(local.addr());
         truth.metas.insert(local.meta().to_vec());
         truth.highest = truth.highest.max(Some(local.incarnation()));
         truth.tickets.clear();
-        truth.holds.clear();
-        truth.heard.clear();
-        truth.vague = false;
+        truth.view.clear();
+        truth.delivered.clear();
+        truth.view_unknown = false;
     }
 
-    /// The node knows everybody, without having told so.
+    /// The node starts with a full view, for which it has emitted no events.
     pub(crate) fn formed(&mut self, node: usize) {
-        self.truths[node].vague = true;
+        self.nodes[node].view_unknown = true;
     }
 
     pub(crate) fn stopped(&mut self, node: usize) {
-        let truth = &mut self.truths[node];
+        let truth = &mut self.nodes[node];
         truth.tickets.clear();
-        truth.holds.clear();
-        truth.vague = false;
+        truth.view.clear();
+        truth.view_unknown = false;
     }
 
     pub(crate) fn meta_set(&mut self, node: usize, meta: &[u8]) {
-        self.truths[node].metas.insert(meta.to_vec());
+        self.nodes[node].metas.insert(meta.to_vec());
     }
 
     pub(crate) fn ticket_issued(&mut self, node: usize, ticket: Ticket) {
-        if !self.truths[node].tickets.insert(ticket) {
-            self.violate(format!("n{node} issued {ticket:?} twice"));
+        if !self.nodes[node].tickets.insert(ticket) {
+            self.record_violation(format!("n{node} issued {ticket:?} twice"));
         }
     }
 
-    // ---- what nodes do ----
+    // ---- actions of nodes ----
 
     pub(crate) fn datagram(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.datagram_size {
-            self.violate(format!("{now:?}: n{node} sent a datagram of {len} bytes"));
+            self.record_violation(format!(
+                "after {now:?}, n{node} sent a datagram of {len} bytes; datagram_size allows {}",
+                self.options.datagram_size
+            ));
         }
     }
 
     pub(crate) fn write(&mut self, now: Instant, node: usize, len: usize) {
         if len > self.options.max_frame + MAX_ENVELOPE {
-            self.violate(format!("{now:?}: n{node} wrote a frame of {len} bytes"));
+            self.record_violation(format!(
+                "after {now:?}, n{node} wrote a frame of {len} bytes; max_frame allows {}",
+                self.options.max_frame
+            ));
         }
     }
 
-    /// All that a node wanted done was done.
+    /// Checks a node after all its outputs for one input were processed.
     pub(crate) fn drained(
         &mut self,
         now: Instant,
-        here: usize,
+        observer: usize,
         node: &Node,
         outputs: usize,
         streams: usize,
     ) {
         let local = node.local().incarnation();
-        let truth = &mut self.truths[here];
-        // A node whose clock was set back begins below what it had, until it learns of that.
+        let truth = &mut self.nodes[observer];
+        // After its wall clock was set back, a node starts below its highest incarnation until it
+        // learns of that one.
         truth.highest = truth.highest.max(Some(local));
-        let known = self.truths.len();
+        let known = self.nodes.len();
         let Options { max_streams_in, max_streams_out, leave_peers, max_members, .. } =
             self.options;
-        let most_streams = max_streams_in + max_streams_out + leave_peers;
-        if streams > most_streams {
-            self.violate(format!("{now:?}: n{here} has {streams} streams, of {most_streams}"));
+        let max_streams = max_streams_in + max_streams_out + leave_peers;
+        if streams > max_streams {
+            self.record_violation(format!(
+                "after {now:?}, n{observer} has {streams} streams; its options allow {max_streams}"
+            ));
         }
-        let most_outputs =
-            self.options.max_queued_datagrams + 4 * most_streams + 8 * max_members.min(known) + 64;
-        if outputs > most_outputs {
-            self.violate(format!("{now:?}: n{here} gave {outputs} outputs for one input"));
+        let max_outputs =
+            self.options.max_queued_datagrams + 4 * max_streams + 8 * max_members.min(known) + 64;
+        if outputs > max_outputs {
+            self.record_violation(format!(
+                "after {now:?}, n{observer} gave {outputs} outputs for one input; its options allow \
+                 {max_outputs}"
+            ));
         }
         if node.present_count() > known.min(max_members) {
-            self.violate(format!("{now:?}: n{here} knows {} of {known}", node.present_count()));
+            self.record_violation(format!(
+                "after {now:?}, n{observer} holds {} members as present, of {known}",
+                node.present_count()
+            ));
         }
     }
 
-    pub(crate) fn event(&mut self, now: Instant, here: usize, event: &Event) {
-        use Story::{Alive, Failed, Left, Suspect};
+    pub(crate) fn event(&mut self, now: Instant, observer: usize, event: &Event) {
+        use ObservedState::{Alive, Failed, Left, Suspect};
         match event {
-            Event::Joined(member) => self.tell(now, here, member, "joined", Alive),
-            Event::Updated(member) => self.tell(now, here, member, "updated", Alive),
-            Event::Suspected(member) => self.tell(now, here, member, "suspected", Suspect),
-            Event::Recovered(member) => self.tell(now, here, member, "recovered", Alive),
-            Event::Failed(member) => self.tell(now, here, member, "failed", Failed),
-            Event::Left(member) => self.tell(now, here, member, "left", Left),
+            Event::Joined(member) => self.check_transition(now, observer, member, "joined", Alive),
+            Event::Updated(member) => {
+                self.check_transition(now, observer, member, "updated", Alive)
+            }
+            Event::Suspected(member) => {
+                self.check_transition(now, observer, member, "suspected", Suspect)
+            }
+            Event::Recovered(member) => {
+                self.check_transition(now, observer, member, "recovered", Alive)
+            }
+            Event::Failed(member) => self.check_transition(now, observer, member, "failed", Failed),
+            Event::Left(member) => self.check_transition(now, observer, member, "left", Left),
             Event::Degraded(member) | Event::Restored(member) => {
-                self.check_claim(now, here, member, "degraded");
+                self.check_claim(now, observer, member, "degraded");
             }
             Event::Completed { ticket, result } => {
-                if !self.truths[here].tickets.remove(ticket) {
-                    let what = format!("{ticket:?} ended with {result:?}, and is not under way");
-                    self.violate(format!("{now:?}: n{here}: {what}"));
+                if !self.nodes[observer].tickets.remove(ticket) {
+                    let what = format!("{ticket:?} completed with {result:?}, but is not pending");
+                    self.record_violation(format!("after {now:?}, n{observer}: {what}"));
                 }
                 if matches!(result, Ok(tidings::Done::Left { .. })) {
-                    // Whoever comes back after leaving may have forgotten everybody, or nobody.
-                    self.truths[here].holds.clear();
-                    self.truths[here].vague = true;
+                    // After a leave the node may or may not have forgotten the members.
+                    self.nodes[observer].view.clear();
+                    self.nodes[observer].view_unknown = true;
                 }
             }
             Event::Message { from: Some(from), data, via: tidings::Via::Broadcast }
-                if !self.truths[here].heard.insert((from.clone(), data.to_vec())) =>
+                if !self.nodes[observer].delivered.insert((from.clone(), data.to_vec())) =>
             {
-                self.violate(format!("{now:?}: n{here} delivered a broadcast of {from} twice"));
+                self.record_violation(format!(
+                    "after {now:?}, n{observer} delivered a broadcast of {from} twice"
+                ));
             }
             _ => {}
         }
     }
 
-    /// A node told that another one is in another state.
-    fn tell(&mut self, now: Instant, here: usize, member: &Member, what: &str, state: Story) {
-        use Story::{Alive, Failed, Suspect};
-        let Some(about) = self.check_claim(now, here, member, what) else { return };
+    /// Checks an event by which a node reports a state change of a member.
+    fn check_transition(
+        &mut self,
+        now: Instant,
+        observer: usize,
+        member: &Member,
+        what: &str,
+        state: ObservedState,
+    ) {
+        use ObservedState::{Alive, Failed, Suspect};
+        let Some(subject) = self.check_claim(now, observer, member, what) else { return };
         let incarnation = member.incarnation();
-        let held = self.truths[here].holds.get(&about).copied();
-        let problem = match (held, what) {
-            (Some(held), "joined") => self.check_return(now, &held, about, incarnation),
-            (Some(Held { state: Failed, .. }), "left") => None,
-            (Some(Held { state: Suspect, .. }), "suspected" | "recovered" | "updated") => None,
-            (Some(Held { state: Suspect | Alive, .. }), "failed" | "left") => None,
-            (Some(Held { state: Alive, .. }), "updated" | "suspected") => None,
-            // Whoever was just accused may have been acquitted and be told of as updated.
+        let observed = self.nodes[observer].view.get(&subject).copied();
+        let problem = match (observed, what) {
+            (Some(observed), "joined") => self.check_rejoin(now, &observed, subject, incarnation),
+            (Some(ObservedMember { state: Failed, .. }), "left") => None,
+            (
+                Some(ObservedMember { state: Suspect, .. }),
+                "suspected" | "recovered" | "updated",
+            ) => None,
+            (Some(ObservedMember { state: Suspect | Alive, .. }), "failed" | "left") => None,
+            (Some(ObservedMember { state: Alive, .. }), "updated" | "suspected") => None,
+            // A member that was suspected a moment ago may have been cleared and be reported as
+            // updated.
             (None, "joined") => None,
-            (None, _) if self.truths[here].vague => None,
-            // Those who are gone are told of by a node that has just come back.
+            (None, _) if self.nodes[observer].view_unknown => None,
+            // A node that has just rejoined reports members that are already gone.
             (None, "left" | "failed") => None,
-            (Some(held), "left" | "failed") if self.forgot(now, &held, about) => None,
-            (held, _) => Some(format!("it held it as {:?}", held.map(|held| held.state))),
+            (Some(observed), "left" | "failed")
+                if self.may_have_forgotten(now, &observed, subject) =>
+            {
+                None
+            }
+            (observed, _) => Some(format!(
+                "the observer held it as {:?}",
+                observed.map(|observed| observed.state)
+            )),
         };
+        let backwards = observed.filter(|observed| {
+            incarnation < observed.incarnation && !self.may_have_forgotten(now, observed, subject)
+        });
         let backwards =
-            held.filter(|held| incarnation < held.incarnation && !self.forgot(now, held, about));
-        let backwards = backwards.map(|held| format!("it held it in {:?}", held.incarnation));
+            backwards.map(|observed| format!("the observer held it in {:?}", observed.incarnation));
         if let Some(problem) = problem.or(backwards) {
             let id = member.id();
-            self.violate(format!(
-                "{now:?}: n{here} told that {id} {what} in {incarnation:?}: {problem}"
+            self.record_violation(format!(
+                "after {now:?}, n{observer} reported {id} {what} in {incarnation:?}: {problem}"
             ));
         }
-        let state = match held {
-            Some(Held { state: Suspect, .. }) if what == "updated" => Suspect,
+        let state = match observed {
+            Some(ObservedMember { state: Suspect, .. }) if what == "updated" => Suspect,
             _ => state,
         };
-        // Whoever was gone already is not gone since now, also if it is heard only now that it left.
-        let since = match held {
-            Some(Held { state: Failed | Story::Left, since, .. }) if what == "left" => since,
+        // A tombstone's age counts from the first report, also if a leave is reported after the
+        // failure.
+        let since = match observed {
+            Some(ObservedMember { state: Failed | ObservedState::Left, since, .. })
+                if what == "left" =>
+            {
+                since
+            }
             None if what == "left" => Instant::ZERO,
             _ => now,
         };
-        let held = Held { state, incarnation, since };
-        self.truths[here].holds.insert(about, held);
+        let observed = ObservedMember { state, incarnation, since };
+        self.nodes[observer].view.insert(subject, observed);
     }
 
-    /// Why a member that was gone must not be back.
-    fn check_return(
+    /// Checks the return of a departed member; returns the problem, if any.
+    fn check_rejoin(
         &self,
         now: Instant,
-        held: &Held,
-        about: usize,
+        observed: &ObservedMember,
+        subject: usize,
         incarnation: Incarnation,
     ) -> Option<String> {
-        match held.state {
-            Story::Alive | Story::Suspect => Some(format!("it held it as {:?}", held.state)),
-            Story::Failed | Story::Left if self.forgot(now, held, about) => None,
-            Story::Failed | Story::Left => (incarnation <= held.incarnation)
-                .then(|| format!("it was {:?} in {:?}", held.state, held.incarnation)),
+        match observed.state {
+            ObservedState::Alive | ObservedState::Suspect => {
+                Some(format!("the observer held it as {:?}", observed.state))
+            }
+            ObservedState::Failed | ObservedState::Left
+                if self.may_have_forgotten(now, observed, subject) =>
+            {
+                None
+            }
+            ObservedState::Failed | ObservedState::Left => (incarnation <= observed.incarnation)
+                .then(|| {
+                    format!(
+                        "the observer held it as {:?} in {:?}",
+                        observed.state, observed.incarnation
+                    )
+                }),
         }
     }
 
-    /// Whether a node may have forgotten a member that was gone: with memberlist also one that left, as
-    /// soon as it hears of that name at another address.
-    fn forgot(&self, now: Instant, held: &Held, about: usize) -> bool {
-        let moved = self.truths[about].addrs.len() > 1;
-        if self.wire == Wire::Memberlist && held.state == Story::Left && moved {
+    /// Whether a node's tombstone for a member may have expired. In memberlist's format a member
+    /// that left is also forgotten as soon as its name appears at another address.
+    fn may_have_forgotten(&self, now: Instant, observed: &ObservedMember, subject: usize) -> bool {
+        let moved = self.nodes[subject].addrs.len() > 1;
+        if self.wire == Wire::Memberlist && observed.state == ObservedState::Left && moved {
             return true;
         }
-        let gone = matches!(held.state, Story::Failed | Story::Left);
-        // Its own clock may be a little fast.
-        gone && now.since(held.since) >= self.tombstones.mul_f64(0.9)
+        let gone = matches!(observed.state, ObservedState::Failed | ObservedState::Left);
+        // The node's own clock may run slightly fast.
+        gone && now.since(observed.since) >= self.tombstones.mul_f64(0.9)
     }
 
-    /// Whether what a node says of a member can be true; returns which one it is.
+    /// Checks that a reported claim about a member can be true; returns the member's number.
     fn check_claim(
         &mut self,
         now: Instant,
-        here: usize,
+        observer: usize,
         member: &Member,
         what: &str,
     ) -> Option<usize> {
-        let about = number(member.id()).filter(|&about| about < self.truths.len());
-        let Some(about) = about else {
-            self.violate(format!("{now:?}: n{here} told that {} {what}: a phantom", member.id()));
+        let subject = number(member.id()).filter(|&subject| subject < self.nodes.len());
+        let Some(subject) = subject else {
+            self.record_violation(format!(
+                "after {now:?}, n{observer} reported {} {what}, which does not exist",
+                member.id()
+            ));
             return None;
         };
-        let truth = &self.truths[about];
+        let truth = &self.nodes[subject];
         let incarnation = member.incarnation();
         let problem = if truth.highest.is_none_or(|highest| incarnation > highest) {
-            Some(format!("{incarnation:?}, and its highest is {:?}", truth.highest))
+            Some(format!("in {incarnation:?}, but its highest is {:?}", truth.highest))
         } else if !truth.addrs.contains(&member.addr()) {
             Some(format!("at {}, where it never was", member.addr()))
         } else if !truth.metas.contains(&**member.meta()) {
@@ -281,30 +351,32 @@ impl Checks {
             None
         };
         if let Some(problem) = problem {
-            self.violate(format!("{now:?}: n{here} told that n{about} {what} in {problem}"));
+            self.record_violation(format!(
+                "after {now:?}, n{observer} reported n{subject} {what} {problem}"
+            ));
         }
-        Some(about)
+        Some(subject)
     }
 
-    fn violate(&mut self, violation: String) {
-        self.violated += 1;
+    fn record_violation(&mut self, violation: String) {
+        self.violation_count += 1;
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(violation);
         }
     }
 }
 
-/// What a frame may have beside what `max_frame` counts.
+/// Allowance in bytes for the envelope of a frame, which `max_frame` does not count.
 const MAX_ENVELOPE: usize = 1024;
-/// How many violations are told; one is enough to fail.
+/// Maximum number of violations kept; one is enough to fail a run.
 const MAX_VIOLATIONS: usize = 32;
 
-/// How long it may take after a calm until all views are equal, from the options.
+/// Upper bound on the time from the end of all faults until all views are equal, from the options.
 ///
-/// Whoever holds a live member to have failed finds it again within two of the longest search
-/// intervals, give or take the jitter; before that a suspicion may have to run out at its longest, or
-/// a stream to time out; and news takes its rounds.
-pub fn settling_time(options: &Options, nodes: usize) -> Duration {
+/// A node that holds a live member as failed finds it again within two of the longest reconnect
+/// intervals, plus jitter. Before that, a suspicion may have to expire at its maximum timeout, or a
+/// stream may have to time out. Dissemination then takes its gossip and probe rounds.
+pub fn convergence_bound(options: &Options, nodes: usize) -> Duration {
     let members = nodes.max(10) as f64;
     let round = options.probe_interval * options.awareness_max;
     let suspicion = options

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `200ms`, `1m 30s`.
+//! Serde helpers for durations in human-readable form, such as `200ms` or `1m 30s`.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
@@ -11,5 +11,5 @@ pub(crate) fn serialize<S: Serializer>(duration: &Duration, s: S) -> Result<S::O
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(d)?;
     humantime::parse_duration(&text)
-        .map_err(|error| D::Error::custom(format!("{text:?} is not a length of time: {error}")))
+        .map_err(|error| D::Error::custom(format!("{text:?} is not a duration: {error}")))
 }

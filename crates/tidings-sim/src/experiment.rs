@@ -1,123 +1,132 @@
-//! Experiments: how good the protocol is, beside what was published and what theory says.
+//! Experiments: measurements of the protocol's quality, beside published results and theory.
 
 mod churn;
 mod completeness;
 mod dissemination;
 mod false_positives;
 mod first_detection;
+mod format;
 mod gray;
 mod join_storm;
 mod lifeguard;
 mod load;
 mod loss;
 mod switches;
-mod words;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::report::{Report, Section};
 
-/// A question with a set-up that answers it: one section of a report.
+/// An experiment: one question, measured as one section of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Experiment {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// What it asks, in one sentence.
+    /// The question, in one sentence.
     pub about: &'static str,
-    run: fn(&Lab) -> Section,
+    run: fn(&Harness) -> Section,
 }
 
 impl Experiment {
-    /// All there are, in the order in which a report has them.
+    /// All experiments, in the order of the report.
     pub fn all() -> &'static [Self] {
         ALL
     }
 
-    /// The one of that name.
+    /// The experiment with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|experiment| experiment.name == name)
     }
 
-    /// Does it.
-    pub fn run(&self, lab: &Lab) -> Section {
-        (self.run)(lab)
+    /// Runs the experiment.
+    pub fn run(&self, harness: &Harness) -> Section {
+        (self.run)(harness)
     }
 }
 
 const ALL: &[Experiment] = &[
     Experiment {
         name: "first-detection",
-        about: "How soon after a crash does anybody notice?",
+        about: "Detection latency: how soon after a crash does the first member suspect it?",
         run: first_detection::run,
     },
     Experiment {
         name: "completeness",
-        about: "Does everybody probe everybody in time?",
+        about: "Completeness: does every member probe every other within SWIM's bound?",
         run: completeness::run,
     },
     Experiment {
         name: "false-positives-formula",
-        about: "How often does a probe fail that should not?",
+        about: "How often does a probe of a live member fail under loss?",
         run: false_positives::run,
     },
-    Experiment { name: "load", about: "What does a quiet cluster cost?", run: load::run },
+    Experiment {
+        name: "load",
+        about: "Which message load does a quiet cluster have?",
+        run: load::run,
+    },
     Experiment {
         name: "dissemination",
-        about: "How fast does news spread, and what does that cost?",
+        about: "How fast do updates spread, and how many copies are sent?",
         run: dissemination::run,
     },
-    Experiment { name: "loss", about: "What does loss do to a healthy cluster?", run: loss::run },
+    Experiment {
+        name: "loss",
+        about: "How many false positives, and which detection latency, \
+    under loss?",
+        run: loss::run,
+    },
     Experiment {
         name: "join-storm",
-        about: "How soon are all there who start at once?",
+        about: "How soon does a cluster converge whose members all start at once?",
         run: join_storm::run,
     },
     Experiment {
         name: "partition",
-        about: "How soon do two halves find each other again?",
+        about: "How soon does a cluster heal after a partition?",
         run: churn::partition,
     },
     Experiment {
         name: "mass-restart",
-        about: "Is anybody wrong after all have restarted?",
+        about: "Are all views correct after a mass restart?",
         run: churn::mass_restart,
     },
     Experiment {
         name: "lifeguard-false-positives",
-        about: "How many members are wrongly held to have failed where some are slow?",
+        about: "How many false positives do slow members cause? (Lifeguard, Table IV)",
         run: lifeguard::false_positives::run,
     },
     Experiment {
         name: "lifeguard-latency",
-        about: "How soon is it found that members have become slow?",
+        about: "How soon are slow members detected? (Lifeguard, Table V)",
         run: lifeguard::latency::run,
     },
     Experiment {
         name: "lifeguard-load",
-        about: "What do Lifeguard's components cost where some members are slow?",
+        about: "Which message load do Lifeguard's components add? (Lifeguard, Table VI)",
         run: lifeguard::load::run,
     },
     Experiment {
         name: "lifeguard-tuning",
-        about: "How soon can a failure be found for how many false ones?",
+        about: "Detection latency against false positives (Lifeguard, Table VII)",
         run: lifeguard::tuning::run,
     },
     Experiment {
         name: "gray",
-        about: "What becomes of members that are neither well nor gone?",
+        about: "Gray failures: lossy, flapping and starved members",
         run: gray::run,
     },
     Experiment {
         name: "switches",
-        about: "What is each of the protocol's switches worth?",
+        about: "What does each protocol option contribute?",
         run: switches::run,
     },
 ];
 
-/// The report of some experiments.
+/// Combines the sections of experiments into a report.
 pub fn report(sections: Vec<Section>) -> Report {
     Report { title: "How good the protocol is".into(), intro: INTRO.into(), sections }
 }
 
-const INTRO: &str = "What Tidings' real core does in a simulated network, beside what was published \
-about SWIM, Lifeguard and memberlist, and beside what theory allows. Every figure comes from \
-`tidings sim experiment`, and the same command gives the same figures.";
+const INTRO: &str = "Measurements of Tidings' real core in a simulated network, beside published \
+results for SWIM, Lifeguard and memberlist, and beside theory. Every figure comes from `tidings \
+sim experiment`, and the same command gives the same figures.";

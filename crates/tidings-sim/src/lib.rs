@@ -1,12 +1,13 @@
-//! Tidings under virtual time: thousands of real nodes, repeatable from one seed.
+//! Deterministic simulator for Tidings: thousands of real nodes in virtual time, repeatable from one
+//! seed.
 //!
-//! - A [`World`] has nodes, each with a machine around it, and the network between them. It goes on
-//!   when it is told to, and checks everything that the nodes do.
-//! - A [`Scenario`] says what a cluster lives through. It is read from a file, or
-//!   [drawn](Scenario::drawn) from a seed; [`Scenario::run`] tells what came of it, and
-//!   [`Scenario::shrunk`] cuts one that fails down to what it takes.
-//! - An [`Experiment`](experiment::Experiment) measures how good the protocol is, in a [`Lab`], and
-//!   gives a section of a [`Report`](report::Report).
+//! - A [`World`] is a set of nodes, each on a simulated machine, and the network between them. It
+//!   advances only when told to, and checks every action of every node.
+//! - A [`Scenario`] describes a cluster and the faults injected into it. It is read from a TOML
+//!   file or [generated](Scenario::random) from a seed; [`Scenario::run`] reports the result, and
+//!   [`Scenario::shrink`] reduces a failing one to a minimal one.
+//! - An [`Experiment`](experiment::Experiment) measures the quality of the protocol in a
+//!   [`Harness`] and returns a section of a [`Report`](report::Report).
 //!
 //! ```
 //! use tidings_sim::Scenario;
@@ -22,40 +23,40 @@
 //! .parse()?;
 //! let run = scenario.run(7);
 //! assert_eq!(run.failure, None);
-//! assert_eq!(run.incidents[0].by, 4, "all others noticed");
+//! assert_eq!(run.detections[0].observers, 4, "all other nodes detected it");
 //! assert_eq!(run.hash, scenario.run(7).hash, "the same seed, the same history");
 //! # Ok::<(), tidings_sim::ScenarioError>(())
 //! ```
 
 mod check;
-mod dice;
+mod detection;
 mod duration;
+mod events;
 pub mod experiment;
-mod incident;
-mod lab;
+mod harness;
+mod injected_bug;
 mod link;
-mod mischief;
 pub mod report;
 mod run;
 mod sample;
 pub mod scenario;
-mod seen;
 mod shrink;
+mod sim_rng;
 mod swarm;
 mod trace;
 mod world;
 
-pub use check::settling_time;
-pub use dice::Dice;
-pub use incident::Incident;
-pub use lab::{Effort, Lab, Progress};
-pub use link::{Bursts, Cut, Jitter, Link};
+pub use check::convergence_bound;
+pub use detection::Detection;
+pub use events::{EventKind, LoggedEvent, ProbeRecord, Tally, Traffic};
+pub use harness::{Effort, Harness, Progress};
 #[doc(hidden)]
-pub use mischief::Mischief;
-pub use run::{Failure, Run, disagreement};
+pub use injected_bug::InjectedBug;
+pub use link::{Bursts, Cut, Jitter, Link};
+pub use run::{Failure, Run, divergence};
 pub use sample::Sample;
 pub use scenario::{Scenario, ScenarioError, Wire};
-pub use seen::{Kind, Probed, Seen, Tally, Traffic};
-pub use shrink::fails_alike;
+pub use shrink::fails_same_way;
+pub use sim_rng::SimRng;
 pub use trace::Trace;
-pub use world::{Mood, Settings, World, id};
+pub use world::{HostState, Settings, World, id};

@@ -1,40 +1,41 @@
-//! Links: how long things take from one node to another, and what gets lost on the way.
+//! Network links: latency, jitter, loss, bursts, duplication, reordering and partitions.
 
-use crate::dice::Dice;
+use crate::sim_rng::SimRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What the way from one node to another does to what travels on it.
+/// Properties of the network path from one node to another.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Link {
-    /// How long everything takes at least.
+    /// Minimum one-way delay.
     #[serde(with = "crate::duration")]
     pub delay: Duration,
-    /// How much longer it takes, by chance.
+    /// Random delay added to `delay`.
     pub jitter: Jitter,
-    /// Which share of the datagrams is lost, 0 to 1; what is lost on a stream is sent again, and late.
+    /// Datagram loss rate, 0 to 1. On streams a loss delays the data by a retransmission instead.
     pub loss: f64,
-    /// Losses that come in bursts, beside `loss`.
+    /// Bursty loss, in addition to `loss`.
     pub bursts: Option<Bursts>,
-    /// Which share of the datagrams comes twice, 0 to 1.
+    /// Rate of duplicated datagrams, 0 to 1.
     pub duplicate: f64,
-    /// Which share of the datagrams takes `reorder_by` longer, so that later ones overtake it, 0 to 1.
+    /// Rate of datagrams delayed by up to `reorder_by`, so that later ones overtake them, 0 to 1.
     pub reorder: f64,
-    /// How much longer those take, at most.
+    /// Maximum extra delay of reordered datagrams.
     #[serde(with = "crate::duration")]
     pub reorder_by: Duration,
-    /// The longest datagram that gets through, in bytes.
+    /// Path MTU for datagrams in bytes; longer ones are dropped.
     pub max_datagram: usize,
-    /// Which share of what is written to streams breaks the stream, 0 to 1.
+    /// Rate of stream writes that reset the stream, 0 to 1.
     pub stream_resets: f64,
-    /// Which share of what is written to streams never arrives, nor anything after it, 0 to 1.
+    /// Rate of stream writes that are lost for good, together with all that follows on the stream,
+    /// 0 to 1.
     pub stream_stalls: f64,
 }
 
 impl Default for Link {
-    /// A local network on which nothing is lost.
+    /// A local network without loss.
     fn default() -> Self {
         Self {
             delay: Duration::from_micros(200),
@@ -51,39 +52,40 @@ impl Default for Link {
     }
 }
 
-/// By how much what travels is delayed beyond the least, by chance.
+/// Distribution of the random delay that is added to the minimum delay.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Jitter {
-    /// Not at all.
+    /// No jitter.
     #[default]
     None,
-    /// By anything up to this.
+    /// Uniform between zero and this value.
     Uniform(#[serde(with = "crate::duration")] Duration),
-    /// By this on average, exponentially distributed: a queue on the way.
+    /// Exponential with this mean, as from a queue.
     Exponential(#[serde(with = "crate::duration")] Duration),
-    /// By the size of a normal variable of this deviation.
+    /// Absolute value of a normal variable with this standard deviation.
     Normal(#[serde(with = "crate::duration")] Duration),
-    /// By at least this (Pareto with exponent 1.5, capped at 1,000 times this): rarely, by very much.
+    /// Pareto with this minimum and exponent 1.5, capped at 1,000 times the minimum: rare, very
+    /// long delays.
     HeavyTail(#[serde(with = "crate::duration")] Duration),
 }
 
-/// Losses in bursts: Gilbert's model, in which a way is either good or bad.
+/// Bursty loss after Gilbert and Elliott: a path alternates between a good and a bad state.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bursts {
-    /// For how long a way is good, on average.
+    /// Mean duration of the good state.
     #[serde(with = "crate::duration")]
     pub good: Duration,
-    /// For how long it is bad, on average.
+    /// Mean duration of the bad state.
     #[serde(with = "crate::duration")]
     pub bad: Duration,
-    /// Which share of the datagrams is lost while it is bad, 0 to 1.
+    /// Datagram loss rate in the bad state, 0 to 1.
     pub loss: f64,
 }
 
 impl Link {
-    /// Why the values make no sense, if they do not.
+    /// Checks the values; returns the problem, if any.
     pub fn problem(&self) -> Option<String> {
         let bursts = self.bursts.as_ref();
         for (name, share) in [
@@ -95,77 +97,79 @@ impl Link {
             ("stream_stalls", self.stream_stalls),
         ] {
             if !(0.0..=1.0).contains(&share) {
-                return Some(format!("{name} is {share}; a share is between 0 and 1"));
+                return Some(format!("{name} is {share}; a rate is between 0 and 1"));
             }
         }
         if bursts.is_some_and(|bursts| bursts.good + bursts.bad == Duration::ZERO) {
-            return Some("bursts last no time; give `good` or `bad` a length".into());
+            return Some(
+                "`bursts` has `good` and `bad` of zero length; one of them must be longer".into(),
+            );
         }
         None
     }
 
-    /// How long something takes.
-    pub(crate) fn travel(&self, dice: &mut Dice) -> Duration {
+    /// Draws a one-way delay.
+    pub(crate) fn sample_delay(&self, rng: &mut SimRng) -> Duration {
         let more = match self.jitter {
             Jitter::None => return self.delay,
-            Jitter::Uniform(span) => dice.within(span),
-            Jitter::Exponential(mean) => dice.exponential(mean),
-            Jitter::Normal(deviation) => deviation.mul_f64(dice.normal().abs()),
+            Jitter::Uniform(span) => rng.uniform(span),
+            Jitter::Exponential(mean) => rng.exponential(mean),
+            Jitter::Normal(deviation) => deviation.mul_f64(rng.normal().abs()),
             Jitter::HeavyTail(least) => {
-                let factor = libm::pow(1.0 - dice.unit(), -1.0 / 1.5);
+                let factor = libm::pow(1.0 - rng.unit(), -1.0 / 1.5);
                 least.mul_f64(factor.min(1000.0))
             }
         };
         self.delay + more
     }
 
-    /// How long something takes on a stream, on which what is lost is sent again: first after `again`,
-    /// and after twice as long each further time, as TCP does it.
-    pub(crate) fn travel_by_stream(&self, dice: &mut Dice, again: Duration) -> Duration {
-        let (mut travel, mut again) = (self.travel(dice), again);
+    /// Draws a one-way delay on a stream, where a lost segment is retransmitted after `rto`, and
+    /// after twice as long each further time, as TCP does.
+    pub(crate) fn sample_stream_delay(&self, rng: &mut SimRng, rto: Duration) -> Duration {
+        let (mut delay, mut rto) = (self.sample_delay(rng), rto);
         for _ in 0..MAX_RETRANSMISSIONS {
-            if !dice.chance(self.loss) {
+            if !rng.chance(self.loss) {
                 break;
             }
-            travel += again;
-            again *= 2;
+            delay += rto;
+            rto *= 2;
         }
-        travel
+        delay
     }
 }
 
-/// How often something is sent again on a stream; Linux has 15, which takes a quarter of an hour.
+/// Maximum number of retransmissions on a stream; Linux has 15, which takes a quarter of an hour.
 const MAX_RETRANSMISSIONS: usize = 10;
 
-/// All ways between all nodes: what they are like, and which of them are cut.
+/// All network paths between nodes: their links, and the partitions in effect.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
-    usual: Link,
-    /// Ways that are not as usual; later ones count before earlier ones.
-    special: Vec<(Ways, Link)>,
-    cuts: Vec<(Ways, Cut)>,
+    default: Link,
+    /// Paths with a link of their own; later entries take precedence.
+    overrides: Vec<(Paths, Link)>,
+    cuts: Vec<(Paths, Cut)>,
 }
 
-/// Everything from some nodes to some nodes.
+/// All directed paths from one group of nodes to another.
 #[derive(Clone, Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Paths {
     pub(crate) from: Group,
     pub(crate) to: Group,
 }
 
-/// Some nodes.
+/// A set of nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Group(Vec<bool>);
 
-/// What does not get through where a way is cut.
+/// Kind of traffic that a partition drops.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cut {
-    /// Nothing does.
+    /// All traffic.
     All,
-    /// Streams do: somebody filters UDP.
+    /// Datagrams only, as by a firewall that filters UDP.
     Datagrams,
-    /// Datagrams do: somebody filters TCP.
+    /// Streams only, as by a firewall that filters TCP.
     Streams,
 }
 
@@ -177,12 +181,12 @@ impl Group {
         Self(group)
     }
 
-    fn has(&self, node: usize) -> bool {
+    fn contains(&self, node: usize) -> bool {
         self.0.get(node).copied().unwrap_or(false)
     }
 }
 
-impl Ways {
+impl Paths {
     pub(crate) fn new(
         from: impl IntoIterator<Item = usize>,
         to: impl IntoIterator<Item = usize>,
@@ -190,43 +194,43 @@ impl Ways {
         Self { from: Group::new(from), to: Group::new(to) }
     }
 
-    fn has(&self, from: usize, to: usize) -> bool {
-        self.from.has(from) && self.to.has(to)
+    fn contains(&self, from: usize, to: usize) -> bool {
+        self.from.contains(from) && self.to.contains(to)
     }
 }
 
 impl Links {
-    pub(crate) fn new(usual: Link) -> Self {
-        Self { usual, ..Self::default() }
+    pub(crate) fn new(default: Link) -> Self {
+        Self { default, ..Self::default() }
     }
 
-    /// Makes some ways unlike the others.
-    pub(crate) fn change(&mut self, ways: Option<Ways>, link: Link) {
-        match ways {
-            Some(ways) => self.special.push((ways, link)),
-            None => *self = Self { usual: link, special: Vec::new(), ..std::mem::take(self) },
+    /// Sets the link of some paths, or of all if `paths` is `None`.
+    pub(crate) fn change(&mut self, paths: Option<Paths>, link: Link) {
+        match paths {
+            Some(paths) => self.overrides.push((paths, link)),
+            None => *self = Self { default: link, overrides: Vec::new(), ..std::mem::take(self) },
         }
     }
 
-    /// Lets nothing, or not everything, through on some ways.
-    pub(crate) fn cut(&mut self, ways: Ways, cut: Cut) {
-        self.cuts.push((ways, cut));
+    /// Partitions some paths.
+    pub(crate) fn cut(&mut self, paths: Paths, cut: Cut) {
+        self.cuts.push((paths, cut));
     }
 
-    /// Lets everything through again.
+    /// Heals all partitions.
     pub(crate) fn mend(&mut self) {
         self.cuts.clear();
     }
 
     pub(crate) fn link(&self, from: usize, to: usize) -> &Link {
-        let special = self.special.iter().rev().find(|(ways, _)| ways.has(from, to));
-        special.map_or(&self.usual, |(_, link)| link)
+        let overrides = self.overrides.iter().rev().find(|(paths, _)| paths.contains(from, to));
+        overrides.map_or(&self.default, |(_, link)| link)
     }
 
-    /// Whether such a thing gets through.
+    /// Whether a partition drops this kind of traffic.
     pub(crate) fn is_cut(&self, from: usize, to: usize, stream: bool) -> bool {
         let harmless = if stream { Cut::Datagrams } else { Cut::Streams };
-        self.cuts.iter().any(|(ways, cut)| *cut != harmless && ways.has(from, to))
+        self.cuts.iter().any(|(paths, cut)| *cut != harmless && paths.contains(from, to))
     }
 }
 
@@ -238,14 +242,14 @@ mod tests {
     fn later_links_count_before_earlier_ones_and_cuts_add_up() {
         let slow = Link { delay: Duration::from_secs(1), ..Link::default() };
         let mut links = Links::new(Link::default());
-        links.change(Some(Ways::new([0], [1, 2])), Link { loss: 1.0, ..Link::default() });
-        links.change(Some(Ways::new([0], [1])), slow.clone());
+        links.change(Some(Paths::new([0], [1, 2])), Link { loss: 1.0, ..Link::default() });
+        links.change(Some(Paths::new([0], [1])), slow.clone());
         assert_eq!(*links.link(0, 1), slow);
         assert_eq!(links.link(0, 2).loss, 1.0);
         assert_eq!(*links.link(1, 0), Link::default(), "the way back is another way");
-        links.cut(Ways::new([0], [1]), Cut::Datagrams);
+        links.cut(Paths::new([0], [1]), Cut::Datagrams);
         assert!(links.is_cut(0, 1, false) && !links.is_cut(0, 1, true));
-        links.cut(Ways::new([0, 5], [1, 6]), Cut::Streams);
+        links.cut(Paths::new([0, 5], [1, 6]), Cut::Streams);
         assert!(links.is_cut(0, 1, true) && !links.is_cut(1, 0, true) && !links.is_cut(5, 2, true));
         links.mend();
         assert!(!links.is_cut(0, 1, false));
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn delays_are_what_they_are_said_to_be() {
-        let mut dice = Dice::new(1, 1);
+        let mut rng = SimRng::new(1, 1);
         let ms = Duration::from_millis;
         for (jitter, mean) in [
             (Jitter::None, 0.0),
@@ -263,7 +267,8 @@ mod tests {
             (Jitter::HeavyTail(ms(10)), 29.0),
         ] {
             let link = Link { delay: ms(3), jitter, ..Link::default() };
-            let total: f64 = (0..40_000).map(|_| link.travel(&mut dice).as_secs_f64() * 1e3).sum();
+            let total: f64 =
+                (0..40_000).map(|_| link.sample_delay(&mut rng).as_secs_f64() * 1e3).sum();
             let measured = total / 40_000.0 - 3.0;
             assert!((measured - mean).abs() <= mean * 0.06, "{link:?}: {measured}");
         }
@@ -271,11 +276,11 @@ mod tests {
 
     #[test]
     fn what_is_lost_on_a_stream_comes_late() {
-        let (mut dice, again) = (Dice::new(1, 1), Duration::from_millis(200));
+        let (mut rng, rto) = (SimRng::new(1, 1), Duration::from_millis(200));
         let link = Link { loss: 0.5, ..Link::default() };
-        let late = (0..1000).filter(|_| link.travel_by_stream(&mut dice, again) >= again).count();
-        assert!((450..550).contains(&late), "{late}");
-        assert_eq!(Link::default().travel_by_stream(&mut dice, again), Link::default().delay);
+        let delayed = (0..1000).filter(|_| link.sample_stream_delay(&mut rng, rto) >= rto).count();
+        assert!((450..550).contains(&delayed), "{delayed}");
+        assert_eq!(Link::default().sample_stream_delay(&mut rng, rto), Link::default().delay);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Reports: what experiments found, as tables and plots.
+//! Reports: results of experiments as tables and charts.
 //!
-//! A [`Report`] is plain data. It becomes Markdown for the repository, one HTML page that needs
-//! nothing else, and one SVG image for each chart. The same report gives the same bytes.
+//! A [`Report`] is plain data. It renders as Markdown for the repository, as one self-contained
+//! HTML page, and as one SVG image for each chart. The same report renders to the same bytes.
 
 mod chart;
 mod html;
@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// What experiments found: a title, an introduction and sections.
+/// A report: a title, an introduction and sections.
 ///
-/// All texts, here and in the parts, are plain, except that `` `backticks` `` mark code. Where a
-/// text may have several paragraphs, an empty line separates them.
+/// All texts, here and in the parts, are plain, except that `` `backticks` `` mark code. In texts
+/// that may have several paragraphs, an empty line separates them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The heading of all.
+    /// The main heading.
     pub title: String,
     /// Paragraphs before the table of contents.
     pub intro: String,
@@ -28,10 +28,10 @@ pub struct Report {
     pub sections: Vec<Section>,
 }
 
-/// One question and what was found about it.
+/// A section: one question and its results.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Section {
-    /// The anchor that links lead to; no other section of the report has it.
+    /// The anchor for links; unique within the report.
     pub name: String,
     /// The heading.
     pub heading: String,
@@ -41,18 +41,18 @@ pub struct Section {
     pub tables: Vec<Table>,
     /// The charts, below the tables.
     pub charts: Vec<Chart>,
-    /// Remarks, one item of a list each, at the end.
+    /// Notes at the end, each an item of a list.
     pub notes: Vec<String>,
 }
 
-/// A table, with its cells as they are to be shown.
+/// A table whose cells are already formatted.
 ///
 /// A column is aligned to the right if its cells look like numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// What the table shows; may be empty.
+    /// The caption; may be empty.
     pub caption: String,
-    /// The heads of the columns.
+    /// The column headings.
     pub columns: Vec<String>,
     /// The cells, row by row; missing ones are shown empty.
     pub rows: Vec<Vec<String>>,
@@ -61,57 +61,58 @@ pub struct Table {
 /// A plot of several series over the same axes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chart {
-    /// The stem of the image's file name; no other chart of the report has it.
+    /// File name of the image without extension; unique within the report.
     pub name: String,
-    /// What the chart shows.
+    /// The caption.
     pub caption: String,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is drawn, the first one first, in colours that repeat after seven.
+    /// The series, drawn in this order, in colours that repeat after seven.
     pub series: Vec<Series>,
 }
 
-/// One axis of a chart; its range and its ticks follow from the points.
+/// An axis of a chart; its range and its ticks follow from the points.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
-    /// What the axis measures, with the unit.
+    /// The quantity and its unit.
     pub label: String,
     /// Whether the scale is logarithmic.
     pub log: bool,
 }
 
-/// Points that belong together.
+/// A series of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What the legend says.
+    /// The label in the legend.
     pub label: String,
-    /// The points, in the order in which a line connects them. One that cannot be drawn, such as
-    /// zero on a logarithmic axis, is left out.
+    /// The points, in the order in which a line connects them. A point that cannot be drawn, such
+    /// as zero on a logarithmic axis, is left out.
     pub points: Vec<(f64, f64)>,
-    /// Where the points come from, which is how they are drawn.
+    /// The origin of the points, which determines how they are drawn.
     pub style: Style,
 }
 
-/// Where the points of a series come from.
+/// Origin of a series, and how it is drawn.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Style {
-    /// We measured them: a line with filled points.
+    /// Our own measurement: a line with filled points.
     Measured,
-    /// Others published them: hollow points without a line.
+    /// Published by others: hollow points without a line.
     Published,
-    /// A formula says so: a dashed line.
+    /// Theory: a dashed line.
     Theory,
 }
 
 impl Report {
-    /// Writes `report.html`, `report.md` and each chart's image into a directory, which is made if
-    /// it is not there; returns the files.
+    /// Writes `report.html`, `report.md` and the image of each chart into a directory, which is
+    /// created if it does not exist; returns the files.
     ///
     /// # Errors
     ///
-    /// If two charts would have the same file, nothing is written.
+    /// If two charts have the same file name (nothing is written then), or if a file cannot be
+    /// written.
     pub fn write(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let mut files = vec![
             ("report.html".to_owned(), self.html()),
@@ -167,7 +168,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Columns in all: a row that is longer than the head widens the table.
+    /// Number of columns: a row that is longer than the heading widens the table.
     fn width(&self) -> usize {
         self.rows.iter().chain([&self.columns]).map(Vec::len).max().unwrap_or(0)
     }
@@ -187,42 +188,42 @@ impl Chart {
 }
 
 impl Axis {
-    /// An axis where equal steps are equal differences.
+    /// A linear axis.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), log: false }
     }
 
-    /// An axis where equal steps are equal ratios.
+    /// A logarithmic axis.
     pub fn log(label: impl Into<String>) -> Self {
         Self { label: label.into(), log: true }
     }
 }
 
 impl Series {
-    /// What we measured.
+    /// A series of our own measurements.
     pub fn measured(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Self { label: label.into(), points, style: Style::Measured }
     }
 
-    /// What others published.
+    /// A series of published figures.
     pub fn published(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Self { label: label.into(), points, style: Style::Published }
     }
 
-    /// What a formula says.
+    /// A series computed from theory.
     pub fn theory(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Self { label: label.into(), points, style: Style::Theory }
     }
 }
 
-/// A piece of a text.
+/// A span of text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Span<'a> {
     Plain(&'a str),
     Code(&'a str),
 }
 
-/// Takes a text apart; a backtick without a partner stands for itself.
+/// Splits a text into spans; a backtick without a partner stands for itself.
 fn spans(mut text: &str) -> Vec<Span<'_>> {
     let mut spans = Vec::new();
     while let Some((before, rest)) = text.split_once('`') {
@@ -239,7 +240,7 @@ fn spans(mut text: &str) -> Vec<Span<'_>> {
 fn paragraphs(text: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
     for line in text.lines().map(str::trim) {
-        let last = paragraphs.last_mut().expect("there is always one");
+        let last = paragraphs.last_mut().expect("the vector is never empty");
         if line.is_empty() {
             paragraphs.push(String::new());
         } else if last.is_empty() {
@@ -253,7 +254,8 @@ fn paragraphs(text: &str) -> Vec<String> {
     paragraphs
 }
 
-/// What is left of a name in anchors and file names: it leads nowhere else and needs no escape.
+/// Converts a name for anchors and file names: only characters that need no escape and cannot leave
+/// the directory.
 fn slug(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     name.chars().map(safe).collect()
@@ -263,7 +265,7 @@ fn slug(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A bit of everything, with all that has a meaning in one of the formats.
+    /// A sample report with all characters that have a meaning in one of the formats.
     pub(super) fn sample() -> Report {
         let mut table = Table::new("Times to detect", &["system", "members", "first & last"]);
         table.row(["Tidings", "1,000", "1.2 s"]);

@@ -1,13 +1,13 @@
-//! Runs: a scenario lived through, and what came of it.
+//! Running a scenario, and the result.
 
-use crate::check::settling_time;
-use crate::dice::Dice;
-use crate::incident::{self, Incident};
+use crate::check::convergence_bound;
+use crate::detection::{self, Detection};
+use crate::events::Tally;
+use crate::injected_bug::InjectedBug;
 use crate::link::{Cut, Link};
-use crate::mischief::Mischief;
-use crate::scenario::{Action, Between, Joining, Scenario, Start, Step, Who};
-use crate::seen::Tally;
-use crate::world::{Mood, Settings, World, id};
+use crate::scenario::{Action, Between, Joining, NodeSelector, Scenario, Start, Step};
+use crate::sim_rng::SimRng;
+use crate::world::{HostState, Settings, World, id};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -15,47 +15,48 @@ use std::time::Duration;
 use tidings::{Instant, Options, State};
 use tidings_record::{Limits, RecordError};
 
-/// What came of a scenario with a seed.
+/// Result of running a scenario with a seed.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Stands for the whole history: the same scenario and seed give the same one.
+    /// Hash of the whole history; equal for the same scenario and seed.
     pub hash: u64,
-    /// What happened, counted.
+    /// Counters of everything that happened.
     pub tally: Tally,
-    /// Members that stopped or left, and who noticed when.
-    pub incidents: Vec<Incident>,
-    /// How long it took after the calm began until all agreed, if they had to.
-    pub agreed_after: Option<Duration>,
-    /// Virtual time in all.
-    pub lasted: Duration,
-    /// What was wrong, if anything was.
+    /// Crashes and leaves, with their detection latencies.
+    pub detections: Vec<Detection>,
+    /// Time from the start of the recovery phase until all views agreed; `None` without a recovery
+    /// phase, or if they did not converge.
+    pub converged_after: Option<Duration>,
+    /// Virtual duration, including the recovery phase.
+    pub duration: Duration,
+    /// Why the run failed, if it did.
     pub failure: Option<Failure>,
 }
 
-/// What must not be.
+/// Reason why a run failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// Nodes did what none may ever do.
-    Broken(Vec<String>),
-    /// Nodes did not come to the same view in the calm.
-    Disagreement(String),
-    /// A command never ended.
-    NeverEnded(String),
-    /// Something was left open.
-    Leak(String),
-    /// Things happened to the nodes, and they noticed nothing: the run shows nothing.
-    Idle,
+    /// Nodes violated invariants; one message for each violation.
+    Violation(Vec<String>),
+    /// The views of the nodes did not converge in the recovery phase.
+    NotConverged(String),
+    /// Commands did not complete.
+    CommandPending(String),
+    /// More streams are open than the nodes can have in use.
+    StreamLeak(String),
+    /// No node reported any change, so that the run proves nothing.
+    NothingObserved,
 }
 
 impl Failure {
-    /// What kind of failure it is, in a word.
+    /// A short name for the kind of failure.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Broken(_) => "broken",
-            Self::Disagreement(_) => "disagreement",
-            Self::NeverEnded(_) => "never ended",
-            Self::Leak(_) => "leak",
-            Self::Idle => "idle",
+            Self::Violation(_) => "violation",
+            Self::NotConverged(_) => "not converged",
+            Self::CommandPending(_) => "command pending",
+            Self::StreamLeak(_) => "stream leak",
+            Self::NothingObserved => "nothing observed",
         }
     }
 }
@@ -63,65 +64,67 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken(what) => write!(f, "what may never be: {}", what.join("\n    ")),
-            Self::Disagreement(what) => write!(f, "no agreement in the calm: {what}"),
-            Self::NeverEnded(what) => write!(f, "a command never ended: {what}"),
-            Self::Leak(what) => write!(f, "something was left open: {what}"),
-            Self::Idle => f.write_str("things happened to the nodes, and they noticed nothing"),
+            Self::Violation(what) => write!(f, "a node broke a rule: {}", what.join("\n    ")),
+            Self::NotConverged(what) => write!(f, "the nodes did not converge: {what}"),
+            Self::CommandPending(what) => write!(f, "commands never completed: {what}"),
+            Self::StreamLeak(what) => write!(f, "streams leaked: {what}"),
+            Self::NothingObserved => {
+                f.write_str("no node reported anything, so the run proves nothing")
+            }
         }
     }
 }
 
 impl Scenario {
-    /// Lives through it; the same seed gives the same run.
+    /// Runs the scenario; the same seed gives the same run.
     ///
     /// # Panics
     ///
-    /// If its options are not valid, which those of one that was read are.
+    /// If the options are invalid, which parsing a scenario rules out.
     pub fn run(&self, seed: u64) -> Run {
-        self.run_with(seed, Mischief::None)
+        self.run_with(seed, InjectedBug::None)
     }
 
-    /// The same, with one node recorded to a file as a real one's flight recorder writes it: of its
-    /// last life what a ring of 64 MiB holds.
+    /// Runs the scenario and records one node to a file, in the format of the flight recorder of a
+    /// live node: the last 64 MiB since the node's last start.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
     pub fn run_recorded(&self, seed: u64, node: usize, path: &Path) -> Result<Run, RecordError> {
-        let mut player = Player::new(self, seed, Mischief::None);
-        player.world.record(node, path, Limits::default());
-        player.begin();
-        let agreed = player.play();
-        player.world.finish_recording()?;
-        Ok(player.end(agreed))
+        let mut runner = ScenarioRunner::new(self, seed, InjectedBug::None);
+        runner.world.record(node, path, Limits::default());
+        runner.start_cluster();
+        let converged = runner.run_steps();
+        runner.world.finish_recording()?;
+        Ok(runner.finish(converged))
     }
 
-    /// The same with something wrong that the checks must find.
+    /// Runs the scenario with an injected bug, which the checks must find.
     #[doc(hidden)]
-    pub fn run_with(&self, seed: u64, mischief: Mischief) -> Run {
-        let mut player = Player::new(self, seed, mischief);
-        player.begin();
-        let agreed = player.play();
-        player.end(agreed)
+    pub fn run_with(&self, seed: u64, bug: InjectedBug) -> Run {
+        let mut runner = ScenarioRunner::new(self, seed, bug);
+        runner.start_cluster();
+        let converged = runner.run_steps();
+        runner.finish(converged)
     }
 }
 
-/// Lives through a scenario.
-struct Player<'a> {
+/// State of a running scenario.
+struct ScenarioRunner<'a> {
     scenario: &'a Scenario,
     options: Options,
     world: World,
-    /// What is drawn when steps are due.
-    dice: Dice,
-    /// How many things were said, so that nothing is said twice.
-    said: usize,
-    /// When and how members stopped or left.
-    gone: Vec<(Instant, usize, &'static str)>,
+    /// Random choices that are made when steps are due.
+    rng: SimRng,
+    /// Number of broadcasts sent, which makes each text unique.
+    broadcasts: usize,
+    /// Time, node and cause of each crash and leave.
+    departures: Vec<(Instant, usize, &'static str)>,
 }
 
-impl<'a> Player<'a> {
-    fn new(scenario: &'a Scenario, seed: u64, mischief: Mischief) -> Self {
+impl<'a> ScenarioRunner<'a> {
+    fn new(scenario: &'a Scenario, seed: u64, bug: InjectedBug) -> Self {
         let options = scenario.options().expect("the options of a scenario are valid");
         let settings = Settings {
             options: options.clone(),
@@ -132,24 +135,24 @@ impl<'a> Player<'a> {
             ..Settings::default()
         };
         let mut world = World::new(settings, seed);
-        world.set_mischief(mischief);
-        let mut dice = Dice::new(seed, 4);
+        world.inject_bug(bug);
+        let mut rng = SimRng::new(seed, 4);
         for node in 0..scenario.nodes {
             world.add();
-            let drift = dice.below(2 * scenario.drift_ppm as usize + 1) as i32;
-            let ahead = dice.within(Duration::from_secs(1000));
+            let drift = rng.below(2 * scenario.drift_ppm as usize + 1) as i32;
+            let ahead = rng.uniform(Duration::from_secs(1000));
             world.set_clock(node, ahead, drift - scenario.drift_ppm as i32, 0);
-            if mischief == Mischief::ForgetsTheDead {
+            if bug == InjectedBug::ForgetsTombstones {
                 let tombstone_timeout = Duration::from_secs(1);
-                let mut forgetful = options.clone();
-                forgetful.tombstone_timeout = tombstone_timeout;
-                world.set_options(node, forgetful);
+                let mut short_memory = options.clone();
+                short_memory.tombstone_timeout = tombstone_timeout;
+                world.set_options(node, short_memory);
             }
         }
-        Self { scenario, options, world, dice, said: 0, gone: Vec::new() }
+        Self { scenario, options, world, rng, broadcasts: 0, departures: Vec::new() }
     }
 
-    fn begin(&mut self) {
+    fn start_cluster(&mut self) {
         let all = 0..self.scenario.nodes;
         match self.scenario.start {
             Start::Formed => self.world.form(),
@@ -176,42 +179,42 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Lives through the steps, and then the calm; returns how long it took in that until all agreed,
-    /// or about what they did not.
-    fn play(&mut self) -> Result<Option<Duration>, String> {
+    /// Runs the steps and the recovery phase; returns the time to convergence in that, or how the
+    /// views differ.
+    fn run_steps(&mut self) -> Result<Option<Duration>, String> {
         let end = Instant::ZERO + self.scenario.duration;
         while self.world.step(end) {
-            for step in self.world.take_due() {
+            for step in self.world.take_due_steps() {
                 let Step { action, .. } = self.scenario.steps[step].get_ref();
-                self.act(action);
+                self.apply(action);
             }
         }
         self.world.run_for(end.since(self.world.now()));
-        if !self.scenario.calm {
+        if !self.scenario.recovery {
             return Ok(None);
         }
-        self.calm();
+        self.recover();
         let (start, limit) = (self.world.now(), self.limit());
-        while let Some(disagreement) = disagreement(&self.world) {
+        while let Some(divergence) = divergence(&self.world) {
             if self.world.now().since(start) > limit {
-                return Err(format!("not within {limit:.0?}: {disagreement}"));
+                return Err(format!("not within {limit:.0?}: {divergence}"));
             }
-            self.world.run_for(EACH);
+            self.world.run_for(POLL_INTERVAL);
         }
-        let agreed = self.world.now().since(start);
-        self.world.run_for(self.options.stream_timeout + LASTING);
-        match disagreement(&self.world) {
-            Some(disagreement) => Err(format!("it did not last: {disagreement}")),
-            None => Ok(Some(agreed)),
+        let converged = self.world.now().since(start);
+        self.world.run_for(self.options.stream_timeout + STABLE_FOR);
+        match divergence(&self.world) {
+            Some(divergence) => Err(format!("they diverged again: {divergence}")),
+            None => Ok(Some(converged)),
         }
     }
 
     fn limit(&self) -> Duration {
-        settling_time(&self.options, self.scenario.nodes)
+        convergence_bound(&self.options, self.scenario.nodes)
     }
 
-    /// Ends all that is bad, and has everybody be there who is not.
-    fn calm(&mut self) {
+    /// Ends all faults, restarts the nodes that are down and repeats joins that never succeeded.
+    fn recover(&mut self) {
         let world = &mut self.world;
         world.mend();
         world.set_link(Link { delay: self.scenario.link.delay, ..Link::default() });
@@ -225,60 +228,63 @@ impl<'a> Player<'a> {
             if !world.is_member(node) {
                 world.set_wall_clock(node, 0);
                 world.start(node);
-            } else if !world.is_without_company(node) {
+            } else if !world.is_join_incomplete(node) {
                 continue;
             }
-            let from = self.dice.below(all.len());
+            let from = self.rng.below(all.len());
             let seeds = (0..all.len()).map(|at| (from + at) % all.len());
             let seeds: Vec<_> = seeds.filter(|&seed| seed != node).take(MAX_SEEDS).collect();
             if !seeds.is_empty() {
                 world.join(node, &seeds);
             }
         }
-        // Nodes that moved while nobody was there who heard of it cannot find each other.
-        for stranger in strangers(world) {
-            world.join(stranger, &[0]);
+        // Nodes that changed their address while no other node could learn of it cannot find each
+        // other.
+        for node in disconnected_groups(world) {
+            world.join(node, &[0]);
         }
     }
 
-    fn act(&mut self, action: &Action) {
+    fn apply(&mut self, action: &Action) {
         match action {
-            Action::Crash(who) => self.stop(who, "crashes", World::crash),
-            Action::PowerOff(who) => self.stop(who, "goes off", World::power_off),
-            Action::Leave(who) => self.stop(who, "leaves", |world, node| {
+            Action::Crash(nodes) => self.stop(nodes, "crashed", World::crash),
+            Action::PowerOff(nodes) => self.stop(nodes, "lost power", World::power_off),
+            Action::Leave(nodes) => self.stop(nodes, "left", |world, node| {
                 world.leave(node);
             }),
             Action::Start(joining) => self.start(joining, World::start),
             Action::Move(joining) => self.start(joining, World::start_elsewhere),
             Action::Join(joining) => self.start(joining, |_, _| {}),
-            Action::Pause(who) => self.each(who, World::pause),
-            Action::Stall(who) => self.each(who, World::stall),
-            Action::Resume(who) => self.each(who, World::resume),
-            Action::Cpu(cpu) => self.each(&cpu.nodes, |world, node| world.set_cpu(node, cpu.each)),
-            Action::Clock(clock) => {
-                self.each(&clock.nodes, |world, node| world.set_wall_clock(node, clock.ahead));
+            Action::Pause(nodes) => self.for_each(nodes, World::pause),
+            Action::Stall(nodes) => self.for_each(nodes, World::stall),
+            Action::Resume(nodes) => self.for_each(nodes, World::resume),
+            Action::Cpu(cpu) => {
+                self.for_each(&cpu.nodes, |world, node| world.set_cpu(node, cpu.each))
             }
-            Action::Isolate(who) => {
-                let nodes = self.who(who);
+            Action::Clock(clock) => {
+                self.for_each(&clock.nodes, |world, node| world.set_wall_clock(node, clock.ahead));
+            }
+            Action::Isolate(nodes) => {
+                let nodes = self.select(nodes);
                 self.world.isolate(&nodes);
             }
             Action::Cut(Between { from, to, what, .. }) => {
-                let (from, to) = (self.who(from), self.who(to));
+                let (from, to) = (self.select(from), self.select(to));
                 self.world.cut(&from, &to, what.unwrap_or(Cut::All));
             }
             Action::Mend(_) => self.world.mend(),
             Action::Link(link) => self.world.set_link(link.clone()),
-            Action::Ways(Between { from, to, link, .. }) => {
-                let (from, to) = (self.who(from), self.who(to));
+            Action::LinkBetween(Between { from, to, link, .. }) => {
+                let (from, to) = (self.select(from), self.select(to));
                 self.world.set_link_between(&from, &to, link.clone().unwrap_or_default());
             }
             Action::Meta(text) => {
-                self.each(&text.nodes, |world, node| world.set_meta(node, &text.text));
+                self.for_each(&text.nodes, |world, node| world.set_meta(node, &text.text));
             }
             Action::Broadcast(text) => {
-                for node in self.who(&text.nodes) {
-                    self.said += 1;
-                    self.world.broadcast(node, &format!("{} {}", text.text, self.said));
+                for node in self.select(&text.nodes) {
+                    self.broadcasts += 1;
+                    self.world.broadcast(node, &format!("{} {}", text.text, self.broadcasts));
                 }
             }
             Action::Send(message) => {
@@ -290,88 +296,88 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn each(&mut self, who: &Who, act: impl Fn(&mut World, usize)) {
-        for node in self.who(who) {
+    fn for_each(&mut self, nodes: &NodeSelector, act: impl Fn(&mut World, usize)) {
+        for node in self.select(nodes) {
             act(&mut self.world, node);
         }
     }
 
-    fn stop(&mut self, who: &Who, what: &'static str, act: impl Fn(&mut World, usize)) {
-        for node in self.who(who) {
+    fn stop(&mut self, nodes: &NodeSelector, what: &'static str, act: impl Fn(&mut World, usize)) {
+        for node in self.select(nodes) {
             if self.world.is_member(node) {
-                self.gone.push((self.world.now(), node, what));
+                self.departures.push((self.world.now(), node, what));
             }
             act(&mut self.world, node);
         }
     }
 
     fn start(&mut self, joining: &Joining, start: impl Fn(&mut World, usize)) {
-        for node in self.who(&joining.nodes) {
+        for node in self.select(&joining.nodes) {
             start(&mut self.world, node);
-            let seeds = self.who(&joining.seeds);
-            if !seeds.is_empty() && self.world.mood(node) == Mood::Up {
+            let seeds = self.select(&joining.seeds);
+            if !seeds.is_empty() && self.world.host_state(node) == HostState::Up {
                 self.world.join(node, &seeds[..seeds.len().min(MAX_SEEDS)]);
             }
         }
     }
 
-    fn who(&mut self, who: &Who) -> Vec<usize> {
-        match who {
-            Who::These(these) => these.clone(),
-            Who::Range(first, end) => (*first..*end).collect(),
-            Who::All => (0..self.world.len()).collect(),
-            Who::Random(count) => self.dice.some(*count, self.world.len()),
+    fn select(&mut self, selector: &NodeSelector) -> Vec<usize> {
+        match selector {
+            NodeSelector::List(list) => list.clone(),
+            NodeSelector::Range(first, end) => (*first..*end).collect(),
+            NodeSelector::All => (0..self.world.len()).collect(),
+            NodeSelector::Random(count) => self.rng.sample_sorted(*count, self.world.len()),
         }
     }
 
-    fn end(self, agreed: Result<Option<Duration>, String>) -> Run {
+    fn finish(self, converged: Result<Option<Duration>, String>) -> Run {
         let world = &self.world;
         let streams = world.streams();
         let most_streams = 4 * world.len() + 16;
-        let unended = world.unended();
+        let pending_commands = world.pending_commands();
         let failure = if !world.violations().is_empty() {
-            Some(Failure::Broken(world.violations().to_vec()))
-        } else if let Err(disagreement) = &agreed {
-            Some(Failure::Disagreement(disagreement.clone()))
-        } else if self.scenario.calm && !unended.is_empty() {
-            Some(Failure::NeverEnded(format!("{unended:?}")))
-        } else if self.scenario.calm && streams > most_streams {
-            Some(Failure::Leak(format!("{streams} streams between {} nodes", world.len())))
-        } else if !self.scenario.steps.is_empty() && !world.tally().shows_something() {
-            Some(Failure::Idle)
+            Some(Failure::Violation(world.violations().to_vec()))
+        } else if let Err(divergence) = &converged {
+            Some(Failure::NotConverged(divergence.clone()))
+        } else if self.scenario.recovery && !pending_commands.is_empty() {
+            Some(Failure::CommandPending(format!("{pending_commands:?}")))
+        } else if self.scenario.recovery && streams > most_streams {
+            Some(Failure::StreamLeak(format!("{streams} streams between {} nodes", world.len())))
+        } else if !self.scenario.steps.is_empty() && !world.tally().any_observation() {
+            Some(Failure::NothingObserved)
         } else {
             None
         };
         Run {
             hash: world.trace().hash(),
             tally: world.tally().clone(),
-            incidents: incident::noticed(world, &self.gone),
-            agreed_after: agreed.ok().flatten(),
-            lasted: world.now().since(Instant::ZERO),
+            detections: detection::measure(world, &self.departures),
+            converged_after: converged.ok().flatten(),
+            duration: world.now().since(Instant::ZERO),
             failure,
         }
     }
 }
 
-/// About what the members of a world do not agree, if there is anything.
+/// The first difference between the views of a world's members, or `None` if they agree.
 ///
-/// They agree if each that runs holds all others that run to be alive, as these hold themselves, and
-/// nobody else to be present.
-pub fn disagreement(world: &World) -> Option<String> {
+/// They agree if each running member holds exactly the running members as present, and each of them
+/// as alive with its own incarnation, address and metadata.
+pub fn divergence(world: &World) -> Option<String> {
     let members: Vec<_> = (0..world.len()).filter(|&node| world.is_member(node)).collect();
-    let nodes = || members.iter().filter_map(|&here| Some((here, world.node(here)?)));
-    for (here, node) in nodes() {
+    let nodes = || members.iter().filter_map(|&observer| Some((observer, world.node(observer)?)));
+    for (observer, node) in nodes() {
         if node.present_count() != members.len() {
             let (present, of) = (node.present_count(), members.len());
             let held =
                 |state: State| node.all_members().filter(|member| member.state() == state).count();
             let suspects = held(State::Suspect);
             return Some(format!(
-                "n{here} holds {present} of {of} to be present ({suspects} of them suspect)"
+                "n{observer} holds {present} of {of} members as present ({suspects} as suspect)"
             ));
         }
     }
-    for (here, node) in nodes() {
+    for (observer, node) in nodes() {
         for (other, them) in nodes() {
             let local = them.local();
             let member = node.member(&id(other));
@@ -381,33 +387,36 @@ pub fn disagreement(world: &World) -> Option<String> {
                     || member.addr() != local.addr()
                     || member.meta() != local.meta()
             }) {
-                return Some(format!("n{here} holds n{other} as {member:?}, which is {local:?}"));
+                return Some(format!(
+                    "n{observer} holds n{other} as {member:?}; n{other} itself is {local:?}"
+                ));
             }
         }
     }
     None
 }
 
-/// One of each lot of nodes that cannot come to know `n0`, since nobody of them knows where anybody of
-/// the others is.
-fn strangers(world: &World) -> Vec<usize> {
+/// One node of each group that is not connected to `n0`, because no member of the group and no
+/// other node know each other's present addresses.
+fn disconnected_groups(world: &World) -> Vec<usize> {
     let at = |node: usize| world.node(node).map(|node| node.local().addr());
-    let who: BTreeMap<_, _> = (0..world.len()).filter_map(|node| Some((at(node)?, node))).collect();
-    let mut lots: Vec<_> = (0..world.len()).collect();
+    let nodes: BTreeMap<_, _> =
+        (0..world.len()).filter_map(|node| Some((at(node)?, node))).collect();
+    let mut groups: Vec<_> = (0..world.len()).collect();
     for here in 0..world.len() {
         let known = world.node(here).into_iter().flat_map(|node| node.all_members());
-        for other in known.filter_map(|member| who.get(&member.addr())) {
-            let (mine, theirs) = (lots[here], lots[*other]);
-            lots.iter_mut().filter(|lot| **lot == theirs).for_each(|lot| *lot = mine);
+        for other in known.filter_map(|member| nodes.get(&member.addr())) {
+            let (mine, theirs) = (groups[here], groups[*other]);
+            groups.iter_mut().filter(|group| **group == theirs).for_each(|group| *group = mine);
         }
     }
-    let firsts: BTreeMap<_, _> = (0..world.len()).rev().map(|node| (lots[node], node)).collect();
-    firsts.into_values().filter(|&first| lots[first] != lots[0]).collect()
+    let firsts: BTreeMap<_, _> = (0..world.len()).rev().map(|node| (groups[node], node)).collect();
+    firsts.into_values().filter(|&first| groups[first] != groups[0]).collect()
 }
 
-/// How often it is seen whether all agree.
-const EACH: Duration = Duration::from_millis(200);
-/// How long an agreement has to last.
-const LASTING: Duration = Duration::from_secs(60);
-/// Through how many others one joins at most.
+/// Interval between two checks for convergence.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Time for which the views must stay equal after convergence.
+const STABLE_FOR: Duration = Duration::from_secs(60);
+/// Maximum number of seeds of one join.
 const MAX_SEEDS: usize = 10;

@@ -1,8 +1,8 @@
-//! Samples: what was measured several times.
+//! Statistics over repeated measurements.
 
-use crate::dice::Dice;
+use crate::sim_rng::SimRng;
 
-/// Measurements of one quantity.
+/// A sample of measurements of one quantity.
 #[derive(Clone, Debug, Default)]
 pub struct Sample(Vec<f64>);
 
@@ -15,24 +15,23 @@ impl FromIterator<f64> for Sample {
 }
 
 impl Sample {
-    /// How many measurements there are.
+    /// Number of measurements.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the sample is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Their mean; not a number if there is none.
+    /// The mean; NaN if the sample is empty.
     pub fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / self.0.len() as f64
     }
 
-    /// The value below which such a share of them is, 0 to 1; not a number if there is none.
-    ///
-    /// Between two measurements it is interpolated.
+    /// The quantile for a share of 0 to 1, interpolated between measurements; NaN if the sample is
+    /// empty.
     pub fn quantile(&self, share: f64) -> f64 {
         let Some(last) = self.0.len().checked_sub(1) else { return f64::NAN };
         let at = share.clamp(0.0, 1.0) * last as f64;
@@ -45,17 +44,16 @@ impl Sample {
         self.quantile(0.5)
     }
 
-    /// The greatest.
+    /// The maximum.
     pub fn max(&self) -> f64 {
         self.quantile(1.0)
     }
 
-    /// Between which values a statistic lies with 95 % confidence: bootstrap percentiles, of 1,000
-    /// resamples.
+    /// The 95 % confidence interval of a statistic: bootstrap percentiles over 1,000 resamples.
     pub fn interval(&self, statistic: impl Fn(&Self) -> f64) -> (f64, f64) {
-        let mut dice = Dice::new(self.0.len() as u64, 3);
+        let mut rng = SimRng::new(self.0.len() as u64, 3);
         let resampled = (0..RESAMPLES)
-            .map(|_| statistic(&(0..self.len()).map(|_| self.0[dice.below(self.len())]).collect()));
+            .map(|_| statistic(&(0..self.len()).map(|_| self.0[rng.below(self.len())]).collect()));
         let resampled: Self = resampled.filter(|value| !value.is_nan()).collect();
         (resampled.quantile(0.025), resampled.quantile(0.975))
     }

@@ -1,17 +1,17 @@
-//! Scenarios: what a cluster is to live through, as a person writes it down.
+//! Scenarios: a cluster, its network and a schedule of faults, read from TOML.
 
 mod action;
 mod file;
 
 use crate::link::Link;
-pub use action::{Action, Between, Clock, Cpu, Joining, Message, Pair, Text, Who};
+pub use action::{Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Text};
 pub use file::ScenarioError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidings::Options;
 use toml::Spanned;
 
-/// What a cluster is like, what happens to it and when; read from TOML.
+/// A cluster, its network and the steps of a test; read from TOML.
 ///
 /// ```
 /// use tidings_sim::Scenario;
@@ -39,101 +39,101 @@ use toml::Spanned;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it is about, for people.
+    /// A description for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// How many machines there are: 1 to 20,000.
+    /// Number of nodes, 1 to 20,000.
     pub nodes: usize,
-    /// For how long things happen; then a calm begins.
+    /// Virtual duration of the steps; the recovery phase follows.
     #[serde(with = "crate::duration")]
     pub duration: Duration,
-    /// How the nodes come to know each other.
+    /// How the cluster forms.
     #[serde(default)]
     pub start: Start,
-    /// Which of Tidings' presets the options begin with.
+    /// Preset on which the options are based.
     #[serde(default)]
     pub preset: Preset,
-    /// Whether the nodes encrypt what they send.
+    /// Whether the nodes encrypt their traffic.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encryption: bool,
-    /// In which wire format they speak.
+    /// Wire format of all nodes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub wire: Wire,
-    /// How much too late nodes are told at most that their time has come.
+    /// Maximum delay with which a node's timers fire.
     #[serde(default, with = "crate::duration", skip_serializing_if = "is_default")]
     pub timer_slack: Duration,
-    /// By how many millionths the machines' clocks run too fast or too slow, at most: 0 to 100,000.
+    /// Maximum clock drift of the machines, fast or slow, in parts per million: 0 to 100,000.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drift_ppm: u32,
-    /// Whether everything has to come right in the end: cuts and losses end, whoever is down is started
-    /// again, and then all have to agree.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub calm: bool,
-    /// Options that are not as in the preset, by name.
+    /// Whether a recovery phase follows the steps: all faults end, nodes that are down are
+    /// restarted, and all views must converge.
+    #[serde(default = "default_true", skip_serializing_if = "is_true")]
+    pub recovery: bool,
+    /// Options that differ from the preset, by name.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub options: toml::Table,
-    /// What the network is like.
+    /// The network link between all nodes.
     #[serde(default)]
     pub link: Link,
-    /// What happens.
+    /// The steps, each at its own time.
     #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Spanned<Step>>,
 }
 
-/// The wire format of all nodes.
+/// Wire format of all nodes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wire {
-    /// Tidings' own.
+    /// Tidings' own format.
     #[default]
     Tidings,
-    /// HashiCorp memberlist's.
+    /// The format of HashiCorp memberlist.
     Memberlist,
 }
 
-/// How nodes come to know each other.
+/// How the cluster forms.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// All join `n0`, one after another, within the first second.
+    /// All nodes join `n0`, one after another, within the first second.
     #[default]
     Join,
-    /// All join `n0` at the same moment.
+    /// All nodes join `n0` at the same moment.
     Storm,
-    /// They know each other from the beginning.
+    /// All nodes know each other from the beginning.
     Formed,
-    /// Nobody joins anybody unless a step says so.
+    /// All nodes start alone; joins are steps.
     Alone,
 }
 
-/// Tidings' sets of options.
+/// A preset of options.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// For one local network.
     #[default]
     Lan,
-    /// For far places.
+    /// For a wide area network.
     Wan,
     /// For one machine.
     Local,
 }
 
-/// Something that happens at some time.
+/// A step of a scenario: an action at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// When, from the beginning of the scenario.
+    /// Time since the beginning of the scenario.
     pub at: Duration,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
 impl Scenario {
-    /// The nodes' options.
+    /// The options of the nodes: the preset with the scenario's changes.
     ///
     /// # Errors
     ///
-    /// If there is no option of such a name, or its value is not one that it may have.
+    /// If an option is unknown, or its value is out of range.
     pub fn options(&self) -> Result<Options, String> {
         let preset = match self.preset {
             Preset::Lan => Options::lan(),
@@ -160,18 +160,18 @@ impl Scenario {
         })
     }
 
-    /// The same as text that can be read again.
+    /// The scenario as TOML, which can be parsed again.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a scenario can be written")
+        toml::to_string(self).expect("every scenario can be written as TOML")
     }
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_yes(value: &bool) -> bool {
+fn is_true(value: &bool) -> bool {
     *value
 }
 

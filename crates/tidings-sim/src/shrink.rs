@@ -1,4 +1,4 @@
-//! Shrinking: cuts a scenario that fails down to what it takes to fail.
+//! Shrinking: reduces a failing scenario to a minimal one.
 
 use crate::link::Link;
 use crate::run::Run;
@@ -6,11 +6,11 @@ use crate::scenario::{Preset, Scenario, Start};
 use std::time::Duration;
 
 impl Scenario {
-    /// A smaller scenario that fails in the same way, as told by `fails`; this one, if none does.
+    /// Returns a smaller scenario that still fails according to `fails`, or a copy of this one.
     ///
-    /// Steps are left out, as many at a time as can be; then nodes, options, and what is unusual in the
-    /// network; until nothing can be left out any more or `most` runs were made.
-    pub fn shrunk(&self, most: usize, mut fails: impl FnMut(&Self) -> bool) -> Self {
+    /// Removes steps, as many at a time as possible; then nodes, options, and network faults. Stops
+    /// when nothing more can be removed, or after `most` runs.
+    pub fn shrink(&self, most: usize, mut fails: impl FnMut(&Self) -> bool) -> Self {
         let mut best = self.clone();
         let mut runs = 0;
         let mut fails = |candidate: &Self| {
@@ -19,8 +19,8 @@ impl Scenario {
         };
         loop {
             let before = best.to_toml();
-            best.leave_out_steps(&mut fails);
-            for simpler in SIMPLER {
+            best.remove_steps(&mut fails);
+            for simpler in SIMPLIFICATIONS {
                 let mut candidate = best.clone();
                 simpler(&mut candidate);
                 if candidate != best && fails(&candidate) {
@@ -40,7 +40,7 @@ impl Scenario {
         }
     }
 
-    fn leave_out_steps(&mut self, fails: &mut impl FnMut(&Self) -> bool) {
+    fn remove_steps(&mut self, fails: &mut impl FnMut(&Self) -> bool) {
         let mut size = self.steps.len().div_ceil(2);
         while size > 0 {
             let mut at = 0;
@@ -57,19 +57,19 @@ impl Scenario {
         }
     }
 
-    /// The highest number of a node that a step names.
+    /// The highest node number in any step.
     fn highest(&self) -> usize {
         self.steps.iter().filter_map(|step| step.get_ref().action.highest()).max().unwrap_or(0)
     }
 }
 
-/// Whether a run failed, and in the same way as another one.
-pub fn fails_alike(run: &Run, other: &Run) -> bool {
+/// Whether a run failed with the same kind of failure as another one.
+pub fn fails_same_way(run: &Run, other: &Run) -> bool {
     let kind = |run: &Run| run.failure.as_ref().map(|failure| failure.kind());
     kind(run).is_some() && kind(run) == kind(other)
 }
 
-const SIMPLER: &[fn(&mut Scenario)] = &[
+const SIMPLIFICATIONS: &[fn(&mut Scenario)] = &[
     |scenario| scenario.nodes = (scenario.highest() + 1).max(2),
     |scenario| scenario.nodes = (scenario.highest() + 1).max(scenario.nodes - 1),
     |scenario| scenario.link = Link::default(),

@@ -1,34 +1,34 @@
-//! Traces: a number that stands for everything that happened in a run.
+//! Trace: a hash of the history of a run.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 use tidings::Instant;
 
-/// The history of a run so far, as a hash of every input of every node and of every output.
+/// Hash of the history of a run so far: every input and every output of every node.
 ///
 /// Two runs with the same hash had the same history, to the byte and the nanosecond.
 #[derive(Clone, Debug)]
 pub struct Trace {
     hasher: SipHasher13,
-    steps: u64,
+    records: u64,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { hasher: SipHasher13::new_with_keys(0, 0), steps: 0 }
+        Self { hasher: SipHasher13::new_with_keys(0, 0), records: 0 }
     }
 }
 
 impl Trace {
-    /// Takes note of something that happened at a node.
-    pub(crate) fn note(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
+    /// Adds an input or output of a node.
+    pub(crate) fn record(&mut self, now: Instant, host: usize, kind: u8, data: &[u8]) {
         let mut head = [0; 13];
         head[..8].copy_from_slice(&now.as_nanos().to_le_bytes());
         head[8..12].copy_from_slice(&(host as u32).to_le_bytes());
         head[12] = kind;
         self.hasher.write(&head);
         self.hasher.write(data);
-        self.steps += 1;
+        self.records += 1;
     }
 
     /// The hash so far.
@@ -36,8 +36,8 @@ impl Trace {
         self.hasher.finish()
     }
 
-    /// How many things happened.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    /// Number of recorded inputs and outputs.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 }

@@ -1,63 +1,62 @@
-//! The world: real nodes, the network between them, and time that only passes when it is told to.
+//! The simulated world: real nodes, the network between them, and virtual time.
 
 mod anomaly;
 mod application;
 mod form;
 mod host;
+mod metrics;
 mod queue;
 mod record;
 mod streams;
 mod traffic;
-mod watch;
 
 use crate::check::Checks;
-use crate::dice::Dice;
-use crate::link::{Cut, Link, Links, Ways};
-use crate::mischief::Mischief;
+use crate::events::{LoggedEvent, Tally};
+use crate::injected_bug::InjectedBug;
+use crate::link::{Cut, Link, Links, Paths};
 use crate::scenario::Wire;
-use crate::seen::{Seen, Tally};
+use crate::sim_rng::SimRng;
 use crate::trace::Trace;
-pub use host::Mood;
+pub use host::HostState;
 use host::{Host, Input};
-use queue::{Queue, What};
+use metrics::Metrics;
+use queue::{Queue, SimEvent};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use streams::{Piece, Streams};
+use streams::{StreamChunk, Streams};
 use tidings::{
     Cipher, ClusterName, Config, Instant, Key, Keyring, Memberlist, Node, NodeId, Options, Phase,
     Plaintext, StreamError, Ticket,
 };
-use watch::Watch;
 
-/// What holds for a whole world, from its beginning.
+/// Settings of a world.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The nodes' timing and limits.
+    /// Options of the nodes.
     pub options: Options,
-    /// Whether the nodes encrypt what they send.
+    /// Whether the nodes encrypt their traffic.
     pub encryption: bool,
-    /// In which wire format they speak.
+    /// Wire format of all nodes.
     pub wire: Wire,
-    /// What the network is like.
+    /// The network link between all nodes.
     pub link: Link,
-    /// How much too late a node may be told that its time has come.
+    /// Maximum delay with which a node's timers fire.
     pub timer_slack: Duration,
-    /// How many datagrams wait for a node that does not read; more are dropped.
+    /// Size of a node's receive buffer in datagrams; further ones are dropped.
     pub socket_buffer: usize,
-    /// Whether everything that nodes do and say is checked; it takes memory for each pair of them.
+    /// Whether all actions of the nodes are checked; takes memory for each pair of nodes.
     pub checks: bool,
     /// Whether the history is hashed.
     pub trace: bool,
-    /// Whether membership events are kept.
+    /// Whether membership events are logged.
     pub log: bool,
-    /// Whether the begins of probe rounds are kept.
+    /// Whether probe rounds are logged.
     pub probes: bool,
 }
 
 impl Settings {
-    /// For how long those who failed or left are remembered: in memberlist's format for no longer than
-    /// gossip goes to the dead.
+    /// Lifetime of tombstones; in memberlist's format at most as long as gossip goes to the dead.
     pub(crate) fn forgets_after(&self) -> Duration {
         let Options { tombstone_timeout, gossip_to_the_dead, .. } = self.options;
         match self.wire {
@@ -68,7 +67,7 @@ impl Settings {
 }
 
 impl Default for Settings {
-    /// Memberlist's values for one local network, with everything checked and kept.
+    /// Memberlist's values for a local network; checks, trace and event log are on.
     fn default() -> Self {
         Self {
             options: Options::lan(),
@@ -87,8 +86,8 @@ impl Default for Settings {
 
 /// Nodes and the network between them, in virtual time.
 ///
-/// It is a pure function of its settings, its seed and what it is told: the same give the same
-/// history, to the byte. Nodes are known by their numbers, and are called `n0`, `n1` and so on.
+/// A world is a pure function of its settings, its seed and the calls: the same give the same
+/// history, to the byte. Nodes are numbered, and are named `n0`, `n1` and so on.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,27 +105,27 @@ pub struct World {
     settings: Settings,
     now: Instant,
     hosts: Vec<Host>,
-    /// Who listens where; only ever looked up.
+    /// Node for each address in use; only looked up, never iterated.
     listening: HashMap<SocketAddr, usize>,
     queue: Queue,
     links: Links,
-    /// Ways that lose in bursts: whether each is bad, and until when it stays so.
+    /// State of paths with bursty loss: whether it is the bad one, and when it ends.
     bursts: BTreeMap<(usize, usize), (bool, Instant)>,
     streams: Streams,
-    /// What happens on the way.
-    dice: Dice,
-    /// What nodes start with.
-    seeds: Dice,
+    /// Random choices of the network.
+    rng: SimRng,
+    /// Seeds of the nodes.
+    node_seeds: SimRng,
     options_of: BTreeMap<usize, Options>,
     checks: Option<Checks>,
     trace: Trace,
     tally: Tally,
-    log: Vec<Seen>,
-    mischief: Mischief,
+    log: Vec<LoggedEvent>,
+    bug: InjectedBug,
     recorded: Option<record::Recorded>,
-    watch: Watch,
+    metrics: Metrics,
     /// Steps of a scenario that are due.
-    due: Vec<usize>,
+    due_steps: Vec<usize>,
     buf: Vec<u8>,
     spare: Vec<Vec<u8>>,
 }
@@ -143,31 +142,31 @@ impl World {
             queue: Queue::default(),
             bursts: BTreeMap::new(),
             streams: Streams::default(),
-            dice: Dice::new(seed, 1),
-            seeds: Dice::new(seed, 2),
+            rng: SimRng::new(seed, 1),
+            node_seeds: SimRng::new(seed, 2),
             options_of: BTreeMap::new(),
             trace: Trace::default(),
             tally: Tally::default(),
             log: Vec::new(),
-            mischief: Mischief::default(),
+            bug: InjectedBug::default(),
             recorded: None,
-            watch: Watch::default(),
-            due: Vec::new(),
+            metrics: Metrics::default(),
+            due_steps: Vec::new(),
             buf: Vec::new(),
             spare: Vec::new(),
             settings,
         }
     }
 
-    /// Has something be wrong that the checks must find.
+    /// Injects a bug, which the checks must find.
     #[doc(hidden)]
-    pub fn set_mischief(&mut self, mischief: Mischief) {
-        self.mischief = mischief;
+    pub fn inject_bug(&mut self, bug: InjectedBug) {
+        self.bug = bug;
     }
 
     // ---- machines ----
 
-    /// Adds a machine on which no node runs yet; returns its number.
+    /// Adds a machine without a running node; returns its number.
     pub fn add(&mut self) -> usize {
         let number = self.hosts.len();
         self.hosts.push(Host::new(address(number, 0)));
@@ -177,85 +176,87 @@ impl World {
         number
     }
 
-    /// How many machines there are.
+    /// Number of machines.
     pub fn len(&self) -> usize {
         self.hosts.len()
     }
 
-    /// Whether there is none.
+    /// Whether the world has no machines.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty()
     }
 
-    /// Sets a machine's clocks: how far its monotonic one is ahead, how much too fast it runs, in
-    /// millionths, and by how many seconds its wall clock is ahead. Only before its node starts.
+    /// Sets a machine's clocks: the offset of its monotonic clock, its drift in parts per million,
+    /// and the offset of its wall clock in seconds. Only before its node starts.
     ///
     /// # Panics
     ///
-    /// If the node runs: clocks do not jump under a running node, whose time is monotonic.
+    /// If the node is running, because its clock must be monotonic.
     pub fn set_clock(&mut self, node: usize, ahead: Duration, drift_ppm: i32, wall_ahead: i64) {
         assert!(!self.hosts[node].is_up(), "the clock of a running node is monotonic");
         self.hosts[node].clock = host::HostClock { ahead, drift_ppm, wall_ahead };
     }
 
-    /// Sets by how many seconds a machine's wall clock is ahead, which a node notices when it starts.
+    /// Sets the offset of a machine's wall clock in seconds; its node reads the wall clock at its
+    /// next start.
     pub fn set_wall_clock(&mut self, node: usize, ahead: i64) {
         self.hosts[node].clock.wall_ahead = ahead;
     }
 
-    /// Sets how long a node takes over each input: 0 is none.
+    /// Sets the CPU time that a node takes for each input.
     pub fn set_cpu(&mut self, node: usize, each: Duration) {
         self.hosts[node].cpu = each;
     }
 
-    /// Has a node start with other options than the rest, from its next start on.
+    /// Sets the options of one node, from its next start on.
     pub fn set_options(&mut self, node: usize, options: Options) {
         self.options_of.insert(node, options);
     }
 
-    /// Starts a node where it was before, or for the first time.
+    /// Starts or restarts a node at its present address.
     pub fn start(&mut self, node: usize) {
         self.start_at(node, self.hosts[node].addr);
     }
 
-    /// Starts a node at an address at which it never was.
+    /// Starts or restarts a node at a new address.
     pub fn start_elsewhere(&mut self, node: usize) {
-        let life = self.hosts[node].life;
-        self.start_at(node, address(node, life + 1));
+        let starts = self.hosts[node].starts;
+        self.start_at(node, address(node, starts + 1));
     }
 
     fn start_at(&mut self, node: usize, addr: SocketAddr) {
         self.stop(node, false);
         let config = self.config(node, addr);
-        let seed = self.seeds.seed();
-        self.put(node, addr, |now| Node::new(config, seed, now));
+        let seed = self.node_seeds.seed();
+        self.install_node(node, addr, |now| Node::new(config, seed, now));
         self.tally.starts += 1;
         self.drain(node, host::Loop::Other);
     }
 
-    /// Puts a node that begins to live onto its machine.
-    fn put(&mut self, node: usize, addr: SocketAddr, make: impl FnOnce(Instant) -> Node) {
+    /// Installs a newly started node on its machine.
+    fn install_node(&mut self, node: usize, addr: SocketAddr, make: impl FnOnce(Instant) -> Node) {
         let now = self.now;
         let host = &mut self.hosts[node];
         self.listening.insert(addr, node);
         host.addr = addr;
-        host.life += 1;
-        host.mood = Mood::Up;
+        host.starts += 1;
+        host.state = HostState::Up;
         host.busy_until = now;
-        host.armed = None;
-        host.company = None;
-        (host.backlog, host.attends, host.blocks) = (0, None, false);
+        host.timer_at = None;
+        host.join_succeeded = None;
+        (host.backlog, host.next_read, host.probe_loop_blocked) = (0, None, false);
         host.node = Some(make(host.clock.local(now)));
         if let Some(checks) = &mut self.checks {
-            let local = self.hosts[node].node.as_ref().expect("it was put there").local();
+            let local =
+                self.hosts[node].node.as_ref().expect("the node was installed above").local();
             checks.started(node, local);
         }
         self.begin_recording(node);
-        self.note(node);
+        self.record_step(node);
     }
 
     fn config(&self, node: usize, addr: SocketAddr) -> Config {
-        let cluster = ClusterName::new("sim").expect("it is a name");
+        let cluster = ClusterName::new("sim").expect("the name is valid");
         let options = self.options_of.get(&node).unwrap_or(&self.settings.options).clone();
         let generation = self.hosts[node].clock.wall(self.now);
         let (wire, cipher) = match self.settings.wire {
@@ -270,12 +271,12 @@ impl World {
         config.generation(generation).build().expect("options were checked")
     }
 
-    /// Stops a node's process at once; its machine breaks its connections off and refuses new ones.
+    /// Kills a node's process: its machine resets connections and refuses new ones.
     pub fn crash(&mut self, node: usize) {
         self.stop(node, false);
     }
 
-    /// Stops a node's machine at once: nothing answers, and its connections hang.
+    /// Powers a machine off: nothing answers, and its connections hang.
     pub fn power_off(&mut self, node: usize) {
         self.stop(node, true);
     }
@@ -288,20 +289,20 @@ impl World {
         if host.is_up() {
             self.tally.stops += 1;
         }
-        host.mood = if silently { Mood::Off } else { Mood::Crashed };
-        host.armed = None;
-        host.held = host::Held::default();
+        host.state = if silently { HostState::Off } else { HostState::Crashed };
+        host.timer_at = None;
+        host.blocked_sends = host::BlockedSends::default();
         let waiting = std::mem::take(&mut host.inbox);
         let streams = std::mem::take(&mut host.streams);
         for (_, (stream, side)) in streams {
             if !silently {
-                self.send_piece(stream, 1 - side, Piece::Failed(StreamError::Reset));
+                self.send_chunk(stream, 1 - side, StreamChunk::Failed(StreamError::Reset));
             }
-            self.streams.leave(stream, side);
+            self.streams.detach(stream, side);
         }
         for input in waiting {
             if let (Input::Connect { stream }, false) = (input, silently) {
-                self.send_piece(stream, 0, Piece::Failed(StreamError::Reset));
+                self.send_chunk(stream, 0, StreamChunk::Failed(StreamError::Reset));
             }
         }
         if let Some(checks) = &mut self.checks {
@@ -311,37 +312,37 @@ impl World {
 
     // ---- the network ----
 
-    /// Changes what the network is like, everywhere.
+    /// Sets the link of all paths.
     pub fn set_link(&mut self, link: Link) {
         self.links.change(None, link);
     }
 
-    /// Changes what the ways from some nodes to some nodes are like.
+    /// Sets the link of the paths from some nodes to others.
     pub fn set_link_between(&mut self, from: &[usize], to: &[usize], link: Link) {
-        self.links.change(Some(ways(from, to)), link);
+        self.links.change(Some(paths(from, to)), link);
     }
 
-    /// From now on nothing, or not everything, gets from some nodes to some nodes.
+    /// Partitions the paths from some nodes to others, for the given kind of traffic.
     pub fn cut(&mut self, from: &[usize], to: &[usize], cut: Cut) {
         self.tally.cuts += 1;
-        self.links.cut(ways(from, to), cut);
+        self.links.cut(paths(from, to), cut);
     }
 
-    /// From now on nothing gets from these nodes to the others, nor from the others to these.
+    /// Partitions these nodes from all others, in both directions.
     pub fn isolate(&mut self, nodes: &[usize]) {
         let others: Vec<_> = (0..self.len()).filter(|node| !nodes.contains(node)).collect();
         self.cut(nodes, &others, Cut::All);
         self.cut(&others, nodes, Cut::All);
     }
 
-    /// Ends all cuts.
+    /// Heals all partitions.
     pub fn mend(&mut self) {
         self.links.mend();
     }
 
     // ---- time ----
 
-    /// Goes on until the condition holds; returns how long that took, or `None` if it did not hold
+    /// Runs until the condition holds; returns the time that took, or `None` if it did not hold
     /// within the limit.
     pub fn run_until(
         &mut self,
@@ -359,114 +360,114 @@ impl World {
         Some(self.now.since(start))
     }
 
-    /// Goes on for some time.
+    /// Runs for a virtual duration.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.step(end) {}
         self.now = end;
     }
 
-    /// Goes to the next thing that happens, if that is not after `end`.
+    /// Processes the next event, unless it is later than `end`; returns whether there was one.
     pub fn step(&mut self, end: Instant) -> bool {
         if self.queue.next().is_none_or(|next| next > end) {
             return false;
         }
-        let Some((at, what)) = self.queue.pop() else { return false };
+        let Some((at, event)) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
-        self.happen(at, what);
+        self.process_event(at, event);
         true
     }
 
-    /// Has the step of a scenario with such a number be due at some time.
+    /// Schedules a step of a scenario, by its number.
     pub(crate) fn schedule(&mut self, at: Instant, step: usize) {
-        self.queue.push(at, What::Step(step));
+        self.queue.push(at, SimEvent::Step(step));
     }
 
-    /// Takes the steps that have become due.
-    pub(crate) fn take_due(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.due)
+    /// Removes and returns the numbers of the steps that are due.
+    pub(crate) fn take_due_steps(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.due_steps)
     }
 
-    // ---- looking ----
+    // ---- inspection ----
 
-    /// What time it is in the world.
+    /// The current virtual time.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// A node, if it was ever started; one that has stopped is as it was then.
+    /// The node of a machine, if it was ever started; a stopped one is in its last state.
     pub fn node(&self, node: usize) -> Option<&Node> {
         self.hosts[node].node.as_ref()
     }
 
-    /// Whether a machine does what it should.
-    pub fn mood(&self, node: usize) -> Mood {
-        self.hosts[node].mood
+    /// State of a machine.
+    pub fn host_state(&self, node: usize) -> HostState {
+        self.hosts[node].state
     }
 
-    /// Whether a node runs, and takes part in its cluster.
+    /// Whether a node is running and has not left its cluster.
     pub fn is_member(&self, node: usize) -> bool {
         self.hosts[node].is_up()
             && self.node(node).is_some_and(|node| node.phase() == Phase::Running)
     }
 
-    /// Whether a node has tried to join others, and has not succeeded.
-    pub fn is_without_company(&self, node: usize) -> bool {
-        self.hosts[node].company == Some(false)
+    /// Whether a node has tried to join a cluster and has not succeeded.
+    pub fn is_join_incomplete(&self, node: usize) -> bool {
+        self.hosts[node].join_succeeded == Some(false)
     }
 
-    /// How many members a node holds to be present, itself included; 0 if it was never started.
+    /// Number of members that a node holds as present, including itself; 0 if it was never started.
     pub fn present(&self, node: usize) -> usize {
         self.node(node).map_or(0, Node::present_count)
     }
 
-    /// Membership events so far, if they are kept.
-    pub fn log(&self) -> &[Seen] {
+    /// The log of membership events, if it is kept.
+    pub fn log(&self) -> &[LoggedEvent] {
         &self.log
     }
 
-    /// Forgets the membership events so far.
+    /// Clears the log of membership events.
     pub fn clear_log(&mut self) {
         self.log.clear();
     }
 
-    /// What has happened so far, counted.
+    /// Counters of everything that happened so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// The history so far.
+    /// The hash of the history so far.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// The world's settings.
+    /// The settings of the world.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What nodes did that no node may ever do, if they are checked.
+    /// Violations of invariants so far, if checks are on.
     pub fn violations(&self) -> &[String] {
         self.checks.as_ref().map_or(&[], Checks::violations)
     }
 
-    /// Commands that have not ended, by node.
-    pub fn unended(&self) -> Vec<(usize, Ticket)> {
-        self.checks.as_ref().map(|checks| checks.unended().collect()).unwrap_or_default()
+    /// Commands that have not completed, each with its node.
+    pub fn pending_commands(&self) -> Vec<(usize, Ticket)> {
+        self.checks.as_ref().map(|checks| checks.pending_commands().collect()).unwrap_or_default()
     }
 
-    /// How many streams there are.
+    /// Number of open streams.
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 }
 
-/// What a node is called.
+/// The name of a node.
 pub fn id(node: usize) -> NodeId {
-    NodeId::new(&format!("n{node}")).expect("it is a name")
+    NodeId::new(&format!("n{node}")).expect("the name is valid")
 }
 
-/// Which node is called so.
+/// The number of the node with this name.
 pub(crate) fn number(id: &NodeId) -> Option<usize> {
     id.as_str().strip_prefix('n')?.parse().ok()
 }
@@ -476,9 +477,9 @@ fn address(node: usize, moves: u32) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, b, c, d), 7946 + moves as u16))
 }
 
-fn ways(from: &[usize], to: &[usize]) -> Ways {
-    Ways::new(from.iter().copied(), to.iter().copied())
+fn paths(from: &[usize], to: &[usize]) -> Paths {
+    Paths::new(from.iter().copied(), to.iter().copied())
 }
 
-/// What Linux has room for by default, at a few hundred bytes each.
+/// Datagrams that fit into Linux's default receive buffer, at a few hundred bytes each.
 const SOCKET_BUFFER: usize = 256;

@@ -1,4 +1,4 @@
-//! Memory: nodes to which things go on happening do not grow.
+//! Memory: nodes do not grow under continuous churn.
 
 use std::time::Duration;
 use tidings::Options;
@@ -7,7 +7,7 @@ use tidings_sim::{Link, Settings, World};
 const NODES: usize = 20;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Crashes, restarts, metadata, broadcasts, partitions, over and over.
+/// Crashes, restarts, metadata changes, broadcasts and partitions, over and over.
 fn churn(world: &mut World, cycles: usize) {
     for cycle in 0..cycles {
         let (one, other) = (1 + cycle * 7 % (NODES - 1), 1 + cycle * 5 % (NODES - 1));
@@ -37,7 +37,7 @@ fn nodes_to_which_things_go_on_happening_do_not_grow() {
     let grown = allocation_counter::measure(|| churn(&mut world, 20)).bytes_current;
     let grown_later = allocation_counter::measure(|| churn(&mut world, 20)).bytes_current;
     println!("{grown} bytes, then {grown_later}");
-    // What a node has on hand goes up and down a little.
+    // The memory in use fluctuates slightly.
     let allowed = (NODES * 2048) as i64;
     assert!(grown.abs() < allowed && grown_later.abs() < allowed, "{grown}, {grown_later}");
 }

@@ -1,10 +1,10 @@
-//! Recordings: what a node of a world went through replays, whatever that was.
+//! Recordings of simulated nodes replay with equal outputs.
 
 use tidings::replay::Replay;
 use tidings_record::Recording;
-use tidings_sim::{Effort, Lab, Scenario, Wire};
+use tidings_sim::{Effort, Harness, Scenario, Wire};
 
-/// Replays a recording; returns how many outputs were compared.
+/// Replays a recording; returns the number of compared outputs.
 fn replay(recording: &Recording, seed: u64) -> usize {
     assert_eq!(recording.damage(), [], "seed {seed}");
     let mut outputs = 0;
@@ -21,10 +21,10 @@ fn replay(recording: &Recording, seed: u64) -> usize {
 #[test]
 fn any_node_of_a_swarm_replays_with_every_output_equal() {
     let seeds: Vec<_> = (0..40).collect();
-    let outputs = Lab::new(2, Effort::Quick, 0).map("replays", &seeds, |&seed| {
+    let outputs = Harness::new(2, Effort::Quick, 0).map("replays", &seeds, |&seed| {
         let name = format!("tidings-sim-{}-{seed}.rec", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let scenario = Scenario::drawn(seed, Wire::Tidings);
+        let scenario = Scenario::random(seed, Wire::Tidings);
         let node = seed as usize % scenario.nodes;
         let run = scenario.run_recorded(seed, node, &path).unwrap();
         assert_eq!(run.hash, scenario.run(seed).hash, "who is recorded does the same");

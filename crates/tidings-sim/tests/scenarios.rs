@@ -1,4 +1,4 @@
-//! The scenarios that come with Tidings.
+//! The scenarios in the repository and in the documentation.
 
 use std::path::Path;
 use tidings_sim::Scenario;
@@ -15,7 +15,7 @@ fn all_of_them_can_be_read_and_come_right_in_the_end() {
         let (once, again) = (scenario.run(7), scenario.run(7));
         assert_eq!(once.failure, None, "{}", path.display());
         assert_eq!(once.hash, again.hash);
-        assert!(once.agreed_after.is_some());
+        assert!(once.converged_after.is_some());
         read += 1;
     }
     assert!(read >= 3);

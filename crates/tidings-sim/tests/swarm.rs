@@ -1,65 +1,77 @@
-//! Swarms: nothing goes wrong in scenarios that nobody wrote, and what is wrong on purpose is found.
+//! Swarm tests: random scenarios violate no invariant, and injected bugs are found.
 
-use tidings_sim::{Effort, Lab, Mischief, Run, Scenario, Tally, Wire, fails_alike};
+use tidings_sim::{Effort, Harness, InjectedBug, Run, Scenario, Tally, Wire, fails_same_way};
 
-/// How many seeds are tried here; `just swarm` tries more.
+/// Number of seeds; `just swarm` tries more.
 const SEEDS: u64 = 150;
 
-fn swarm(mischief: Mischief) -> Vec<(u64, Run)> {
+fn swarm(bug: InjectedBug) -> Vec<(u64, Run)> {
     let seeds: Vec<_> = (0..SEEDS).collect();
-    let lab = Lab::new(2, Effort::Quick, 0);
-    lab.map("swarm", &seeds, |&seed| {
-        (seed, Scenario::drawn(seed, Wire::Tidings).run_with(seed, mischief))
+    let harness = Harness::new(2, Effort::Quick, 0);
+    harness.map("swarm", &seeds, |&seed| {
+        (seed, Scenario::random(seed, Wire::Tidings).run_with(seed, bug))
     })
 }
 
-#[test]
-fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
-    let mut seen = Tally::default();
-    for (seed, run) in swarm(Mischief::None) {
-        if let Some(failure) = run.failure {
-            let again = format!("tidings sim swarm --seeds {seed}..{}", seed + 1);
-            assert_eq!(failure.kind(), "idle", "seed {seed}: {failure}\nonce more: {again}");
-        }
-        seen.add(&run.tally);
-    }
-    for (what, times) in seen.counts() {
-        assert!(times > 0, "the swarm has not exercised {what}: {seen:?}");
-    }
-}
-
-/// Finds the first seed for which something that is wrong on purpose fails so.
-fn found(mischief: Mischief, kind: &str) -> (Scenario, u64) {
-    let runs = swarm(mischief);
+/// Finds the first seed for which an injected bug causes this kind of failure.
+fn found(bug: InjectedBug, kind: &str) -> (Scenario, u64) {
+    let runs = swarm(bug);
     let fails = |run: &Run| run.failure.as_ref().is_some_and(|failure| failure.kind() == kind);
     let first = runs.into_iter().find(|(_, run)| fails(run));
-    let (seed, _) = first.unwrap_or_else(|| panic!("{mischief:?} was not found"));
-    (Scenario::drawn(seed, Wire::Tidings), seed)
+    let (seed, _) = first.unwrap_or_else(|| panic!("{bug:?} was not found"));
+    (Scenario::random(seed, Wire::Tidings), seed)
 }
 
-#[test]
-fn a_command_that_ends_twice_is_found() {
-    found(Mischief::EndsTwice, "broken");
+mod invariants {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
+        let mut total = Tally::default();
+        for (seed, run) in swarm(InjectedBug::None) {
+            if let Some(failure) = run.failure {
+                let again = format!("tidings sim swarm {seed}..{}", seed + 1);
+                assert_eq!(
+                    failure.kind(),
+                    "nothing observed",
+                    "seed {seed}: {failure}\nrepeat: {again}"
+                );
+            }
+            total.add(&run.tally);
+        }
+        for (what, times) in total.counts() {
+            assert!(times > 0, "the swarm has not exercised {what}: {total:?}");
+        }
+    }
 }
 
-#[test]
-fn a_stream_that_is_never_closed_is_found() {
-    found(Mischief::NeverCloses, "leak");
-}
+mod injected_bugs {
+    use super::*;
 
-#[test]
-fn members_that_come_back_from_the_dead_are_found() {
-    found(Mischief::ForgetsTheDead, "broken");
-}
+    #[test]
+    fn a_command_that_ends_twice_is_found() {
+        found(InjectedBug::CompletesTwice, "violation");
+    }
 
-#[test]
-fn nodes_that_are_not_told_of_time_are_found_and_the_scenario_shrinks_to_what_it_takes() {
-    let mischief = Mischief::ForgetsTime;
-    let (scenario, seed) = found(mischief, "disagreement");
-    let failed = scenario.run_with(seed, mischief);
-    let small =
-        scenario.shrunk(200, |candidate| fails_alike(&candidate.run_with(seed, mischief), &failed));
-    assert!(small.steps.len() <= 4 && small.steps.len() <= scenario.steps.len(), "{small:?}");
-    let again: Scenario = small.to_toml().parse().unwrap();
-    assert!(fails_alike(&again.run_with(seed, mischief), &failed), "its file fails as well");
+    #[test]
+    fn a_stream_that_is_never_closed_is_found() {
+        found(InjectedBug::LeaksStreams, "stream leak");
+    }
+
+    #[test]
+    fn members_that_come_back_from_the_dead_are_found() {
+        found(InjectedBug::ForgetsTombstones, "violation");
+    }
+
+    #[test]
+    fn nodes_that_are_not_told_of_time_are_found_and_the_scenario_shrinks_to_what_it_takes() {
+        let bug = InjectedBug::DropsTimeouts;
+        let (scenario, seed) = found(bug, "not converged");
+        let failed = scenario.run_with(seed, bug);
+        let small = scenario
+            .shrink(200, |candidate| fails_same_way(&candidate.run_with(seed, bug), &failed));
+        assert!(small.steps.len() <= 4 && small.steps.len() <= scenario.steps.len(), "{small:?}");
+        let again: Scenario = small.to_toml().parse().unwrap();
+        assert!(fails_same_way(&again.run_with(seed, bug), &failed), "its file fails as well");
+    }
 }

@@ -1,24 +1,9 @@
-//! Worlds: the same seed gives the same history, and real nodes do in them what they should.
+//! Tests of worlds: determinism, failure detection and measurements.
 
 use std::time::Duration;
-use tidings_sim::{Cut, Jitter, Kind, Link, Settings, World};
+use tidings_sim::{Cut, EventKind, Jitter, Link, Settings, World};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-#[test]
-fn a_crash_in_a_formed_cluster_is_known_to_all_in_time() {
-    let mut world = World::formed(100, Settings::default(), 7);
-    world.run_for(10 * SECOND);
-    assert_eq!(world.log(), [], "a formed cluster has nothing to tell");
-    world.crash(42);
-    let all_know = |world: &World| (0..100).all(|node| node == 42 || world.present(node) == 99);
-    let took = world.run_until(60 * SECOND, all_know).expect("a crash is found");
-    assert!((8 * SECOND..20 * SECOND).contains(&took), "{took:?}");
-    assert_eq!(world.violations(), [""; 0]);
-    let failed = world.log().iter().filter(|seen| seen.kind == Kind::Failed);
-    assert!(failed.clone().all(|seen| seen.about == Some(42)));
-    assert_eq!(failed.count(), 99);
-}
 
 fn turbulent(seed: u64, encryption: bool) -> World {
     let link = Link {
@@ -58,45 +43,79 @@ fn turbulent(seed: u64, encryption: bool) -> World {
     world
 }
 
-#[test]
-fn the_same_seed_gives_the_same_history() {
-    for encryption in [false, true] {
-        let (once, again) = (turbulent(3, encryption), turbulent(3, encryption));
-        assert_eq!(once.trace().hash(), again.trace().hash());
-        assert_eq!(once.tally(), again.tally());
-        assert_ne!(once.trace().hash(), turbulent(4, encryption).trace().hash());
-        assert_eq!(once.violations(), [""; 0]);
-        println!("{:?} {:?}", once.tally(), once.trace());
+mod failure_detection {
+    use super::*;
+
+    #[test]
+    fn a_crash_in_a_formed_cluster_is_known_to_all_in_time() {
+        let mut world = World::formed(100, Settings::default(), 7);
+        world.run_for(10 * SECOND);
+        assert_eq!(world.log(), [], "a formed cluster has nothing to tell");
+        world.crash(42);
+        let all_know = |world: &World| (0..100).all(|node| node == 42 || world.present(node) == 99);
+        let took = world.run_until(60 * SECOND, all_know).expect("a crash is found");
+        assert!((8 * SECOND..20 * SECOND).contains(&took), "{took:?}");
+        assert_eq!(world.violations(), [""; 0]);
+        let failed = world.log().iter().filter(|event| event.kind == EventKind::Failed);
+        assert!(failed.clone().all(|event| event.subject == Some(42)));
+        assert_eq!(failed.count(), 99);
     }
 }
 
-#[test]
-fn what_is_watched_adds_up() {
-    let mut world = World::formed(10, Settings { probes: true, ..Settings::default() }, 5);
-    world.run_for(20 * SECOND);
-    let begun: u64 =
-        (0..10).filter_map(|node| world.node(node)).map(|node| node.stats().probes).sum();
-    assert_eq!(world.probes().len() as u64, begun);
-    assert!(world.probes().iter().all(|probed| probed.by != probed.of));
-    let times = |by, of| {
-        let probes = world.probes().iter().filter(move |probed| (probed.by, probed.of) == (by, of));
-        probes.count()
-    };
-    assert!((1..10).all(|of| (1..=3).contains(&times(0, of))), "round-robin: 20 rounds among 9");
+mod determinism {
+    use super::*;
 
-    assert_eq!(world.followed(), 0);
-    world.follow(b"<news>");
-    world.set_meta(3, "<news>");
-    world.run_for(5 * SECOND);
-    let followed = world.followed();
-    assert!(
-        (9 * 6..9 * 12).contains(&followed),
-        "{followed}: each tells it 8 times at most, and some ride"
-    );
-    let traffic: Vec<_> = (0..10).map(|node| *world.traffic(node)).collect();
-    let tally = world.tally();
-    assert_eq!(traffic.iter().map(|traffic| traffic.datagrams_out).sum::<u64>(), tally.datagrams);
-    let sent: u64 = traffic.iter().map(|traffic| traffic.bytes_out).sum();
-    assert_eq!(sent, tally.datagram_bytes + tally.stream_bytes);
-    assert!(traffic.iter().map(|traffic| traffic.bytes_in).sum::<u64>() <= sent);
+    #[test]
+    fn the_same_seed_gives_the_same_history() {
+        for encryption in [false, true] {
+            let (once, again) = (turbulent(3, encryption), turbulent(3, encryption));
+            assert_eq!(once.trace().hash(), again.trace().hash());
+            assert_eq!(once.tally(), again.tally());
+            assert_ne!(once.trace().hash(), turbulent(4, encryption).trace().hash());
+            assert_eq!(once.violations(), [""; 0]);
+            println!("{:?} {:?}", once.tally(), once.trace());
+        }
+    }
+}
+
+mod metrics {
+    use super::*;
+
+    #[test]
+    fn what_is_watched_adds_up() {
+        let mut world = World::formed(10, Settings { probes: true, ..Settings::default() }, 5);
+        world.run_for(20 * SECOND);
+        let begun: u64 =
+            (0..10).filter_map(|node| world.node(node)).map(|node| node.stats().probes).sum();
+        assert_eq!(world.probes().len() as u64, begun);
+        assert!(world.probes().iter().all(|probe| probe.prober != probe.target));
+        let times = |by, of| {
+            let probes =
+                world.probes().iter().filter(move |probe| (probe.prober, probe.target) == (by, of));
+            probes.count()
+        };
+        assert!(
+            (1..10).all(|of| (1..=3).contains(&times(0, of))),
+            "round-robin: 20 rounds among 9"
+        );
+
+        assert_eq!(world.tracked_datagrams(), 0);
+        world.track_payload(b"<news>");
+        world.set_meta(3, "<news>");
+        world.run_for(5 * SECOND);
+        let followed = world.tracked_datagrams();
+        assert!(
+            (9 * 6..9 * 12).contains(&followed),
+            "{followed}: each tells it 8 times at most, and some ride"
+        );
+        let traffic: Vec<_> = (0..10).map(|node| *world.traffic(node)).collect();
+        let tally = world.tally();
+        assert_eq!(
+            traffic.iter().map(|traffic| traffic.datagrams_out).sum::<u64>(),
+            tally.datagrams
+        );
+        let sent: u64 = traffic.iter().map(|traffic| traffic.bytes_out).sum();
+        assert_eq!(sent, tally.datagram_bytes + tally.stream_bytes);
+        assert!(traffic.iter().map(|traffic| traffic.bytes_in).sum::<u64>() <= sent);
+    }
 }

@@ -1,37 +1,36 @@
-//! What partitions and mass restarts leave behind.
+//! Partitions and mass restarts: convergence time and wrong views.
 
-use super::words::{assert_sound, secs, seeds, within};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, secs, seeds, with_interval};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::link::Cut;
 use crate::report::{Section, Table, count, seconds};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World, id};
 use std::time::Duration;
 use tidings::{Member, Node, State};
 
-pub(super) fn partition(lab: &Lab) -> Section {
-    let mut section =
-        Section::new("partition", "How soon do two halves find each other again?", PARTITION_TEXT);
+pub(super) fn partition(harness: &Harness) -> Section {
+    let mut section = Section::new("partition", "Healing after a partition", PARTITION_TEXT);
     let columns = [
-        "split",
+        "partition",
         "runs",
-        "views at its end",
-        "all views full after",
+        "view size at its end",
+        "convergence time",
         "slowest",
-        "members suspected then",
-        "members failed then",
+        "members suspected afterwards",
+        "members declared failed afterwards",
         "memberlist",
-        "verdict",
+        "result",
     ];
-    let nodes = lab.pick(32, 128);
-    let mut table = Table::new(format!("{nodes} members, half and half"), &columns);
-    for split in lab.pick(vec![20, 60], vec![20, 60, 600]) {
-        let seeds = seeds(lab, 800 + split, lab.pick(2, 20));
-        let what = format!("a split of {split} s");
+    let nodes = harness.pick(32, 128);
+    let mut table = Table::new(format!("{nodes} members in two halves"), &columns);
+    for split in harness.pick(vec![20, 60], vec![20, 60, 600]) {
+        let seeds = seeds(harness, 800 + split, harness.pick(2, 20));
+        let task = format!("a partition of {split} s");
         let split = Duration::from_secs(split);
-        let runs = lab.map(&what, &seeds, |&seed| split_and_heal(nodes, split, seed));
+        let runs = harness.map(&task, &seeds, |&seed| split_and_heal(nodes, split, seed));
         let healed: Sample =
             runs.iter().map(|run| run.healed.map_or(f64::INFINITY, secs)).collect();
         let sizes: Sample = runs.iter().map(|run| run.size).collect();
@@ -40,17 +39,17 @@ pub(super) fn partition(lab: &Lab) -> Section {
             seconds(secs(split)),
             runs.len().to_string(),
             format!("{:.1}", sizes.mean()),
-            format!("{} s", within(&healed, Sample::median)),
+            format!("{} s", with_interval(&healed, Sample::median)),
             seconds(healed.max()),
             format!(
                 "{:.1}",
                 runs.iter().map(|run| run.suspected as f64).collect::<Sample>().mean()
             ),
             format!("{:.1}", failed.mean()),
-            if split > Duration::from_secs(30) { "never by itself" } else { "—" }.into(),
+            if split > Duration::from_secs(30) { "does not heal" } else { "—" }.into(),
             match healed.max() {
                 slowest if slowest.is_infinite() => "worse: not healed in 10 min".into(),
-                _ if failed.mean() > 0.0 => "healed; verdicts still came after it".into(),
+                _ if failed.mean() > 0.0 => "healed; some false positives afterwards".into(),
                 slowest if slowest <= 5.0 => "healed within 5 s".into(),
                 slowest => format!("healed, up to {}", seconds(slowest)),
             },
@@ -61,22 +60,22 @@ pub(super) fn partition(lab: &Lab) -> Section {
     section
 }
 
-/// How a split went.
+/// Results of a partition.
 #[derive(Debug)]
 struct Healing {
-    /// How many members a node held to be present when the split ended, on average.
+    /// Mean number of members that a node held as present when the partition healed.
     size: f64,
     healed: Option<Duration>,
-    /// How many were suspected, and declared failed, by anybody after the split had ended.
+    /// Number of members suspected, and declared failed, by any node after the partition healed.
     suspected: usize,
     failed: usize,
 }
 
 fn split_and_heal(nodes: usize, split: Duration, seed: u64) -> Healing {
     let mut world = World::formed(nodes, Settings { trace: false, ..Settings::default() }, seed);
-    let mut dice = Dice::new(seed, 10);
-    world.run_for(5 * SECOND + dice.within(SECOND));
-    let here = dice.some(nodes / 2, nodes);
+    let mut rng = SimRng::new(seed, 10);
+    world.run_for(5 * SECOND + rng.uniform(SECOND));
+    let here = rng.sample_sorted(nodes / 2, nodes);
     let there: Vec<_> = (0..nodes).filter(|node| !here.contains(node)).collect();
     world.cut(&here, &there, Cut::All);
     world.cut(&there, &here, Cut::All);
@@ -84,22 +83,23 @@ fn split_and_heal(nodes: usize, split: Duration, seed: u64) -> Healing {
     world.clear_log();
     world.mend();
     let size = (0..nodes).map(|node| world.present(node) as f64).collect::<Sample>().mean();
-    let healed = until_all_hold(&mut world, nodes, 600 * SECOND);
+    let healed = run_until_views_full(&mut world, nodes, 600 * SECOND);
     let about = |world: &World, kind| {
-        let seen = world.log().iter().filter(|seen| seen.kind == kind);
-        seen.map(|seen| seen.about).collect::<std::collections::BTreeSet<_>>().len()
+        let event = world.log().iter().filter(|event| event.kind == kind);
+        event.map(|event| event.subject).collect::<std::collections::BTreeSet<_>>().len()
     };
-    let suspected = about(&world, Kind::Suspected);
-    // A verdict that was on its way when all views were full would show now.
+    let suspected = about(&world, EventKind::Suspected);
+    // Suspicions that are still pending when all views are full expire within this time.
     world.run_for(60 * SECOND);
-    let failed = about(&world, Kind::Failed);
-    assert_sound(&world, seed);
+    let failed = about(&world, EventKind::Failed);
+    assert_no_violations(&world, seed);
     Healing { size, healed, suspected, failed }
 }
 
-/// Goes on until all who run hold so many to be present; for longer than the moment in which a split
-/// ends, in which views may be full since nobody has noticed it yet.
-fn until_all_hold(world: &mut World, present: usize, limit: Duration) -> Option<Duration> {
+/// Runs until all running nodes hold this number of members as present; samples rather than stops
+/// at the first such moment, because views may be full at the end of a partition that no node has
+/// detected yet.
+fn run_until_views_full(world: &mut World, present: usize, limit: Duration) -> Option<Duration> {
     let start = world.now();
     let all = |world: &World| {
         (0..world.len()).all(|node| !world.is_member(node) || world.present(node) == present)
@@ -113,25 +113,27 @@ fn until_all_hold(world: &mut World, present: usize, limit: Duration) -> Option<
     Some(world.now().since(start))
 }
 
-pub(super) fn mass_restart(lab: &Lab) -> Section {
-    let nodes = lab.pick(60, 1000);
+pub(super) fn mass_restart(harness: &Harness) -> Section {
+    let nodes = harness.pick(60, 1000);
     let mut section =
-        Section::new("mass-restart", "Is anybody wrong after all have restarted?", RESTART_TEXT);
+        Section::new("mass-restart", "Correctness after a mass restart", RESTART_TEXT);
     let columns = [
-        "what",
+        "restart",
         "run",
-        "wrongly failed 5 s after",
-        "unknown 5 s after",
-        "all views right after",
-        "back from the dead",
+        "false positives after 5 s",
+        "unknown after 5 s",
+        "convergence time",
+        "resurrected",
         "sent per member",
-        "verdict",
+        "result",
     ];
-    let mut table =
-        Table::new(format!("{} members, 2 % more of whom are gone", count(nodes as u64)), &columns);
-    for (at_once, name) in [(false, "all, over 60 s"), (true, "nine tenths at once")] {
-        let seeds = seeds(lab, 900 + u64::from(at_once), lab.pick(1, 3));
-        let runs = lab.map(name, &seeds, |&seed| restart(nodes, at_once, seed));
+    let mut table = Table::new(
+        format!("{} members, after another 2 % have departed", count(nodes as u64)),
+        &columns,
+    );
+    for (at_once, name) in [(false, "all, over 60 s"), (true, "90 % at once")] {
+        let seeds = seeds(harness, 900 + u64::from(at_once), harness.pick(1, 3));
+        let runs = harness.map(name, &seeds, |&seed| restart(nodes, at_once, seed));
         for (number, run) in runs.iter().enumerate() {
             let fine = run.wrong == 0 && run.resurrected == 0 && run.right.is_some();
             table.row([
@@ -142,11 +144,7 @@ pub(super) fn mass_restart(lab: &Lab) -> Section {
                 run.right.map_or_else(|| "> 10 min".into(), |right| seconds(secs(right))),
                 run.resurrected.to_string(),
                 crate::report::bytes(run.sent as f64 / nodes as f64),
-                if fine {
-                    "as it should be".into()
-                } else {
-                    String::from("worse: somebody is wrong")
-                },
+                if fine { "correct".into() } else { String::from("worse: wrong views") },
             ]);
         }
     }
@@ -155,13 +153,13 @@ pub(super) fn mass_restart(lab: &Lab) -> Section {
     section
 }
 
-/// What restarts left behind; pairs of a node and a member.
+/// Results of a mass restart; counts are pairs of a node and a member.
 #[derive(Debug)]
 struct Restart {
-    /// Who lives and is held to have failed or left, five seconds after the last restart.
+    /// Live members held as failed or left, five seconds after the last restart.
     wrong: usize,
     unknown: usize,
-    /// From the last restart on.
+    /// Time since the last restart.
     right: Option<Duration>,
     resurrected: usize,
     sent: u64,
@@ -171,7 +169,7 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let gone: Vec<_> = (nodes..nodes + nodes / 50).collect();
     let settings = Settings { trace: false, ..Settings::default() };
     let mut world = World::formed(nodes + gone.len(), settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     world.run_for(5 * SECOND);
     for (number, &node) in gone.iter().enumerate() {
         if number % 2 == 0 {
@@ -186,7 +184,8 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let before: u64 = (0..nodes).map(|node| world.traffic(node).bytes_out).sum();
     let start = world.now();
 
-    let restarting = if at_once { dice.some(nodes * 9 / 10, nodes) } else { (0..nodes).collect() };
+    let restarting =
+        if at_once { rng.sample_sorted(nodes * 9 / 10, nodes) } else { (0..nodes).collect() };
     let crash_at = |number: usize| match at_once {
         true => Duration::ZERO,
         false => 60 * SECOND * number as u32 / restarting.len() as u32,
@@ -202,7 +201,7 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
         let node = restarting[number];
         if up {
             world.start(node);
-            let seeds = [0; 3].map(|_| dice.below(nodes));
+            let seeds = [0; 3].map(|_| rng.below(nodes));
             world.join(node, &seeds.into_iter().filter(|&seed| seed != node).collect::<Vec<_>>());
         } else {
             world.crash(node);
@@ -212,25 +211,27 @@ fn restart(nodes: usize, at_once: bool, seed: u64) -> Restart {
     let (mut right, mut then) = (None, None);
     while then.is_none() || right.is_none() && world.now() < last + 600 * SECOND {
         let since = world.now().since(last);
-        if right.is_none() && are_right(&world, nodes) {
+        if right.is_none() && views_are_correct(&world, nodes) {
             right = Some(since);
         }
         if since >= 5 * SECOND && then.is_none() {
-            then = Some(mistakes(&world, nodes));
+            then = Some(count_wrong_views(&world, nodes));
         }
         world.run_for(SECOND / 10);
     }
-    let (wrong, unknown) = then.expect("five seconds are over");
+    let (wrong, unknown) = then.expect("the loop runs for at least five seconds");
     world.run_for(60 * SECOND);
-    let back = |seen: &&crate::seen::Seen| seen.kind == Kind::Joined && seen.about >= Some(nodes);
+    let back = |event: &&crate::events::LoggedEvent| {
+        event.kind == EventKind::Joined && event.subject >= Some(nodes)
+    };
     let resurrected = world.log().iter().filter(back).count();
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let sent: u64 = (0..nodes).map(|node| world.traffic(node).bytes_out).sum();
     Restart { wrong, unknown, right, resurrected, sent: sent - before }
 }
 
-/// Whether everybody knows exactly who lives, and each in its present life.
-fn are_right(world: &World, nodes: usize) -> bool {
+/// Whether all views contain exactly the live members, each with its present incarnation.
+fn views_are_correct(world: &World, nodes: usize) -> bool {
     let live: Vec<_> = (0..nodes).filter_map(|node| world.node(node)).map(Node::local).collect();
     let knows = |by: &Node, of: &Member| {
         let member = by.member(of.id());
@@ -242,8 +243,8 @@ fn are_right(world: &World, nodes: usize) -> bool {
             .all(|by| live.iter().all(|of| by.local().id() == of.id() || knows(by, of)))
 }
 
-/// How often somebody who lives is held to be gone, and is not known.
-fn mistakes(world: &World, nodes: usize) -> (usize, usize) {
+/// Counts live members that are held as failed or left, and ones that are unknown.
+fn count_wrong_views(world: &World, nodes: usize) -> (usize, usize) {
     let names: Vec<_> = (0..nodes).map(id).collect();
     let (mut wrong, mut unknown) = (0, 0);
     for by in (0..nodes).filter_map(|by| world.node(by)) {
@@ -260,32 +261,36 @@ fn mistakes(world: &World, nodes: usize) -> (usize, usize) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const PARTITION_TEXT: &str = "Nothing gets from one half to the other for a while, neither datagrams \
-nor streams; then everything does. We measure from that moment until everybody holds everybody to be \
-present, with nobody's help, and count who is suspected or declared failed after it.";
+const PARTITION_TEXT: &str = "No datagrams and no streams get from one half to the other for a \
+while; then the partition heals. From that moment we measure the time until every member holds \
+all members as present, without help from applications, and count the members that are suspected \
+or declared failed afterwards.";
 
 const PARTITION_NOTES: [&str; 3] = [
-    "memberlist removes a member that failed `GossipToTheDeadTime` later, after 30 s, and does not \
-look for it any more: by its source it does not heal by itself. Serf, on top of it, tries one failed \
-member again about every 30 s in the whole cluster, for 24 hours.",
-    "Views at the end of the split are the mean number of members that a node holds to be present: \
-after 20 s not everybody has been declared failed yet.",
-    "Nearly everybody is suspected once when a split ends: both sides tell each other whom they held \
-to have failed, as suspicions, and each contradicts. 0 failed means that none of that became a wrong \
-verdict. After 20 s some suspicions from the time of the split are about to run out, and a few do \
-before the suspect hears of them: those members are back with the others.",
+    "memberlist removes a failed member after `GossipToTheDeadTime`, 30 s, and does not try to \
+     reach it any more: according to its source it does not heal by itself. Serf, which is built \
+     on it, tries to reconnect to one failed member about every 30 s in the whole cluster, for 24 \
+     hours.",
+    "The view size at the end is the mean number of members that a node holds as present: after \
+     20 s not all members of the other half have been declared failed yet.",
+    "Nearly all members are suspected once when a partition heals: each half passes on the \
+     members it had declared failed as suspicions, and each of these refutes. 0 declared failed \
+     means that none of these suspicions became a false positive. After 20 s some suspicions from \
+     the time of the partition are about to expire, and a few do before the suspect hears of \
+     them; those members rejoin the views like the others.",
 ];
 
-const RESTART_TEXT: &str = "Some members leave or die, and are known to be gone. Then all others crash \
-and start again one second later, evenly over a minute; or nine tenths of them do at once. They \
-remember nothing, and join through three members picked at random, who may have just started \
-themselves. Five seconds after the last start we ask each about each of the living; after that we wait \
-until all are right, and see whether any of those who are gone is ever said to be back.";
+const RESTART_TEXT: &str = "Some members leave or crash, and all others detect that. Then all \
+other members crash and restart one second later, evenly over a minute; or 90 % of them do at \
+once. They have no state, and join through three members picked at random, which may have just \
+restarted themselves. Five seconds after the last restart we look up each live member in each \
+view. After that we wait until all views are correct, and check whether any departed member is \
+ever reported as joined again.";
 
 const RESTART_NOTES: [&str; 2] = [
-    "The counts are of pairs, of one who holds and one who is held: a million of them among 1,000.",
+    "Counts are pairs of an observer and a member: there are a million pairs among 1,000 members.",
     "memberlist has open reports of members that stay dead after a mass restart \
-(hashicorp/memberlist#311) and of some that come back from the dead by way of old tables (#312), both \
-in clusters of 4,500. A generation from the clock at each start is what keeps us from the first, and \
-tombstones, which tables cannot revive, from the second.",
+     (hashicorp/memberlist#311) and of members that stale state from push/pull resurrects (#312), \
+     both in clusters of 4,500. In Tidings a generation from the clock at each start prevents the \
+     first, and tombstones, which a sync cannot revive, prevent the second.",
 ];

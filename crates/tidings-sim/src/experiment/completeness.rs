@@ -1,32 +1,33 @@
-//! Whether everybody is probed by everybody in time.
+//! Time-bounded completeness: whether every member probes every other within SWIM's bound.
 
-use super::words::{assert_sound, seeds};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, seeds};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, count};
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World, id};
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let mut section = Section::new("completeness", "Does everybody probe everybody in time?", TEXT);
+pub(super) fn run(harness: &Harness) -> Section {
+    let mut section = Section::new("completeness", "Time-bounded completeness of probing", TEXT);
     let columns = [
         "members",
         "joiners",
         "traversals",
-        "longest gap, in own periods",
+        "longest gap (own periods)",
         "bound",
-        "dead probed by",
-        "later than the bound",
-        "verdict",
+        "probed the crashed member",
+        "bound violations",
+        "result",
     ];
-    let mut table = Table::new("Gaps between two probes of one member by one node", &columns);
+    let mut table =
+        Table::new("Gaps between two probes of the same member by the same node", &columns);
     for (nodes, joiners) in [(8, 0), (8, 8), (32, 0), (32, 32), (64, 0), (64, 64)] {
-        let (runs, traversals) = lab.pick((1, 6), (4, 12_800 / nodes as u32));
-        let seeds = seeds(lab, 200 + nodes as u64 + joiners as u64, runs);
-        let what = format!("{nodes} members and {joiners} joiners");
-        let runs = lab.map(&what, &seeds, |&seed| traverse(nodes, joiners, traversals, seed));
-        let all = runs.into_iter().reduce(Gaps::merge).expect("there is one");
+        let (runs, traversals) = harness.pick((1, 6), (4, 12_800 / nodes as u32));
+        let seeds = seeds(harness, 200 + nodes as u64 + joiners as u64, runs);
+        let task = format!("{nodes} members and {joiners} joiners");
+        let runs = harness.map(&task, &seeds, |&seed| traverse(nodes, joiners, traversals, seed));
+        let all = runs.into_iter().reduce(Gaps::merge).expect("there is at least one run");
         table.row([
             nodes.to_string(),
             joiners.to_string(),
@@ -35,7 +36,7 @@ pub(super) fn run(lab: &Lab) -> Section {
             all.bound.to_string(),
             format!("{} of {}", all.dead_probed, all.survivors),
             all.violations.to_string(),
-            if all.violations == 0 { "as theory".into() } else { "violated".into() },
+            if all.violations == 0 { "as predicted".into() } else { "bound violated".into() },
         ]);
         if (nodes, joiners) == (32, 0) {
             section.charts.push(chart(&all));
@@ -46,12 +47,12 @@ pub(super) fn run(lab: &Lab) -> Section {
     section
 }
 
-/// How long members had to wait to be probed again, in periods of the node that probes.
+/// Gaps between two probes of a member by the same node, in periods of that node.
 #[derive(Debug)]
 struct Gaps {
     bound: u64,
     traversals: u64,
-    /// How many gaps there were of each length.
+    /// Number of gaps of each length.
     lengths: Vec<u64>,
     violations: u64,
     survivors: u64,
@@ -59,7 +60,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    fn note(&mut self, gap: u64) {
+    fn record(&mut self, gap: u64) {
         let at = gap as usize;
         if self.lengths.len() <= at {
             self.lengths.resize(at + 1, 0);
@@ -82,34 +83,36 @@ impl Gaps {
     }
 }
 
-/// Who was probed when by whom, in the periods of the latter.
-struct Watcher {
+/// Tracks the last probe of each member by each node, in periods of the node.
+struct ProbeObserver {
     rounds: Vec<u64>,
-    /// By node and target: the round of the last probe, or in which the node came to know it.
+    /// By node and target: the round of the last probe, or the one in which the node learned of the
+    /// target.
     last: Vec<Vec<Option<u64>>>,
     gaps: Gaps,
 }
 
-impl Watcher {
-    /// Takes what was seen, in order.
-    fn look(&mut self, world: &mut World) {
-        let mut joins = world.log().iter().filter(|seen| seen.kind == Kind::Joined).peekable();
-        for probed in world.probes() {
-            while let Some(join) = joins.next_if(|join| join.at <= probed.at) {
-                self.meet(join.by, join.about);
+impl ProbeObserver {
+    /// Processes the logged probes and joins, in order.
+    fn update(&mut self, world: &mut World) {
+        let mut joins =
+            world.log().iter().filter(|event| event.kind == EventKind::Joined).peekable();
+        for probe in world.probes() {
+            while let Some(join) = joins.next_if(|join| join.at <= probe.at) {
+                self.learn(join.observer, join.subject);
             }
-            let round = self.rounds[probed.by] + 1;
-            self.rounds[probed.by] = round;
-            if let Some(last) = self.last[probed.by][probed.of].replace(round) {
-                self.gaps.note(round - last);
+            let round = self.rounds[probe.prober] + 1;
+            self.rounds[probe.prober] = round;
+            if let Some(last) = self.last[probe.prober][probe.target].replace(round) {
+                self.gaps.record(round - last);
             }
         }
-        joins.for_each(|join| self.meet(join.by, join.about));
+        joins.for_each(|join| self.learn(join.observer, join.subject));
         world.clear_log();
         world.clear_probes();
     }
 
-    fn meet(&mut self, by: usize, about: Option<usize>) {
+    fn learn(&mut self, by: usize, about: Option<usize>) {
         if let Some(about) = about {
             self.last[by][about] = Some(self.rounds[by]);
         }
@@ -117,13 +120,13 @@ impl Watcher {
 }
 
 fn traverse(nodes: usize, joiners: usize, traversals: u32, seed: u64) -> Gaps {
-    // Who is dead stays suspected for as long as it can, so that all get to probe it.
+    // The crashed member stays suspected for as long as possible, so that all members probe it.
     let mut options = Options::lan();
     (options.suspicion_mult, options.suspicion_max_mult) = (64, 64);
     let period = options.probe_interval;
     let settings = Settings { options, trace: false, probes: true, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     let all = nodes + joiners;
     let gaps = Gaps {
         bound: 2 * (all as u64 - 1) - 1,
@@ -135,51 +138,51 @@ fn traverse(nodes: usize, joiners: usize, traversals: u32, seed: u64) -> Gaps {
     };
     let last = (0..all)
         .map(|by| (0..all).map(|of| (by != of && by < nodes && of < nodes).then_some(0)).collect());
-    let mut watcher = Watcher { rounds: vec![0; all], last: last.collect(), gaps };
+    let mut observer = ProbeObserver { rounds: vec![0; all], last: last.collect(), gaps };
 
-    // The joiners come one by one, over two traversals.
+    // The joiners join one by one, over two traversals.
     for _ in 0..joiners {
-        world.run_for(dice.within(4 * nodes as u32 * period / joiners as u32));
+        world.run_for(rng.uniform(4 * nodes as u32 * period / joiners as u32));
         let joiner = world.add();
         world.start(joiner);
-        world.join(joiner, &[dice.below(nodes)]);
-        watcher.look(&mut world);
+        world.join(joiner, &[rng.below(nodes)]);
+        observer.update(&mut world);
     }
     for _ in 0..traversals {
         world.run_for(all as u32 * period);
-        watcher.look(&mut world);
+        observer.update(&mut world);
     }
-    watcher.gaps.traversals = watcher.rounds.iter().map(|rounds| rounds / (all as u64 - 1)).sum();
+    observer.gaps.traversals = observer.rounds.iter().map(|rounds| rounds / (all as u64 - 1)).sum();
 
-    let dead = dice.below(nodes);
+    let dead = rng.below(nodes);
     world.crash(dead);
-    let crashed = watcher.rounds.clone();
+    let crashed = observer.rounds.clone();
     let periods = |world: &World| {
         (0..all)
             .filter(|&by| by != dead)
             .map(|by| world.node(by).map_or(0, |node| node.stats().probes))
             .min()
     };
-    let enough = periods(&world).unwrap_or(0) + watcher.gaps.bound + 1;
+    let enough = periods(&world).unwrap_or(0) + observer.gaps.bound + 1;
     world.run_until(40 * all as u32 * period, |world| periods(world) >= Some(enough));
-    watcher.look(&mut world);
+    observer.update(&mut world);
     for by in (0..all).filter(|&by| by != dead) {
-        let probed = watcher.last[by][dead].is_some_and(|round| round > crashed[by]);
-        watcher.gaps.survivors += 1;
-        watcher.gaps.dead_probed += u64::from(probed);
+        let probed = observer.last[by][dead].is_some_and(|round| round > crashed[by]);
+        observer.gaps.survivors += 1;
+        observer.gaps.dead_probed += u64::from(probed);
         for of in (0..all).filter(|&of| of != by) {
-            // Of whom it knows to this moment, and has not probed since.
+            // Members that the node still holds as present and has not probed since.
             let knows = world.node(by).and_then(|node| node.member(&id(of)));
             if let (Some(last), true) =
-                (watcher.last[by][of], knows.is_some_and(|member| member.state().is_present()))
+                (observer.last[by][of], knows.is_some_and(|member| member.state().is_present()))
             {
-                let open = watcher.rounds[by] - last;
-                watcher.gaps.violations += u64::from(open > watcher.gaps.bound);
+                let open = observer.rounds[by] - last;
+                observer.gaps.violations += u64::from(open > observer.gaps.bound);
             }
         }
     }
-    assert_sound(&world, seed);
-    watcher.gaps
+    assert_no_violations(&world, seed);
+    observer.gaps
 }
 
 fn chart(gaps: &Gaps) -> Chart {
@@ -187,11 +190,11 @@ fn chart(gaps: &Gaps) -> Chart {
     let m = gaps.bound.div_ceil(2) as f64;
     let ours =
         (1..).zip(&gaps.lengths[1..]).map(|(gap, &count)| (f64::from(gap), count as f64 / total));
-    // Two places in two shuffles, independent and uniform.
+    // Two positions in two independent uniform shuffles.
     let theory = (1..=gaps.bound).map(|gap| (gap as f64, (m - (gap as f64 - m).abs()) / (m * m)));
     Chart {
         name: "completeness".into(),
-        caption: "How long 32 members wait to be probed again by one".into(),
+        caption: "Gaps between two probes of the same member, among 32 members".into(),
         x: Axis::linear("own periods between two probes"),
         y: Axis::linear("share of the gaps"),
         series: vec![
@@ -202,19 +205,19 @@ fn chart(gaps: &Gaps) -> Chart {
 }
 
 const TEXT: &str = "SWIM §4.3 (Das et al., 2002) bounds the time until every survivor has itself \
-probed a dead member: going round-robin through a list that is shuffled after each traversal, it \
-selects one target again within 2n-1 of its own periods, where n is the length of the list: the number \
-of the others. We note every ping of every node, count for each pair the node's own rounds between two \
-pings, and hold each gap against that bound; those that are still open at the end, too. Where there are \
-joiners they come one by one during the first traversals, at random moments, and the bound is that of \
-the final size. At the end a member crashes and stays suspected for as long as the options allow, so \
-that others get to probe it.";
+probed a crashed member. A node probes round-robin through a list that is shuffled after each \
+traversal, so it selects the same target again within 2n-1 of its own periods, where n is the \
+length of the list: the number of other members. We record every ping of every node, count for \
+each pair the node's own rounds between two pings, and compare each gap with the bound, including \
+the gaps that are still open at the end. Joiners join one by one during the first traversals, at \
+random moments, and the bound is that of the final size. At the end a member crashes and stays \
+suspected for as long as the options allow, so that the other members can probe it.";
 
 const NOTES: [&str; 2] = [
-    "`suspicion_mult` and `suspicion_max_mult` are 64 here. With the defaults a dead member is \
-declared failed by all long before everybody has probed it, which is the purpose of telling each other. \
-Among 128 even these are not enough for all: those who have not probed it were told before, within \
-their bound, that it had failed.",
-    "A node's own periods grow with its local health: while it is unwell, its bound is longer in \
-seconds, and not in periods.",
+    "`suspicion_mult` and `suspicion_max_mult` are 64 here. With the defaults, all members \
+     declare a crashed member failed long before each of them has probed it, which is the purpose \
+     of dissemination. With 128 members even these values are not enough for all: the members \
+     that did not probe the crashed one learned of its failure before that, within their bound.",
+    "A node's own periods grow with its local health multiplier: while the node is degraded, its \
+     bound is longer in seconds, but not in periods.",
 ];

@@ -1,73 +1,70 @@
-//! How often somebody who lives is suspected, when messages get lost.
+//! False positive rate of a single probe under loss.
 
-use super::words::{assert_sound, less_is_better, seeds, share, verdict};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, compare, improvement, seeds, share_with_error};
+use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, count, significant};
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let nodes = lab.pick(64, 128);
-    // Where many probes fail, fewer of them show how many.
-    let periods = |theory: f64| lab.pick(150, (30.0 / theory).clamp(300.0, 8000.0) as u32);
-    let mut section = Section::new(
-        "false-positives-formula",
-        "How often does a probe fail that should not?",
-        TEXT,
-    );
+pub(super) fn run(harness: &Harness) -> Section {
+    let nodes = harness.pick(64, 128);
+    // If many probes fail, fewer probes suffice.
+    let periods = |theory: f64| harness.pick(150, (30.0 / theory).clamp(300.0, 8000.0) as u32);
+    let mut section =
+        Section::new("false-positives-formula", "False positive rate of a probe under loss", TEXT);
     let columns = [
         "loss",
-        "helpers k",
+        "indirect probes k",
         "probes",
         "failed",
-        "failed, share",
+        "failure rate",
         "theory",
         "SWIM's PM",
-        "verdict",
+        "result",
     ];
-    let mut swim = Table::new("SWIM's probe: one ping and k requests", &columns);
+    let mut swim = Table::new("SWIM's probe: a ping and k indirect pings", &columns);
     let columns =
-        ["loss", "probes", "failed", "answered by stream alone", "SWIM's, by theory", "verdict"];
-    let mut ours = Table::new("The default: a stream besides, and three helpers", &columns);
+        ["loss", "probes", "failed", "acked over a stream only", "SWIM, theory", "result"];
+    let mut ours =
+        Table::new("Default options: a stream probe as well, and three indirect pings", &columns);
     let mut series = Vec::new();
-    for helpers in [1, 3] {
-        let options = swim_only(helpers);
-        let what = format!("probes under loss, {helpers} helpers");
-        let counts = lab.map(&what, &LOSSES, |&loss| {
-            let seed = seeds(lab, salt(300 + 20 * helpers, loss), 1)[0];
-            probe(nodes, periods(formula(loss, helpers)), loss, &options, seed)
+    for relays in [1, 3] {
+        let options = swim_only(relays);
+        let task = format!("probes under loss, k = {relays}");
+        let counts = harness.map(&task, &LOSSES, |&loss| {
+            let seed = seeds(harness, salt(300 + 20 * relays, loss), 1)[0];
+            probe(nodes, periods(formula(loss, relays)), loss, &options, seed)
         });
         for (&loss, &Counts { probes, failed, .. }) in LOSSES.iter().zip(&counts) {
-            let theory = formula(loss, helpers);
+            let theory = formula(loss, relays);
             let expected = theory * probes as f64;
             let tolerance = 2.6 / expected.sqrt();
             let rate = failed as f64 / probes as f64;
             swim.row([
                 percent(loss),
-                helpers.to_string(),
+                relays.to_string(),
                 count(probes),
                 count(failed),
-                share(failed, probes),
+                share_with_error(failed, probes),
                 significant(theory, 3),
                 significant(theory * PM, 3),
                 if expected < 10.0 {
-                    "too few to tell".into()
+                    "too few events".into()
                 } else {
-                    verdict(rate, theory, tolerance.max(0.02), "as theory")
+                    compare(rate, theory, tolerance.max(0.02), "as predicted")
                 },
             ]);
         }
         let rates = LOSSES.iter().zip(&counts).map(|(loss, counts)| (loss * 100.0, counts.rate()));
-        series
-            .push(Series::measured(format!("Tidings, k = {helpers}, no stream"), rates.collect()));
+        series.push(Series::measured(format!("Tidings, k = {relays}, no stream"), rates.collect()));
         let curve = (1..=24).map(|step| f64::from(step) * 0.5);
-        let curve = curve.map(|loss| (loss, formula(loss / 100.0, helpers))).collect();
-        series.push(Series::theory(format!("theory, k = {helpers}"), curve));
+        let curve = curve.map(|loss| (loss, formula(loss / 100.0, relays))).collect();
+        series.push(Series::theory(format!("theory, k = {relays}"), curve));
     }
-    let counts = lab.map("probes under loss, by default", &LOSSES, |&loss| {
-        let seed = seeds(lab, salt(390, loss), 1)[0];
+    let counts = harness.map("probes under loss, by default", &LOSSES, |&loss| {
+        let seed = seeds(harness, salt(390, loss), 1)[0];
         probe(nodes, periods(0.0), loss, &Options::lan(), seed)
     });
     for (&loss, counts) in LOSSES.iter().zip(&counts) {
@@ -76,24 +73,24 @@ pub(super) fn run(lab: &Lab) -> Section {
             percent(loss),
             count(counts.probes),
             count(counts.failed),
-            share(counts.by_stream, counts.probes),
+            share_with_error(counts.by_stream, counts.probes),
             significant(theory, 3),
-            less_is_better(counts.rate(), theory),
+            improvement(counts.rate(), theory),
         ]);
     }
     section.tables = vec![swim, ours];
     section.charts.push(Chart {
         name: "false-positives-formula".into(),
-        caption: "Probes of a live member that fail".into(),
+        caption: "False positive rate of a probe".into(),
         x: Axis::linear("loss (%)"),
-        y: Axis::log("share of the probe rounds"),
+        y: Axis::log("share of probe rounds"),
         series,
     });
     section.notes = NOTES.map(String::from).to_vec();
     section
 }
 
-/// What probes came to.
+/// Outcomes of probes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     probes: u64,
@@ -114,7 +111,7 @@ fn probe(nodes: usize, periods: u32, loss: f64, options: &Options, seed: u64) ->
     let settings = Settings { options, link, trace: false, log: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
     world.run_for(periods * period + Duration::from_millis(999));
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let stats = (0..nodes).filter_map(|node| world.node(node)).map(tidings::Node::stats);
     stats.fold(Counts::default(), |sum, stats| Counts {
         probes: sum.probes + stats.probes,
@@ -123,21 +120,21 @@ fn probe(nodes: usize, periods: u32, loss: f64, options: &Options, seed: u64) ->
     })
 }
 
-/// What SWIM has, and nothing of what came after.
-fn swim_only(helpers: usize) -> Options {
+/// SWIM's options, without any later addition.
+fn swim_only(relays: usize) -> Options {
     let mut options = Options::lan();
-    options.indirect_probes = helpers;
+    options.indirect_probes = relays;
     options.stream_probes = false;
     options.awareness_max = 1;
     options.require_recent_ack = false;
     options
 }
 
-/// The share of probe rounds that fail although nobody is dead: neither the ping and its ack get
-/// through, nor, by any helper, the request, the ping, the ack and its copy.
-fn formula(loss: f64, helpers: usize) -> f64 {
+/// Share of probe rounds that fail although all members are alive: neither the ping and its ack get
+/// through nor, through any relay, the request, the ping, the ack and its forwarded copy.
+fn formula(loss: f64, relays: usize) -> f64 {
     let q = 1.0 - loss;
-    (1.0 - q * q) * libm::pow(1.0 - libm::pow(q, 4.0), helpers as f64)
+    (1.0 - q * q) * libm::pow(1.0 - libm::pow(q, 4.0), relays as f64)
 }
 
 fn salt(base: usize, loss: f64) -> u64 {
@@ -152,22 +149,23 @@ const LOSSES: [f64; 3] = [0.01, 0.05, 0.1];
 /// SWIM's factor from rounds to periods, e/(e-1).
 const PM: f64 = 1.581_976_7;
 
-const TEXT: &str = "Nobody is dead or slow, and each datagram is lost with a probability of its own. \
-A probe fails if no ack comes back on any way: with q = 1 - loss, that is \
-(1 - q²)(1 - q⁴)^k of the probe rounds. SWIM §3.1 (Das et al., 2002) gives the same with the factor \
-e/(e-1) as PM, the probability for a member to be detected falsely in a period, where targets are \
-picked at random; here everybody is probed exactly once a period on average, so that rounds and \
-members are the same thing.
+const TEXT: &str = "No member is down or slow, and each datagram is lost independently with the \
+given probability. A probe fails if no ack arrives on any path: with q = 1 - loss, that happens \
+in (1 - q²)(1 - q⁴)^k of the probe rounds. SWIM §3.1 (Das et al., 2002) gives the same, \
+multiplied by e/(e-1), as PM, the probability that a member is falsely detected in a period when \
+targets are picked at random. Here every member is probed exactly once a period on average, so \
+that rounds and members are equivalent.
 
-In the first table streams, local health and the evidence rule are off. A failed probe is only a \
-suspicion; whether the member is then declared failed is another section.";
+In the first table stream probes, local health and the recent-ack rule are off. A failed probe \
+only starts a suspicion; whether the member is then declared failed is the subject of other \
+sections.";
 
 const NOTES: [&str; 3] = [
-    "The intervals are those of independent trials at 95 %. \"As theory\" means within 2 %, or \
-within what chance alone does in 99 of 100 cases where that is wider.",
-    "What is lost on a stream is sent again: data 200 ms later, the opening of a connection a second \
-later, which is longer than what is left of a round. So a stream saves a probe unless its own opening is \
-lost too.",
-    "The second table has all the defaults, local health among them, which makes rounds longer where \
-probes fail.",
+    "The intervals are 95 % confidence intervals of independent trials. \"As predicted\" means \
+     within 2 %, or within the 99 % range of chance where that is wider.",
+    "Data lost on a stream is retransmitted 200 ms later, a connection request one second later, \
+     which is longer than the rest of a probe round. So a stream saves a probe unless its own \
+     connection request is lost too.",
+    "The second table has all defaults, including local health, which makes rounds longer where \
+     probes fail.",
 ];

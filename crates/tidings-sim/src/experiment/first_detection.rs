@@ -1,32 +1,45 @@
-//! How soon after a crash anybody notices.
+//! Detection latency: the first probe of a crashed member, and the first suspicion.
 
-use super::words::{assert_sound, secs, seeds, verdict_of, within};
-use crate::dice::Dice;
-use crate::lab::Lab;
+use super::format::{assert_no_violations, compare_sample, secs, seeds, with_interval};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table};
 use crate::sample::Sample;
-use crate::seen::Kind;
+use crate::sim_rng::SimRng;
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes = harness.pick(
         vec![(8, 1500, 1), (32, 500, 1), (128, 40, 1)],
         vec![(8, 10_000, 1), (32, 10_000, 1), (55, 10_000, 1), (128, 5000, 1), (1000, 10, 60)],
     );
-    let mut section = Section::new("first-detection", "How soon is a crash noticed?", TEXT);
-    let columns =
-        ["members", "crashes", "until", "mean", "theory", "99 %", "theory", "mean, verdict"];
-    let mut table = Table::new("Periods from a crash at a random moment (95 % interval)", &columns);
+    let mut section = Section::new("first-detection", "Detection latency after a crash", TEXT);
+    let columns = [
+        "members",
+        "crashes",
+        "time to",
+        "mean",
+        "theory",
+        "99 %",
+        "theory",
+        "mean against \
+        theory",
+    ];
+    let mut table = Table::new(
+        "Probe periods from a crash at a random moment (95 % confidence \
+    interval)",
+        &columns,
+    );
     let (mut to_probe, mut to_suspicion, mut theory) = (Vec::new(), Vec::new(), Vec::new());
     for (nodes, worlds, crashes) in sizes {
-        let seeds = seeds(lab, 100 + nodes as u64, worlds);
-        let what = format!("crashes among {nodes}");
-        let found = lab.map(&what, &seeds, |&seed| crash_one_by_one(nodes, crashes, seed));
+        let seeds = seeds(harness, 100 + nodes as u64, worlds);
+        let task = format!("crashes among {nodes}");
+        let found = harness.map(&task, &seeds, |&seed| crash_one_by_one(nodes, crashes, seed));
         let found: Vec<_> = found.into_iter().flatten().collect();
         for (what, later, sample, line) in [
-            ("first ping to it", 0.0, sample(&found, |found| found.0), &mut to_probe),
+            ("first probe", 0.0, sample(&found, |found| found.0), &mut to_probe),
             ("first suspicion", 1.0, sample(&found, |found| found.1), &mut to_suspicion),
         ] {
             let (mean, p99) = random_phases(nodes);
@@ -35,11 +48,11 @@ pub(super) fn run(lab: &Lab) -> Section {
                 nodes.to_string(),
                 sample.len().to_string(),
                 what.into(),
-                within(&sample, Sample::mean),
+                with_interval(&sample, Sample::mean),
                 format!("{mean:.3}"),
-                within(&sample, |sample| sample.quantile(0.99)),
+                with_interval(&sample, |sample| sample.quantile(0.99)),
                 format!("{p99:.2}"),
-                verdict_of(&sample, Sample::mean, mean, "as theory"),
+                compare_sample(&sample, Sample::mean, mean, "as predicted"),
             ]);
             line.push((nodes as f64, sample.mean()));
         }
@@ -49,7 +62,7 @@ pub(super) fn run(lab: &Lab) -> Section {
     let line = |height| vec![(theory[0].0, height), (theory[theory.len() - 1].0, height)];
     section.charts.push(Chart {
         name: "first-detection".into(),
-        caption: "Mean time from a crash to its detection".into(),
+        caption: "Mean detection latency of a crash".into(),
         x: Axis::log("members"),
         y: Axis::linear("periods"),
         series: vec![
@@ -65,38 +78,43 @@ pub(super) fn run(lab: &Lab) -> Section {
     section
 }
 
-/// Crashes some members of a cluster, each when the one before is forgotten; returns the periods
-/// until each was pinged, and suspected.
+/// Crashes members of a cluster one by one, each after all views have dropped the one before;
+/// returns the periods until each was pinged and suspected.
 fn crash_one_by_one(nodes: usize, crashes: usize, seed: u64) -> Vec<(f64, f64)> {
     let settings = Settings { trace: false, probes: true, ..Settings::default() };
     let period = Options::lan().probe_interval;
     let mut world = World::formed(nodes, settings, seed);
-    let mut dice = Dice::new(seed, 10);
+    let mut rng = SimRng::new(seed, 10);
     let mut found = Vec::new();
-    for node in dice.some(crashes, nodes) {
+    for node in rng.sample_sorted(crashes, nodes) {
         let traversal = (nodes - 1).min(8) as u32;
-        world.run_for(5 * period + dice.within(traversal * period));
+        world.run_for(5 * period + rng.uniform(traversal * period));
         world.clear_probes();
         world.clear_log();
         world.crash(node);
         let crashed = world.now();
-        let suspected = |world: &World| world.log().iter().any(|seen| seen.kind == Kind::Suspected);
-        world.run_until(Duration::from_secs(300), suspected).expect("it is probed before");
-        let probed = world.probes().iter().find(|probed| probed.of == node).map(|probed| probed.at);
-        let suspected = world.log().iter().find(|seen| seen.kind == Kind::Suspected);
+        let suspected =
+            |world: &World| world.log().iter().any(|event| event.kind == EventKind::Suspected);
+        world
+            .run_until(Duration::from_secs(300), suspected)
+            .expect("the crashed member is probed within 300 s");
+        let probed = world.probes().iter().find(|probe| probe.target == node).map(|probe| probe.at);
+        let suspected = world.log().iter().find(|event| event.kind == EventKind::Suspected);
         let periods = |at| secs(tidings::Instant::since(at, crashed)) / secs(period);
-        // A ping that was on its way at that moment has nobody to arrive at.
+        // No ping is logged if one was in flight at the moment of the crash.
         let probed = probed.map_or(0.0, periods);
-        found.push((probed, periods(suspected.expect("it was just seen").at)));
+        found.push((probed, periods(suspected.expect("the run ended with it").at)));
         if crashes > 1 {
             let left = nodes - found.len();
             let forgotten = |world: &World| {
                 (0..nodes).all(|node| !world.is_member(node) || world.present(node) == left)
             };
-            world.run_until(Duration::from_secs(120), forgotten).expect("it is found");
+            world
+                .run_until(Duration::from_secs(120), forgotten)
+                .expect("the crash is detected within 120 s");
         }
     }
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     found
 }
 
@@ -104,10 +122,10 @@ fn sample(found: &[(f64, f64)], part: impl Fn(&(f64, f64)) -> f64) -> Sample {
     found.iter().map(part).collect()
 }
 
-/// The periods until the first ping to one that has died, mean and 99th percentile.
+/// Mean and 99th percentile of the periods until the first ping to a crashed member, in theory.
 ///
-/// Each of `m` others pings it once in its next `m` periods, at a time that is uniformly
-/// distributed; the first of `m` such times is later than `t` with probability `(1 - t/m)^m`.
+/// Each of `m` other members pings it once in its next `m` periods, at a uniformly distributed
+/// time; the first of `m` such times is later than `t` with probability `(1 - t/m)^m`.
 fn random_phases(nodes: usize) -> (f64, f64) {
     let m = (nodes - 1) as f64;
     (m / (m + 1.0), m * (1.0 - libm::pow(0.01, 1.0 / m)))
@@ -115,7 +133,7 @@ fn random_phases(nodes: usize) -> (f64, f64) {
 
 const SWIM: f64 = 1.581_976_7;
 
-/// By the middle of each interval of sizes; there were few crashes in each.
+/// At the middle of each interval of sizes; each is the mean of few crashes.
 const SWIM_FIG_3A: [(f64, f64); 7] = [
     (10.0, 1.11),
     (14.5, 3.26),
@@ -126,24 +144,24 @@ const SWIM_FIG_3A: [(f64, f64); 7] = [
     (37.0, 1.17),
 ];
 
-const TEXT: &str = "In a cluster in which everybody knows everybody and nothing is lost, one member \
-crashes at a random moment. We measure the time until the first ping that anybody sends to it, and \
-until the first suspicion, which is one probe interval later: that is when the round ends. A period is \
-`probe_interval`, one second.
+const TEXT: &str = "In a cluster with full views and without loss, one member crashes at a random \
+moment. We measure the time until any member first pings it, and until the first suspicion, which \
+is one probe interval later, when the probe round ends. A period is `probe_interval`, one second.
 
-SWIM §3.1 (Das et al., 2002) counts whole periods, in each of which every member picks a target at \
-random: e/(e-1) = 1.582 of them until one picks the dead member, that one included. A crash in the \
-middle of a period is then pinged after about 1.08 periods and detected after 2.08. Members here go \
-round-robin through a shuffled ring (SWIM §4.3), each with a phase of its own: theory says (n-1)/n \
-periods until the first ping, and 4.5 at the 99th percentile.";
+SWIM §3.1 (Das et al., 2002) counts whole periods, in each of which every member picks a target \
+at random: it takes e/(e-1) = 1.582 periods until a member picks the crashed one, including the \
+period of the pick. A crash in the middle of a period is then pinged after about 1.08 periods and \
+detected after 2.08. Members of Tidings probe round-robin through a shuffled list (SWIM §4.3), \
+each with its own phase: theory gives (n-1)/n periods until the first ping, and 4.5 at the 99th \
+percentile.";
 
 const NOTES: [&str; 3] = [
-    "Theory treats each member's ring as independent of the others and takes its next n-1 probes as \
-uniformly distributed.",
-    "No schedule in which each member sends one ping a period can be faster than 0.50 periods on \
-average, 0.99 at the 99th percentile: that is a rotation in which the pings to each member are evenly \
-spaced. By that measure random phases, SWIM's and ours, are twice as slow as possible on average, and \
-4.5 times at the 99th percentile.",
-    "The points of SWIM's Fig 3a are read off the plot; they are means over few crashes on real \
-machines, and scatter by that.",
+    "The theory treats the members' lists as independent, and each member's next n-1 probes as \
+     uniformly distributed.",
+    "No schedule with one ping per member and period can be faster than 0.50 periods on average, \
+     and 0.99 at the 99th percentile: that is a rotation in which the pings to each member are \
+     evenly spaced. Compared with that, random phases, both SWIM's and Tidings', are twice as \
+     slow on average, and 4.5 times as slow at the 99th percentile.",
+    "The points of SWIM's Fig 3a are read off the plot. They are means over few crashes on real \
+     machines, and scatter accordingly.",
 ];

@@ -1,37 +1,44 @@
-//! How long it takes until all who start at once are there.
+//! Convergence time of a cluster whose members all start at once.
 
-use super::words::{assert_sound, less_is_better, secs, seeds};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, improvement, secs, seeds};
+use crate::events::EventKind;
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, bytes, count, seconds};
-use crate::seen::Kind;
 use crate::world::{Settings, World};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(vec![100], vec![1000, 2000]);
-    let seeds = seeds(lab, 700, lab.pick(1, 3));
-    let mut section = Section::new("join-storm", "How soon are all there who start at once?", TEXT);
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes = harness.pick(vec![100], vec![1000, 2000]);
+    let seeds = seeds(harness, 700, harness.pick(1, 3));
+    let mut section = Section::new("join-storm", "Convergence of a join storm", TEXT);
     let columns = [
         "members",
         "run",
-        "all report N",
-        "sizes seen",
-        "joins again",
-        "sent in all",
-        "per member",
+        "convergence time",
+        "distinct sizes",
+        "retried joins",
+        "sent in total",
+        "sent per member",
         "sent by the seed",
         "received by the seed",
     ];
     let mut ours = Table::new("Tidings", &columns);
     let mut theirs = Table::new(
         "Beside Rapid's paper (Suresh et al., ATC 2018, Fig 5 and Table 1)",
-        &["members", "system", "time", "sizes seen", "Tidings, slowest run", "verdict"],
+        &[
+            "members",
+            "system",
+            "convergence time",
+            "distinct sizes",
+            "Tidings, slowest run",
+            "result",
+        ],
     );
     let mut points = Vec::new();
     for nodes in sizes {
-        let what = format!("{nodes} members start");
-        let runs = lab.map(&what, &seeds, |&seed| storm(nodes, seed));
+        let task = format!("{nodes} members start");
+        let runs = harness.map(&task, &seeds, |&seed| storm(nodes, seed));
         for (number, storm) in runs.iter().enumerate() {
             ours.row([
                 count(nodes as u64),
@@ -54,7 +61,7 @@ pub(super) fn run(lab: &Lab) -> Section {
                 format!("{time} s"),
                 count(*sizes),
                 seconds(slowest),
-                less_is_better(slowest, *time),
+                improvement(slowest, *time),
             ]);
         }
         points.push((nodes as f64, slowest));
@@ -66,7 +73,7 @@ pub(super) fn run(lab: &Lab) -> Section {
     };
     section.charts.push(Chart {
         name: "join-storm".into(),
-        caption: "Until all who start at once report the full size".into(),
+        caption: "Time until all members report the full cluster size".into(),
         x: Axis::linear("members"),
         y: Axis::log("seconds"),
         series: vec![
@@ -80,13 +87,13 @@ pub(super) fn run(lab: &Lab) -> Section {
     section
 }
 
-/// How a storm of joins went.
+/// Results of a join storm.
 #[derive(Debug)]
 struct Storm {
     took: Option<Duration>,
-    /// How many different sizes were reported, by all together.
+    /// Number of distinct cluster sizes reported by all members.
     sizes: usize,
-    /// Joins that failed, and were tried again.
+    /// Number of joins that failed and were retried.
     again: usize,
     sent: u64,
     seed_sent: u64,
@@ -114,9 +121,9 @@ fn storm(nodes: usize, seed: u64) -> Storm {
         if tick % 100 == 0 {
             sizes.extend((0..nodes).map(|node| world.present(node)));
         }
-        let ended = world.log().iter().filter(|seen| seen.kind == Kind::Completed);
+        let ended = world.log().iter().filter(|event| event.kind == EventKind::Completed);
         let failed: Vec<_> =
-            ended.map(|seen| seen.by).filter(|&node| world.present(node) == 1).collect();
+            ended.map(|event| event.observer).filter(|&node| world.present(node) == 1).collect();
         world.clear_log();
         for node in failed {
             again += 1;
@@ -126,7 +133,7 @@ fn storm(nodes: usize, seed: u64) -> Storm {
         took = all.then(|| world.now().since(start));
     }
     sizes.extend((0..nodes).map(|node| world.present(node)));
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     let traffic: Vec<_> = (0..nodes).map(|node| *world.traffic(node)).collect();
     Storm {
         took,
@@ -150,20 +157,22 @@ const PUBLISHED: [(usize, &str, f64, u64); 6] = [
     (2000, "ZooKeeper", 165.0, 2000),
 ];
 
-const TEXT: &str = "One seed starts; ten seconds later all others start in the same instant and join \
-through it, as in Rapid's paper (Suresh et al., ATC 2018, §7). We measure until everybody reports the \
-full size, note the size that each reports once a second, and count bytes. Whoever's join fails tries \
-again at once.";
+const TEXT: &str = "One seed starts; ten seconds later all other members start in the same \
+instant and join through it, as in Rapid's paper (Suresh et al., ATC 2018, §7). We measure the \
+time until every member reports the full size, record the sizes that the members report once a \
+second, and count bytes. A member whose join fails retries immediately.";
 
 const NOTES: [&str; 4] = [
-    "Rapid's paper measured real processes in 100 virtual machines; here the network has 0.2 ms, \
-loses nothing, and has no limit of bandwidth, and a node's work takes no time. So the times compare \
-protocols, and not systems. The text of the paper has Memberlist at 95 s for 2,000 members, and its \
-figure at about 98 s.",
-    "Distinct sizes: here we are far behind Rapid, which agrees on each view and goes from one to all \
-in four steps. Gossip does not, and whoever looks in between sees what has come so far. That there are \
-fewer than with Memberlist is since it takes fewer seconds, and so fewer looks.",
-    "The seed takes 128 streams at a time (`max_streams_in`) and breaks the others off; they ask again \
-after 100 to 500 ms, up to four times. \"Joins again\" are those that failed even so.",
-    "Bytes are those of datagrams and of streams, without headers.",
+    "Rapid's paper measured real processes in 100 virtual machines. Here the network has a delay \
+     of 0.2 ms, no loss and unlimited bandwidth, and nodes need no CPU time. So the times compare \
+     protocols, not systems. For memberlist with 2,000 members, the text of the paper has 95 s, \
+     and its figure about 98 s.",
+    "In distinct sizes Tidings is far behind Rapid, which agrees on each view and grows from one \
+     member to all in four steps. Gossip does not, so that an observer sees intermediate sizes. \
+     There are fewer than with memberlist because convergence takes fewer seconds, and so fewer \
+     samples.",
+    "The seed accepts 128 streams at a time (`max_streams_in`) and resets further ones; their \
+     members retry after 100 to 500 ms, up to four times. \"Retried joins\" are those that failed \
+     even so.",
+    "Bytes are those of datagrams and streams, without headers.",
 ];

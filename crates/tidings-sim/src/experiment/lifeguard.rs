@@ -1,7 +1,8 @@
-//! Lifeguard's experiments: how many false failures slow members cause, and what avoiding them costs.
+//! Lifeguard's experiments: false positives caused by slow members, and the cost of avoiding them.
 //!
-//! Lifeguard is Dadgar, Phillips, Currey: *Lifeguard: Local Health Awareness for More Accurate Failure
-//! Detection*, 2018 (arXiv 1707.00788v2). Its tables and figures are named as there.
+//! Lifeguard is Dadgar, Phillips, Currey: *Lifeguard: Local Health Awareness for More Accurate
+//! Failure Detection*, 2018 (arXiv 1707.00788v2). Its tables and figures are named as there. `FP`
+//! are false positives, `FP-` those at healthy members.
 
 pub(super) mod false_positives;
 pub(super) mod latency;
@@ -13,12 +14,12 @@ pub(super) mod tuning;
 use std::time::Duration;
 use tidings::Options;
 
-/// Options under a name.
+/// A named configuration.
 #[derive(Clone, Debug)]
 struct Setup {
     name: String,
     options: Options,
-    /// Which row of the paper's tables it is, if it is one.
+    /// Its row in the paper's tables, if any.
     row: Option<usize>,
 }
 
@@ -33,7 +34,8 @@ impl Setup {
         Self::new(name, options)
     }
 
-    /// The paper's baseline: memberlist's SWIM, with α = 5 and nothing of Lifeguard's, nor of ours.
+    /// The paper's baseline: memberlist's SWIM with α = 5, without Lifeguard's components and
+    /// Tidings' additions.
     fn swim() -> Self {
         let mut options = Options::lan();
         options.suspicion_mult = 5;
@@ -48,7 +50,7 @@ impl Setup {
         Self { row: Some(0), ..Self::new("SWIM", options) }
     }
 
-    /// All of the paper's three components, at some α and β.
+    /// All three components of Lifeguard, with the given α and β.
     fn lifeguard(alpha: u32, beta: u32) -> Self {
         Self::swim().with("Lifeguard", |options| {
             local_health(options);
@@ -58,7 +60,7 @@ impl Setup {
         })
     }
 
-    /// The defaults, at some α and β.
+    /// Tidings' defaults with the given α and β.
     fn tidings(alpha: u32, beta: u32) -> Self {
         let mut options = Options::lan();
         options.suspicion_mult = alpha;
@@ -66,7 +68,7 @@ impl Setup {
         Self::new(&format!("Tidings, α = {alpha}"), options)
     }
 
-    /// The five rows of the paper's tables.
+    /// The configurations of the five rows of the paper's tables.
     fn published() -> Vec<Self> {
         let swim = Self::swim();
         let setups = [
@@ -80,16 +82,17 @@ impl Setup {
         setups.into_iter().enumerate().map(number).collect()
     }
 
-    /// Lifeguard with each of our own switches alone.
+    /// Lifeguard with each of Tidings' additions alone.
     fn additions() -> Vec<Self> {
         let lifeguard = Self::lifeguard(5, 6);
         vec![
-            lifeguard.with("Lifeguard + evidence", |options| options.require_recent_ack = true),
+            lifeguard
+                .with("Lifeguard + recent-ack rule", |options| options.require_recent_ack = true),
             lifeguard.with("Lifeguard + prompt refutation", |options| {
                 options.prompt_refutation = true;
             }),
             lifeguard.with("Lifeguard + digest checks", |options| options.digest_checks = true),
-            lifeguard.with("Lifeguard + adaptive wait", |options| {
+            lifeguard.with("Lifeguard + adaptive probe timeout", |options| {
                 options.probe_timeout_min = Options::lan().probe_timeout_min;
             }),
         ]
@@ -101,7 +104,7 @@ fn local_health(options: &mut Options) {
     options.nacks = true;
 }
 
-/// What the paper's experiments share.
+/// Common parameters of the paper's experiments.
 const MEMBERS: usize = 128;
-const QUIET: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_secs(120);
+const WARM_UP: Duration = Duration::from_secs(15);
+const MAX_DURATION: Duration = Duration::from_secs(120);

@@ -1,36 +1,37 @@
-//! What a quiet cluster costs.
+//! Message load of a quiet cluster.
 
-use super::words::{assert_sound, seeds, verdict};
-use crate::lab::Lab;
+use super::format::{assert_no_violations, compare, seeds};
+use crate::harness::Harness;
 use crate::report::{Axis, Chart, Section, Series, Table, significant};
 use crate::world::{Settings, World};
 use std::time::Duration;
 use tidings::Options;
 
-pub(super) fn run(lab: &Lab) -> Section {
-    let sizes = lab.pick(vec![5, 13, 28, 55, 128], vec![5, 13, 21, 28, 36, 44, 51, 55, 128, 1000]);
-    let periods = lab.pick(40, 600);
-    let seed = seeds(lab, 400, 1)[0];
-    let loads = lab.map("quiet clusters", &sizes, |&nodes| load(nodes, periods, seed));
-    let mut section = Section::new("load", "What does a quiet cluster cost?", TEXT);
+pub(super) fn run(harness: &Harness) -> Section {
+    let sizes =
+        harness.pick(vec![5, 13, 28, 55, 128], vec![5, 13, 21, 28, 36, 44, 51, 55, 128, 1000]);
+    let periods = harness.pick(40, 600);
+    let seed = seeds(harness, 400, 1)[0];
+    let loads = harness.map("quiet clusters", &sizes, |&nodes| load(nodes, periods, seed));
+    let mut section = Section::new("load", "Message load of a quiet cluster", TEXT);
     let columns = [
         "members",
         "datagrams",
         "SWIM, Fig 2",
-        "verdict",
+        "result",
         "B/s in datagrams",
         "with UDP/IP headers",
         "B/s in streams",
     ];
     let mut table =
-        Table::new("Sent by each member: datagrams per period, bytes per second", &columns);
+        Table::new("Load per member: datagrams sent per period, bytes sent per second", &columns);
     for (&nodes, load) in sizes.iter().zip(&loads) {
         let published = SWIM_FIG_2.iter().find(|(size, _)| *size == nodes as f64);
         table.row([
             nodes.to_string(),
             format!("{:.3}", load.datagrams),
             published.map_or_else(|| "—".into(), |(_, sent)| format!("{sent:.2}")),
-            verdict(load.datagrams, 2.0, 0.005, "2.0, as SWIM"),
+            compare(load.datagrams, 2.0, 0.005, "2.0, as in SWIM"),
             significant(load.datagram_bytes, 3),
             significant(load.datagram_bytes + load.datagrams * HEADERS, 3),
             significant(load.stream_bytes, 3),
@@ -42,7 +43,7 @@ pub(super) fn run(lab: &Lab) -> Section {
     };
     section.charts.push(Chart {
         name: "load".into(),
-        caption: "Datagrams that each member sends per period".into(),
+        caption: "Datagrams sent per member and period".into(),
         x: Axis::log("members"),
         y: Axis::linear("datagrams per period"),
         series: vec![
@@ -58,7 +59,7 @@ pub(super) fn run(lab: &Lab) -> Section {
     section
 }
 
-/// What one member sends: datagrams per period, bytes per second.
+/// Load of one member: datagrams per period, bytes per second.
 #[derive(Debug)]
 struct Load {
     datagrams: f64,
@@ -69,13 +70,13 @@ struct Load {
 fn load(nodes: usize, periods: u32, seed: u64) -> Load {
     let settings = Settings { trace: false, ..Settings::default() };
     let mut world = World::formed(nodes, settings, seed);
-    // A whole number of seconds from here on has as many probes of each.
+    // From here on, each member sends the same number of probes in every whole second.
     world.run_for(Duration::from_secs(10));
     let before = world.tally().clone();
     world.run_for(periods * Options::lan().probe_interval);
-    assert_sound(&world, seed);
+    assert_no_violations(&world, seed);
     assert!(
-        world.log().iter().all(|seen| seen.kind == crate::seen::Kind::SyncState),
+        world.log().iter().all(|event| event.kind == crate::events::EventKind::SyncState),
         "it is quiet"
     );
     let per_member =
@@ -88,7 +89,7 @@ fn load(nodes: usize, periods: u32, seed: u64) -> Load {
     }
 }
 
-/// Of UDP and IPv4.
+/// Size of UDP and IPv4 headers in bytes.
 const HEADERS: f64 = 28.0;
 
 const SWIM_FIG_2: [(f64, f64); 8] = [
@@ -102,15 +103,17 @@ const SWIM_FIG_2: [(f64, f64); 8] = [
     (55.0, 1.98),
 ];
 
-const TEXT: &str = "Nobody comes, goes or changes, and nothing is lost. SWIM's load is one ping and \
-one ack a period for each member, at any size (SWIM §5.1, Das et al., 2002); its measurements, over 40 \
-periods on up to 55 machines, are in Fig 2. A period is one second.";
+const TEXT: &str = "No member joins, leaves, fails or changes its metadata, and nothing is lost. \
+SWIM's load is one ping and one ack per period and member, at any size (SWIM §5.1, Das et al., \
+2002); its measurements, over 40 periods on up to 55 machines, are in Fig 2. A period is one \
+second.";
 
 const NOTES: [&str; 3] = [
-    "Gossip costs nothing while there is no news. memberlist's also pauses then, but for its full \
-exchange of tables every 30 s and more.",
-    "What is sent in streams is the regular sync: two digests, if they agree. It becomes rarer as the \
-cluster grows.",
-    "The values of Fig 2 are read off the plot. Names are two to five letters here, without metadata \
-and encryption; a ping carries its target's short name, so that their length does not count.",
+    "Without updates, gossip sends nothing. memberlist's gossip pauses then as well, except for \
+     its full push/pull exchange every 30 s or more.",
+    "The bytes in streams are the periodic anti-entropy sync: two digests, if they agree. The \
+     sync becomes rarer as the cluster grows.",
+    "The values of Fig 2 are read off the plot. Names have two to five characters here, without \
+     metadata and encryption; a ping carries a short form of its target's name, so that the \
+     length of names does not matter.",
 ];

@@ -9,15 +9,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use scale::Scale;
 
 impl Chart {
-    /// The chart as an SVG image of 720 by 400 on a white ground.
+    /// Renders the chart as an SVG image of 720 by 400 on a white background.
     ///
-    /// What cannot be drawn, because it is not finite or not positive on a logarithmic axis, is
-    /// left out.
+    /// Points that are not finite, or not positive on a logarithmic axis, are left out.
     pub fn svg(&self) -> String {
         let mut svg = String::new();
         let size = (WIDTH as u32 * DOTS as u32, HEIGHT as u32 * DOTS as u32);
-        self.draw(SVGBackend::with_string(&mut svg, size)).expect("a string takes all");
-        let end_of_head = svg.find('>').expect("it starts with a tag") + 1;
+        self.draw(SVGBackend::with_string(&mut svg, size)).expect("writing to a string succeeds");
+        let end_of_head = svg.find('>').expect("the image starts with a tag") + 1;
         let (width, height) = size;
         format!(
             "<svg {NAMESPACE} width=\"{WIDTH}\" height=\"{HEIGHT}\" \
@@ -27,7 +26,7 @@ impl Chart {
         )
     }
 
-    /// The image as a part of an HTML page, which knows the namespace.
+    /// The image for embedding in an HTML page, without the namespace declaration.
     pub(super) fn inline_svg(&self) -> String {
         self.svg().replacen(&format!(" {NAMESPACE}"), "", 1)
     }
@@ -78,7 +77,7 @@ impl Chart {
         Ok(())
     }
 
-    /// Draws the legend above the plot, in as many rows as it takes; returns its height.
+    /// Draws the legend above the plot, in as many rows as needed; returns its height.
     fn draw_legend(&self, root: &Area<'_>) -> Result<i32, Failure> {
         let (mut left, mut row) = (LEGEND_LEFT, 0);
         for (number, series) in self.series.iter().enumerate() {
@@ -121,7 +120,7 @@ impl Chart {
         (x, y)
     }
 
-    /// The points of a series that can be drawn, as they are placed on the axes.
+    /// The drawable points of a series, as they are placed on the axes.
     fn placed(&self, series: &Series) -> Vec<(f64, f64)> {
         let place =
             |&(x, y): &_| Some((scale::placed(x, self.x.log)?, scale::placed(y, self.y.log)?));
@@ -136,7 +135,7 @@ fn filled_point<At>(at: At, color: RGBColor) -> Circle<At, i32> {
     Circle::new(at, dots(3), color.filled())
 }
 
-/// White inside, so that a line below it does not fill it.
+/// The inside is white, so that a line below does not fill it.
 fn hollow_point<At: Clone>(at: At, color: RGBColor) -> [Circle<At, i32>; 2] {
     [Circle::new(at.clone(), dots(4), WHITE.filled()), Circle::new(at, dots(4), stroke(color, 2))]
 }
@@ -153,7 +152,7 @@ fn stroke(color: RGBColor, width: i32) -> ShapeStyle {
 }
 
 fn font(size: i32) -> TextStyle<'static> {
-    // The backend takes the size for that of a line, 1.24 times that of the letters.
+    // The backend's size is that of a line, 1.24 times that of the letters.
     TextStyle::from(("sans-serif", f64::from(dots(size)) * 1.24)).color(&TEXT)
 }
 
@@ -161,7 +160,7 @@ fn printable(text: &str) -> String {
     text.chars().map(html::printable).collect()
 }
 
-/// The backend places by whole dots; several of them make lines smooth.
+/// Dots per unit: the backend rounds to whole dots, and several per unit make lines smooth.
 const fn dots(units: i32) -> i32 {
     units * DOTS
 }
@@ -175,15 +174,16 @@ const HEIGHT: i32 = 400;
 const DOTS: i32 = 5;
 
 const LEGEND_LEFT: i32 = 76;
-/// Width of the sample of a series in the legend.
+/// Width of a series' sample in the legend.
 const SAMPLE: i32 = 28;
-/// Width of a letter, about: nobody knows the font that will be used.
+/// Approximate width of a letter; the font that will be used is unknown.
 const LETTER: f64 = 6.6;
 const ROW: i32 = 20;
-/// More rows would leave no plot; what has no place in them is drawn without being named.
+/// Maximum number of legend rows; series beyond that are drawn but not named.
 const MAX_ROWS: i32 = 8;
 
-/// Those of Okabe and Ito that stand out on white: told apart by the colour-blind too.
+/// Colours of Okabe and Ito that stand out on white; they can be told apart by colour-blind
+/// readers.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),

@@ -1,10 +1,10 @@
-//! Reports as one HTML page that needs nothing else.
+//! Rendering of reports as one self-contained HTML page.
 
 use super::{Chart, Report, Section, Span, Table, paragraphs, spans};
 use std::fmt::Write as _;
 
 impl Report {
-    /// The report as one page: the style and the images are within, and there are no scripts.
+    /// Renders the report as one page with embedded style and images and without scripts.
     pub fn html(&self) -> String {
         let title = escape(&self.title);
         let mut page = format!(
@@ -59,7 +59,7 @@ impl Table {
             for (column, &numeric) in numeric.iter().enumerate() {
                 let class = if numeric { " class=\"n\"" } else { "" };
                 let cell = cells.get(column).map(|cell| inline(cell)).unwrap_or_default();
-                write!(row, "<{tag}{class}>{cell}</{tag}>").expect("a string takes all");
+                write!(row, "<{tag}{class}>{cell}</{tag}>").expect("writing to a string succeeds");
             }
             row + "</tr>\n"
         };
@@ -96,9 +96,9 @@ fn inline(text: &str) -> String {
     spans(text).into_iter().map(html).collect()
 }
 
-/// A text that has no meaning but itself, in elements and attributes, of HTML and XML.
+/// Escapes a text for elements and attributes of HTML and XML.
 ///
-/// Characters that XML does not have are replaced.
+/// Characters that XML does not allow are replaced.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -114,7 +114,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The character itself, if XML has it.
+/// The character, or its replacement if XML does not allow it.
 pub(super) fn printable(c: char) -> char {
     match c {
         '\t' | '\n' | '\r' => ' ',
@@ -124,7 +124,7 @@ pub(super) fn printable(c: char) -> char {
     }
 }
 
-/// Charts keep a light card in the dark: their colours are chosen for it.
+/// Charts keep a light background in dark mode, because their colours are chosen for it.
 const STYLE: &str = "\
 :root { color-scheme: light dark; --text: #1f2328; --faint: #59636e; --page: #ffffff;
   --line: #d1d9e0; --stripe: #f6f8fa; --link: #0059b3; }

@@ -1,10 +1,10 @@
-//! Reports as Markdown, as GitHub shows it.
+//! Rendering of reports as GitHub-flavoured Markdown.
 
 use super::{Chart, Report, Section, Span, Table, paragraphs, spans};
 use std::fmt::Write as _;
 
 impl Report {
-    /// The report as Markdown; the charts are links to images, whose names follow `images`, for
+    /// Renders the report as Markdown; charts are links to images with the prefix `images`, for
     /// example `quality/`.
     pub fn markdown(&self, images: &str) -> String {
         let mut blocks = vec![format!("# {}", inline(&self.title))];
@@ -25,7 +25,7 @@ fn contents_line(section: &Section) -> String {
 
 impl Section {
     fn markdown(&self, images: &str, blocks: &mut Vec<String>) {
-        // Its own anchor: the one that GitHub makes changes with the words of the heading.
+        // An explicit anchor, because GitHub derives its own from the words of the heading.
         blocks.push(format!("<a id=\"{}\"></a>", self.anchor()));
         blocks.push(format!("## {}", inline(&self.heading)));
         blocks.extend(paragraphs(&self.text).iter().map(|text| wrap(&inline(text), "")));
@@ -54,7 +54,7 @@ impl Chart {
 }
 
 impl Table {
-    /// With columns of one width, so that the source can be read too.
+    /// Pads all cells of a column to one width, so that the source is readable.
     fn markdown(&self) -> String {
         let columns = self.width();
         let cells = |row: &Vec<String>| -> Vec<String> {
@@ -79,7 +79,7 @@ impl Table {
                 } else {
                     write!(line, " {cell:<width$} |")
                 };
-                written.expect("a string takes all");
+                written.expect("writing to a string succeeds");
             }
             line
         };
@@ -93,19 +93,20 @@ impl Table {
     }
 }
 
-/// A text within a cell, where a bar separates cells even within code.
+/// Escapes a table cell, in which a bar separates cells even within code.
 fn cell(text: &str) -> String {
     inline(text).replace('|', "\\|")
 }
 
-/// A text on one line, in which only what was meant as code has a meaning.
+/// A text on one line, with everything escaped that is not marked as code.
 fn inline(text: &str) -> String {
     let mut escaped = String::new();
     for span in spans(text) {
         match span {
             Span::Plain(plain) => escape(plain, &mut escaped),
             Span::Code(code) => {
-                write!(escaped, "`{}`", code.replace('\n', " ")).expect("a string takes all");
+                write!(escaped, "`{}`", code.replace('\n', " "))
+                    .expect("writing to a string succeeds");
             }
         }
     }
@@ -128,13 +129,13 @@ fn escape(plain: &str, into: &mut String) {
     }
 }
 
-/// Breaks a paragraph into lines, never within code; lines after the first one are indented.
+/// Wraps a paragraph, never within code; lines after the first are indented.
 fn wrap(text: &str, indent: &str) -> String {
     let mut lines = vec![String::new()];
     let mut width = 0;
     for word in words(text) {
         let length = word.chars().count();
-        let line = lines.last_mut().expect("there is always one");
+        let line = lines.last_mut().expect("the vector is never empty");
         if width == 0 {
             line.push_str(&block_escape(word));
             width = length;
@@ -150,7 +151,8 @@ fn wrap(text: &str, indent: &str) -> String {
     lines.join(&format!("\n{indent}"))
 }
 
-/// A word at the start of a line, where it must not start a list, a heading or a quotation.
+/// Escapes a word at the start of a line, so that it does not start a list, a heading or a
+/// quotation.
 fn block_escape(word: &str) -> String {
     let digits = word.trim_start_matches(|c: char| c.is_ascii_digit());
     if word.starts_with(['#', '>', '=', '|']) || word.trim_matches(['-', '+']).is_empty() {
@@ -162,7 +164,7 @@ fn block_escape(word: &str) -> String {
     }
 }
 
-/// What spaces separate outside of code.
+/// Splits a text at spaces outside of code.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let (mut in_code, mut escaped) = (false, false);
     let separates = move |c: char| {
@@ -175,7 +177,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(separates).filter(|word| !word.is_empty())
 }
 
-const LINE: usize = 120;
+const LINE: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
-//! Numbers as they are shown in tables.
+//! Formatting of numbers for tables.
 
-/// A number with so many significant digits at least; whole digits are never rounded away.
+/// Formats a number with at least the given number of significant digits; digits before the point
+/// are never rounded away.
 ///
 /// ```
 /// # use tidings_sim::report::significant;
@@ -14,32 +15,33 @@ pub fn significant(value: f64, digits: u32) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    // By the formatter, so that rounding up to the next power of ten is seen.
+    // The formatter also handles rounding up to the next power of ten.
     let scientific = format!("{value:.*e}", digits.max(1) as usize - 1);
-    let (_, exponent) = scientific.split_once('e').expect("that is its format");
-    let exponent: i32 = exponent.parse().expect("that is its format");
+    let (_, exponent) = scientific.split_once('e').expect("the `e` format has an exponent");
+    let exponent: i32 = exponent.parse().expect("the `e` format has an exponent");
     let decimals = (digits.max(1) as i32 - 1 - exponent).max(0) as usize;
     group(&format!("{value:.decimals$}"))
 }
 
-/// A whole number, with commas: `12,345`.
+/// Formats a whole number with commas: `12,345`.
 pub fn count(value: u64) -> String {
     group(&value.to_string())
 }
 
-/// A time that is given in seconds, with three significant digits: `1.25 s`, `12.5 ms`.
+/// Formats seconds with three significant digits: `1.25 s`, `12.5 ms`.
 pub fn seconds(value: f64) -> String {
     with_unit(value, &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")])
 }
 
-/// A number of bytes, with three significant digits: `512 B`, `1.25 kB`; a kB is 1000 B.
+/// Formats a number of bytes with three significant digits: `512 B`, `1.25 kB`; a kB is 1000 B.
 pub fn bytes(value: f64) -> String {
     with_unit(value, &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
 }
 
-/// A share in percent, with three significant digits: 0.125 is `12.5%`.
+/// Formats a share in percent with three significant digits: 0.125 is `12.5%`.
 ///
-/// What is nearly all has as many nines as it takes to tell it from all: 0.99995 is `99.995%`.
+/// Shares close to 1 get as many nines as are needed to distinguish them from 1: 0.99995 is
+/// `99.995%`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let missing = 1.0 - share;
@@ -51,13 +53,13 @@ pub fn percent(share: f64) -> String {
     format!("{}%", shown.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// How many times as much, with three significant digits: `1.25×`.
+/// Formats a ratio with three significant digits: `1.25×`.
 pub fn ratio(value: f64) -> String {
     format!("{}×", significant(value, 3)).replace("—×", ABSENT)
 }
 
-/// Whether a cell may stand in a column of numbers: a number first, and no words but short ones,
-/// as units are; or nothing.
+/// Whether a cell belongs in a numeric column: empty, or a number followed by short words only,
+/// such as units.
 pub(super) fn looks_like_number(cell: &str) -> bool {
     let cell = cell.trim();
     if ["", "-", "–", ABSENT].contains(&cell) {
@@ -70,15 +72,15 @@ pub(super) fn looks_like_number(cell: &str) -> bool {
             .all(|word| word.chars().count() <= 3 || word.contains(|c: char| c.is_ascii_digit()))
 }
 
-/// What stands for a number that there is not.
+/// Placeholder for a missing number.
 const ABSENT: &str = "—";
 
-/// In the first unit that leaves something before the point; the units become smaller.
+/// Uses the first unit in which the value is at least 1; units are in descending order.
 fn with_unit(value: f64, units: &[(f64, &str)]) -> String {
     if !value.is_finite() {
         return ABSENT.into();
     }
-    // What rounds to a whole unit is one: 0.9996 ms, not 1000 µs.
+    // Values that round up to a whole unit use it: 0.9996 ms, not 1000 µs.
     let fits = |&&(size, _): &&(f64, &str)| value.abs() >= size * 0.9995;
     let whole = units.iter().find(|(size, _)| *size == 1.0);
     let smallest = if value == 0.0 { whole } else { units.last() };
@@ -86,7 +88,7 @@ fn with_unit(value: f64, units: &[(f64, &str)]) -> String {
     format!("{} {unit}", significant(value / size, 3))
 }
 
-/// Puts commas between thousands.
+/// Inserts thousands separators.
 fn group(number: &str) -> String {
     let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
     let digits = whole.trim_start_matches('-').len();

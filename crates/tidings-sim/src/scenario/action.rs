@@ -1,4 +1,4 @@
-//! Actions: what may happen to a cluster.
+//! Actions: faults and application commands that a step of a scenario can contain.
 
 use super::Step;
 use crate::link::{Cut, Link};
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident($what:ty) = $key:ident,)*) => {
-        /// Something that may happen; in a file each step has one of these as its key.
+        /// An action of a step; in a file, the key of the step names it.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Action {
             $($(#[$doc])* $name($what),)*
         }
 
-        /// A step as it stands in a file: a time, and one action under its name.
+        /// The fields of a step in a file: a time, and one action under its key.
         #[derive(Default, Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
-        struct Written {
+        struct StepFields {
             #[serde(with = "crate::duration")]
             at: Duration,
             $(#[serde(skip_serializing_if = "Option::is_none")] $key: Option<$what>,)*
         }
 
-        impl Written {
+        impl StepFields {
             fn actions(self) -> Vec<Action> {
                 let mut actions = Vec::new();
                 $(actions.extend(self.$key.map(Action::$name));)*
@@ -33,162 +33,162 @@ macro_rules! actions {
         }
 
         impl Action {
-            /// The action's name, as it stands in a file.
+            /// The action's key in a file.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => stringify!($key),)*
                 }
             }
 
-            fn write(&self, written: &mut Written) {
+            fn write(&self, fields: &mut StepFields) {
                 match self {
-                    $(Self::$name(what) => written.$key = Some(what.clone()),)*
+                    $(Self::$name(what) => fields.$key = Some(what.clone()),)*
                 }
             }
         }
 
-        const NAMES: &[&str] = &[$(stringify!($key)),*];
+        const KEYS: &[&str] = &[$(stringify!($key)),*];
     };
 }
 
 actions! {
-    /// Their processes end at once.
-    Crash(Who) = crash,
-    /// Their machines go off at once: nothing answers any more.
-    PowerOff(Who) = power_off,
-    /// They start, or start again, at the address they had, and join through others.
+    /// Kills the processes: connections are reset and new ones are refused.
+    Crash(NodeSelector) = crash,
+    /// Powers the machines off: nothing answers, and connections hang.
+    PowerOff(NodeSelector) = power_off,
+    /// Starts or restarts nodes at the same address, and joins seeds.
     Start(Joining) = start,
-    /// They start again at another address, and join through others.
+    /// Restarts nodes at a new address, and joins seeds.
     Move(Joining) = r#move,
-    /// They join through others, without being started.
+    /// Joins seeds without a restart.
     Join(Joining) = join,
-    /// They leave.
-    Leave(Who) = leave,
-    /// Their processes are stopped; their sockets fill up.
-    Pause(Who) = pause,
-    /// They block before they send and after they receive, while their time goes on (Lifeguard's
+    /// Leaves the cluster gracefully.
+    Leave(NodeSelector) = leave,
+    /// Stops the processes (as SIGSTOP does); their socket buffers fill up.
+    Pause(NodeSelector) = pause,
+    /// Blocks nodes before each send and after each receive, while their timers run (Lifeguard's
     /// anomaly).
-    Stall(Who) = stall,
-    /// Those that were paused or stalled go on.
-    Resume(Who) = resume,
-    /// They take so long over each input.
+    Stall(NodeSelector) = stall,
+    /// Resumes paused or stalled nodes.
+    Resume(NodeSelector) = resume,
+    /// Makes each input take CPU time.
     Cpu(Cpu) = cpu,
-    /// Their wall clocks are ahead, or behind; they notice when they start.
+    /// Sets the offset of wall clocks; nodes read them when they start.
     Clock(Clock) = clock,
-    /// Nothing gets from them to the others, nor from the others to them.
-    Isolate(Who) = isolate,
-    /// Something, or nothing, gets from some to some.
+    /// Partitions the nodes from all others, in both directions.
+    Isolate(NodeSelector) = isolate,
+    /// Partitions the paths from some nodes to others, in one direction.
     Cut(Between) = cut,
-    /// All cuts end.
+    /// Heals all partitions.
     Mend(bool) = mend,
-    /// The network is like this from now on, everywhere.
+    /// Sets the link of all paths.
     Link(Link) = link,
-    /// The ways from some to some are like this from now on.
-    Ways(Between) = ways,
-    /// They tell other metadata.
+    /// Sets the link of the paths from some nodes to others.
+    LinkBetween(Between) = link_between,
+    /// Changes the metadata of nodes.
     Meta(Text) = meta,
-    /// They broadcast a message.
+    /// Broadcasts a message from each node.
     Broadcast(Text) = broadcast,
-    /// One sends another one a message over a stream.
+    /// Sends a message over a stream.
     Send(Message) = send,
-    /// One pings another one.
+    /// Sends a user ping.
     Ping(Pair) = ping,
 }
 
-/// Some nodes: a number, a list of numbers, `"2..5"` (2, 3 and 4), `"all"`, or `"3 at random"`.
+/// Selects nodes: a number, a list of numbers, `"2..5"` (2, 3 and 4), `"all"`, or `"3 at random"`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Who {
-    /// These.
-    These(Vec<usize>),
-    /// From the first to the one before the second.
+pub enum NodeSelector {
+    /// The listed nodes.
+    List(Vec<usize>),
+    /// A range, which excludes its end.
     Range(usize, usize),
-    /// All.
+    /// All nodes.
     All,
-    /// So many, drawn when the step is due.
+    /// This number of nodes, drawn when the step is due.
     Random(usize),
 }
 
-/// Who joins, and through whom.
+/// Nodes and the seeds that they join.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joining {
-    /// Who.
-    pub nodes: Who,
-    /// Through whom; nobody is joined if there is none.
-    pub seeds: Who,
+    /// The joining nodes.
+    pub nodes: NodeSelector,
+    /// The seeds; if there are none, the nodes join nobody.
+    pub seeds: NodeSelector,
 }
 
-/// How long some take over each input.
+/// CPU time for each input.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
-    /// Who.
-    pub nodes: Who,
-    /// How long.
+    /// The nodes.
+    pub nodes: NodeSelector,
+    /// CPU time for each input.
     #[serde(with = "crate::duration")]
     pub each: Duration,
 }
 
-/// What some wall clocks show.
+/// Offset of wall clocks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// Whose.
-    pub nodes: Who,
-    /// How many seconds they are ahead; behind, if negative.
+    /// The nodes.
+    pub nodes: NodeSelector,
+    /// Offset in seconds; negative if the clocks are behind.
     pub ahead: i64,
 }
 
-/// From whom to whom, and what is different there.
+/// Paths from some nodes to others, and the change to them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Between {
-    /// From whom.
-    pub from: Who,
-    /// To whom.
-    pub to: Who,
-    /// What does not get through; for `cut`.
+    /// The senders.
+    pub from: NodeSelector,
+    /// The receivers.
+    pub to: NodeSelector,
+    /// Kind of traffic that is dropped; for `cut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<Cut>,
-    /// What the ways are like; for `ways`.
+    /// The link of the paths; for `link_between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
 }
 
-/// What some say to all.
+/// Metadata or a broadcast message of some nodes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Text {
-    /// Who.
-    pub nodes: Who,
-    /// What; no broadcast is said twice in a scenario, so it is marked with a number.
+    /// The nodes.
+    pub nodes: NodeSelector,
+    /// The text; a number is appended to broadcasts, so that each is unique in a scenario.
     pub text: String,
 }
 
-/// What one says to another one.
+/// A message from one node to another.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    /// Who.
+    /// The sender.
     pub from: usize,
-    /// To whom.
+    /// The receiver.
     pub to: usize,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
-/// Who pings whom.
+/// A user ping from one node to another.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// Who.
+    /// The sender.
     pub from: usize,
-    /// Whom.
+    /// The target.
     pub to: usize,
 }
 
 impl Action {
-    /// The highest number of a node that it names; `None` if it names none.
+    /// The highest node number that the action names; `None` if it names none.
     pub(crate) fn highest(&self) -> Option<usize> {
         let joining = |joining: &Joining| joining.nodes.highest().max(joining.seeds.highest());
         match self {
@@ -199,7 +199,7 @@ impl Action {
             Self::Start(who) | Self::Move(who) | Self::Join(who) => joining(who),
             Self::Cpu(cpu) => cpu.nodes.highest(),
             Self::Clock(clock) => clock.nodes.highest(),
-            Self::Cut(between) | Self::Ways(between) => {
+            Self::Cut(between) | Self::LinkBetween(between) => {
                 between.from.highest().max(between.to.highest())
             }
             Self::Meta(text) | Self::Broadcast(text) => text.nodes.highest(),
@@ -209,30 +209,30 @@ impl Action {
         }
     }
 
-    /// Why it makes no sense, if it does not.
+    /// Checks the action; returns the problem, if any.
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Self::Link(link) => link.problem(),
-            Self::Ways(Between { link: None, .. }) => {
-                Some("`ways` needs a `link` that says what they are like".into())
+            Self::LinkBetween(Between { link: None, .. }) => {
+                Some("`link_between` needs a `link`".into())
             }
-            Self::Ways(Between { what: Some(_), .. }) => {
-                Some("`what` belongs to `cut`; `ways` has a `link`".into())
+            Self::LinkBetween(Between { what: Some(_), .. }) => {
+                Some("`link_between` takes a `link`; `what` belongs to `cut`".into())
             }
-            Self::Ways(Between { link: Some(link), .. }) => link.problem(),
+            Self::LinkBetween(Between { link: Some(link), .. }) => link.problem(),
             Self::Cut(Between { link: Some(_), .. }) => {
-                Some("`link` belongs to `ways`; `cut` has a `what`".into())
+                Some("`cut` takes a `what`; `link` belongs to `link_between`".into())
             }
-            Self::Mend(false) => Some("`mend` is `true`, or is left out".into()),
+            Self::Mend(false) => Some("`mend` must be `true`".into()),
             _ => None,
         }
     }
 }
 
-impl Who {
+impl NodeSelector {
     fn highest(&self) -> Option<usize> {
         match self {
-            Self::These(these) => these.iter().copied().max(),
+            Self::List(these) => these.iter().copied().max(),
             Self::Range(_, end) => end.checked_sub(1),
             Self::All | Self::Random(_) => None,
         }
@@ -241,14 +241,14 @@ impl Who {
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
-        let at = written.at;
-        let mut actions = written.actions();
+        let fields = StepFields::deserialize(deserializer)?;
+        let at = fields.at;
+        let mut actions = fields.actions();
         match (actions.pop(), actions.pop()) {
             (Some(action), None) => Ok(Self { at, action }),
             (None, _) => Err(D::Error::custom(format!(
                 "the step does nothing; it needs one of {}",
-                NAMES.join(", ")
+                KEYS.join(", ")
             ))),
             (Some(one), Some(other)) => Err(D::Error::custom(format!(
                 "the step does two things, {} and {}; give each a step of its own",
@@ -261,61 +261,61 @@ impl<'de> Deserialize<'de> for Step {
 
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut written = Written { at: self.at, ..Written::default() };
-        self.action.write(&mut written);
-        written.serialize(serializer)
+        let mut fields = StepFields { at: self.at, ..StepFields::default() };
+        self.action.write(&mut fields);
+        fields.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Who {
+impl<'de> Deserialize<'de> for NodeSelector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WhoVisitor;
+        struct NodeSelectorVisitor;
 
-        impl<'de> Visitor<'de> for WhoVisitor {
-            type Value = Who;
+        impl<'de> Visitor<'de> for NodeSelectorVisitor {
+            type Value = NodeSelector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a node's number, a list of them, \"2..5\", \"all\" or \"3 at random\"")
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Who, E> {
+            fn visit_i64<E: Error>(self, number: i64) -> Result<NodeSelector, E> {
                 let number = usize::try_from(number);
-                number.map(|number| Who::These(vec![number])).map_err(E::custom)
+                number.map(|number| NodeSelector::List(vec![number])).map_err(E::custom)
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Who, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<NodeSelector, E> {
                 let number = |text: &str| text.trim().parse().ok();
                 if text == "all" {
-                    return Ok(Who::All);
+                    return Ok(NodeSelector::All);
                 }
                 if let Some(count) = text.strip_suffix(" at random").and_then(number) {
-                    return Ok(Who::Random(count));
+                    return Ok(NodeSelector::Random(count));
                 }
                 let range = text.split_once("..");
                 match range.and_then(|(first, end)| Some((number(first)?, number(end)?))) {
-                    Some((first, end)) if first < end => Ok(Who::Range(first, end)),
+                    Some((first, end)) if first < end => Ok(NodeSelector::Range(first, end)),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 }
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Who, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NodeSelector, A::Error> {
                 let mut these = Vec::new();
                 while let Some(number) = seq.next_element()? {
                     these.push(number);
                 }
-                Ok(Who::These(these))
+                Ok(NodeSelector::List(these))
             }
         }
 
-        deserializer.deserialize_any(WhoVisitor)
+        deserializer.deserialize_any(NodeSelectorVisitor)
     }
 }
 
-impl Serialize for Who {
+impl Serialize for NodeSelector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::These(these) if these.len() == 1 => these[0].serialize(serializer),
-            Self::These(these) => these.serialize(serializer),
+            Self::List(these) if these.len() == 1 => these[0].serialize(serializer),
+            Self::List(these) => these.serialize(serializer),
             Self::Range(first, end) => serializer.collect_str(&format_args!("{first}..{end}")),
             Self::All => serializer.serialize_str("all"),
             Self::Random(count) => serializer.collect_str(&format_args!("{count} at random")),

@@ -1,4 +1,4 @@
-//! Files: reads scenarios, and says where they are wrong.
+//! Parsing of scenario files, with errors that point at a line.
 
 use super::{Scenario, Step};
 use std::fmt;
@@ -7,11 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 use toml::Spanned;
 
-/// Why a text is no scenario, and where.
+/// Error in a scenario file, with its line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ScenarioError {
     message: String,
-    /// The number of the line, from 1 on, and what stands there.
+    /// Line number, from 1 on, and the text of the line.
     line: Option<(usize, String)>,
 }
 
@@ -25,7 +25,7 @@ impl ScenarioError {
         Self { message: message.into(), line }
     }
 
-    /// The number of the line that is wrong, from 1 on, if it is one line.
+    /// Line number of the error, from 1 on, if it concerns one line.
     pub fn line(&self) -> Option<usize> {
         self.line.as_ref().map(|(number, _)| *number)
     }
@@ -51,14 +51,14 @@ impl FromStr for Scenario {
             .map_err(|cause| error(cause.span(), cause.message().trim_end()))?;
         let find = |key: &str| find(text, key);
         if scenario.nodes == 0 || scenario.nodes > MAX_NODES {
-            let message = format!("nodes is {}; it is 1 to {MAX_NODES}", scenario.nodes);
+            let message = format!("nodes is {}; the limits are 1 and {MAX_NODES}", scenario.nodes);
             return Err(error(find("nodes"), &message));
         }
         if scenario.duration > MAX_DURATION {
-            return Err(error(find("duration"), "duration is a week at most"));
+            return Err(error(find("duration"), "duration exceeds the limit of one week"));
         }
         if scenario.drift_ppm > MAX_DRIFT {
-            return Err(error(find("drift_ppm"), "drift_ppm is 100000 at most"));
+            return Err(error(find("drift_ppm"), "drift_ppm exceeds the limit of 100000"));
         }
         if let Some(problem) = scenario.link.problem() {
             return Err(error(find("[link]"), &problem));
@@ -84,14 +84,14 @@ impl Scenario {
             return Some(format!("there is no node {highest}; the last one is {last}"));
         }
         if *at > self.duration {
-            let at = humantime::format_duration(*at);
-            return Some(format!("the step is due after {at}, when the scenario is over"));
+            let [at, end] = [*at, self.duration].map(humantime::format_duration);
+            return Some(format!("the step is due after {at}, but the scenario ends after {end}"));
         }
         action.problem()
     }
 }
 
-/// Where a key stands at the beginning of a line.
+/// The span of the line that begins with a key.
 fn find(text: &str, key: &str) -> Option<Range<usize>> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -104,7 +104,7 @@ fn find(text: &str, key: &str) -> Option<Range<usize>> {
     None
 }
 
-/// More full views than this do not fit into any memory that we know of.
+/// Maximum number of nodes; memory grows with the square of it.
 const MAX_NODES: usize = 20_000;
 const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_DRIFT: u32 = 100_000;
@@ -113,7 +113,7 @@ const MAX_DRIFT: u32 = 100_000;
 mod tests {
     use super::*;
     use crate::link::Jitter;
-    use crate::scenario::{Action, Who};
+    use crate::scenario::{Action, NodeSelector};
     use tidings::Options;
 
     fn error(text: &str) -> (Option<usize>, String) {
@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(scenario.link.jitter, Jitter::Exponential(Duration::from_millis(2)));
         assert_eq!(
             *scenario.steps[0].get_ref(),
-            Step { at: Duration::from_secs(10), action: Action::Crash(Who::These(vec![1, 2])) }
+            Step {
+                at: Duration::from_secs(10),
+                action: Action::Crash(NodeSelector::List(vec![1, 2]))
+            }
         );
         let again: Scenario = scenario.to_toml().parse().unwrap();
         assert_eq!(again.to_toml(), scenario.to_toml());
@@ -176,9 +179,9 @@ mod tests {
         assert!(text.contains("crush"), "{text}");
         let (line, text) = error(&format!("{head}[[step]]\nat = \"soon\"\ncrash = 3\n"));
         assert_eq!(line, Some(4), "{text}");
-        assert!(text.contains("\"soon\" is not a length of time"), "{text}");
+        assert!(text.contains("\"soon\" is not a duration"), "{text}");
         let (line, text) = error(&format!("{head}[[step]]\nat = \"2m\"\ncrash = 3\n"));
-        assert!(line == Some(3) && text.contains("when the scenario is over"), "{text}");
+        assert!(line == Some(3) && text.contains("but the scenario ends after 1m"), "{text}");
         let (line, text) = error(&format!("{head}[[step]]\nat = \"1s\"\ncrash = \"3..1\"\n"));
         assert!(line == Some(5) && text.contains("\"3 at random\""), "{text}");
         let (_, text) = error(&format!("{head}[[step]]\nat = \"1s\"\ncrash = 1\nleave = 2\n"));
@@ -190,7 +193,7 @@ mod tests {
         let (line, text) = error(&format!("{head}[options]\ngossip_nodes = 100\n"));
         assert!(line == Some(4) && text.contains("gossip_nodes"), "{text}");
         let (line, text) = error(&format!("{head}[link]\nloss = 2.0\n"));
-        assert!(line == Some(3) && text.contains("loss is 2; a share"), "{text}");
+        assert!(line == Some(3) && text.contains("loss is 2; a rate"), "{text}");
         let (line, text) = error("nodes = 0\nduration = \"1m\"");
         assert!(line == Some(1) && text.contains("nodes is 0"), "{text}");
         let (line, text) = error("nodes = 3\nduration = 7\n");

@@ -1,61 +1,61 @@
-//! Anomalies: nodes that stand still for a while, and what they do when they go on.
+//! Anomalies: paused, stalled and blocked nodes, and how they resume.
 
 use super::World;
-use super::host::{Input, Mood};
+use super::host::{HostState, Input};
 
 impl World {
-    /// Stops a node's process for a while; its sockets go on to take what arrives.
+    /// Stops a node's process, as SIGSTOP does; its sockets still buffer input.
     pub fn pause(&mut self, node: usize) {
-        self.set_mood(node, Mood::Up, Mood::Paused);
+        self.change_state(node, HostState::Up, HostState::Paused);
     }
 
-    /// Begins one of Lifeguard's anomalies at a node: its time goes on, but it blocks before it sends
-    /// and after it has received anything.
+    /// Begins one of Lifeguard's anomalies: the node's timers run, but it blocks before each send
+    /// and after each receive.
     pub fn stall(&mut self, node: usize) {
-        self.set_mood(node, Mood::Up, Mood::Stalled);
+        self.change_state(node, HostState::Up, HostState::Stalled);
     }
 
-    /// Begins one of Lifeguard's anomalies at a node that is like memberlist, of which each loop is
-    /// blocked on its own: from the first ping that it cannot send on, it begins no other.
+    /// Begins one of Lifeguard's anomalies at a node that is built like memberlist, where each loop
+    /// blocks on its own: after the first ping that it cannot send, it begins no further probe.
     ///
-    /// Verdicts that come due meanwhile are reached all the same. The node does that when it goes on,
-    /// before it takes what waits for it.
+    /// Verdicts that are due by then are still reached: the node does so when it resumes, before it
+    /// reads its buffered input.
     pub fn block(&mut self, node: usize) {
-        self.set_mood(node, Mood::Up, Mood::Stalled);
-        self.hosts[node].blocks = self.hosts[node].mood == Mood::Stalled;
+        self.change_state(node, HostState::Up, HostState::Stalled);
+        self.hosts[node].probe_loop_blocked = self.hosts[node].state == HostState::Stalled;
     }
 
-    /// Lets a node that was paused, stalled or blocked go on: it takes what waits for it.
+    /// Resumes a paused, stalled or blocked node, which then reads its buffered input.
     pub fn resume(&mut self, node: usize) {
-        if !self.set_running(node) {
+        if !self.end_anomaly(node) {
             return;
         }
-        if std::mem::take(&mut self.hosts[node].blocks) {
-            self.feed(node, Input::Timeout);
+        if std::mem::take(&mut self.hosts[node].probe_loop_blocked) {
+            self.handle_input(node, Input::Timeout);
         }
-        self.attend(node);
+        self.schedule_read(node);
         self.arm(node);
     }
 
-    fn set_running(&mut self, node: usize) -> bool {
-        match self.hosts[node].mood {
-            Mood::Paused => self.set_mood(node, Mood::Paused, Mood::Up),
-            Mood::Stalled => self.set_mood(node, Mood::Stalled, Mood::Up),
-            Mood::Up | Mood::Crashed | Mood::Off => return false,
+    fn end_anomaly(&mut self, node: usize) -> bool {
+        match self.hosts[node].state {
+            HostState::Paused => self.change_state(node, HostState::Paused, HostState::Up),
+            HostState::Stalled => self.change_state(node, HostState::Stalled, HostState::Up),
+            HostState::Up | HostState::Crashed | HostState::Off => return false,
         }
         let host = &mut self.hosts[node];
         host.backlog = host.inbox.len();
-        host.attends = None;
+        host.next_read = None;
         host.busy_until = self.now;
-        self.send_held(node);
+        self.flush_blocked_sends(node);
         true
     }
 
-    fn set_mood(&mut self, node: usize, from: Mood, to: Mood) {
+    fn change_state(&mut self, node: usize, from: HostState, to: HostState) {
         let host = &mut self.hosts[node];
-        if host.mood == from {
-            host.mood = to;
-            self.tally.stalls += u64::from(to != Mood::Up);
+        if host.state == from {
+            host.state = to;
+            self.tally.stalls += u64::from(to != HostState::Up);
         }
     }
 }

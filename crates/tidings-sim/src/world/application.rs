@@ -1,23 +1,23 @@
-//! Applications: what they ask of their nodes.
+//! Application commands to nodes.
 
 use super::{World, host, id};
 use bytes::Bytes;
 use tidings::{Instant, Meta, Node, Ticket};
 
 impl World {
-    /// Has a node join through others.
+    /// Lets a node join through seeds.
     pub fn join(&mut self, node: usize, seeds: &[usize]) -> Option<Ticket> {
         let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
-        self.hosts[node].company.get_or_insert(false);
+        self.hosts[node].join_succeeded.get_or_insert(false);
         self.ask(node, |node, now| node.join(now, &seeds).ok())
     }
 
-    /// Has a node leave.
+    /// Lets a node leave.
     pub fn leave(&mut self, node: usize) -> Option<Ticket> {
         self.ask(node, |node, now| Some(node.leave(now)))
     }
 
-    /// Has a node tell other metadata.
+    /// Changes a node's metadata.
     pub fn set_meta(&mut self, node: usize, meta: &str) {
         if let Some(checks) = &mut self.checks {
             checks.meta_set(node, meta.as_bytes());
@@ -25,20 +25,20 @@ impl World {
         self.command(node, |node, now| node.set_meta(now, Meta::from(meta)));
     }
 
-    /// Has a node broadcast a message that has not been broadcast before; `false` if it may not.
+    /// Broadcasts a message, which must be unique; `false` if the node rejects it.
     pub fn broadcast(&mut self, node: usize, message: &str) -> bool {
         let data = Bytes::copy_from_slice(message.as_bytes());
         let begun = self.command(node, |node, now| node.broadcast(now, data));
         begun.is_some_and(|begun| begun.is_ok())
     }
 
-    /// Has a node send a message to another one, over a stream.
+    /// Sends a message to another node over a stream.
     pub fn send_reliable(&mut self, node: usize, to: usize, message: &str) -> Option<Ticket> {
         let data = Bytes::copy_from_slice(message.as_bytes());
         self.ask(node, |node, now| node.send_reliable(now, &id(to), data).ok())
     }
 
-    /// Has a node ping another one.
+    /// Sends a user ping to another node.
     pub fn ping(&mut self, node: usize, to: usize) -> Option<Ticket> {
         self.ask(node, |node, now| node.ping(now, &id(to)).ok())
     }
@@ -60,7 +60,7 @@ impl World {
         Some(ticket)
     }
 
-    /// Gives a node a command that has no ticket; `None` if it does not run.
+    /// Runs a command without a ticket on a node; `None` if the node is not running.
     pub fn command<R>(
         &mut self,
         node: usize,

@@ -1,4 +1,4 @@
-//! Forming: a cluster in which everybody knows everybody, without living through how they met.
+//! Formed clusters: full views from the start, without simulating how the cluster formed.
 
 use super::{Settings, World, id};
 use bytes::Bytes;
@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use tidings::{Node, Output, StreamAction, StreamId, StreamInput};
 
 impl World {
-    /// A world of nodes that all know each other and have nothing left to tell.
+    /// Creates a world in which all nodes know each other and have no pending gossip.
     ///
-    /// They join with the real messages, but through one that is left aside afterwards, over wires
-    /// without delay, and what they would gossip about it is not sent. Their histories begin now.
+    /// The nodes join with real messages, over streams without delay, through a node that is
+    /// discarded afterwards. The gossip about the joins is not sent. Their histories begin now.
     pub fn formed(nodes: usize, settings: Settings, seed: u64) -> Self {
         let mut world = Self::new(settings, seed);
         for _ in 0..nodes {
@@ -25,39 +25,39 @@ impl World {
         if nodes == 0 {
             return;
         }
-        // Who stands in for n0 is told of everybody first.
-        let mut registrar = self.newborn(0, [1; 32]);
+        // The introducer, which stands in for n0, learns of all nodes first.
+        let mut introducer = self.new_node(0, [1; 32]);
         for node in 1..nodes {
-            introduce(&mut self.newborn(node, [2; 32]), &mut registrar);
+            announce(&mut self.new_node(node, [2; 32]), &mut introducer);
         }
-        while registrar.poll_output(&mut self.buf).is_some() {}
+        while introducer.poll_output(&mut self.buf).is_some() {}
         let mut last = None;
         for node in 1..nodes {
-            let seed = self.seeds.seed();
-            let mut newcomer = self.newborn(node, seed);
-            meet(&mut newcomer, &mut registrar);
-            assert_eq!(newcomer.present_count(), nodes, "{} was told of everybody", id(node));
+            let seed = self.node_seeds.seed();
+            let mut newcomer = self.new_node(node, seed);
+            join_fully(&mut newcomer, &mut introducer);
+            assert_eq!(newcomer.present_count(), nodes, "{} learned of all nodes", id(node));
             if let Some((node, newcomer)) = last.replace((node, newcomer)) {
-                self.settle(node, newcomer);
+                self.start_formed(node, newcomer);
             }
         }
-        let seed = self.seeds.seed();
-        let mut first = self.newborn(0, seed);
+        let seed = self.node_seeds.seed();
+        let mut first = self.new_node(0, seed);
         if let Some((node, mut newcomer)) = last {
-            meet(&mut first, &mut newcomer);
-            self.settle(node, newcomer);
+            join_fully(&mut first, &mut newcomer);
+            self.start_formed(node, newcomer);
         }
-        self.settle(0, first);
+        self.start_formed(0, first);
     }
 
-    fn newborn(&self, node: usize, seed: [u8; 32]) -> Node {
+    fn new_node(&self, node: usize, seed: [u8; 32]) -> Node {
         let host = &self.hosts[node];
         Node::new(self.config(node, host.addr), seed, host.clock.local(self.now))
     }
 
-    fn settle(&mut self, node: usize, newcomer: Node) {
+    fn start_formed(&mut self, node: usize, newcomer: Node) {
         let addr = self.hosts[node].addr;
-        self.put(node, addr, |_| newcomer);
+        self.install_node(node, addr, |_| newcomer);
         if let Some(checks) = &mut self.checks {
             checks.formed(node);
         }
@@ -65,36 +65,36 @@ impl World {
     }
 }
 
-/// Has a node be told of another one that would join it, and no more than that.
-fn introduce(newcomer: &mut Node, registrar: &mut Node) {
-    let mut wire = Wire::open(newcomer, registrar);
-    wire.carry_one_way(newcomer, registrar);
-    registrar.handle_stream(wire.now, wire.ids[1], StreamInput::Closed);
+/// Announces a node to the introducer, without an answer.
+fn announce(newcomer: &mut Node, introducer: &mut Node) {
+    let mut stream = DirectStream::open(newcomer, introducer);
+    stream.transfer(newcomer, introducer);
+    introducer.handle_stream(stream.now, stream.ids[1], StreamInput::Closed);
 }
 
-/// Has a node join another one, to the end.
-fn meet(newcomer: &mut Node, registrar: &mut Node) {
-    let mut wire = Wire::open(newcomer, registrar);
-    while wire.carry_one_way(newcomer, registrar) {
-        wire.turn();
-        wire.carry_one_way(registrar, newcomer);
-        wire.turn();
+/// Lets a node join the introducer completely.
+fn join_fully(newcomer: &mut Node, introducer: &mut Node) {
+    let mut stream = DirectStream::open(newcomer, introducer);
+    while stream.transfer(newcomer, introducer) {
+        stream.swap_ends();
+        stream.transfer(introducer, newcomer);
+        stream.swap_ends();
     }
 }
 
-/// One stream without delay.
-struct Wire {
+/// A stream without delay between two nodes.
+struct DirectStream {
     now: tidings::Instant,
-    /// What the two call it, whoever speaks first.
+    /// The stream's id at each node, the sender's first.
     ids: [StreamId; 2],
     buf: Vec<u8>,
 }
 
-impl Wire {
-    fn open(newcomer: &mut Node, registrar: &mut Node) -> Self {
+impl DirectStream {
+    fn open(newcomer: &mut Node, introducer: &mut Node) -> Self {
         let now = tidings::Instant::ZERO;
-        let to = registrar.local().addr();
-        newcomer.join(now, &[to]).expect("a newcomer may join");
+        let to = introducer.local().addr();
+        newcomer.join(now, &[to]).expect("a new node can join");
         let mut buf = Vec::new();
         let id = loop {
             match newcomer.poll_output(&mut buf) {
@@ -103,28 +103,28 @@ impl Wire {
                 None => unreachable!("a join opens a stream"),
             }
         };
-        let theirs = registrar.accept_stream(now, newcomer.local().addr());
-        let theirs = theirs.expect("it has no other streams");
+        let theirs = introducer.accept_stream(now, newcomer.local().addr());
+        let theirs = theirs.expect("the introducer has no other stream");
         newcomer.handle_stream(now, id, StreamInput::Opened);
         Self { now, ids: [id, theirs], buf }
     }
 
-    /// Carries all that one says on the stream to the other one; `false` if that was nothing.
-    fn carry_one_way(&mut self, from: &mut Node, to: &mut Node) -> bool {
-        let mut said = VecDeque::<Option<Bytes>>::new();
+    /// Transfers all pending writes from one node to the other; `false` if there were none.
+    fn transfer(&mut self, from: &mut Node, to: &mut Node) -> bool {
+        let mut writes = VecDeque::<Option<Bytes>>::new();
         while let Some(output) = from.poll_output(&mut self.buf) {
             match output {
                 Output::Stream { id, action } if id == self.ids[0] => match action {
-                    StreamAction::Write(bytes) => said.push_back(Some(bytes)),
-                    StreamAction::Close | StreamAction::Reset => said.push_back(None),
+                    StreamAction::Write(bytes) => writes.push_back(Some(bytes)),
+                    StreamAction::Close | StreamAction::Reset => writes.push_back(None),
                     StreamAction::Open { .. } => {}
                 },
                 _ => {}
             }
         }
-        let carried = !said.is_empty();
-        for piece in said {
-            match piece {
+        let transferred = !writes.is_empty();
+        for write in writes {
+            match write {
                 Some(bytes) => to.handle_stream(self.now, self.ids[1], StreamInput::Data(&bytes)),
                 None => {
                     to.handle_stream(self.now, self.ids[1], StreamInput::Closed);
@@ -132,11 +132,11 @@ impl Wire {
                 }
             }
         }
-        carried
+        transferred
     }
 
-    /// The other one speaks.
-    fn turn(&mut self) {
+    /// Swaps sender and receiver.
+    fn swap_ends(&mut self) {
         self.ids.swap(0, 1);
     }
 }

@@ -1,91 +1,91 @@
-//! Hosts: a node's machine, with its clock, its processor and its sockets.
+//! A simulated machine: a node with its clock, CPU and sockets.
 
-use super::streams::Piece;
-use crate::seen::Traffic;
+use super::streams::StreamChunk;
+use crate::events::Traffic;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{Instant, Node, StreamId, Timer};
 
-/// One node's machine.
+/// The machine of one node.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// The node, from its first start on; still there to be looked at when it has stopped.
+    /// The node, from its first start on; kept for inspection after it stopped.
     pub(crate) node: Option<Node>,
     pub(crate) addr: SocketAddr,
-    /// Which life of the node this is, from 1 on; 0 before its first start.
-    pub(crate) life: u32,
-    pub(crate) mood: Mood,
+    /// Number of starts of the node so far.
+    pub(crate) starts: u32,
+    pub(crate) state: HostState,
     pub(crate) clock: HostClock,
-    /// How long the node takes over each input.
+    /// CPU time for each input.
     pub(crate) cpu: Duration,
-    /// Whether it has joined others in this life, if it has tried.
-    pub(super) company: Option<bool>,
-    /// Until when it is busy with inputs that came before.
+    /// Whether a join has succeeded, if one was tried.
+    pub(super) join_succeeded: Option<bool>,
+    /// Time until which earlier inputs occupy the CPU.
     pub(super) busy_until: Instant,
-    /// For when its timer is set.
-    pub(super) armed: Option<Instant>,
-    /// What waits in its sockets while it does not run, does not read, or is busy.
+    /// Time for which its timer is set.
+    pub(super) timer_at: Option<Instant>,
+    /// Inputs buffered while the node is stopped, blocked or busy.
     pub(super) inbox: VecDeque<Input>,
-    /// How many of those came while it was paused or stalled.
+    /// Number of those that arrived while it was paused or stalled.
     pub(super) backlog: usize,
-    /// When it gets to the first of them.
-    pub(super) attends: Option<Instant>,
-    /// Whether it begins no further probe while it is stalled and has a ping to send.
-    pub(super) blocks: bool,
-    /// What it could not send while it was stalled.
-    pub(super) held: Held,
-    /// What it sent and received.
+    /// Time at which it reads the first of them.
+    pub(super) next_read: Option<Instant>,
+    /// Whether its probe loop is blocked once a ping could not be sent.
+    pub(super) probe_loop_blocked: bool,
+    /// Sends that are blocked while it is stalled.
+    pub(super) blocked_sends: BlockedSends,
+    /// Its traffic counters.
     pub(super) traffic: Traffic,
-    /// Its streams: which, and on which side of it the node is.
+    /// Its streams: the number of each, and on which side of it the node is.
     pub(super) streams: BTreeMap<StreamId, (u64, usize)>,
 }
 
-/// Whether a machine does what it should.
+/// State of a simulated machine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mood {
-    /// It runs.
+pub enum HostState {
+    /// The process runs.
     Up,
-    /// Its process does not run; its operating system does, and refuses connections.
+    /// The process was killed; the operating system runs and refuses connections.
     Crashed,
-    /// It is off, or cut off for good: nothing answers.
+    /// The machine is off: nothing answers.
     Off,
-    /// Its process is stopped: neither input nor time reaches the node, and its sockets fill up.
+    /// The process is stopped: it handles neither input nor timers, and its socket buffers fill up.
     Paused,
-    /// Lifeguard's anomaly: the node's time goes on, but it blocks before it sends anything and after
-    /// it has received anything (Lifeguard §V-D).
+    /// Lifeguard's anomaly: timers run, but the node blocks before each send and after each receive
+    /// (Lifeguard §V-D).
     Stalled,
 }
 
-/// Something that is there for a node to take.
+/// Input for a node.
 #[derive(Debug)]
 pub(super) enum Input {
     Datagram { from: SocketAddr, data: Vec<u8> },
     Connect { stream: u64 },
-    Piece { stream: u64, side: usize, piece: Piece },
+    Chunk { stream: u64, side: usize, chunk: StreamChunk },
     Timeout,
 }
 
-/// A machine's clocks, as they differ from the world's.
+/// Deviation of a machine's clocks from the world's.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct HostClock {
-    /// By how much its monotonic clock is ahead, which nobody should notice.
+    /// Offset of the monotonic clock, which must have no effect.
     pub(crate) ahead: Duration,
-    /// How much faster it runs than it should, in millionths.
+    /// Drift in parts per million; positive is fast.
     pub(crate) drift_ppm: i32,
-    /// By how many seconds its wall clock is ahead.
+    /// Offset of the wall clock in seconds.
     pub(crate) wall_ahead: i64,
 }
 
-/// What a stalled node tried to send; of each of memberlist's loops only the latest attempt, since a
-/// loop that blocks does not go on.
+/// Sends of a stalled node. For each of memberlist's loops only the latest attempt is kept, because
+/// a blocked loop does not continue.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct BlockedSends {
     pub(super) datagrams: BTreeMap<Loop, Vec<(SocketAddr, Vec<u8>)>>,
     pub(super) actions: Vec<(StreamId, tidings::StreamAction)>,
 }
 
-/// On whose behalf a node sends.
+/// The loop of memberlist in which a datagram would be sent.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Loop {
     Probe,
@@ -98,33 +98,33 @@ impl Host {
         Self {
             node: None,
             addr,
-            life: 0,
-            mood: Mood::Off,
+            starts: 0,
+            state: HostState::Off,
             clock: HostClock::default(),
             cpu: Duration::ZERO,
-            company: None,
+            join_succeeded: None,
             busy_until: Instant::ZERO,
-            armed: None,
+            timer_at: None,
             inbox: VecDeque::new(),
             backlog: 0,
-            attends: None,
-            blocks: false,
-            held: Held::default(),
+            next_read: None,
+            probe_loop_blocked: false,
+            blocked_sends: BlockedSends::default(),
             traffic: Traffic::default(),
             streams: BTreeMap::new(),
         }
     }
 
-    /// Whether the node is there, even if it does not run at the moment.
+    /// Whether the node has a process, even if it is paused or stalled.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.mood, Mood::Up | Mood::Paused | Mood::Stalled)
+        matches!(self.state, HostState::Up | HostState::Paused | HostState::Stalled)
     }
 
     pub(super) fn node_mut(&mut self) -> &mut Node {
-        self.node.as_mut().expect("only who was started is given input")
+        self.node.as_mut().expect("only a started node gets input")
     }
 
-    /// For which loop a node is going to act when it is told that its time has come.
+    /// The loop to which the node's next timer belongs.
     pub(super) fn next_loop(&self) -> Loop {
         match self.node.as_ref().and_then(Node::next_timer) {
             Some((_, Timer::Probe | Timer::ProbeTimeout)) => Loop::Probe,
@@ -133,8 +133,8 @@ impl Host {
         }
     }
 
-    /// Takes an input that cannot be worked on now into the sockets' buffers, if there is room.
-    pub(super) fn wait(&mut self, input: Input, room: usize) {
+    /// Buffers an input; datagrams are dropped if the buffer is full.
+    pub(super) fn enqueue(&mut self, input: Input, room: usize) {
         let full = self.inbox.len() >= room;
         if !(full && matches!(input, Input::Datagram { .. })) {
             self.inbox.push_back(input);
@@ -143,14 +143,15 @@ impl Host {
 }
 
 impl HostClock {
-    /// What the machine's monotonic clock shows.
+    /// Reading of the machine's monotonic clock.
     pub(crate) fn local(self, now: Instant) -> Instant {
         let drift = i128::from(now.as_nanos()) * i128::from(self.drift_ppm) / 1_000_000;
         let nanos = i128::from(now.as_nanos()) + drift + self.ahead.as_nanos() as i128;
         Instant::from_nanos(nanos.clamp(0, i128::from(u64::MAX)) as u64)
     }
 
-    /// When the machine's clock will show such a time, to the nanosecond, rounded up.
+    /// World time at which the machine's monotonic clock reads `local`, rounded up to the
+    /// nanosecond.
     pub(super) fn when(self, local: Instant) -> Instant {
         let since = i128::from(local.as_nanos()) - self.ahead.as_nanos() as i128;
         let nanos = since * 1_000_000 / i128::from(1_000_000 + self.drift_ppm);
@@ -161,14 +162,14 @@ impl HostClock {
         at
     }
 
-    /// The seconds of the machine's wall clock.
+    /// Reading of the machine's wall clock in seconds.
     pub(crate) fn wall(self, now: Instant) -> u64 {
         let seconds = now.as_nanos() / 1_000_000_000;
         (WALL_CLOCK + seconds).saturating_add_signed(self.wall_ahead)
     }
 }
 
-/// What wall clocks show at the beginning: as much as one does in the second year of generations.
+/// Reading of wall clocks at the beginning; generations then look like those in the second year.
 const WALL_CLOCK: u64 = 50_000_000;
 
 #[cfg(test)]

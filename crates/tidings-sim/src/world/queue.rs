@@ -1,29 +1,29 @@
-//! The queue: everything that is yet to happen, in order.
+//! Event queue of the simulation.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use tidings::Instant;
 
-/// Something that is going to happen.
+/// A scheduled event of the simulation.
 #[derive(Debug)]
-pub(super) enum What {
-    /// A datagram arrives, if anybody is there.
+pub(super) enum SimEvent {
+    /// A datagram arrives at an address.
     Datagram { from: usize, from_addr: SocketAddr, to: SocketAddr, data: Vec<u8> },
-    /// A connection arrives.
+    /// A connection request arrives.
     Connect { stream: u64, to: SocketAddr },
-    /// Something arrives at one side of a stream.
-    Piece { stream: u64, side: usize, local: bool, piece: super::streams::Piece },
-    /// A node gets to an input that waits for it.
+    /// A chunk of data, or the end, arrives at one side of a stream.
+    Chunk { stream: u64, side: usize, local: bool, chunk: super::streams::StreamChunk },
+    /// A node reads its first buffered input.
     Ready { host: usize },
-    /// A step of the scenario.
+    /// A step of the scenario is due.
     Step(usize),
-    /// A node's time has come.
+    /// A node's timer fires.
     Timer { host: usize },
 }
 
-/// What is to happen, by time; at one time, what has arrived comes before timers, and otherwise what
-/// was put in first.
+/// Events ordered by time. At equal times arrivals come before timers, and otherwise events keep
+/// the order of insertion.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -34,25 +34,25 @@ pub(super) struct Queue {
 struct Entry {
     at: Instant,
     order: u64,
-    what: What,
+    event: SimEvent,
 }
 
 const TIMERS_LAST: u64 = 1 << 63;
 
 impl Queue {
-    pub(super) fn push(&mut self, at: Instant, what: What) {
-        let late = if matches!(what, What::Timer { .. }) { TIMERS_LAST } else { 0 };
-        self.heap.push(Reverse(Entry { at, order: late | self.pushed, what }));
+    pub(super) fn push(&mut self, at: Instant, event: SimEvent) {
+        let late = if matches!(event, SimEvent::Timer { .. }) { TIMERS_LAST } else { 0 };
+        self.heap.push(Reverse(Entry { at, order: late | self.pushed, event }));
         self.pushed += 1;
     }
 
-    /// When the next thing happens.
+    /// Time of the next event.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Instant, What)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+    pub(super) fn pop(&mut self) -> Option<(Instant, SimEvent)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
 }
 
@@ -84,14 +84,14 @@ mod tests {
     fn what_arrives_comes_before_timers_and_otherwise_the_first_comes_first() {
         let mut queue = Queue::default();
         let at = Instant::from_nanos;
-        queue.push(at(5), What::Timer { host: 1 });
-        queue.push(at(5), What::Step(2));
-        queue.push(at(5), What::Step(3));
-        queue.push(at(4), What::Timer { host: 4 });
+        queue.push(at(5), SimEvent::Timer { host: 1 });
+        queue.push(at(5), SimEvent::Step(2));
+        queue.push(at(5), SimEvent::Step(3));
+        queue.push(at(4), SimEvent::Timer { host: 4 });
         let order: Vec<_> = std::iter::from_fn(|| queue.pop())
-            .map(|(_, what)| match what {
-                What::Timer { host } => host,
-                What::Step(step) => step,
+            .map(|(_, event)| match event {
+                SimEvent::Timer { host } => host,
+                SimEvent::Step(step) => step,
                 other => panic!("{other:?}"),
             })
             .collect();

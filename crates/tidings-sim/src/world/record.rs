@@ -1,10 +1,10 @@
-//! Recording: what one node of a world goes through, as a file that can be replayed.
+//! Recording of one node, as a file that `tidings replay` reads.
 
 use super::World;
 use std::path::{Path, PathBuf};
 use tidings_record::{Limits, RecordError, Recorder};
 
-/// Which node is recorded, and where to.
+/// The recorded node and its recorder.
 #[derive(Debug)]
 pub(super) struct Recorded {
     node: usize,
@@ -15,24 +15,24 @@ pub(super) struct Recorded {
 }
 
 impl World {
-    /// Has a node be recorded from now on, or from its next start on, to a file as a real one's flight
-    /// recorder writes it.
+    /// Records a node, from now on or from its next start on, to a file in the format of a live
+    /// node's flight recorder.
     ///
-    /// If it is started again, the recording begins anew, and the earlier one is kept under the same
-    /// name with `.old` behind it.
+    /// When the node is restarted, a new recording begins, and the earlier one is kept with the
+    /// suffix `.old`.
     pub fn record(&mut self, node: usize, path: &Path, limits: Limits) {
         self.end_recording();
         let (path, recorder, error) = (path.into(), None, None);
         self.recorded = Some(Recorded { node, path, limits, recorder, error });
         self.begin_recording(node);
-        self.note(node);
+        self.record_step(node);
     }
 
-    /// Ends the recording, and waits until all is written.
+    /// Ends the recording, and waits until it is written.
     ///
     /// # Errors
     ///
-    /// If something of it could not be.
+    /// If any part of the recording could not be written.
     pub fn finish_recording(&mut self) -> Result<(), RecordError> {
         self.end_recording();
         match self.recorded.take().and_then(|recorded| recorded.error) {
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// A node has begun to live, or is to be recorded.
+    /// Begins the recording when its node starts.
     pub(super) fn begin_recording(&mut self, node: usize) {
         let Some(recorded) = self.recorded.as_mut().filter(|recorded| recorded.node == node) else {
             return;
@@ -56,8 +56,8 @@ impl World {
         }
     }
 
-    /// A node was driven.
-    pub(super) fn note(&mut self, node: usize) {
+    /// Records the journal of a node that handled an input.
+    pub(super) fn record_step(&mut self, node: usize) {
         let Some(recorded) = self.recorded.as_mut().filter(|recorded| recorded.node == node) else {
             return;
         };
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// The node that is recorded stops, or is to be recorded no longer.
+    /// Ends the recording when its node stops, or on request.
     pub(super) fn end_recording(&mut self) {
         let Some(recorded) = &mut self.recorded else { return };
         let node = self.hosts[recorded.node].node.as_mut();
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Whether that node is recorded.
+    /// Whether this node is recorded.
     pub(super) fn is_recorded(&self, node: usize) -> bool {
         self.recorded.as_ref().is_some_and(|recorded| recorded.node == node)
     }

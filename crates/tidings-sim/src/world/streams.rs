@@ -1,23 +1,23 @@
-//! Streams: what is connected to what, and what is on the way.
+//! Streams: connections between nodes, and data in flight.
 
 use bytes::Bytes;
 use std::collections::HashMap;
 use tidings::{Instant, StreamError, StreamId, StreamInput};
 
-/// All streams of a world. They are only ever looked up, so that their order is never seen.
+/// All streams of a world; only looked up, never iterated.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     streams: HashMap<u64, Stream>,
     next: u64,
 }
 
-/// Two ends, and what is known of the way between them.
+/// A stream: its two ends and the state of the connection.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) ends: [Option<End>; 2],
-    /// When what was sent last to either end arrives: nothing overtakes it.
+    /// Arrival time of the latest chunk for each end, which later ones do not overtake.
     last: [Instant; 2],
-    /// Nothing arrives any more.
+    /// Whether nothing arrives any more.
     pub(super) stalled: bool,
 }
 
@@ -25,13 +25,13 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) host: usize,
-    pub(super) life: u32,
+    pub(super) starts: u32,
     pub(super) id: StreamId,
 }
 
-/// Something that arrives on a stream.
+/// A chunk of a stream: data or a change of its state.
 #[derive(Clone, Debug)]
-pub(super) enum Piece {
+pub(super) enum StreamChunk {
     Opened,
     Data(Bytes),
     Closed,
@@ -55,8 +55,8 @@ impl Streams {
         self.streams.get(&stream)
     }
 
-    /// One end is gone; a stream without ends is forgotten.
-    pub(super) fn leave(&mut self, stream: u64, side: usize) {
+    /// Detaches one end; a stream without ends is removed.
+    pub(super) fn detach(&mut self, stream: u64, side: usize) {
         let Some(known) = self.streams.get_mut(&stream) else { return };
         known.ends[side] = None;
         if known.ends == [const { None }; 2] {
@@ -70,7 +70,7 @@ impl Streams {
 }
 
 impl Stream {
-    /// When something arrives at a side that could be there at `due`.
+    /// Arrival time at a side for a chunk that could arrive at `due`.
     pub(super) fn arrival(&mut self, side: usize, due: Instant) -> Instant {
         self.last[side] = self.last[side].max(due);
         self.last[side]
@@ -79,11 +79,11 @@ impl Stream {
 
 impl PartialEq for End {
     fn eq(&self, other: &Self) -> bool {
-        (self.host, self.life, self.id) == (other.host, other.life, other.id)
+        (self.host, self.starts, self.id) == (other.host, other.starts, other.id)
     }
 }
 
-impl Piece {
+impl StreamChunk {
     pub(super) fn input(&self) -> StreamInput<'_> {
         match self {
             Self::Opened => StreamInput::Opened,
@@ -93,7 +93,7 @@ impl Piece {
         }
     }
 
-    /// Whether it is the last thing that an end hears.
+    /// Whether an end receives nothing after it.
     pub(super) fn is_last(&self) -> bool {
         matches!(self, Self::Closed | Self::Failed(_))
     }

@@ -1,28 +1,39 @@
-//! Table V: how soon it is found that members have become slow.
+//! Table V: detection latency for slow members.
 
-use super::runs::{Anomaly, Cell, Latencies, once};
+use super::runs::{Anomaly, Cell, Latencies, threshold_run};
 use super::{Setup, published};
-use crate::experiment::words::soundness;
-use crate::lab::Lab;
+use crate::experiment::format::violations_note;
+use crate::harness::Harness;
 use crate::report::{Section, Table, count, significant};
 use crate::sample::Sample;
 
-pub(in crate::experiment) fn run(lab: &Lab) -> Section {
+pub(in crate::experiment) fn run(harness: &Harness) -> Section {
     let mut section = Section::new("lifeguard-latency", HEADING, TEXT);
-    let mut setups = lab.pick(vec![Setup::swim(), Setup::lifeguard(5, 6)], Setup::published());
+    let mut setups = harness.pick(vec![Setup::swim(), Setup::lifeguard(5, 6)], Setup::published());
     if let Some(lifeguard) = setups.iter_mut().find(|setup| setup.name == "Lifeguard") {
         lifeguard.row = Some(4);
     }
     setups.extend(
-        lab.pick(vec![2], vec![5, 4, 3, 2]).into_iter().map(|alpha| Setup::tidings(alpha, 6)),
+        harness.pick(vec![2], vec![5, 4, 3, 2]).into_iter().map(|alpha| Setup::tidings(alpha, 6)),
     );
-    let grid = grid(lab, lab.pick(1, 2));
-    let results = measure(lab, &setups, &grid);
+    let grid = grid(harness, harness.pick(1, 2));
+    let results = measure(harness, &setups, &grid);
 
     let mut table = Table::new(
-        "Seconds from when members are blocked until the first other one holds one to have failed, and \
-         until all do that are not blocked. In brackets: Table V.",
-        &["", "found", "first: median", "99%", "99.9%", "all: median", "99%", "99.9%"],
+        "Seconds from the beginning of an anomaly until the first other member declares a blocked \
+         one failed (first detection), and until all members that are not blocked do (full \
+         dissemination). In brackets: Table V.",
+        &[
+            "",
+            "detections",
+            "first detection: median",
+            "99%",
+            "99.9%",
+            "full dissemination: \
+        median",
+            "99%",
+            "99.9%",
+        ],
     );
     for (setup, result) in setups.iter().zip(&results) {
         let samples = [&result.first, &result.full].map(|values| values.iter().copied().collect());
@@ -38,21 +49,21 @@ pub(in crate::experiment) fn run(lab: &Lab) -> Section {
     }
     section.tables.push(table);
     section.notes.push(format!(
-        "{} runs for each row, of the paper's 540, with anomalies of 8, 16 and 33 seconds: shorter ones \
-         are never found, in the paper neither. A member that goes on before it is found is not in the \
-         samples, so that the longest times are cut off at {} s.",
+        "{} runs for each row, of the paper's 540, with anomalies of 8, 16 and 33 seconds: \
+         shorter ones are never detected, in the paper neither. A member that resumes before it \
+         is detected is not in the samples, so that the longest times are cut off at {} s.",
         grid.len(),
         significant(grid.iter().map(|cell| cell.blocked).max().unwrap_or(0) as f64 / 1e3, 3),
     ));
-    section.notes.push(soundness(results.iter().map(|result| result.violations).sum()));
+    section.notes.push(violations_note(results.iter().map(|result| result.violations).sum()));
     section
 }
 
-/// With which the threshold is seen.
-pub(super) fn grid(lab: &Lab, repetitions: u64) -> Vec<Cell> {
+/// The grid of the Threshold experiment.
+pub(super) fn grid(harness: &Harness, repetitions: u64) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for &slow in lab.pick(&[4][..], &published::SLOW) {
-        for &blocked in lab.pick(&[16_384][..], &[8192, 16_384, 32_768]) {
+    for &slow in harness.pick(&[4][..], &published::SLOW) {
+        for &blocked in harness.pick(&[16_384][..], &[8192, 16_384, 32_768]) {
             for repetition in 0..repetitions {
                 cells.push(Cell { slow, blocked, normal: 0, repetition });
             }
@@ -61,12 +72,12 @@ pub(super) fn grid(lab: &Lab, repetitions: u64) -> Vec<Cell> {
     cells
 }
 
-/// Runs all set-ups over a grid; the results are in the order of the set-ups.
-pub(super) fn measure(lab: &Lab, setups: &[Setup], grid: &[Cell]) -> Vec<Latencies> {
+/// Runs all configurations over a grid; the results are in the order of the configurations.
+pub(super) fn measure(harness: &Harness, setups: &[Setup], grid: &[Cell]) -> Vec<Latencies> {
     let pairs: Vec<_> =
         setups.iter().flat_map(|setup| grid.iter().map(move |&cell| (setup, cell))).collect();
-    let results = lab.map("runs with one anomaly", &pairs, |(setup, cell)| {
-        once(&setup.options, Anomaly::Loops, *cell, lab.seed())
+    let results = harness.map("runs with one anomaly", &pairs, |(setup, cell)| {
+        threshold_run(&setup.options, Anomaly::Loops, *cell, harness.seed())
     });
     results
         .chunks(grid.len())
@@ -81,8 +92,8 @@ fn add(mut sum: Latencies, other: &Latencies) -> Latencies {
     sum
 }
 
-const HEADING: &str = "How soon slow members are found (Lifeguard, Table V)";
+const HEADING: &str = "Detection latency for slow members (Lifeguard, Table V)";
 
-const TEXT: &str = "128 members are left alone for 15 seconds; then some of them are blocked, at one \
-instant and for one time. The run ends when all hold all to be present again, or after two minutes. \
-A blocked member is as one that crashed, if it is blocked for long enough.";
+const TEXT: &str = "128 members run undisturbed for 15 seconds; then some of them are blocked \
+once, all at the same instant. The run ends when all members hold all others as present again, or \
+after two minutes. A member that is blocked for long enough looks like one that crashed.";

@@ -1,9 +1,9 @@
-//! What the paper has.
+//! Figures published in the Lifeguard paper.
 
-/// Table IV: false failures, and those at members that were not slow, of 4,320 runs.
+/// Table IV: FP and FP- of 4,320 runs.
 pub(super) const FALSE: [(u64, u64); 5] =
     [(339_002, 1326), (229_574, 436), (10_174, 89), (318_935, 591), (5193, 25)];
-/// How often the paper went through its grid of 432.
+/// Number of the paper's passes over its grid of 432.
 pub(super) const PASSES: u64 = 10;
 
 /// Table V, in seconds: first detection, median, 99 % and 99.9 %; then full dissemination.
@@ -19,8 +19,8 @@ pub(super) const LATENCY: [[f64; 6]; 5] = [
 pub(super) const LOAD: [(f64, f64); 5] =
     [(435.33, 149.15), (428.62, 134.28), (484.55, 158.87), (435.62, 147.67), (481.42, 146.13)];
 
-/// Table VII, in percent of SWIM: the median first detection, false failures, and those at members
-/// that were not slow; for α in 2, 4, 5 and in each for β in 2, 4, 6.
+/// Table VII, in percent of SWIM: median first detection, FP and FP-, for α in 2, 4, 5 and in each
+/// for β in 2, 4, 6.
 pub(super) const TUNING: [(u32, u32, f64, f64, f64); 9] = [
     (2, 2, 53.14, 98.37, 31.15),
     (2, 4, 54.10, 43.64, 22.47),
@@ -33,9 +33,9 @@ pub(super) const TUNING: [(u32, u32, f64, f64, f64); 9] = [
     (5, 6, 100.08, 1.53, 1.89),
 ];
 
-/// How many are slow at once, in all of its experiments.
+/// Numbers of concurrently slow members in all of the paper's experiments.
 pub(super) const SLOW: [usize; 9] = [1, 4, 8, 12, 16, 20, 24, 28, 32];
-/// Figure 2: false failures by how many are slow, of 48 runs in each pass; SWIM and Lifeguard.
+/// Figure 2: FP by number of slow members, of 48 runs in each pass; SWIM and Lifeguard.
 pub(super) const BY_SLOW: [[u64; 9]; 2] = [
     [906, 5981, 11_296, 23_188, 34_560, 45_561, 59_091, 77_235, 81_806],
     [18, 143, 110, 224, 573, 751, 842, 1335, 1197],

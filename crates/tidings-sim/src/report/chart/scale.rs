@@ -1,12 +1,12 @@
-//! Which part of an axis a plot shows, and where its ticks are.
+//! Axis scales: the visible range and the positions of the ticks.
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::Range;
 
-/// A part of an axis.
+/// The visible range of an axis.
 ///
-/// A logarithmic one is linear in the logarithms, to base 10, of what it shows: that is where
-/// values are placed.
+/// A logarithmic scale is linear in the base-10 logarithms of the values; that is where values are
+/// placed.
 #[derive(Debug)]
 pub(super) struct Scale {
     range: Range<f64>,
@@ -21,14 +21,14 @@ enum Kind {
     Log,
 }
 
-/// Where a value is placed, if it can be drawn.
+/// The position of a value on the axis, or `None` if it cannot be drawn.
 pub(super) fn placed(value: f64, log: bool) -> Option<f64> {
     let at = if log { value.log10() } else { value };
     (at.is_finite() && at.abs() < LARGEST).then_some(at)
 }
 
 impl Scale {
-    /// A scale that shows all of what is placed on it.
+    /// A scale that contains all given positions.
     pub(super) fn over(placed: impl Iterator<Item = f64>, log: bool) -> Self {
         let ends = placed.fold(None, |ends: Option<(f64, f64)>, at| {
             Some(ends.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
@@ -37,10 +37,10 @@ impl Scale {
         if log { Self::log(low, high) } else { Self::linear(low, high) }
     }
 
-    /// From tick to tick, and from 0 if that is not far.
+    /// A linear scale from tick to tick, starting at 0 if that is near.
     fn linear(low: f64, high: f64) -> Self {
         let low = if low > 0.0 && low < high * 0.6 { 0.0 } else { low };
-        // Equal values, or nearly so, get some room.
+        // A range of (nearly) equal values is widened.
         let size = low.abs().max(high.abs());
         let (low, high) = match () {
             () if size < SMALLEST => (0.0, 1.0),
@@ -56,7 +56,8 @@ impl Scale {
         Self { range, ticks, light_ticks: Vec::new(), kind: Kind::Linear { decimals } }
     }
 
-    /// From a bit before the least to a bit after the greatest: up to a power of ten could be far.
+    /// A logarithmic scale from slightly below the minimum to slightly above the maximum, because
+    /// the next power of ten could be far.
     fn log(low: f64, high: f64) -> Self {
         let widen = ((LEAST_DECADES - (high - low)) / 2.0).max((high - low) * 0.04);
         let range = low - widen..high + widen;
@@ -107,7 +108,7 @@ impl ValueFormatter<f64> for Scale {
         at.to_string()
     }
 
-    /// What a tick says.
+    /// The label of a tick.
     fn format_ext(&self, at: &f64) -> String {
         match self.kind {
             Kind::Linear { decimals } => number(*at, decimals),
@@ -119,14 +120,14 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not less.
+/// The smallest of 1, 2 and 5 times a power of ten that is at least `least`.
 fn nice_step(least: f64) -> f64 {
     let power = 10f64.powi(least.log10().floor() as i32);
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= least * 0.999);
     factor.unwrap_or(10.0) * power
 }
 
-/// A number in the room of a few letters.
+/// A number in a few characters.
 fn number(value: f64, decimals: usize) -> String {
     if value == 0.0 {
         return "0".into();
@@ -135,7 +136,8 @@ fn number(value: f64, decimals: usize) -> String {
     if !(1e-4..1e13).contains(&size) {
         // Three digits suffice: ticks are apart by more.
         let scientific = format!("{value:.2e}");
-        let (digits, exponent) = scientific.split_once('e').expect("that is its format");
+        let (digits, exponent) =
+            scientific.split_once('e').expect("the `e` format has an exponent");
         return format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
     for (unit, name) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
@@ -147,15 +149,15 @@ fn number(value: f64, decimals: usize) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Beyond it, differences might not be finite.
+/// Largest placed value; above it, differences might not be finite.
 const LARGEST: f64 = 1e300;
-/// Beneath it, differences might be too small to divide by.
+/// Smallest range; below it, differences might be too small to divide by.
 const SMALLEST: f64 = 1e-200;
 const MOST_DECIMALS: f64 = 16.0;
-/// Steps between ticks, at most about so many.
+/// Approximate maximum number of steps between ticks.
 const LINEAR_STEPS: f64 = 6.0;
 const LEAST_DECADES: f64 = 0.8;
-/// Powers of ten that are labelled on one axis, at most.
+/// Maximum number of labelled powers of ten on one axis.
 const MOST_POWERS: f64 = 9.0;
 
 #[cfg(test)]

@@ -1,47 +1,47 @@
-//! What was seen: events in a few bytes, and everything counted.
+//! Records of events, probes and traffic, and counters of everything that happens.
 
 use serde::Serialize;
 use tidings::{Event, Instant, NodeId};
 
-/// Something that a node told its application about another one.
+/// A membership event, as one node reported it about another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Seen {
-    /// When.
+pub struct LoggedEvent {
+    /// Virtual time of the event.
     pub at: Instant,
-    /// Which node told it.
-    pub by: usize,
-    /// What.
-    pub kind: Kind,
-    /// About which node, if it was about one.
-    pub about: Option<usize>,
+    /// Node that reported the event.
+    pub observer: usize,
+    /// Kind of event.
+    pub kind: EventKind,
+    /// Node that the event is about, if it is about one.
+    pub subject: Option<usize>,
 }
 
-/// A probe round that a node began.
+/// A probe round: who probed whom, and when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Probed {
-    /// When its ping was sent.
+pub struct ProbeRecord {
+    /// Virtual time at which the ping was sent.
     pub at: Instant,
-    /// Which node pinged.
-    pub by: usize,
-    /// Which node it pinged, whether that was there or not.
-    pub of: usize,
+    /// Node that sent the ping.
+    pub prober: usize,
+    /// Node that was pinged, whether it was running or not.
+    pub target: usize,
 }
 
-/// What one machine sent and received: datagrams, and what was in streams.
+/// Traffic of one machine: datagrams and stream data.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Traffic {
     pub datagrams_out: u64,
     pub datagrams_in: u64,
-    /// All bytes, without the headers of UDP and TCP.
+    /// All bytes, without UDP and TCP headers.
     pub bytes_out: u64,
     pub bytes_in: u64,
 }
 
-/// The kinds of events.
+/// Kind of a node's event.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "they are those of `tidings::Event`")]
-pub enum Kind {
+pub enum EventKind {
     Joined,
     Updated,
     Suspected,
@@ -58,7 +58,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl EventKind {
     pub(crate) fn of(event: &Event) -> (Self, Option<&NodeId>) {
         match event {
             Event::Joined(member) => (Self::Joined, Some(member.id())),
@@ -81,7 +81,7 @@ impl Kind {
 
 macro_rules! tally {
     ($($name:ident,)*) => {
-        /// What happened in a world, counted: what a run exercised.
+        /// Counters of everything that happened in a world, which show what a run exercised.
         #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
         #[expect(missing_docs, reason = "the names say it")]
         pub struct Tally {
@@ -89,12 +89,12 @@ macro_rules! tally {
         }
 
         impl Tally {
-            /// All that is counted, by name.
+            /// All counters with their names.
             pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
             }
 
-            /// Adds what was counted in another world.
+            /// Adds the counters of another world.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
             }
@@ -137,27 +137,27 @@ tally! {
 }
 
 impl Tally {
-    /// Whether nodes noticed anything beyond that others are there.
-    pub fn shows_something(&self) -> bool {
+    /// Whether any node reported more than joins.
+    pub fn any_observation(&self) -> bool {
         let Self { updated, suspected, recovered, failed, left, conflicts, messages, .. } = self;
         updated + suspected + recovered + failed + left + conflicts + messages + self.degraded > 0
     }
 
-    pub(crate) fn count(&mut self, kind: Kind) {
+    pub(crate) fn count(&mut self, kind: EventKind) {
         *match kind {
-            Kind::Joined => &mut self.joined,
-            Kind::Updated => &mut self.updated,
-            Kind::Suspected => &mut self.suspected,
-            Kind::Recovered => &mut self.recovered,
-            Kind::Failed => &mut self.failed,
-            Kind::Left => &mut self.left,
-            Kind::Conflict => &mut self.conflicts,
-            Kind::Message => &mut self.messages,
-            Kind::Degraded => &mut self.degraded,
-            Kind::Restored => &mut self.restored,
-            Kind::PartitionSuspected => &mut self.partitions_suspected,
-            Kind::Completed => &mut self.completed,
-            Kind::SyncState | Kind::Other => return,
+            EventKind::Joined => &mut self.joined,
+            EventKind::Updated => &mut self.updated,
+            EventKind::Suspected => &mut self.suspected,
+            EventKind::Recovered => &mut self.recovered,
+            EventKind::Failed => &mut self.failed,
+            EventKind::Left => &mut self.left,
+            EventKind::Conflict => &mut self.conflicts,
+            EventKind::Message => &mut self.messages,
+            EventKind::Degraded => &mut self.degraded,
+            EventKind::Restored => &mut self.restored,
+            EventKind::PartitionSuspected => &mut self.partitions_suspected,
+            EventKind::Completed => &mut self.completed,
+            EventKind::SyncState | EventKind::Other => return,
         } += 1;
     }
 }

@@ -1,30 +1,29 @@
-//! Words: how figures stand in tables, and what is said of them.
+//! Formatting and comparison of figures in the tables of experiments.
 
-use crate::dice::Dice;
-use crate::lab::Lab;
+use crate::harness::Harness;
 use crate::report::significant;
 use crate::sample::Sample;
+use crate::sim_rng::SimRng;
 use crate::world::World;
 use std::time::Duration;
 
-/// So many seeds, of which each experiment has its own.
-pub(super) fn seeds(lab: &Lab, experiment: u64, count: usize) -> Vec<u64> {
-    let mut dice = Dice::new(lab.seed(), experiment);
-    (0..count).map(|_| dice.u64()).collect()
+/// Draws seeds for an experiment; each experiment has its own.
+pub(super) fn seeds(harness: &Harness, experiment: u64, count: usize) -> Vec<u64> {
+    let mut rng = SimRng::new(harness.seed(), experiment);
+    (0..count).map(|_| rng.u64()).collect()
 }
 
-/// A remark on whether something happened that never may.
-pub(super) fn soundness(violations: u64) -> String {
+/// Note on the invariant checks for the end of a section.
+pub(super) fn violations_note(violations: u64) -> String {
     if violations == 0 {
-        "Every step of every run was checked for what no node may ever do; there was nothing of it."
-            .into()
+        "The invariants were checked at every step of every run; none was violated.".into()
     } else {
-        format!("Violations of what no node may ever do: {violations}.")
+        format!("Invariant violations: {violations}.")
     }
 }
 
-/// A statistic with what it may be off by: `1.02 (0.99–1.05)`.
-pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
+/// A statistic with its 95 % confidence interval: `1.02 (0.99–1.05)`.
+pub(super) fn with_interval(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> String {
     if sample.is_empty() {
         return significant(f64::NAN, 3);
     }
@@ -33,8 +32,8 @@ pub(super) fn within(sample: &Sample, statistic: impl Fn(&Sample) -> f64) -> Str
     if low == high { value } else { format!("{value} ({low}–{high})") }
 }
 
-/// A share of many with what it may be off by, as a normal distribution has it: `0.0286 ± 0.0003`.
-pub(super) fn share(events: u64, of: u64) -> String {
+/// A share with its 95 % confidence interval, by the normal approximation: `0.0286 ± 0.0003`.
+pub(super) fn share_with_error(events: u64, of: u64) -> String {
     let share = events as f64 / of as f64;
     let off = 1.96 * (share * (1.0 - share) / of as f64).sqrt();
     if events == 0 {
@@ -43,8 +42,9 @@ pub(super) fn share(events: u64, of: u64) -> String {
     format!("{} ± {}", significant(share, 3), significant(off, 1))
 }
 
-/// What is to be said of a figure that should be `expected`, if `tolerance` is not worth a word.
-pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> String {
+/// Compares a figure with the expected one; `same` if the relative difference is within
+/// `tolerance`.
+pub(super) fn compare(ours: f64, expected: f64, tolerance: f64, same: &str) -> String {
     let off = ours / expected - 1.0;
     match off {
         _ if !off.is_finite() => "—".into(),
@@ -57,8 +57,9 @@ pub(super) fn verdict(ours: f64, expected: f64, tolerance: f64, same: &str) -> S
     }
 }
 
-/// The same of a sample, of which a value that its interval holds is expected.
-pub(super) fn verdict_of(
+/// Compares a statistic of a sample with the expected value; `same` if its confidence interval
+/// contains that.
+pub(super) fn compare_sample(
     sample: &Sample,
     statistic: impl Fn(&Sample) -> f64,
     expected: f64,
@@ -66,11 +67,11 @@ pub(super) fn verdict_of(
 ) -> String {
     let (low, high) = sample.interval(&statistic);
     let tolerance = if (low..=high).contains(&expected) { f64::INFINITY } else { 0.01 };
-    verdict(statistic(sample), expected, tolerance, same)
+    compare(statistic(sample), expected, tolerance, same)
 }
 
-/// How many times better a figure is of which less is better.
-pub(super) fn less_is_better(ours: f64, theirs: f64) -> String {
+/// Compares two figures of which the lower one is better.
+pub(super) fn improvement(ours: f64, theirs: f64) -> String {
     match theirs / ours {
         _ if ours == 0.0 => "better: none".into(),
         times if times >= 1.0 => format!("{} times better", significant(times, 2)),
@@ -81,13 +82,13 @@ pub(super) fn less_is_better(ours: f64, theirs: f64) -> String {
     }
 }
 
-/// A number of seconds.
+/// A duration in seconds.
 pub(super) fn secs(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
-/// A word of what holds in every run, or the run is worth nothing.
-pub(super) fn assert_sound(world: &World, seed: u64) {
+/// Panics if a world has violated an invariant, because its results are worthless then.
+pub(super) fn assert_no_violations(world: &World, seed: u64) {
     let violations = world.violations();
     assert!(violations.is_empty(), "with seed {seed}: {violations:#?}");
 }
