@@ -40,9 +40,9 @@ fuzz target seconds="60" *flags:
 
 # The fuzz targets on a stable compiler: their corpora, and many mutations of them
 fuzz-smoke cases="20000":
-    PROPTEST_CASES={{ cases }} cargo test -p tidings --test fuzz_replay
-    PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption --test fuzz_replay
-    PROPTEST_CASES={{ cases }} cargo test -p tidings --features encryption,memberlist --test fuzz_replay memberlist
+    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay --no-default-features
+    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay --no-default-features --features encryption
+    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay memberlist
 
 # A few nodes to which anything happens, for many seeds: crashes, cuts, restarts, loss, leaves
 chaos seeds="5000" first="0":
