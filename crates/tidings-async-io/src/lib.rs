@@ -31,6 +31,8 @@
 //!
 //! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 
 use driver::Driver;
@@ -96,3 +98,8 @@ impl Deref for Tidings {
         &self.handle
     }
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

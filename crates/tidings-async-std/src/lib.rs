@@ -21,6 +21,8 @@
 //! }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::net::SocketAddr;
 use std::ops::Deref;
 #[doc(inline)]
@@ -57,3 +59,8 @@ impl Deref for Tidings {
         &self.node
     }
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

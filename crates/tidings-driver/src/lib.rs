@@ -6,6 +6,8 @@
 //! waiting. A driver of its own is what implements [`Drive`]: the crates `tidings-std`,
 //! `tidings-async-io` and `tidings-tokio` are examples.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "async")]
 pub mod asynchronous;
 pub mod begin;

@@ -59,3 +59,8 @@ pub use seen::{Kind, Probed, Seen, Tally, Traffic};
 pub use shrink::fails_alike;
 pub use trace::Trace;
 pub use world::{Mood, Settings, World, id};
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

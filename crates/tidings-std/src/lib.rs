@@ -26,6 +26,8 @@
 //!
 //! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 mod handle;
 
@@ -33,7 +35,7 @@ pub use handle::{Events, Tidings};
 #[doc(inline)]
 pub use tidings_driver::prelude::*;
 
-/// The README's programs compile and run.
+/// The README's example compiles and runs.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

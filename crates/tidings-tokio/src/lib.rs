@@ -26,6 +26,8 @@
 //!
 //! The feature `encryption` has a node encrypt all that it sends: `Config::with_encryption`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 
 use driver::Driver;
@@ -101,3 +103,8 @@ impl Deref for Tidings {
         &self.handle
     }
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
