@@ -33,6 +33,10 @@ no-std:
     cargo build -p tidings-no-std --profile no-std --features tidings/encryption,tidings/memberlist
     ! cargo build -p tidings-no-std --profile no-std --features tidings/std 2>/dev/null
 
+# Packages the published crates; fails on warnings, or if a package does not compile by itself
+package:
+    .ci/package
+
 # Writes the public API of each published library to docs/api (needs nightly; installs a tool)
 api:
     .ci/api
