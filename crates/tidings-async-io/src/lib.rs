@@ -48,6 +48,8 @@
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
 //! of HashiCorp's memberlist.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 
 use std::fmt;
@@ -126,3 +128,7 @@ pub fn bind_to(
     let node = build::async_handle(remote, |work| blocking::unblock(work).detach());
     Ok((node, events, Driver { run: Box::pin(driver.run()) }))
 }
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

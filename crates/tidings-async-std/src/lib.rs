@@ -40,6 +40,8 @@
 //! one is made, says how it runs and ends. The feature `encryption` adds [`Builder`]'s `keyring`,
 //! the feature `memberlist` the wire format of HashiCorp's memberlist.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::net::SocketAddr;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{Events, Tidings};
@@ -85,3 +87,8 @@ pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), 
     async_std::task::spawn(driver);
     Ok((node, events))
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

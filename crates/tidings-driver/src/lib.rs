@@ -11,6 +11,8 @@
 //!   [`build`] makes the application's side. `tidings-std`, `tidings-async-io` and `tidings-tokio`
 //!   are examples.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod advertise;
 #[cfg(feature = "async")]
 pub mod asynchronous;

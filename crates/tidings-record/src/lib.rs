@@ -44,3 +44,8 @@ mod writer;
 
 pub use recorder::{Finishing, Limits, RecordError, Recorder};
 pub use recording::{Damage, OpenError, Recording, Segment};
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -60,3 +60,8 @@ pub use shrink::fails_same_way;
 pub use sim_rng::SimRng;
 pub use trace::Trace;
 pub use world::{HostState, Settings, World, id};
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

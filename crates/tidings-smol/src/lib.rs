@@ -37,6 +37,8 @@
 //! is made, says how it runs and ends. The feature `encryption` adds [`Builder`]'s `keyring`, the
 //! feature `memberlist` the wire format of HashiCorp's memberlist.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::net::SocketAddr;
 #[doc(inline)]
 pub use tidings_driver::asynchronous::{Events, Tidings};
@@ -82,3 +84,8 @@ pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), 
     smol::spawn(driver).detach();
     Ok((node, events))
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

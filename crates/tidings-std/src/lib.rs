@@ -38,6 +38,8 @@
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
 //! of HashiCorp's memberlist.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 
 use driver::Driver;
@@ -87,7 +89,7 @@ pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), 
     Ok((build::blocking_handle(driver), events))
 }
 
-/// The README's programs compile and run.
+/// The README's example compiles and runs.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,7 +2,8 @@
 # Installs the Go programs that the interop tests run against, on Debian 12 as root, from Debian's
 # packages alone, and builds the Go peers into target/interop. What is there is left as it is.
 #   peer-0.2.2, peer-0.5.0      the Go peer with Debian 12's memberlist, and with Debian 13's
-#   debian13/usr/bin            Debian 13's serf and Alertmanager, unpacked; Debian 12's serf is installed
+#   debian13/usr/bin            Debian 13's serf and Alertmanager, unpacked
+# Debian 12's serf is installed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$here/../../.." && pwd)/target/interop
@@ -13,7 +14,9 @@ packages=(golang-go golang-github-hashicorp-memberlist-dev iproute2 nftables pro
 # Runs quietly: what is said is kept in a file, and shown, without addresses, if it fails.
 quietly() {
     if ! "$@" >"$out/install.log" 2>&1 </dev/null; then
-        tail -n 30 "$out/install.log" | sed -E "s#[a-z]+://[^ ]*#...#g; s#[[:alnum:]-]+(\.[[:alnum:]-]+)+\.?[a-z]{2,}#...#g" >&2
+        tail -n 30 "$out/install.log" |
+            sed -E -e "s#[a-z]+://[^ ]*#...#g" \
+                -e "s#[[:alnum:]-]+(\.[[:alnum:]-]+)+\.?[a-z]{2,}#...#g" >&2
         echo "install.sh: failed: $1" >&2
         exit 1
     fi

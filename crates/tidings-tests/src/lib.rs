@@ -38,6 +38,11 @@ pub const NEWS: Duration = Duration::from_secs(45);
 /// How long a command may take to be answered.
 pub const ANSWER: Duration = Duration::from_secs(20);
 
+/// The code in the workspace's README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// The code in EMBEDDING compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]

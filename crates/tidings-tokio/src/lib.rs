@@ -40,6 +40,8 @@
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
 //! of HashiCorp's memberlist.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod driver;
 
 use driver::Driver;
@@ -110,3 +112,8 @@ pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), 
     let node = build::async_handle(remote, move |work| drop(runtime.spawn_blocking(work)));
     Ok((node, events))
 }
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -93,6 +93,7 @@
 //! to be looked up.
 
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
@@ -147,3 +148,8 @@ pub use target::{Network, Services, Target, TargetError};
 pub use time::Clock;
 pub use time::Instant;
 pub use timers::Timer;
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

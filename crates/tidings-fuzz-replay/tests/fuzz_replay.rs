@@ -1,15 +1,16 @@
-//! The fuzz targets, on a stable compiler: their corpora, and some bytes at random.
+//! The fuzz targets on a stable compiler: their corpora, mutations of them, and random bytes.
 
-mod common;
+#[path = "../../tidings/tests/common/forge.rs"]
+mod forge;
 #[path = "../../../fuzz/harness.rs"]
 mod harness;
+#[cfg(feature = "memberlist")]
+#[path = "../../tidings/tests/common/memberlist.rs"]
+mod memberlist;
 #[cfg(feature = "memberlist")]
 #[path = "../../../fuzz/memberlist.rs"]
 mod memberlist_harness;
 
-use common::forge;
-#[cfg(feature = "memberlist")]
-use common::memberlist;
 use proptest::prelude::*;
 use std::path::Path;
 

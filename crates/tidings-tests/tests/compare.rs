@@ -5,14 +5,14 @@ use std::path::Path;
 
 #[test]
 fn every_test_that_the_comparison_names_exists() {
-    let core = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = core.join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let core = root.join("crates/tidings");
     let page = std::fs::read_to_string(root.join("docs/COMPARE.md")).unwrap();
     let mut sources = BTreeMap::new();
     let mut named = 0;
     // What stands between backticks and looks like "tests/file.rs: name".
     for (file, name) in page.split('`').filter_map(|code| code.split_once(".rs: ")) {
-        let base = if file.starts_with("crates/") { &root } else { core };
+        let base = if file.starts_with("crates/") { &root } else { &core };
         let source = sources
             .entry(file)
             .or_insert_with(|| std::fs::read_to_string(base.join(format!("{file}.rs"))).unwrap());

@@ -1,7 +1,7 @@
 //! The examples do what the documentation says that they do.
 
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
-#[path = "../examples/loop.rs"]
+#[path = "../../tidings/examples/loop.rs"]
 mod example;
 
 /// The same seeds give the same history, which docs/EMBEDDING.md shows.
