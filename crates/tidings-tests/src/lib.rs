@@ -38,7 +38,12 @@ pub const NEWS: Duration = Duration::from_secs(45);
 /// How long a command may take to be answered.
 pub const ANSWER: Duration = Duration::from_secs(20);
 
-/// The code in EMBEDDING compiles.
+/// The code in docs/EMBEDDING.md compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// The code in docs/RECORDER.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/RECORDER.md")]
+struct FlightRecorder;
