@@ -1,7 +1,7 @@
 //! Fuzz targets for the protocol: `just fuzz datagram`.
 //!
-//! What they do with their bytes is in `harness.rs` and `memberlist.rs`, which the core's tests share:
-//! these replay the corpora on every change, with a stable compiler.
+//! The targets are in `harness.rs` and `memberlist.rs`. The core's tests share them, to replay the
+//! corpora on every change with a stable compiler.
 
 #[path = "../../crates/tidings/tests/common/forge.rs"]
 pub mod forge;
