@@ -1,4 +1,4 @@
-//! The seam: what an adapter has to say of itself to be tested.
+//! The adapters under test, behind one interface.
 
 use super::node::{Node, wait};
 use super::settings::key;
@@ -38,7 +38,7 @@ commands!(tidings_async_std::Tidings, async_std::task::block_on);
 pub const TOKIO: Adapter = adapter("tokio", bind!(tidings_tokio::Tidings, on_threads));
 commands!(tidings_tokio::Tidings, wait_on_threads);
 
-/// A way to run nodes.
+/// An adapter under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapter {
     name: &'static str,
@@ -50,10 +50,10 @@ const fn adapter(name: &'static str, bind: Bind) -> Adapter {
     Adapter { name, sealed: false, bind }
 }
 
-/// Has a node listen where it is configured to, or elsewhere.
+/// Starts a node that listens at its configured address, or at another one.
 type Bind = fn(Option<SocketAddr>, Config) -> Result<Bound, BindError>;
 
-/// A running node, and what it tells.
+/// A running node and its events.
 type Bound = (Box<dyn Commands>, Box<dyn Events>);
 
 impl Adapter {
@@ -62,14 +62,14 @@ impl Adapter {
         self.name
     }
 
-    /// The same, and all of its nodes encrypt.
+    /// Makes all of its nodes encrypt.
     #[must_use]
     pub const fn sealed(mut self) -> Self {
         self.sealed = true;
         self
     }
 
-    /// Has a node listen at the address that it is configured with.
+    /// Starts a node that listens at its configured address.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Adapter {
         (self.bind)(None, self.seal(config)).map(Node::new)
     }
 
-    /// Has a node listen somewhere else.
+    /// Starts a node that listens at another address than it advertises.
     ///
     /// # Errors
     ///
@@ -95,19 +95,19 @@ impl Adapter {
         sealed.expect("the key is for our own format")
     }
 
-    /// Starts a node that has no reason not to start.
+    /// Starts a node; panics if that fails.
     #[track_caller]
     pub fn start(&self, config: Config) -> Node {
         self.bind(config).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
-    /// Starts nodes that know nobody.
+    /// Starts nodes that have not joined each other.
     #[track_caller]
     pub fn nodes<const N: usize>(&self, config: fn(&str) -> Config, names: [&str; N]) -> [Node; N] {
         names.map(|name| self.start(config(name)))
     }
 
-    /// Starts nodes that know each other.
+    /// Starts a cluster: nodes that have joined and see each other.
     #[track_caller]
     pub fn cluster<const N: usize>(
         &self,
@@ -125,7 +125,7 @@ impl Adapter {
     }
 }
 
-/// What an adapter's handle is asked, and answers only when others have answered.
+/// The commands of an adapter's handle that wait for other nodes.
 pub(super) trait Commands: Send + Sync {
     fn handle(&self) -> &Handle;
     fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinFailed>;
@@ -134,20 +134,20 @@ pub(super) trait Commands: Send + Sync {
     fn ping(&self, to: &NodeId) -> Result<Duration, CommandError<SendError>>;
 }
 
-/// An adapter's handle; whoever asks it waits for the answer.
+/// An adapter's handle, with commands that block until they complete.
 struct Waiting<T>(T);
 
-/// What an adapter tells.
+/// An adapter's event stream.
 pub(super) trait Events: Send {
-    /// `None` if there was none in that time, or if there will be none any more.
+    /// The next event; `None` at the timeout or at the end of the stream.
     fn recv_timeout(&mut self, timeout: Duration) -> Option<Event>;
     fn try_recv(&mut self) -> Option<Event>;
     fn lagged(&self) -> u64;
-    /// All that are to come.
+    /// All remaining events, up to the end of the stream.
     fn rest(self: Box<Self>) -> Vec<Event>;
 }
 
-/// Whoever drives a node, all events are alike.
+/// All asynchronous adapters have the same event stream.
 impl Events for asynchronous::Events {
     fn recv_timeout(&mut self, timeout: Duration) -> Option<Event> {
         let over = async {
@@ -211,7 +211,7 @@ fn wait_on_threads<F: Future>(answer: F) -> F::Output {
     THREADS.block_on(answer)
 }
 
-/// How many tasks there are on the runtime of [`TOKIO`].
+/// The number of tasks that are alive on the runtime of [`TOKIO`].
 pub fn alive_tasks() -> usize {
     THREADS.metrics().num_alive_tasks()
 }
@@ -221,7 +221,7 @@ static THREADS: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.expect("the system has threads")
 });
 
-/// How an adapter's nodes are started, given where that has to happen.
+/// The `Bind` function of an adapter: `$there` runs a closure where the adapter needs it.
 macro_rules! bind {
     ($tidings:ty, $there:ident) => {
         |listen, config| {
@@ -235,7 +235,7 @@ macro_rules! bind {
 }
 use bind;
 
-/// Has a handle take commands, given what waits for that which its methods return.
+/// Implements `Commands` for an adapter: `$answer` waits for the result of a method.
 macro_rules! commands {
     ($tidings:ty, $answer:path) => {
         impl Commands for Waiting<$tidings> {

@@ -1,4 +1,4 @@
-//! Somebody who takes connections, and then does as no node does.
+//! A TCP server that accepts connections and then misbehaves.
 
 use super::LIMIT;
 use socket2::{Domain, Socket, Type};
@@ -9,106 +9,106 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Somebody at an address; gone when dropped.
+/// A TCP server that misbehaves; it stops when dropped.
 #[derive(Debug)]
-pub struct Stranger {
+pub struct FaultyPeer {
     addr: SocketAddr,
-    gone: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a stranger does with who connects to it.
+/// What a faulty peer does with a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Manner {
-    /// It hears all, and ends the connection without a word.
+pub enum Fault {
+    /// Reads everything, and closes the connection without an answer.
     Closes,
-    /// It breaks the connection at once.
+    /// Resets the connection at once.
     Resets,
-    /// It never reads, nor says anything.
+    /// Neither reads nor writes.
     Stalls,
 }
 
-impl Stranger {
-    /// Settles at an address; port 0 is any.
+impl FaultyPeer {
+    /// Listens at an address; port 0 takes a free one.
     ///
     /// # Panics
     ///
-    /// If somebody is there.
+    /// If the address is in use.
     #[track_caller]
-    pub fn at(addr: SocketAddr, manner: Manner) -> Self {
-        let listener = listen(addr).expect("nobody listens there");
+    pub fn at(addr: SocketAddr, fault: Fault) -> Self {
+        let listener = listen(addr).expect("the address is free");
         let addr = listener.local_addr().expect("it listens");
-        let gone = Arc::new(AtomicBool::new(false));
-        let is_gone = Arc::clone(&gone);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stopped);
         let thread = thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming() {
-                if is_gone.load(Ordering::Relaxed) {
+                if is_stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                // One that is broken already needs nothing done to it.
-                held.extend(stream.and_then(|stream| treat(stream, manner)).ok().flatten());
+                // A connection that is broken already needs nothing.
+                held.extend(stream.and_then(|stream| apply(stream, fault)).ok().flatten());
             }
         });
-        Self { addr, gone, thread: Some(thread) }
+        Self { addr, stopped, thread: Some(thread) }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-impl Drop for Stranger {
+impl Drop for FaultyPeer {
     fn drop(&mut self) {
-        self.gone.store(true, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Relaxed);
         drop(TcpStream::connect(self.addr));
         drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
-/// Listens with little room for what comes in: half a megabyte must not fit.
+/// Listens with a small receive buffer: half a megabyte must not fit.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    socket.set_recv_buffer_size(ROOM)?;
-    // What a sender keeps for itself grows with the size of segments, which are huge on loopback.
-    socket.set_tcp_mss(ROOM as u32)?;
+    socket.set_recv_buffer_size(RECV_BUFFER)?;
+    // A sender's buffer grows with the segment size, which is huge on loopback.
+    socket.set_tcp_mss(RECV_BUFFER as u32)?;
     socket.bind(&addr.into())?;
     socket.listen(128)?;
     Ok(socket.into())
 }
 
-/// Treats a connection in that manner; returns it if it is to stay open.
-fn treat(mut stream: TcpStream, manner: Manner) -> io::Result<Option<TcpStream>> {
-    match manner {
-        Manner::Closes => {
-            // With bytes unread it would be a reset.
+/// Applies the fault to a connection; returns it if it is to stay open.
+fn apply(mut stream: TcpStream, fault: Fault) -> io::Result<Option<TcpStream>> {
+    match fault {
+        Fault::Closes => {
+            // Closing with unread bytes would be a reset.
             stream.shutdown(Shutdown::Write)?;
             stream.set_read_timeout(Some(LIMIT))?;
             io::copy(&mut stream, &mut io::sink()).map(|_| None)
         }
-        Manner::Resets => {
+        Fault::Resets => {
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).map(|()| None)
         }
-        Manner::Stalls => Ok(Some(stream)),
+        Fault::Stalls => Ok(Some(stream)),
     }
 }
 
-/// Hears a peer out, until it hangs up in whatever way; returns how many bytes came.
+/// Reads until the peer closes or resets the connection; returns the number of bytes.
 ///
 /// # Panics
 ///
-/// If it does not hang up.
+/// If the peer does not close the connection in time.
 #[track_caller]
-pub fn hear_out(mut stream: TcpStream) -> usize {
+pub fn read_to_close(mut stream: TcpStream) -> usize {
     stream.set_read_timeout(Some(LIMIT)).expect("the limit is not zero");
     let mut heard = Vec::new();
     if let Err(error) = stream.read_to_end(&mut heard) {
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "it does not hang up: {error}");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "it does not close: {error}");
     }
     heard.len()
 }
 
-/// How many bytes a stranger has room for.
-const ROOM: usize = 1 << 12;
+/// The receive buffer of a faulty peer, in bytes.
+const RECV_BUFFER: usize = 1 << 12;

@@ -1,4 +1,4 @@
-//! Clusters of nodes of all adapters.
+//! Clusters with nodes of all adapters.
 
 use std::collections::BTreeSet;
 use tidings_driver::prelude::{Config, Key, Keyring, Memberlist, Plaintext, State, Wire};
@@ -6,34 +6,34 @@ use tidings_tests::conformance::{ADAPTERS, id, key, quick, wait};
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster() {
-    are_one_cluster(|config| config);
+    assert_one_cluster(|config| config);
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_with_keys() {
     let keys = || Keyring::new(key(1));
-    are_one_cluster(|config| config.with_encryption(keys(), Plaintext::Refused).unwrap());
+    assert_one_cluster(|config| config.with_encryption(keys(), Plaintext::Refused).unwrap());
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format() {
     let wire = || Wire::Memberlist(Memberlist::new());
-    are_one_cluster(|config| config.with_wire(wire()).unwrap());
+    assert_one_cluster(|config| config.with_wire(wire()).unwrap());
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format_with_keys() {
     let wire = || Wire::Memberlist(Memberlist::new());
     let keys = || Keyring::new(Key::memberlist(&[1; 32]).unwrap());
-    are_one_cluster(|config| {
+    assert_one_cluster(|config| {
         let config = config.with_wire(wire()).unwrap();
         config.with_encryption(keys(), Plaintext::Refused).unwrap()
     });
 }
 
-/// Two nodes of each adapter join, hear each other in every way, and see one of them gone.
+/// Two nodes of each adapter join, exchange every kind of message, and see failures.
 #[track_caller]
-fn are_one_cluster(configured: impl Fn(Config) -> Config) {
+fn assert_one_cluster(configured: impl Fn(Config) -> Config) {
     let mut nodes = Vec::new();
     for adapter in ADAPTERS {
         for n in 1..=2 {
