@@ -47,3 +47,8 @@ struct Embedding;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/RECORDER.md")]
 struct FlightRecorder;
+
+/// The code in docs/INTEROP.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/INTEROP.md")]
+struct Interop;
