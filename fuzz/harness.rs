@@ -1,7 +1,8 @@
-//! What the fuzz targets do with their bytes, through the core's own doors alone.
+//! Fuzz targets of Tidings' own format: they turn bytes into inputs of a node, by its public API
+//! only.
 //!
-//! In builds with debug assertions the core checks its invariants after every input; beside that a
-//! target only has to find out what comes out in the end.
+//! In builds with debug assertions the core checks its invariants after every input. So a target
+//! only has to check outputs and the final state.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -15,7 +16,7 @@ use tidings::{
     StreamAction, StreamError, StreamId, StreamInput, Ticket,
 };
 
-/// The bytes as a datagram, and as the messages of one whose header is right.
+/// Fuzzes one datagram: the bytes as they are, and as the messages behind a valid header.
 pub fn datagram(bytes: &[u8]) {
     let mut world = World::new();
     world.meet_two();
@@ -31,8 +32,8 @@ pub fn datagram(bytes: &[u8]) {
     world.end();
 }
 
-/// The bytes as what a stream brings, in pieces: as they are, and as the body of a frame whose header
-/// is right; on a stream of the peer's, and as the answer to a join.
+/// Fuzzes the data of a stream, cut into pieces: the bytes as they are, and as the body of a frame
+/// with a valid header; on an incoming stream, and as the answer to a join.
 pub fn stream(bytes: &[u8]) {
     let [kind, piece, body @ ..] = bytes else { return };
     let frame = forge::frame(kind % 10, body);
@@ -51,7 +52,7 @@ pub fn stream(bytes: &[u8]) {
     }
 }
 
-/// The bytes as a list of operations on one node: time, datagrams, streams and commands in any order.
+/// Fuzzes one node with operations in any order: time, datagrams, streams and commands.
 pub fn inputs(bytes: &[u8]) {
     let mut world = World::new();
     let mut ops = Ops(bytes);
@@ -60,7 +61,7 @@ pub fn inputs(bytes: &[u8]) {
             0 => world.advance(Duration::from_millis(ops.byte().into())),
             1 => world.advance(Duration::from_millis(u64::from(ops.byte()) * 100)),
             2 => world.advance(Duration::from_secs(u64::from(ops.byte()) * 1000)),
-            // Time that goes back counts as the latest.
+            // An earlier time counts as the latest one.
             3 => world.node.handle_timeout(Instant::ZERO),
             4..=8 => {
                 let from = peer(ops.byte() % 8);
@@ -135,7 +136,7 @@ pub fn inputs(bytes: &[u8]) {
     world.end();
 }
 
-/// The bytes as the journal of a node that knows two others, and as a checkpoint.
+/// Fuzzes replay: the bytes as the journal of a node that knows two others, and as a checkpoint.
 pub fn replay(bytes: &[u8]) {
     let mut world = World::new();
     world.meet_two();
@@ -162,36 +163,38 @@ pub fn broadcast(node: &mut Node, now: Instant, key: &[u8], data: Vec<u8>) {
     };
 }
 
-/// One node, and what its driver has to know.
+/// One node and the state of its driver.
 pub struct World {
     pub node: Node,
     pub now: Instant,
     buf: Vec<u8>,
-    /// To whom it sent datagrams.
+    /// Destinations of the datagrams that it sent.
     pub sent: Vec<SocketAddr>,
-    /// The last ping that it sent, and to whom.
+    /// The destination and token of the last ping that it sent.
     pub last_ping: Option<(SocketAddr, u32)>,
-    /// Streams that are open, and those that it opened.
+    /// Open streams.
     pub streams: BTreeSet<StreamId>,
+    /// Streams that the node opened.
     pub ours: BTreeSet<StreamId>,
-    /// Those to which it has written.
+    /// Streams to which it has written.
     written: BTreeSet<StreamId>,
-    /// The commands that were begun, and those that have ended.
+    /// Commands that were started.
     pub begun: BTreeSet<Ticket>,
+    /// Commands that have completed.
     pub ended: BTreeSet<Ticket>,
-    /// How the format's pings are read.
+    /// Returns the token of a ping, in the format of the node.
     read_ping: fn(&[u8]) -> Option<u32>,
-    /// Who looks at what it sends.
+    /// Checks everything that it sends.
     watch: Box<dyn FnMut(Instant, Sent<'_>)>,
 }
 
-/// What a node sends.
+/// Bytes that a node sends.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent<'a> {
     Datagram(&'a [u8]),
-    /// What it asks over a stream that it opened.
+    /// A request, on a stream that it opened.
     Request(&'a [u8]),
-    /// What it answers over one that others did.
+    /// A reply, on a stream that a peer opened.
     Reply(&'a [u8]),
 }
 
@@ -229,7 +232,7 @@ impl World {
 
     pub fn advance(&mut self, by: Duration) {
         let end = self.now + by;
-        // Not for ever: late timeouts are harmless.
+        // Bounded, because late timeouts are harmless.
         for _ in 0..50 {
             let Some(at) = self.node.poll_timeout().filter(|&at| at <= end) else { break };
             self.now = self.now.max(at);
@@ -298,7 +301,7 @@ impl World {
                 Output::Stream { id, action: StreamAction::Write(bytes) } => {
                     let ours = self.ours.contains(&id);
                     let sent = if ours { Sent::Request(&bytes) } else { Sent::Reply(&bytes) };
-                    // Whoever says twice that a stream is open makes the node ask twice.
+                    // A second `Opened` makes the node send its request twice.
                     if self.written.insert(id) {
                         (self.watch)(self.now, sent);
                     }
@@ -315,7 +318,7 @@ impl World {
         }
     }
 
-    /// Lets all deadlines pass: every command has ended, and nothing is left over.
+    /// Lets all deadlines pass, and checks that every command has completed.
     pub fn end(mut self) {
         self.drain();
         self.advance(Duration::from_secs(10));
@@ -325,7 +328,7 @@ impl World {
     }
 }
 
-/// Reads the bytes one by one; zeros when they have run out.
+/// Reads bytes one by one; zeros at the end.
 pub struct Ops<'a>(pub &'a [u8]);
 
 impl Ops<'_> {
@@ -340,7 +343,7 @@ impl Ops<'_> {
     }
 }
 
-/// The token of the ping with which a datagram begins, if it does.
+/// The token of the ping with which a datagram begins.
 fn read_ping(datagram: &[u8]) -> Option<u32> {
     match forge::open(datagram)[..] {
         [0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d])),
@@ -373,7 +376,7 @@ fn member(ops: &mut Ops<'_>) -> Vec<u8> {
     forge::member(ops.byte() % 5, &name, &addr, u64::from(ops.byte() % 8), b"m")
 }
 
-/// The configuration of one of the nodes, with low limits.
+/// The configuration of node `n`, with low limits.
 pub fn config(n: u8, change: impl FnOnce(&mut Options)) -> Config {
     let mut options = Options::local();
     options.max_members = 6;

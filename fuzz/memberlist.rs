@@ -1,6 +1,8 @@
-//! What the fuzz targets of memberlist's wire format do with their bytes, through the core's own doors.
+//! Fuzz targets of memberlist's wire format: they turn bytes into inputs of a node, by its public
+//! API.
 //!
-//! Whatever the node sends goes to another one of the same configuration, which has to understand it.
+//! Everything that the node sends goes to a witness, a node of the same configuration, which has to
+//! accept it.
 
 #![allow(unreachable_pub)]
 
@@ -13,7 +15,7 @@ use tidings::{
     StreamAction, StreamError, StreamInput, Wire,
 };
 
-/// The bytes, but for the first, as a datagram; with a label too, if the node has one.
+/// Fuzzes one datagram: the bytes after the first one; also with the label, if the node has one.
 pub fn datagram(bytes: &[u8]) {
     let [mode, body @ ..] = bytes else { return };
     let mut world = world(*mode);
@@ -25,19 +27,19 @@ pub fn datagram(bytes: &[u8]) {
             world.node.handle_datagram(world.now, from, &datagram);
             known.extend(addresses(&world.node));
             world.drain();
-            // What is heard has more to tell than the sender: the first ping of each, and of each
-            // member that is suspected in a new incarnation.
+            // One datagram may cause pings to several members: the first ping of each new one, and
+            // of each that is suspected in a new incarnation.
             for to in &world.sent[sent..] {
                 let fits = to.ip() == from.ip() || known.contains(to);
-                assert!(fits, "{to} is no member, and not who sent");
+                assert!(fits, "{to} is neither a member nor the sender");
             }
         }
     }
     end(world, *mode);
 }
 
-/// The bytes as what a stream brings, in pieces: on one of the peer's, or as the answer to a join, to a
-/// ping or to a message.
+/// Fuzzes the data of a stream, cut into pieces: on an incoming stream, or as the answer to a join,
+/// a ping or a message.
 pub fn stream(bytes: &[u8]) {
     let [mode, way, piece, body @ ..] = bytes else { return };
     for data in both(*mode, body) {
@@ -56,7 +58,7 @@ pub fn stream(bytes: &[u8]) {
                 world.ours.last().copied()
             }
             2 => {
-                // It does not answer the ping that it gets in a datagram.
+                // The peer does not answer the ping by datagram, so the node opens a stream.
                 world.advance(Duration::from_millis(1500));
                 world.ours.last().copied()
             }
@@ -79,7 +81,7 @@ pub fn stream(bytes: &[u8]) {
     }
 }
 
-/// The bytes as a list of operations on one node: time, datagrams, streams and commands in any order.
+/// Fuzzes one node with operations in any order: time, datagrams, streams and commands.
 pub fn inputs(bytes: &[u8]) {
     let mut ops = Ops(bytes);
     let mode = ops.byte();
@@ -205,7 +207,7 @@ fn record(ops: &mut Ops<'_>) -> Vec<u8> {
     forge::record_with(state, number, node.as_bytes(), &ip, port, &meta, vsn)
 }
 
-/// What a member says of itself.
+/// A member's own address, metadata and version vector.
 struct Own {
     ip: Vec<u8>,
     port: u16,
@@ -239,7 +241,7 @@ fn mapped(at: SocketAddr) -> Vec<u8> {
     [&[0; 10], &[0xff; 2][..], &octets(at)].concat()
 }
 
-/// Something that comes on a new stream or on one that is open.
+/// Feeds a message on a new stream or on an open one.
 fn on_stream(world: &mut World, mode: u8, ops: &mut Ops<'_>, mut message: Vec<u8>) {
     let how = ops.byte();
     if how & 1 == 0 {
@@ -276,7 +278,7 @@ fn meet_two(world: &mut World, mode: u8) {
     world.advance(Duration::from_secs(2));
 }
 
-/// A node that still runs answers a ping that it can read.
+/// Checks that the node, if it still runs, answers a ping that it can read; then ends the world.
 fn end(mut world: World, mode: u8) {
     world.drain();
     let running = world.node.local().state().is_present();
@@ -293,7 +295,7 @@ fn addresses(node: &Node) -> Vec<SocketAddr> {
     node.all_members().map(|member| member.addr()).collect()
 }
 
-/// A node's configuration: with or without label, keys and compression, as the mode says.
+/// The configuration of node `n`; the mode selects label, keys and compression.
 fn speaking(mode: u8, n: u8) -> Config {
     let mut memberlist = Memberlist::new().with_compression(matches!(mode % 8, 4 | 6 | 7));
     if has_label(mode) {
@@ -314,7 +316,7 @@ fn with_keys(config: ConfigBuilder, mode: u8) -> ConfigBuilder {
         REFUSES => Plaintext::Refused,
         _ => return config,
     };
-    // The one of the known vectors.
+    // The key of the test vectors.
     let key = Key::memberlist(b"0123456789abcdef").expect("a good length");
     config.encryption(Keyring::new(key), plaintext)
 }
@@ -324,7 +326,7 @@ fn with_keys(config: ConfigBuilder, _: u8) -> ConfigBuilder {
     config
 }
 
-/// Half of the modes have datagrams that are hardly larger than what has to fit into them.
+/// Half of the modes have a datagram size close to the minimum for its contents.
 fn shrink(options: &mut Options, mode: u8) {
     if mode & 8 != 0 {
         (options.datagram_size, options.max_meta) = (720, 300);
@@ -339,7 +341,7 @@ fn labelled(mode: u8, bytes: &[u8]) -> Vec<u8> {
     forge::labelled(if has_label(mode) { LABEL } else { "" }, bytes)
 }
 
-/// As they are, and with the label that is expected, if one is.
+/// The bytes as they are, and with the label, if the node has one.
 fn both(mode: u8, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut both = vec![bytes.to_vec()];
     if has_label(mode) {
@@ -349,10 +351,10 @@ fn both(mode: u8, bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 const LABEL: &str = "lab";
-/// The mode of nodes that take nothing that is not encrypted, if there is encryption.
+/// The mode whose nodes reject plaintext, if the feature `encryption` is on.
 const REFUSES: u8 = if cfg!(feature = "encryption") { 5 } else { 8 };
 
-/// Another node of the same configuration, which is sent all that the first one sends.
+/// A node of the same configuration, which receives everything that the first one sends.
 struct Witness {
     mode: u8,
     node: Node,
@@ -399,7 +401,7 @@ impl Witness {
                 drain(&mut node);
                 node.handle_stream(now, opened, StreamInput::Data(data));
                 let rejected = &node.stats().rejected_streams;
-                // Which an ack is to a join; it was read all the same.
+                // An ack is unexpected as the answer to a join, but it was decoded.
                 assert_eq!(rejected.total(), rejected.unexpected, "{rejected:?}");
                 drain(&mut node);
             }
@@ -407,7 +409,7 @@ impl Witness {
     }
 }
 
-/// Lets a node do what it wants; returns the stream that it opens, if it does.
+/// Drains a node's outputs; returns the stream that it opens, if any.
 fn drain(node: &mut Node) -> Option<tidings::StreamId> {
     let (mut buf, mut opened) = (Vec::new(), None);
     while let Some(output) = node.poll_output(&mut buf) {

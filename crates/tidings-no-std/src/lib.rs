@@ -1,9 +1,9 @@
-//! Proof that the core needs no `std`.
+//! Link check: the core needs no `std`.
 //!
-//! This static library has a panic handler and an allocator of its own. If `std` sneaks into the
-//! core or anything below it, the panic handler is there twice and it does not link:
-//! `cargo build -p tidings-no-std --profile no-std`. In profiles that unwind, which `no_std`
-//! cannot, there is nothing here.
+//! `cargo build -p tidings-no-std --profile no-std` links a static library that has a panic handler
+//! and an allocator of its own. If the core or one of its dependencies uses `std`, there are two
+//! panic handlers and linking fails. In profiles that unwind, which `no_std` cannot do, this crate
+//! is empty.
 #![cfg(panic = "abort")]
 #![no_std]
 
@@ -12,7 +12,7 @@ use core::panic::PanicInfo;
 use core::ptr::null_mut;
 use tidings::{ClusterName, Config, Instant, Node, NodeId};
 
-/// Runs a node for one call, so that the core is really linked; returns how many members it knows.
+/// Calls a node once, so that the core is really linked; returns the number of present members.
 #[unsafe(no_mangle)]
 pub extern "C" fn tidings_proof() -> usize {
     let (Ok(cluster), Ok(id)) = (ClusterName::new("proof"), NodeId::new("one")) else {
@@ -32,10 +32,10 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 #[global_allocator]
 static NO_MEMORY: NoMemory = NoMemory;
 
-/// An allocator that has nothing to give: this library is linked and never run.
+/// An allocator that always fails: this library is linked and never run.
 struct NoMemory;
 
-// SAFETY: it never hands out memory, which an allocator may refuse to.
+// SAFETY: an allocator may fail every allocation.
 unsafe impl GlobalAlloc for NoMemory {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         null_mut()

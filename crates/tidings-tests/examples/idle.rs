@@ -1,8 +1,9 @@
-//! What a node costs that has hardly anything to do, on each runtime, side by side: Linux only.
+//! Measures the cost of an idle node on each runtime, all at the same time (Linux only).
 //!
-//! `just idle`, or with the seconds to measure: `just idle 60`. Twenty agents are one cluster; one of them runs on
-//! each runtime, the others on threads. Another one on each runtime knows nobody. Syscalls are counted by
-//! `strace`, after the rest, since it slows down what it looks at.
+//! `just idle`, or with the seconds to measure: `just idle 60`. Twenty agents are one cluster; one
+//! of them runs on each runtime, the others on threads. Another agent on each runtime is alone.
+//! Syscalls are counted by `strace`, after the rest, because it slows down the process that it
+//! traces.
 
 use serde_json::Value;
 use std::fs::{read_dir, read_to_string};
@@ -15,8 +16,8 @@ use std::{env, io};
 
 const RUNTIMES: [&str; 4] = ["std", "smol", "async-std", "tokio"];
 const MEMBERS: usize = 20;
-/// How long all that comes of joining may take.
-const SETTLES: Duration = Duration::from_secs(40);
+/// Time for the cluster to settle after the joins.
+const SETTLE_TIME: Duration = Duration::from_secs(40);
 
 fn main() -> io::Result<()> {
     let seconds = env::args().nth(1).map_or(Ok(60), |text| text.parse());
@@ -34,11 +35,11 @@ fn main() -> io::Result<()> {
             sleep(Duration::from_millis(100));
         }
     }
-    // The time is what is measured here: what it costs to let it pass.
-    sleep(SETTLES);
+    // A sleep, because idle time is what is measured.
+    sleep(SETTLE_TIME);
     println!("One of {MEMBERS} members, for {seconds} s:\n");
     report(&agents[..RUNTIMES.len()], seconds)?;
-    println!("\nA node that knows nobody, for {seconds} s:\n");
+    println!("\nA node that is alone, for {seconds} s:\n");
     report(&alone, seconds)
 }
 
@@ -48,9 +49,7 @@ fn report(agents: &[Agent], seconds: u64) -> io::Result<()> {
     let after: Vec<_> = agents.iter().map(Agent::cost).collect::<io::Result<_>>()?;
     let calls = agents.iter().map(|agent| agent.syscalls(seconds)).collect::<Vec<_>>();
     let calls: Vec<_> = calls.into_iter().map(Tracing::finish).collect();
-    println!(
-        "| | CPU, µs/s | as a ratio | sleeps/s | syscalls/s | threads | RSS, MiB | of it its own, MiB |"
-    );
+    println!("| | CPU, µs/s | ratio | sleeps/s | syscalls/s | threads | RSS, MiB | private, MiB |");
     println!("|---|---|---|---|---|---|---|---|");
     let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds as f64;
     let first = per_second(after[0].nanos, before[0].nanos);
@@ -67,13 +66,13 @@ fn report(agents: &[Agent], seconds: u64) -> io::Result<()> {
                 .map_or_else(|| "no strace".into(), |calls| format!("{:.1}", per_second(calls, 0))),
             now.threads,
             now.resident as f64 / 1024.0,
-            now.own as f64 / 1024.0,
+            now.private as f64 / 1024.0,
         );
     }
     Ok(())
 }
 
-/// A node in a process of its own, which is killed when this is dropped.
+/// An agent in a process of its own, which is killed when this is dropped.
 struct Agent {
     runtime: String,
     addr: String,
@@ -81,14 +80,15 @@ struct Agent {
     lines: BufReader<std::process::ChildStdout>,
 }
 
-/// What a process has cost so far, and what it holds.
+/// Resources that a process has used so far, and its memory.
 struct Cost {
     nanos: u64,
     sleeps: u64,
     threads: usize,
-    /// In KiB, and what of it is not of files.
+    /// Resident memory in KiB.
     resident: u64,
-    own: u64,
+    /// The part of it that is not mapped from files.
+    private: u64,
 }
 
 impl Agent {
@@ -107,7 +107,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// How many members it sees.
+    /// The number of members that it sees.
     fn members(&mut self) -> io::Result<usize> {
         let stdin = self.process.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(b"@members members\n")?;
@@ -115,7 +115,7 @@ impl Agent {
         Ok(result["members"].as_array().map_or(0, Vec::len))
     }
 
-    /// The next such line.
+    /// The next line that `such` accepts.
     fn line(&mut self, such: impl Fn(&Value) -> bool) -> io::Result<Value> {
         loop {
             let mut text = String::new();
@@ -137,8 +137,8 @@ impl Agent {
         };
         let status = read_to_string(process.join("status"))?;
         let memory = |name| field(&status, name).unwrap_or_default();
-        let (resident, own) = (memory("VmRSS:"), memory("RssAnon:"));
-        let mut cost = Cost { nanos: 0, sleeps: 0, threads: 0, resident, own };
+        let (resident, private) = (memory("VmRSS:"), memory("RssAnon:"));
+        let mut cost = Cost { nanos: 0, sleeps: 0, threads: 0, resident, private };
         for task in read_dir(process.join("task"))? {
             let task = task?.path();
             // A thread may have ended meanwhile.
@@ -151,7 +151,7 @@ impl Agent {
         Ok(cost)
     }
 
-    /// Begins to count its syscalls, for so long.
+    /// Starts counting its syscalls, for some seconds.
     fn syscalls(&self, seconds: u64) -> Tracing {
         let mut command = Command::new("timeout");
         command.args([
@@ -177,11 +177,11 @@ impl Drop for Agent {
     }
 }
 
-/// What counts the syscalls of a process.
+/// A running `strace` that counts the syscalls of a process.
 struct Tracing(Option<Child>);
 
 impl Tracing {
-    /// How many there were; `None` if there is nothing here that counts them.
+    /// The number of syscalls; `None` if `strace` is not installed.
     fn finish(self) -> Option<u64> {
         let output = self.0?.wait_with_output().ok()?;
         let table = String::from_utf8(output.stderr).ok()?;
@@ -190,7 +190,7 @@ impl Tracing {
     }
 }
 
-/// The command, built by `just idle`.
+/// The path of the `tidings` command, built by `just idle`.
 fn program() -> io::Result<PathBuf> {
     let here = env::current_exe()?;
     let folder = here.parent().and_then(|examples| examples.parent());

@@ -1,9 +1,9 @@
-//! Alertmanagers.
+//! Alertmanager processes.
 
 use crate::logs::{Log, Writer};
 use crate::process::Process;
 use crate::scene::Scene;
-use crate::{NEWS, programs};
+use crate::{UPDATE_DEADLINE, programs};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A running Alertmanager, whose nodes' names are chosen by itself.
+/// A running Alertmanager; it chooses its own member name.
 #[derive(Debug)]
 pub struct Alertmanager {
     addr: SocketAddr,
@@ -21,7 +21,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one at the address of that number, which joins these.
+    /// Starts one at address `number` of the scene's network, which joins the members at `join`.
     #[track_caller]
     pub fn start(scene: &Scene, number: u8, join: &[SocketAddr]) -> Self {
         let addr = (scene.network().addr(number).ip(), 9094).into();
@@ -43,35 +43,35 @@ impl Alertmanager {
         Self { addr, process, log }
     }
 
-    /// Where its cluster finds it.
+    /// Its cluster address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Whether it has not ended.
+    /// Whether the process is running.
     pub fn runs(&self) -> bool {
         self.process.runs()
     }
 
-    /// Waits until the members that it lists are at these addresses.
+    /// Waits until its members are exactly those at these addresses.
     #[track_caller]
     pub fn lists(&self, addrs: &[SocketAddr]) {
         let mut addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
         addrs.sort();
-        let end = Instant::now() + NEWS;
+        let end = Instant::now() + UPDATE_DEADLINE;
         loop {
-            let known = self.log.logged.read(<[_]>::len);
+            let known = self.log.lines.read(<[_]>::len);
             let listed = self.members();
             if listed.as_ref() == Some(&addrs) {
                 return;
             }
             let late = Instant::now() > end;
-            assert!(!late, "it lists {listed:?} after {NEWS:?}, not {addrs:?}");
-            self.log.logged.wait_for_more(known, Duration::from_millis(250));
+            assert!(!late, "it lists {listed:?} after {UPDATE_DEADLINE:?}, not {addrs:?}");
+            self.log.lines.wait_for_more(known, Duration::from_millis(250));
         }
     }
 
-    /// The addresses of the members that it lists, in order; none before it answers.
+    /// The addresses of its members, sorted; `None` until it answers HTTP requests.
     pub fn members(&self) -> Option<Vec<String>> {
         let status = get(web(self.addr), "/api/v2/status")?;
         let peers = status["cluster"]["peers"].as_array()?;
@@ -82,19 +82,19 @@ impl Alertmanager {
     }
 }
 
-/// It reads templates below /usr/share, where it is not installed: what was unpacked takes that
-/// place, for it alone.
+/// Shell script that mounts the unpacked files over /usr/share, in the process's own mount
+/// namespace: Alertmanager reads templates there, and is not installed.
 const IN_ITS_PLACE: &str = r#"mount --bind "$1" /usr/share && shift && exec "$@""#;
 
 fn web(addr: SocketAddr) -> SocketAddr {
     (addr.ip(), 9093).into()
 }
 
-/// What a server answers, if it is JSON.
+/// The JSON body of a server's answer.
 fn get(addr: SocketAddr, path: &str) -> Option<Value> {
     let mut stream = TcpStream::connect(addr).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    // HTTP/1.0: the answer comes in one piece, and ends with the connection.
+    // HTTP/1.0: no chunks, and the end of the connection ends the answer.
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

@@ -1,16 +1,15 @@
-//! Runs Tidings agents among real Go programs, and says whether they get along; and the nodes of every
-//! adapter, for the [`conformance`] suite.
+//! Test support: Tidings agents among real Go programs (interoperability), and nodes of every
+//! adapter (the [`conformance`] suite).
 //!
-//! A [`Scene`] is where one test plays: it has addresses of its own, starts [`Peer`]s (a memberlist
-//! node in Go, or `tidings agent`, which take the same commands and print the same lines), [`Serf`]
-//! and [`Alertmanager`] processes, ends them all, and reads their logs. The [`runner`] runs many
-//! scenes side by side. What is to be installed, and how, is in `interop/`.
+//! A [`Scene`] is the environment of one interoperability test. It has addresses of its own; it
+//! starts [`Peer`]s (a memberlist node in Go, or `tidings agent`, which have the same commands and
+//! output), [`Serf`] and [`Alertmanager`] processes; it ends them all and checks their logs. The
+//! [`runner`] runs many scenes in parallel. `interop/` has the programs to install, and how.
 //!
-//! All that waits here waits for a condition with a deadline.
+//! Every wait is for a condition, with a deadline.
 
 mod alertmanager;
 pub mod conformance;
-mod journal;
 pub mod logs;
 mod network;
 mod peer;
@@ -20,6 +19,7 @@ pub mod runner;
 mod scene;
 mod serf;
 mod settings;
+mod transcript;
 
 pub use alertmanager::Alertmanager;
 pub use network::Network;
@@ -31,12 +31,12 @@ pub use settings::Settings;
 
 use std::time::Duration;
 
-/// How long news may take to reach all: memberlist's gossip sometimes misses a node, which then
-/// waits for the next push/pull, up to 30 seconds.
-pub const NEWS: Duration = Duration::from_secs(45);
+/// Longest wait for an update to reach all members: memberlist's gossip sometimes misses a node,
+/// which then waits for the next push/pull, up to 30 seconds.
+pub const UPDATE_DEADLINE: Duration = Duration::from_secs(45);
 
-/// How long a command may take to be answered.
-pub const ANSWER: Duration = Duration::from_secs(20);
+/// Longest wait for the result of a command.
+pub const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The code in the workspace's README compiles and runs.
 #[cfg(doctest)]
@@ -47,3 +47,13 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// The code of docs/RECORDER.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/RECORDER.md")]
+struct FlightRecorder;
+
+/// The code of docs/INTEROP.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/INTEROP.md")]
+struct Interop;

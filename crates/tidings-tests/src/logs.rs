@@ -1,21 +1,21 @@
-//! What processes say and log, and which of their warnings mean nothing.
+//! Output of the processes of a scene: events, log lines, and which warnings are expected.
 
-use crate::journal::Journal;
 use crate::programs::Kind;
+use crate::transcript::Transcript;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A warning that a scenario itself causes: memberlist logs it in the same situation among its own.
+/// A warning that a scenario causes; memberlist logs it in the same situation among its own nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// Parts of the line, with `*` between them.
+    /// Parts of the line, separated by `*`.
     pub pattern: &'static str,
-    /// Why it is to be expected.
+    /// Why it is expected.
     pub because: &'static str,
 }
 
-/// Who writes a log, and so how to read it.
+/// The program that writes a log, which determines how to read it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Writer {
     Tidings,
@@ -30,79 +30,84 @@ impl From<Kind> for Writer {
     }
 }
 
-/// All that one process has said.
+/// The output of one process.
 #[derive(Debug)]
 pub(crate) struct Log {
-    pub(crate) who: String,
+    pub(crate) process: String,
     writer: Writer,
-    /// The events of a peer.
-    pub(crate) said: Journal<Value>,
-    /// All other lines.
-    pub(crate) logged: Journal<String>,
+    /// JSON events of a peer.
+    pub(crate) events: Transcript<Value>,
+    /// All other lines of both outputs.
+    pub(crate) lines: Transcript<String>,
 }
 
 impl Log {
-    pub(crate) fn new(who: &str, writer: Writer) -> Self {
-        Self { who: who.into(), writer, said: Journal::default(), logged: Journal::default() }
-    }
-
-    /// Takes a line of its standard output.
-    pub(crate) fn says(&self, line: String) {
-        let peer = matches!(self.writer, Writer::Tidings | Writer::Memberlist);
-        match serde_json::from_str(&line) {
-            Ok(event) if peer => self.said.push(event),
-            _ => self.logs(line),
+    pub(crate) fn new(process: &str, writer: Writer) -> Self {
+        Self {
+            process: process.into(),
+            writer,
+            events: Transcript::default(),
+            lines: Transcript::default(),
         }
     }
 
-    /// It says nothing any more.
-    pub(crate) fn ends(&self) {
-        self.said.push(json!({ "ev": ENDED }));
+    /// Adds a line of standard output.
+    pub(crate) fn add_stdout(&self, line: String) {
+        let peer = matches!(self.writer, Writer::Tidings | Writer::Memberlist);
+        match serde_json::from_str(&line) {
+            Ok(event) if peer => self.events.push(event),
+            _ => self.add_stderr(line),
+        }
     }
 
-    /// Takes a line of its standard error.
-    pub(crate) fn logs(&self, line: String) {
-        self.logged.push(line);
+    /// Marks the end of standard output.
+    pub(crate) fn end(&self) {
+        self.events.push(json!({ "ev": ENDED }));
     }
 
-    /// Something that tells of a suspicion.
+    /// Adds a line of standard error.
+    pub(crate) fn add_stderr(&self, line: String) {
+        self.lines.push(line);
+    }
+
+    /// The first event or line that reports a suspicion.
     pub(crate) fn suspicion(&self) -> Option<String> {
         let event =
             |events: &[Value]| events.iter().find(|event| event["ev"] == "suspect").cloned();
         let line = |lines: &[String]| lines.iter().find(|line| line.contains("Suspect ")).cloned();
-        self.said.read(event).map(|event| event.to_string()).or_else(|| self.logged.read(line))
+        self.events.read(event).map(|event| event.to_string()).or_else(|| self.lines.read(line))
     }
 
-    /// The lines that warn of something else than what is expected: of each kind the first.
-    pub(crate) fn complaints(&self, expected: &[Expected]) -> Vec<String> {
-        let complains = |line: &&String| {
+    /// Warnings that are not expected: the first line of each kind.
+    pub(crate) fn unexpected_warnings(&self, expected: &[Expected]) -> Vec<String> {
+        let is_unexpected = |line: &&String| {
             self.warns(line) && !expected.iter().any(|expected| expected.matches(line))
         };
         let kind = |line: &str| line.replace(|c: char| c.is_ascii_digit(), "");
-        self.logged.read(|lines| {
+        self.lines.read(|lines| {
             let mut kinds = BTreeSet::new();
-            let first = lines.iter().filter(complains).filter(|line| kinds.insert(kind(line)));
-            first.map(|line| format!("{}: {line}", self.who)).collect()
+            let first = lines.iter().filter(is_unexpected).filter(|line| kinds.insert(kind(line)));
+            first.map(|line| format!("{}: {line}", self.process)).collect()
         })
     }
 
-    /// A line that tells of a panic.
+    /// The first line that reports a panic.
     pub(crate) fn panic(&self) -> Option<String> {
         let panics = |line: &&String| PANICS.iter().any(|word| line.contains(word));
-        let line = self.logged.read(|lines| lines.iter().find(panics).cloned())?;
-        Some(format!("{}: {line}", self.who))
+        let line = self.lines.read(|lines| lines.iter().find(panics).cloned())?;
+        Some(format!("{}: {line}", self.process))
     }
 
-    /// The lines that warn, without times and without words that have a digit in them.
+    /// The warnings, without times and without words that contain a digit.
     pub(crate) fn kinds_of_warnings(&self) -> BTreeSet<String> {
         let kind = |line: &String| {
             let words = line.split_whitespace().filter(|word| !word.contains(has_digit));
             words.collect::<Vec<_>>().join(" ")
         };
-        self.logged.read(|lines| lines.iter().filter(|line| self.warns(line)).map(kind).collect())
+        self.lines.read(|lines| lines.iter().filter(|line| self.warns(line)).map(kind).collect())
     }
 
-    /// Whether a line tells of a problem.
+    /// Whether a line is a warning, an error or a panic.
     fn warns(&self, line: &str) -> bool {
         let words: &[&str] = match self.writer {
             Writer::Tidings => &[],
@@ -113,10 +118,10 @@ impl Log {
     }
 }
 
-/// The event that follows all others of a peer.
+/// `ev` of the event that ends a peer's events.
 pub(crate) const ENDED: &str = "ended";
 
-/// What Rust and Go say when they end so.
+/// Messages of Rust and Go about a panic.
 const PANICS: [&str; 3] = ["panicked", "panic:", "fatal error:"];
 
 fn has_digit(c: char) -> bool {
@@ -124,7 +129,7 @@ fn has_digit(c: char) -> bool {
 }
 
 impl Expected {
-    /// Whether a line is of this kind.
+    /// Whether the pattern matches a line.
     pub fn matches(&self, line: &str) -> bool {
         let mut rest = Some(line);
         for part in self.pattern.split('*') {
@@ -137,10 +142,10 @@ impl Expected {
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |line: &str| line.chars().take(400).collect::<String>();
-        writeln!(f, "---- {} ({:?})", self.who, self.writer)?;
-        self.said.read(|events| {
+        writeln!(f, "---- {} ({:?})", self.process, self.writer)?;
+        self.events.read(|events| {
             events.iter().try_for_each(|event| writeln!(f, "{}", short(&event.to_string())))
         })?;
-        self.logged.read(|lines| lines.iter().try_for_each(|line| writeln!(f, "{}", short(line))))
+        self.lines.read(|lines| lines.iter().try_for_each(|line| writeln!(f, "{}", short(line))))
     }
 }

@@ -1,4 +1,4 @@
-//! Where a scenario's nodes are.
+//! The network of a scenario: addresses, namespaces, packet loss.
 
 use crate::process::must;
 use std::fs;
@@ -6,30 +6,30 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A network of the scenario's own.
+/// A scenario's own network.
 #[derive(Clone, Copy, Debug)]
 pub enum Network {
     /// `127.X.Y.0/24`: addresses of this machine, so that scenarios run side by side.
     ///
-    /// Every TCP connection within it comes from 127.0.0.1, whoever makes it.
+    /// Every TCP connection within it comes from 127.0.0.1, whichever node opens it.
     Loopback(u8, u8),
-    /// `10.9.0.0/24`: every node in a network namespace of its own, all at one bridge, where
+    /// `10.9.0.0/24`: every node in a network namespace of its own, connected by one bridge, where
     /// packets can be dropped.
     Bridge,
 }
 
-/// memberlist's own port.
+/// memberlist's default port.
 const PORT: u16 = 7946;
 
 impl Network {
-    /// A network on the loopback interface that nobody uses.
+    /// An unused network on the loopback interface.
     pub(crate) fn free() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let first = u16::try_from(process::id() % 0x8000).expect("it is smaller");
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(first << 4);
             let [x, y] = number.to_be_bytes();
-            // Not 127.0: people's own services are there.
+            // Not 127.0: other services use it.
             let network = Self::Loopback(x.max(1), y);
             let addr = network.addr(1);
             if UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok() {
@@ -38,7 +38,7 @@ impl Network {
         }
     }
 
-    /// Makes the bridge; only for a process that was started in namespaces of its own.
+    /// Creates the bridge; only for a process in namespaces of its own.
     pub(crate) fn bridge() -> Self {
         must("mount", &["-t", "tmpfs", "none", "/run"]);
         fs::create_dir("/run/netns").expect("/run is empty");
@@ -49,7 +49,7 @@ impl Network {
         Self::Bridge
     }
 
-    /// The address of its node of that number.
+    /// The address of node `number`.
     pub fn addr(self, number: u8) -> SocketAddr {
         let ip = match self {
             Self::Loopback(x, y) => Ipv4Addr::new(127, x, y, number),
@@ -58,7 +58,7 @@ impl Network {
         (ip, PORT).into()
     }
 
-    /// The command, to be run where the node of that number is; makes that place at first.
+    /// Wraps a command to run in the namespace of node `number`, which is created if needed.
     pub(crate) fn at(self, number: u8, command: Command) -> Command {
         let Self::Bridge = self else {
             return command;
@@ -79,7 +79,7 @@ impl Network {
         inside
     }
 
-    /// Drops what goes between two groups of nodes, both ways; with `udp`, datagrams alone.
+    /// Drops packets between two groups of nodes, in both directions; with `udp`, only datagrams.
     pub fn cut(self, one: &[u8], other: &[u8], udp: bool) {
         let group = |numbers: &[u8]| {
             let ips = numbers.iter().map(|number| self.addr(*number).ip().to_string());
@@ -97,7 +97,7 @@ impl Network {
         }
     }
 
-    /// Drops nothing any more.
+    /// Ends all packet loss.
     pub fn heal(self) {
         must("nft", &["flush chain bridge faults drops"]);
     }

@@ -1,7 +1,7 @@
-//! A child process, whose words are kept and which does not outlive its owner.
+//! A child process: keeps its output, and does not outlive its owner.
 
-use crate::journal::Journal;
 use crate::logs::Log;
+use crate::transcript::Transcript;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -13,43 +13,43 @@ use std::time::Duration;
 pub(crate) struct Process {
     child: Mutex<Child>,
     stdin: ChildStdin,
-    ended: Arc<Journal<()>>,
+    ended: Arc<Transcript<()>>,
 }
 
 impl Process {
-    /// Starts it; what it says goes into the log.
+    /// Starts it; its output goes into the log.
     ///
-    /// It is killed as soon as the thread that calls this ends, however that comes: a thread that
-    /// runs a scenario outlives what it started, and a test that is killed leaves nobody behind.
+    /// It is killed as soon as the calling thread ends, for whatever reason, so that a test that is
+    /// killed leaves no process behind. The thread that runs a scenario outlives its processes.
     #[track_caller]
     pub(crate) fn start(command: &Command, log: &Arc<Log>) -> Self {
-        let mut child = dying_with_us(command)
+        let mut child = killed_with_thread(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let ended = Arc::new(Journal::default());
+        let ended = Arc::new(Transcript::default());
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
-        let (said, told, end) = (Arc::clone(log), Arc::clone(log), Arc::clone(&ended));
+        let (stdout_log, stderr_log, end) = (Arc::clone(log), Arc::clone(log), Arc::clone(&ended));
         thread::spawn(move || {
-            lines(stdout, |line| said.says(line));
-            said.ends();
+            lines(stdout, |line| stdout_log.add_stdout(line));
+            stdout_log.end();
             end.push(());
         });
-        thread::spawn(move || lines(stderr, |line| told.logs(line)));
+        thread::spawn(move || lines(stderr, |line| stderr_log.add_stderr(line)));
         let stdin = child.stdin.take().expect("it is piped");
         Self { child: Mutex::new(child), stdin, ended }
     }
 
     /// Writes one line to its standard input.
     #[track_caller]
-    pub(crate) fn tell(&self, line: &str) {
+    pub(crate) fn write_line(&self, line: &str) {
         writeln!(&self.stdin, "{line}").expect("the process runs");
     }
 
-    /// Ends it at once, as `kill -9` does.
+    /// Kills it at once, as `kill -9` does.
     pub(crate) fn kill(&self) {
         let mut child = self.child();
         drop(child.kill());
@@ -64,7 +64,7 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal}");
     }
 
-    /// Waits for its end, which is near.
+    /// Waits for it to end.
     #[track_caller]
     pub(crate) fn wait(&self, within: Duration) -> ExitStatus {
         let ended = self.ended.wait(within, |ended| (!ended.is_empty()).then_some(()));
@@ -87,8 +87,8 @@ impl Drop for Process {
     }
 }
 
-/// The command, behind one that has it killed when the calling thread ends.
-fn dying_with_us(command: &Command) -> Command {
+/// Wraps a command in one that has it killed when the calling thread ends.
+fn killed_with_thread(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
     wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
     wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -104,7 +104,7 @@ fn lines(from: impl Read, mut take: impl FnMut(String)) {
     }
 }
 
-/// Runs a command to its end: whether it succeeded, and what it said.
+/// Runs a command to its end; returns whether it succeeded, and its output.
 pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> (bool, String) {
     let output = Command::new(program.as_ref()).args(args).stdin(Stdio::null()).output();
     match output {
@@ -116,7 +116,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> (b
     }
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command that has to succeed; returns its output.
 #[track_caller]
 pub(crate) fn must<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> String {
     let shown: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();

@@ -1,4 +1,4 @@
-//! Which programs there are, and where.
+//! The programs under test and their paths.
 
 use serde_json::Value;
 use std::env;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// What a peer is.
+/// The program that a peer runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// `tidings agent`.
@@ -19,8 +19,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What is under test: Tidings, unless `TIDINGS_INTEROP_OURS` puts a Go peer in its place, so
-    /// as to see how memberlist does among its own.
+    /// The program under test: Tidings, unless `TIDINGS_INTEROP_OURS` replaces it by a Go peer, to
+    /// see how memberlist behaves among its own nodes.
     #[track_caller]
     pub fn ours() -> Self {
         match env::var("TIDINGS_INTEROP_OURS").as_deref() {
@@ -38,7 +38,7 @@ impl Kind {
         }
     }
 
-    /// The Serf that has the same memberlist inside.
+    /// The Serf that contains the same memberlist.
     pub(crate) fn serf(self) -> PathBuf {
         match self {
             Self::Go050 => folder().join("debian13/usr/bin/serf"),
@@ -57,12 +57,12 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Debian 13's Alertmanager, which has memberlist 0.5.0 inside: its files, and the program.
+/// Debian 13's Alertmanager, which contains memberlist 0.5.0: its files, and the program.
 pub(crate) fn alertmanager() -> [PathBuf; 2] {
     ["share", "bin/prometheus-alertmanager"].map(|path| folder().join("debian13/usr").join(path))
 }
 
-/// A program that is needed and missing.
+/// A needed program that is missing.
 pub(crate) fn missing() -> Option<PathBuf> {
     let go = [Kind::Go022, Kind::Go050];
     let mut programs: Vec<_> = go.map(Kind::program).into();
@@ -72,18 +72,18 @@ pub(crate) fn missing() -> Option<PathBuf> {
     programs.into_iter().find(|program| !program.exists())
 }
 
-/// Where `interop/install.sh` puts the programs: in the repository's own target folder, wherever
-/// Cargo builds.
+/// The folder into which `interop/install.sh` installs: in the repository's own target folder,
+/// wherever Cargo builds.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/interop")
 }
 
-/// Builds the `tidings` command, once, and says where it is.
+/// Builds the `tidings` command, once, and returns its path.
 ///
-/// Cargo tells a test only the path of its own package's programs, and lets no package depend on
-/// another's program; a path guessed from our own may hold what an earlier build left there. So
-/// Cargo is asked, which takes no time if the program is up to date. While tests run, it does not
-/// hold the lock of the target folder.
+/// Cargo tells a test only the paths of its own package's programs, and no package can depend on
+/// another's program. A path guessed from the test's own may have a stale build. So this runs
+/// Cargo, which takes no time if the program is up to date; it does not hold the lock of the target
+/// folder while tests run.
 fn tidings() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Runs scenarios side by side, and says how they ended.
+//! Runs interoperability scenarios in parallel and reports their results.
 
 use crate::logs::Writer;
 use crate::process::{Process, run};
@@ -14,38 +14,38 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Something that ours and others do together, and how it should end.
+/// One interoperability test: what Tidings and other nodes do, and how it should end.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What to call it.
+    /// Its name, by which it is selected.
     pub name: &'static str,
-    /// What it shows.
+    /// The claim that it proves.
     pub claim: &'static str,
-    /// The kinds of others that it is played with, one after the other.
+    /// The other programs that it is run with, one after the other.
     pub against: &'static [Kind],
-    /// Where it plays.
+    /// Its network.
     pub place: Place,
-    /// Plays it; panics if it does not end as it should.
+    /// Runs it; panics if it fails.
     pub play: fn(&Scene, Kind),
 }
 
-/// Where a scenario plays.
+/// The kind of network that a scenario needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place {
-    /// At addresses of the loopback interface.
+    /// Addresses of the loopback interface.
     Loopback,
-    /// In network namespaces, whose packets can be dropped.
+    /// Network namespaces, between which packets can be dropped.
     Bridge,
 }
 
-/// One scenario with one kind of others.
+/// One scenario with one other program.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     scenario: Scenario,
     against: Kind,
 }
 
-/// What the arguments ask for.
+/// The parsed command line.
 #[derive(Debug, Default)]
 struct Wanted {
     list: bool,
@@ -54,7 +54,7 @@ struct Wanted {
     filters: Vec<String>,
 }
 
-/// Plays the scenarios that the process's arguments name, or all.
+/// Runs the scenarios that the process's arguments name, or all.
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let wanted = match Wanted::parse(env::args().skip(1)) {
         Ok(wanted) => wanted,
@@ -81,29 +81,30 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     }
     keep_panics();
     if wanted.inside {
-        let played = cases[0].play_here(Network::bridge);
+        let played = cases[0].run_here(Network::bridge);
         print!("{}", played.as_ref().err().map_or("", String::as_str));
         return ExitCode::from(u8::from(played.is_err()));
     }
     if Kind::ours() == Kind::Tidings {
         Kind::Tidings.program();
     }
-    play_all(cases, wanted.jobs.unwrap_or(JOBS))
+    run_all(cases, wanted.jobs.unwrap_or(JOBS))
 }
 
-/// If programs are missing: says how to get them, and whether that is a failure.
+/// If programs are missing, prints how to install them; the exit code says whether that is a
+/// failure.
 pub fn without_programs() -> Option<ExitCode> {
     let missing = programs::missing()?;
     let name = missing.file_name().unwrap_or_default().to_string_lossy().into_owned();
     println!(
-        "interop: not run, since {name} is missing: crates/tidings-tests/interop/install.sh gets it"
+        "interop: not run: {name} is missing; crates/tidings-tests/interop/install.sh installs it"
     );
     let required = env::var("TIDINGS_INTEROP").is_ok_and(|value| value == "required");
     Some(ExitCode::from(u8::from(required)))
 }
 
-/// Plays something that is no scenario of the table, prints how it ended, and says whether well.
-pub fn play_one(claim: &str, play: impl FnOnce(&Scene)) -> bool {
+/// Runs a test that is not in the table, prints its result, and returns whether it passed.
+pub fn run_one(claim: &str, play: impl FnOnce(&Scene)) -> bool {
     keep_panics();
     let played = guarded(&Scene::new(Network::free()), play);
     println!("{:<6} {claim}", if played.is_ok() { "ok" } else { "FAILED" });
@@ -113,7 +114,7 @@ pub fn play_one(claim: &str, play: impl FnOnce(&Scene)) -> bool {
     played.is_ok()
 }
 
-fn play_all(cases: Vec<Case>, jobs: usize) -> ExitCode {
+fn run_all(cases: Vec<Case>, jobs: usize) -> ExitCode {
     let queue = Mutex::new(VecDeque::from(cases));
     let (passed, failed) = (Mutex::new(0), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -146,12 +147,12 @@ impl Case {
         format!("{}@{}", self.scenario.name, self.against)
     }
 
-    /// Plays it, and prints how it ended in one line; the error is why, with all logs.
+    /// Runs it and prints its result in one line; the error is the reason, with all logs.
     fn play(&self) -> Result<(), String> {
         let start = Instant::now();
         let played = match self.scenario.place {
-            Place::Loopback => self.play_here(Network::free),
-            Place::Bridge => self.play_inside(),
+            Place::Loopback => self.run_here(Network::free),
+            Place::Bridge => self.run_in_namespaces(),
         };
         let word = if played.is_ok() { "ok" } else { "FAILED" };
         let seconds = start.elapsed().as_secs_f64();
@@ -159,19 +160,19 @@ impl Case {
         played
     }
 
-    fn play_here(&self, network: fn() -> Network) -> Result<(), String> {
+    fn run_here(&self, network: fn() -> Network) -> Result<(), String> {
         guarded(&Scene::new(network()), |scene| {
             (self.scenario.play)(scene, self.against);
-            scene.nothing_unexpected_was_logged();
+            scene.assert_no_unexpected_warning();
         })
     }
 
-    /// Plays it in a process of its own, whose network and processes are its own.
-    fn play_inside(&self) -> Result<(), String> {
+    /// Runs it in a process with network and process namespaces of its own.
+    fn run_in_namespaces(&self) -> Result<(), String> {
         const NAMESPACES: [&str; 5] = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
         let (can, text) = run("unshare", &[&NAMESPACES[..], &["true"]].concat());
         if !can {
-            return Err(format!("namespaces, which it needs, are to be had by root: {text}"));
+            return Err(format!("network namespaces need root: {text}"));
         }
         let scene = Scene::new(Network::Bridge);
         let log = scene.log("inside", Writer::Tidings);
@@ -179,7 +180,7 @@ impl Case {
         let us = env::current_exe().map_err(|error| error.to_string())?;
         command.args(NAMESPACES).arg(us).args(["--inside", &self.name()]);
         let ended = Process::start(&command, &log).wait(INSIDE);
-        let text = log.logged.read(|lines| lines.join("\n"));
+        let text = log.lines.read(|lines| lines.join("\n"));
         if ended.success() { Ok(()) } else { Err(text) }
     }
 }
@@ -196,7 +197,7 @@ impl Wanted {
                     wanted.jobs =
                         Some(jobs.filter(|&jobs| jobs > 0).ok_or("--jobs takes a number")?);
                 }
-                // What `cargo test` passes on to tests of the usual kind.
+                // Options of the standard test harness, which `cargo test` passes on.
                 "--nocapture" | "--no-capture" | "--show-output" | "--quiet" | "-q" => {}
                 option if option.starts_with('-') => {
                     return Err(format!("it takes --list, --jobs N and names, not {option}"));
@@ -217,11 +218,11 @@ impl Wanted {
 }
 
 thread_local! {
-    /// Where this thread panicked, and why.
+    /// This thread's last panic: place and message.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps what panics say, so that it is told with the scenario and not in between others.
+/// Keeps panic messages, so that they are printed with their scenario and not among others.
 fn keep_panics() {
     panic::set_hook(Box::new(|info| {
         let first = |kept: &RefCell<Option<String>>| *kept.borrow_mut() = Some(info.to_string());
@@ -229,7 +230,7 @@ fn keep_panics() {
     }));
 }
 
-/// Plays it; the error is why it failed, with all logs.
+/// Runs a test; the error is the reason of its failure, with all logs.
 fn guarded(scene: &Scene, play: impl FnOnce(&Scene)) -> Result<(), String> {
     let played = panic::catch_unwind(AssertUnwindSafe(|| play(scene)));
     played.map_err(|panic| format!("{}\n{scene}", why(&*panic)))
@@ -240,8 +241,8 @@ fn why(panic: &dyn Any) -> String {
     kept.or_else(|| Some(panic.downcast_ref::<String>()?.clone())).unwrap_or_default()
 }
 
-/// So many are played at once: they mostly wait.
+/// Scenarios that run at once by default: they mostly wait.
 const JOBS: usize = 6;
 
-/// No scenario may take longer.
+/// Longest time for a scenario in namespaces.
 const INSIDE: Duration = Duration::from_secs(240);

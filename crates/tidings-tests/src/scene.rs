@@ -1,4 +1,4 @@
-//! Where one scenario plays.
+//! The environment of one scenario: its network, processes, logs and files.
 
 use crate::Network;
 use crate::logs::{Expected, Log, Writer};
@@ -12,7 +12,7 @@ use std::process::{self, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs};
 
-/// The network, the logs and the files of one scenario.
+/// The environment of one scenario; dropping it ends its processes and removes its files.
 #[derive(Debug)]
 pub struct Scene {
     network: Network,
@@ -38,30 +38,30 @@ impl Scene {
         }
     }
 
-    /// Where its nodes are.
+    /// The network that its nodes are in.
     pub fn network(&self) -> Network {
         self.network
     }
 
-    /// A peer of that kind and name, at the network's address of that number.
+    /// Settings of a peer at address `number` of the network.
     pub fn peer(&self, kind: Kind, name: &str, number: u8) -> Settings {
         Settings::new(kind, name, number, self.network.addr(number))
     }
 
-    /// What is under test: `tidings agent`.
+    /// Settings of the peer under test: `tidings agent`.
     pub fn ours(&self, name: &str, number: u8) -> Settings {
         self.peer(Kind::ours(), name, number)
     }
 
-    /// Warnings that the scenario itself causes; any other one fails it.
+    /// Allows warnings that the scenario causes; any other warning fails it.
     pub fn expects(&self, warnings: &[Expected]) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected.extend(warnings);
     }
 
-    /// Starts a process at the place of that number. It runs until it is told to end, or until the
-    /// scene ends: not only until whoever started it has no more use for it, since that would be
-    /// before the logs are looked at, where the others would complain of its end.
+    /// Starts a process at address `number`. It runs until it is told to end, or until the scene
+    /// ends. Ending it earlier, when its handle is dropped, would make the others log its failure
+    /// before the logs are checked.
     #[track_caller]
     pub(crate) fn run(&self, number: u8, command: Command, log: &Arc<Log>) -> Arc<Process> {
         let process = Arc::new(Process::start(&self.network.at(number, command), log));
@@ -69,46 +69,46 @@ impl Scene {
         process
     }
 
-    /// The log of a process that is about to start.
-    pub(crate) fn log(&self, who: &str, writer: Writer) -> Arc<Log> {
-        let log = Arc::new(Log::new(who, writer));
+    /// Creates the log of a process that is about to start.
+    pub(crate) fn log(&self, process: &str, writer: Writer) -> Arc<Log> {
+        let log = Arc::new(Log::new(process, writer));
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&log));
         log
     }
 
-    /// A folder for its files, which goes with it.
+    /// A folder for its files, removed with the scene.
     pub(crate) fn folder(&self) -> &Path {
         fs::create_dir_all(&self.folder).expect("there is a place for temporary files");
         &self.folder
     }
 
-    /// Nobody has suspected anybody so far.
+    /// Asserts that no member has been suspected so far.
     #[track_caller]
-    pub fn nobody_was_suspected(&self) {
+    pub fn assert_no_suspicion(&self) {
         for log in self.logs() {
             if let Some(line) = log.suspicion() {
-                panic!("{} suspects somebody: {line}", log.who);
+                panic!("{} suspects a member: {line}", log.process);
             }
         }
     }
 
-    /// No log has a warning that was not to be expected.
+    /// Asserts that no log has an unexpected warning.
     #[track_caller]
-    pub fn nothing_unexpected_was_logged(&self) {
+    pub fn assert_no_unexpected_warning(&self) {
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let unexpected: Vec<_> =
-            self.logs().iter().flat_map(|log| log.complaints(&expected)).collect();
+            self.logs().iter().flat_map(|log| log.unexpected_warnings(&expected)).collect();
         assert!(unexpected.is_empty(), "logged unexpectedly:\n{}", unexpected.join("\n"));
     }
 
-    /// Nobody has panicked so far.
+    /// Asserts that no process has panicked so far.
     #[track_caller]
-    pub fn nobody_panicked(&self) {
+    pub fn assert_no_panic(&self) {
         let panics: Vec<_> = self.logs().iter().filter_map(|log| log.panic()).collect();
         assert!(panics.is_empty(), "{}", panics.join("\n"));
     }
 
-    /// What the Go programs have warned of, without names, numbers and times.
+    /// The warnings of the Go programs, without names, numbers and times.
     pub fn kinds_of_warnings(&self) -> BTreeSet<String> {
         self.logs().iter().flat_map(|log| log.kinds_of_warnings()).collect()
     }
@@ -127,7 +127,7 @@ impl Drop for Scene {
     }
 }
 
-/// All logs, for whoever wants to know why a scenario failed.
+/// All logs, to find out why a scenario failed.
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.logs().iter().try_for_each(|log| log.fmt(f))

@@ -1,10 +1,10 @@
-//! Serf agents.
+//! Serf agent processes.
 
 use crate::logs::{Log, Writer};
 use crate::process::{Process, must, run};
 use crate::programs::Kind;
 use crate::scene::Scene;
-use crate::{ANSWER, NEWS};
+use crate::{COMMAND_DEADLINE, UPDATE_DEADLINE};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a Serf agent is started.
+/// Settings of a Serf agent.
 #[derive(Clone, Debug)]
 pub struct SerfSettings {
-    /// The Serf that has this memberlist inside.
+    /// Selects the Serf that contains this memberlist.
     pub kind: Kind,
     /// Its name in the cluster.
     pub name: String,
-    /// The number of its address.
+    /// The number of its address in the scene's network.
     pub number: u8,
-    /// Whom to join, and to try again until that succeeds.
+    /// Members to join; retried until one succeeds.
     pub join: Vec<SocketAddr>,
-    /// Further arguments.
+    /// Further command-line arguments.
     pub more: Vec<String>,
 }
 
@@ -38,24 +38,24 @@ pub struct Serf {
 }
 
 impl SerfSettings {
-    /// An agent of that name, at the address of that number.
+    /// Settings of an agent at address `number`.
     pub fn new(kind: Kind, name: &str, number: u8) -> Self {
         Self { kind, name: name.into(), number, join: Vec::new(), more: Vec::new() }
     }
 
-    /// Joins whoever is at that address.
+    /// Adds a member to join.
     pub fn join_at(mut self, addr: SocketAddr) -> Self {
         self.join.push(addr);
         self
     }
 
-    /// With a further argument, such as `-tag=role=web`.
+    /// Adds an argument, such as `-tag=role=web`.
     pub fn with(mut self, argument: &str) -> Self {
         self.more.push(argument.into());
         self
     }
 
-    /// Starts it, and waits until it takes commands.
+    /// Starts it and waits until it accepts commands.
     #[track_caller]
     pub fn start(self, scene: &Scene) -> Serf {
         let (program, addr) = (self.kind.serf(), scene.network().addr(self.number));
@@ -79,20 +79,24 @@ impl Serf {
         &self.settings.name
     }
 
-    /// Where the others find it.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Waits for a line in its log.
+    /// Waits for a log line that contains `text`.
     #[track_caller]
     pub fn logs(&self, text: &str) {
         let find = |lines: &[String]| lines.iter().any(|line| line.contains(text)).then_some(());
-        let found = self.log.logged.wait(NEWS, find);
-        assert!(found.is_some(), "{} does not log {text:?} within {NEWS:?}", self.name());
+        let found = self.log.lines.wait(UPDATE_DEADLINE, find);
+        assert!(
+            found.is_some(),
+            "{} does not log {text:?} within {UPDATE_DEADLINE:?}",
+            self.name()
+        );
     }
 
-    /// Waits until it sees that member in that state: `alive`, `failed`, `leaving` or `left`.
+    /// Waits until it sees a member in a state: `alive`, `failed`, `leaving` or `left`.
     #[track_caller]
     pub fn sees(&self, member: &str, status: &str) -> Value {
         self.waits(&format!("sees {member} as {status}"), |members| {
@@ -100,23 +104,27 @@ impl Serf {
         })
     }
 
-    /// Asks for its members again and again, with everything that it logs.
+    /// Waits until `look` finds something in its members; asks again after every log line.
     #[track_caller]
     pub fn waits<R>(&self, what: &str, look: impl Fn(&[Value]) -> Option<R>) -> R {
-        let end = Instant::now() + NEWS;
+        let end = Instant::now() + UPDATE_DEADLINE;
         loop {
-            let known = self.log.logged.read(<[_]>::len);
+            let known = self.log.lines.read(<[_]>::len);
             let members = self.members();
             if let Some(found) = look(&members) {
                 return found;
             }
             let late = Instant::now() > end;
-            assert!(!late, "not so within {NEWS:?}: {} {what}: {members:?}", self.name());
-            self.log.logged.wait_for_more(known, AGAIN);
+            assert!(
+                !late,
+                "not so within {UPDATE_DEADLINE:?}: {} {what}: {members:?}",
+                self.name()
+            );
+            self.log.lines.wait_for_more(known, AGAIN);
         }
     }
 
-    /// All members that it knows, with their `name`, `status`, `addr` and `tags`.
+    /// All members that it knows, as JSON with `name`, `status`, `addr` and `tags`.
     #[track_caller]
     pub fn members(&self) -> Vec<Value> {
         let text = self.command("members", &["-format=json"]);
@@ -124,13 +132,13 @@ impl Serf {
         list["members"].as_array().cloned().unwrap_or_default()
     }
 
-    /// Sends an event to all.
+    /// Sends a user event to all members.
     #[track_caller]
     pub fn event(&self, name: &str, payload: &str) {
         self.command("event", &[name, payload]);
     }
 
-    /// Sends a query to all; returns what it prints of the answers.
+    /// Sends a query to all members; returns the command's output.
     #[track_caller]
     pub fn query(&self, name: &str) -> String {
         self.command("query", &["-timeout=2s", name])
@@ -142,26 +150,26 @@ impl Serf {
         self.command("tags", &["-set", tag]);
     }
 
-    /// Changes the keys of all: `-install=KEY`, `-use=KEY` or `-remove=KEY`. It fails among nodes
-    /// that are not Serf's, since they do not answer it, and is done all the same by those that
-    /// are; so what it says is returned, whether it fails or not.
+    /// Changes the keys of all members by `-install=KEY`, `-use=KEY` or `-remove=KEY`; returns the
+    /// command's output, even if it fails. It fails if there are other members than Serf's, because
+    /// they do not answer; Serf's members make the change all the same.
     pub fn keys(&self, change: &str) -> String {
         run(&self.program, &["keys", &format!("-rpc-addr={}", rpc(self.addr)), change]).1
     }
 
-    /// Leaves and ends.
+    /// Makes it leave, and waits for its end.
     #[track_caller]
     pub fn leave(&self) {
         self.command("leave", &[]);
-        self.process.wait(ANSWER);
+        self.process.wait(COMMAND_DEADLINE);
     }
 
-    /// Ends it at once, as `kill -9` does.
+    /// Kills it at once, as `kill -9` does.
     pub fn kill(&self) {
         self.process.kill();
     }
 
-    /// Starts it again, as it was started or with other settings.
+    /// Kills it and starts it again, with changed settings.
     #[track_caller]
     pub fn restart(&mut self, scene: &Scene, change: impl FnOnce(SerfSettings) -> SerfSettings) {
         self.process.kill();
@@ -175,10 +183,10 @@ impl Serf {
     }
 }
 
-/// Where it takes commands.
+/// The address of its RPC server.
 fn rpc(addr: SocketAddr) -> SocketAddr {
     (addr.ip(), 7373).into()
 }
 
-/// When to look again, if nothing new was logged.
+/// How long to wait before asking again, if nothing is logged.
 const AGAIN: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! How a peer is started.
+//! Settings of a peer.
 
 use crate::peer::Peer;
 use crate::programs::Kind;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-/// What a peer is to be like; the same for every kind.
+/// Settings of a peer, the same for every program.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) kind: Kind,
@@ -44,18 +44,18 @@ impl Settings {
         }
     }
 
-    /// Joins through that peer at its start.
+    /// Joins a peer at start.
     pub fn join(self, peer: &Peer) -> Self {
         self.join_at(peer.addr())
     }
 
-    /// Joins through whoever is at that address at its start.
+    /// Joins the member at an address at start.
     pub fn join_at(mut self, addr: SocketAddr) -> Self {
         self.join.push(addr);
         self
     }
 
-    /// Tries no longer than this to join; a second if it is not to succeed.
+    /// How long to retry the join; a second where it is meant to fail.
     pub fn retry_join(mut self, time: Duration) -> Self {
         self.retry_join = time;
         self
@@ -67,13 +67,13 @@ impl Settings {
         self
     }
 
-    /// Marks all that it sends with this label, which 0.2.2 cannot.
+    /// The memberlist label; 0.2.2 has none.
     pub fn label(mut self, label: &str) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// The delegate protocol's versions: the least, the greatest and the current one.
+    /// The delegate protocol versions: minimum, maximum and current.
     pub fn delegate(mut self, versions: &str) -> Self {
         self.delegate = Some(versions.into());
         self
@@ -91,31 +91,31 @@ impl Settings {
         self
     }
 
-    /// Its state for push/pulls: text, or `hex:` and hex digits.
+    /// Its user state for push/pulls: text, or `hex:` and hex digits.
     pub fn state(mut self, text: &str) -> Self {
         self.state = Some(text.into());
         self
     }
 
-    /// How often it does a push/pull.
+    /// The push/pull interval.
     pub fn pushpull(mut self, interval: Duration) -> Self {
         self.pushpull = interval;
         self
     }
 
-    /// Listens everywhere: a Go peer tells the others its address in 16 bytes then, not 4. Ours
-    /// is told which address that is.
+    /// Listens on all addresses. A Go peer then advertises its address in 16 bytes instead of 4;
+    /// `tidings agent` is given the address to advertise.
     pub fn everywhere(mut self) -> Self {
         self.bind = ([0, 0, 0, 0], self.bind.port()).into();
         self
     }
 
-    /// The same node at another address.
+    /// Moves the node to address `number`.
     pub fn moved_to(self, number: u8, scene: &Scene) -> Self {
         Self { number, bind: scene.network().addr(number), ..self }
     }
 
-    /// Starts it, and waits until it is ready.
+    /// Starts the peer and waits until it is ready.
     #[track_caller]
     pub fn start(self, scene: &Scene) -> Peer {
         Peer::start(scene, self)
@@ -173,7 +173,7 @@ impl Settings {
     }
 }
 
-/// Shorter than memberlist's 30 seconds, so that news which gossip misses does not hold up a test.
+/// Shorter than memberlist's 30 seconds, so that updates that gossip misses do not delay a test.
 const PUSH_PULL: Duration = Duration::from_secs(10);
 
 fn millis(time: Duration) -> String {

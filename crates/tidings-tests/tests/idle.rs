@@ -1,6 +1,6 @@
-//! How much of the processor nodes of every adapter take that have hardly anything to do.
+//! An idle node of any adapter uses little CPU time.
 //!
-//! Each test has a process to itself, since it counts what that takes.
+//! Each test runs in a process of its own, because it measures the CPU time of the process.
 #![cfg(target_os = "linux")]
 
 use std::fs::read_to_string;
@@ -29,7 +29,8 @@ tests! {
     tokio_leaves_the_processor_alone: TOKIO,
 }
 
-/// While two members are probed, and a stream is open, a node takes a small part of one processor.
+/// With two members, probes under way and an open stream, the process uses less than a fifth of one
+/// processor.
 #[track_caller]
 fn leaves_the_processor_alone(adapter: &Adapter) {
     let [a, _b] = adapter.cluster(patient, ["a", "b"]);
@@ -40,10 +41,10 @@ fn leaves_the_processor_alone(adapter: &Adapter) {
     assert!(taken < passed / 5, "it took {taken:?} of {passed:?}");
 }
 
-/// What this process has taken since its start, to a hundredth of a second.
+/// The CPU time of this process since its start, to a hundredth of a second.
 fn processor_time() -> Duration {
     let stat = read_to_string("/proc/self/stat").unwrap();
-    // The program's name, in parentheses, may have blanks in it; times are the 14th and 15th field.
+    // The program's name, in parentheses, may contain blanks; times are the 14th and 15th field.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let times = fields.split(' ').skip(11).take(2);
     let ticks = times.map(|ticks| ticks.parse::<u32>().unwrap()).sum::<u32>();

@@ -1,6 +1,6 @@
-//! What nodes of every adapter that are gone leave behind: no thread, descriptor, task or memory.
+//! Dropped nodes of any adapter leave no thread, descriptor, task or memory behind.
 //!
-//! Each test has a process to itself, since it counts what that has.
+//! Each test runs in a process of its own, because it counts the resources of the process.
 #![cfg(target_os = "linux")]
 
 use cap::Cap;
@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{Event, Via};
 use tidings_tests::conformance::{
-    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, hear_out, id, quick,
+    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, id, quick,
+    read_to_close,
 };
 
 #[global_allocator]
@@ -36,26 +37,27 @@ tests! {
     tokio_leaves_nothing_behind: TOKIO,
 }
 
-/// After twice as many lives there is no more than after as many.
+/// After further clusters have come and gone, the process has no more resources than before.
 #[track_caller]
 fn leaves_nothing(adapter: &Adapter) {
-    // What is made once and kept is there after a few: the runtimes, tokio's for all to be counted.
+    // Resources that are made once and kept exist after a few runs: the runtimes, tokio's in all
+    // tests because its tasks are counted.
     alive_tasks();
-    (0..LIVES / 2).for_each(|_| live(adapter));
-    (0..LIVES).for_each(|_| live(adapter));
-    let before = Left::now();
-    (0..2 * LIVES).for_each(|_| live(adapter));
-    // A thread that ends, or one of a pool that has nothing to do, takes its time.
+    (0..CLUSTERS / 2).for_each(|_| run_cluster(adapter));
+    (0..CLUSTERS).for_each(|_| run_cluster(adapter));
+    let before = Resources::now();
+    (0..2 * CLUSTERS).for_each(|_| run_cluster(adapter));
+    // Threads take a while to end, idle ones of a pool too.
     let start = Instant::now();
-    while !Left::now().is_no_more_than(&before) {
-        assert!(start.elapsed() < LIMIT, "there was {before:?}, and is {:?}", Left::now());
+    while !Resources::now().is_no_more_than(&before) {
+        assert!(start.elapsed() < LIMIT, "there was {before:?}, and is {:?}", Resources::now());
         thread::park_timeout(Duration::from_millis(10));
     }
-    println!("{before:?}, then {:?}", Left::now());
+    println!("{before:?}, then {:?}", Resources::now());
 }
 
-/// Five nodes join, talk, and end, while streams are under way.
-fn live(adapter: &Adapter) {
+/// Runs a cluster once: five nodes join, exchange messages, and stop while streams are open.
+fn run_cluster(adapter: &Adapter) {
     let [a, b, c, d, e] = adapter.cluster(quick, ["a", "b", "c", "d", "e"]);
     for node in [&b, &c, &d, &e] {
         node.send(&id("a"), "in a datagram").unwrap();
@@ -65,7 +67,7 @@ fn live(adapter: &Adapter) {
     for node in [&b, &c, &d, &e] {
         node.wait_for(|event| matches!(event, Event::Message { via: Via::Broadcast, .. }));
     }
-    // Streams are under way when all end: some that say nothing, and some to who does not answer.
+    // Streams are open when all stop: some that are idle, and some to a peer that does not answer.
     let idle = [(); 3].map(|()| TcpStream::connect(a.addr()).unwrap());
     let addr = b.addr();
     b.stop();
@@ -74,20 +76,20 @@ fn live(adapter: &Adapter) {
     for node in [a, c, d, e] {
         node.stop();
     }
-    idle.into_iter().for_each(|stream| assert_eq!(hear_out(stream), 0));
-    hear_out(unanswered);
+    idle.into_iter().for_each(|stream| assert_eq!(read_to_close(stream), 0));
+    read_to_close(unanswered);
 }
 
-/// What the process has.
+/// The resources of the process.
 #[derive(Debug)]
-struct Left {
+struct Resources {
     threads: usize,
     descriptors: usize,
     tasks: usize,
     bytes: usize,
 }
 
-impl Left {
+impl Resources {
     fn now() -> Self {
         let count = |dir| read_dir(dir).unwrap().count();
         Self {
@@ -106,7 +108,7 @@ impl Left {
     }
 }
 
-/// How many lives are compared with twice as many.
-const LIVES: usize = 6;
-/// Tables of the runtimes may have grown: by less than 40 bytes for each node that has lived since.
-const SLACK: usize = 2 * LIVES * 5 * 40;
+/// The number of clusters before the first count; twice as many follow.
+const CLUSTERS: usize = 6;
+/// Allowed growth of the runtimes' tables, in bytes: less than 40 for each node since.
+const SLACK: usize = 2 * CLUSTERS * 5 * 40;

@@ -1,4 +1,4 @@
-//! The example on `mio` runs: nodes of its own, and one on threads.
+//! The core's `polling` example (`mio`): nodes on it, and one on threads, form a cluster.
 
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 #[path = "../../tidings/examples/polling.rs"]
@@ -41,7 +41,7 @@ fn a_node_on_threads_is_a_peer_like_any_other() {
     let (threads, events) = tidings_std::bind(patient("threads")).unwrap();
     assert_eq!(threads.join([ours.addr]).unwrap(), 2);
 
-    // So long that a socket does not take it at once.
+    // Longer than a socket's buffer.
     let long = Bytes::from(vec![7; 16 << 20]);
     let sent = long.clone();
     let ticket = ours.ask(move |node, now| node.send_reliable(now, &id("threads"), sent).unwrap());
@@ -78,7 +78,7 @@ fn what_is_no_message_is_cut_off_and_a_peer_that_hangs_up_is_forgotten() {
         Ok(len) => assert_eq!(len, 0),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
-    // Each is taken only if those before it are forgotten.
+    // Each is accepted only if those before it are forgotten.
     let start = Instant::now();
     while node.ask(|node, _| node.stats().streams_in) < 3 {
         assert!(start.elapsed() < LIMIT, "one is not forgotten");
@@ -87,7 +87,7 @@ fn what_is_no_message_is_cut_off_and_a_peer_that_hangs_up_is_forgotten() {
     assert_eq!(node.ask(|node, _| node.stats().streams_timed_out), 0);
 }
 
-/// A driver in a thread of its own, until it is dropped.
+/// A driver that runs in a thread of its own, until it is dropped.
 struct Running {
     addr: SocketAddr,
     asked: Option<Sender<Request>>,
@@ -106,7 +106,7 @@ impl Running {
         let run = move || {
             loop {
                 for event in driver.turn().unwrap() {
-                    // Whoever does not listen any more drops us next.
+                    // A receiver that is gone means that we are dropped next.
                     drop(tell.send(event));
                 }
                 match requests.try_recv() {
@@ -119,7 +119,7 @@ impl Running {
         Self { addr, asked: Some(asked), events, thread: Some(thread::spawn(run)) }
     }
 
-    /// Asks the node, in its thread, and waits for what it says.
+    /// Calls the node in its thread, and waits for the result.
     fn ask<R: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Node, tidings::Instant) -> R + Send + 'static,
@@ -140,7 +140,7 @@ impl Running {
         }
     }
 
-    /// Waits for such an event, passing over others.
+    /// Waits for an event; discards others.
     #[track_caller]
     fn told(&self, what: impl Fn(&Event) -> bool) -> Event {
         let start = Instant::now();
@@ -152,7 +152,7 @@ impl Running {
         panic!("the event never came");
     }
 
-    /// Waits until a command has ended.
+    /// Waits until a command has completed; returns its result.
     fn ended(&self, ticket: Ticket) -> Result<Done, Failure> {
         let ended =
             |event: &Event| matches!(event, Event::Completed { ticket: t, .. } if *t == ticket);
@@ -162,7 +162,7 @@ impl Running {
         }
     }
 
-    /// Its loop turns for a datagram with nothing in it.
+    /// Wakes its loop by an empty datagram.
     fn wake(&self) {
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[], self.addr).unwrap();
     }
@@ -177,24 +177,24 @@ impl Drop for Running {
     }
 }
 
-/// A free TCP port may be taken for UDP: then another one.
+/// Binds to a free port; tries again if it is free for TCP but taken for UDP.
 fn bind(config: &Config) -> Driver {
     (0..10).find_map(|_| Driver::bind(config.clone()).ok()).expect("a port is free")
 }
 
-/// Failures are found soon.
+/// A node that detects failures quickly.
 fn quick(name: &str) -> Config {
     let mut options = conformance::quick(name).options().clone();
     options.stream_timeout = Duration::from_secs(10);
     with(options, name)
 }
 
-/// Nobody is suspected only since the machine is busy.
+/// A node with long timeouts, so that a busy machine causes no suspicion.
 fn patient(name: &str) -> Config {
     let mut options = conformance::patient(name).options().clone();
     options.max_frame = 32 << 20;
     with(options, name)
 }
 
-/// How long anything may take.
+/// Deadline of every wait.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! The seam: what an adapter has to say of itself to be tested.
+//! The adapters under test, behind one interface.
 
 use super::node::{Node, wait};
 use super::settings::key;
@@ -51,7 +51,7 @@ pub const TOKIO: Adapter = adapter("tokio", |how| {
     Ok((Handle::Async(node, Waiting::Tokio), Box::new(events)))
 });
 
-/// A way to run nodes.
+/// An adapter under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapter {
     name: &'static str,
@@ -138,14 +138,14 @@ impl Adapter {
         self.sealed
     }
 
-    /// The same, and all of its nodes encrypt.
+    /// Makes all of its nodes encrypt.
     #[must_use]
     pub const fn sealed(mut self) -> Self {
         self.sealed = true;
         self
     }
 
-    /// Has a node listen at the address that it is configured with.
+    /// Starts a node that listens at its configured address.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Adapter {
         (self.start)(How::Bind(self.seal(config))).map(Node::new)
     }
 
-    /// Has a node listen somewhere else.
+    /// Starts a node that listens at another address than it advertises.
     ///
     /// # Errors
     ///
@@ -180,19 +180,19 @@ impl Adapter {
         sealed.build().expect("the key is for our own format")
     }
 
-    /// Starts a node that has no reason not to start.
+    /// Starts a node; panics if that fails.
     #[track_caller]
     pub fn start(&self, config: Config) -> Node {
         self.bind(config).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
-    /// Starts nodes that know nobody.
+    /// Starts nodes that have not joined each other.
     #[track_caller]
     pub fn nodes<const N: usize>(&self, config: fn(&str) -> Config, names: [&str; N]) -> [Node; N] {
         names.map(|name| self.start(config(name)))
     }
 
-    /// Starts nodes that know each other.
+    /// Starts a cluster: nodes that have joined and see each other.
     #[track_caller]
     pub fn cluster<const N: usize>(
         &self,
@@ -237,17 +237,17 @@ impl Waiting {
     }
 }
 
-/// What an adapter tells.
+/// An adapter's event stream.
 pub(super) trait Events: Send {
-    /// `None` if there was none in that time, or if there will be none any more.
+    /// The next event; `None` at the timeout or at the end of the stream.
     fn recv_timeout(&mut self, timeout: Duration) -> Option<Event>;
     fn try_recv(&mut self) -> Option<Event>;
     fn lagged(&self) -> u64;
-    /// All that are to come.
+    /// All remaining events, up to the end of the stream.
     fn rest(self: Box<Self>) -> Vec<Event>;
 }
 
-/// Whoever drives a node, all events are alike.
+/// All asynchronous adapters have the same event stream.
 impl Events for asynchronous::Events {
     fn recv_timeout(&mut self, timeout: Duration) -> Option<Event> {
         let over = async {
@@ -288,7 +288,7 @@ impl Events for tidings_std::Events {
     }
 }
 
-/// How many tasks there are on the runtime of [`TOKIO`].
+/// The number of tasks that are alive on the runtime of [`TOKIO`].
 pub fn alive_tasks() -> usize {
     THREADS.metrics().num_alive_tasks()
 }

@@ -1,10 +1,9 @@
-//! Tests that have a process to themselves.
+//! Tests that run in a process of their own.
 
 use std::env;
 use std::process::Command;
 
-/// Runs a test of this name in a process of its own, which runs nothing else: the same test, which
-/// then does what it is about.
+/// Runs the test `test` again in a process that runs nothing else, and `run` there.
 ///
 /// # Panics
 ///
@@ -24,5 +23,5 @@ pub fn alone(test: &str, run: impl FnOnce()) {
     assert!(ended.status.success(), "it failed in a process of its own");
 }
 
-/// Set where a test runs alone.
+/// Environment variable that is set in such a process.
 const ALONE: &str = "TIDINGS_TEST_ALONE";

@@ -1,4 +1,4 @@
-//! A node of any adapter, and how to wait for what it sees.
+//! A node of any adapter, with waits for its events and state.
 
 use super::LIMIT;
 use super::adapter::{Events, Handle};
@@ -168,14 +168,14 @@ impl Node {
 
     // ---- look ----
 
-    /// What it holds a member to be.
+    /// Its state of a member.
     pub fn state(&self, name: &str) -> Option<State> {
         self.member(&NodeId::new(name).ok()?).map(|member| member.state())
     }
 
     // ---- wait ----
 
-    /// Waits for such an event, passing over others.
+    /// Waits for an event; discards others.
     #[track_caller]
     pub fn wait_for(&self, what: impl Fn(&Event) -> bool) -> Event {
         let start = Instant::now();
@@ -207,7 +207,7 @@ impl Node {
         about(&event).expect("it was one")
     }
 
-    /// Waits for the next message; returns its sender's name, what it says, and how it came.
+    /// Waits for the next message; returns its sender's name, its bytes, and its delivery.
     #[track_caller]
     pub fn message(&self) -> (String, Bytes, Via) {
         match self.wait_for(|event| matches!(event, Event::Message { .. })) {
@@ -218,7 +218,7 @@ impl Node {
         }
     }
 
-    /// The events that are there.
+    /// The events that are queued.
     pub fn waiting(&self) -> Vec<Event> {
         let mut events = self.events();
         std::iter::from_fn(|| events.try_recv()).collect()
@@ -230,12 +230,12 @@ impl Node {
     }
 
     fn events(&self) -> MutexGuard<'_, Box<dyn Events>> {
-        self.events.lock().expect("whoever panics here ends the test")
+        self.events.lock().expect("a panic with the lock held ends the test")
     }
 
     // ---- end ----
 
-    /// Drops the handle; returns the rest of the events, once the sockets are closed.
+    /// Drops the handle, waits until the sockets are closed, and returns the remaining events.
     #[track_caller]
     pub fn stop(self) -> Vec<Event> {
         self.into_rest()()
@@ -262,12 +262,12 @@ pub fn wait(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
         assert!(start.elapsed() < LIMIT, "it never came to pass");
-        // The nodes need the processors more than who looks at them.
+        // Leaves the processors to the nodes.
         thread::park_timeout(Duration::from_millis(1));
     }
 }
 
-/// Has something done that might never end.
+/// Runs something in a thread, with a deadline.
 #[track_caller]
 pub fn within<R: Send + 'static>(limit: Duration, what: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, done) = channel();

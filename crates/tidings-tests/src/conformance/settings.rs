@@ -1,10 +1,10 @@
-//! Names, keys, and how nodes are configured.
+//! Names, keys and configurations of test nodes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings_driver::prelude::{Cipher, ClusterName, Config, Key, NodeId, Options};
 
-/// A node that is quick to notice who fails.
+/// A node that detects failures quickly.
 pub fn quick(name: &str) -> Config {
     let mut options = Options::local();
     options.probe_interval = Duration::from_millis(100);
@@ -13,7 +13,7 @@ pub fn quick(name: &str) -> Config {
     with(options, name)
 }
 
-/// A node that suspects nobody, and gives nobody up, only since the machine is busy.
+/// A node with long timeouts, so that a busy machine causes no suspicion and no failed stream.
 pub fn patient(name: &str) -> Config {
     let mut options = Options::local();
     options.probe_interval = Duration::from_secs(2);
@@ -23,7 +23,7 @@ pub fn patient(name: &str) -> Config {
     with(options, name)
 }
 
-/// A node that probes often, and long takes members for present that do not answer.
+/// A node that probes often and has a long suspicion timeout, so that silent members stay present.
 pub fn trusting(name: &str) -> Config {
     let mut options = quick(name).options().clone();
     options.suspicion_mult = 64;
@@ -31,7 +31,7 @@ pub fn trusting(name: &str) -> Config {
     with(options, name)
 }
 
-/// A node on the loopback interface with such options.
+/// A node on the loopback interface with these options.
 ///
 /// # Panics
 ///
@@ -43,7 +43,7 @@ pub fn with(options: Options, name: &str) -> Config {
     config.build().expect("tests know the ranges")
 }
 
-/// Any free port of this machine.
+/// A free port of the loopback interface: 127.0.0.1:0.
 pub fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -58,7 +58,7 @@ pub fn id(name: &str) -> NodeId {
     NodeId::new(name).expect("tests know how to name nodes")
 }
 
-/// A key, another one for each number.
+/// A key, different for each number.
 pub fn key(number: u8) -> Key {
     Key::new(Cipher::Aes256Gcm, [number; 32])
 }

@@ -1,4 +1,4 @@
-//! What only adapters have to promise whose answers are awaited.
+//! Tests of asynchronous adapters only: cancellation, stopped drivers, fairness.
 
 use futures_lite::future::{block_on, or, poll_once, yield_now};
 use std::io::Read;
@@ -11,27 +11,27 @@ use std::time::{Duration, Instant};
 use tidings_async_io::{Events, Tidings};
 use tidings_driver::prelude::{Event, Failure, JoinError};
 use tidings_tests::conformance::{
-    LIMIT, Manner, Stranger, hear_out, id, loopback, patient, within,
+    Fault, FaultyPeer, LIMIT, id, loopback, patient, read_to_close, within,
 };
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
 fn on_async_io_all_has_stopped_once_the_driver_was_dropped() {
     let (node, events, driver) = tidings_async_io::bind(patient("a")).unwrap();
-    all_stops(node, events, || drop(driver));
+    assert_all_stops(node, events, || drop(driver));
 }
 
 #[test]
 fn on_tokio_all_has_stopped_once_the_runtime_was_dropped() {
     let runtime = runtime();
     let (node, events) = runtime.block_on(async { tidings_tokio::bind(patient("a")) }).unwrap();
-    all_stops(node, events, || drop(runtime));
+    assert_all_stops(node, events, || drop(runtime));
 }
 
-/// A command that is under way fails when the driver goes, and so does every later one.
+/// A command that is running when the driver stops fails, and so does every later one.
 #[track_caller]
-fn all_stops(node: Tidings, events: Events, stop: impl FnOnce() + Send + 'static) {
-    let silent = Stranger::at(loopback(), Manner::Stalls);
+fn assert_all_stops(node: Tidings, events: Events, stop: impl FnOnce() + Send + 'static) {
+    let silent = FaultyPeer::at(loopback(), Fault::Stalls);
     within(LIMIT, move || {
         block_on(async {
             let seeds = [silent.addr()];
@@ -43,7 +43,7 @@ fn all_stops(node: Tidings, events: Events, stop: impl FnOnce() + Send + 'static
             assert_eq!(node.leave().await, Err(Failure::Stopped));
             assert_eq!(rest(events).await, []);
         });
-        // What is only looked at is as it was.
+        // Queries still work.
         assert_eq!(node.local().id(), &id("a"));
     });
 }
@@ -85,18 +85,19 @@ fn one_thread_is_enough_for_nodes_and_applications_on_tokio() {
 fn a_flood_of_datagrams_leaves_others_on_the_same_thread_their_turn() {
     within(LIMIT, || {
         let (node, _events, driver) = tidings_async_io::bind(patient("a")).unwrap();
-        block_on(or(driver, look_on_at_a_flood(&node)));
+        block_on(or(driver, watch_during_flood(&node)));
     });
     within(LIMIT, || {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let (node, _events) = tidings_tokio::bind(patient("a")).unwrap();
-            look_on_at_a_flood(&node).await;
+            watch_during_flood(&node).await;
         });
     });
 }
 
-/// Looks at a node between its turns, until it has taken far more datagrams than it takes in one.
-async fn look_on_at_a_flood(node: &Tidings) {
+/// Runs beside a node that is flooded with datagrams, until it has received far more than in one
+/// turn.
+async fn watch_during_flood(node: &Tidings) {
     let (over, addr) = (Arc::new(AtomicBool::new(false)), node.addr());
     let is_over = Arc::clone(&over);
     let flood = thread::spawn(move || {
@@ -116,16 +117,16 @@ async fn look_on_at_a_flood(node: &Tidings) {
 fn a_command_that_nobody_waits_for_any_more_is_taken_back() {
     let (node, _events, driver) = tidings_async_io::bind(patient("a")).unwrap();
     thread::spawn(|| block_on(driver));
-    is_taken_back(&node);
+    assert_cancelled(&node);
 
     let runtime = runtime();
     let bound = runtime.block_on(async { tidings_tokio::bind(patient("a")) });
-    is_taken_back(&bound.unwrap().0);
+    assert_cancelled(&bound.unwrap().0);
 }
 
-/// The stream of a join is closed when the join is dropped, long before its deadline.
+/// Dropping the future of a join closes its stream, long before the deadline.
 #[track_caller]
-fn is_taken_back(node: &Tidings) {
+fn assert_cancelled(node: &Tidings) {
     let listener = TcpListener::bind(loopback()).unwrap();
     let seeds = [listener.local_addr().unwrap()];
     let mut joining = Box::pin(node.join(seeds));
@@ -135,7 +136,7 @@ fn is_taken_back(node: &Tidings) {
 
     let start = Instant::now();
     drop(joining);
-    hear_out(stream);
+    read_to_close(stream);
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
 }
 

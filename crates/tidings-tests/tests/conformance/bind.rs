@@ -1,4 +1,4 @@
-//! Where a node listens, and what it tells others of that.
+//! Listening and advertised addresses.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use tidings_driver::StartError;
@@ -23,7 +23,7 @@ fn a_taken_port_is_an_error_that_names_the_address(adapter: &Adapter) {
     );
     assert!(error.to_string().starts_with(&format!("cannot listen on TCP {addr}: ")), "{error}");
 
-    // Another test may have the TCP port of the same number: then with another one.
+    // Another test may have the TCP port of the same number: try another one then.
     let taken_for_udp = || {
         let taken = UdpSocket::bind(loopback()).unwrap();
         let addr = taken.local_addr().unwrap();
@@ -54,11 +54,11 @@ fn an_address_that_others_cannot_reach_is_not_advertised(adapter: &Adapter) {
     let said = "other nodes cannot reach 0.0.0.0:";
     assert!(error.to_string().starts_with(said), "{error}");
     assert!(error.to_string().contains("set `advertise`"), "{error}");
-    // On all interfaces, with an address to tell others.
+    // On all interfaces, with an address to advertise.
     let a = adapter.bind_to(anywhere, patient("a")).unwrap();
     let b = adapter.start(patient("b"));
     assert_eq!(b.join([a.addr()]).unwrap(), 2);
-    all_hear_all(&[&a, &b]);
+    assert_all_reach_all(&[&a, &b]);
 }
 
 fn nodes_find_each_other_by_ipv6(adapter: &Adapter) {
@@ -66,7 +66,7 @@ fn nodes_find_each_other_by_ipv6(adapter: &Adapter) {
     let [a, b] = ["a", "b"].map(|name| adapter.start(patient(name).with_addr(here)));
     assert!(a.addr().is_ipv6(), "{}", a.addr());
     assert_eq!(b.join([a.addr()]).unwrap(), 2);
-    all_hear_all(&[&a, &b]);
+    assert_all_reach_all(&[&a, &b]);
 }
 
 fn a_node_that_listens_for_both_reaches_nodes_at_ipv4_and_ipv6(adapter: &Adapter) {
@@ -75,17 +75,17 @@ fn a_node_that_listens_for_both_reaches_nodes_at_ipv4_and_ipv6(adapter: &Adapter
     let both = |name: &str, told| adapter.bind_to(anywhere, patient(name).with_addr(told)).unwrap();
     let (at_4, at_6) = (both("at-4", loopback()), both("at-6", here));
     assert_eq!(at_4.join([at_6.addr()]).unwrap(), 2);
-    all_hear_all(&[&at_4, &at_6]);
-    // One for IPv4 alone, and one for IPv6 alone, whom they reach by these.
+    assert_all_reach_all(&[&at_4, &at_6]);
+    // One node for IPv4 only and one for IPv6 only, which the others reach by that address.
     let only_4 = adapter.start(patient("only-4"));
     assert!(only_4.join([at_4.addr()]).unwrap() > 1);
-    all_hear_all(&[&at_4, &only_4]);
+    assert_all_reach_all(&[&at_4, &only_4]);
     let only_6 = adapter.start(patient("only-6").with_addr(here));
     assert!(only_6.join([at_6.addr()]).unwrap() > 1);
-    all_hear_all(&[&at_6, &only_6]);
+    assert_all_reach_all(&[&at_6, &only_6]);
 }
 
-/// Any free port at this machine's IPv6 address, if it has one.
+/// A free port of the IPv6 loopback address, if the machine has one.
 fn ipv6() -> Option<SocketAddr> {
     let here = "[::1]:0".parse().unwrap();
     if let Err(error) = UdpSocket::bind(here) {
@@ -95,8 +95,8 @@ fn ipv6() -> Option<SocketAddr> {
     Some(here)
 }
 
-/// Each hears all others, by datagrams and over streams.
-fn all_hear_all(nodes: &[&Node]) {
+/// Asserts that each node reaches all others, by datagrams and over streams.
+fn assert_all_reach_all(nodes: &[&Node]) {
     for from in nodes {
         for to in nodes {
             let to = to.local();

@@ -1,4 +1,4 @@
-//! Joins that succeed, and those that cannot.
+//! Joins: success, failure and its reasons.
 
 use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tidings_driver::prelude::{
     ClusterName, Config, ExchangeError, JoinError, Refusal, Seed, SeedError, Target,
 };
 use tidings_tests::conformance::{
-    Adapter, LIMIT, Manner, Stranger, id, loopback, patient, quick, wait,
+    Adapter, Fault, FaultyPeer, LIMIT, id, loopback, patient, quick, wait,
 };
 
 tests! {
@@ -71,7 +71,7 @@ fn a_seed_is_text_an_address_or_a_target(adapter: &Adapter) {
 
 fn one_seed_of_several_that_answers_is_enough(adapter: &Adapter) {
     let (_taken, dead) = dead();
-    let silent = Stranger::at(loopback(), Manner::Stalls);
+    let silent = FaultyPeer::at(loopback(), Fault::Stalls);
     let [a, b] = adapter.nodes(patient, ["a", "b"]);
     let start = Instant::now();
     assert_eq!(a.join([dead, silent.addr(), b.addr()]).unwrap(), 2);
@@ -94,7 +94,7 @@ fn nodes_of_other_clusters_are_not_let_in(adapter: &Adapter) {
 }
 
 fn a_join_to_somebody_who_is_silent_fails_at_its_deadline(adapter: &Adapter) {
-    let silent = Stranger::at(loopback(), Manner::Stalls);
+    let silent = FaultyPeer::at(loopback(), Fault::Stalls);
     let a = adapter.start(quick("a"));
     let start = Instant::now();
     let error = a.join([silent.addr()]).unwrap_err();
@@ -121,12 +121,12 @@ fn names_are_looked_up_and_one_that_is_found_is_enough(adapter: &Adapter) {
 
     let here = target(format!("localhost:{}", a.addr().port()));
     assert_eq!(b.join([nowhere, here]).unwrap(), 2);
-    // Whoever knows which node it is may say so.
+    // A target may name the node that is expected there.
     let named = target(format!("b/localhost:{}", b.addr().port()));
     assert_eq!(a.join([named]).unwrap(), 2);
 }
 
-/// A port that is taken, and on which nobody listens.
+/// A port that is reserved by the socket, and at which nothing listens.
 fn dead() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&loopback().into()).unwrap();

@@ -1,4 +1,4 @@
-//! Nodes with keys, and without, and how a cluster goes over.
+//! Encryption: keys, key rotation, and the transition from plaintext.
 
 use std::thread;
 use tidings_driver::KeyError;
@@ -33,7 +33,7 @@ fn only_who_has_the_key_is_let_in(adapter: &Adapter) {
 
     let without = adapter.start(patient("without"));
     let wrong = adapter.start(sealed(patient("wrong"), 2));
-    // All at once, since each asks several times.
+    // All at once, because each join retries several times.
     thread::scope(|scope| {
         for node in [&without, &wrong] {
             for (here, there) in [(node, &a), (&a, node)] {
@@ -61,7 +61,7 @@ fn a_key_is_replaced_while_the_cluster_runs(adapter: &Adapter) {
     for step in steps {
         for node in &nodes {
             step(node);
-            all_hear_all(&nodes);
+            assert_all_reach_all(&nodes);
         }
     }
     for node in &nodes {
@@ -75,8 +75,8 @@ fn a_key_is_replaced_while_the_cluster_runs(adapter: &Adapter) {
     assert!(late.join([nodes[0].addr()]).is_err(), "the old key opens nothing any more");
 }
 
-/// Each hears all others, over streams and by datagrams.
-fn all_hear_all(nodes: &[Node]) {
+/// Asserts that each node reaches all others, over streams and by datagrams.
+fn assert_all_reach_all(nodes: &[Node]) {
     for from in nodes {
         for to in from.members() {
             from.ping(to.id()).unwrap();
@@ -111,6 +111,6 @@ fn a_cluster_goes_over_to_encryption_in_steps_that_understand_each_other(adapter
         let after = adapter.start(step[1](patient("after")));
         after.join([before.addr()]).unwrap();
         wait(|| before.members().len() == 2);
-        all_hear_all(&[before, after]);
+        assert_all_reach_all(&[before, after]);
     }
 }

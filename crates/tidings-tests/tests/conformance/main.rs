@@ -1,10 +1,10 @@
-//! What every adapter promises, checked over loopback with each of them.
+//! The conformance suite: the behaviour that every adapter promises, over loopback.
 //!
-//! Each file says at its top which of its functions are tests: each is a test of each adapter, and
-//! some once more with nodes that encrypt. `cargo test -p tidings-tests --test conformance on_std`
-//! runs those of one adapter. All wait for conditions.
+//! Each file lists at its top which of its functions are tests. Each runs for each adapter; those
+//! under `sealed too` run again with nodes that encrypt. To run those of one adapter:
+//! `cargo test -p tidings-tests --test conformance on_std`. All wait for conditions.
 
-/// Makes tests of functions that take an adapter.
+/// Makes tests from functions that take an adapter.
 macro_rules! tests {
     ($(sealed too: [$($both:ident,)*])? $(plain only: [$($plain:ident,)*])?) => {
         on! { on_std, STD; $($($both,)*)? $($($plain,)*)? }

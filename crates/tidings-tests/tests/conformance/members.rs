@@ -1,4 +1,4 @@
-//! Who is a member, as all see it: joins, failures, leaves, restarts, metadata.
+//! Membership: joins, failures, leaves, restarts, metadata.
 
 use std::thread;
 use std::time::Duration;
@@ -81,10 +81,10 @@ fn who_restarts_at_another_address_is_taken_at_once_and_without_a_conflict(adapt
     let [a, b, c] = adapter.cluster(patient, ["a", "b", "c"]);
     let before = b.addr();
     b.stop();
-    // Lives are told apart by the second in which they began.
+    // The generation is the second in which a node started.
     let now = Clock::generation();
     wait(|| Clock::generation() > now);
-    // Somebody may have its port by now; no restart gets the same one here.
+    // Another process may have its port by now; a restart never gets the same one here.
     let b = loop {
         let b = adapter.start(patient("b"));
         if b.addr() != before {

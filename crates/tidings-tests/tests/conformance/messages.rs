@@ -1,4 +1,4 @@
-//! Messages to one and to all, and pings.
+//! Messages to one member and to all, and pings.
 
 use std::time::Duration;
 use tidings_driver::CommandError;
@@ -40,7 +40,7 @@ fn half_a_megabyte_arrives_with_a_receipt(adapter: &Adapter) {
     let long: Bytes = (0..500_000_u32).map(|n| n as u8).collect();
     for (from, name, to, hears) in [(&a, "a", "b", &b), (&b, "b", "a", &a)] {
         from.send_reliable(&id(to), long.clone()).unwrap();
-        // With the receipt it is there: nobody has to wait for it.
+        // The event precedes the receipt: no need to wait for it.
         let arrived =
             Event::Message { from: Some(id(name)), data: long.clone(), via: Via::Reliable };
         assert!(hears.waiting().contains(&arrived));
@@ -57,7 +57,7 @@ fn a_broadcast_is_delivered_once_to_each(adapter: &Adapter) {
     for node in others {
         assert_eq!(node.message(), ("a".into(), Bytes::from("hear, hear"), Via::Broadcast));
     }
-    // It is told several times: wait until all have been, and nobody tells it any more.
+    // It is gossiped several times: wait until that has ended everywhere.
     let told = || nodes.each_ref().map(|node| node.stats().broadcasts_duplicate);
     let probes = || nodes.each_ref().map(|node| node.stats().probes);
     let mut settled = false;
@@ -68,7 +68,7 @@ fn a_broadcast_is_delivered_once_to_each(adapter: &Adapter) {
     }
     let is_message = |event: &Event| matches!(event, Event::Message { .. });
     assert!(others.iter().all(|node| node.stats().messages_in == 1));
-    assert!(told().iter().sum::<u64>() > 0, "nobody was told twice: this has tested nothing");
+    assert!(told().iter().sum::<u64>() > 0, "no node received it twice: this tests nothing");
     assert!(!nodes.iter().any(|node| node.waiting().iter().any(is_message)));
 
     let error = origin.broadcast(vec![0; 2000]).unwrap_err();
@@ -80,7 +80,7 @@ fn a_ping_tells_how_long_the_answer_took(adapter: &Adapter) {
     for (node, other) in [(&a, "b"), (&b, "a")] {
         let rtt = node.ping(&id(other)).unwrap();
         assert!((Duration::from_nanos(1)..Duration::from_secs(2)).contains(&rtt), "{rtt:?}");
-        // Probes find it out too.
+        // Probes measure it too.
         wait(|| node.rtt(&id(other)).is_some());
     }
     assert_eq!(a.ping(&id("a")), Ok(Duration::ZERO));

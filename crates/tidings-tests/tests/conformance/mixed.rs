@@ -1,4 +1,4 @@
-//! Clusters of nodes of all adapters.
+//! Clusters with nodes of all adapters.
 
 use std::collections::BTreeSet;
 use tidings_driver::prelude::{ConfigBuilder, Key, Keyring, Memberlist, Plaintext, State, Wire};
@@ -6,31 +6,31 @@ use tidings_tests::conformance::{ADAPTERS, id, key, quick, wait};
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster() {
-    are_one_cluster(|config| config);
+    assert_one_cluster(|config| config);
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_with_keys() {
     let keys = || Keyring::new(key(1));
-    are_one_cluster(|config| config.encryption(keys(), Plaintext::Refused));
+    assert_one_cluster(|config| config.encryption(keys(), Plaintext::Refused));
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format() {
     let wire = || Wire::Memberlist(Memberlist::new());
-    are_one_cluster(|config| config.wire(wire()));
+    assert_one_cluster(|config| config.wire(wire()));
 }
 
 #[test]
 fn nodes_of_all_adapters_are_one_cluster_in_memberlists_format_with_keys() {
     let wire = || Wire::Memberlist(Memberlist::new());
     let keys = || Keyring::new(Key::memberlist(&[1; 32]).unwrap());
-    are_one_cluster(|config| config.wire(wire()).encryption(keys(), Plaintext::Refused));
+    assert_one_cluster(|config| config.wire(wire()).encryption(keys(), Plaintext::Refused));
 }
 
-/// Two nodes of each adapter join, hear each other in every way, and see one of them gone.
+/// Two nodes of each adapter join, exchange every kind of message, and see failures.
 #[track_caller]
-fn are_one_cluster(configured: impl Fn(ConfigBuilder) -> ConfigBuilder) {
+fn assert_one_cluster(configured: impl Fn(ConfigBuilder) -> ConfigBuilder) {
     let mut nodes = Vec::new();
     for adapter in ADAPTERS {
         for n in 1..=2 {

@@ -1,4 +1,4 @@
-//! More than a node, or its application, can take.
+//! Overload: noise, datagram floods, and applications that read events slowly.
 
 use std::fs::read_to_string;
 use std::io::Write;
@@ -35,12 +35,12 @@ fn a_megabyte_of_noise_does_a_node_no_harm(adapter: &Adapter) {
     }
     for piece in noise.chunks(noise.len() / 8) {
         let mut tcp = TcpStream::connect(a.addr()).unwrap();
-        // It hangs up on us at the first bytes that it cannot take.
+        // It closes the connection at the first invalid bytes.
         drop(tcp.write_all(piece));
     }
     wait(|| a.stats().rejected_streams.total() == rejected + 8);
     wait(|| a.stats().rejected_datagrams.total() > 100);
-    goes_on(&a, &b);
+    assert_still_works(&a, &b);
 }
 
 fn a_flood_of_datagrams_is_lost_and_the_node_goes_on(adapter: &Adapter) {
@@ -61,10 +61,10 @@ fn a_flood_of_datagrams_is_lost_and_the_node_goes_on(adapter: &Adapter) {
             });
         }
     });
-    goes_on(&a, &b);
+    assert_still_works(&a, &b);
 }
 
-/// How many datagrams found no room in a node's socket.
+/// The number of datagrams dropped because a node's socket buffer was full.
 fn lost(node: &Node) -> Option<u64> {
     let sockets = read_to_string("/proc/net/udp").ok()?;
     let here = format!("0100007F:{:04X}", node.addr().port());
@@ -72,9 +72,9 @@ fn lost(node: &Node) -> Option<u64> {
     socket.split_whitespace().last()?.parse().ok()
 }
 
-/// The node probes, and it and the other one take each other for alive.
+/// Asserts that `a` probes, and that the two see each other as alive.
 #[track_caller]
-fn goes_on(a: &Node, b: &Node) {
+fn assert_still_works(a: &Node, b: &Node) {
     let probes = a.stats().probes;
     wait(|| a.stats().probes > probes + 3);
     for (node, name, other) in [(a, "a", "b"), (b, "b", "a")] {
@@ -95,7 +95,7 @@ fn a_slow_application_loses_events_and_holds_up_nothing(adapter: &Adapter) {
     }
     let lost = a.lagged();
     assert!((400..600).contains(&lost), "{lost} were lost");
-    goes_on(&a, &b);
+    assert_still_works(&a, &b);
     b.send_reliable(&id("a"), "more news").unwrap();
     assert!(a.lagged() > lost);
 

@@ -1,4 +1,4 @@
-//! Recordings of nodes that run.
+//! Recordings of running nodes.
 
 use tidings::replay::Replay;
 use tidings_record::{Limits, Recording};
@@ -12,7 +12,7 @@ tests! {
 
 fn a_recorded_node_replays_and_its_recording_is_whole_once_the_node_has_stopped(adapter: &Adapter) {
     let [a, b] = adapter.nodes(patient, ["a", "b"]);
-    // Its address is that of nobody else: the file is ours.
+    // The node's port is unique, so the file is too.
     let name = format!("tidings-{}-{}.rec", std::process::id(), a.addr().port());
     let path = std::env::temp_dir().join(name);
     a.record(&path, Limits::default()).unwrap();

@@ -1,9 +1,9 @@
-//! What dropping a handle does.
+//! Dropping a handle stops the node.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::Event;
-use tidings_tests::conformance::{Adapter, hear_out, id, patient, wait};
+use tidings_tests::conformance::{Adapter, id, patient, read_to_close, wait};
 
 tests! {
     sealed too: [
@@ -42,13 +42,13 @@ fn a_node_runs_until_the_last_of_its_handles_is_dropped(adapter: &Adapter) {
 
 fn streams_that_are_open_hold_up_no_stop_and_are_closed_by_it(adapter: &Adapter) {
     let [a, b] = adapter.cluster(patient, ["a", "b"]);
-    // Some that say nothing, to a node that waits for them for ten seconds.
+    // Idle ones, for which the node waits ten seconds.
     let idle: Vec<_> = (0..10).map(|_| TcpStream::connect(a.addr()).unwrap()).collect();
     wait(|| a.stats().streams_in >= 11);
     let (addr, start) = (a.addr(), Instant::now());
     a.stop();
     TcpListener::bind(addr).unwrap();
-    idle.into_iter().for_each(|stream| assert_eq!(hear_out(stream), 0));
+    idle.into_iter().for_each(|stream| assert_eq!(read_to_close(stream), 0));
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
     drop(b);
 }

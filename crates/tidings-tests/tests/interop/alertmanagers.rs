@@ -1,4 +1,4 @@
-//! Ours among Alertmanagers.
+//! Tidings among Alertmanagers.
 
 use serde_json::Value;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tidings_tests::{Alertmanager, Kind, Scene};
 
 pub(crate) const ALL: &[Scenario] = &[Scenario {
     name: "alertmanager",
-    claim: "ours joins an Alertmanager, is joined by another, and stays",
+    claim: "a Tidings node joins an Alertmanager, another joins it, and all stay members",
     against: &[Go050],
     place: Place::Loopback,
     play: alertmanagers,
@@ -26,8 +26,8 @@ fn alertmanagers(scene: &Scene, _: Kind) {
     }
     let listed = |event: &Value| event["ev"] == "join" && event["node"]["port"] == 9094;
     a.event("sees an Alertmanager", listed);
-    // Long enough for each to be probed and found missing.
-    a.never(a.mark(), Duration::from_secs(12), "sees somebody leave", |event| {
+    // Long enough for each to be probed and declared failed.
+    a.never(a.mark(), Duration::from_secs(12), "sees a member leave", |event| {
         event["ev"] == "leave"
     });
     for manager in [m1, m2] {
@@ -35,5 +35,5 @@ fn alertmanagers(scene: &Scene, _: Kind) {
         manager.lists(&all);
     }
     assert_eq!(a.members().len(), 3);
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }

@@ -1,4 +1,4 @@
-//! Larger clusters, and those that are not let in.
+//! Larger clusters, name conflicts, incompatible protocols.
 
 use crate::known::{CONFLICT, NO_CONNECTION, OTHER_PROTOCOL};
 use crate::with_both;
@@ -10,13 +10,21 @@ use tidings_tests::{Kind, Peer, Scene};
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "twenty",
-        claim: "twenty mixed nodes agree, also when one of each kind is killed",
+        claim: "twenty mixed nodes agree, also after one of each program is killed",
         against: &[Go050],
         place: Place::Loopback,
         play: twenty,
     },
-    with_both("conflict", "a second node of a name is reported, and changes nothing", conflict),
-    with_both("protocol", "who has another delegate protocol is refused", other_protocol),
+    with_both(
+        "conflict",
+        "a second node of a name is reported as a conflict, and changes nothing",
+        conflict,
+    ),
+    with_both(
+        "protocol",
+        "a node with an incompatible delegate protocol is refused",
+        other_protocol,
+    ),
 ];
 
 fn twenty(scene: &Scene, _: Kind) {
@@ -29,7 +37,7 @@ fn twenty(scene: &Scene, _: Kind) {
             2 => scene.peer(Go050, &name, number),
             _ => scene.ours(&name, number),
         };
-        // Each joins through the one before it: the first ones hear of most by gossip.
+        // Each joins through the one before it, so the first ones hear of most by gossip.
         let peer = match all.last() {
             Some(last) => peer.join(last),
             None => peer,
@@ -75,7 +83,7 @@ fn conflict(scene: &Scene, theirs: Kind) {
     for intruder in intruders {
         intruder.kill();
     }
-    a.never(a.mark(), Duration::from_secs(3), "sees somebody leave", |event| {
+    a.never(a.mark(), Duration::from_secs(3), "sees a member leave", |event| {
         event["ev"] == "leave"
     });
     let addrs = [&a, &b, &c].map(|peer| (peer.name().to_owned(), peer.addr()));
@@ -86,7 +94,7 @@ fn conflict(scene: &Scene, theirs: Kind) {
             assert_eq!(seen["addr"], addr.ip().to_string(), "{name}, as {} sees it", peer.name());
         }
     }
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn other_protocol(scene: &Scene, theirs: Kind) {
@@ -95,14 +103,14 @@ fn other_protocol(scene: &Scene, theirs: Kind) {
     let a = scene.ours("a", 1).delegate("2,5,5").join(&b).start(scene);
     a.lists(&["a", "b"]);
     let short = Duration::from_secs(1);
-    let strangers = [
+    let outsiders = [
         scene.ours("a1", 11).retry_join(short).join(&b).start(scene),
         scene.ours("a2", 12).delegate("0,5,1").retry_join(short).join(&b).start(scene),
         scene.peer(theirs, "b1", 21).retry_join(short).join(&a).start(scene),
     ];
-    for stranger in &strangers {
-        let join = stranger.start_join();
-        assert_eq!(join["ok"], false, "{} joined: {join}", stranger.name());
+    for outsider in &outsiders {
+        let join = outsider.start_join();
+        assert_eq!(join["ok"], false, "{} joined: {join}", outsider.name());
     }
     a.lists(&["a", "b"]);
     b.lists(&["a", "b"]);

@@ -10,45 +10,37 @@ use tidings_tests::runner::{Place, Scenario};
 use tidings_tests::{Kind, Peer, Scene, Settings, hex};
 
 pub(crate) const ALL: &[Scenario] = &[
-    with_both(
-        "aes-128",
-        "members with a key of 16 bytes understand each other",
-        |scene, theirs| {
-            same_key(scene, theirs, KEY_16);
-        },
-    ),
-    with_both(
-        "aes-192",
-        "members with a key of 24 bytes understand each other",
-        |scene, theirs| {
-            same_key(scene, theirs, KEY_24);
-        },
-    ),
-    with_both(
-        "aes-256",
-        "members with a key of 32 bytes understand each other",
-        |scene, theirs| {
-            same_key(scene, theirs, KEY_32);
-        },
-    ),
-    with_both("rotate", "keys are replaced while nobody is suspected", rotate),
-    with_both("wrong-key", "who has another key or none is turned away", wrong_key),
+    with_both("aes-128", "nodes with a key of 16 bytes are one cluster", |scene, theirs| {
+        same_key(scene, theirs, KEY_16);
+    }),
+    with_both("aes-192", "nodes with a key of 24 bytes are one cluster", |scene, theirs| {
+        same_key(scene, theirs, KEY_24);
+    }),
+    with_both("aes-256", "nodes with a key of 32 bytes are one cluster", |scene, theirs| {
+        same_key(scene, theirs, KEY_32);
+    }),
+    with_both("rotate", "keys are rotated, and no member is suspected", rotate),
+    with_both("wrong-key", "a node with another key or none is refused", wrong_key),
     Scenario {
         name: "label",
-        claim: "who has the same label is let in, and nobody else",
+        claim: "only nodes with the same label can join",
         against: &[Go050],
         place: Place::Loopback,
         play: labels,
     },
-    with_both("compress", "compressed or not, either side understands", compression),
+    with_both(
+        "compress",
+        "both sides understand compressed and uncompressed messages",
+        compression,
+    ),
 ];
 
 pub(crate) const KEY_16: &str = "AAECAwQFBgcICQoLDA0ODw==";
 const KEY_24: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 pub(crate) const KEY_32: &str = "gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=";
 
-/// Longer than it takes to probe two others in vain.
-pub(crate) const A_WHILE: Duration = Duration::from_secs(3);
+/// Longer than two failed probes take.
+pub(crate) const WATCH_TIME: Duration = Duration::from_secs(3);
 
 fn same_key(scene: &Scene, theirs: Kind, key: &str) {
     let [a, b, c] = three_of(scene, theirs, |peer| peer.keys(&[key]));
@@ -58,24 +50,24 @@ fn same_key(scene: &Scene, theirs: Kind, key: &str) {
     watch(scene, &a);
 }
 
-/// Each tells the other something, in datagrams and over streams.
+/// Each sends the other messages, in datagrams and over streams.
 fn talk(a: &Peer, b: &Peer, about: &str) {
     let large = hex(&noise().take(20_000).collect::<Vec<_>>());
     let (x, y) = (a.name().to_owned(), b.name().to_owned());
     for (from, to, name) in [(a, b, &y), (b, a, &x)] {
         let text = format!("{about}, said to {name}");
         from.ask(&format!("send-user {name} {text} best-effort"));
-        to.hears(text.as_bytes());
+        to.receives(text.as_bytes());
         let data = format!("{}{large}", hex(text.as_bytes()));
         from.ask(&format!("send-user {name} hex:{data} reliable"));
         to.event("hears it", |event| event["ev"] == "msg" && event["data"] == *data);
     }
 }
 
-/// For a while, nobody is suspected.
+/// Asserts that for a while no member is suspected.
 pub(crate) fn watch(scene: &Scene, peer: &Peer) {
-    peer.never(peer.mark(), A_WHILE, "suspects somebody", |event| event["ev"] == "suspect");
-    scene.nobody_was_suspected();
+    peer.never(peer.mark(), WATCH_TIME, "suspects a member", |event| event["ev"] == "suspect");
+    scene.assert_no_suspicion();
 }
 
 fn rotate(scene: &Scene, theirs: Kind) {
@@ -97,13 +89,13 @@ fn rotate(scene: &Scene, theirs: Kind) {
     let d = scene.peer(theirs, "d", 4).keys(&[KEY_32]).join(&all[0]).start(scene);
     d.lists(&["a", "b", "c", "d"]);
     all[0].lists(&["a", "b", "c", "d"]);
-    let strangers = [
+    let outsiders = [
         scene.peer(theirs, "old1", 11).keys(&[KEY_16]).join(&all[0]),
         scene.ours("old2", 12).keys(&[KEY_16]).join(&all[1]),
     ];
-    turned_away(scene, strangers);
+    assert_refused(scene, outsiders);
     all[0].lists(&["a", "b", "c", "d"]);
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn wrong_key(scene: &Scene, theirs: Kind) {
@@ -111,43 +103,43 @@ fn wrong_key(scene: &Scene, theirs: Kind) {
     let b = scene.peer(theirs, "b", 2).keys(&[KEY_16]).start(scene);
     let c = scene.ours("c", 3).keys(&[KEY_16]).join(&b).start(scene);
     b.lists(&["b", "c"]);
-    let strangers = [
+    let outsiders = [
         scene.ours("a1", 11).keys(&[KEY_32]).join(&b),
         scene.ours("a2", 12).join(&b),
         scene.peer(theirs, "b1", 21).keys(&[KEY_32]).join(&c),
         scene.peer(theirs, "b2", 22).join(&c),
     ];
-    turned_away(scene, strangers);
+    assert_refused(scene, outsiders);
     b.lists(&["b", "c"]);
     c.lists(&["b", "c"]);
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
-/// Each of them fails to join, and stays alone.
-fn turned_away(scene: &Scene, strangers: impl IntoIterator<Item = Settings>) {
-    let start = |stranger: Settings| stranger.retry_join(Duration::from_secs(1)).start(scene);
-    let strangers: Vec<_> = strangers.into_iter().map(start).collect();
-    for stranger in &strangers {
-        let join = stranger.start_join();
-        assert_eq!(join["ok"], false, "{} joined: {join}", stranger.name());
-        assert_eq!(stranger.members(), [stranger.name()]);
+/// Asserts that each of them fails to join, and stays alone.
+fn assert_refused(scene: &Scene, outsiders: impl IntoIterator<Item = Settings>) {
+    let start = |outsider: Settings| outsider.retry_join(Duration::from_secs(1)).start(scene);
+    let outsiders: Vec<_> = outsiders.into_iter().map(start).collect();
+    for outsider in &outsiders {
+        let join = outsider.start_join();
+        assert_eq!(join["ok"], false, "{} joined: {join}", outsider.name());
+        assert_eq!(outsider.members(), [outsider.name()]);
     }
 }
 
 fn labels(scene: &Scene, theirs: Kind) {
     if Kind::ours() == Kind::Go022 {
-        return; // In the place of ours, it has no labels.
+        return; // memberlist 0.2.2, in the place of Tidings, has no labels.
     }
     scene.expects(&LABEL_MISMATCH);
     let [a, b, c] = three_of(scene, theirs, |peer| peer.label("one"));
     talk(&a, &b, "labelled");
-    let strangers = [
+    let outsiders = [
         scene.ours("a1", 11).label("two").join(&b),
         scene.ours("a2", 12).join(&b),
         scene.peer(theirs, "b1", 21).label("two").join(&a),
         scene.peer(theirs, "b2", 22).join(&a),
     ];
-    turned_away(scene, strangers);
+    assert_refused(scene, outsiders);
     for peer in [&a, &b, &c] {
         peer.lists(&["a", "b", "c"]);
     }

@@ -1,4 +1,4 @@
-//! Nodes that end without a word, that leave, and that come back.
+//! Crashes, leaves and restarts.
 
 use crate::known::{NO_CONNECTION, RETURNED, STOPPED};
 use crate::with_both;
@@ -6,22 +6,26 @@ use tidings_tests::runner::Scenario;
 use tidings_tests::{Kind, Peer, Scene, Settings};
 
 pub(crate) const ALL: &[Scenario] = &[
-    with_both("kill-ours", "ours is killed, and the others see it fail", we_are_killed),
-    with_both("kill-theirs", "one of theirs is killed, and ours sees it fail", one_is_killed),
-    with_both("leave-ours", "ours leaves, and the others see that it left", we_leave),
-    with_both("leave-theirs", "one of theirs leaves, and ours sees that it left", one_leaves),
-    with_both("terminate", "who is told to stop leaves", who_is_told_to_stop_leaves),
-    with_both("restart", "who was killed comes back at its address", killed_ones_come_back),
-    with_both("restart-at-once", "who restarts before it was missed stays", restart_unnoticed),
-    with_both("move", "who left comes back at another address", who_left_may_move),
+    with_both("kill-ours", "a Tidings node is killed, and the others see it fail", we_are_killed),
+    with_both("kill-theirs", "another node is killed, and Tidings sees it fail", one_is_killed),
+    with_both("leave-ours", "a Tidings node leaves, and the others see that it left", we_leave),
+    with_both("leave-theirs", "another node leaves, and Tidings sees that it left", one_leaves),
+    with_both("terminate", "a node that gets SIGTERM leaves", who_is_told_to_stop_leaves),
+    with_both("restart", "a killed node comes back at its address", killed_ones_come_back),
+    with_both(
+        "restart-at-once",
+        "a node that restarts before it is suspected stays a member",
+        restart_unnoticed,
+    ),
+    with_both("move", "a node that left comes back at another address", who_left_may_move),
 ];
 
-/// Ours, `a`, with two of theirs, `b` and `c`; all see each other.
+/// A Tidings node, `a`, and two others, `b` and `c`, which see each other.
 pub(crate) fn three(scene: &Scene, theirs: Kind) -> [Peer; 3] {
     three_of(scene, theirs, |peer| peer)
 }
 
-/// The same, started as is said.
+/// A Tidings node and two others, with changed settings.
 pub(crate) fn three_of(
     scene: &Scene,
     theirs: Kind,
@@ -62,7 +66,7 @@ fn we_leave(scene: &Scene, theirs: Kind) {
     b.sees("a", "left");
     c.sees("a", "left");
     a.kill();
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn one_leaves(scene: &Scene, theirs: Kind) {
@@ -71,7 +75,7 @@ fn one_leaves(scene: &Scene, theirs: Kind) {
     a.sees("c", "left");
     b.sees("c", "left");
     a.lists(&["a", "b"]);
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn who_is_told_to_stop_leaves(scene: &Scene, theirs: Kind) {
@@ -107,8 +111,8 @@ fn killed_ones_come_back(scene: &Scene, theirs: Kind) {
     }
 }
 
-/// A restarted node begins with the first incarnation again, and has to outdo what the others
-/// remember of it: news that it gives afterwards is heard.
+/// A restarted node starts at the first incarnation again, and has to go above the one that others
+/// remember: its later updates are accepted.
 fn restart_unnoticed(scene: &Scene, theirs: Kind) {
     scene.expects(&RETURNED);
     let [mut a, b, mut c] = three(scene, theirs);

@@ -1,13 +1,13 @@
-//! Who joins whom.
+//! Joins in both directions.
 
 use crate::with_both;
 use tidings_tests::runner::Scenario;
 use tidings_tests::{Kind, Scene};
 
 pub(crate) const ALL: &[Scenario] = &[
-    with_both("join", "ours joins a cluster, and all see each other", we_join_them),
-    with_both("joined", "ours is joined by others, and all see each other", they_join_us),
-    with_both("both-join", "a cluster of two of each", two_of_each),
+    with_both("join", "a Tidings node joins a cluster, and all see each other", we_join_them),
+    with_both("joined", "others join a Tidings node, and all see each other", they_join_us),
+    with_both("both-join", "two Tidings nodes and two others are one cluster", two_of_each),
 ];
 
 fn we_join_them(scene: &Scene, theirs: Kind) {
@@ -34,7 +34,7 @@ fn they_join_us(scene: &Scene, theirs: Kind) {
     for peer in [&a, &b, &c] {
         peer.lists(&["a", "b", "c"]);
     }
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn two_of_each(scene: &Scene, theirs: Kind) {

@@ -1,4 +1,4 @@
-//! Warnings that scenarios cause, each of which memberlist logs among its own in the same situation.
+//! Expected warnings: memberlist logs each of them in the same situation among its own nodes.
 
 use tidings_tests::logs::Expected;
 
@@ -6,31 +6,31 @@ const fn expected(pattern: &'static str, because: &'static str) -> Expected {
     Expected { pattern, because }
 }
 
-/// A member was killed, or cut off.
+/// A member was killed or partitioned.
 pub(crate) const NO_CONNECTION: [Expected; 2] = [
     expected(
         "[ERR] memberlist: Push/Pull with *failed: dial tcp",
-        "whoever it is the turn of for a push/pull is dialled, also while it is not known to have failed",
+        "a push/pull dials a member that has failed and is not yet known to have",
     ),
     expected(
         "[ERR] memberlist: Failed fallback",
-        "a TCP ping's connection can be accepted, and nobody be there any more to answer it",
+        "a TCP ping's connection can be accepted although the process is gone before it answers",
     ),
 ];
 
-/// A member came back that others had seen leave or fail.
+/// A member came back after others had seen it leave or fail.
 pub(crate) const RETURNED: [Expected; 4] = [
     expected(
         "[WARN] memberlist: Refuting an alive message for",
-        "who comes back before it was missed hears of its earlier life, and goes beyond that",
+        "a node that comes back unnoticed hears its old incarnation, and goes above it",
     ),
     expected(
         "[WARN] memberlist: Refuting a dead message (from:",
-        "who comes back hears that it left, or failed, and contradicts",
+        "a node that comes back hears that it left or failed, and refutes that",
     ),
     expected(
         "[WARN] memberlist: Refuting a suspect message (from:",
-        "who comes back hears by push/pull that it failed, which that calls a suspicion",
+        "a node that comes back hears by push/pull that it failed, as a suspicion",
     ),
     expected(
         "[WARN] memberlist: Was able to connect to ",
@@ -38,63 +38,66 @@ pub(crate) const RETURNED: [Expected; 4] = [
     ),
 ];
 
-/// Peers stop.
+/// Nodes stop.
 pub(crate) const STOPPED: [Expected; 2] = [
     expected(
         "[ERR] memberlist: Failed to send * use of closed network connection",
-        "who stops closes its socket while it still probes and gossips",
+        "a node that stops closes its socket while it still probes and gossips",
     ),
-    expected("[WARN] agent: Serf shutdown detected, quitting", "who leaves ends, and says so"),
+    expected(
+        "[WARN] agent: Serf shutdown detected, quitting",
+        "an agent that leaves logs its shutdown",
+    ),
 ];
 
-/// Serf's commands end.
+/// A Serf command disconnects.
 pub(crate) const COMMANDS_END: Expected = expected(
     "[ERR] agent.ipc: Failed to stream query end to ",
     "the command for a query closes its connection as soon as it has the answers",
 );
 
-/// Datagrams are lost and streams are not.
+/// Datagrams are blocked, streams are not.
 pub(crate) const STREAMS_ALONE: [Expected; 1] = [expected(
     "[WARN] memberlist: Was able to connect to ",
-    "that is what it says of a member that is reached by TCP alone",
+    "memberlist logs this for a member that it reaches by TCP only",
 )];
 
-/// Somebody tries to join without the right key.
+/// A node tries to join with a wrong key or none.
 pub(crate) const NOT_FOR_US: [Expected; 2] = [
     expected(
         "[ERR] memberlist: failed to receive: No installed keys could decrypt the message",
-        "who joins with another key is refused",
+        "a node with another key is refused",
     ),
     expected(
         "[ERR] memberlist: failed to receive: Encryption is configured but remote state is not encrypted",
-        "who joins without a key is refused",
+        "a node without a key is refused",
     ),
 ];
 
-/// Somebody tries to join without the right label.
+/// A node tries to join with a wrong label or none.
 pub(crate) const LABEL_MISMATCH: [Expected; 1] = [expected(
     "[ERR] memberlist: discarding stream with unacceptable label ",
-    "who joins with another label, or none, is refused",
+    "a node with another label or none is refused",
 )];
 
 /// Two nodes have the same name.
 pub(crate) const CONFLICT: Expected = expected(
     "[ERR] memberlist: Conflicting address for ",
-    "the second node of a name is reported by all that hear of it",
+    "every member that hears of a second node of a name reports it",
 );
 
-/// Somebody tries to join with another delegate protocol.
+/// A node tries to join with an incompatible delegate protocol.
 pub(crate) const OTHER_PROTOCOL: Expected = expected(
     "[ERR] memberlist: Failed push/pull merge: * delegate protocol version",
-    "who has another one is refused at the push/pull",
+    "a node with an incompatible one is refused at the push/pull",
 );
 
-/// Nodes are killed and restarted, again and again: what Serf's agents warn of among their own then,
-/// as the soak's control shows.
+/// Nodes are killed and restarted again and again; Serf's agents log these among their own too, as
+/// the soak's control shows.
 pub(crate) fn soak() -> Vec<Expected> {
     let joins = expected(
         "[WARN] agent: error joining",
-        "an agent that starts tries all others, of which one may not be there",
+        "a starting agent tries all others, and one of them may be down",
     );
     let join = expected("[WARN] agent: Join failed", joins.because);
     [&NO_CONNECTION[..], &RETURNED, &[join, joins]].concat()

@@ -1,8 +1,8 @@
-//! Tidings among real memberlist and Serf nodes.
+//! Interoperability: Tidings among real memberlist, Serf and Alertmanager nodes.
 //!
-//! `cargo test -p tidings-tests --test interop -- [--list] [--jobs N] [NAME...]`; the programs that
-//! it needs are installed by `interop/install.sh`. Each scenario is played with the kinds of others
-//! that its table row names. `soak` is played only if it is the first name.
+//! `cargo test -p tidings-tests --test interop -- [--list] [--jobs N] [NAME...]`;
+//! `interop/install.sh` installs the programs that it needs. Each scenario runs with each program
+//! that its table row names. `soak` runs only if it is the first name.
 
 mod alertmanagers;
 mod clusters;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     runner::main(&scenarios)
 }
 
-/// A scenario on the loopback interface, with both versions of memberlist.
+/// A scenario on the loopback interface, run with both versions of memberlist.
 const fn with_both(name: &'static str, claim: &'static str, play: fn(&Scene, Kind)) -> Scenario {
     Scenario { name, claim, against: BOTH, place: Loopback, play }
 }

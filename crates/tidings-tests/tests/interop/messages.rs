@@ -1,4 +1,4 @@
-//! What members tell each other: metadata, messages, state, pings.
+//! Metadata, user messages, user state and pings.
 
 use crate::failures::three;
 use crate::with_both;
@@ -8,11 +8,11 @@ use tidings_tests::runner::Scenario;
 use tidings_tests::{Kind, Mark, Peer, Scene, hex};
 
 pub(crate) const ALL: &[Scenario] = &[
-    with_both("metadata", "metadata is seen by all, and so are changes of it", metadata),
+    with_both("metadata", "all members see metadata and its changes", metadata),
     with_both("best-effort", "messages in datagrams arrive, both ways", best_effort),
     with_both("reliable", "messages over streams arrive, both ways, also of 100 kB", reliable),
     with_both("broadcast", "a broadcast reaches all, both ways", broadcast),
-    with_both("state", "push/pulls carry the user's state, both ways", state),
+    with_both("state", "push/pulls carry user state, both ways", state),
     with_both("ping", "pings are answered, both ways", ping),
 ];
 
@@ -33,10 +33,10 @@ fn metadata(scene: &Scene, theirs: Kind) {
         updated(&a, "b", meta);
         updated(&c, "b", meta);
     }
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
-/// Waits until it hears of that member's metadata.
+/// Waits until a peer sees this metadata of a member.
 pub(crate) fn updated(peer: &Peer, member: &str, meta: &str) {
     updated_since(peer, Mark::default(), member, meta);
 }
@@ -50,33 +50,33 @@ fn updated_since(peer: &Peer, mark: Mark, member: &str, meta: &str) {
 
 fn best_effort(scene: &Scene, theirs: Kind) {
     let [a, b, _c] = three(scene, theirs);
-    // memberlist's datagrams have 1,400 bytes at most, with what is gossiped along.
+    // memberlist's datagrams have at most 1,400 bytes, piggybacked gossip included.
     let longest = "x".repeat(1000);
     for text in ["a few words", &longest] {
         b.ask(&format!("send-user a {text} best-effort"));
-        a.hears(text.as_bytes());
+        a.receives(text.as_bytes());
         let reply = format!("re: {text}");
         a.ask(&format!("send-user b {reply} best-effort"));
-        b.hears(reply.as_bytes());
+        b.receives(reply.as_bytes());
     }
 }
 
 fn reliable(scene: &Scene, theirs: Kind) {
     let [a, b, _c] = three(scene, theirs);
-    // Half of it hardly compresses, half of it does.
+    // Half of it hardly compresses, the other half does.
     let mut large: Vec<u8> = noise().take(50_000).collect();
     large.resize(100_000, b'z');
     for data in [b"a few words".to_vec(), large] {
         b.ask(&format!("send-user a hex:{} reliable", hex(&data)));
-        a.hears(&data);
+        a.receives(&data);
         let reply: Vec<u8> = data.iter().rev().copied().collect();
         a.ask(&format!("send-user b hex:{} reliable", hex(&reply)));
-        b.hears(&reply);
+        b.receives(&reply);
     }
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
-/// Bytes without a pattern that compression would find.
+/// Pseudo-random bytes, which do not compress.
 pub(crate) fn noise() -> impl Iterator<Item = u8> {
     let mut state: u32 = 1;
     std::iter::repeat_with(move || {
@@ -88,13 +88,13 @@ pub(crate) fn noise() -> impl Iterator<Item = u8> {
 fn broadcast(scene: &Scene, theirs: Kind) {
     let [a, b, c] = three(scene, theirs);
     a.ask("broadcast from a");
-    b.hears(b"from a");
-    c.hears(b"from a");
+    b.receives(b"from a");
+    c.receives(b"from a");
     b.ask("broadcast from b");
-    a.hears(b"from b");
+    a.receives(b"from b");
     c.ask("broadcast hex:00ff");
-    a.hears(&[0x00, 0xff]);
-    b.hears(&[0x00, 0xff]);
+    a.receives(&[0x00, 0xff]);
+    b.receives(&[0x00, 0xff]);
 }
 
 fn state(scene: &Scene, theirs: Kind) {
@@ -122,7 +122,7 @@ fn ping(scene: &Scene, theirs: Kind) {
     for (peer, other) in [(&a, "b"), (&b, "a")] {
         let result: Value = peer.ask(&format!("ping {other}"));
         let rtt = result["rtt"].as_f64().expect("it took its time");
-        // memberlist takes the time only after sending, so its answers may come before that.
+        // memberlist reads the clock only after sending, so an answer may precede it.
         assert!(rtt.abs() < 0.5 && (peer.kind() != Kind::Tidings || rtt > 0.0), "{rtt} s");
     }
 }

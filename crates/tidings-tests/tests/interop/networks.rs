@@ -1,4 +1,4 @@
-//! Networks that lose packets, and addresses in two forms.
+//! Partitions, blocked UDP, and the two forms of IPv4 addresses.
 
 use crate::BOTH;
 use crate::known::{NO_CONNECTION, RETURNED, STREAMS_ALONE};
@@ -9,11 +9,11 @@ use tidings_tests::runner::{Place, Scenario};
 use tidings_tests::{Kind, Mark, Peer, Scene, Settings};
 
 pub(crate) const ALL: &[Scenario] = &[
-    bridged("partition", "who was cut off fails, and comes back afterwards", partition),
-    bridged("udp-cut", "who can be reached by streams alone stays a member", udp_cut),
+    bridged("partition", "partitioned nodes fail, and come back afterwards", partition),
+    bridged("udp-cut", "a node that is reachable by streams only stays a member", udp_cut),
     bridged(
         "address-forms",
-        "an IPv4 address in 16 bytes is the same as in 4, from whomever it is heard",
+        "an IPv4 address in 16 bytes equals the one in 4, whichever node relays it",
         address_forms,
     ),
 ];
@@ -59,29 +59,29 @@ fn udp_cut(scene: &Scene, theirs: Kind) {
         peer.lists(&["a", "b", "c"]);
     }
     scene.network().cut(&[1], &[2, 3], true);
-    // Longer than it takes to see a member fail.
-    let (time, fails) = (Duration::from_secs(15), "sees somebody fail");
+    // Longer than the detection of a failure takes.
+    let (time, fails) = (Duration::from_secs(15), "sees a member fail");
     let failed = |event: &Value| event["ev"] == "leave";
     a.never(a.mark(), time, fails, failed);
-    // What was gossiped meanwhile comes with a push/pull.
+    // A push/pull brings the updates that gossip missed meanwhile.
     a.ask("update-meta new");
     updated(&b, "a", "new");
     c.ask("update-meta newer");
     updated(&a, "c", "newer");
     c.ask("send-user a over a stream reliable");
-    a.hears(b"over a stream");
+    a.receives(b"over a stream");
     a.ask("send-user c over another stream reliable");
-    c.hears(b"over another stream");
+    c.receives(b"over another stream");
     for peer in [&a, &b, &c] {
         peer.never(Mark::default(), Duration::ZERO, fails, failed);
     }
     scene.network().heal();
     a.ask("send-user c in a datagram best-effort");
-    c.hears(b"in a datagram");
+    c.receives(b"in a datagram");
 }
 
-/// A Go peer that listens everywhere tells its address in 16 bytes, one that was given an address
-/// in 4; whoever relays it has to keep that form, or others take it for another address.
+/// A Go peer that listens on all addresses advertises its address in 16 bytes, one that was given
+/// an address in 4. A node that relays it has to keep the form, or others see another address.
 fn address_forms(scene: &Scene, theirs: Kind) {
     let often = Duration::from_secs(2);
     let start = |settings: Settings| settings.pushpull(often).start(scene);
@@ -89,7 +89,7 @@ fn address_forms(scene: &Scene, theirs: Kind) {
     let long = start(scene.peer(theirs, "long", 2).everywhere().join(&relay));
     let short = start(scene.peer(theirs, "short", 3).join(&relay));
     let a = start(scene.ours("a", 1).join(&relay));
-    // Who joins through ours hears of both from ours first.
+    // A node that joins through the Tidings node hears of both from it first.
     let late = start(scene.peer(theirs, "late", 4).join(&a));
     let all_there = start(scene.ours("everywhere", 5).everywhere().join(&late));
     let all = [relay, long, short, a, late, all_there];
@@ -108,15 +108,15 @@ fn address_forms(scene: &Scene, theirs: Kind) {
             }
         }
     }
-    // Several push/pulls of all.
-    all[0].never(all[0].mark(), 3 * often, "sees somebody leave", |event| event["ev"] == "leave");
+    // Several push/pulls of each node.
+    all[0].never(all[0].mark(), 3 * often, "sees a member leave", |event| event["ev"] == "leave");
     for peer in &all {
-        no_conflict(peer);
+        assert_no_conflict(peer);
     }
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
-fn no_conflict(peer: &Peer) {
+fn assert_no_conflict(peer: &Peer) {
     let conflict = |event: &Value| event["ev"] == "conflict";
     peer.never(Mark::default(), Duration::ZERO, "sees a conflict", conflict);
 }

@@ -1,4 +1,4 @@
-//! Ours among Serf agents.
+//! Tidings among Serf agents.
 
 use crate::encryption::{KEY_16, KEY_32, watch};
 use crate::known::{COMMANDS_END, NO_CONNECTION, OTHER_PROTOCOL, RETURNED, STOPPED};
@@ -9,15 +9,23 @@ use tidings_tests::runner::Scenario;
 use tidings_tests::{Kind, Peer, Scene, Serf, SerfSettings, Settings, hex};
 
 pub(crate) const ALL: &[Scenario] = &[
-    with_both("serf-join", "Serf's agents and ours see each other, with tags", joined),
-    with_both("serf-kill", "who is killed fails for Serf and for ours, and comes back", kill),
-    with_both("serf-leave", "who leaves has left for Serf and for ours", leave),
-    with_both("serf-events", "Serf's events and queries reach ours, and ours reach Serf", events),
-    with_both("serf-keys", "keys are replaced at Serf's agents and at ours", keys),
-    with_both("serf-protocol", "Serf refuses whose delegate protocol is not its own", protocol),
+    with_both("serf-join", "Serf agents and a Tidings node see each other, with tags", joined),
+    with_both("serf-kill", "a killed node fails for Serf and for Tidings, and comes back", kill),
+    with_both("serf-leave", "a node that leaves has left for Serf and for Tidings", leave),
+    with_both(
+        "serf-events",
+        "Serf's events and queries reach Tidings, and events from Tidings reach Serf",
+        events,
+    ),
+    with_both("serf-keys", "keys are rotated at Serf agents and at a Tidings node", keys),
+    with_both(
+        "serf-protocol",
+        "Serf refuses a node with an incompatible delegate protocol",
+        protocol,
+    ),
 ];
 
-/// Three Serf agents, `s1` to `s3`, who see each other.
+/// Three Serf agents, `s1` to `s3`, which see each other.
 fn three(scene: &Scene, theirs: Kind, change: impl Fn(SerfSettings) -> SerfSettings) -> [Serf; 3] {
     let start = |number: u8| {
         let serf = SerfSettings::new(theirs, &format!("s{number}"), number + 1);
@@ -33,12 +41,12 @@ fn three(scene: &Scene, theirs: Kind, change: impl Fn(SerfSettings) -> SerfSetti
     all
 }
 
-/// Ours, `a`, as Serf wants its peers.
+/// Settings of a Tidings node, `a`, for a Serf cluster.
 fn ours(scene: &Scene) -> Settings {
     scene.ours("a", 1).delegate("2,5,5").meta(&tags("web"))
 }
 
-/// Ours joins them, and all see each other.
+/// Makes a Tidings node join them; returns once all see each other.
 fn join(scene: &Scene, serfs: &[Serf; 3], ours: Settings) -> Peer {
     let a = ours.join_at(serfs[0].addr()).start(scene);
     a.lists(&["a", "s1", "s2", "s3"]);
@@ -48,12 +56,12 @@ fn join(scene: &Scene, serfs: &[Serf; 3], ours: Settings) -> Peer {
     a
 }
 
-/// Metadata as Serf reads it: one tag, `role`.
+/// Serf's encoding of one tag, `role`, as metadata.
 fn tags(role: &str) -> String {
     format!("hex:ff81{}{}", hex(&packed("role")), hex(&packed(role)))
 }
 
-/// A short text in msgpack.
+/// The msgpack encoding of a short text.
 fn packed(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("it is short");
     [&[0xa0 | length], text.as_bytes()].concat()
@@ -80,7 +88,7 @@ fn joined(scene: &Scene, theirs: Kind) {
     watch(scene, &a);
 }
 
-/// Hears of a member's new tag.
+/// Waits until a peer sees a member's new tag.
 fn sees_role(a: &Peer, role: &str) {
     let meta = tags(role);
     a.event(&format!("sees the new tag {role}"), |event| {
@@ -113,7 +121,7 @@ fn kill(scene: &Scene, theirs: Kind) {
     serfs[2].sees("a", "alive");
 }
 
-/// Serf takes a leave for a failure, unless it heard before that one is meant to leave.
+/// Serf reports a leave as a failure, unless a leave intent came before.
 fn leave(scene: &Scene, theirs: Kind) {
     scene.expects(&STOPPED);
     scene.expects(&RETURNED);
@@ -140,24 +148,24 @@ fn leave(scene: &Scene, theirs: Kind) {
     serfs[2].leave();
     a.sees("s3", "left");
     a.lists(&["a", "s1", "s2"]);
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
-/// Serf's message that a member is about to leave.
+/// Serf's leave intent.
 fn intent(name: &str) -> Vec<u8> {
-    [&[0x00, 0x82], &*packed("LTime"), &[LATE], &*packed("Node"), &*packed(name)].concat()
+    [&[0x00, 0x82], &*packed("LTime"), &[LAMPORT_TIME], &*packed("Node"), &*packed(name)].concat()
 }
 
-/// Serf's message for an event.
+/// Serf's user event message.
 fn event(name: &str, payload: &str) -> Vec<u8> {
     let mut bytes = vec![0x03, 0x84];
-    bytes.extend([packed("CC"), vec![0xc2], packed("LTime"), vec![LATE]].concat());
+    bytes.extend([packed("CC"), vec![0xc2], packed("LTime"), vec![LAMPORT_TIME]].concat());
     bytes.extend([packed("Name"), packed(name), packed("Payload"), packed(payload)].concat());
     bytes
 }
 
-/// A logical time beyond that of all that Serf knows: it drops what is old.
-const LATE: u8 = 100;
+/// A Lamport time above Serf's current one: Serf drops older messages.
+const LAMPORT_TIME: u8 = 100;
 
 fn events(scene: &Scene, theirs: Kind) {
     scene.expects(&[COMMANDS_END]);
@@ -205,15 +213,15 @@ fn keys(scene: &Scene, theirs: Kind) {
     }
     serfs[2].tag("role=rotated");
     sees_role(&a, "rotated");
-    scene.nobody_was_suspected();
+    scene.assert_no_suspicion();
 }
 
 fn protocol(scene: &Scene, theirs: Kind) {
     scene.expects(&[OTHER_PROTOCOL]);
     let serfs = three(scene, theirs, |serf| serf);
-    let stranger = scene.ours("a1", 11).retry_join(Duration::from_secs(1)).join_at(serfs[0].addr());
-    let stranger = stranger.start(scene);
-    let join_result = stranger.start_join();
+    let outsider = scene.ours("a1", 11).retry_join(Duration::from_secs(1)).join_at(serfs[0].addr());
+    let outsider = outsider.start(scene);
+    let join_result = outsider.start_join();
     assert_eq!(join_result["ok"], false, "it joined: {join_result}");
     join(scene, &serfs, ours(scene));
     for serf in &serfs {

@@ -1,7 +1,8 @@
-//! Serf agents and ours for a long time, while one after the other is killed and started again.
+//! Soak test: Serf and Tidings agents for a long time, killed and restarted in turn.
 //!
-//! `cargo test -p tidings-tests --test interop -- soak [--minutes N] [--control]`; with the control,
-//! a cluster of Serf agents alone is treated so at first, and what those warned of may be warned of.
+//! `cargo test -p tidings-tests --test interop -- soak [--minutes N] [--control]`. With
+//! `--control`, a cluster of Serf agents alone runs first in the same way, and its warnings are
+//! then expected.
 
 use crate::known;
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use tidings_tests::runner;
 use tidings_tests::{Kind, Peer, Scene, Serf, SerfSettings};
 
-/// Plays it; the arguments are those after its name.
+/// Runs the soak test with the arguments after its name.
 pub(crate) fn main(args: &[String]) -> ExitCode {
     let Some((time, control)) = parse(args) else {
         eprintln!("interop: soak takes --minutes N and --control");
@@ -22,14 +23,14 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     }
     let mut known = BTreeSet::new();
     if control {
-        let controlled = runner::play_one("control, Serf alone", |scene| {
+        let controlled = runner::run_one("control, Serf alone", |scene| {
             known = soak(scene, time, false);
         });
         if !controlled {
             return ExitCode::FAILURE;
         }
     }
-    let played = runner::play_one("soak, Serf and ours", |scene| {
+    let played = runner::run_one("soak, Serf and ours", |scene| {
         let warnings = soak(scene, time, true);
         let listed = known::soak();
         let is_known = |line: &&String| {
@@ -41,7 +42,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     ExitCode::from(u8::from(!played))
 }
 
-/// For how long, and whether with a control.
+/// Parses the duration, and whether to run the control.
 fn parse(args: &[String]) -> Option<(Duration, bool)> {
     let (mut minutes, mut control) = (10.0, false);
     let mut args = args.iter();
@@ -55,7 +56,7 @@ fn parse(args: &[String]) -> Option<(Duration, bool)> {
     Some((Duration::try_from_secs_f64(60.0 * minutes).ok()?, control))
 }
 
-/// One of the cluster.
+/// A node of the cluster.
 enum Node {
     Serf(Serf),
     Ours(Peer),
@@ -83,7 +84,7 @@ impl Node {
         }
     }
 
-    /// Waits until it sees exactly these as alive.
+    /// Waits until the members that it sees alive are exactly these.
     fn sees_alive(&self, names: &[String]) {
         match self {
             Self::Serf(serf) => serf.waits("sees all alive", |members| {
@@ -96,7 +97,7 @@ impl Node {
     }
 }
 
-/// Kills one after the other for so long; returns the kinds of warnings in Serf's logs.
+/// Kills and restarts nodes in turn for `time`; returns the kinds of warnings in Serf's logs.
 fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
     let mut nodes: Vec<_> =
         (1..=NODES).map(|number| start(scene, number, with_ours && number > SERFS)).collect();
@@ -113,7 +114,7 @@ fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
         let count = nodes.len();
         let node = &mut nodes[round % count];
         node.kill();
-        // Before the others can have seen it fail, and the next time after that.
+        // Shorter than the detection of its failure, and longer the next time.
         let down = DOWN[(round % count + round / count) % DOWN.len()];
         wait(scene, Instant::now() + down);
         node.restart(scene);
@@ -123,7 +124,7 @@ fn soak(scene: &Scene, time: Duration, with_ours: bool) -> BTreeSet<String> {
     for node in &nodes {
         node.sees_alive(&names);
     }
-    scene.nobody_panicked();
+    scene.assert_no_panic();
     let warnings = scene.kinds_of_warnings();
     println!("Serf warned of:\n{}", warnings.iter().cloned().collect::<Vec<_>>().join("\n"));
     warnings
@@ -142,10 +143,10 @@ fn start(scene: &Scene, number: u8, ours: bool) -> Node {
     Node::Serf(others.fold(serf, SerfSettings::join_at).start(scene))
 }
 
-/// Waits for that time, unless somebody panics.
+/// Waits until a point in time; panics if a process has panicked.
 fn wait(scene: &Scene, until: Instant) {
     while let Some(left) = until.checked_duration_since(Instant::now()) {
-        scene.nobody_panicked();
+        scene.assert_no_panic();
         thread::park_timeout(left.min(Duration::from_secs(1)));
     }
 }
@@ -154,14 +155,14 @@ fn left(end: Instant) -> f64 {
     end.saturating_duration_since(Instant::now()).as_secs_f64()
 }
 
-/// So many agents are Serf's in any case.
+/// The number of Serf agents.
 const SERFS: u8 = 5;
 
-/// So many are there.
+/// The number of nodes, Serf and Tidings.
 const NODES: u8 = 7;
 
-/// How often one is killed.
+/// The time from one kill to the next.
 const ROUND: Duration = Duration::from_secs(20);
 
-/// How long it is away.
+/// How long a killed node stays down.
 const DOWN: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(10)];

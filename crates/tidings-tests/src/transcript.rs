@@ -1,15 +1,15 @@
-//! What somebody has said so far, and a way to wait for more of it.
+//! A list that other threads append to, with waiting for new entries.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
-pub(crate) struct Journal<T> {
+pub(crate) struct Transcript<T> {
     entries: Mutex<Vec<T>>,
     more: Condvar,
 }
 
-impl<T> Journal<T> {
+impl<T> Transcript<T> {
     pub(crate) fn push(&self, entry: T) {
         self.entries().push(entry);
         self.more.notify_all();
@@ -19,8 +19,8 @@ impl<T> Journal<T> {
         look(&self.entries())
     }
 
-    /// Looks at all that was said, again with everything new, until `look` finds something;
-    /// `None` if it does not in time.
+    /// Calls `look` with all entries, again after each new one, until it returns something; `None`
+    /// at the deadline.
     pub(crate) fn wait<R>(
         &self,
         within: Duration,
@@ -38,7 +38,7 @@ impl<T> Journal<T> {
         }
     }
 
-    /// Waits until there is more than `known` entries, or for so long.
+    /// Waits until there are more than `known` entries, at most for `within`.
     pub(crate) fn wait_for_more(&self, known: usize, within: Duration) {
         let _ = self.wait(within, |entries| (entries.len() > known).then_some(()));
     }
@@ -48,7 +48,7 @@ impl<T> Journal<T> {
     }
 }
 
-impl<T> Default for Journal<T> {
+impl<T> Default for Transcript<T> {
     fn default() -> Self {
         Self { entries: Mutex::default(), more: Condvar::new() }
     }
