@@ -1,6 +1,6 @@
 //! Pings that the application asked for.
 
-use crate::stream::tickets::Ticket;
+use crate::event::Ticket;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};

@@ -5,14 +5,14 @@ use crate::addr::{Dialled, canonical, dialled};
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
 use crate::detector::health::LocalHealth;
+use crate::error::{Failure, JoinError, SeedFailure};
+use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
 use crate::member::{Meta, State, TooLong};
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{
-    Done, Failure, JoinError, MAX_SEEDS, Phase, Retry, SeedFailure, Ticket,
-};
+use crate::stream::tickets::{MAX_SEEDS, Retry};
 use crate::sync::reconnect::Reconnect;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};

@@ -2,15 +2,18 @@
 
 use super::Node;
 use crate::detector::user_pings::PendingPing;
+use crate::error::Refusal;
+use crate::error::{BroadcastError, Failure, SendError};
+use crate::event::{Done, Ticket};
+use crate::event::{Event, Via};
 use crate::gossip::broadcast::Full;
+use crate::gossip::broadcast_key::BroadcastKey;
 use crate::gossip::dedup::Seen;
 use crate::member::{NodeId, TooLong};
 use crate::membership::table::MemberKey;
-use crate::output::{Event, Via};
 use crate::record::journal::Input;
+use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{BroadcastError, BroadcastKey, Done, Failure, SendError, Ticket};
-use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::frame::ReliableMessage;

@@ -2,9 +2,10 @@
 
 use super::Node;
 use crate::detector::probe::ProbeOutcome;
+use crate::event::Event;
 use crate::member::State;
 use crate::membership::table::MemberKey;
-use crate::output::{Event, Payload, PendingDatagram, Piggyback};
+use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
 use crate::sync::trigger;
 use crate::time::Instant;

@@ -3,11 +3,12 @@
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
+use crate::error::ExchangeError;
+use crate::error::Refusal;
+use crate::event::Event;
 use crate::membership::claim::Claim;
-use crate::output::Event;
+use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::ExchangeError;
-use crate::stream::{Refusal, StreamId};
 use crate::wire::frame::PushPull;
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;

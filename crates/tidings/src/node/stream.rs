@@ -1,11 +1,14 @@
 //! Streams: what is asked and answered over them.
 
 use super::Node;
-use crate::output::Event;
+use crate::error::Refusal;
+use crate::error::{ExchangeError, Failure, SeedFailure};
+use crate::event::Event;
+use crate::event::{Done, Ticket};
 use crate::stats::Reject;
 use crate::stream::exchange::{Exchange, Purpose};
-use crate::stream::tickets::{Done, ExchangeError, Failure, Retry, SeedFailure, Ticket};
-use crate::stream::{Refusal, StreamAction, StreamId, StreamInput};
+use crate::stream::tickets::Retry;
+use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::dissect::in_frame;

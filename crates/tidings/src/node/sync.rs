@@ -3,13 +3,14 @@
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
+use crate::error::ExchangeError;
+use crate::error::Refusal;
+use crate::event::Event;
 use crate::member::State;
 use crate::membership::table::MemberKey;
-use crate::output::Event;
 use crate::stats::Reject;
+use crate::stream::StreamId;
 use crate::stream::exchange::{Comparison, Purpose};
-use crate::stream::tickets::ExchangeError;
-use crate::stream::{Refusal, StreamId};
 use crate::sync::diff::{self, Answer};
 use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
 use crate::wire::message::Accuser;

@@ -2,12 +2,13 @@
 
 use super::Node;
 use crate::detector::suspicion::SuspicionTimeout;
+use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Updated};
 use crate::membership::refute::RefuteDecision;
 use crate::membership::table::MemberKey;
-use crate::output::{Event, Payload, PendingDatagram, Piggyback};
+use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::message::Accuser;
 use crate::wire::message::PeerStatus;

@@ -4,10 +4,11 @@
 //! writes the same journal. That is all there is to verify: a replay compares the two.
 
 use crate::addr::Dialled;
+use crate::error::StreamError;
+use crate::event::Ticket;
 use crate::member::NodeId;
 use crate::output::Output;
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamAction, StreamError, StreamId, StreamInput};
+use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::wire::codec::{put, take};
 use crate::wire::dissect::MessageSummary;

@@ -29,10 +29,10 @@
 mod step;
 
 use crate::addr::Dialled;
+use crate::gossip::broadcast_key::BroadcastKey;
 use crate::member::{Member, Meta, NodeId};
 use crate::node::Node;
 use crate::record::journal::{Entry, Input as Given, entry};
-use crate::stream::tickets::BroadcastKey;
 use crate::stream::{StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::Timer;

@@ -1,10 +1,12 @@
 //! Steps of a replay: what the node was given, and what it gave.
 
+use crate::error::StreamError;
+use crate::event::Event;
+use crate::event::Ticket;
 use crate::member::NodeId;
-use crate::output::{Event, Output};
+use crate::output::Output;
 use crate::record::journal::{Entry, entry};
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamAction, StreamError, StreamId};
+use crate::stream::{StreamAction, StreamId};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::Format;

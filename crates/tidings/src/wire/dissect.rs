@@ -7,11 +7,11 @@ use super::frame::{Claims, Frame, PeerIdentity, ReliableMessage, SyncHello, Sync
 use super::message::{Message, PeerStatus};
 use super::tidings;
 use super::writer::Messages;
+use crate::error::Refusal;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,10 +1,10 @@
 //! What travels on streams, in whatever format. Each frame answers the one before.
 
 use super::message::PeerStatus;
+use crate::error::Refusal;
 use crate::member::NodeId;
 use crate::membership::claim::Claim;
 use crate::membership::range::Range;
-use crate::stream::Refusal;
 use alloc::vec::Vec;
 use bytes::Bytes;
 

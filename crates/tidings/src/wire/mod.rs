@@ -23,10 +23,6 @@ pub(crate) mod writer;
 pub(crate) use format::Format;
 pub(crate) use writer::Writer;
 
-/// The most that one update takes in a datagram beside its metadata, with the datagram's envelope,
-/// sealed or not: a name of 255 bytes, an IPv6 address, and the longest numbers.
-pub(crate) const UPDATE_OVERHEAD: usize = 360;
-
 /// What binds the frames of one stream to one another.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct StreamBinding {

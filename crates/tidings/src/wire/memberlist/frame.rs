@@ -6,10 +6,10 @@ use super::stream::{
     Message, Record, encode_error, encode_push_pull, encode_record, encode_user, read,
 };
 use super::{Envelope, Octets, incarnation, name, number};
+use crate::error::Refusal;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::frame::{Claims, Frame, Pong, PushPull, ReliableMessage, StreamPing};
 use crate::wire::{ParseProgress, StreamBinding};
 use alloc::vec::Vec;

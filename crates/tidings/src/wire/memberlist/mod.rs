@@ -22,13 +22,6 @@ use crate::member::{NodeId, ProtocolVersions};
 use crate::wire::is_reachable;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The most that one update takes in a datagram beside its metadata and a label, with the datagram's
-/// envelope, encrypted or not: a name of 255 bytes, 16 bytes of address, and the longest numbers.
-pub(crate) const UPDATE_OVERHEAD: usize = 400;
-
-/// The most that a ping takes beside a label, or a request for one: two names of 255 bytes.
-pub(crate) const PING_OVERHEAD: usize = 700;
-
 /// The names that others give to members, if they are ones that we take.
 fn name(bytes: &[u8]) -> Option<NodeId> {
     NodeId::new(core::str::from_utf8(bytes).ok()?).ok()

@@ -2,9 +2,9 @@
 
 use super::Envelope;
 use super::compare::{NAME, decode_member, decode_parts, encode_member, encode_name};
+use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::StreamBinding;
 use crate::wire::codec::{put, take};
 use crate::wire::frame::{

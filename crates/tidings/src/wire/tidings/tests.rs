@@ -2,15 +2,16 @@
 
 use super::compare;
 use super::{Envelope, Writer, frame, messages};
+use crate::config::limits::UPDATE_OVERHEAD;
+use crate::error::Refusal;
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, Member, Meta, NodeId, State};
 use crate::membership::range::Range;
 use crate::stats::Reject;
-use crate::stream::Refusal;
+use crate::wire::StreamBinding;
 use crate::wire::frame::{Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Message, PeerStatus};
-use crate::wire::{StreamBinding, UPDATE_OVERHEAD};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
