@@ -2,20 +2,14 @@
 
 #[cfg(feature = "encryption")]
 use super::sealed;
-use super::{Node, format};
+use super::{Node, Scratch, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
 use crate::config::variant::ProtocolVariant;
 use crate::config::{Config, ConfigForm};
-use crate::detector::health::LocalHealth;
-use crate::detector::indirect::IndirectPings;
-use crate::detector::lease::VerdictLease;
-use crate::detector::probe::Probe;
-use crate::detector::suspicion::{Suspicion, Suspicions};
-use crate::detector::user_pings::UserPings;
-use crate::gossip::broadcast::Broadcasts;
-use crate::gossip::dedup::BroadcastDedup;
-use crate::gossip::queue::GossipQueue;
+use crate::detector::Detector;
+use crate::detector::suspicion::Suspicion;
+use crate::gossip::Gossip;
 use crate::member::{Member, State};
 use crate::membership::Members;
 use crate::membership::refute::Refute;
@@ -25,12 +19,8 @@ use crate::record::journal::{Input, Journal};
 use crate::replay::{ReplayError, ShortName, Suspected};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::stream::StreamId;
-use crate::stream::exchange::Exchanges;
-use crate::stream::tickets::Tickets;
-use crate::sync::index::DigestIndex;
-use crate::sync::reconnect::Reconnect;
-use crate::sync::trigger::SyncTrigger;
+use crate::stream::{StreamId, Streams};
+use crate::sync::Sync;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
@@ -40,7 +30,6 @@ use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
@@ -172,11 +161,11 @@ impl Node {
                 accusers: suspicion.accusers().iter().map(known).collect(),
             }
         };
-        self.suspicions.iter().map(of).collect()
+        self.detector.suspicions().map(of).collect()
     }
 
     pub(crate) fn lease_until(&self) -> Instant {
-        self.verdict_lease.until()
+        self.detector.lease_until()
     }
 
     pub(crate) fn all_timers(&self) -> Vec<(Instant, Timer)> {
@@ -184,7 +173,7 @@ impl Node {
     }
 
     pub(crate) fn peer_of(&self, id: StreamId) -> Option<SocketAddr> {
-        self.exchanges.get(id).map(|exchange| exchange.peer)
+        self.streams.exchanges.get(id).map(|exchange| exchange.peer)
     }
 
     #[cfg(feature = "encryption")]
@@ -202,10 +191,8 @@ impl Node {
     fn fill_in(&mut self) -> Option<()> {
         self.config.check().ok()?;
         self.members.restore(&self.config.cluster)?;
-        self.gossip_queue.restore()?;
-        self.broadcasts.restore()?;
-        self.dedup.restore()?;
-        self.exchanges.restore()?;
+        self.gossip.restore()?;
+        self.streams.exchanges.restore()?;
         self.timers.restore()?;
         self.outputs.restore();
         self.wire = format(&self.config, [0; 32]);
@@ -215,23 +202,14 @@ impl Node {
 
     /// Whether the parts agree: what they say of a member, a member is.
     fn is_consistent(&self) -> bool {
-        let suspect = |(key, at): (MemberKey, Instant)| {
-            let state = self.members.get(key).map(Member::state);
-            state == Some(State::Suspect) && self.timers.at(TimerKey::Suspicion(key)) == Some(at)
-        };
-        let suspects = self.members.iter().filter(|member| member.state() == State::Suspect);
-        let named = |slot: TimerKey| match slot {
+        let known = |timer: TimerKey| match timer {
             TimerKey::Suspicion(key) => self.members.get(key).is_some(),
             _ => true,
         };
-        let target = self.probe.target();
-        self.health.is_below(self.config.options.awareness_max)
-            && self.suspicions.is_consistent()
-            && self.suspicions.deadlines().all(suspect)
-            && suspects.count() == self.suspicions.len()
-            && self.timers.iter().all(|(_, slot)| named(slot))
-            && self.exchanges.ids().all(|id| self.timers.at(TimerKey::Stream(id)).is_some())
-            && target.is_none_or(|key| key != MemberKey::LOCAL && self.members.get(key).is_some())
+        let (members, timers) = (&self.members, &self.timers);
+        self.detector.is_consistent(members, timers, &self.config.options)
+            && timers.iter().all(|(_, timer)| known(timer))
+            && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.local().id() == &self.config.id
             && matches!(self.local().state(), State::Alive | State::Left)
     }
@@ -257,42 +235,18 @@ struct NodeForm {
     started: Instant,
     now: Instant,
     members: Members,
-    probe: Probe,
-    health: LocalHealth,
-    indirect_pings: IndirectPings,
-    user_pings: UserPings,
-    verdict_lease: VerdictLease,
-    suspicions: Suspicions,
     refute: Refute,
-    gossip_queue: GossipQueue,
-    broadcasts: Broadcasts,
-    dedup: BroadcastDedup,
-    next_broadcast: u64,
-    reconnect: Reconnect,
-    datagrams_built: u64,
-    next_gossip_at: Instant,
-    exchanges: Exchanges,
-    sync_trigger: SyncTrigger,
-    #[serde(skip)]
-    digest_index: DigestIndex,
-    sync_state: Bytes,
-    tickets: Tickets,
+    detector: Detector,
+    gossip: Gossip,
+    sync: Sync,
+    streams: Streams,
     timers: Timers,
     outputs: OutputQueue,
     stats: Stats,
     #[serde(skip)]
     journal: Option<Box<Journal>>,
-    probe_rng: Rng,
-    gossip_rng: Rng,
-    ping_rng: Rng,
-    sync_rng: Rng,
-    reconnect_rng: Rng,
     #[serde(skip)]
-    opened: Vec<u8>,
-    #[serde(skip)]
-    picked: Vec<MemberKey>,
-    #[serde(skip)]
-    recent: Vec<MemberKey>,
+    scratch: Scratch,
 }
 
 #[derive(Serialize)]
@@ -330,4 +284,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// Of a checkpoint and of a journal: a change in either is another one.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;

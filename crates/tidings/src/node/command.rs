@@ -4,7 +4,6 @@ use super::Node;
 use crate::addr::{Dialled, canonical, dialled};
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
-use crate::detector::health::LocalHealth;
 use crate::error::{Failure, JoinError, SeedFailure};
 use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
@@ -63,18 +62,18 @@ impl Node {
         if others.len() > MAX_SEEDS {
             return Err(JoinError::TooManySeeds { seeds: others.len(), max: MAX_SEEDS });
         }
-        if !others.is_empty() && self.exchanges.room_out() == 0 {
+        if !others.is_empty() && self.streams.exchanges.room_out() == 0 {
             return Err(JoinError::Busy { max: self.config.options.max_streams_out });
         }
         if self.phase() == Phase::Left {
             self.rejoin_from_scratch();
         }
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if others.is_empty() {
             let members = self.members.present_count();
             self.emit_completed(ticket, Ok(Done::Joined { seed: own, members }));
         } else {
-            self.tickets.begin_join(ticket, &others);
+            self.streams.tickets.begin_join(ticket, &others);
             self.contact_seeds();
         }
         Ok(ticket)
@@ -83,35 +82,50 @@ impl Node {
     /// Asks seeds that were not asked yet, as many as streams may be opened.
     pub(super) fn contact_seeds(&mut self) {
         let deadline = self.now + self.config.options.stream_timeout;
-        while self.exchanges.room_out() > 0 {
-            let Some((ticket, seed)) = self.tickets.next_seed(deadline) else { return };
+        while self.streams.exchanges.room_out() > 0 {
+            let Some((ticket, seed)) = self.streams.tickets.next_seed(deadline) else { return };
             self.open_until(seed, Purpose::Join(ticket), None, deadline);
         }
     }
 
     /// Asks a seed again that broke off.
     pub(super) fn retry_seed(&mut self, number: u64) {
-        let Some(Retry { ticket, seed, error }) = self.tickets.remove_retry(number) else { return };
-        let Some(deadline) = self.tickets.join_deadline(ticket) else { return };
+        let Some(Retry { ticket, seed, error }) = self.streams.tickets.remove_retry(number) else {
+            return;
+        };
+        let Some(deadline) = self.streams.tickets.join_deadline(ticket) else { return };
         if !self.open_until(seed, Purpose::Join(ticket), None, deadline) {
             self.seed_failed(ticket, SeedFailure { seed, error });
         }
     }
 
-    /// Takes part again after having left.
+    /// Joins again after a leave: the node forgets all other members, and has a later incarnation.
     fn rejoin_from_scratch(&mut self) {
-        for key in self.suspicions.stop_all() {
-            self.timers.clear(TimerKey::Suspicion(key));
-        }
+        self.detector.reset(&mut self.timers, &self.config.options);
         self.timers.clear(TimerKey::Fixed(FixedTimer::Reap));
-        self.gossip_queue = GossipQueue::default();
-        self.broadcasts.clear();
-        self.reconnect = Reconnect::new(self.config.options.max_reconnect);
-        self.health = LocalHealth::new(self.config.options.awareness_max);
+        self.gossip.queue = GossipQueue::default();
+        self.gossip.broadcasts.clear();
+        self.sync.reconnect = Reconnect::new(self.config.options.max_reconnect);
         self.members.forget_others();
-        self.digest_index.clear();
+        self.sync.index.clear();
         self.bump_incarnation(State::Alive);
         self.start_rounds();
+    }
+
+    /// Starts to probe and to sync, each at a random point of its first interval, so that nodes that
+    /// start together do not act together.
+    pub(super) fn start_rounds(&mut self) {
+        let (detector, mut cx) = self.detector();
+        detector.start(&mut cx);
+        let sync = self.sync.rng.within(self.config.options.sync_interval);
+        self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + sync);
+    }
+
+    /// Stops to probe, to sync and to reconnect, because the node leaves.
+    pub(super) fn stop_rounds(&mut self) {
+        self.detector.stop(&mut self.timers);
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Sync));
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Reconnect));
     }
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
@@ -128,8 +142,8 @@ impl Node {
     }
 
     fn begin_leave(&mut self) -> Ticket {
-        let ticket = self.tickets.issue();
-        if self.tickets.await_leave(ticket) {
+        let ticket = self.streams.tickets.issue();
+        if self.streams.tickets.await_leave(ticket) {
             return ticket;
         }
         let mut asked = false;
@@ -155,12 +169,10 @@ impl Node {
     }
 
     fn cancel_command(&mut self, ticket: Ticket) -> bool {
-        let ended = if self.tickets.joined(ticket).is_some() {
+        let ended = if self.streams.tickets.joined(ticket).is_some() {
             self.abort_streams(|purpose| purpose == Purpose::Join(ticket));
             true
-        } else if let Some(token) = self.user_pings.find(ticket) {
-            self.user_pings.end(token);
-            self.timers.clear(TimerKey::UserPing(token));
+        } else if self.detector.cancel_user_ping(&mut self.timers, ticket) {
             true
         } else {
             !self.abort_streams(|purpose| purpose == Purpose::Message(ticket)).is_empty()
@@ -174,18 +186,18 @@ impl Node {
     /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in;
     /// `false` if there is nobody.
     fn announce_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) -> bool {
-        let mut picked = core::mem::take(&mut self.picked);
+        let mut picked = core::mem::take(&mut self.scratch.picked);
         let count = self.config.options.leave_peers;
-        self.members.pick(&mut self.sync_rng, count, None, &mut picked);
+        self.members.pick(&mut self.sync.rng, count, None, &mut picked);
         let members = picked.len();
         peers.extend(picked.iter().map(|&key| self.members[key].addr()));
-        self.picked = picked;
+        self.scratch.picked = picked;
         peers.sort_unstable();
         peers.dedup();
         if peers.is_empty() {
             return false;
         }
-        self.tickets.begin_leave(ticket, peers.len(), members);
+        self.streams.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
             let news = self.wire.updates(self.local());
             if !self.open(peer, Purpose::Leave(ticket), Some(news)) {
@@ -230,7 +242,7 @@ impl Node {
     fn replace_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
         let max = self.config.options.max_sync_state;
         TooLong::check("the sync state", state.len(), max, Some("max_sync_state"))?;
-        self.sync_state = state;
+        self.sync.state = state;
         Ok(())
     }
 

@@ -2,8 +2,7 @@
 
 use super::Node;
 use super::update::{Correction, UpdateSource};
-use crate::detector::indirect::PendingForward;
-use crate::detector::user_pings::PendingPing;
+use crate::detector::AckedPing;
 use crate::error::Refusal;
 use crate::event::Done;
 use crate::event::Via;
@@ -15,7 +14,6 @@ use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
@@ -34,12 +32,12 @@ impl Node {
         if data.len() > self.config.options.max_datagram {
             return Err(Reject::Oversized);
         }
-        let mut scratch = core::mem::take(&mut self.opened);
+        let mut scratch = core::mem::take(&mut self.scratch.opened);
         let taken = match self.wire.open(data, &mut scratch) {
             Ok(messages) => self.dispatch_messages(from, messages),
             Err(reject) => Err(reject),
         };
-        self.opened = scratch;
+        self.scratch.opened = scratch;
         taken
     }
 
@@ -70,7 +68,7 @@ impl Node {
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.handle_ack(from, ack),
                 Message::Nack { token } => {
-                    self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
+                    self.stats.stray_acks += u64::from(!self.detector.on_nack(token, from));
                 }
                 Message::Update(update) => {
                     // Before the first claim is taken: nobody makes itself a member on the way.
@@ -195,7 +193,7 @@ impl Node {
         }
         let same = theirs == digest::short(self.members.digest());
         let (settle, longest) = (options.probe_interval, options.sync_interval);
-        if self.sync_trigger.on_digest(self.now, same, settle, longest)
+        if self.sync.trigger.on_digest(self.now, same, settle, longest)
             && self.open(self.members[key].addr(), Purpose::Sync, None)
         {
             self.stats.syncs_by_digest += 1;
@@ -217,7 +215,7 @@ impl Node {
 
     /// The target of our probe answered over a stream.
     pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
-        if let Some(key) = self.probe.acked_by_stream(token) {
+        if let Some(key) = self.detector.on_stream_ack(token) {
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
         }
@@ -225,7 +223,8 @@ impl Node {
 
     /// The target of our probe answered, and this is what it said of itself.
     fn on_target_alive(&mut self, key: MemberKey, status: Option<PeerStatus>) {
-        self.on_probe_acked();
+        let (detector, mut cx) = self.detector();
+        detector.renew_lease(&mut cx);
         if let Some(PeerStatus { incarnation, digest }) = status {
             self.apply_peer_incarnation(key, incarnation);
             self.compare_digest(key, digest);
@@ -245,21 +244,10 @@ impl Node {
             return;
         }
         let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
-        let options = &self.config.options;
-        // Whoever does not say for how long it waits has asked us at its own probe's timeout.
-        let rest = || options.probe_interval - options.probe_timeout;
-        let within = request.within.unwrap_or_else(rest);
-        let within = within.min(options.probe_interval * options.awareness_max);
-        let nack = options.nacks && request.nack;
-        let asked =
-            PendingForward { by: from, token: request.token, until: self.now + within, nack };
-        let token = self.probe_rng.u32();
-        if !self.indirect_pings.begin(token, asked) {
-            return self.refuse_indirect_ping(from, request);
-        }
-        // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
-        let wait = if nack { within * 4 / 5 } else { within };
-        self.timers.set(TimerKey::IndirectPing(token), self.now + wait);
+        let (detector, mut cx) = self.detector();
+        let token =
+            detector.forward_ping(&mut cx, from, request.token, request.within, request.nack);
+        let Some(token) = token else { return self.refuse_indirect_ping(from, request) };
         self.send_ping(target, token);
     }
 
@@ -277,18 +265,13 @@ impl Node {
         }
     }
 
-    /// Most of the time for a ping that we made for another is over, or all of it.
+    /// An indirect ping was not acked so far: sends a nack to its asker, or ends it.
     pub(super) fn on_indirect_ping_timeout(&mut self, token: u32) {
-        let Some(PendingForward { by, token: theirs, until, .. }) =
-            self.indirect_pings.unanswered(token)
-        else {
-            self.indirect_pings.end(token);
-            return;
-        };
-        self.timers.set(TimerKey::IndirectPing(token), until);
+        let nack = self.detector.on_indirect_ping_timeout(&mut self.timers, token);
+        let Some((asker, token)) = nack else { return };
         self.queue_datagram(PendingDatagram {
-            to: by,
-            payload: Payload::Nack { token: theirs },
+            to: asker,
+            payload: Payload::Nack { token },
             about: None,
             piggyback: Piggyback::Uncounted,
         });
@@ -296,35 +279,24 @@ impl Node {
 
     fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
-        if let Some((key, sent)) = self.probe.acked(token) {
-            self.timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
-            if self.members[key].addr() == from {
-                self.members.rtt_mut(key).measure(self.now.since(sent));
-                self.apply_acked_incarnation(key, status);
+        let (detector, mut cx) = self.detector();
+        match detector.on_ack(&mut cx, token) {
+            AckedPing::Probe { target, rtt } => {
+                if self.members[target].addr() == from {
+                    self.members.rtt_mut(target).measure(rtt);
+                    self.apply_acked_incarnation(target, status);
+                }
+                self.on_target_alive(target, status);
             }
-            return self.on_target_alive(key, status);
+            AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
+            AckedPing::Forwarded { asker, token } => self.queue_datagram(PendingDatagram {
+                to: asker,
+                payload: Payload::Ack { token, of: status },
+                about: None,
+                piggyback: Piggyback::Uncounted,
+            }),
+            AckedPing::Stray => self.stats.stray_acks += 1,
         }
-        if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
-            self.timers.clear(TimerKey::UserPing(token));
-            let rtt = self.now.since(sent);
-            return self.emit_completed(ticket, Ok(Done::Pong { rtt }));
-        }
-        let Some(PendingForward { by, token, .. }) = self.end_indirect_ping(token) else {
-            self.stats.stray_acks += 1;
-            return;
-        };
-        let payload = Payload::Ack { token, of: status };
-        self.queue_datagram(PendingDatagram {
-            to: by,
-            payload,
-            about: None,
-            piggyback: Piggyback::Uncounted,
-        });
-    }
-
-    fn end_indirect_ping(&mut self, token: u32) -> Option<PendingForward> {
-        self.timers.clear(TimerKey::IndirectPing(token));
-        self.indirect_pings.end(token)
     }
 
     /// Pings a member; a suspect is told so with it, and can contradict at once.

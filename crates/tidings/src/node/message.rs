@@ -1,7 +1,6 @@
 //! Messages of the application's: to one member or to all of them.
 
 use super::Node;
-use crate::detector::user_pings::PendingPing;
 use crate::error::Refusal;
 use crate::error::{BroadcastError, Failure, SendError};
 use crate::event::{Done, Ticket};
@@ -15,7 +14,6 @@ use crate::record::journal::Input;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
 use crate::time::Instant;
-use crate::timers::TimerKey;
 use crate::wire::frame::ReliableMessage;
 use crate::wire::message::{Broadcast, BroadcastId};
 use crate::wire::tidings;
@@ -76,10 +74,10 @@ impl Node {
         let max = self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD;
         TooLong::check("the message", data.len(), max, Some("max_frame"))
             .map_err(SendError::TooLong)?;
-        if key != MemberKey::LOCAL && self.exchanges.room_out() == 0 {
+        if key != MemberKey::LOCAL && self.streams.exchanges.room_out() == 0 {
             return Err(SendError::Busy);
         }
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if key == MemberKey::LOCAL {
             self.deliver(Some(to.clone()), data, Via::Reliable);
             self.emit_completed(ticket, Ok(Done::Delivered));
@@ -149,7 +147,7 @@ impl Node {
         let id = BroadcastId {
             origin: local.id().clone(),
             generation: local.incarnation().generation,
-            number: self.next_broadcast,
+            number: self.gossip.next_broadcast,
         };
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
@@ -158,11 +156,11 @@ impl Node {
             .map_err(BroadcastError::Message)?;
         // With nobody to tell it is told.
         if self.members.present_count() > 1 {
-            let dropped = self.broadcasts.push_own(broadcast);
+            let dropped = self.gossip.broadcasts.push_own(broadcast);
             self.stats.broadcasts_dropped += dropped.map_err(|Full| BroadcastError::Full)?;
             self.arm_gossip();
         }
-        self.next_broadcast += 1;
+        self.gossip.next_broadcast += 1;
         Ok(())
     }
 
@@ -179,22 +177,19 @@ impl Node {
 
     fn begin_ping(&mut self, to: &NodeId) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if key == MemberKey::LOCAL {
             self.emit_completed(ticket, Ok(Done::Pong { rtt: Duration::ZERO }));
             return Ok(ticket);
         }
-        let token = self.ping_rng.u32();
-        if !self.user_pings.begin(token, PendingPing { ticket, sent: self.now }) {
-            return Err(SendError::Busy);
-        }
-        self.timers.set(TimerKey::UserPing(token), self.now + self.config.options.probe_interval);
+        let (detector, mut cx) = self.detector();
+        let token = detector.ping(&mut cx, ticket).ok_or(SendError::Busy)?;
         self.send_ping(key, token);
         Ok(ticket)
     }
 
     pub(super) fn on_user_ping_timeout(&mut self, token: u32) {
-        if let Some(PendingPing { ticket, .. }) = self.user_pings.end(token) {
+        if let Some(ticket) = self.detector.on_user_ping_timeout(token) {
             self.emit_completed(ticket, Err(Failure::PingTimedOut));
         }
     }
@@ -249,7 +244,7 @@ impl Node {
             self.stats.broadcasts_unknown_origin += 1;
             return;
         }
-        if self.dedup.first_time(&broadcast.id) == Seen::Duplicate {
+        if self.gossip.dedup.first_time(&broadcast.id) == Seen::Duplicate {
             self.stats.broadcasts_duplicate += 1;
             return;
         }
@@ -259,7 +254,7 @@ impl Node {
             self.stats.broadcasts_dropped += 1;
             return;
         }
-        self.stats.broadcasts_dropped += self.broadcasts.pass_on(broadcast);
+        self.stats.broadcasts_dropped += self.gossip.broadcasts.pass_on(broadcast);
         self.arm_gossip();
     }
 }

@@ -19,17 +19,9 @@ use crate::addr::canonical;
 use crate::config::Memberlist;
 use crate::config::variant::ProtocolVariant;
 use crate::config::{Config, Wire};
-use crate::detector::health::LocalHealth;
-use crate::detector::indirect::IndirectPings;
-use crate::detector::lease::VerdictLease;
-use crate::detector::probe::Probe;
-use crate::detector::suspicion::Suspicions;
-use crate::detector::user_pings::UserPings;
-use crate::event::Event;
-use crate::event::Phase;
-use crate::gossip::broadcast::Broadcasts;
-use crate::gossip::dedup::BroadcastDedup;
-use crate::gossip::queue::GossipQueue;
+use crate::detector::Detector;
+use crate::event::{Event, Phase};
+use crate::gossip::Gossip;
 use crate::member::{Member, NodeId};
 use crate::membership::Members;
 use crate::membership::refute::Refute;
@@ -38,12 +30,8 @@ use crate::output::{Output, OutputQueue};
 use crate::record::journal::{Input, Journal};
 use crate::rng::{Rng, RngStream};
 use crate::stats::Stats;
-use crate::stream::exchange::{Exchanges, Limits};
-use crate::stream::tickets::Tickets;
-use crate::stream::{StreamId, StreamInput};
-use crate::sync::index::DigestIndex;
-use crate::sync::reconnect::Reconnect;
-use crate::sync::trigger::SyncTrigger;
+use crate::stream::{StreamId, StreamInput, Streams};
+use crate::sync::Sync;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, Timer, TimerKey, Timers};
 use crate::wire::Format;
@@ -56,7 +44,6 @@ use crate::wire::tidings::Envelope;
 use crate::wire::tidings::sealed::Sealing;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -102,42 +89,27 @@ pub struct Node {
     /// The latest time seen.
     now: Instant,
     members: Members,
-    probe: Probe,
-    health: LocalHealth,
-    indirect_pings: IndirectPings,
-    user_pings: UserPings,
-    verdict_lease: VerdictLease,
-    suspicions: Suspicions,
     refute: Refute,
-    gossip_queue: GossipQueue,
-    broadcasts: Broadcasts,
-    dedup: BroadcastDedup,
-    next_broadcast: u64,
-    reconnect: Reconnect,
-    /// How many datagrams were made: says whose turn it is in the next one.
-    datagrams_built: u64,
-    /// Before this there is no gossip: the interval since the last one has not passed.
-    next_gossip_at: Instant,
-    exchanges: Exchanges,
-    sync_trigger: SyncTrigger,
-    digest_index: DigestIndex,
-    sync_state: Bytes,
-    tickets: Tickets,
+    detector: Detector,
+    gossip: Gossip,
+    sync: Sync,
+    streams: Streams,
     timers: Timers,
     outputs: OutputQueue,
     stats: Stats,
-    /// What is noted of all that comes and goes, if it is.
+    /// The inputs and outputs since it was taken last, if the node is recorded.
     journal: Option<Box<Journal>>,
-    probe_rng: Rng,
-    gossip_rng: Rng,
-    ping_rng: Rng,
-    sync_rng: Rng,
-    reconnect_rng: Rng,
-    /// Scratch: what was in a datagram that was sealed.
+    scratch: Scratch,
+}
+
+/// Buffers that are kept, so that a quiet round allocates nothing.
+#[derive(Default)]
+struct Scratch {
+    /// The messages of an encrypted datagram.
     opened: Vec<u8>,
-    /// Scratch: members that were picked at random.
+    /// Members picked at random.
     picked: Vec<MemberKey>,
-    /// Scratch: members that failed of late.
+    /// Members that failed recently.
     recent: Vec<MemberKey>,
 }
 
@@ -152,14 +124,6 @@ impl Node {
         let mut local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());
         local.versions = config.wire.versions();
         let options = &config.options;
-        let limits = Limits {
-            max_in: options.max_streams_in,
-            max_out: options.max_streams_out,
-            max_leave: options.leave_peers,
-            max_frame: options.max_frame,
-            max_memory: options.max_stream_memory,
-            max_meta: options.max_meta,
-        };
         let mut node = Self {
             variant,
             wire: format(&config, seed),
@@ -172,37 +136,16 @@ impl Node {
                 options.max_members,
                 Rng::new(seed, RngStream::Members),
             ),
-            probe: Probe::default(),
-            health: LocalHealth::new(options.awareness_max),
-            indirect_pings: IndirectPings::new(options.max_relays),
-            user_pings: UserPings::new(options.max_pings),
-            verdict_lease: VerdictLease::new(now),
-            suspicions: Suspicions::default(),
             refute: Refute::default(),
-            gossip_queue: GossipQueue::default(),
-            broadcasts: Broadcasts::new(options.max_broadcasts, options.max_broadcast_bytes),
-            dedup: BroadcastDedup::new(options.max_members),
-            next_broadcast: 0,
-            reconnect: Reconnect::new(options.max_reconnect),
-            datagrams_built: 0,
-            next_gossip_at: now,
-            exchanges: Exchanges::new(limits),
-            sync_trigger: SyncTrigger::default(),
-            digest_index: DigestIndex::default(),
-            sync_state: Bytes::new(),
-            tickets: Tickets::default(),
+            detector: Detector::new(seed, options, now),
+            gossip: Gossip::new(seed, options, now),
+            sync: Sync::new(seed, options),
+            streams: Streams::new(options),
             timers: Timers::default(),
             outputs: OutputQueue::new(options.max_queued_datagrams),
             stats: Stats::default(),
             journal: None,
-            probe_rng: Rng::new(seed, RngStream::Probe),
-            gossip_rng: Rng::new(seed, RngStream::Gossip),
-            ping_rng: Rng::new(seed, RngStream::Ping),
-            sync_rng: Rng::new(seed, RngStream::Sync),
-            reconnect_rng: Rng::new(seed, RngStream::Reconnect),
-            opened: Vec::new(),
-            picked: Vec::new(),
-            recent: Vec::new(),
+            scratch: Scratch::default(),
             config,
         };
         node.advance(now);
@@ -253,7 +196,7 @@ impl Node {
                 TimerKey::Fixed(FixedTimer::Reconnect) => self.try_reconnect(),
                 TimerKey::UserPing(token) => self.on_user_ping_timeout(token),
                 TimerKey::Retry(number) => self.retry_seed(number),
-                TimerKey::Suspicion(key) => self.suspicion_expired(key),
+                TimerKey::Suspicion(key) => self.on_suspicion_timeout(key),
                 TimerKey::Stream(id) => self.on_stream_timeout(id),
                 TimerKey::IndirectPing(token) => self.on_indirect_ping_timeout(token),
             }
@@ -320,7 +263,7 @@ impl Node {
     pub fn phase(&self) -> Phase {
         if self.local().state().is_present() {
             Phase::Running
-        } else if self.tickets.is_leaving() {
+        } else if self.streams.tickets.is_leaving() {
             Phase::Leaving
         } else {
             Phase::Left
@@ -332,7 +275,7 @@ impl Node {
     ///
     /// Lifeguard's local health multiplier: the probe interval is one more than this times as long.
     pub fn health(&self) -> u32 {
-        self.health.score()
+        self.detector.health()
     }
 
     /// How long a member takes to answer, smoothed over the probes of it as TCP does (RFC 6298), with
@@ -454,14 +397,6 @@ const MAX_DATAGRAM: usize = 65_535;
 
 #[cfg(debug_assertions)]
 impl Node {
-    pub(crate) fn more_parts(&self) -> (&Broadcasts, &BroadcastDedup, &Reconnect, &UserPings) {
-        (&self.broadcasts, &self.dedup, &self.reconnect, &self.user_pings)
-    }
-
-    pub(crate) fn parts(&self) -> (&Members, &Suspicions, &Exchanges, &Timers, &GossipQueue) {
-        (&self.members, &self.suspicions, &self.exchanges, &self.timers, &self.gossip_queue)
-    }
-
     /// How often the table of members was looked into, for the test of what that costs.
     #[doc(hidden)]
     pub fn visits(&self) -> usize {

@@ -18,7 +18,7 @@ impl Node {
     /// All that we know, in the format in which that is told.
     pub(super) fn push_pull(&self, join: bool) -> Option<Vec<u8>> {
         let envelope = self.wire.memberlist()?;
-        Some(envelope.push_pull(join, self.members.shared(), &self.sync_state))
+        Some(envelope.push_pull(join, self.members.shared(), &self.sync.state))
     }
 
     /// Answers whoever tells us all that it knows.

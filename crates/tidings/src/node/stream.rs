@@ -19,7 +19,7 @@ use core::time::Duration;
 
 impl Node {
     pub(super) fn process_accept(&mut self, from: SocketAddr) -> Option<StreamId> {
-        let Some(id) = self.exchanges.accept(from) else {
+        let Some(id) = self.streams.exchanges.accept(from) else {
             self.stats.streams_refused += 1;
             return None;
         };
@@ -46,7 +46,7 @@ impl Node {
         request: Option<Vec<u8>>,
         deadline: Instant,
     ) -> bool {
-        let Some(id) = self.exchanges.open(to, purpose, request) else {
+        let Some(id) = self.streams.exchanges.open(to, purpose, request) else {
             return false;
         };
         self.stats.streams_out += 1;
@@ -62,27 +62,31 @@ impl Node {
     }
 
     pub(super) fn process_stream(&mut self, id: StreamId, input: StreamInput<'_>) {
-        let Some(exchange) = self.exchanges.get(id) else {
+        let Some(exchange) = self.streams.exchanges.get(id) else {
             return;
         };
         let purpose = exchange.purpose;
         match input {
-            StreamInput::Opened if self.exchanges.opened(id) => self.send_request(id, purpose),
+            StreamInput::Opened if self.streams.exchanges.opened(id) => {
+                self.send_request(id, purpose)
+            }
             // The driver has said so before.
             StreamInput::Opened => {}
-            StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.wire) {
-                Ok(None) => {}
-                Ok(Some(frame)) => self.handle_frame(id, frame),
-                Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
-                    self.reject_foreign_cluster(id)
+            StreamInput::Data(data) => {
+                match self.streams.exchanges.receive(id, data, &mut self.wire) {
+                    Ok(None) => {}
+                    Ok(Some(frame)) => self.handle_frame(id, frame),
+                    Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
+                        self.reject_foreign_cluster(id)
+                    }
+                    Err(Reject::Stale) if purpose == Purpose::Inbound => {
+                        self.stats.rejected_streams.count(Reject::Stale);
+                        self.streams.exchanges.stop_reading(id);
+                        self.refuse(id, Refusal::Clock);
+                    }
+                    Err(reject) => self.reject(id, reject),
                 }
-                Err(Reject::Stale) if purpose == Purpose::Inbound => {
-                    self.stats.rejected_streams.count(Reject::Stale);
-                    self.exchanges.stop_reading(id);
-                    self.refuse(id, Refusal::Clock);
-                }
-                Err(reject) => self.reject(id, reject),
-            },
+            }
             StreamInput::Closed => self.end(id, self.closed(purpose)),
             StreamInput::Failed(error) => self.end(id, Err(error.into())),
         }
@@ -104,7 +108,7 @@ impl Node {
 
     /// Sends the request for which a stream was opened.
     fn send_request(&mut self, id: StreamId, purpose: Purpose) {
-        if let Some(request) = self.exchanges.pop_request(id) {
+        if let Some(request) = self.streams.exchanges.pop_request(id) {
             self.write(id, request);
             match purpose {
                 Purpose::Packet => self.resolve(id, Ok(())),
@@ -127,7 +131,7 @@ impl Node {
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
         }
-        let Some(&Exchange { purpose, peer, .. }) = self.exchanges.get(id) else { return };
+        let Some(&Exchange { purpose, peer, .. }) = self.streams.exchanges.get(id) else { return };
         match (purpose, frame) {
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
             (Purpose::Inbound, Frame::Updates { members }) => {
@@ -174,7 +178,7 @@ impl Node {
 
     /// Writes a frame to a stream.
     pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
-        let Some(binding) = self.exchanges.binding(id) else { return };
+        let Some(binding) = self.streams.exchanges.binding(id) else { return };
         let frame = self.wire.finish_frame(frame, binding);
         self.outputs.stream(id, StreamAction::Write(frame));
     }
@@ -198,9 +202,9 @@ impl Node {
     /// whoever made a mistake learns of it, and nothing of us.
     fn reject_foreign_cluster(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match self.wire.send_away(self.exchanges.received(id)) {
+        match self.wire.send_away(self.streams.exchanges.received(id)) {
             Some(frame) => {
-                self.exchanges.stop_reading(id);
+                self.streams.exchanges.stop_reading(id);
                 self.outputs.stream(id, StreamAction::Write(frame));
                 self.outputs.stream(id, StreamAction::Close);
             }
@@ -215,9 +219,10 @@ impl Node {
     /// whoever asked in a way that we cannot read, in a format that has one.
     pub(super) fn reject(&mut self, id: StreamId, reject: Reject) {
         self.stats.rejected_streams.count(reject);
-        let serving = self.exchanges.get(id).is_some_and(|one| one.purpose == Purpose::Inbound);
+        let serving =
+            self.streams.exchanges.get(id).is_some_and(|one| one.purpose == Purpose::Inbound);
         if let Some(complaint) = self.wire.complaint(reject).filter(|_| serving) {
-            self.exchanges.stop_reading(id);
+            self.streams.exchanges.stop_reading(id);
             return self.reply(id, complaint);
         }
         self.outputs.stream(id, StreamAction::Reset);
@@ -227,14 +232,14 @@ impl Node {
     /// The peer answered on a stream of ours: closes it, which its deadline still watches.
     pub(super) fn resolve(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         self.outputs.stream(id, StreamAction::Close);
-        if let Some((peer, purpose)) = self.exchanges.resolve(id) {
+        if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }
     }
 
     /// Gives up all joins, since the node leaves; returns the seeds that have not answered.
     pub(super) fn abandon_joins(&mut self) -> Vec<SocketAddr> {
-        for ticket in self.tickets.abandon_joins() {
+        for ticket in self.streams.tickets.abandon_joins() {
             self.emit_completed(ticket, Err(Failure::Left));
         }
         let joining = self.abort_streams(|purpose| matches!(purpose, Purpose::Join(_)));
@@ -247,7 +252,7 @@ impl Node {
         &mut self,
         such: impl Fn(Purpose) -> bool,
     ) -> Vec<(StreamId, SocketAddr)> {
-        let streams = self.exchanges.unanswered(such);
+        let streams = self.streams.exchanges.unanswered(such);
         for &(id, _) in &streams {
             self.outputs.stream(id, StreamAction::Reset);
             self.forget(id);
@@ -257,17 +262,17 @@ impl Node {
 
     /// A stream is gone; if its purpose was not settled before, it is by this.
     fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
-        if let Some((peer, purpose)) = self.exchanges.resolve(id) {
+        if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }
         self.forget(id);
     }
 
     fn forget(&mut self, id: StreamId) {
-        self.exchanges.remove(id);
+        self.streams.exchanges.remove(id);
         self.timers.clear(TimerKey::Stream(id));
-        if !self.exchanges.is_comparing() {
-            self.digest_index.clear();
+        if !self.streams.exchanges.is_comparing() {
+            self.sync.index.clear();
         }
         self.contact_seeds();
     }
@@ -281,7 +286,9 @@ impl Node {
     ) {
         match (purpose, answer) {
             (Purpose::Inbound | Purpose::Sync | Purpose::Probe(_) | Purpose::Packet, _) => {}
-            (Purpose::Reconnect, answer) => self.reconnect.on_attempt_ended(peer, answer.is_ok()),
+            (Purpose::Reconnect, answer) => {
+                self.sync.reconnect.on_attempt_ended(peer, answer.is_ok())
+            }
             (Purpose::Message(ticket), answer) => {
                 let receipts = self.variant.has_receipts();
                 let done = if receipts { Done::Delivered } else { Done::Written };
@@ -289,8 +296,8 @@ impl Node {
                 self.emit_completed(ticket, result);
             }
             (Purpose::Join(ticket), Ok(())) => {
-                self.reconnect.add_seed(peer);
-                if let Some(silent) = self.tickets.joined(ticket) {
+                self.sync.reconnect.add_seed(peer);
+                if let Some(silent) = self.streams.tickets.joined(ticket) {
                     silent.into_iter().for_each(|seed| self.remember_silent_seed(seed));
                     let members = self.members.present_count();
                     self.emit_completed(ticket, Ok(Done::Joined { seed: peer, members }));
@@ -309,8 +316,8 @@ impl Node {
     }
 
     fn retry_join(&mut self, retry: Retry) -> bool {
-        let due = self.now + RETRY_AFTER + self.sync_rng.within(RETRY_AFTER * 4);
-        let number = self.tickets.retry(retry, due);
+        let due = self.now + RETRY_AFTER + self.sync.rng.within(RETRY_AFTER * 4);
+        let number = self.streams.tickets.retry(retry, due);
         if let Some(number) = number {
             self.timers.set(TimerKey::Retry(number), due);
         }
@@ -319,23 +326,24 @@ impl Node {
 
     /// A seed of a join did not take us in, and is not asked again.
     pub(super) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) {
-        if !self.tickets.is_joining(ticket) && failure.error.is_silence() {
+        if !self.streams.tickets.is_joining(ticket) && failure.error.is_silence() {
             self.remember_silent_seed(failure.seed);
         }
-        if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
+        if let Some(failure) = self.streams.tickets.seed_failed(ticket, failure) {
             self.emit_completed(ticket, Err(failure));
         }
     }
 
     /// A seed was not heard of, and another one took us in: it may be on the other side of a partition.
     fn remember_silent_seed(&mut self, seed: SocketAddr) {
-        self.reconnect.add_seed(seed);
+        self.sync.reconnect.add_seed(seed);
         self.arm_reconnect();
     }
 
     /// A member confirmed that we leave, or will not.
     pub(super) fn on_leave_confirmed(&mut self, ticket: Ticket, confirmed: bool) {
-        if let Some((tickets, result)) = self.tickets.on_leave_confirmed(ticket, confirmed) {
+        if let Some((tickets, result)) = self.streams.tickets.on_leave_confirmed(ticket, confirmed)
+        {
             for ticket in tickets {
                 self.emit_completed(ticket, result.clone());
             }

@@ -12,6 +12,9 @@ use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::{Comparison, Purpose};
 use crate::sync::diff::{self, Answer};
+use crate::sync::trigger;
+use crate::time::Instant;
+use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
@@ -20,6 +23,22 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 
 impl Node {
+    /// Starts a sync with a member picked at random.
+    pub(super) fn sync(&mut self) {
+        let interval =
+            trigger::interval(self.config.options.sync_interval, self.members.present_count());
+        self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + interval);
+        if self.streams.exchanges.any(Purpose::Sync) {
+            return;
+        }
+        let mut picked = core::mem::take(&mut self.scratch.picked);
+        self.members.pick(&mut self.sync.rng, 1, None, &mut picked);
+        if let Some(&key) = picked.first() {
+            self.open(self.members[key].addr(), Purpose::Sync, None);
+        }
+        self.scratch.picked = picked;
+    }
+
     /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
@@ -27,7 +46,7 @@ impl Node {
             return self.write(id, all);
         }
         let Some(envelope) = self.wire.tidings() else { return };
-        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync_state);
+        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
         diff::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
@@ -47,8 +66,8 @@ impl Node {
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
-        let buf = frame::sync(envelope, true, local, introduced, &self.sync_state);
-        self.exchanges.continue_comparison(id, comparison);
+        let buf = frame::sync(envelope, true, local, introduced, &self.sync.state);
+        self.streams.exchanges.continue_comparison(id, comparison);
         self.answer(id, buf, &parts);
     }
 
@@ -63,7 +82,7 @@ impl Node {
                 self.stats.syncs += 1;
                 self.emit_sync_state(&comparison, state, joins);
                 let addr = comparison.addr.or_else(|| Some(canonical(peer)));
-                self.exchanges.continue_comparison(id, Comparison { addr, ..comparison });
+                self.streams.exchanges.continue_comparison(id, Comparison { addr, ..comparison });
                 self.compare(id, &parts);
             }
             Err(refusal) => {
@@ -102,7 +121,7 @@ impl Node {
     /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
     /// closes it when it has nothing to answer.
     fn answer(&mut self, id: StreamId, mut buf: Vec<u8>, parts: &[SyncPart]) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Some(exchange) = self.streams.exchanges.get(id) else { return };
         let purpose = exchange.purpose;
         let Some(mut comparison) = exchange.comparison.clone() else {
             return self.reject(id, Reject::Unexpected);
@@ -120,12 +139,12 @@ impl Node {
         let limit = begun + self.config.options.sync_chunk;
         let (members, receiver) = (&self.members, &comparison.with);
         self.stats.sync_left_out +=
-            Answer::write(members, &mut self.digest_index, receiver, &mut buf, limit, parts);
+            Answer::write(members, &mut self.sync.index, receiver, &mut buf, limit, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }
         self.write(id, buf);
-        self.exchanges.continue_comparison(id, comparison);
+        self.streams.exchanges.continue_comparison(id, comparison);
         self.extend(id);
     }
 
@@ -194,6 +213,37 @@ impl Node {
             if let Some(correction) = self.handle_update(source, claim) {
                 self.send_correction(correction);
             }
+        }
+    }
+
+    /// Tries to reconnect to one failed member or seed, picked at random.
+    pub(super) fn try_reconnect(&mut self) {
+        let present = |addr| {
+            let member = self.members.find_addr(addr).map(|key| &self.members[key]);
+            member.is_some_and(|member| member.state().is_present())
+        };
+        let Some(addr) = self.sync.reconnect.pick(&mut self.sync.reconnect_rng, present) else {
+            return;
+        };
+        if !self.streams.exchanges.any(Purpose::Reconnect) {
+            self.stats.reconnect_attempts += 1;
+            self.open(addr, Purpose::Reconnect, None);
+        }
+        self.arm_reconnect();
+    }
+
+    /// Sets the timer for the next attempt to reconnect: the more members are lost, the sooner.
+    pub(super) fn arm_reconnect(&mut self) {
+        let options = &self.config.options;
+        let running = self.local().state().is_present();
+        if running && self.sync.reconnect.has_candidates() {
+            let present = self.members.present_count();
+            let (first, longest) = (options.reconnect_interval, options.reconnect_interval_max);
+            let wait =
+                self.sync.reconnect.wait(&mut self.sync.reconnect_rng, present, first, longest);
+            let slot = TimerKey::Fixed(FixedTimer::Reconnect);
+            let due = self.timers.at(slot).unwrap_or(Instant::MAX);
+            self.timers.set(slot, due.min(self.now + wait));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What others say about members, and what follows from it.
 
 use super::Node;
-use crate::detector::suspicion::SuspicionTimeout;
 use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
@@ -146,20 +145,15 @@ impl Node {
         self.declare(key, State::Suspect);
     }
 
-    /// Finds that a suspect did not contradict in time.
-    ///
-    /// Without evidence that we hear anybody there is no verdict (Lifeguard's lesson: most false
-    /// verdicts are those of nodes that are slow themselves), unless all others are suspected.
-    pub(super) fn suspicion_expired(&mut self, key: MemberKey) {
-        if self.config.options.require_recent_ack && !self.verdict_lease.is_valid(self.now) {
-            let all = self.suspicions.len() + 1 >= self.members.present_count();
-            if let Some(again) = self.suspicions.hold(self.now, key, all) {
-                self.stats.verdicts_deferred += 1;
-                self.timers.set(TimerKey::Suspicion(key), again);
-                return;
-            }
+    /// Declares a suspect failed, because its suspicion timeout expired; or defers that, if the node
+    /// has no recent ack.
+    pub(super) fn on_suspicion_timeout(&mut self, key: MemberKey) {
+        let (detector, mut cx) = self.detector();
+        if detector.on_suspicion_timeout(&mut cx, key) {
+            self.declare(key, State::Failed);
+        } else {
+            self.stats.verdicts_deferred += 1;
         }
-        self.declare(key, State::Failed);
     }
 
     /// Reaches a verdict of our own about a member in the incarnation that is known.
@@ -225,7 +219,7 @@ impl Node {
                 key
             }
             Change::Joined(key) => {
-                self.reconnect.remove_lost(&claim.id);
+                self.sync.reconnect.remove_lost(&claim.id);
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
                     self.suspect(key, source.accuser.clone());
@@ -241,7 +235,7 @@ impl Node {
                 key
             }
             Change::Recovered(key, updated) => {
-                self.clear_suspicion(key);
+                self.detector.clear_suspicion(&mut self.timers, key);
                 self.event(Event::Recovered, key);
                 if updated == Updated::Yes {
                     self.event(Event::Updated, key);
@@ -257,8 +251,8 @@ impl Node {
             Change::Left(key) => {
                 self.on_departed(key);
                 self.event(Event::Left, key);
-                self.reconnect.remove_lost(&claim.id);
-                self.reconnect.remove_seed(self.members[key].addr());
+                self.sync.reconnect.remove_lost(&claim.id);
+                self.sync.reconnect.remove_seed(self.members[key].addr());
                 key
             }
         };
@@ -268,17 +262,13 @@ impl Node {
             // Whoever is new may be the first to whom we can tell what we have to tell.
             self.arm_gossip();
         }
-        self.sync_trigger.on_change();
+        self.sync.trigger.on_change();
         None
     }
 
     fn suspect(&mut self, key: MemberKey, accuser: Accuser) {
-        let options = &self.config.options;
-        let (mult, max_mult) = (options.suspicion_mult, options.suspicion_max_mult);
-        let members = self.members.present_count();
-        let timeout = SuspicionTimeout::among(members, mult, max_mult, options.probe_interval);
-        let deadline = self.suspicions.start(self.now, key, accuser, timeout);
-        self.timers.set(TimerKey::Suspicion(key), deadline);
+        let (detector, mut cx) = self.detector();
+        detector.suspect(&mut cx, key, accuser);
         self.event(Event::Suspected, key);
     }
 
@@ -291,16 +281,10 @@ impl Node {
         {
             return;
         }
-        if let Some(deadline) = self.suspicions.confirm(key, &source.accuser) {
+        if self.detector.confirm(&mut self.timers, key, &source.accuser) {
             self.stats.confirmations += 1;
-            self.timers.set(TimerKey::Suspicion(key), deadline);
             self.disseminate(key);
         }
-    }
-
-    fn clear_suspicion(&mut self, key: MemberKey) {
-        self.suspicions.stop(key);
-        self.timers.clear(TimerKey::Suspicion(key));
     }
 
     /// Remembers where a member that failed was, and tells if there are many.
@@ -308,7 +292,8 @@ impl Node {
         let member = &self.members[key];
         let (present, options) = (self.members.present_count(), &self.config.options);
         let window = options.probe_interval * 10;
-        let lost = self.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);
+        let lost =
+            self.sync.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);
         if let Some(lost) = lost {
             self.outputs.event(Event::PartitionSuspected { lost, present });
         }
@@ -316,8 +301,7 @@ impl Node {
     }
 
     fn on_departed(&mut self, key: MemberKey) {
-        self.clear_suspicion(key);
-        self.probe.abandon(key);
+        self.detector.on_departed(&mut self.timers, key);
         self.arm_reap();
     }
 
@@ -336,7 +320,7 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
-                self.health.worsen(1);
+                self.detector.on_refuted();
                 self.disseminate(MemberKey::LOCAL);
                 source.from
             }
@@ -380,19 +364,14 @@ impl Node {
 
     /// Spreads what is known of a member to all.
     pub(super) fn disseminate(&mut self, key: MemberKey) {
-        self.gossip_queue.push(key);
+        self.gossip.queue.push(key);
         self.arm_gossip();
-    }
-
-    /// Whether there is anything to tell.
-    pub(super) fn has_gossip(&self) -> bool {
-        !self.gossip_queue.is_empty() || !self.broadcasts.is_empty()
     }
 
     pub(super) fn arm_gossip(&mut self) {
         let gossip = TimerKey::Fixed(FixedTimer::Gossip);
-        if self.has_gossip() && self.timers.at(gossip).is_none() {
-            self.timers.set(gossip, self.next_gossip_at.max(self.now));
+        if self.gossip.is_pending() && self.timers.at(gossip).is_none() {
+            self.timers.set(gossip, self.gossip.next_at.max(self.now));
         }
     }
 
