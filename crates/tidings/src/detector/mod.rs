@@ -92,7 +92,8 @@ impl Detector {
         timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
     }
 
-    /// Forgets all suspicions and the node's health, because the node rejoins and forgets all others.
+    /// Forgets all suspicions and the node's health, because the node rejoins and forgets all
+    /// others.
     pub(crate) fn reset(&mut self, timers: &mut Timers, options: &Options) {
         for key in self.suspicions.stop_all() {
             timers.clear(TimerKey::Suspicion(key));
@@ -202,9 +203,9 @@ impl Detector {
     /// Registers an indirect ping for `asker`; returns the token of the ping to send, or `None` if
     /// [`max_relays`](Options::max_relays) are pending.
     ///
-    /// A nack is due after 80 % of the time that the asker waits, so that it arrives while it counts
-    /// (Lifeguard §IV-A). An asker that does not say how long it waits is one at its own probe's
-    /// timeout.
+    /// A nack is due after 80 % of the time that the asker waits, so that it arrives while it
+    /// counts (Lifeguard §IV-A). An asker that does not say how long it waits is one at its own
+    /// probe's timeout.
     pub(crate) fn forward_ping(
         &mut self,
         cx: &mut Context<'_>,
@@ -227,8 +228,8 @@ impl Detector {
         Some(own)
     }
 
-    /// An indirect ping was not acked so far: returns the asker that gets a nack, with its token, or
-    /// ends the ping if its time is over.
+    /// An indirect ping was not acked so far: returns the asker that gets a nack, with its token,
+    /// or ends the ping if its time is over.
     pub(crate) fn on_indirect_ping_timeout(
         &mut self,
         timers: &mut Timers,
@@ -298,8 +299,9 @@ impl Detector {
 
     /// The timeout of a suspicion expired; `true` if the node may declare the member failed.
     ///
-    /// Without a recent ack it may not (Lifeguard's lesson: most false positives come from nodes that
-    /// are slow themselves), unless all other members are suspected; then the timeout is set again.
+    /// Without a recent ack it may not (Lifeguard's lesson: most false positives come from nodes
+    /// that are slow themselves), unless all other members are suspected; then the timeout is set
+    /// again.
     pub(crate) fn on_suspicion_timeout(&mut self, cx: &mut Context<'_>, key: MemberKey) -> bool {
         if !cx.options.require_recent_ack || self.lease.is_valid(cx.now) {
             return true;
@@ -371,8 +373,8 @@ impl Detector {
             && target.is_none_or(|key| key != MemberKey::LOCAL && members.get(key).is_some())
     }
 
-    /// Asserts that each suspicion and each ping of the application's has its timer, and each suspect
-    /// its suspicion.
+    /// Asserts that each suspicion and each ping of the application's has its timer, and each
+    /// suspect its suspicion.
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self, members: &Members, timers: &Timers) {
         for (key, deadline) in self.suspicions.deadlines() {

@@ -1,4 +1,4 @@
-//! Checkpoints and journals: what a node writes down of itself, so that it can be run again.
+//! Checkpoints and journals of a node, from which it can be replayed.
 
 #[cfg(feature = "encryption")]
 use super::sealed;
@@ -35,10 +35,11 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 impl Node {
-    /// Appends the whole state of the node to `out`: from it the node goes on as this one does.
+    /// Appends the node's whole state to `out`; a node [restored](Self::restore) from it continues
+    /// exactly as this one.
     ///
-    /// Keys are no part of it, nor is the function that says whom the node admits. But who reads it
-    /// can foretell the random choices of the node that runs.
+    /// It has neither keys nor the admission function. A reader can predict the random choices of
+    /// the running node.
     pub fn checkpoint(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
         put(
@@ -48,15 +49,15 @@ impl Node {
         put(out, &Saved(self));
     }
 
-    /// A node as it was when it wrote a checkpoint.
+    /// Restores a node from a checkpoint.
     ///
-    /// It has to be given the function that says whom it admits, if it had one. A node that seals
-    /// what it sends cannot be restored, only [replayed](crate::replay::Replay): its keys are in no
-    /// checkpoint, and two nodes that go on from one would use nonces twice.
+    /// The admission function, if the node had one, has to be given again. A node with keys cannot
+    /// be restored, only [replayed](crate::replay::Replay): no checkpoint has its keys, and two
+    /// nodes that continue from one checkpoint would use the same nonces.
     ///
     /// # Errors
     ///
-    /// If this is no checkpoint of this version, or one of a node that has keys.
+    /// If this is no checkpoint of this version, or the node had keys.
     pub fn restore(
         checkpoint: &[u8],
         admission: Option<fn(&Member) -> bool>,
@@ -69,7 +70,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The same for a replay, which takes the place of keys and of the application.
+    /// Restores a node for a replay, which stands in for keys and application.
     pub(crate) fn restore_for_replay(checkpoint: &[u8]) -> Result<Self, ReplayError> {
         let (head, mut node) = read(checkpoint)?;
         if let Some(sealing) = head.sealing {
@@ -82,38 +83,37 @@ impl Node {
         Ok(node)
     }
 
-    /// Begins a journal: from now on the node notes every input and a checksum of every output.
+    /// Starts a journal of each input and a checksum of each output.
     ///
-    /// Appends the checkpoint to `out` with which a [`Replay`](crate::replay::Replay) of that journal
-    /// begins. If a journal is kept already, what has not been taken of it is lost, and a new one
-    /// begins.
+    /// Appends the checkpoint with which a [`Replay`](crate::replay::Replay) of that journal starts
+    /// to `out`. If a journal is kept already, its part that was not taken is lost.
     pub fn start_journal(&mut self, out: &mut Vec<u8>) {
         self.checkpoint(out);
         self.journal = Some(Box::new(Journal::new(self.now)));
         self.wire.set_note_taking(true);
     }
 
-    /// Appends to `out` what was noted since this was called last.
+    /// Appends the journal since the last call to `out`.
     ///
-    /// It should be called again and again: a journal of which more than 32 MiB wait ends by itself.
+    /// Call it regularly: a journal with more than 32 MiB that were not taken ends.
     pub fn take_journal(&mut self, out: &mut Vec<u8>) {
         if let Some(journal) = &mut self.journal {
             journal.take(out);
         }
     }
 
-    /// How many bytes of the journal wait to be taken; `None` if no journal is kept.
+    /// The number of bytes of the journal that were not taken; `None` if no journal is kept.
     pub fn journal_len(&self) -> Option<usize> {
         self.journal.as_ref().map(|journal| journal.len())
     }
 
-    /// Ends the journal; what has not been taken of it is lost.
+    /// Ends the journal; its part that was not taken is lost.
     pub fn stop_journal(&mut self) {
         self.journal = None;
         self.wire.set_note_taking(false);
     }
 
-    /// Takes one input, and notes it and what comes of it if a journal is kept.
+    /// Handles one input, and journals it and its outcome if a journal is kept.
     pub(super) fn input<'i, R: fmt::Debug>(
         &mut self,
         now: Instant,
@@ -149,7 +149,7 @@ impl Node {
         &mut self.wire
     }
 
-    // ---- for whoever looks at a replay ----
+    // ---- inspection by a replay ----
 
     pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
         let of = |(key, suspicion): (MemberKey, &Suspicion)| {
@@ -187,7 +187,7 @@ impl Node {
         None
     }
 
-    /// Makes what a checkpoint leaves out; `None` if no node can have been like that.
+    /// Rebuilds the parts that a checkpoint leaves out; `None` if the rest is not consistent.
     fn fill_in(&mut self) -> Option<()> {
         self.config.check().ok()?;
         self.members.restore(&self.config.cluster)?;
@@ -200,7 +200,7 @@ impl Node {
         self.is_consistent().then_some(())
     }
 
-    /// Whether the parts agree: what they say of a member, a member is.
+    /// Whether the restored parts agree with one another.
     fn is_consistent(&self) -> bool {
         let known = |timer: TimerKey| match timer {
             TimerKey::Suspicion(key) => self.members.get(key).is_some(),
@@ -215,12 +215,12 @@ impl Node {
     }
 }
 
-/// What a checkpoint says before the node's own state.
+/// The head of a checkpoint, before the node's state.
 #[derive(Deserialize, Serialize)]
 struct Head {
-    /// What the node does with what is not sealed, and its nonces to come; `None` if it has no keys.
+    /// How the node treats plaintext, and the state of its nonces; `None` without keys.
     sealing: Option<(u8, Rng)>,
-    /// Whether the application has a say in who is a member.
+    /// Whether there is an admission function.
     admission: bool,
 }
 
@@ -283,5 +283,5 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
     Err(ReplayError::Encryption)
 }
 
-/// Of a checkpoint and of a journal: a change in either is another one.
+/// The version of checkpoints and journals.
 const FORMAT: u8 = 2;

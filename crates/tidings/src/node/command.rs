@@ -1,4 +1,4 @@
-//! What the application asks.
+//! Commands of the application: join, leave, cancel, metadata, sync state, keys.
 
 use super::Node;
 use crate::addr::{Dialled, canonical, dialled};
@@ -24,24 +24,24 @@ use core::net::SocketAddr;
 impl Node {
     /// Joins a cluster through any of its members.
     ///
-    /// All seeds are asked at once, each over a stream, for the members that they know; where there are more
-    /// than [`max_streams_out`](crate::Options::max_streams_out), the others wait until a stream has ended. The ticket
-    /// ends with [`Done::Joined`] when the first one has answered (those that were asked are heard
-    /// too, later), or when the last one has failed, with each one's reason: at the latest
-    /// [`stream_timeout`](crate::Options::stream_timeout) after it was asked. One that breaks off without an answer, as
-    /// one does that too many ask at once, is asked again after a while. Our own address among the seeds is
-    /// passed over; if it is the only one, the node is the first of its cluster, and has joined. A seed's
-    /// address may have a zone (the scope id of an IPv6 address), by which it is dialled; members are
-    /// known without.
+    /// All seeds are contacted at once, each over a stream, with a sync; beyond
+    /// [`max_streams_out`](crate::Options::max_streams_out) they wait until a stream has ended. The
+    /// ticket ends with [`Done::Joined`] when the first seed has replied (the replies of the others
+    /// are merged later), or with the reason of each when the last one has failed: at the latest
+    /// [`stream_timeout`](crate::Options::stream_timeout) after it was contacted. A seed that
+    /// closes the stream without a reply, because it is overloaded, is contacted again after a
+    /// delay. This node's own address among the seeds is skipped; if it is the only one, the node
+    /// is the first of its cluster, and has joined. A seed's address may have a zone (the scope id
+    /// of an IPv6 address), which is used to connect; members' addresses have none.
     ///
-    /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
-    /// and so forgets all others, without an event: what earlier events told is void, and whoever
-    /// is there joins again.
+    /// A node that has left joins again by this. It missed all updates, so it forgets all other
+    /// members, without an event: earlier events are void, and each member joins again.
     ///
     /// # Errors
     ///
-    /// If there are no seeds, or more than 1,024, if no stream may be opened now, or if the node is
-    /// leaving. Then nothing was begun.
+    /// If there are no seeds, or more than 1,024, if
+    /// [`max_streams_out`](crate::Options::max_streams_out) are open, or if the node is leaving.
+    /// Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
         let input = |_: &Self| Input::Join(seeds.iter().copied().map(Dialled).collect());
         self.input(now, input, |node| node.begin_join(seeds))
@@ -79,7 +79,7 @@ impl Node {
         Ok(ticket)
     }
 
-    /// Asks seeds that were not asked yet, as many as streams may be opened.
+    /// Contacts waiting seeds, as many as streams may be opened.
     pub(super) fn contact_seeds(&mut self) {
         let deadline = self.now + self.config.options.stream_timeout;
         while self.streams.exchanges.room_out() > 0 {
@@ -88,7 +88,7 @@ impl Node {
         }
     }
 
-    /// Asks a seed again that broke off.
+    /// Contacts a seed again that closed its stream without a reply.
     pub(super) fn retry_seed(&mut self, number: u64) {
         let Some(Retry { ticket, seed, error }) = self.streams.tickets.remove_retry(number) else {
             return;
@@ -112,8 +112,8 @@ impl Node {
         self.start_rounds();
     }
 
-    /// Starts to probe and to sync, each at a random point of its first interval, so that nodes that
-    /// start together do not act together.
+    /// Starts to probe and to sync, each at a random point of its first interval, so that nodes
+    /// that start together do not act together.
     pub(super) fn start_rounds(&mut self) {
         let (detector, mut cx) = self.detector();
         detector.start(&mut cx);
@@ -130,11 +130,11 @@ impl Node {
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
     ///
-    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, also the
-    /// seeds of joins that have not ended, and all others by gossip. The ticket ends with
-    /// [`Done::Left`] when as many have confirmed it as half of those members, at once if there is
-    /// nobody; with [`Failure::Unconfirmed`] if no member does within
-    /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
+    /// The node sends its leave to [`leave_peers`](crate::Options::leave_peers) members over
+    /// streams, and to the seeds of joins that have not ended, and gossips it to all others. The
+    /// ticket ends with [`Done::Left`] when half of those members have confirmed it, at once if
+    /// there are none; with [`Failure::Unconfirmed`] if no member does within
+    /// [`stream_timeout`](crate::Options::stream_timeout). A second call during a leave ends with
     /// the first; one after it ends at once. A join that has not ended fails with
     /// [`Failure::Left`].
     pub fn leave(&mut self, now: Instant) -> Ticket {
@@ -159,11 +159,10 @@ impl Node {
         ticket
     }
 
-    /// Gives up a join, a reliable message or a ping; the ticket ends with
-    /// [`Failure::Cancelled`].
+    /// Cancels a join, a reliable message or a ping; the ticket ends with [`Failure::Cancelled`].
     ///
-    /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
-    /// way may have its effect all the same.
+    /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. The command
+    /// may have its effect all the same.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
         self.input(now, |_| Input::Cancel(ticket), |node| node.cancel_command(ticket))
     }
@@ -183,8 +182,8 @@ impl Node {
         ended
     }
 
-    /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in;
-    /// `false` if there is nobody.
+    /// Sends the leave to a few members, and to the seeds of joins that have not ended, which may
+    /// have made this node a member; `false` if there are none.
     fn announce_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) -> bool {
         let mut picked = core::mem::take(&mut self.scratch.picked);
         let count = self.config.options.leave_peers;
@@ -207,11 +206,11 @@ impl Node {
         true
     }
 
-    /// Sets what this node tells all others about itself.
+    /// Sets the metadata that this node publishes to all members.
     ///
     /// # Errors
     ///
-    /// If there are more bytes than [`max_meta`](crate::Options::max_meta). Then nothing changed.
+    /// If it is longer than [`max_meta`](crate::Options::max_meta). Then nothing changed.
     pub fn set_meta(&mut self, now: Instant, meta: Meta) -> Result<(), TooLong> {
         self.input(now, |_| Input::SetMeta(&meta), |node| node.apply_meta(&meta))
     }
@@ -226,13 +225,13 @@ impl Node {
         Ok(())
     }
 
-    /// Sets what every node with which this one syncs from now on is told:
-    /// [`Event::SyncState`](crate::Event::SyncState). It replaces what was set before; empty is
-    /// nothing.
+    /// Sets the state that this node sends with every sync from now on, which the peer gets as
+    /// [`Event::SyncState`](crate::Event::SyncState). It replaces the earlier state; an empty state
+    /// is not sent.
     ///
     /// # Errors
     ///
-    /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
+    /// If it is longer than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
     /// changed.
     pub fn set_sync_state(&mut self, now: Instant, state: Bytes) -> Result<(), TooLong> {
         let input = Input::SetSyncState(&state);
@@ -246,7 +245,7 @@ impl Node {
         Ok(())
     }
 
-    /// The keys with which the node seals and opens what travels; `None` if it does neither.
+    /// The node's keys; `None` if it does not encrypt.
     #[cfg(feature = "encryption")]
     pub fn keyring(&self) -> Option<&Keyring> {
         self.wire.crypto().and_then(CryptoState::keyring)
@@ -261,7 +260,7 @@ impl Node {
         self.wire.crypto_mut().and_then(CryptoState::keyring_mut)
     }
 
-    /// Says something new of ourselves, at once.
+    /// Publishes this node's own state in a new incarnation, at once.
     fn bump_incarnation(&mut self, state: State) {
         let variant = self.variant;
         self.members.update_local(|local| {

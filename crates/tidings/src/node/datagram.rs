@@ -1,4 +1,4 @@
-//! Datagrams: what comes in by them, and what is answered.
+//! Received datagrams, and the replies to them.
 
 use super::Node;
 use super::update::{Correction, UpdateSource};
@@ -41,9 +41,10 @@ impl Node {
         taken
     }
 
-    /// Takes what would have been in a datagram, of a node that sends none.
+    /// Handles the content of a datagram that a `stream_only` node sent over a stream.
     ///
-    /// It is answered where the member of that name is; who is no member gets what a stranger gets.
+    /// Replies go to the known address of the member with that name; a sender that is no member
+    /// gets what a stranger gets.
     pub(super) fn process_stream_datagram(
         &mut self,
         peer: SocketAddr,
@@ -71,7 +72,8 @@ impl Node {
                     self.stats.stray_acks += u64::from(!self.detector.on_nack(token, from));
                 }
                 Message::Update(update) => {
-                    // Before the first claim is taken: nobody makes itself a member on the way.
+                    // Checked before the first claim: a datagram cannot make its own sender a
+                    // member.
                     if replies.from_member.is_none() {
                         replies.from_member = Some(self.members.find_addr(from).is_some());
                     }
@@ -82,7 +84,7 @@ impl Node {
                         hearsay: false,
                     };
                     let correction = self.handle_update(source, update.claim);
-                    // To speak for ourselves matters most.
+                    // A claim about this node has precedence.
                     let ours = correction.filter(|correction| correction.about == MemberKey::LOCAL);
                     replies.correction = ours.or(replies.correction).or(correction);
                 }
@@ -114,11 +116,11 @@ impl Node {
         Ok(())
     }
 
-    /// Answers a ping that is meant for us.
+    /// Answers a ping to this node.
     ///
-    /// A member gets news with it, first of all that it is held to have failed, if it is. A stranger
-    /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
-    /// of life: it tells members that it left, and lets strangers find out.
+    /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
+    /// there is one. A stranger gets a bare ack, which is no longer than its ping. A node that has
+    /// left sends no ack: it sends members the update that it left, and strangers nothing.
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
         let Ping { token, target, status, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
@@ -134,14 +136,15 @@ impl Node {
             return;
         }
         if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
-            // An address may have passed on to another node: it is the same if its life is.
+            // Another node may have this address now: it is the same one only in the same
+            // generation.
             if incarnation.generation == self.members[key].incarnation().generation {
                 self.apply_peer_incarnation(key, incarnation);
             }
             self.compare_digest(key, digest);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
-        // Our own incarnation may be longer than the stranger's.
+        // An ack with our own incarnation could be longer than the ping.
         let bare = PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() };
         let (piggyback, of) = match member {
             Some(_) => (Piggyback::Uncounted, None),
@@ -155,17 +158,17 @@ impl Node {
         });
     }
 
-    /// Where an answer goes: to where its receiver says, if that is the host from which it asks, or if a
-    /// member is there, and else to where it asks from. Nobody has us answer to strangers.
+    /// The address for a reply: the one that the request names, if it has the request's IP or is a
+    /// member's; else the source address. So nobody can direct replies at strangers.
     fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
         let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
         says.filter(fits).unwrap_or(from)
     }
 
-    /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
-    /// lives, although what it said has not come.
+    /// Applies the incarnation in a ping or an ack: a suspect in a later incarnation has refuted,
+    /// although its update has not arrived.
     ///
-    /// That is not told on: what it says of itself in that incarnation is not known.
+    /// This is not gossiped, because the metadata of that incarnation is not known.
     fn apply_peer_incarnation(&mut self, key: MemberKey, incarnation: Incarnation) {
         let member = &self.members[key];
         let contradicted = incarnation > member.incarnation() && member.state() == State::Suspect;
@@ -184,8 +187,7 @@ impl Node {
         );
     }
 
-    /// Compares what a member's membership comes down to with ours; if they have not been the same
-    /// for a while, finds out what differs.
+    /// Compares a member's digest with ours, and starts a sync if they have differed for a while.
     pub(super) fn compare_digest(&mut self, key: MemberKey, theirs: u32) {
         let options = &self.config.options;
         if !options.digest_checks {
@@ -200,7 +202,7 @@ impl Node {
         }
     }
 
-    /// Answers a ping over a stream, if it is meant for us.
+    /// Answers a ping over a stream, if this node is its target.
     pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
         let local = self.local();
         if ping.target.is_some_and(|target| target != *local.id()) {
@@ -213,7 +215,7 @@ impl Node {
         self.reply(id, pong);
     }
 
-    /// The target of our probe answered over a stream.
+    /// Handles the ack of the probe's target over a stream.
     pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
         if let Some(key) = self.detector.on_stream_ack(token) {
             self.apply_acked_incarnation(key, status);
@@ -221,7 +223,7 @@ impl Node {
         }
     }
 
-    /// The target of our probe answered, and this is what it said of itself.
+    /// Renews the lease, and applies the status in an ack of the probe's target.
     fn on_target_alive(&mut self, key: MemberKey, status: Option<PeerStatus>) {
         let (detector, mut cx) = self.detector();
         detector.renew_lease(&mut cx);
@@ -231,11 +233,11 @@ impl Node {
         }
     }
 
-    /// Pings one member for another.
+    /// Handles a request for an indirect ping.
     fn handle_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let from = self.reply_address(from, request.reply_to);
         let target = self.members.find(&request.target).filter(|&key| key != MemberKey::LOCAL);
-        // One that is somewhere else for us would answer for where it is not.
+        // A member at another address here would answer for an address where it is not.
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
@@ -251,7 +253,7 @@ impl Node {
         self.send_ping(target, token);
     }
 
-    /// Does not ping for a member, and says so at once: it is not the asker's fault.
+    /// Refuses an indirect ping, with an immediate nack: the asker is not at fault.
     fn refuse_indirect_ping(&mut self, to: SocketAddr, request: &PingRequest) {
         self.stats.indirect_pings_refused += 1;
         if self.config.options.nacks && request.nack {
@@ -299,7 +301,8 @@ impl Node {
         }
     }
 
-    /// Pings a member; a suspect is told so with it, and can contradict at once.
+    /// Pings a member. The ping of a suspect carries the suspicion, so that it can refute at once
+    /// (Lifeguard's buddy system, §IV-C).
     pub(super) fn send_ping(&mut self, target: MemberKey, token: u32) {
         let member = &self.members[target];
         let payload = Payload::Ping { token, target };
@@ -314,13 +317,13 @@ impl Node {
     }
 }
 
-/// What a datagram asks of us: one answer of each kind at most, however often it asks.
+/// The requests in one datagram: at most one reply of each kind, however many there are.
 #[derive(Debug, Default)]
 struct Replies {
     ping: Option<Ping>,
     request: Option<PingRequest>,
-    /// Whether the sender was a member when the first claim was read; `None` if none was.
+    /// Whether the sender was a member before the first claim; `None` if there was no claim.
     from_member: Option<bool>,
-    /// Who is to be told better.
+    /// The correction to send.
     correction: Option<Correction>,
 }

@@ -1,4 +1,4 @@
-//! Streams: what is asked and answered over them.
+//! Streams: requests and replies.
 
 use super::Node;
 use crate::error::Refusal;
@@ -28,7 +28,7 @@ impl Node {
         Some(id)
     }
 
-    /// Opens a stream to a peer; `false` if there are too many.
+    /// Opens a stream to a peer; `false` if too many are open.
     pub(super) fn open(
         &mut self,
         to: SocketAddr,
@@ -55,7 +55,7 @@ impl Node {
         true
     }
 
-    /// Gives a stream its time, from now on.
+    /// Sets the deadline of a stream anew, from now.
     pub(super) fn extend(&mut self, id: StreamId) {
         let deadline = self.now + self.config.options.stream_timeout;
         self.timers.set(TimerKey::Stream(id), deadline);
@@ -70,7 +70,7 @@ impl Node {
             StreamInput::Opened if self.streams.exchanges.opened(id) => {
                 self.send_request(id, purpose)
             }
-            // The driver has said so before.
+            // The driver repeats itself.
             StreamInput::Opened => {}
             StreamInput::Data(data) => {
                 match self.streams.exchanges.receive(id, data, &mut self.wire) {
@@ -92,7 +92,7 @@ impl Node {
         }
     }
 
-    /// How it ends what a stream is for that the peer closes it without an answer.
+    /// The outcome when the peer closes a stream without a reply.
     fn closed(&self, purpose: Purpose) -> Result<(), ExchangeError> {
         match purpose {
             Purpose::Message(_) if !self.variant.has_receipts() => Ok(()),
@@ -106,7 +106,7 @@ impl Node {
         self.end(id, Err(ExchangeError::TimedOut));
     }
 
-    /// Sends the request for which a stream was opened.
+    /// Sends the request of a stream, once it is open.
     fn send_request(&mut self, id: StreamId, purpose: Purpose) {
         if let Some(request) = self.streams.exchanges.pop_request(id) {
             self.write(id, request);
@@ -126,7 +126,7 @@ impl Node {
         }
     }
 
-    /// Takes a frame that the peer sends: a request on its streams, the reply on ours.
+    /// Handles a frame: a request on the peer's streams, a reply on ours.
     fn handle_frame(&mut self, id: StreamId, frame: Frame) {
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    /// Answers the one request that a stream brings.
+    /// Sends the reply, and closes the stream.
     pub(super) fn reply(&mut self, id: StreamId, frame: Vec<u8>) {
         self.write(id, frame);
         self.outputs.stream(id, StreamAction::Close);
@@ -190,7 +190,7 @@ impl Node {
         }
     }
 
-    /// Confirms that we have what a stream brought, where that is done.
+    /// Sends a receipt, in a format that has them, and closes the stream.
     pub(super) fn send_receipt(&mut self, id: StreamId) {
         match self.wire.receipt() {
             Some(frame) => self.reply(id, frame),
@@ -198,8 +198,8 @@ impl Node {
         }
     }
 
-    /// Tells whoever took us for one of another cluster that we are not, in that cluster's envelope:
-    /// whoever made a mistake learns of it, and nothing of us.
+    /// Answers a frame of another cluster with a refusal in that cluster's envelope: the sender
+    /// learns of its mistake, and nothing about this cluster.
     fn reject_foreign_cluster(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
         match self.wire.send_away(self.streams.exchanges.received(id)) {
@@ -215,8 +215,8 @@ impl Node {
         }
     }
 
-    /// Drops a stream that brought what we do not take; nothing is answered, but for a complaint to
-    /// whoever asked in a way that we cannot read, in a format that has one.
+    /// Rejects the input of a stream and resets it; memberlist's format sends an error message
+    /// first.
     pub(super) fn reject(&mut self, id: StreamId, reject: Reject) {
         self.stats.rejected_streams.count(reject);
         let serving =
@@ -229,7 +229,7 @@ impl Node {
         self.end(id, Err(ExchangeError::BadAnswer(reject)));
     }
 
-    /// The peer answered on a stream of ours: closes it, which its deadline still watches.
+    /// Resolves a stream by its reply and closes it; its deadline stays until it is closed.
     pub(super) fn resolve(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         self.outputs.stream(id, StreamAction::Close);
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
@@ -237,7 +237,7 @@ impl Node {
         }
     }
 
-    /// Gives up all joins, since the node leaves; returns the seeds that have not answered.
+    /// Abandons all joins, because the node leaves; returns the seeds that have not replied.
     pub(super) fn abandon_joins(&mut self) -> Vec<SocketAddr> {
         for ticket in self.streams.tickets.abandon_joins() {
             self.emit_completed(ticket, Err(Failure::Left));
@@ -246,8 +246,8 @@ impl Node {
         joining.into_iter().map(|(_, seed)| seed).collect()
     }
 
-    /// Breaks off all streams for such a purpose that have not been answered, without a word of how
-    /// they ended; returns them, with the peers.
+    /// Resets all unresolved streams with such a purpose, without an outcome; returns them with
+    /// their peers.
     pub(super) fn abort_streams(
         &mut self,
         such: impl Fn(Purpose) -> bool,
@@ -260,7 +260,7 @@ impl Node {
         streams
     }
 
-    /// A stream is gone; if its purpose was not settled before, it is by this.
+    /// Removes a stream, and resolves it if no reply did.
     fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
@@ -277,7 +277,7 @@ impl Node {
         self.contact_seeds();
     }
 
-    /// Ends what a stream was for.
+    /// Applies the outcome of a stream.
     fn on_resolved(
         &mut self,
         peer: SocketAddr,
@@ -324,7 +324,7 @@ impl Node {
         number.is_some()
     }
 
-    /// A seed of a join did not take us in, and is not asked again.
+    /// Counts a seed of a join as failed; it is not contacted again for this join.
     pub(super) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) {
         if !self.streams.tickets.is_joining(ticket) && failure.error.is_silence() {
             self.remember_silent_seed(failure.seed);
@@ -334,13 +334,14 @@ impl Node {
         }
     }
 
-    /// A seed was not heard of, and another one took us in: it may be on the other side of a partition.
+    /// Remembers a silent seed of a join that succeeded through another one: it may be on the other
+    /// side of a partition.
     fn remember_silent_seed(&mut self, seed: SocketAddr) {
         self.sync.reconnect.add_seed(seed);
         self.arm_reconnect();
     }
 
-    /// A member confirmed that we leave, or will not.
+    /// Counts a confirmation of the leave, or a failure of one.
     pub(super) fn on_leave_confirmed(&mut self, ticket: Ticket, confirmed: bool) {
         if let Some((tickets, result)) = self.streams.tickets.on_leave_confirmed(ticket, confirmed)
         {
@@ -355,5 +356,6 @@ impl Node {
     }
 }
 
-/// How soon a seed that broke off is asked again: between this and five times this.
+/// The delay before a seed that closed a stream without a reply is contacted again: from this to
+/// five times this.
 const RETRY_AFTER: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Comparisons of the membership with another node's, over a stream.
+//! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
 use super::update::UpdateSource;
@@ -39,7 +39,7 @@ impl Node {
         self.scratch.picked = picked;
     }
 
-    /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
+    /// Sends the first frame of a sync; a joining node introduces itself in it.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
         if let Some(all) = self.push_pull(introduce) {
@@ -51,7 +51,7 @@ impl Node {
         self.write(id, buf);
     }
 
-    /// Answers whoever begins a comparison.
+    /// Answers the first frame of a sync.
     pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
         let SyncHello { who, state, parts } = hello;
         if !self.local().state().is_present() {
@@ -71,11 +71,11 @@ impl Node {
         self.answer(id, buf, &parts);
     }
 
-    /// The peer agreed to a comparison that we began.
+    /// Handles the peer's reply to our first frame.
     pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
         let SyncHello { who, state, parts } = hello;
         let joins = matches!(who, PeerIdentity::Member(_));
-        // Whoever knew nobody has nobody to tell what it learns.
+        // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
         match self.admit_peer(who, disseminate) {
             Ok(comparison) => {
@@ -94,9 +94,9 @@ impl Node {
         }
     }
 
-    /// Takes back that we introduced ourselves: whoever took us for a member learns that we left it.
+    /// Withdraws our introduction: the peer, which made us a member, learns that we left.
     ///
-    /// What we say of ourselves to others goes on above that.
+    /// Our claims to others use a later incarnation.
     fn withdraw(&mut self, id: StreamId) {
         let mut local = self.local().clone();
         local.state = State::Left;
@@ -111,15 +111,15 @@ impl Node {
         }
     }
 
-    /// Goes on with a comparison, until there is nothing left to say.
+    /// Answers a further frame of a sync, until nothing differs.
     pub(super) fn compare(&mut self, id: StreamId, parts: &[SyncPart]) {
         let Some(envelope) = self.wire.tidings() else { return };
         let buf = frame::compare(envelope);
         self.answer(id, buf, parts);
     }
 
-    /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
-    /// closes it when it has nothing to answer.
+    /// Applies the peer's members, and sends the answer in the frame that was begun. The node that
+    /// opened the stream closes it when it has nothing to answer.
     fn answer(&mut self, id: StreamId, mut buf: Vec<u8>, parts: &[SyncPart]) {
         let Some(exchange) = self.streams.exchanges.get(id) else { return };
         let purpose = exchange.purpose;
@@ -148,7 +148,7 @@ impl Node {
         self.extend(id);
     }
 
-    /// Takes who the peer is; or why it is not taken.
+    /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.
     fn admit_peer(&mut self, who: PeerIdentity, disseminate: bool) -> Result<Comparison, Refusal> {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
         let claim = match who {
@@ -200,7 +200,8 @@ impl Node {
         }
     }
 
-    /// Takes news that came over a stream, so that it would not be lost.
+    /// Applies updates that came over a stream, which the sender chose because datagrams can be
+    /// lost.
     pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         for claim in claims {
@@ -248,7 +249,7 @@ impl Node {
     }
 }
 
-/// So many frames have to be enough for a comparison: 60 MiB of members in the usual chunks.
+/// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
-/// And a comparison may last as long as so many streams that are slow.
+/// Limit of the duration of a sync, in `stream_timeout`s.
 const MAX_TIMEOUTS: u32 = 20;

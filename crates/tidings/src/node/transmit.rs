@@ -1,4 +1,4 @@
-//! Building datagrams, when they are polled and with the news of that moment.
+//! Datagrams to send: built when they are polled, with the newest updates.
 
 use super::Node;
 use crate::detector::Detector;
@@ -37,13 +37,13 @@ impl Node {
         );
         self.gossip.next_at = self.now + options.gossip_interval;
         if !picked.is_empty() {
-            // With nobody to tell, what there is waits until somebody joins.
+            // Without a receiver the gossip waits for the next join.
             self.timers.set(TimerKey::Fixed(FixedTimer::Gossip), self.gossip.next_at);
         }
         for &key in &picked {
             let member = &self.members[key];
-            // Those who failed are told on the chance that they live: that must not use up what is
-            // meant for the living.
+            // Gossip to failed members, who may be alive, must not use up the retransmissions that
+            // are meant for the others.
             let piggyback =
                 if member.state().is_present() { Piggyback::Counted } else { Piggyback::Uncounted };
             self.queue_datagram(PendingDatagram {
@@ -62,7 +62,7 @@ impl Node {
         }
     }
 
-    /// The next thing to carry out.
+    /// The next output.
     pub(super) fn next_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
         loop {
             let (to, written) = match self.outputs.pop()? {
@@ -97,7 +97,7 @@ impl Node {
         self.wire.begin(buf, self.config.options.datagram_size)
     }
 
-    /// Sends what would be in a datagram over a stream of its own.
+    /// Sends the content of a datagram over a stream of its own, in `stream_only` mode.
     fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
         let Some(envelope) = self.wire.tidings() else { return };
         let packet = frame::packet(envelope, self.local().id(), messages);
@@ -106,8 +106,8 @@ impl Node {
         }
     }
 
-    /// Writes the messages of a datagram; returns where they begin, or `None` if there is nothing to
-    /// say after all.
+    /// Writes the messages of a datagram; returns their start in `buf`, or `None` if there are
+    /// none.
     fn encode_datagram(&mut self, pending: &PendingDatagram, buf: &mut Vec<u8>) -> Option<usize> {
         let mut writer = self.begin_datagram(buf);
         self.write_payload(pending.payload, &mut writer)?;
@@ -145,16 +145,16 @@ impl Node {
         Some(())
     }
 
-    /// What we say of ourselves with a sign of life.
+    /// This node's status, for a ping or an ack.
     pub(super) fn peer_status(&self) -> PeerStatus {
         let digest = digest::short(self.members.digest());
         PeerStatus { incarnation: self.local().incarnation(), digest }
     }
 
-    /// Fills a datagram of gossip with news of members and with broadcasts.
+    /// Fills a datagram of gossip with updates and broadcasts.
     ///
-    /// Each has half of it where both want it, and what the other leaves. A broadcast that takes more
-    /// than that has its turn in every other datagram.
+    /// If both are queued, each has half of the datagram, and the rest that the other leaves. A
+    /// broadcast that takes more than half is sent in every other datagram.
     fn fill_gossip(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
         let Some(first) = self.gossip.broadcasts.first() else {
             return self.piggyback_updates(pending, writer);
@@ -210,7 +210,8 @@ impl Node {
         let mut moot = 0;
         let offer = |broadcast: &Broadcast| {
             if receiver == Some(&broadcast.id.origin) {
-                // It has its turn as if it were sent: else all that wait would be told by this.
+                // The origin counts as a receiver of its own broadcast: else this datagram would go
+                // on to all others in the queue.
                 moot += wire.broadcast_len(broadcast);
                 return if moot <= room { Offer::Skip } else { Offer::NoRoom };
             }
@@ -225,7 +226,7 @@ impl Node {
     }
 }
 
-/// Writes what is known of a member, if it still is held.
+/// Writes the known update about a member, if the member is still in the table.
 fn write_update(
     writer: &mut Writer<'_>,
     members: &Members,
