@@ -34,7 +34,7 @@ use crate::sync::trigger::SyncTrigger;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
@@ -52,11 +52,11 @@ impl Node {
     /// can foretell the random choices of the node that runs.
     pub fn checkpoint(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
-        put(
+        encode(
             out,
             &Head { sealing: self.sealing_state(), admission: self.config.admission.is_some() },
         );
-        put(out, &Saved(self));
+        encode(out, &Saved(self));
     }
 
     /// A node as it was when it wrote a checkpoint.
@@ -307,8 +307,8 @@ fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
         return Err(ReplayError::Format(format));
     }
     let malformed = |_| ReplayError::Checkpoint;
-    let head = take(&mut rest).map_err(malformed)?;
-    let Restored(mut node) = take(&mut rest).map_err(malformed)?;
+    let head = decode(&mut rest).map_err(malformed)?;
+    let Restored(mut node) = decode(&mut rest).map_err(malformed)?;
     if !rest.is_empty() {
         return Err(ReplayError::Checkpoint);
     }

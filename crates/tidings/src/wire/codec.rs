@@ -6,13 +6,13 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 /// Appends a value to `buf`.
-pub(crate) fn put<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) {
+pub(crate) fn encode<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) {
     postcard::serialize_with_flavor(value, Append(buf))
         .expect("our messages have no values that postcard refuses, and memory grows");
 }
 
 /// Takes a value off the front of `bytes`.
-pub(crate) fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| Reject::Malformed)?;
     *bytes = rest;
     Ok(value)

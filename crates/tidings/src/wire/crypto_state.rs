@@ -1,6 +1,6 @@
 //! Locks: what messages are sealed and opened with, in whatever format.
 
-use super::codec::put;
+use super::codec::encode;
 use crate::config::Plaintext;
 use crate::crypto::aead::{self, NONCE, TAG};
 use crate::crypto::keyring::Keyring;
@@ -71,7 +71,7 @@ impl CryptoState {
     /// Notes a frame before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
         if let Some(notes) = &mut self.notes {
-            put(notes, &JournalNote::Frame(crc32fast::hash(frame)));
+            encode(notes, &JournalNote::Frame(crc32fast::hash(frame)));
         }
     }
 
@@ -97,7 +97,7 @@ impl CryptoState {
             None => self.open_by_script(out),
         };
         if let Some(notes) = &mut self.notes {
-            put(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
+            encode(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
         }
         opened
     }

@@ -109,11 +109,11 @@ impl Format {
     }
 
     /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+    pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         match self {
-            Self::Tidings(envelope) => envelope.head_of_sealed().to_vec(),
+            Self::Tidings(envelope) => envelope.sealed_prefix().to_vec(),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.head_of_sealed(),
+            Self::Memberlist(envelope) => envelope.sealed_prefix(),
         }
     }
 
@@ -307,7 +307,7 @@ impl Format {
     pub(crate) fn send_away(&self, frame: &[u8]) -> Option<Bytes> {
         match self {
             Self::Tidings(envelope) => {
-                let mut theirs = envelope.of_stranger(frame)?;
+                let mut theirs = envelope.of_foreign_frame(frame)?;
                 let refused = tidings::frame::refused(&theirs, Refusal::ForeignCluster);
                 Some(theirs.finish_frame(refused, &mut StreamBinding::default()))
             }

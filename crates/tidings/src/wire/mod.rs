@@ -32,7 +32,7 @@ pub(crate) struct StreamBinding {
     frames: u32,
     /// Whether we opened the stream.
     ours: bool,
-    seen: ParseProgress,
+    progress: ParseProgress,
 }
 
 impl StreamBinding {

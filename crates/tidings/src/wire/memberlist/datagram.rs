@@ -44,13 +44,13 @@ impl<'a> Writer<'a> {
         let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
         let source = source(&ip, self.addr.port(), &own);
         let node = target.as_str().as_bytes().into();
-        self.put(&Leaf::Ping(PingLeaf { seq: token, node, source }));
+        self.push(&Leaf::Ping(PingLeaf { seq: token, node, source }));
     }
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &Member) {
         let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
         let at = Octets::new(target.addr().ip(), target.versions.mapped);
-        self.put(&Leaf::IndirectPing(IndirectPing {
+        self.push(&Leaf::IndirectPing(IndirectPing {
             seq: token,
             target: at.as_bytes().into(),
             port: target.addr().port(),
@@ -61,11 +61,11 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn ack(&mut self, token: u32) {
-        self.put(&Leaf::Ack(AckLeaf { seq: token }));
+        self.push(&Leaf::Ack(AckLeaf { seq: token }));
     }
 
     pub(crate) fn nack(&mut self, token: u32) {
-        self.put(&Leaf::Nack { seq: token });
+        self.push(&Leaf::Nack { seq: token });
     }
 
     /// News about a member as it is known here; `false` if there is no room for it.
@@ -81,7 +81,7 @@ impl<'a> Writer<'a> {
         let incarnation = number(member.incarnation());
         let (node, accuser) = (Cow::Borrowed(node), Cow::Borrowed(accuser));
         let ip = Octets::new(member.addr().ip(), member.versions.mapped);
-        self.put(&match member.state() {
+        self.push(&match member.state() {
             State::Alive => Leaf::Alive(Alive {
                 incarnation,
                 node,
@@ -98,12 +98,12 @@ impl<'a> Writer<'a> {
 
     /// A message of our application's; it was seen to fit.
     pub(crate) fn user_message(&mut self, data: &[u8]) {
-        self.put(&Leaf::User(data));
+        self.push(&Leaf::User(data));
     }
 
     /// A broadcast; `false` if there is no room for it.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
-        self.put(&Leaf::User(&broadcast.payload))
+        self.push(&Leaf::User(&broadcast.payload))
     }
 
     /// How many bytes may still be written in one message.
@@ -133,9 +133,9 @@ impl<'a> Writer<'a> {
         self.buf.len() + 2 + 2 * parts
     }
 
-    fn put(&mut self, leaf: &Leaf<'_>) -> bool {
+    fn push(&mut self, leaf: &Leaf<'_>) -> bool {
         let before = self.buf.len();
-        leaf.put(self.buf);
+        leaf.encode(self.buf);
         let length = u16::try_from(self.buf.len() - before).ok();
         let fits = self.parts < MAX_PARTS && self.len_with(self.parts + 1) <= self.limit;
         match length.filter(|_| fits) {
@@ -210,10 +210,10 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
         }
         Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, status: None }),
         Leaf::Nack { seq: token } => Message::Nack { token },
-        Leaf::Suspect(accusation) => accused(&accusation, State::Suspect)?,
+        Leaf::Suspect(accusation) => accusation_update(&accusation, State::Suspect)?,
         Leaf::Dead(accusation) => {
             let left = accusation.node == accusation.from;
-            accused(&accusation, if left { State::Left } else { State::Failed })?
+            accusation_update(&accusation, if left { State::Left } else { State::Failed })?
         }
         Leaf::Alive(alive) => {
             let id = name(&alive.node);
@@ -231,7 +231,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
     })
 }
 
-fn accused(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
+fn accusation_update(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
     let Accusation { incarnation: number, node, from } = accusation;
     let Some(id) = name(node) else { return Ok(Message::RefusedMember) };
     let claim = Claim { id, incarnation: incarnation(*number), state, profile: None };

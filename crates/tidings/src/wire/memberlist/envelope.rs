@@ -73,15 +73,15 @@ impl Envelope {
 
     /// Whether a datagram is encrypted, which nothing in it says: where nothing else is taken.
     pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
-        let inner = label::take(datagram, &self.label).ok().flatten();
+        let inner = label::strip(datagram, &self.label).ok().flatten();
         let version = inner.and_then(|inner| inner.first());
-        self.is_locked() && !self.accepts_plaintext() && matches!(version, Some(0 | 1))
+        self.has_crypto() && !self.accepts_plaintext() && matches!(version, Some(0 | 1))
     }
 
     /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+    pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         let mut head = Vec::new();
-        label::put(&mut head, &self.label);
+        label::encode(&mut head, &self.label);
         head.push(1);
         head
     }
@@ -94,35 +94,35 @@ impl Envelope {
 
     /// What is in a datagram that we got, which was opened to this if it was encrypted, or that a
     /// replayed node made.
-    fn plain_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
+    fn plaintext_of_datagram(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         if let Some(opened) = opened {
             return Some(opened.to_vec());
         }
-        let inner = label::take(datagram, &self.label).ok()??;
+        let inner = label::strip(datagram, &self.label).ok()??;
         if self.seals() && inner.first() == Some(&self.version) {
-            return self.plain_of(inner);
+            return self.unencrypted_body(inner);
         }
         Some(inner.to_vec())
     }
 
     /// The leaves of that, as they are when it is opened.
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
-        let (plain, mut leaves) = (self.plain_in(datagram, opened)?, Vec::new());
+        let (plain, mut leaves) = (self.plaintext_of_datagram(datagram, opened)?, Vec::new());
         packet::expand(&plain, MAX_EXPANDED, &mut leaves).ok()?;
         Some(leaves)
     }
 
     /// What is in what a replayed node writes to a stream.
-    pub(super) fn plain_in_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let labelled = label::take(bytes, &self.label).ok().flatten();
+    pub(super) fn plaintext_of_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let labelled = label::strip(bytes, &self.label).ok().flatten();
         match unit(labelled.unwrap_or(bytes), usize::MAX).ok()?? {
-            Unit::Sealed(sealed) => self.plain_of(sealed),
+            Unit::Sealed(sealed) => self.unencrypted_body(sealed),
             Unit::Plain(plain) => Some(plain.to_vec()),
         }
     }
 
     /// What a replayed node, which encrypts nothing, put where what is encrypted goes.
-    fn plain_of(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    fn unencrypted_body(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut plain = sealed.get(SEALED_HEADER..sealed.len().saturating_sub(TAG))?.to_vec();
         (self.version > 0 || unpad(&mut plain)).then_some(plain)
     }
@@ -133,7 +133,7 @@ impl Envelope {
     /// behind them at most.
     pub(super) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
-        label::put(buf, &self.label);
+        label::encode(buf, &self.label);
         buf.resize(self.header(), 0);
         self.trailer()
     }
@@ -178,7 +178,7 @@ impl Envelope {
         datagram: &[u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        let inner = label::take(datagram, &self.label)?.ok_or(Reject::Malformed)?;
+        let inner = label::strip(datagram, &self.label)?.ok_or(Reject::Malformed)?;
         scratch.clear();
         #[cfg(feature = "encryption")]
         if let Some(crypto) = &mut self.crypto {
@@ -211,21 +211,21 @@ impl Envelope {
         }
         let mut buf = Vec::new();
         if binding.ours && binding.frames == 0 {
-            label::put(&mut buf, &self.label);
+            label::encode(&mut buf, &self.label);
         }
         binding.frames += 1;
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto.as_mut().filter(|crypto| crypto.seals()) {
             let padding = if self.version == 0 { BLOCK - message.len() % BLOCK } else { 0 };
             let length = SEALED_HEADER + message.len() + padding + TAG;
-            let bound_to = bound_to_stream(length, &self.label);
-            buf.extend_from_slice(&bound_to[..5]);
+            let aad = stream_aad(length, &self.label);
+            buf.extend_from_slice(&aad[..5]);
             let start = buf.len() + SEALED_HEADER;
             buf.resize(start, 0);
             buf.append(&mut message);
             crypto.note_frame(&buf);
             let nonce = crypto.nonce(NONCE);
-            seal(crypto, &nonce, self.version, &bound_to, &mut buf, start);
+            seal(crypto, &nonce, self.version, &aad, &mut buf, start);
             return buf.into();
         }
         buf.append(&mut message);
@@ -241,7 +241,7 @@ impl Envelope {
         binding: &StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(&'a [u8], bool)>, Reject> {
-        let labelled = if binding.ours { Some(bytes) } else { label::take(bytes, &self.label)? };
+        let labelled = if binding.ours { Some(bytes) } else { label::strip(bytes, &self.label)? };
         let Some(inner) = labelled else { return Ok(None) };
         match unit(inner, limit.saturating_add(SEALED_HEADER + BLOCK + TAG))? {
             None => Ok(None),
@@ -256,8 +256,8 @@ impl Envelope {
 
     #[cfg(feature = "encryption")]
     fn open_sealed_frame(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        let bound_to = bound_to_stream(sealed.len(), &self.label);
-        open(self.crypto.as_mut().ok_or(Reject::Key)?, &bound_to, sealed, out)
+        let aad = stream_aad(sealed.len(), &self.label);
+        open(self.crypto.as_mut().ok_or(Reject::Key)?, &aad, sealed, out)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -276,12 +276,12 @@ impl Envelope {
     }
 
     #[cfg(feature = "encryption")]
-    fn is_locked(&self) -> bool {
+    fn has_crypto(&self) -> bool {
         self.crypto.is_some()
     }
 
     #[cfg(not(feature = "encryption"))]
-    fn is_locked(&self) -> bool {
+    fn has_crypto(&self) -> bool {
         false
     }
 
@@ -302,7 +302,7 @@ fn seal(
     crypto: &CryptoState,
     nonce: &[u8; crate::crypto::aead::NONCE],
     version: u8,
-    bound_to: &[u8],
+    aad: &[u8],
     buf: &mut Vec<u8>,
     start: usize,
 ) {
@@ -312,14 +312,14 @@ fn seal(
     }
     buf[start - SEALED_HEADER] = version;
     buf[start - NONCE..start].copy_from_slice(&nonce[..NONCE]);
-    crypto.seal(nonce, bound_to, buf, start);
+    crypto.seal(nonce, aad, buf, start);
 }
 
 /// Opens what was encrypted in either version.
 #[cfg(feature = "encryption")]
 fn open(
     crypto: &mut CryptoState,
-    bound_to: &[u8],
+    aad: &[u8],
     sealed: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Reject> {
@@ -334,18 +334,18 @@ fn open(
     let mut nonce = [0; crate::crypto::aead::NONCE];
     nonce[..NONCE].copy_from_slice(&head[1..]);
     let complete = |out: &mut Vec<u8>| version == 1 || unpad(out);
-    let opened = crypto.open(&nonce, bound_to, ciphertext, out, complete);
+    let opened = crypto.open(&nonce, aad, ciphertext, out, complete);
     if opened { Ok(()) } else { Err(Reject::Key) }
 }
 
 /// What is authenticated beside what is encrypted on a stream: what stands before it, and the label.
 #[cfg(feature = "encryption")]
-fn bound_to_stream(length: usize, label: &[u8]) -> Vec<u8> {
+fn stream_aad(length: usize, label: &[u8]) -> Vec<u8> {
     let length = u32::try_from(length).expect("max_frame is at most 64 MiB");
-    let mut bound_to = Vec::from([ENCRYPT]);
-    bound_to.extend_from_slice(&length.to_be_bytes());
-    bound_to.extend_from_slice(label);
-    bound_to
+    let mut aad = Vec::from([ENCRYPT]);
+    aad.extend_from_slice(&length.to_be_bytes());
+    aad.extend_from_slice(label);
+    aad
 }
 
 /// Takes off the padding of the older version (PKCS #7); `false` if there is none.
@@ -403,17 +403,17 @@ mod tests {
     }
 
     /// What is behind a label, sealed with nonce 00 01 ... 0b.
-    fn sealed(version: u8, bound_to: &[u8], plain: &[u8]) -> alloc::string::String {
+    fn sealed(version: u8, aad: &[u8], plain: &[u8]) -> alloc::string::String {
         let mut buf = [&[0; SEALED_HEADER][..], plain].concat();
         let nonce = core::array::from_fn(|n| if n < NONCE { n as u8 } else { 0 });
-        seal(&crypto(), &nonce, version, bound_to, &mut buf, SEALED_HEADER);
+        seal(&crypto(), &nonce, version, aad, &mut buf, SEALED_HEADER);
         HEXLOWER.encode(&buf)
     }
 
-    fn opened(bound_to: &[u8], hex: &str) -> Option<Vec<u8>> {
+    fn opened(aad: &[u8], hex: &str) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let sealed = HEXLOWER.decode(hex.as_bytes()).unwrap();
-        open(&mut crypto(), bound_to, &sealed, &mut out).ok().map(|()| out)
+        open(&mut crypto(), aad, &sealed, &mut out).ok().map(|()| out)
     }
 
     /// Each was taken by a node of memberlist's.
@@ -480,9 +480,9 @@ mod tests {
                  5c15b6eb07690830ec3079e52b90c833aef7",
             ),
         ] {
-            let bound_to = bound_to_stream(hex.len() / 2, label.as_bytes());
-            assert_eq!(sealed(version, &bound_to, plain), hex);
-            assert_eq!(opened(&bound_to, hex).as_deref(), Some(plain));
+            let aad = stream_aad(hex.len() / 2, label.as_bytes());
+            assert_eq!(sealed(version, &aad, plain), hex);
+            assert_eq!(opened(&aad, hex).as_deref(), Some(plain));
         }
     }
 

@@ -46,13 +46,13 @@ impl Envelope {
         let [node, own] = [target, &self.name].map(|id| id.as_str().as_bytes().into());
         let source = Source { addr: ip.as_bytes().into(), port: self.addr.port(), node: own };
         let mut buf = Vec::new();
-        Ping { seq: token, node, source }.put(&mut buf);
+        Ping { seq: token, node, source }.encode(&mut buf);
         buf
     }
 
     pub(crate) fn pong(&self, token: u32) -> Vec<u8> {
         let mut buf = Vec::new();
-        Ack { seq: token }.put(&mut buf);
+        Ack { seq: token }.encode(&mut buf);
         buf
     }
 
@@ -78,13 +78,13 @@ impl Envelope {
         let (mut opened, mut scratch) = (Vec::new(), Vec::new());
         let opened = self.open_frame(bytes, limit, binding, &mut opened)?;
         let Some((plain, whole)) = opened else { return Ok(None) };
-        let message = read(plain, whole, limit, &mut binding.seen, &mut scratch)?;
+        let message = read(plain, whole, limit, &mut binding.progress, &mut scratch)?;
         message.map(|message| frame(message, max_meta)).transpose()
     }
 
     /// The frame that a replayed node writes.
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
-        let (plain, mut scratch) = (self.plain_in_frame(bytes)?, Vec::new());
+        let (plain, mut scratch) = (self.plaintext_of_frame(bytes)?, Vec::new());
         let message =
             read(&plain, true, usize::MAX, &mut ParseProgress::default(), &mut scratch).ok()??;
         frame(message, usize::MAX).ok()

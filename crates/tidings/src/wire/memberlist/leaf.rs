@@ -1,8 +1,8 @@
 //! Leaves: the messages of memberlist's datagrams, each as a struct in msgpack.
 
 use super::msgpack::{
-    Flaw, Value, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number, encode_struct,
-    take_struct,
+    DecodeError, Value, decode_struct, encode_bool, encode_bytes, encode_bytes_or_nil,
+    encode_number, encode_struct,
 };
 use crate::stats::Reject;
 use alloc::borrow::Cow;
@@ -75,27 +75,27 @@ pub(crate) struct Alive<'a> {
 pub(crate) fn read(leaf: &[u8]) -> Result<Leaf<'_>, Reject> {
     let (&kind, body) = leaf.split_first().ok_or(Reject::Malformed)?;
     let leaf = match kind {
-        PING => take_ping(&mut &body[..]).map(Leaf::Ping),
-        INDIRECT_PING => take_indirect_ping(body).map(Leaf::IndirectPing),
-        ACK => take_ack(&mut &body[..]).map(Leaf::Ack),
-        NACK => take_nack(body).map(|seq| Leaf::Nack { seq }),
-        SUSPECT => take_accusation(body).map(Leaf::Suspect),
-        ALIVE => take_alive(body).map(Leaf::Alive),
-        DEAD => take_accusation(body).map(Leaf::Dead),
+        PING => decode_ping(&mut &body[..]).map(Leaf::Ping),
+        INDIRECT_PING => decode_indirect_ping(body).map(Leaf::IndirectPing),
+        ACK => decode_ack(&mut &body[..]).map(Leaf::Ack),
+        NACK => decode_nack(body).map(|seq| Leaf::Nack { seq }),
+        SUSPECT => decode_accusation(body).map(Leaf::Suspect),
+        ALIVE => decode_alive(body).map(Leaf::Alive),
+        DEAD => decode_accusation(body).map(Leaf::Dead),
         USER => Ok(Leaf::User(body)),
         _ => return Err(Reject::Unexpected),
     };
     leaf.map_err(|_| Reject::Malformed)
 }
 
-pub(super) fn take_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, Flaw> {
+pub(super) fn decode_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, DecodeError> {
     const NAMES: [&str; 5] = ["SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode"];
     let mut ping = Ping::default();
-    take_struct(bytes, &NAMES, |n, value| {
+    decode_struct(bytes, &NAMES, |n, value| {
         match n {
             0 => ping.seq = value.u32()?,
             1 => ping.node = value.bytes()?,
-            n => ping.source.take(n - 2, value)?,
+            n => ping.source.decode_field(n - 2, value)?,
         }
         Ok(())
     })?;
@@ -103,7 +103,7 @@ pub(super) fn take_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, Flaw> {
 }
 
 impl<'a> Source<'a> {
-    fn take(&mut self, n: usize, value: Value<'a>) -> Result<(), Flaw> {
+    fn decode_field(&mut self, n: usize, value: Value<'a>) -> Result<(), DecodeError> {
         match n {
             0 => self.addr = value.bytes()?,
             1 => self.port = value.u16()?,
@@ -117,7 +117,7 @@ impl<'a> Source<'a> {
         u8::from(!addr.is_empty()) + u8::from(*port != 0) + u8::from(!node.is_empty())
     }
 
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         if !self.addr.is_empty() {
             encode_bytes(buf, "SourceAddr", &self.addr);
         }
@@ -130,27 +130,27 @@ impl<'a> Source<'a> {
     }
 }
 
-fn take_indirect_ping(mut bytes: &[u8]) -> Result<IndirectPing<'_>, Flaw> {
+fn decode_indirect_ping(mut bytes: &[u8]) -> Result<IndirectPing<'_>, DecodeError> {
     const NAMES: [&str; 8] =
         ["SeqNo", "Target", "Port", "Node", "Nack", "SourceAddr", "SourcePort", "SourceNode"];
     let mut ping = IndirectPing::default();
-    take_struct(&mut bytes, &NAMES, |n, value| {
+    decode_struct(&mut bytes, &NAMES, |n, value| {
         match n {
             0 => ping.seq = value.u32()?,
             1 => ping.target = value.bytes()?,
             2 => ping.port = value.u16()?,
             3 => ping.node = value.bytes()?,
             4 => ping.nack = value.bool()?,
-            n => ping.source.take(n - 5, value)?,
+            n => ping.source.decode_field(n - 5, value)?,
         }
         Ok(())
     })?;
     Ok(ping)
 }
 
-pub(super) fn take_ack(bytes: &mut &[u8]) -> Result<Ack, Flaw> {
+pub(super) fn decode_ack(bytes: &mut &[u8]) -> Result<Ack, DecodeError> {
     let mut ack = Ack::default();
-    take_struct(bytes, &["SeqNo", "Payload"], |n, value| {
+    decode_struct(bytes, &["SeqNo", "Payload"], |n, value| {
         match n {
             0 => ack.seq = value.u32()?,
             _ => drop(value.bytes()?),
@@ -160,18 +160,18 @@ pub(super) fn take_ack(bytes: &mut &[u8]) -> Result<Ack, Flaw> {
     Ok(ack)
 }
 
-fn take_nack(mut bytes: &[u8]) -> Result<u32, Flaw> {
+fn decode_nack(mut bytes: &[u8]) -> Result<u32, DecodeError> {
     let mut seq = 0;
-    take_struct(&mut bytes, &["SeqNo"], |_, value| {
+    decode_struct(&mut bytes, &["SeqNo"], |_, value| {
         seq = value.u32()?;
         Ok(())
     })?;
     Ok(seq)
 }
 
-fn take_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, Flaw> {
+fn decode_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, DecodeError> {
     let mut accusation = Accusation::default();
-    take_struct(&mut bytes, &["Incarnation", "Node", "From"], |n, value| {
+    decode_struct(&mut bytes, &["Incarnation", "Node", "From"], |n, value| {
         match n {
             0 => accusation.incarnation = value.u32()?,
             1 => accusation.node = value.bytes()?,
@@ -182,10 +182,10 @@ fn take_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, Flaw> {
     Ok(accusation)
 }
 
-fn take_alive(mut bytes: &[u8]) -> Result<Alive<'_>, Flaw> {
+fn decode_alive(mut bytes: &[u8]) -> Result<Alive<'_>, DecodeError> {
     const NAMES: [&str; 6] = ["Incarnation", "Node", "Addr", "Port", "Meta", "Vsn"];
     let mut alive = Alive::default();
-    take_struct(&mut bytes, &NAMES, |n, value| {
+    decode_struct(&mut bytes, &NAMES, |n, value| {
         match n {
             0 => alive.incarnation = value.u32()?,
             1 => alive.node = value.bytes()?,
@@ -201,19 +201,19 @@ fn take_alive(mut bytes: &[u8]) -> Result<Alive<'_>, Flaw> {
 
 impl Leaf<'_> {
     /// Appends the message.
-    pub(crate) fn put(&self, buf: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            Self::Ping(ping) => ping.put(buf),
-            Self::IndirectPing(ping) => ping.put(buf),
-            Self::Ack(ack) => ack.put(buf),
+            Self::Ping(ping) => ping.encode(buf),
+            Self::IndirectPing(ping) => ping.encode(buf),
+            Self::Ack(ack) => ack.encode(buf),
             Self::Nack { seq } => {
                 buf.push(NACK);
                 encode_struct(buf, 1);
                 encode_number(buf, "SeqNo", *seq);
             }
-            Self::Suspect(accusation) => accusation.put(SUSPECT, buf),
-            Self::Alive(alive) => alive.put(buf),
-            Self::Dead(accusation) => accusation.put(DEAD, buf),
+            Self::Suspect(accusation) => accusation.encode(SUSPECT, buf),
+            Self::Alive(alive) => alive.encode(buf),
+            Self::Dead(accusation) => accusation.encode(DEAD, buf),
             Self::User(data) => {
                 buf.push(USER);
                 buf.extend_from_slice(data);
@@ -223,30 +223,30 @@ impl Leaf<'_> {
 }
 
 impl Ping<'_> {
-    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(PING);
         encode_struct(buf, 2 + self.source.fields());
         encode_bytes(buf, "Node", &self.node);
         encode_number(buf, "SeqNo", self.seq);
-        self.source.put(buf);
+        self.source.encode(buf);
     }
 }
 
 impl IndirectPing<'_> {
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(INDIRECT_PING);
         encode_struct(buf, 5 + self.source.fields());
         encode_bool(buf, "Nack", self.nack);
         encode_bytes(buf, "Node", &self.node);
         encode_number(buf, "Port", self.port.into());
         encode_number(buf, "SeqNo", self.seq);
-        self.source.put(buf);
+        self.source.encode(buf);
         encode_bytes(buf, "Target", &self.target);
     }
 }
 
 impl Ack {
-    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(ACK);
         encode_struct(buf, 2);
         encode_bytes_or_nil(buf, "Payload", &[]);
@@ -255,7 +255,7 @@ impl Ack {
 }
 
 impl Accusation<'_> {
-    fn put(&self, kind: u8, buf: &mut Vec<u8>) {
+    fn encode(&self, kind: u8, buf: &mut Vec<u8>) {
         buf.push(kind);
         encode_struct(buf, 3);
         encode_bytes(buf, "From", &self.from);
@@ -265,7 +265,7 @@ impl Accusation<'_> {
 }
 
 impl Alive<'_> {
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(ALIVE);
         encode_struct(buf, 6);
         encode_bytes(buf, "Addr", &self.addr);

@@ -9,9 +9,9 @@ use weezl::decode::Decoder;
 
 /// Compresses `data` onto `out`, into the bytes that Go's `compress/lzw` makes of it.
 pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
-    let mut bits = Bits { out, pending: 0, count: 0 };
+    let mut bits = BitWriter { out, pending: 0, count: 0 };
     let mut table = Table::default();
-    bits.put(CLEAR, table.width);
+    bits.push(CLEAR, table.width);
     let Some((&first, rest)) = data.split_first() else { return bits.end(table.width) };
     let mut code = u16::from(first);
     for &byte in rest {
@@ -19,11 +19,11 @@ pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
             code = longer;
             continue;
         }
-        bits.put(code, table.width);
-        table.learn((code, byte), &mut bits);
+        bits.push(code, table.width);
+        table.assign((code, byte), &mut bits);
         code = byte.into();
     }
-    bits.put(code, table.width);
+    bits.push(code, table.width);
     table.count(&mut bits);
     bits.end(table.width);
 }
@@ -69,20 +69,20 @@ impl Default for Table {
 
 impl Table {
     /// Gives a code to what has none, unless that takes a new table.
-    fn learn(&mut self, what: (u16, u8), bits: &mut Bits<'_>) {
+    fn assign(&mut self, sequence: (u16, u8), bits: &mut BitWriter<'_>) {
         if self.count(bits) {
-            self.codes.insert(what, self.highest);
+            self.codes.insert(sequence, self.highest);
         }
     }
 
     /// Counts one more code; `false` if that begins a new table.
-    fn count(&mut self, bits: &mut Bits<'_>) -> bool {
+    fn count(&mut self, bits: &mut BitWriter<'_>) -> bool {
         self.highest += 1;
         if self.highest == 1 << self.width {
             self.width += 1;
         }
         if self.highest == LAST {
-            bits.put(CLEAR, self.width);
+            bits.push(CLEAR, self.width);
             self.codes.clear();
             (self.highest, self.width) = (END, 9);
             return false;
@@ -92,14 +92,14 @@ impl Table {
 }
 
 /// Where codes are written.
-struct Bits<'a> {
+struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     pending: u32,
     count: u8,
 }
 
-impl Bits<'_> {
-    fn put(&mut self, code: u16, width: u8) {
+impl BitWriter<'_> {
+    fn push(&mut self, code: u16, width: u8) {
         self.pending |= u32::from(code) << self.count;
         self.count += width;
         while self.count >= 8 {
@@ -110,7 +110,7 @@ impl Bits<'_> {
     }
 
     fn end(&mut self, width: u8) {
-        self.put(END, width);
+        self.push(END, width);
         if self.count > 0 {
             self.out.push(self.pending as u8);
         }
@@ -175,8 +175,8 @@ mod tests {
         // 'a', 258 (which is just being assigned: "aa"), end.
         let pack = |codes: &[u16]| {
             let mut out = Vec::new();
-            let mut bits = Bits { out: &mut out, pending: 0, count: 0 };
-            codes.iter().for_each(|&code| bits.put(code, 9));
+            let mut bits = BitWriter { out: &mut out, pending: 0, count: 0 };
+            codes.iter().for_each(|&code| bits.push(code, 9));
             bits.end(9);
             out
         };

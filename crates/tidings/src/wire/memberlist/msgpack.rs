@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 /// Why something was not read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Flaw {
+pub(crate) enum DecodeError {
     /// It ends too early; on a stream more may come.
-    Early,
+    Incomplete,
     Malformed,
 }
 
@@ -27,34 +27,34 @@ pub(crate) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// As a number of at most `max`.
-    pub(crate) fn number(&self, max: u64) -> Result<u64, Flaw> {
+    pub(crate) fn number(&self, max: u64) -> Result<u64, DecodeError> {
         match self {
             Self::Nil => Ok(0),
             Self::Uint(number) if *number <= max => Ok(*number),
-            _ => Err(Flaw::Malformed),
+            _ => Err(DecodeError::Malformed),
         }
     }
 
-    pub(crate) fn u32(&self) -> Result<u32, Flaw> {
+    pub(crate) fn u32(&self) -> Result<u32, DecodeError> {
         self.number(u32::MAX.into()).map(|number| number as u32)
     }
 
-    pub(crate) fn u16(&self) -> Result<u16, Flaw> {
+    pub(crate) fn u16(&self) -> Result<u16, DecodeError> {
         self.number(u16::MAX.into()).map(|number| number as u16)
     }
 
-    pub(crate) fn bool(&self) -> Result<bool, Flaw> {
+    pub(crate) fn bool(&self) -> Result<bool, DecodeError> {
         match self {
             Self::Bool(truth) => Ok(*truth),
             other => other.number(1).map(|number| number == 1),
         }
     }
 
-    pub(crate) fn bytes(self) -> Result<Cow<'a, [u8]>, Flaw> {
+    pub(crate) fn bytes(self) -> Result<Cow<'a, [u8]>, DecodeError> {
         match self {
             Self::Nil => Ok(Cow::Borrowed(&[])),
             Self::Bytes(bytes) => Ok(bytes),
-            _ => Err(Flaw::Malformed),
+            _ => Err(DecodeError::Malformed),
         }
     }
 }
@@ -63,52 +63,56 @@ impl<'a> Value<'a> {
 /// order of `names`, and what it holds.
 ///
 /// Fields of other names are passed over. A struct that is an array has its fields in that order.
-pub(crate) fn take_struct<'a>(
+pub(crate) fn decode_struct<'a>(
     bytes: &mut &'a [u8],
     names: &[&str],
-    mut field: impl FnMut(usize, Value<'a>) -> Result<(), Flaw>,
-) -> Result<(), Flaw> {
+    mut field: impl FnMut(usize, Value<'a>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     let mut left = MAX_VALUES;
-    match take_head(bytes)? {
-        Head::Map(len) => {
+    match decode_marker(bytes)? {
+        Marker::Map(len) => {
             for _ in 0..len {
-                let key = take_value(bytes, MAX_DEPTH, &mut left)?;
-                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
+                let key = decode_value(bytes, MAX_DEPTH, &mut left)?;
+                let value = decode_value(bytes, MAX_DEPTH, &mut left)?;
                 let Value::Bytes(key) = key else { continue };
                 if let Some(n) = names.iter().position(|name| name.as_bytes() == &key[..]) {
                     field(n, value)?;
                 }
             }
         }
-        Head::Array(len) => {
+        Marker::Array(len) => {
             for n in 0..len as usize {
-                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
+                let value = decode_value(bytes, MAX_DEPTH, &mut left)?;
                 if n < names.len() {
                     field(n, value)?;
                 }
             }
         }
-        _ => return Err(Flaw::Malformed),
+        _ => return Err(DecodeError::Malformed),
     }
     Ok(())
 }
 
-fn take_value<'a>(bytes: &mut &'a [u8], depth: u32, left: &mut u32) -> Result<Value<'a>, Flaw> {
-    *left = left.checked_sub(1).ok_or(Flaw::Malformed)?;
-    Ok(match take_head(bytes)? {
-        Head::Nil => Value::Nil,
-        Head::Bool(truth) => Value::Bool(truth),
-        Head::Uint(number) => Value::Uint(number),
-        Head::Bytes(len) => Value::Bytes(Cow::Borrowed(take(bytes, len)?)),
-        Head::Other(len) => {
-            take(bytes, len)?;
+fn decode_value<'a>(
+    bytes: &mut &'a [u8],
+    depth: u32,
+    left: &mut u32,
+) -> Result<Value<'a>, DecodeError> {
+    *left = left.checked_sub(1).ok_or(DecodeError::Malformed)?;
+    Ok(match decode_marker(bytes)? {
+        Marker::Nil => Value::Nil,
+        Marker::Bool(truth) => Value::Bool(truth),
+        Marker::Uint(number) => Value::Uint(number),
+        Marker::Bytes(len) => Value::Bytes(Cow::Borrowed(split(bytes, len)?)),
+        Marker::Other(len) => {
+            split(bytes, len)?;
             Value::Other
         }
-        Head::Array(_) | Head::Map(_) if depth == 0 => return Err(Flaw::Malformed),
-        Head::Array(len) => take_array(bytes, len, depth - 1, left)?,
-        Head::Map(len) => {
+        Marker::Array(_) | Marker::Map(_) if depth == 0 => return Err(DecodeError::Malformed),
+        Marker::Array(len) => decode_array(bytes, len, depth - 1, left)?,
+        Marker::Map(len) => {
             for _ in 0..u64::from(len) * 2 {
-                take_value(bytes, depth - 1, left)?;
+                decode_value(bytes, depth - 1, left)?;
             }
             Value::Other
         }
@@ -116,16 +120,16 @@ fn take_value<'a>(bytes: &mut &'a [u8], depth: u32, left: &mut u32) -> Result<Va
 }
 
 /// Takes an array, which may stand for bytes.
-fn take_array<'a>(
+fn decode_array<'a>(
     bytes: &mut &'a [u8],
     len: u32,
     depth: u32,
     left: &mut u32,
-) -> Result<Value<'a>, Flaw> {
+) -> Result<Value<'a>, DecodeError> {
     // It grows with what is there, and not with what is claimed.
     let (mut all, mut octets) = (true, Vec::new());
     for _ in 0..len {
-        match take_value(bytes, depth, left)? {
+        match decode_value(bytes, depth, left)? {
             Value::Uint(octet @ 0..=255) if all => octets.push(octet as u8),
             _ => all = false,
         }
@@ -134,7 +138,7 @@ fn take_array<'a>(
 }
 
 /// What a value begins with; how many bytes or values follow.
-enum Head {
+enum Marker {
     Nil,
     Bool(bool),
     Uint(u64),
@@ -144,58 +148,58 @@ enum Head {
     Other(u32),
 }
 
-fn take_head(bytes: &mut &[u8]) -> Result<Head, Flaw> {
-    let [first] = take_chunk(bytes)?;
+fn decode_marker(bytes: &mut &[u8]) -> Result<Marker, DecodeError> {
+    let [first] = split_chunk(bytes)?;
     Ok(match first {
-        0x00..=0x7f => Head::Uint(first.into()),
-        0x80..=0x8f => Head::Map(u32::from(first & 0x0f)),
-        0x90..=0x9f => Head::Array(u32::from(first & 0x0f)),
-        0xa0..=0xbf => Head::Bytes(u32::from(first & 0x1f)),
-        0xc0 => Head::Nil,
-        0xc1 => return Err(Flaw::Malformed),
-        0xc2 | 0xc3 => Head::Bool(first == 0xc3),
-        0xc4 | 0xd9 => Head::Bytes(u8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xc5 | 0xda => Head::Bytes(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xc6 | 0xdb => Head::Bytes(u32::from_be_bytes(take_chunk(bytes)?)),
+        0x00..=0x7f => Marker::Uint(first.into()),
+        0x80..=0x8f => Marker::Map(u32::from(first & 0x0f)),
+        0x90..=0x9f => Marker::Array(u32::from(first & 0x0f)),
+        0xa0..=0xbf => Marker::Bytes(u32::from(first & 0x1f)),
+        0xc0 => Marker::Nil,
+        0xc1 => return Err(DecodeError::Malformed),
+        0xc2 | 0xc3 => Marker::Bool(first == 0xc3),
+        0xc4 | 0xd9 => Marker::Bytes(u8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xc5 | 0xda => Marker::Bytes(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xc6 | 0xdb => Marker::Bytes(u32::from_be_bytes(split_chunk(bytes)?)),
         // Extensions have a type before what they hold.
-        0xc7 => Head::Other(u32::from(u8::from_be_bytes(take_chunk(bytes)?)) + 1),
-        0xc8 => Head::Other(u32::from(u16::from_be_bytes(take_chunk(bytes)?)) + 1),
-        0xc9 => Head::Other(u32::from_be_bytes(take_chunk(bytes)?).saturating_add(1)),
-        0xd4..=0xd8 => Head::Other((1 << (first - 0xd4)) + 1),
-        0xca => Head::Other(4),
-        0xcb => Head::Other(8),
-        0xcc => Head::Uint(u8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xcd => Head::Uint(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xce => Head::Uint(u32::from_be_bytes(take_chunk(bytes)?).into()),
-        0xcf => Head::Uint(u64::from_be_bytes(take_chunk(bytes)?)),
-        0xd0 => signed(i8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd1 => signed(i16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd2 => signed(i32::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd3 => signed(i64::from_be_bytes(take_chunk(bytes)?)),
-        0xdc => Head::Array(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xdd => Head::Array(u32::from_be_bytes(take_chunk(bytes)?)),
-        0xde => Head::Map(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xdf => Head::Map(u32::from_be_bytes(take_chunk(bytes)?)),
-        0xe0..=0xff => Head::Other(0),
+        0xc7 => Marker::Other(u32::from(u8::from_be_bytes(split_chunk(bytes)?)) + 1),
+        0xc8 => Marker::Other(u32::from(u16::from_be_bytes(split_chunk(bytes)?)) + 1),
+        0xc9 => Marker::Other(u32::from_be_bytes(split_chunk(bytes)?).saturating_add(1)),
+        0xd4..=0xd8 => Marker::Other((1 << (first - 0xd4)) + 1),
+        0xca => Marker::Other(4),
+        0xcb => Marker::Other(8),
+        0xcc => Marker::Uint(u8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xcd => Marker::Uint(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xce => Marker::Uint(u32::from_be_bytes(split_chunk(bytes)?).into()),
+        0xcf => Marker::Uint(u64::from_be_bytes(split_chunk(bytes)?)),
+        0xd0 => signed(i8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd1 => signed(i16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd2 => signed(i32::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd3 => signed(i64::from_be_bytes(split_chunk(bytes)?)),
+        0xdc => Marker::Array(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xdd => Marker::Array(u32::from_be_bytes(split_chunk(bytes)?)),
+        0xde => Marker::Map(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xdf => Marker::Map(u32::from_be_bytes(split_chunk(bytes)?)),
+        0xe0..=0xff => Marker::Other(0),
     })
 }
 
 /// No field of memberlist's may be negative.
-fn signed(number: i64) -> Head {
-    u64::try_from(number).map_or(Head::Other(0), Head::Uint)
+fn signed(number: i64) -> Marker {
+    u64::try_from(number).map_or(Marker::Other(0), Marker::Uint)
 }
 
-fn take<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], Flaw> {
+fn split<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], DecodeError> {
     let split = usize::try_from(len).ok().and_then(|len| bytes.split_at_checked(len));
-    let (taken, rest) = split.ok_or(Flaw::Early)?;
+    let (prefix, rest) = split.ok_or(DecodeError::Incomplete)?;
     *bytes = rest;
-    Ok(taken)
+    Ok(prefix)
 }
 
-fn take_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Flaw> {
-    let (taken, rest) = bytes.split_first_chunk().ok_or(Flaw::Early)?;
+fn split_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
+    let (chunk, rest) = bytes.split_first_chunk().ok_or(DecodeError::Incomplete)?;
     *bytes = rest;
-    Ok(*taken)
+    Ok(*chunk)
 }
 
 // ---- writing ----
@@ -240,7 +244,7 @@ pub(crate) fn encode_number(buf: &mut Vec<u8>, key: &str, number: u32) {
 }
 
 /// What stands before so many bytes.
-pub(crate) fn encode_raw_head(buf: &mut Vec<u8>, len: usize) {
+pub(crate) fn encode_raw_marker(buf: &mut Vec<u8>, len: usize) {
     match len {
         0..0x20 => buf.push(0xa0 | len as u8),
         0x20..0x1_0000 => {
@@ -256,7 +260,7 @@ pub(crate) fn encode_raw_head(buf: &mut Vec<u8>, len: usize) {
 }
 
 fn encode_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
-    encode_raw_head(buf, bytes.len());
+    encode_raw_marker(buf, bytes.len());
     buf.extend_from_slice(bytes);
 }
 
@@ -272,9 +276,9 @@ mod tests {
     use alloc::vec;
     use proptest::prelude::*;
 
-    fn fields(mut bytes: &[u8]) -> Result<Vec<(usize, Value<'_>)>, Flaw> {
+    fn fields(mut bytes: &[u8]) -> Result<Vec<(usize, Value<'_>)>, DecodeError> {
         let mut all = vec![];
-        take_struct(&mut bytes, &["A", "B"], |n, value| {
+        decode_struct(&mut bytes, &["A", "B"], |n, value| {
             all.push((n, value));
             Ok(())
         })?;
@@ -323,21 +327,21 @@ mod tests {
 
     #[test]
     fn numbers_are_bounded_and_nil_is_zero() {
-        assert_eq!(Value::Uint(1 << 16).u16(), Err(Flaw::Malformed));
-        assert_eq!(Value::Uint(1 << 32).u32(), Err(Flaw::Malformed));
+        assert_eq!(Value::Uint(1 << 16).u16(), Err(DecodeError::Malformed));
+        assert_eq!(Value::Uint(1 << 32).u32(), Err(DecodeError::Malformed));
         assert_eq!(Value::Nil.u32(), Ok(0));
         assert_eq!(Value::Nil.bool(), Ok(false));
         assert_eq!(Value::Uint(1).bool(), Ok(true));
-        assert_eq!(Value::Uint(2).bool(), Err(Flaw::Malformed));
-        assert_eq!(Value::Other.number(9), Err(Flaw::Malformed));
-        assert_eq!(Value::Uint(1).bytes(), Err(Flaw::Malformed));
+        assert_eq!(Value::Uint(2).bool(), Err(DecodeError::Malformed));
+        assert_eq!(Value::Other.number(9), Err(DecodeError::Malformed));
+        assert_eq!(Value::Uint(1).bytes(), Err(DecodeError::Malformed));
         assert_eq!(Value::Nil.bytes(), Ok(Cow::Borrowed(&[][..])));
     }
 
     #[test]
     fn what_is_nested_too_deep_is_refused_and_what_is_claimed_takes_no_memory() {
         let deep = [&b"\x81\xa1Z"[..], &[0x91; 17], b"\x00"].concat();
-        assert_eq!(fields(&deep), Err(Flaw::Malformed));
+        assert_eq!(fields(&deep), Err(DecodeError::Malformed));
         let flat = [&b"\x81\xa1Z"[..], &[0x91; 16], b"\x00"].concat();
         assert_eq!(fields(&flat), Ok(vec![]));
         for claim in [
@@ -345,7 +349,7 @@ mod tests {
             b"\x81\xa1A\xdb\xff\xff\xff\xff",
             b"\xdf\xff\xff\xff\xff",
         ] {
-            assert_eq!(fields(claim), Err(Flaw::Early));
+            assert_eq!(fields(claim), Err(DecodeError::Incomplete));
         }
     }
 
@@ -356,7 +360,7 @@ mod tests {
             [&[0x81, 0xa1, b'Z', 0xdc, high, low][..], &vec![0xc0; count.into()]].concat()
         };
         assert_eq!(fields(&with(4094)), Ok(vec![]));
-        assert_eq!(fields(&with(4095)), Err(Flaw::Malformed));
+        assert_eq!(fields(&with(4095)), Err(DecodeError::Malformed));
     }
 
     proptest! {
@@ -372,7 +376,7 @@ mod tests {
             encode_number(&mut buf, "B", number);
             let all = [(0, Value::Bytes(Cow::Borrowed(&bytes[..]))), (1, Value::Uint(number.into()))];
             prop_assert_eq!(fields(&buf), Ok(all.into()));
-            prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(Flaw::Early));
+            prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(DecodeError::Incomplete));
         }
 
         #[test]

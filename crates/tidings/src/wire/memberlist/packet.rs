@@ -1,7 +1,7 @@
 //! The layers of a datagram inside label and encryption: checksum, compression, compounds.
 
 use super::lzw;
-use super::msgpack::{Flaw, encode_number, encode_raw_head, encode_struct, take_struct};
+use super::msgpack::{DecodeError, decode_struct, encode_number, encode_raw_marker, encode_struct};
 use crate::stats::Reject;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 ///
 /// If a checksum does not fit, or the one thing that is in it cannot be read.
 pub(crate) fn expand(plain: &[u8], limit: usize, leaves: &mut Vec<u8>) -> Result<(), Reject> {
-    Expansion { left: limit, leaves }.take(verify(plain)?, MAX_DEPTH)
+    Expansion { left: limit, leaves }.expand(verify(plain)?, MAX_DEPTH)
 }
 
 /// The leaves that a datagram was expanded to.
@@ -44,7 +44,7 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    fn take(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
+    fn expand(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
         match message.first() {
             Some(&(COMPOUND | COMPRESS)) if depth == 0 => Err(Reject::Oversized),
             Some(&COMPOUND) => self.decode_compound(&message[1..], depth - 1),
@@ -54,17 +54,17 @@ impl Expansion<'_> {
                 // What comes to nothing in the end counts too.
                 self.left -= inner.len();
                 decompressed?;
-                self.take(&inner, depth - 1)
+                self.expand(&inner, depth - 1)
             }
             Some(_) => {
-                self.put(message);
+                self.push_leaf(message);
                 Ok(())
             }
             None => Err(Reject::Malformed),
         }
     }
 
-    fn put(&mut self, leaf: &[u8]) {
+    fn push_leaf(&mut self, leaf: &[u8]) {
         let len = u32::try_from(leaf.len()).expect("a datagram and what comes of it is shorter");
         self.leaves.extend_from_slice(&len.to_le_bytes());
         self.leaves.extend_from_slice(leaf);
@@ -78,12 +78,12 @@ impl Expansion<'_> {
         for length in lengths.chunks_exact(2) {
             let length = u16::from_be_bytes([length[0], length[1]]);
             let Some((part, rest)) = parts.split_at_checked(length.into()) else {
-                self.put(&[]);
+                self.push_leaf(&[]);
                 break;
             };
             parts = rest;
-            if self.take(part, depth).is_err() {
-                self.put(&[]);
+            if self.expand(part, depth).is_err() {
+                self.push_leaf(&[]);
             }
         }
         Ok(())
@@ -107,16 +107,16 @@ fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject
 }
 
 /// Takes what a compress message holds, if that is LZW.
-pub(super) fn decode_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Flaw> {
+pub(super) fn decode_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
     let (mut algorithm, mut compressed) = (0, Cow::default());
-    take_struct(bytes, &["Algo", "Buf"], |n, value| {
+    decode_struct(bytes, &["Algo", "Buf"], |n, value| {
         match n {
             0 => algorithm = value.number(u8::MAX.into())?,
             _ => compressed = value.bytes()?,
         }
         Ok(())
     })?;
-    if algorithm == LZW { Ok(compressed) } else { Err(Flaw::Malformed) }
+    if algorithm == LZW { Ok(compressed) } else { Err(DecodeError::Malformed) }
 }
 
 /// Puts the head of a compound before the parts of such lengths that begin at `start`.
@@ -138,9 +138,9 @@ pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
     let mut message = Vec::from([COMPRESS]);
     encode_struct(&mut message, 2);
     encode_number(&mut message, "Algo", LZW as u32);
-    encode_raw_head(&mut message, 3);
+    encode_raw_marker(&mut message, 3);
     message.extend_from_slice(b"Buf");
-    encode_raw_head(&mut message, compressed.len());
+    encode_raw_marker(&mut message, compressed.len());
     message.append(&mut compressed);
     if !in_datagram || message.len() < buf.len() - start {
         buf.truncate(start);

@@ -19,7 +19,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 fn written(leaf: &Leaf<'_>) -> Vec<u8> {
     let mut buf = Vec::new();
-    leaf.put(&mut buf);
+    leaf.encode(&mut buf);
     buf
 }
 
@@ -267,8 +267,8 @@ enum Owned {
 }
 
 fn read(plain: &[u8], whole: bool) -> Result<Option<Owned>, Reject> {
-    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
-    let message = stream::read(plain, whole, LIMIT, &mut seen, &mut scratch)?;
+    let (mut progress, mut scratch) = (ParseProgress::default(), Vec::new());
+    let message = stream::read(plain, whole, LIMIT, &mut progress, &mut scratch)?;
     Ok(message.map(into_owned))
 }
 
@@ -400,13 +400,13 @@ fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send()
     let inner = "0085a44e6f6465a470792d62a55365714e6f02aa536f7572636541646472a47f000001aa536f75726365\
         4e6f6465a4676f2d61aa536f75726365506f7274cd461a";
     let mut plain = Vec::new();
-    expected.put(&mut plain);
+    expected.encode(&mut plain);
     assert_eq!(HEXLOWER.encode(&plain), inner.replace(' ', ""));
     packet::compress(&mut plain, 0, false);
     assert_eq!(HEXLOWER.encode(&plain), HEXLOWER.encode(&ping));
 
     let mut ack = Vec::new();
-    Ack { seq: 30 }.put(&mut ack);
+    Ack { seq: 30 }.encode(&mut ack);
     assert_eq!(HEXLOWER.encode(&ack), "0282a75061796c6f6164c0a55365714e6f1e");
     assert_eq!(read(&ack, false), Ok(Some(Owned::Ack(Ack { seq: 30 }))));
 
@@ -449,13 +449,13 @@ fn what_claims_to_be_longer_than_a_stream_may_be_is_refused_at_once() {
 fn a_push_pull_in_many_pieces_is_scanned_once() {
     let records = vec![record("node", 7946, "meta"); 500];
     let message = push_pull(false, &records, b"state");
-    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
+    let (mut progress, mut scratch) = (ParseProgress::default(), Vec::new());
     for end in 0..message.len() {
-        let read = stream::read(&message[..end], false, LIMIT, &mut seen, &mut scratch);
+        let read = stream::read(&message[..end], false, LIMIT, &mut progress, &mut scratch);
         assert_eq!(read, Ok(None));
-        assert!(end - seen.at < 200, "{} of {end}", seen.at);
+        assert!(end - progress.at < 200, "{} of {end}", progress.at);
     }
-    let read = stream::read(&message, false, LIMIT, &mut seen, &mut scratch).unwrap().unwrap();
+    let read = stream::read(&message, false, LIMIT, &mut progress, &mut scratch).unwrap().unwrap();
     let expected = Owned::PushPull { join: false, records, state: b"state" };
     assert_eq!(into_owned(read), expected);
 }
@@ -511,7 +511,7 @@ proptest! {
             drop(read(bytes, false));
             drop(read(bytes, true));
             let _ = stream::unit(bytes, limit);
-            let _ = super::label::take(bytes, b"label");
+            let _ = super::label::strip(bytes, b"label");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::member::{Member, State};
 use crate::membership::claim::Claim;
 use crate::membership::range::Range;
 use crate::stats::Reject;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{Claims, SyncPart};
 use alloc::vec::Vec;
 
@@ -83,7 +83,7 @@ pub(crate) fn decode_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<Sync
         bytes = rest;
         let range = decode_range(head >> 2, &mut bytes)?;
         parts.push(match head & 3 {
-            DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(take(&mut bytes)?) },
+            DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(decode(&mut bytes)?) },
             SPLIT => SyncPart::Split { range, digests: decode_split(range, &mut bytes)? },
             kind => {
                 let claims = decode_claims(&mut bytes, max_meta)?;
@@ -98,11 +98,11 @@ fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
     if range.child(0).is_none() {
         return Err(Reject::Malformed);
     }
-    let bits = u16::from_le_bytes(take(bytes)?);
+    let bits = u16::from_le_bytes(decode(bytes)?);
     let mut digests = [0; 16];
     for (n, digest) in digests.iter_mut().enumerate() {
         if bits & (1 << n) != 0 {
-            *digest = u64::from_le_bytes(take(bytes)?);
+            *digest = u64::from_le_bytes(decode(bytes)?);
         }
     }
     Ok(digests)
@@ -111,7 +111,7 @@ fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
 fn decode_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
     let mut claims = Claims::default();
     loop {
-        match take::<u8>(bytes)? {
+        match decode::<u8>(bytes)? {
             END => return Ok(claims),
             head => match decode_member(head, bytes, max_meta)? {
                 Some(claim) => claims.claims.push(claim),
@@ -132,8 +132,8 @@ fn decode_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
     let len = usize::from(depth.div_ceil(2));
     let mut start = [0; 8];
     let nibbles = start.get_mut(..len).ok_or(Reject::Malformed)?;
-    let (taken, rest) = bytes.split_at_checked(len).ok_or(Reject::Malformed)?;
-    nibbles.copy_from_slice(taken);
+    let (prefix, rest) = bytes.split_at_checked(len).ok_or(Reject::Malformed)?;
+    nibbles.copy_from_slice(prefix);
     *bytes = rest;
     Range::new(u64::from_be_bytes(start), depth).ok_or(Reject::Malformed)
 }
@@ -141,7 +141,7 @@ fn decode_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
 /// Appends a name.
 pub(crate) fn encode_name(buf: &mut Vec<u8>, member: &Member) {
     buf.push(NAME);
-    put(buf, member.id());
+    encode(buf, member.id());
 }
 
 const DIGEST: u8 = 0;

@@ -6,7 +6,7 @@ use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
 use crate::wire::message::{Broadcast, BroadcastId};
@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &RequestBody { token, within_ms, target: target.clone() });
+        self.message(PING_REQUEST, &PingRequestBody { token, within_ms, target: target.clone() });
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
@@ -82,11 +82,14 @@ impl<'a> Writer<'a> {
             State::Suspect => {
                 self.buf.push(SUSPECT);
                 let accuser = accuser.short();
-                put(self.buf, &Suspect { accuser, id: id.clone(), incarnation: *incarnation });
+                encode(
+                    self.buf,
+                    &SuspectBody { accuser, id: id.clone(), incarnation: *incarnation },
+                );
             }
             State::Failed | State::Left => {
                 self.buf.push(if *state == State::Failed { FAILED } else { LEFT });
-                put(self.buf, &Gone { id: id.clone(), incarnation: *incarnation });
+                encode(self.buf, &DepartureBody { id: id.clone(), incarnation: *incarnation });
             }
         }
         self.keep_if_it_fits(before)
@@ -138,7 +141,7 @@ impl<'a> Writer<'a> {
 
     fn message<T: Serialize>(&mut self, kind: u8, body: &T) {
         self.buf.push(kind);
-        put(self.buf, body);
+        encode(self.buf, body);
     }
 }
 
@@ -174,12 +177,12 @@ impl Messages<'_> {
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
             PING => {
-                let PingBody { token, target, status } = take(rest)?;
+                let PingBody { token, target, status } = decode(rest)?;
                 let (target, status) = (Some(target), Some(status));
                 Message::Ping(Ping { token, target, status, reply_to: None })
             }
             PING_REQUEST => {
-                let RequestBody { token, within_ms, target } = take(rest)?;
+                let PingRequestBody { token, within_ms, target } = decode(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
                 Message::PingRequest(PingRequest {
                     token,
@@ -191,11 +194,11 @@ impl Messages<'_> {
                 })
             }
             ACK => {
-                let AckBody { token, status } = take(rest)?;
+                let AckBody { token, status } = decode(rest)?;
                 Message::Ack(Ack { token, status: Some(status) })
             }
             NACK => {
-                let NackBody { token } = take(rest)?;
+                let NackBody { token } = decode(rest)?;
                 Message::Nack { token }
             }
             ALIVE_V4 | ALIVE_V6 => {
@@ -205,24 +208,24 @@ impl Messages<'_> {
                 }
             }
             SUSPECT => {
-                let Suspect { accuser, id, incarnation } = take(rest)?;
+                let SuspectBody { accuser, id, incarnation } = decode(rest)?;
                 update(
                     Claim { id, incarnation, state: State::Suspect, profile: None },
                     accuser.into(),
                 )
             }
             FAILED | LEFT => {
-                let Gone { id, incarnation } = take(rest)?;
+                let DepartureBody { id, incarnation } = decode(rest)?;
                 let state = if kind == FAILED { State::Failed } else { State::Left };
                 update(Claim { id, incarnation, state, profile: None }, Accuser::Unknown)
             }
             USER_MESSAGE => {
-                let (from, data) = take::<(NodeId, &[u8])>(rest)?;
+                let (from, data) = decode::<(NodeId, &[u8])>(rest)?;
                 Message::User(UserMessage { from: Some(from), data: Bytes::copy_from_slice(data) })
             }
             BROADCAST => {
                 let (origin, generation, number, key, payload) =
-                    take::<(NodeId, u64, u64, &[u8], &[u8])>(rest)?;
+                    decode::<(NodeId, u64, u64, &[u8], &[u8])>(rest)?;
                 Message::Broadcast(Broadcast {
                     id: BroadcastId { origin, generation, number },
                     key: Bytes::copy_from_slice(key),
@@ -230,7 +233,7 @@ impl Messages<'_> {
                 })
             }
             FIRST_SKIPPABLE.. => {
-                take::<&[u8]>(rest)?;
+                decode::<&[u8]>(rest)?;
                 Message::Unknown
             }
             _ => return Err(Reject::Malformed),
@@ -248,7 +251,7 @@ struct PingBody {
 }
 
 #[derive(Deserialize, Serialize)]
-struct RequestBody {
+struct PingRequestBody {
     #[serde(with = "postcard::fixint::le")]
     token: u32,
     within_ms: u32,
@@ -269,7 +272,7 @@ struct NackBody {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Suspect {
+struct SuspectBody {
     #[serde(with = "postcard::fixint::le")]
     accuser: u32,
     id: NodeId,
@@ -277,7 +280,7 @@ struct Suspect {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Gone {
+struct DepartureBody {
     id: NodeId,
     incarnation: Incarnation,
 }

@@ -6,7 +6,7 @@ use super::sealed::Sealing;
 use crate::member::ClusterName;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
@@ -60,7 +60,7 @@ impl Envelope {
     }
 
     /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> [u8; 5] {
+    pub(crate) fn sealed_prefix(&self) -> [u8; 5] {
         let [a, b, c, d] = self.tag.to_le_bytes();
         [SEALED_VERSION, a, b, c, d]
     }
@@ -114,7 +114,7 @@ impl Envelope {
         if version != VERSION && version != SEALED_VERSION {
             return Err(Reject::Format);
         }
-        let tag = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
+        let tag = u32::from_le_bytes(decode(&mut rest).map_err(|_| Reject::Format)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
@@ -122,7 +122,7 @@ impl Envelope {
             return self.open_sealed(rest, scratch);
         }
         self.accept_plaintext()?;
-        let checksum = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
+        let checksum = u32::from_le_bytes(decode(&mut rest).map_err(|_| Reject::Format)?);
         if checksum != self.checksum(rest) {
             return Err(Reject::Checksum);
         }
@@ -138,7 +138,7 @@ impl Envelope {
             return buf;
         }
         let mut buf = alloc::vec![0; FRAME_HEADER];
-        put(&mut buf, &self.name);
+        encode(&mut buf, &self.name);
         buf.push(kind);
         buf
     }
@@ -179,8 +179,8 @@ impl Envelope {
         if bytes.len() < FRAME_HEADER {
             return Ok(None);
         }
-        let tag = u32::from_le_bytes(take(&mut rest)?);
-        let length = u32::from_le_bytes(take(&mut rest)?);
+        let tag = u32::from_le_bytes(decode(&mut rest)?);
+        let length = u32::from_le_bytes(decode(&mut rest)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
@@ -191,27 +191,27 @@ impl Envelope {
             self.open_sealed_frame(sealed, binding, scratch)?
         } else {
             self.accept_plaintext()?;
-            let checksum = u32::from_le_bytes(take(&mut rest)?);
+            let checksum = u32::from_le_bytes(decode(&mut rest)?);
             let Some(mut body) = rest.get(..length) else { return Ok(None) };
             if checksum != self.checksum(body) {
                 return Err(Reject::Checksum);
             }
-            if take::<ClusterName>(&mut body)? != self.name {
+            if decode::<ClusterName>(&mut body)? != self.name {
                 return Err(Reject::ForeignCluster);
             }
             binding.frames += 1;
             body
         };
-        let kind = take(&mut body)?;
+        let kind = decode(&mut body)?;
         Ok(Some((kind, body)))
     }
 
     /// The envelope of another cluster, from a whole frame that is bound to it and not sealed.
     ///
     /// With it whoever has the wrong cluster's name can be told so, in a way that it understands.
-    pub(crate) fn of_stranger(&self, frame: &[u8]) -> Option<Self> {
+    pub(crate) fn of_foreign_frame(&self, frame: &[u8]) -> Option<Self> {
         self.accept_plaintext().ok()?;
-        let name = take::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
+        let name = decode::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
         let mut theirs = Self::new(&name);
         theirs
             .open_frame(frame, frame.len(), &mut StreamBinding::default(), &mut Vec::new())

@@ -6,7 +6,7 @@ use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{
     Claims, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
 };
@@ -28,7 +28,7 @@ pub(crate) fn sync(
     } else {
         encode_name(&mut buf, local);
     }
-    put(&mut buf, state);
+    encode(&mut buf, state);
     buf
 }
 
@@ -45,27 +45,27 @@ pub(crate) fn updates(envelope: &Envelope, member: &Member) -> Vec<u8> {
 
 pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
     let mut buf = envelope.begin_frame(MESSAGE);
-    put(&mut buf, &(to, from));
+    encode(&mut buf, &(to, from));
     buf.extend_from_slice(data);
     buf
 }
 
 pub(crate) fn packet(envelope: &Envelope, from: &NodeId, messages: &[u8]) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PACKET);
-    put(&mut buf, from);
+    encode(&mut buf, from);
     buf.extend_from_slice(messages);
     buf
 }
 
 pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PING);
-    put(&mut buf, target);
+    encode(&mut buf, target);
     buf
 }
 
 pub(crate) fn pong(envelope: &Envelope, status: PeerStatus) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PONG);
-    put(&mut buf, &status);
+    encode(&mut buf, &status);
     buf
 }
 
@@ -103,34 +103,36 @@ pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, 
         COMPARE => Frame::Compare(decode_parts(body, max_meta)?),
         UPDATES => Frame::Updates { members: decode_members(body, max_meta)? },
         MESSAGE => {
-            let (to, from) = take::<(NodeId, NodeId)>(&mut body)?;
+            let (to, from) = decode::<(NodeId, NodeId)>(&mut body)?;
             let (to, from) = (Some(to), Some(from));
             Frame::Message(ReliableMessage { to, from, data: Bytes::copy_from_slice(body) })
         }
         RECEIPT => Frame::Receipt,
-        PACKET => Frame::Packet { from: take(&mut body)?, messages: Bytes::copy_from_slice(body) },
+        PACKET => {
+            Frame::Packet { from: decode(&mut body)?, messages: Bytes::copy_from_slice(body) }
+        }
         PING => {
-            let target = Some(take(&mut body)?);
+            let target = Some(decode(&mut body)?);
             Frame::Ping(StreamPing { target, token: None })
         }
         PONG => {
-            let status = Some(take(&mut body)?);
+            let status = Some(decode(&mut body)?);
             Frame::Pong(Pong { token: None, status })
         }
-        REFUSED => Frame::Refusal(Refusal::from_u8(take(&mut body)?)),
+        REFUSED => Frame::Refusal(Refusal::from_u8(decode(&mut body)?)),
         _ => return Err(Reject::Unexpected),
     })
 }
 
 fn decode_hello(mut body: &[u8], max_meta: usize) -> Result<SyncHello, Reject> {
-    let who = match take::<u8>(&mut body)? {
-        NAME => PeerIdentity::Name(take(&mut body)?),
+    let who = match decode::<u8>(&mut body)? {
+        NAME => PeerIdentity::Name(decode(&mut body)?),
         head => match decode_member(head, &mut body, max_meta)? {
             Some(claim) => PeerIdentity::Member(claim),
             None => PeerIdentity::Unacceptable,
         },
     };
-    let state = Bytes::copy_from_slice(take(&mut body)?);
+    let state = Bytes::copy_from_slice(decode(&mut body)?);
     Ok(SyncHello { who, state, parts: decode_parts(body, max_meta)? })
 }
 

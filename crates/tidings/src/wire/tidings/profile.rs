@@ -4,7 +4,7 @@ use crate::incarnation::Incarnation;
 use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
 use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::is_reachable;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,7 +19,7 @@ pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     }
     buf.extend_from_slice(&member.addr().port().to_le_bytes());
     let Member { id, incarnation, meta, .. } = member;
-    put(buf, &About { id: id.clone(), incarnation: *incarnation, meta });
+    encode(buf, &ProfileBody { id: id.clone(), incarnation: *incarnation, meta });
 }
 
 /// Takes a claim with a profile: the state is known already.
@@ -33,12 +33,12 @@ pub(crate) fn decode_profile(
     max_meta: usize,
 ) -> Result<Option<Claim>, Reject> {
     let ip = if ipv6 {
-        IpAddr::V6(Ipv6Addr::from(take::<[u8; 16]>(bytes)?))
+        IpAddr::V6(Ipv6Addr::from(decode::<[u8; 16]>(bytes)?))
     } else {
-        IpAddr::V4(Ipv4Addr::from(take::<[u8; 4]>(bytes)?))
+        IpAddr::V4(Ipv4Addr::from(decode::<[u8; 4]>(bytes)?))
     };
-    let port = u16::from_le_bytes(take(bytes)?);
-    let About { id, incarnation, meta } = take(bytes)?;
+    let port = u16::from_le_bytes(decode(bytes)?);
+    let ProfileBody { id, incarnation, meta } = decode(bytes)?;
     let addr = SocketAddr::new(ip, port);
     if !is_reachable(addr) || meta.len() > max_meta {
         return Ok(None);
@@ -49,7 +49,7 @@ pub(crate) fn decode_profile(
 }
 
 #[derive(Deserialize, Serialize)]
-struct About<'a> {
+struct ProfileBody<'a> {
     id: NodeId,
     incarnation: Incarnation,
     #[serde(borrow)]

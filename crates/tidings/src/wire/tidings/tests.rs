@@ -288,7 +288,7 @@ proptest! {
     fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         drop(read(&bytes));
         drop(parse(&bytes));
-        drop(envelope().of_stranger(&bytes));
+        drop(envelope().of_foreign_frame(&bytes));
         // In an envelope that is right, so that the messages are reached.
         let mut datagram = Vec::new();
         envelope().begin(&mut datagram);
