@@ -18,7 +18,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// One thing that is said in a datagram or in a frame.
+/// One thing that is summaries in a datagram or in a frame.
 ///
 /// `Display` tells it in a few words. Where a message names a member by four bytes, so does this:
 /// [`Replay::name`](crate::replay::Replay::name) knows who that is.
@@ -63,7 +63,7 @@ pub enum MessageSummary {
     Claim {
         /// Who it is.
         id: NodeId,
-        /// In which state it is said to be.
+        /// In which state it is summaries to be.
         state: State,
         /// In which incarnation.
         incarnation: Incarnation,
@@ -73,7 +73,7 @@ pub enum MessageSummary {
         accuser: Option<ShortName>,
     },
     /// A message of an application's to another one's.
-    Message {
+    UserMessage {
         /// Who sends it, if that is told.
         from: Option<NodeId>,
         /// How many bytes it has.
@@ -116,9 +116,9 @@ pub enum MessageSummary {
         incarnation: Option<Incarnation>,
     },
     /// "No."
-    Refused(Refusal),
+    Refusal(Refusal),
     /// News of a member that is not taken.
-    NotTaken,
+    UnacceptableMember,
     /// Something that this version does not know.
     Unknown,
     /// What cannot be read: it is malformed, or was sealed before the recording began.
@@ -166,10 +166,10 @@ impl fmt::Display for MessageSummary {
                 }
                 accuser.map_or(Ok(()), |accuser| write!(f, ", accused by {accuser}"))
             }
-            Self::Message { from: Some(from), len } => {
+            Self::UserMessage { from: Some(from), len } => {
                 write!(f, "message from {from}, {len} bytes")
             }
-            Self::Message { from: None, len } => write!(f, "message, {len} bytes"),
+            Self::UserMessage { from: None, len } => write!(f, "message, {len} bytes"),
             Self::Broadcast { origin, number, len } => {
                 write!(f, "broadcast {number} of {origin}, {len} bytes")
             }
@@ -188,51 +188,51 @@ impl fmt::Display for MessageSummary {
             }
             Self::StreamPing { target: None } => f.write_str("ping to anybody over a stream"),
             Self::StreamPong { .. } => f.write_str("pong over a stream"),
-            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
-            Self::NotTaken => f.write_str("news of somebody who is not taken"),
+            Self::Refusal(refusal) => write!(f, "refused: {refusal}"),
+            Self::UnacceptableMember => f.write_str("news of somebody who is not taken"),
             Self::Unknown => f.write_str("something unknown"),
             Self::Unreadable => f.write_str("something unreadable"),
         }
     }
 }
 
-/// What is said in a datagram that a node got or, in a replay, gave.
+/// What is summaries in a datagram that a node got or, in a replay, gave.
 pub(crate) fn in_datagram(
     wire: &Format,
     datagram: &[u8],
     opened: Option<&[u8]>,
 ) -> Vec<MessageSummary> {
     match wire.messages_in(datagram, opened) {
-        Some(messages) => in_messages(wire.messages(&messages, usize::MAX)),
+        Some(messages) => summarize_messages(wire.messages(&messages, usize::MAX)),
         None => [MessageSummary::Unreadable].into(),
     }
 }
 
-/// What is said in a frame that a replayed node writes.
+/// What is summaries in a frame that a replayed node writes.
 pub(crate) fn in_written(wire: &Format, bytes: &[u8]) -> Vec<MessageSummary> {
     wire.frame_in(bytes)
         .map_or_else(|| [MessageSummary::Unreadable].into(), |frame| in_frame(&frame))
 }
 
-fn in_messages(messages: Messages<'_>) -> Vec<MessageSummary> {
+fn summarize_messages(messages: Messages<'_>) -> Vec<MessageSummary> {
     let one = |message: Result<Message, Reject>| {
-        message.map_or(MessageSummary::Unreadable, |message| of_message(&message))
+        message.map_or(MessageSummary::Unreadable, |message| summarize_message(&message))
     };
     messages.map(one).collect()
 }
 
 pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
     match frame {
-        Frame::Sync(hello) => of_hello(hello, false),
-        Frame::SyncReply(hello) => of_hello(hello, true),
-        Frame::Compare(parts) => of_parts(parts),
-        Frame::Updates { members } => of_claims(members).collect(),
+        Frame::Sync(hello) => summarize_hello(hello, false),
+        Frame::SyncReply(hello) => summarize_hello(hello, true),
+        Frame::Compare(parts) => summarize_parts(parts),
+        Frame::Updates { members } => summarize_claims(members).collect(),
         Frame::Message(ReliableMessage { from, data, .. }) => {
-            [MessageSummary::Message { from: from.clone(), len: data.len() }].into()
+            [MessageSummary::UserMessage { from: from.clone(), len: data.len() }].into()
         }
         Frame::Receipt => [MessageSummary::Receipt].into(),
         Frame::Packet { messages, .. } => {
-            in_messages(Messages::Tidings(tidings::messages(messages, usize::MAX)))
+            summarize_messages(Messages::Tidings(tidings::messages(messages, usize::MAX)))
         }
         Frame::Ping(ping) => [MessageSummary::StreamPing { target: ping.target.clone() }].into(),
         Frame::Pong(pong) => {
@@ -241,48 +241,50 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
         }
         #[cfg(feature = "memberlist")]
         Frame::PushPull(PushPull { join, claims, .. }) => {
-            let mut said = Vec::from([MessageSummary::PushPull { join: *join }]);
-            said.extend(of_claims(claims));
-            said
+            let mut summaries = Vec::from([MessageSummary::PushPull { join: *join }]);
+            summaries.extend(summarize_claims(claims));
+            summaries
         }
-        Frame::Refusal(refusal) => [MessageSummary::Refused(*refusal)].into(),
+        Frame::Refusal(refusal) => [MessageSummary::Refusal(*refusal)].into(),
     }
 }
 
-fn of_hello(SyncHello { who, parts, .. }: &SyncHello, reply: bool) -> Vec<MessageSummary> {
+fn summarize_hello(SyncHello { who, parts, .. }: &SyncHello, reply: bool) -> Vec<MessageSummary> {
     let (from, claim) = match who {
         PeerIdentity::Name(id) => (Some(id.clone()), None),
         PeerIdentity::Member(claim) => {
-            (Some(claim.id.clone()), Some(of_claim(claim, &Accuser::Unknown)))
+            (Some(claim.id.clone()), Some(summarize_claim(claim, &Accuser::Unknown)))
         }
-        PeerIdentity::Unacceptable => (None, Some(MessageSummary::NotTaken)),
+        PeerIdentity::Unacceptable => (None, Some(MessageSummary::UnacceptableMember)),
     };
-    let mut said = Vec::from([MessageSummary::Sync { from, reply }]);
-    said.extend(claim);
-    said.extend(of_parts(parts));
-    said
+    let mut summaries = Vec::from([MessageSummary::Sync { from, reply }]);
+    summaries.extend(claim);
+    summaries.extend(summarize_parts(parts));
+    summaries
 }
 
-fn of_parts(parts: &[SyncPart]) -> Vec<MessageSummary> {
-    let mut said = Vec::new();
+fn summarize_parts(parts: &[SyncPart]) -> Vec<MessageSummary> {
+    let mut summaries = Vec::new();
     for part in parts {
         match part {
-            SyncPart::Digest { .. } | SyncPart::Split { .. } => said.push(MessageSummary::Digests),
-            SyncPart::Members { claims, .. } => said.extend(of_claims(claims)),
+            SyncPart::Digest { .. } | SyncPart::Split { .. } => {
+                summaries.push(MessageSummary::Digests)
+            }
+            SyncPart::Members { claims, .. } => summaries.extend(summarize_claims(claims)),
         }
     }
-    said
+    summaries
 }
 
-fn of_claims(claims: &Claims) -> impl Iterator<Item = MessageSummary> {
-    let taken = claims.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown));
-    taken.chain((0..claims.refused).map(|_| MessageSummary::NotTaken))
+fn summarize_claims(claims: &Claims) -> impl Iterator<Item = MessageSummary> {
+    let accepted = claims.claims.iter().map(|claim| summarize_claim(claim, &Accuser::Unknown));
+    accepted.chain((0..claims.refused).map(|_| MessageSummary::UnacceptableMember))
 }
 
-fn of_message(message: &Message) -> MessageSummary {
+fn summarize_message(message: &Message) -> MessageSummary {
     match message {
         Message::Ping(ping) => {
-            let (incarnation, digest) = of_peer_status(ping.status);
+            let (incarnation, digest) = split_status(ping.status);
             MessageSummary::Ping {
                 token: ping.token,
                 target: ping.target.map(ShortName),
@@ -296,31 +298,31 @@ fn of_message(message: &Message) -> MessageSummary {
             target: request.target.clone(),
         },
         Message::Ack(ack) => {
-            let (incarnation, digest) = of_peer_status(ack.status);
+            let (incarnation, digest) = split_status(ack.status);
             MessageSummary::Ack { token: ack.token, incarnation, digest }
         }
         Message::Nack { token } => MessageSummary::Nack { token: *token },
-        Message::Update(update) => of_claim(&update.claim, &update.accuser),
-        Message::User(note) => {
-            MessageSummary::Message { from: note.from.clone(), len: note.data.len() }
+        Message::Update(update) => summarize_claim(&update.claim, &update.accuser),
+        Message::User(message) => {
+            MessageSummary::UserMessage { from: message.from.clone(), len: message.data.len() }
         }
         Message::Broadcast(broadcast) => MessageSummary::Broadcast {
             origin: broadcast.id.origin.clone(),
             number: broadcast.id.number,
             len: broadcast.payload.len(),
         },
-        Message::RefusedMember => MessageSummary::NotTaken,
+        Message::RefusedMember => MessageSummary::UnacceptableMember,
         Message::Unknown => MessageSummary::Unknown,
         #[cfg(feature = "memberlist")]
         Message::Unreadable(_) => MessageSummary::Unreadable,
     }
 }
 
-fn of_peer_status(status: Option<PeerStatus>) -> (Option<Incarnation>, Option<u32>) {
+fn split_status(status: Option<PeerStatus>) -> (Option<Incarnation>, Option<u32>) {
     (status.map(|status| status.incarnation), status.map(|status| status.digest))
 }
 
-fn of_claim(claim: &Claim, accuser: &Accuser) -> MessageSummary {
+fn summarize_claim(claim: &Claim, accuser: &Accuser) -> MessageSummary {
     let Claim { id, incarnation, state, profile } = claim;
     MessageSummary::Claim {
         id: id.clone(),
