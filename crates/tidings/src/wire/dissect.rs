@@ -1,4 +1,4 @@
-//! What a message says, for people.
+//! Summaries of messages, for people who read a replay.
 
 use super::Format;
 #[cfg(feature = "memberlist")]
@@ -8,6 +8,7 @@ use super::message::{Message, PeerStatus};
 use super::tidings;
 use super::writer::Messages;
 use crate::error::Refusal;
+use crate::event::ByteCount;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
@@ -18,119 +19,119 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// One thing that is summaries in a datagram or in a frame.
+/// Summary of one message in a datagram, or of one part of a frame.
 ///
-/// `Display` tells it in a few words. Where a message names a member by four bytes, so does this:
-/// [`Replay::name`](crate::replay::Replay::name) knows who that is.
+/// `Display` is a short text. If a message identifies a member by its short name, so does this;
+/// [`Replay::name`](crate::replay::Replay::name) returns the full name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MessageSummary {
-    /// "Answer, if you are the one I mean."
+    /// A probe.
     Ping {
-        /// What the answer has to carry.
+        /// The token that the ack carries.
         token: u32,
-        /// Who is meant; `None` if anybody is.
+        /// The target; `None`: any node answers.
         target: Option<ShortName>,
-        /// In which incarnation the sender is, if that is told.
+        /// The sender's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
-        /// What the sender's membership comes down to, if that is told.
+        /// The digest of the sender's membership table, in a format that carries it.
         digest: Option<u32>,
     },
-    /// "Ping that member for me."
+    /// A request to a relay to ping a member (indirect probe).
     PingRequest {
-        /// What the answer has to carry.
+        /// The token that the ack carries.
         token: u32,
-        /// For how long an answer is of use, if that is told.
+        /// How long an ack remains useful, in a format that carries it.
         within: Option<Duration>,
-        /// Who is to be pinged.
+        /// The member to ping.
         target: NodeId,
     },
-    /// "I am here", or "whom you asked for is".
+    /// The reply to a ping, or a relay's to a ping request.
     Ack {
-        /// What the ping carried.
+        /// The token of the ping or ping request.
         token: u32,
-        /// In which incarnation the one is who is there, if that is told.
+        /// The probed member's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
-        /// What its membership comes down to, if that is told.
+        /// The digest of its membership table, in a format that carries it.
         digest: Option<u32>,
     },
-    /// "I asked for you and have no answer so far."
+    /// A relay's reply: no ack from the target in time.
     Nack {
-        /// What the request carried.
+        /// The token of the ping request.
         token: u32,
     },
-    /// News of a member.
+    /// A claim about a member: an update, or a record in a sync.
     Claim {
-        /// Who it is.
+        /// The member's name.
         id: NodeId,
-        /// In which state it is summaries to be.
+        /// The claimed state.
         state: State,
-        /// In which incarnation.
+        /// The claimed incarnation.
         incarnation: Incarnation,
-        /// Where it is, if that is told.
+        /// The member's address, if the claim carries it.
         addr: Option<SocketAddr>,
-        /// Who suspects it, where that is told.
+        /// The accuser of a suspicion, if it is known.
         accuser: Option<ShortName>,
     },
-    /// A message of an application's to another one's.
+    /// A message from one application to another, in a datagram or reliable.
     UserMessage {
-        /// Who sends it, if that is told.
+        /// The sender, in a format that carries it.
         from: Option<NodeId>,
-        /// How many bytes it has.
+        /// Length of the message, in bytes.
         len: usize,
     },
-    /// A message of an application's to all.
+    /// A message from one application to all others.
     Broadcast {
-        /// Who began it.
+        /// The member that broadcast it first.
         origin: NodeId,
-        /// Which one of the origin's it is.
+        /// Its number within the origin's generation, from 0.
         number: u64,
-        /// How many bytes it has.
+        /// Length of the message, in bytes.
         len: usize,
     },
-    /// "Let us compare what we know", or "let us".
+    /// The first frame of a sync from either side; summaries of its parts follow.
     Sync {
-        /// Who says so; `None` if it is no member that is taken.
+        /// The sender; `None` if it introduces itself with an unacceptable address or metadata.
         from: Option<NodeId>,
-        /// Whether it answers.
+        /// Whether it is the reply.
         reply: bool,
     },
-    /// "This is all that I know", as memberlist's nodes say it; the claims follow.
+    /// memberlist's push/pull, in either direction; summaries of its claims follow.
     #[cfg(feature = "memberlist")]
     PushPull {
-        /// Whether whoever began it joins.
+        /// The join flag: whether the initiator joins.
         join: bool,
     },
-    /// What a range of members comes down to, or the sixteenths of one.
+    /// The digest of a range of members, or the digests of its sixteenths.
     Digests,
-    /// "I did", or "I have it".
+    /// A receipt for an update or a reliable message.
     Receipt,
-    /// "Are you there?", over a stream.
+    /// A stream probe.
     StreamPing {
-        /// Who is meant; `None` if anybody is.
+        /// The target; `None`: any node answers.
         target: Option<NodeId>,
     },
-    /// "I am", over a stream.
+    /// The reply to a stream probe.
     StreamPong {
-        /// In which incarnation it is, if that is told.
+        /// The sender's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
     },
-    /// "No."
+    /// A refusal, with the reason.
     Refusal(Refusal),
-    /// News of a member that is not taken.
+    /// A claim about a member whose name, address or metadata is not acceptable; it was skipped.
     UnacceptableMember,
-    /// Something that this version does not know.
+    /// A message of a kind that this version does not know.
     Unknown,
-    /// What cannot be read: it is malformed, or was sealed before the recording began.
+    /// A message that cannot be read: it is malformed, or was sealed before the recording began.
     Unreadable,
 }
 
-/// What stands for a member's name where a message has no room for it.
+/// A member's short name: the CRC-32 of its name, in messages that have no room for the name.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ShortName(pub(crate) u32);
 
 impl ShortName {
-    /// What stands for this name.
+    /// The short name of this member.
     pub fn of(id: &NodeId) -> Self {
         Self(id.short())
     }
@@ -152,51 +153,53 @@ impl fmt::Display for MessageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ping { target: Some(target), .. } => write!(f, "ping to {target}"),
-            Self::Ping { target: None, .. } => f.write_str("ping to anybody"),
+            Self::Ping { target: None, .. } => f.write_str("ping to any node"),
             Self::PingRequest { target, within, .. } => {
-                write!(f, "request to ping {target}")?;
-                within.map_or(Ok(()), |within| write!(f, " within {within:?}"))
+                write!(f, "ping request for {target}")?;
+                within.map_or(Ok(()), |within| write!(f, ", useful for {within:?}"))
             }
             Self::Ack { .. } => f.write_str("ack"),
             Self::Nack { .. } => f.write_str("nack"),
             Self::Claim { id, state, incarnation, accuser, addr } => {
-                write!(f, "{id} is {state} in {incarnation}")?;
+                write!(f, "update: {id} is {state} in incarnation {incarnation}")?;
                 if let Some(addr) = addr {
                     write!(f, ", at {addr}")?;
                 }
-                accuser.map_or(Ok(()), |accuser| write!(f, ", accused by {accuser}"))
+                accuser.map_or(Ok(()), |accuser| write!(f, ", suspected by {accuser}"))
             }
             Self::UserMessage { from: Some(from), len } => {
-                write!(f, "message from {from}, {len} bytes")
+                write!(f, "user message from {from}, {}", ByteCount(*len))
             }
-            Self::UserMessage { from: None, len } => write!(f, "message, {len} bytes"),
+            Self::UserMessage { from: None, len } => write!(f, "user message, {}", ByteCount(*len)),
             Self::Broadcast { origin, number, len } => {
-                write!(f, "broadcast {number} of {origin}, {len} bytes")
+                write!(f, "broadcast {number} from {origin}, {}", ByteCount(*len))
             }
             Self::Sync { from, reply } => {
-                f.write_str(if *reply { "agrees to sync" } else { "begins to sync" })?;
-                from.as_ref().map_or(Ok(()), |from| write!(f, ": {from}"))
+                f.write_str(if *reply { "sync reply" } else { "sync request" })?;
+                from.as_ref().map_or(Ok(()), |from| write!(f, " from {from}"))
             }
             #[cfg(feature = "memberlist")]
             Self::PushPull { join } => {
-                f.write_str(if *join { "push/pull of a join" } else { "push/pull" })
+                f.write_str(if *join { "push/pull with join flag" } else { "push/pull" })
             }
-            Self::Digests => f.write_str("digests"),
-            Self::Receipt => f.write_str("taken"),
+            Self::Digests => f.write_str("sync digests"),
+            Self::Receipt => f.write_str("receipt"),
             Self::StreamPing { target: Some(target) } => {
-                write!(f, "ping to {target} over a stream")
+                write!(f, "stream ping to {target}")
             }
-            Self::StreamPing { target: None } => f.write_str("ping to anybody over a stream"),
-            Self::StreamPong { .. } => f.write_str("pong over a stream"),
-            Self::Refusal(refusal) => write!(f, "refused: {refusal}"),
-            Self::UnacceptableMember => f.write_str("news of somebody who is not taken"),
-            Self::Unknown => f.write_str("something unknown"),
-            Self::Unreadable => f.write_str("something unreadable"),
+            Self::StreamPing { target: None } => f.write_str("stream ping to any node"),
+            Self::StreamPong { .. } => f.write_str("stream pong"),
+            Self::Refusal(refusal) => write!(f, "refusal: {refusal}"),
+            Self::UnacceptableMember => f.write_str("update: unacceptable member"),
+            Self::Unknown => f.write_str("message of an unknown kind"),
+            Self::Unreadable => f.write_str("unreadable message"),
         }
     }
 }
 
-/// What is summaries in a datagram that a node got or, in a replay, gave.
+/// Summaries of the messages in a datagram that a node received or, in a replay, sent.
+///
+/// `opened` is the plaintext, if the datagram was sealed.
 pub(crate) fn in_datagram(
     wire: &Format,
     datagram: &[u8],
@@ -208,7 +211,7 @@ pub(crate) fn in_datagram(
     }
 }
 
-/// What is summaries in a frame that a replayed node writes.
+/// Summaries of a frame that a replayed node wrote.
 pub(crate) fn in_written(wire: &Format, bytes: &[u8]) -> Vec<MessageSummary> {
     wire.frame_in(bytes)
         .map_or_else(|| [MessageSummary::Unreadable].into(), |frame| in_frame(&frame))
@@ -221,6 +224,7 @@ fn summarize_messages(messages: Messages<'_>) -> Vec<MessageSummary> {
     messages.map(one).collect()
 }
 
+/// Summaries of the content of a frame.
 pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
     match frame {
         Frame::Sync(hello) => summarize_hello(hello, false),
