@@ -1,4 +1,4 @@
-//! Datagrams: a header, then messages one after another to the end.
+//! Datagrams: a header, then messages one after another, to the end.
 
 use super::Envelope;
 use super::profile::{decode_profile, encode_profile};
@@ -15,14 +15,14 @@ use bytes::Bytes;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// The longest data of a note from such a sender that fits into `room`.
+/// The longest data, in bytes, of a user message from `from` that fits into `room`.
 pub(crate) fn max_user_message(from: &NodeId, room: usize) -> usize {
     let name = from.as_str().len();
     let left = room.saturating_sub(1 + varint_len(name as u64) + name);
     left.saturating_sub(varint_len(left as u64))
 }
 
-/// How many bytes a broadcast takes.
+/// Encoded length of a broadcast, in bytes.
 pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
     let Broadcast { id, key, payload } = broadcast;
     let sized = |len: usize| varint_len(len as u64) + len;
@@ -34,13 +34,13 @@ fn varint_len(n: u64) -> usize {
     (64 - (n | 1).leading_zeros() as usize).div_ceil(7)
 }
 
-/// Where a datagram is being written.
+/// Encoder of one datagram, to which messages are appended.
 ///
-/// Messages are appended; one that would make the datagram too large is taken back.
+/// A message that would exceed the datagram's limit is removed again.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     buf: &'a mut Vec<u8>,
-    /// Where the messages begin.
+    /// Offset of the first message.
     start: usize,
     limit: usize,
 }
@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
         self.message(NACK, &NackBody { token });
     }
 
-    /// News about a member as it is known here; `false` if there is no room for it.
+    /// Appends an update with a member's current record; `false` if there is no room.
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         let before = self.buf.len();
         let Member { id, incarnation, state, .. } = member;
@@ -92,33 +92,33 @@ impl<'a> Writer<'a> {
                 encode(self.buf, &DepartureBody { id: id.clone(), incarnation: *incarnation });
             }
         }
-        self.keep_if_it_fits(before)
+        self.truncate_unless_fits(before)
     }
 
-    /// A message of our application's; it was seen to fit.
+    /// Appends a message of our application; the caller checked that it fits.
     pub(crate) fn user_message(&mut self, from: &NodeId, data: &[u8]) {
         self.message(USER_MESSAGE, &(from, data));
     }
 
-    /// A broadcast; `false` if there is no room for it.
+    /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         let before = self.buf.len();
         let Broadcast { id: BroadcastId { origin, generation, number }, key, payload } = broadcast;
         self.message(BROADCAST, &(origin, generation, number, &key[..], &payload[..]));
-        self.keep_if_it_fits(before)
+        self.truncate_unless_fits(before)
     }
 
-    /// Where the messages begin.
+    /// Offset of the first message.
     pub(crate) fn start(&self) -> usize {
         self.start
     }
 
-    /// How many bytes may still be written.
+    /// Room that is left, in bytes.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.buf.len())
     }
 
-    /// Keeps so many bytes free for what comes later, or gives them back.
+    /// Keeps bytes free for later messages, until [`Self::release`].
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.limit -= bytes;
     }
@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
         self.limit += bytes;
     }
 
-    fn keep_if_it_fits(&mut self, before: usize) -> bool {
+    fn truncate_unless_fits(&mut self, before: usize) -> bool {
         let fits = self.buf.len() <= self.limit;
         if !fits {
             self.buf.truncate(before);
@@ -145,12 +145,12 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Reads the messages of a datagram that was opened.
+/// Decodes the messages of an opened datagram.
 pub(crate) fn messages(messages: &[u8], max_meta: usize) -> Messages<'_> {
     Messages { rest: messages, max_meta }
 }
 
-/// The messages of a datagram, in order; after one that is malformed there are no more.
+/// Iterator over the messages of a datagram, in order; it ends after a malformed one.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'a> {
     rest: &'a [u8],
@@ -296,5 +296,5 @@ const ALIVE_V6: u8 = 9;
 const SUSPECT: u8 = 10;
 const FAILED: u8 = 11;
 const LEFT: u8 = 12;
-/// Kinds from here on carry their length, so that whoever does not know one can skip it.
+/// The first of the kinds that carry their length, so that older versions can skip them.
 const FIRST_SKIPPABLE: u8 = 64;

@@ -1,4 +1,4 @@
-//! Frames: what travels on a stream. Each answers the one before.
+//! Encoding and decoding of frames.
 
 use super::Envelope;
 use super::compare::{NAME, decode_member, decode_parts, encode_member, encode_name};
@@ -14,7 +14,9 @@ use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A greeting, to which the parts of a comparison are appended.
+/// Begins a sync or sync reply with our hello; the caller appends the parts.
+///
+/// `introduce`: the hello contains our record, not only our name.
 pub(crate) fn sync(
     envelope: &Envelope,
     reply: bool,
@@ -32,7 +34,7 @@ pub(crate) fn sync(
     buf
 }
 
-/// A frame with which a comparison goes on, to which its parts are appended.
+/// Begins a frame that continues a sync; the caller appends the parts.
 pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(COMPARE)
 }
@@ -73,14 +75,17 @@ pub(crate) fn receipt(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(RECEIPT)
 }
 
-pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
+pub(crate) fn refusal(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
     let mut buf = envelope.begin_frame(REFUSED);
     buf.push(refusal as u8);
     buf
 }
 
-/// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
-/// complete.
+/// Parses the bytes that a stream received so far; returns the frame if it is complete.
+///
+/// # Errors
+///
+/// As soon as the bytes cannot become a valid frame of at most `limit` bytes.
 pub(crate) fn parse(
     bytes: &[u8],
     envelope: &mut Envelope,
@@ -95,7 +100,7 @@ pub(crate) fn parse(
     }
 }
 
-/// Reads the body of a frame of such a kind.
+/// Decodes the body of a frame of this kind.
 pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
     Ok(match kind {
         SYNC => Frame::Sync(decode_hello(body, max_meta)?),
@@ -148,8 +153,8 @@ fn decode_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
     Ok(members)
 }
 
-/// The most that a frame with a message takes beside the message, behind its length: two names and
-/// the cluster's, all of the longest, and the envelope, sealed or not.
+/// Upper bound, in bytes, of a user message frame's overhead behind the length: the longest names
+/// of sender, receiver and cluster, and the envelope, sealed or not.
 pub(crate) const MESSAGE_OVERHEAD: usize = 900;
 
 const SYNC: u8 = 0;

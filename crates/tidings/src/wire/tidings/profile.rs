@@ -1,4 +1,4 @@
-//! Who a member is and what it says about itself, as bytes.
+//! Encoding of a member's address, name, incarnation and metadata.
 
 use crate::incarnation::Incarnation;
 use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
-/// Appends who a member is and what it says about itself; whether its address is IPv6 is for the
-/// caller to say beforehand.
+/// Appends a member's address, name, incarnation and metadata. The caller encodes whether the
+/// address is IPv6 in the byte before.
 pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     match member.addr().ip() {
         IpAddr::V4(ip) => buf.extend_from_slice(&ip.octets()),
@@ -22,10 +22,10 @@ pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     encode(buf, &ProfileBody { id: id.clone(), incarnation: *incarnation, meta });
 }
 
-/// Takes a claim with a profile: the state is known already.
+/// Decodes a claim with address and metadata; its state was decoded before.
 ///
-/// `None` is a claim that is well formed and that we do not take: at an address that no node can
-/// have, or with too much metadata.
+/// `None` is a well-formed claim that is not acceptable: with an address that is not
+/// [reachable](is_reachable), or with more than `max_meta` bytes of metadata.
 pub(crate) fn decode_profile(
     bytes: &mut &[u8],
     state: State,

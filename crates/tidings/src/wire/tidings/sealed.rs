@@ -1,4 +1,4 @@
-//! Sealed envelopes: encrypted and authenticated, with the time in them.
+//! Sealed envelopes: encryption and authentication, with the time inside.
 
 use super::{SEALED_FRAME_HEADER as FRAME_HEADER, SEALED_HEADER as HEADER, SEALED_VERSION};
 use crate::crypto::aead::{NONCE, TAG};
@@ -9,21 +9,21 @@ use crate::wire::codec::{decode, encode};
 use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 
-/// What a node seals with, and opens with.
+/// Seals and opens datagrams and frames.
 #[derive(Debug)]
 pub(crate) struct Sealing {
     crypto: CryptoState,
-    /// What is authenticated beside each datagram.
+    /// The associated data of every datagram: the byte 0, then the cluster's name.
     datagram_aad: Vec<u8>,
-    /// How far from our own time, in seconds, that of a message may be.
+    /// Largest difference between a message's time and ours, in seconds.
     ///
-    /// Old messages say what is outdated, and do no harm while what is newer is remembered: so this
-    /// is less than members that failed or left are remembered for.
+    /// A replayed old message does no harm while its claims are outdated by newer ones. So this is
+    /// less than the time for which members that failed or left are remembered.
     tolerance: u64,
 }
 
 impl Sealing {
-    /// The most that a datagram takes beside its messages: the time takes ten bytes at most.
+    /// Largest overhead of a datagram, in bytes; the time takes up to ten of them.
     pub(super) const OVERHEAD: usize = HEADER + 10 + TAG;
 
     pub(crate) fn new(cluster: &ClusterName, crypto: CryptoState, tolerance: u64) -> Self {
@@ -54,7 +54,7 @@ impl Sealing {
         self.crypto.seal(&nonce, &self.datagram_aad, buf, HEADER);
     }
 
-    /// Opens a datagram from behind its cluster tag.
+    /// Opens a datagram, given the bytes behind its cluster tag.
     pub(super) fn open<'a>(
         &mut self,
         sealed: &[u8],
@@ -91,7 +91,7 @@ impl Sealing {
         self.crypto.seal(&nonce, &aad, buf, FRAME_HEADER);
     }
 
-    /// Opens a frame from behind its length.
+    /// Opens a frame, given the bytes behind its length.
     pub(super) fn open_frame<'a>(
         &mut self,
         sealed: &[u8],
@@ -103,7 +103,7 @@ impl Sealing {
         let aad = self.frame_aad(binding);
         let opened = self.crypto.open(nonce, &aad, rest, scratch, |_| true);
         let body = self.check_time(opened, time, scratch);
-        // One that is stale is authentic all the same, and gets an answer.
+        // A stale frame is authentic and gets a reply, so it counts.
         if body.is_ok() || body == Err(Reject::Stale) {
             binding.first = binding.first.or_else(|| sealed.first_chunk().copied());
             binding.frames += 1;
@@ -111,6 +111,7 @@ impl Sealing {
         body
     }
 
+    /// Checks the time in an opened message; returns the rest.
     fn check_time<'a>(&self, opened: bool, time: u64, plain: &'a [u8]) -> Result<&'a [u8], Reject> {
         if !opened {
             return Err(Reject::Key);
@@ -123,8 +124,8 @@ impl Sealing {
         Ok(body)
     }
 
-    /// What is authenticated beside a frame: which one it is, and of which stream, so that none can
-    /// be put in the place of another.
+    /// The associated data of a frame. It identifies the frame and its stream, so that no frame can
+    /// be replaced by another.
     fn frame_aad(&self, binding: &StreamBinding) -> Vec<u8> {
         let mut aad = Vec::from([FRAME]);
         aad.extend_from_slice(&binding.frames.to_le_bytes());
@@ -134,6 +135,7 @@ impl Sealing {
     }
 }
 
-/// What a message is, first of all that is authenticated beside it.
+/// First byte of a datagram's associated data.
 const DATAGRAM: u8 = 0;
+/// First byte of a frame's associated data.
 const FRAME: u8 = 1;
