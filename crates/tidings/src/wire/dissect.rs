@@ -41,7 +41,7 @@ pub enum MessageSummary {
     PingRequest {
         /// The token that the ack carries.
         token: u32,
-        /// How long an ack remains useful, in a format that carries it.
+        /// Time for which an ack remains useful, in a format that carries it.
         within: Option<Duration>,
         /// The member to ping.
         target: NodeId,

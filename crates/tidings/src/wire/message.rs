@@ -41,7 +41,7 @@ pub(crate) struct Ping {
     /// any node answers.
     pub(crate) target: Option<u32>,
     pub(crate) status: Option<PeerStatus>,
-    /// Where the sender wants the ack; `None`: at the source address.
+    /// The address for the ack; `None`: the source address of the ping.
     pub(crate) reply_to: Option<SocketAddr>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct PingRequest {
     pub(crate) target: NodeId,
     /// The target's address as the sender knows it, in a format that carries it.
     pub(crate) at: Option<SocketAddr>,
-    /// How long an ack remains useful, in a format that carries it.
+    /// Time for which an ack remains useful, in a format that carries it.
     pub(crate) within: Option<Duration>,
     /// Whether the sender wants a nack if the target does not answer.
     pub(crate) nack: bool,

@@ -42,7 +42,7 @@ impl StreamBinding {
     }
 }
 
-/// How far a long message that arrives in chunks was parsed.
+/// The parse position in a long message that arrives in chunks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct ParseProgress {
     /// Offset of the first record that was not parsed yet; 0 before any was.

@@ -1,4 +1,4 @@
-//! Datagrams: our messages as memberlist's leaves, and the other way round.
+//! Datagrams: conversion between our messages and memberlist's leaves.
 
 use super::leaf::{
     Accusation, Ack as AckLeaf, Alive, IndirectPing, Leaf, Ping as PingLeaf, Source,
@@ -16,16 +16,17 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 
-/// Where a datagram is being written, leaf by leaf.
+/// Encoder of one datagram, to which leaves are appended.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     buf: &'a mut Vec<u8>,
-    /// Where the leaves begin.
+    /// Offset of the first leaf.
     start: usize,
     limit: usize,
+    /// Lengths of the leaves so far.
     lengths: [u16; MAX_PARTS],
     parts: usize,
-    /// Who writes.
+    /// The sender.
     name: NodeId,
     addr: SocketAddr,
     nacks: bool,
@@ -68,9 +69,9 @@ impl<'a> Writer<'a> {
         self.push(&Leaf::Nack { seq: token });
     }
 
-    /// News about a member as it is known here; `false` if there is no room for it.
+    /// Appends an update with a member's current record; `false` if there is no room.
     ///
-    /// Who accuses it is ourselves where that is not known, as with memberlist.
+    /// If the accuser's name is not known, we are the accuser, as with memberlist.
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         let own = self.name.clone();
         let accuser = match accuser {
@@ -96,22 +97,22 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// A message of our application's; it was seen to fit.
+    /// Appends a message of our application; the caller checked that it fits.
     pub(crate) fn user_message(&mut self, data: &[u8]) {
         self.push(&Leaf::User(data));
     }
 
-    /// A broadcast; `false` if there is no room for it.
+    /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         self.push(&Leaf::User(&broadcast.payload))
     }
 
-    /// How many bytes may still be written in one message.
+    /// Room that is left for one message, in bytes.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.len_with(self.parts + 1))
     }
 
-    /// Keeps so many bytes free for what comes later, or gives them back.
+    /// Keeps bytes free for later messages, until [`Self::release`].
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.limit -= bytes;
     }
@@ -120,7 +121,8 @@ impl<'a> Writer<'a> {
         self.limit += bytes;
     }
 
-    /// Ends the leaves; returns where they begin, or `None` if there are none.
+    /// Ends the leaves, and wraps them in a compound if there are several; returns their offset, or
+    /// `None` if there are none.
     pub(crate) fn end(self) -> Option<usize> {
         if self.parts > 1 {
             packet::wrap_compound(self.buf, self.start, &self.lengths[..self.parts]);
@@ -128,11 +130,12 @@ impl<'a> Writer<'a> {
         (self.parts > 0).then_some(self.start)
     }
 
-    /// How long the datagram is with the head of a compound of so many parts.
+    /// Length of the datagram with the header of a compound of `parts` parts.
     fn len_with(&self, parts: usize) -> usize {
         self.buf.len() + 2 + 2 * parts
     }
 
+    /// Appends a leaf; `false` if there is no room.
     fn push(&mut self, leaf: &Leaf<'_>) -> bool {
         let before = self.buf.len();
         leaf.encode(self.buf);
@@ -152,22 +155,22 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Where we take answers.
+/// Our own address and name, to which acks are sent.
 fn source<'a>(ip: &'a Octets, port: u16, name: &'a NodeId) -> Source<'a> {
     Source { addr: ip.as_bytes().into(), port, node: name.as_str().as_bytes().into() }
 }
 
-/// The longest data of a note that fits into `room`.
+/// The longest data, in bytes, of a user message that fits into `room`.
 pub(crate) fn max_user_message(room: usize) -> usize {
     room.saturating_sub(1)
 }
 
-/// How many bytes a broadcast takes.
+/// Encoded length of a broadcast, in bytes: a user message without origin and key.
 pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
     1 + broadcast.payload.len()
 }
 
-/// The messages of a datagram that was expanded; those that cannot be read do not harm the others.
+/// Iterator over the messages of an expanded datagram; a malformed one does not end it.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'a> {
     leaves: Leaves<'a>,
@@ -239,7 +242,7 @@ fn accusation_update(accusation: &Accusation<'_>, state: State) -> Result<Messag
     Ok(Message::Update(Update { claim, accuser }))
 }
 
-/// What a member says about itself; `None` if it is not taken.
+/// A member's address, metadata and versions; `None` if any of them is not acceptable.
 pub(super) fn profile(
     ip: &[u8],
     port: u16,

@@ -1,4 +1,4 @@
-//! Frames: what we say on streams as memberlist's messages, and the other way round.
+//! Frames: conversion between our frames and the messages of memberlist's streams.
 
 use super::datagram::profile;
 use super::leaf::{Ack, Ping, Source};
@@ -56,7 +56,8 @@ impl Envelope {
         buf
     }
 
-    /// What is said of a message that we cannot read; of what is wrong in itself nothing is.
+    /// The error reply to a message that we cannot read because of its encryption; `None` for other
+    /// reasons.
     pub(crate) fn complaint(&self, reject: Reject) -> Option<Vec<u8>> {
         let error = match reject {
             Reject::Key => "what came is encrypted, and no key of ours opens it",
@@ -82,7 +83,7 @@ impl Envelope {
         message.map(|message| frame(message, max_meta)).transpose()
     }
 
-    /// The frame that a replayed node writes.
+    /// Decodes a frame that a replayed node wrote.
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         let (plain, mut scratch) = (self.plaintext_of_frame(bytes)?, Vec::new());
         let message =
@@ -139,7 +140,7 @@ fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
     })
 }
 
-/// What a record says of a member; `None` if that is not taken.
+/// The claim in a push/pull record; `None` if it is not acceptable.
 fn claim(record: &Record<'_>, max_meta: usize) -> Option<Claim> {
     let Record { addr, port, meta, vsn, .. } = record;
     let state = match record.state {

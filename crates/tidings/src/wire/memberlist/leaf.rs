@@ -1,4 +1,4 @@
-//! Leaves: the messages of memberlist's datagrams, each as a struct in msgpack.
+//! Leaves: single messages of memberlist's datagrams, each a type byte and a msgpack struct.
 
 use super::msgpack::{
     DecodeError, Value, decode_struct, encode_bool, encode_bytes, encode_bytes_or_nil,
@@ -8,7 +8,7 @@ use crate::stats::Reject;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// One message, as it is written.
+/// One message of a datagram, inside all compounds and compression.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Leaf<'a> {
     Ping(Ping<'a>),
@@ -24,12 +24,12 @@ pub(crate) enum Leaf<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ping<'a> {
     pub(crate) seq: u32,
-    /// Who is meant; anybody if empty.
+    /// The target's name; empty: any node answers.
     pub(crate) node: Cow<'a, [u8]>,
     pub(crate) source: Source<'a>,
 }
 
-/// Where a sender takes the answer, and who it is; what is empty is left out.
+/// The sender's address for acks, and its name; empty fields are omitted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Source<'a> {
     pub(crate) addr: Cow<'a, [u8]>,
@@ -47,13 +47,13 @@ pub(crate) struct IndirectPing<'a> {
     pub(crate) source: Source<'a>,
 }
 
-/// What else an ack carries is for the application of its sender.
+/// An ack; its payload, for the sender's `PingDelegate`, is ignored.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) seq: u32,
 }
 
-/// That a member is suspected, or that it is dead; or that it left, if it says so itself.
+/// A suspect or dead message; a dead message from the member itself means that it left.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Accusation<'a> {
     pub(crate) incarnation: u32,
@@ -71,7 +71,7 @@ pub(crate) struct Alive<'a> {
     pub(crate) vsn: Cow<'a, [u8]>,
 }
 
-/// Reads one message of a datagram; what follows it is ignored.
+/// Decodes one message of a datagram; bytes after it are ignored.
 pub(crate) fn read(leaf: &[u8]) -> Result<Leaf<'_>, Reject> {
     let (&kind, body) = leaf.split_first().ok_or(Reject::Malformed)?;
     let leaf = match kind {
@@ -112,6 +112,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Number of fields that are not empty.
     fn fields(&self) -> u8 {
         let Self { addr, port, node } = self;
         u8::from(!addr.is_empty()) + u8::from(*port != 0) + u8::from(!node.is_empty())
@@ -200,7 +201,7 @@ fn decode_alive(mut bytes: &[u8]) -> Result<Alive<'_>, DecodeError> {
 }
 
 impl Leaf<'_> {
-    /// Appends the message.
+    /// Appends the encoded message.
     pub(crate) fn encode(&self, buf: &mut Vec<u8>) {
         match self {
             Self::Ping(ping) => ping.encode(buf),

@@ -1,4 +1,4 @@
-//! LZW as memberlist compresses with it: that of GIF, with the lowest bits first and literals of a byte.
+//! LZW as memberlist uses it: GIF's variant, lowest bits first, with literals of 8 bits.
 
 use crate::stats::Reject;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use weezl::BitOrder;
 use weezl::LzwStatus;
 use weezl::decode::Decoder;
 
-/// Compresses `data` onto `out`, into the bytes that Go's `compress/lzw` makes of it.
+/// Appends `data` compressed to `out`: the same bytes as Go's `compress/lzw`.
 pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
     let mut bits = BitWriter { out, pending: 0, count: 0 };
     let mut table = Table::default();
@@ -28,11 +28,12 @@ pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
     bits.end(table.width);
 }
 
-/// Undoes that, onto `out`.
+/// Appends `data` decompressed to `out`.
 ///
 /// # Errors
 ///
-/// If it was not compressed so, or comes to more than `limit` bytes.
+/// [`Reject::Malformed`] if `data` is not LZW or has no end code; [`Reject::Oversized`] if the
+/// output exceeds `limit` bytes.
 pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
     let mut decoder = Decoder::new(BitOrder::Lsb, 8);
     let (mut data, begun) = (data, out.len());
@@ -47,13 +48,13 @@ pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result
         match step.status {
             Ok(LzwStatus::Done) => return Ok(()),
             Ok(LzwStatus::Ok) => {}
-            // It ends without saying so.
+            // `NoProgress`: the data ends without an end code.
             Ok(LzwStatus::NoProgress) | Err(_) => return Err(Reject::Malformed),
         }
     }
 }
 
-/// The codes that are longer than a byte.
+/// The codes of sequences longer than a byte.
 struct Table {
     codes: HashMap<(u16, u8), u16, foldhash::fast::FixedState>,
     highest: u16,
@@ -68,14 +69,14 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Gives a code to what has none, unless that takes a new table.
+    /// Assigns the next code to a sequence, unless the table is full and starts anew.
     fn assign(&mut self, sequence: (u16, u8), bits: &mut BitWriter<'_>) {
         if self.count(bits) {
             self.codes.insert(sequence, self.highest);
         }
     }
 
-    /// Counts one more code; `false` if that begins a new table.
+    /// Counts one more code; `false` if the table was full and starts anew.
     fn count(&mut self, bits: &mut BitWriter<'_>) -> bool {
         self.highest += 1;
         if self.highest == 1 << self.width {
@@ -91,7 +92,7 @@ impl Table {
     }
 }
 
-/// Where codes are written.
+/// Writer of codes of variable width.
 struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     pending: u32,
@@ -119,7 +120,7 @@ impl BitWriter<'_> {
 
 const CLEAR: u16 = 256;
 const END: u16 = 257;
-/// The code with which a table is full: the greatest that has 12 bits.
+/// The code at which the table is full: the greatest of 12 bits.
 const LAST: u16 = 4095;
 
 #[cfg(test)]
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_makes_the_bytes_that_go_makes() {
+    fn compression_gives_the_same_bytes_as_go() {
         for (data, expected) in [
             (&b""[..], "000302"),
             (&[b'a'; 64], "00c3081c48b0a0c18308132a4c1810"),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expands_beyond_the_limit_is_not_taken() {
+    fn output_beyond_the_limit_is_rejected() {
         let bomb = compressed(&alloc::vec![0; 1 << 20]);
         assert!(bomb.len() < 2000);
         assert_eq!(decompressed(&bomb, (1 << 20) - 1), Err(Reject::Oversized));
@@ -161,17 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_early_is_not_taken_and_what_follows_the_end_is_ignored() {
+    fn truncated_data_is_rejected_and_bytes_after_the_end_are_ignored() {
         let whole = compressed(b"hello hello hello");
         for len in 0..whole.len() {
             assert_eq!(decompressed(&whole[..len], 100), Err(Reject::Malformed), "{len}");
         }
-        let more = [&whole[..], b"whatever"].concat();
+        let more = [&whole[..], b"trailing"].concat();
         assert_eq!(decompressed(&more, 100).as_deref(), Ok(&b"hello hello hello"[..]));
     }
 
     #[test]
-    fn a_leading_clear_is_not_needed_and_a_code_from_the_future_is_refused() {
+    fn a_leading_clear_is_not_needed_and_an_unassigned_code_is_rejected() {
         // 'a', 258 (which is just being assigned: "aa"), end.
         let pack = |codes: &[u16]| {
             let mut out = Vec::new();
@@ -186,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_comes_back_as_it_was_through_many_tables(
+        fn data_is_decompressed_as_it_was_through_many_tables(
             seed: u64,
             len in 0..100_000usize,
             letters in 1..256u64,

@@ -12,16 +12,20 @@ use crate::wire::ParseProgress;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// What a stream carries each way, once.
+/// The one message that a stream carries in each direction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unit<'a> {
-    /// All that is encrypted.
+    /// A complete encrypted message, without its type and length.
     Sealed(&'a [u8]),
-    /// What has come of what is not.
+    /// The part of a plaintext message that has arrived.
     Plain(&'a [u8]),
 }
 
-/// Looks at what a stream brought behind its label; `None` if more has to come.
+/// Splits off the message behind a stream's label; `None` if more bytes are needed.
+///
+/// # Errors
+///
+/// If an encrypted message has more than `limit` bytes.
 pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Reject> {
     match bytes.split_first() {
         None => Ok(None),
@@ -37,7 +41,7 @@ pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Rejec
     }
 }
 
-/// One message of a stream, as it is written.
+/// One decoded message of a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Message<'a> {
     PushPull { join: bool, records: Records<'a>, state: &'a [u8] },
@@ -47,8 +51,8 @@ pub(crate) enum Message<'a> {
     Error,
 }
 
-/// The records of a push/pull, all of which were seen to be there; they are read one by one, since the
-/// least takes a byte there and much more here.
+/// Iterator over the records of a push/pull, which were all checked. It decodes them one by one,
+/// because an empty record has one byte encoded and many decoded.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Records<'a> {
     bytes: &'a [u8],
@@ -64,7 +68,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// What a push/pull says of one member.
+/// One member's record in a push/pull.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Record<'a> {
     pub(crate) name: Cow<'a, [u8]>,
@@ -76,8 +80,10 @@ pub(crate) struct Record<'a> {
     pub(crate) vsn: Cow<'a, [u8]>,
 }
 
-/// Reads the message that a stream brings, of at most `limit` bytes, which are in `scratch` if it was
-/// compressed; `None` if more has to come, which it may unless this is the `whole`.
+/// Decodes the message of a stream, of at most `limit` bytes; if it was compressed, into `scratch`.
+///
+/// `None` if more bytes are needed. With `whole`, no more will arrive: a message that ends early is
+/// malformed. `progress` keeps how many records were checked, from one call to the next.
 pub(crate) fn read<'a>(
     plain: &'a [u8],
     whole: bool,
@@ -106,7 +112,7 @@ pub(crate) fn read<'a>(
     }
 }
 
-/// More may come, unless there is as much as may come already.
+/// Waits for more bytes, unless the limit is reached.
 fn check_len<T>(plain: &[u8], limit: usize) -> Result<Option<T>, Reject> {
     if plain.len() < limit { Ok(None) } else { Err(Reject::Oversized) }
 }
@@ -144,12 +150,12 @@ fn parse<'a>(
             decode_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
             Message::Error
         }
-        // Compression in compression is of no use to anybody.
+        // Compression inside compression is not accepted: it has no use.
         _ => return Err(ParseError::Reject(Reject::Unexpected)),
     })
 }
 
-/// The application's bytes at the end of a message: so many, and they are all there.
+/// The application's `len` bytes at the end of a message, if they are complete.
 fn split_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], ParseError> {
     let len = usize::try_from(len).ok().filter(|&len| len <= limit);
     let len = len.ok_or(ParseError::Reject(Reject::Oversized))?;
@@ -171,7 +177,7 @@ fn decode_push_pull<'a>(
         }
         Ok(())
     })?;
-    // The least record is a struct of no fields.
+    // The shortest record has one byte: a struct without fields.
     if nodes.saturating_add(len) > limit as u64 {
         return Err(ParseError::Reject(Reject::Oversized));
     }
@@ -205,8 +211,8 @@ fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, DecodeError> {
     Ok(record)
 }
 
-/// Begins a push/pull of so many records, which follow, and after them so many bytes of the
-/// application's.
+/// Appends the header of a push/pull. Then follow `records` records, and `state` bytes of the
+/// application.
 pub(crate) fn encode_push_pull(buf: &mut Vec<u8>, join: bool, records: u32, state: u32) {
     buf.push(PUSH_PULL);
     encode_struct(buf, 3);
