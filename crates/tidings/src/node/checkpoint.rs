@@ -24,7 +24,7 @@ use crate::sync::Sync;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
@@ -42,11 +42,11 @@ impl Node {
     /// the running node.
     pub fn checkpoint(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
-        put(
+        encode(
             out,
             &Head { sealing: self.sealing_state(), admission: self.config.admission.is_some() },
         );
-        put(out, &Saved(self));
+        encode(out, &Saved(self));
     }
 
     /// Restores a node from a checkpoint.
@@ -261,8 +261,8 @@ fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
         return Err(ReplayError::Format(format));
     }
     let malformed = |_| ReplayError::Checkpoint;
-    let head = take(&mut rest).map_err(malformed)?;
-    let Restored(mut node) = take(&mut rest).map_err(malformed)?;
+    let head = decode(&mut rest).map_err(malformed)?;
+    let Restored(mut node) = decode(&mut rest).map_err(malformed)?;
     if !rest.is_empty() {
         return Err(ReplayError::Checkpoint);
     }

@@ -10,7 +10,7 @@ use crate::member::NodeId;
 use crate::output::Output;
 use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::dissect::MessageSummary;
 use crate::wire::journal_note::{JournalNote, octets};
 use crate::wire::{Format, in_clear};
@@ -149,7 +149,7 @@ impl Journal {
     pub(crate) fn begin(&mut self, now: Instant, input: Input<'_>) {
         let after = now.since(self.last).as_nanos() as u64;
         self.last = now;
-        put(&mut self.buf, &Record::Input { after, input });
+        encode(&mut self.buf, &Record::Input { after, input });
     }
 
     /// Ends an input, with what else it was told.
@@ -166,7 +166,7 @@ impl Journal {
     }
 
     fn told(&mut self, told: JournalNote<'_>) {
-        put(&mut self.buf, &told);
+        encode(&mut self.buf, &told);
     }
 
     /// Has the application's word on whom it admits, which in a replay is what it said then.
@@ -197,7 +197,7 @@ impl Journal {
             Some(Output::Stream { id, action }) => (Kind::Stream, sum_of(&(id, action))),
             Some(Output::Event(event)) => (Kind::Event, sum_of(event)),
         };
-        put(&mut self.buf, &Record::Output { kind, checksum });
+        encode(&mut self.buf, &Record::Output { kind, checksum });
     }
 }
 
@@ -228,12 +228,12 @@ pub(crate) enum Entry<'a> {
 
 /// Takes an entry off the front of a journal; `None` if it is malformed.
 pub(crate) fn entry<'a>(journal: &mut &'a [u8]) -> Option<Entry<'a>> {
-    match take(journal).ok()? {
+    match decode(journal).ok()? {
         Record::Output { kind, checksum } => Some(Entry::Output { kind, checksum }),
         Record::Input { after, input } => {
             let mut told = Vec::new();
             loop {
-                match take(journal).ok()? {
+                match decode(journal).ok()? {
                     JournalNote::End => break,
                     one => told.push(one),
                 }

@@ -197,7 +197,7 @@ impl<'a> Replay<'a> {
                 Input::Datagram { from, len: data.len(), sealed: false, summaries, taken }
             }
             Given::Sealed { from, len } => {
-                let mut data = node.wire_mut().head_of_sealed().to_vec();
+                let mut data = node.wire_mut().sealed_prefix().to_vec();
                 if len < data.len() || len > MAX_SEALED {
                     return Err(ReplayError::Journal);
                 }
