@@ -4,7 +4,7 @@ use crate::member::{TooLong, write_bytes};
 use alloc::boxed::Box;
 use core::fmt;
 
-/// The key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
+/// Key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
 ///
 /// ```
 /// use tidings::BroadcastKey;

@@ -261,7 +261,8 @@ mod tests {
             for (origin, generation, number) in ids {
                 let latest = all.range((origin, 0, 0)..=(origin, 1, u64::MAX)).last();
                 let due = latest.is_none_or(|&(_, latest, highest)| {
-                    generation > latest || generation == latest && highest.saturating_sub(number) <= 1024
+                    generation > latest
+                        || generation == latest && highest.saturating_sub(number) <= 1024
                 });
                 let first = all.insert((origin, generation, number));
                 let seen = dedup.first_time(&id(origin, generation, number));

@@ -20,7 +20,7 @@ impl Digester {
     }
 
     /// Where a member stands among all names; ranges of members are ranges of this.
-    pub(crate) fn position(&self, id: &NodeId) -> u64 {
+    pub(crate) fn place(&self, id: &NodeId) -> u64 {
         let mut hasher = self.0;
         hasher.write(id.as_str().as_bytes());
         hasher.finish()
@@ -67,7 +67,7 @@ mod tests {
     fn a_digest_is_the_same_on_every_machine() {
         let digester = Digester::new(&ClusterName::new("test").unwrap());
         let member = member("n1", "10.0.0.1:7946", 3, "meta");
-        assert_eq!(digester.position(member.id()), PLACE);
+        assert_eq!(digester.place(member.id()), PLACE);
         assert_eq!(digester.member(&member), DIGEST);
     }
 

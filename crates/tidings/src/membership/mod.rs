@@ -213,15 +213,14 @@ impl Members {
     }
 
     /// Where each member stands among all names, in that order.
-    pub(crate) fn hash_positions(&self) -> Vec<(u64, MemberKey)> {
-        let position =
-            |(key, slot): (MemberKey, &Slot)| (self.digester.position(&slot.member.id), key);
-        let mut positions: Vec<_> = self.table.iter().map(position).collect();
-        positions.sort_unstable();
-        positions
+    pub(crate) fn places(&self) -> Vec<(u64, MemberKey)> {
+        let place = |(key, slot): (MemberKey, &Slot)| (self.digester.place(&slot.member.id), key);
+        let mut places: Vec<_> = self.table.iter().map(place).collect();
+        places.sort_unstable();
+        places
     }
 
-    /// Changes whenever a member is added or removed, and so [`positions`](Self::places) do.
+    /// Changes whenever a member is added or removed, and so [`places`](Self::places) do.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
