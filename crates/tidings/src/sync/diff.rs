@@ -1,8 +1,8 @@
 //! Search for the differences between two membership tables, during a sync.
 //!
-//! The peers compare digests of ranges of members, and split each range that differs into sixteenths
-//! until it has few members; then they exchange records. Each frame replies to the previous one. The
-//! whole state of the comparison travels in the frames; the nodes keep none.
+//! The peers compare digests of ranges of members, and split each range that differs into
+//! sixteenths until it has few members; then they exchange records. Each frame replies to the
+//! previous one. The whole state of the comparison travels in the frames; the nodes keep none.
 
 use crate::member::{Member, NodeId};
 use crate::membership::Members;

@@ -13,8 +13,8 @@ pub(crate) struct DigestIndex {
     sorted: Vec<(u64, MemberKey)>,
     /// [`Members::changes`] when `sorted` was built.
     built_at: Option<u64>,
-    /// For each index of `sorted`, the digest of all members before it; the last entry is the digest
-    /// of all.
+    /// For each index of `sorted`, the digest of all members before it; the last entry is the
+    /// digest of all.
     sums: Vec<u64>,
 }
 
@@ -50,7 +50,8 @@ impl DigestIndex {
 
     /// The digest of the members in a range.
     ///
-    /// It costs no more than finding the range, so that a peer cannot cause work by asking for many.
+    /// It costs no more than finding the range, so that a peer that asks for many causes little
+    /// work.
     pub(super) fn digest(&self, range: Range) -> u64 {
         let (from, to) = self.bounds(range);
         self.sums[to].wrapping_sub(self.sums[from])

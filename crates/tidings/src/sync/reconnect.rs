@@ -101,8 +101,8 @@ impl Reconnect {
 
     /// The wait before the next attempt, if all `present` members do the same.
     ///
-    /// Each failed attempt doubles it, from `min_wait` to `max_wait`. If many members lost few, each
-    /// waits longer, so that all together try each lost member about once in that time.
+    /// Each failed attempt doubles it, from `min_wait` to `max_wait`. If many members lost few,
+    /// each waits longer, so that all together try each lost member about once in that time.
     pub(crate) fn wait(
         &self,
         rng: &mut Rng,

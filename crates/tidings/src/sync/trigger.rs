@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Digest checks: the decision to sync, from the digests in pings and acks.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct SyncTrigger {
-    /// Time of the first differing digest after the latest equal one; `None` if the latest was equal.
+    /// Time of the first differing digest after an equal one; `None` if the latest was equal.
     differs_since: Option<Instant>,
     /// No sync starts before this.
     not_before: Instant,
@@ -18,8 +18,8 @@ pub(crate) struct SyncTrigger {
 impl SyncTrigger {
     /// Handles a peer's digest; returns `true` if a sync with that peer is due.
     ///
-    /// A sync is due once no digest was equal for `settle_time`, because gossip may still resolve the
-    /// difference. The delay after each sync that changes nothing doubles, up to `max_wait`.
+    /// A sync is due once no digest was equal for `settle_time`, because gossip may still resolve
+    /// the difference. The delay after each sync that changes nothing doubles, up to `max_wait`.
     pub(crate) fn on_digest(
         &mut self,
         now: Instant,
