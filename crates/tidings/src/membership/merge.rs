@@ -45,6 +45,7 @@ impl Members {
         Some(Change::Disputed { key, other })
     }
 
+    /// Applies a claim about a known member.
     fn update(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Change {
         let known = &self[key];
         let before = known.state;
@@ -115,6 +116,7 @@ impl Members {
             || self.variant.names_move() && (profile.addr, profile.meta.as_bytes()) > known
     }
 
+    /// Adds an unknown member, if the claim has its profile.
     fn insert(&mut self, now: Instant, claim: &Claim) -> Change {
         let Some(profile) = &claim.profile else {
             return Change::Unknown;
