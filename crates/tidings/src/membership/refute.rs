@@ -84,9 +84,9 @@ impl Refute {
     /// Whether a claim under our name is about the node that holds the name, and not about us.
     ///
     /// A gossiped suspicion or failure has no address. Unless it has our own incarnation, it counts
-    /// as about the holder, until one says that the holder's latest incarnation failed or left. A
-    /// claim with a profile comes from a peer's table over a stream: it is current, and no late
-    /// update.
+    /// as about the holder, until a claim states that the holder's latest incarnation failed or
+    /// left. A claim with a profile comes from a peer's table over a stream: it is current, and no
+    /// late update.
     fn is_about_holder(&self, own: &Member, claim: &Claim) -> bool {
         self.name_holder.is_some_and(|holder| {
             let about_us = claim.profile.is_some() || claim.incarnation == own.incarnation;

@@ -54,7 +54,7 @@ const NOW: Instant = Instant::ZERO;
 #[test]
 fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
     use State::{Alive, Failed, Left, Suspect};
-    // What is known, what is claimed, and whether the claim takes precedence.
+    // The known record, the claim, and whether the claim wins.
     for (known, claimed, wins) in [
         ((1, Alive), (1, Alive), false),
         ((1, Alive), (2, Alive), true),

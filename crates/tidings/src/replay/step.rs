@@ -80,7 +80,7 @@ pub enum Input {
         /// Messages of the frame that these bytes complete.
         summaries: Vec<MessageSummary>,
     },
-    /// The peer closed a stream.
+    /// A stream was closed, by the peer or after the node closed it.
     StreamClosed {
         /// The stream.
         id: StreamId,

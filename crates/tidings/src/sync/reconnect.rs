@@ -122,8 +122,8 @@ impl Reconnect {
         !self.lost.is_empty() || !self.seeds.is_empty()
     }
 
-    /// Records the end of an attempt. After an answer (`found`), the address is no longer tried,
-    /// even if another member answered there.
+    /// Records the end of an attempt. After an answer (`found`), no lost member is tried at this
+    /// address any more, even if another member answered there.
     pub(crate) fn on_attempt_ended(&mut self, addr: SocketAddr, found: bool) {
         if found {
             self.failed_attempts = 0;
