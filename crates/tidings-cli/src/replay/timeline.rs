@@ -72,7 +72,7 @@ pub(crate) fn lines(step: &Step, names: &Names) -> Vec<Line> {
 fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
     let command = |text: String| Vec::from([Line::new(Kind::Command, format!(">  {text}"))]);
     match input {
-        Input::Datagram { from, summaries, taken: true, .. } => {
+        Input::Datagram { from, summaries, accepted: true, .. } => {
             messages("<-", Some(*from), summaries, names)
         }
         Input::Datagram { from, len, .. } => {
@@ -90,7 +90,7 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
             };
             due.iter().filter_map(expired).collect()
         }
-        Input::Accepted { from, id } => {
+        Input::IncomingStream { from, id } => {
             let refused = if id.is_some() { "" } else { ": refused, max_streams_in are open" };
             let text = format!("<- {}  opens a stream{refused}", names.peer(*from));
             stream(text, Some(*from), names)

@@ -16,7 +16,7 @@ use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
 use crate::output::OutputQueue;
 use crate::record::journal::{Input, Journal};
-use crate::replay::{ReplayError, ShortName, Suspected};
+use crate::replay::{ReplayError, ShortName, Suspect};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::stream::{StreamId, Streams};
@@ -151,13 +151,13 @@ impl Node {
 
     // ---- inspection by a replay ----
 
-    pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
+    pub(crate) fn suspected(&self) -> Vec<Suspect<'_>> {
         let of = |(key, suspicion): (MemberKey, &Suspicion)| {
             let known = |accuser: &Accuser| accuser.known().map(ShortName);
-            Suspected {
+            Suspect {
                 member: &self.members[key],
                 since: suspicion.started(),
-                until: suspicion.deadline(),
+                deadline: suspicion.deadline(),
                 accusers: suspicion.accusers().iter().map(known).collect(),
             }
         };

@@ -1,4 +1,5 @@
-//! Anti-entropy: how two nodes find out where their memberships differ, and how lost members are found again.
+//! Anti-entropy: when nodes sync, how they find the differences between their membership tables,
+//! and how they reconnect to members that failed.
 
 pub(crate) mod diff;
 pub(crate) mod index;
