@@ -92,7 +92,7 @@ pub enum ExchangeError {
     /// The peer refused.
     Refused(Refusal),
     /// This node does not accept the peer as a member, for the reason for which it would refuse it.
-    NotTaken(Refusal),
+    NotAccepted(Refusal),
 }
 
 impl ExchangeError {
@@ -105,7 +105,7 @@ impl ExchangeError {
             | Self::TimedOut
             | Self::ConnectionFailed
             | Self::NoAnswer => true,
-            Self::BadAnswer(_) | Self::Refused(_) | Self::NotTaken(_) => false,
+            Self::BadAnswer(_) | Self::Refused(_) | Self::NotAccepted(_) => false,
         }
     }
 }
@@ -137,16 +137,16 @@ impl fmt::Display for ExchangeError {
             ),
             Self::BadAnswer(reject) => write!(f, "its answer was not accepted: {reject}"),
             Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
-            Self::NotTaken(Refusal::Full) => {
+            Self::NotAccepted(Refusal::Full) => {
                 f.write_str("this node holds as many members as max_members allows")
             }
-            Self::NotTaken(Refusal::NotAdmitted) => {
+            Self::NotAccepted(Refusal::NotAdmitted) => {
                 f.write_str("this node's application does not admit it")
             }
-            Self::NotTaken(Refusal::Versions) => f.write_str(
+            Self::NotAccepted(Refusal::Versions) => f.write_str(
                 "its members speak another version (is the delegate protocol that of the cluster?)",
             ),
-            Self::NotTaken(_) => f.write_str(
+            Self::NotAccepted(_) => f.write_str(
                 "this node does not accept its address, or its metadata is longer than max_meta",
             ),
         }

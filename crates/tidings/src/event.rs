@@ -173,7 +173,7 @@ pub enum Done {
     /// A leave: other members know of it.
     Left {
         /// The number of members that confirmed it; 0 only if there was no other member.
-        told: usize,
+        confirmed: usize,
     },
     /// A reliable message: the member's node has received it.
     Delivered,
@@ -196,8 +196,8 @@ impl fmt::Display for Done {
             Self::Joined { seed, members } => {
                 write!(f, "joined through {seed}; {members} members are present")
             }
-            Self::Left { told: 1 } => f.write_str("left; 1 member confirmed it"),
-            Self::Left { told } => write!(f, "left; {told} members confirmed it"),
+            Self::Left { confirmed: 1 } => f.write_str("left; 1 member confirmed it"),
+            Self::Left { confirmed } => write!(f, "left; {confirmed} members confirmed it"),
             Self::Delivered => f.write_str("delivered"),
             Self::Written => f.write_str("written; the format has no receipts"),
             Self::Pong { rtt } => write!(f, "answered in {rtt:?}"),
@@ -309,8 +309,8 @@ mod tests {
                 Done::Joined { seed, members: 2 },
                 "joined through 10.0.0.1:7946; 2 members are present",
             ),
-            (Done::Left { told: 0 }, "left; 0 members confirmed it"),
-            (Done::Left { told: 1 }, "left; 1 member confirmed it"),
+            (Done::Left { confirmed: 0 }, "left; 0 members confirmed it"),
+            (Done::Left { confirmed: 1 }, "left; 1 member confirmed it"),
             (Done::Delivered, "delivered"),
             (Done::Written, "written; the format has no receipts"),
             (Done::Pong { rtt: Duration::from_millis(3) }, "answered in 3ms"),

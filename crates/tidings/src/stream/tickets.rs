@@ -55,7 +55,7 @@ struct Join {
 struct Leave {
     open: usize,
     needed: usize,
-    told: usize,
+    confirmed: usize,
     /// Whether any of those asked is known to be a member.
     members: bool,
     /// All who wait for it.
@@ -152,7 +152,7 @@ impl Tickets {
     pub(crate) fn begin_leave(&mut self, ticket: Ticket, peers: usize, members: usize) {
         let needed = members.div_ceil(2).max(1);
         let (tickets, members) = ([ticket].into(), members > 0);
-        self.leave = Some(Leave { open: peers, needed, told: 0, members, tickets });
+        self.leave = Some(Leave { open: peers, needed, confirmed: 0, members, tickets });
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -175,13 +175,14 @@ impl Tickets {
     ) -> Option<(Vec<Ticket>, Result<Done, Failure>)> {
         let leave = self.leave.as_mut().filter(|leave| leave.tickets.first() == Some(&ticket))?;
         leave.open -= 1;
-        leave.told += usize::from(confirmed);
-        if leave.told < leave.needed && leave.open > 0 {
+        leave.confirmed += usize::from(confirmed);
+        if leave.confirmed < leave.needed && leave.open > 0 {
             return None;
         }
-        let Leave { told, tickets, members, .. } = self.leave.take()?;
-        let unconfirmed = members && told == 0;
-        let result = if unconfirmed { Err(Failure::Unconfirmed) } else { Ok(Done::Left { told }) };
+        let Leave { confirmed, tickets, members, .. } = self.leave.take()?;
+        let unconfirmed = members && confirmed == 0;
+        let result =
+            if unconfirmed { Err(Failure::Unconfirmed) } else { Ok(Done::Left { confirmed }) };
         Some((tickets, result))
     }
 }
