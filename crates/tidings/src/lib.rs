@@ -1,9 +1,9 @@
 //! Cluster membership and failure detection by gossip: SWIM with Lifeguard, as a state machine
 //! that does no I/O.
 //!
-//! A [`Node`] is one member of a cluster. It takes timestamped datagrams, stream bytes and commands,
-//! and returns datagrams, stream actions, [events](Event) and the time of its next timeout. It has
-//! no socket, clock, thread or source of entropy, and needs `alloc` but not `std`.
+//! A [`Node`] is one member of a cluster. It takes timestamped datagrams, stream bytes and
+//! commands, and returns datagrams, stream actions, [events](Event) and the time of its next
+//! timeout. It has no socket, clock, thread or source of entropy, and needs `alloc` but not `std`.
 //!
 //! # Which crate to use
 //!
@@ -106,8 +106,8 @@
 //!
 //! None is on by default.
 //!
-//! - `encryption`: all traffic is encrypted and authenticated with shared keys, which can be rotated
-//!   while the cluster runs. Adds `Key`, `Keyring` and `ConfigBuilder::encryption`.
+//! - `encryption`: all traffic is encrypted and authenticated with shared keys, which can be
+//!   rotated while the cluster runs. Adds `Key`, `Keyring` and `ConfigBuilder::encryption`.
 //! - `memberlist`: the wire format of HashiCorp's memberlist, for nodes in clusters of Serf, Consul
 //!   or Alertmanager agents. Adds `Memberlist` and `Wire::Memberlist`.
 //! - `std`: `Clock`, the operating system's monotonic time, for drivers, and [`StreamError`] from

@@ -30,8 +30,8 @@ impl Rng {
 
     /// A number below `bound`, which must not be zero.
     ///
-    /// By multiplication (Lemire 2019). The bias is below `bound / 2^32`, which is negligible for the
-    /// choice of peers.
+    /// By multiplication (Lemire 2019). The bias is below `bound / 2^32`, which is negligible for
+    /// the choice of peers.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0 && u32::try_from(bound).is_ok());
         ((u64::from(self.u32()) * bound as u64) >> 32) as usize

@@ -34,8 +34,8 @@ impl Rtt {
         (self.smoothed != 0).then(|| time(self.smoothed.into()))
     }
 
-    /// The probe timeout: the smoothed time plus four times its variation, at least `min` and at most
-    /// `max`; `max` without a measurement.
+    /// The probe timeout: the smoothed time plus four times its variation, at least `min` and at
+    /// most `max`; `max` without a measurement.
     pub(crate) fn timeout(self, min: Duration, max: Duration) -> Duration {
         if self.smoothed == 0 {
             return max;

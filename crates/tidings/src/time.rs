@@ -95,8 +95,8 @@ impl Clock {
         Instant::ZERO + self.0.elapsed()
     }
 
-    /// A [generation](crate::Config::with_generation) for a node that starts now: the wall clock, in
-    /// seconds since the start of 2025; takes four bytes on the wire until 2033.
+    /// A [generation](crate::Config::with_generation) for a node that starts now: the wall clock,
+    /// in seconds since the start of 2025; takes four bytes on the wire until 2033.
     pub fn generation() -> u64 {
         const START_OF_2025: u64 = 1_735_689_600;
         let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -8,8 +8,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The kind of a node's next timer, as [`Node::next_timer`](crate::Node::next_timer) returns it, for
-/// logs and tests.
+/// The kind of a node's next timer, as [`Node::next_timer`](crate::Node::next_timer) returns it,
+/// for logs and tests.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Timer {
