@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// One output for a driver to carry out.
 ///
-/// Exhaustive on purpose: a new duty of drivers must not compile away.
+/// Exhaustive on purpose: a driver has to handle each new kind of output.
 #[derive(Clone, Debug)]
 pub enum Output<'b> {
     /// Send a datagram, which may be lost.

@@ -76,7 +76,7 @@ impl Keyring {
         if self.keys.len() >= Self::MAX_KEYS {
             return Err(KeyringError::Full);
         }
-        if Self::new(key.clone()).is_memberlists() != self.is_memberlists() {
+        if Self::new(key.clone()).is_memberlist() != self.is_memberlist() {
             return Err(KeyringError::Mixed);
         }
         self.keys.push(key);
@@ -110,7 +110,7 @@ impl Keyring {
     }
 
     /// Whether its keys are for memberlist's wire format; all are, or none.
-    pub(crate) fn is_memberlists(&self) -> bool {
+    pub(crate) fn is_memberlist(&self) -> bool {
         !Cipher::ALL.contains(&self.primary().cipher())
     }
 
