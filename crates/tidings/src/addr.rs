@@ -69,7 +69,7 @@ mod tests {
     use crate::wire::codec::{put, take};
     use alloc::vec::Vec;
 
-    fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
         put(&mut bytes, value);
         bytes
@@ -79,9 +79,9 @@ mod tests {
     fn an_address_keeps_its_zone_and_without_one_is_encoded_as_serde_does() {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {
             let addr: SocketAddr = text.parse().unwrap();
-            let bytes = encoded(&Dialled(addr));
+            let bytes = written(&Dialled(addr));
             assert_eq!(take(&mut &*bytes), Ok(Dialled(addr)));
-            assert_eq!(bytes == encoded(&addr), canonical(addr) == addr, "{text}");
+            assert_eq!(bytes == written(&addr), canonical(addr) == addr, "{text}");
         }
     }
 

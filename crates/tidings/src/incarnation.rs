@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_can_go_above_each_incarnation_that_others_may_claim() {
+    fn a_member_can_go_above_any_accepted_incarnation() {
         let own = 60_000_000;
         let highest = Incarnation { generation: own + MAX_GENERATION_LEAD, number: MAX_NUMBER };
         assert!(highest.is_within_reach(own, None, IncarnationSource::Others));

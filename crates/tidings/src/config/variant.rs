@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_in_memberlists_format_can_go_above_each_incarnation_that_others_may_claim() {
+    fn a_member_of_memberlists_can_go_above_any_accepted_incarnation() {
         let within = |number, known, from| VARIANT.is_within_reach(at(number), 0, known, from);
         for (source, next, highest) in [
             (IncarnationSource::Others, IncarnationSource::Itself, MAX_INCARNATION),
