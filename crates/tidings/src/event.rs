@@ -148,7 +148,7 @@ impl fmt::Display for Via {
     }
 }
 
-/// The number of a command; exactly one [`Event::Completed`](crate::Event::Completed) carries it.
+/// The number of a command; exactly one [`Event::Completed`] carries it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(pub(crate) u64);
 
