@@ -1,4 +1,4 @@
-//! Errors and failures: why a command, a stream or a peer did not do what was asked.
+//! Errors: the reasons why a command, a stream or a peer failed.
 
 use crate::member::{State, TooLong};
 use crate::stats::Reject;
@@ -18,7 +18,7 @@ pub enum Failure {
     ///
     /// The node has left all the same, and gossip about that may have reached them.
     Unconfirmed,
-    /// A join: the node was told to leave before any seed had answered.
+    /// A join: the application called `leave` before any seed had answered.
     Left,
     /// A reliable message: no receipt came. The member may have received it all the same.
     Undelivered(ExchangeError),
@@ -26,7 +26,7 @@ pub enum Failure {
     PingTimedOut,
     /// The application cancelled the command.
     Cancelled,
-    /// The driver has stopped, so the outcome stays unknown. A node itself never says this.
+    /// The driver has stopped; the outcome is unknown. A node itself never returns this.
     Stopped,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Failure {
                 })
             }
             Self::Unconfirmed => f.write_str("no member confirmed the leave within stream_timeout"),
-            Self::Left => f.write_str("the node was told to leave before a seed had answered"),
+            Self::Left => f.write_str("the node left before a seed had answered"),
             Self::Undelivered(error) => write!(f, "no receipt came: {error}"),
             Self::PingTimedOut => f.write_str("no answer came within probe_interval"),
             Self::Cancelled => f.write_str("the command was cancelled"),
@@ -54,13 +54,13 @@ impl core::error::Error for Failure {}
 
 /// One seed of a join that did not accept the node, with the reason.
 ///
-/// Exhaustive on purpose: a seed and its reason is all there is.
+/// Exhaustive on purpose: there is nothing else to report.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SeedFailure {
-    /// The seed.
+    /// The seed's address.
     #[serde(with = "crate::addr")]
     pub seed: SocketAddr,
-    /// Why.
+    /// The reason.
     pub error: ExchangeError,
 }
 
@@ -82,7 +82,7 @@ pub enum ExchangeError {
     ConnectionReset,
     /// The peer did not answer within [`stream_timeout`](crate::Options::stream_timeout).
     TimedOut,
-    /// The connection failed for another reason, which the driver knows.
+    /// The connection failed for another reason, which only the driver knows.
     ConnectionFailed,
     /// The peer closed the stream without an answer: its cluster name, keys or protocol version
     /// differ, or it accepts no more streams.
@@ -91,12 +91,13 @@ pub enum ExchangeError {
     BadAnswer(Reject),
     /// The peer refused.
     Refused(Refusal),
-    /// This node does not accept the peer as a member, for the reason for which it would refuse it.
-    NotTaken(Refusal),
+    /// This node does not accept the peer as a member, with the reason for which it would refuse a
+    /// join by that peer.
+    NotAccepted(Refusal),
 }
 
 impl ExchangeError {
-    /// Whether nothing was heard of the peer: it may be there all the same, behind a cut.
+    /// Whether the peer sent no answer, so that it may run on the other side of a partition.
     pub(crate) fn is_silence(self) -> bool {
         match self {
             Self::ConnectionRefused
@@ -105,7 +106,7 @@ impl ExchangeError {
             | Self::TimedOut
             | Self::ConnectionFailed
             | Self::NoAnswer => true,
-            Self::BadAnswer(_) | Self::Refused(_) | Self::NotTaken(_) => false,
+            Self::BadAnswer(_) | Self::Refused(_) | Self::NotAccepted(_) => false,
         }
     }
 }
@@ -137,16 +138,16 @@ impl fmt::Display for ExchangeError {
             ),
             Self::BadAnswer(reject) => write!(f, "its answer was not accepted: {reject}"),
             Self::Refused(refusal) => write!(f, "it refused: {refusal}"),
-            Self::NotTaken(Refusal::Full) => {
+            Self::NotAccepted(Refusal::Full) => {
                 f.write_str("this node holds as many members as max_members allows")
             }
-            Self::NotTaken(Refusal::NotAdmitted) => {
+            Self::NotAccepted(Refusal::NotAdmitted) => {
                 f.write_str("this node's application does not admit it")
             }
-            Self::NotTaken(Refusal::Versions) => f.write_str(
+            Self::NotAccepted(Refusal::Versions) => f.write_str(
                 "its members speak another version (is the delegate protocol that of the cluster?)",
             ),
-            Self::NotTaken(_) => f.write_str(
+            Self::NotAccepted(_) => f.write_str(
                 "this node does not accept its address, or its metadata is longer than max_meta",
             ),
         }
@@ -157,7 +158,7 @@ impl fmt::Display for ExchangeError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// There is no seed.
+    /// The list of seeds is empty.
     NoSeeds,
     /// There are more seeds than one join may have.
     TooManySeeds {
@@ -193,19 +194,23 @@ impl fmt::Display for JoinError {
 
 impl core::error::Error for JoinError {}
 
-/// Why a message or a ping was not sent.
+/// The reason why a message or a ping was not sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The node has left its cluster, or is leaving.
     Left,
-    /// Nobody of that name is known.
+    /// No member of that name is known.
     Unknown,
-    /// The member is not there.
+    /// The member is not present: it failed or left.
     Absent(State),
-    /// The message is too long: for a datagram, or for a stream.
+    /// The message is longer than a datagram, or a stream's frame, allows.
     TooLong(TooLong),
-    /// Too many streams, pings or datagrams are under way already; try again when some have ended.
+    /// As many streams, pings or datagrams are open or queued as
+    /// [`max_streams_out`](crate::Options::max_streams_out),
+    /// [`max_pings`](crate::Options::max_pings) or
+    /// [`max_queued_datagrams`](crate::Options::max_queued_datagrams) allows; try again when some
+    /// have ended.
     Busy,
 }
 
@@ -228,15 +233,18 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// Why a broadcast was not begun.
+/// The reason why a broadcast was not queued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BroadcastError {
     /// The node has left its cluster, or is leaving.
     Left,
-    /// The message is too long for a datagram, together with its key.
+    /// The message, together with its key, is longer than a datagram allows.
     Message(TooLong),
-    /// Too many of this node's broadcasts wait to be told; try again when some have been.
+    /// As many of this node's broadcasts are queued as
+    /// [`max_broadcasts`](crate::Options::max_broadcasts) or
+    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) allows; try again when some
+    /// have been sent.
     Full,
 }
 
@@ -255,7 +263,7 @@ impl fmt::Display for BroadcastError {
 
 impl core::error::Error for BroadcastError {}
 
-/// How a stream failed.
+/// The reason why a stream failed, as the driver reports it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum StreamError {
@@ -267,7 +275,7 @@ pub enum StreamError {
     Reset,
     /// There was no answer in time.
     TimedOut,
-    /// Something else, of which the driver knows more.
+    /// Another reason, which only the driver knows.
     Other,
 }
 
@@ -299,30 +307,32 @@ impl From<std::io::ErrorKind> for StreamError {
     }
 }
 
-/// Why a peer did not do what it was asked over a stream, in its own words.
+/// The reason why a peer refused a request over a stream, as the peer states it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is leaving, or has left.
+    /// The peer has left its cluster, or is leaving.
     NotRunning = 0,
-    /// It holds as many members as it may.
+    /// The peer's table has as many members as its [`max_members`](crate::Options::max_members)
+    /// allows.
     Full = 1,
-    /// It takes no member with so much metadata, or at such an address.
+    /// The peer does not accept this node's address, or metadata of that length.
     Unacceptable = 2,
-    /// It belongs to a cluster of another name.
+    /// The peer belongs to a cluster of another name.
     ForeignCluster = 3,
-    /// Its application does not admit this node.
+    /// The peer's application does not admit this node.
     NotAdmitted = 4,
-    /// It is not the member that was meant: the address has passed on.
+    /// The peer is not the member that was meant: another node runs at that address now.
     NotMe = 5,
-    /// Its clock is too far from this node's.
+    /// The peer's clock is too far from this node's.
     Clock = 6,
-    /// It, or one that it knows, speaks no version of memberlist's protocol, or of the application's, in
-    /// common with this node; of memberlist's clusters only.
+    /// The peer, or a member that it knows, speaks no version of memberlist's protocol or of the
+    /// delegate protocol in common with this node; in memberlist's format only.
     Versions = 7,
-    /// It cannot read what it is sent: its keys are others, or it has none; of memberlist's clusters only.
+    /// The peer cannot read this node's frames: it has other keys or none; in memberlist's format
+    /// only.
     Unreadable = 8,
-    /// For a reason that this version does not know.
+    /// A reason that this version does not know.
     Unknown = 255,
 }
 
@@ -352,8 +362,8 @@ impl fmt::Display for Refusal {
             Self::NotMe => "another node runs at that address now",
             Self::Clock => "its clock is too far from this node's",
             Self::Versions => "the versions differ; is the delegate protocol that of the cluster?",
-            Self::Unreadable => "it cannot read what it is sent; are the keys the same?",
-            Self::Unknown => "for a reason that is not known here",
+            Self::Unreadable => "it cannot read this node's messages; are the keys the same?",
+            Self::Unknown => "its reason is unknown to this version",
         })
     }
 }
@@ -368,12 +378,12 @@ mod tests {
     fn errors_of_messages_name_the_value_the_limit_and_the_option() {
         let too_long = |what, option| TooLong { what, len: 5000, max: 1363, option };
         let message = too_long("the message", Some("datagram_size"));
-        let said = "the message has 5000 bytes; datagram_size allows 1363";
-        assert_eq!(SendError::TooLong(message).to_string(), said);
-        assert_eq!(BroadcastError::Message(message).to_string(), said);
+        let expected = "the message has 5000 bytes; datagram_size allows 1363";
+        assert_eq!(SendError::TooLong(message).to_string(), expected);
+        assert_eq!(BroadcastError::Message(message).to_string(), expected);
         let key = InvalidBroadcastKey::TooLong(too_long("the broadcast key", None));
-        let said = "the broadcast key has 5000 bytes; at most 1363 are allowed";
-        assert_eq!(key.to_string(), said);
+        let expected = "the broadcast key has 5000 bytes; at most 1363 are allowed";
+        assert_eq!(key.to_string(), expected);
         for option in ["max_streams_out", "max_pings", "max_queued_datagrams"] {
             assert!(SendError::Busy.to_string().contains(option));
         }

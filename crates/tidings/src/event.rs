@@ -1,4 +1,4 @@
-//! Events: what a node reports to its application.
+//! Events: the reports of a node to its application.
 
 use crate::error::Failure;
 use crate::member::{Member, NodeId};
@@ -8,79 +8,81 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Something that happened, told after the change: the queries already show it.
+/// A report of a node to its application, after the change: queries already return the new state.
 ///
 /// `Display` is one line for people: "db-7 (10.0.0.7:7946) joined".
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Event {
-    /// A member is there that was not, or that had failed or left, or that was forgotten when this
-    /// node joined again after leaving.
+    /// A member is present that was unknown, had failed, or had left.
+    ///
+    /// A node that joins again after a leave has forgotten all members, and reports each anew.
     Joined(Member),
     /// A member has new metadata, or a new address.
     Updated(Member),
-    /// A member did not answer a probe; it still counts, and may contradict.
+    /// A member did not answer a probe; it still counts as present, and can refute the suspicion.
     ///
-    /// May come again for the same member with a higher incarnation.
+    /// Can repeat for the same member, with a higher incarnation.
     Suspected(Member),
-    /// A suspect contradicted: it is alive.
+    /// A suspect refuted the suspicion: it is alive.
     Recovered(Member),
-    /// A suspect did not contradict in time.
+    /// A suspect did not refute the suspicion in time.
     Failed(Member),
-    /// A member said that it leaves. May follow [`Event::Failed`].
+    /// A member announced its leave. Can follow [`Event::Failed`].
     Left(Member),
-    /// Two nodes claim one name, from two addresses.
+    /// Two addresses claim the same name.
     ///
-    /// Where it is our own name, the node with the higher incarnation holds it, and the other one
-    /// is a member to nobody until the holder fails or leaves.
+    /// The node with the higher incarnation holds the name. If it is this node's own name and the
+    /// other node holds it, this node is no member until the holder fails or leaves.
     Conflict {
-        /// The name.
+        /// The name that both claim.
         id: NodeId,
-        /// The address that we hold the name to belong to; ours, if it is our own name.
+        /// The address that holds the name, as this node knows it; its own if it is its own name.
         addr: SocketAddr,
-        /// The other address.
+        /// The other address that claims the name.
         other: SocketAddr,
     },
-    /// What another member's application tells at every sync.
+    /// Data that the application of another node attaches to each sync.
     ///
-    /// May come from a node that is not a member here yet.
+    /// Can come from a node that is not a member here yet.
     SyncState {
-        /// The member; `None` where the format does not tell who it is, as memberlist's does.
+        /// The node that sent the data; `None` in memberlist's format, which does not name it.
         from: Option<NodeId>,
-        /// What it set by [`set_sync_state`](crate::Node::set_sync_state).
+        /// The data, as set by [`set_sync_state`](crate::Node::set_sync_state).
         data: Bytes,
-        /// Whether one of the two has just joined the other.
+        /// Whether the sync is a join of either of the two nodes.
         join: bool,
     },
     /// A message for the application.
     Message {
-        /// Which member's application it is from; `None` where that is not known, as over a stream in
-        /// memberlist's format.
+        /// The member that sent it; `None` if that is unknown, as over a stream in memberlist's
+        /// format.
         from: Option<NodeId>,
-        /// What it says.
+        /// The message.
         data: Bytes,
-        /// How it came.
+        /// The way in which it was sent.
         via: Via,
     },
-    /// A member answers streams and no datagrams: it is alive, but it hears no news and its own is not
-    /// heard.
+    /// A member answers over streams only: it is alive, but datagrams do not get through in one or
+    /// both directions.
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
-    /// Many members failed one soon after the other: rather than all of them, the network may have.
+    /// A quarter of the members, and at least three, failed in quick succession: the network may be
+    /// partitioned.
     ///
-    /// They are looked for, as all that fail are.
+    /// The node tries to reconnect to them, as to all members that fail.
     PartitionSuspected {
-        /// How many have failed so far.
+        /// The number of members that have failed so far.
         lost: usize,
-        /// How many are still present, this node included.
+        /// The number of members that are present, this node included.
         present: usize,
     },
     /// A command has ended.
     Completed {
-        /// What the command returned.
+        /// The ticket that the command returned.
         ticket: Ticket,
-        /// How it ended.
+        /// The outcome.
         result: Result<Done, Failure>,
     },
 }
@@ -124,15 +126,15 @@ impl fmt::Display for Event {
     }
 }
 
-/// How a message came.
+/// The way in which a message was sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Via {
-    /// By [`send`](crate::Node::send): it may come twice.
+    /// By [`send`](crate::Node::send): can arrive twice.
     Datagram,
-    /// By [`send_reliable`](crate::Node::send_reliable).
+    /// By [`send_reliable`](crate::Node::send_reliable): arrives at most once.
     Reliable,
-    /// By [`broadcast`](crate::Node::broadcast): all members get it.
+    /// By [`broadcast`](crate::Node::broadcast), to all members: arrives at most once.
     Broadcast,
 }
 
@@ -146,12 +148,11 @@ impl fmt::Display for Via {
     }
 }
 
-/// The number of a command, until [`Event::Completed`](crate::Event::Completed) ends it, exactly
-/// once.
+/// The number of a command; exactly one [`Event::Completed`] carries it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ticket(pub(crate) u64);
 
-/// Its number: tickets of a node are numbered from 0.
+/// The ticket's number; a node numbers its tickets from 0.
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -170,10 +171,10 @@ pub enum Done {
         /// The number of members now, this node included.
         members: usize,
     },
-    /// A leave: other members know of it.
+    /// A leave: other members know of it, or there is no other member.
     Left {
         /// The number of members that confirmed it; 0 only if there was no other member.
-        told: usize,
+        confirmed: usize,
     },
     /// A reliable message: the member's node has received it.
     Delivered,
@@ -196,8 +197,8 @@ impl fmt::Display for Done {
             Self::Joined { seed, members } => {
                 write!(f, "joined through {seed}; {members} members are present")
             }
-            Self::Left { told: 1 } => f.write_str("left; 1 member confirmed it"),
-            Self::Left { told } => write!(f, "left; {told} members confirmed it"),
+            Self::Left { confirmed: 1 } => f.write_str("left; 1 member confirmed it"),
+            Self::Left { confirmed } => write!(f, "left; {confirmed} members confirmed it"),
             Self::Delivered => f.write_str("delivered"),
             Self::Written => f.write_str("written; the format has no receipts"),
             Self::Pong { rtt } => write!(f, "answered in {rtt:?}"),
@@ -205,16 +206,16 @@ impl fmt::Display for Done {
     }
 }
 
-/// Whether a node takes part in its cluster.
+/// The phase of a node's membership: whether it takes part in its cluster.
 ///
-/// Exhaustive on purpose: there is nothing between and nothing after.
+/// Exhaustive on purpose: there are no other phases.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
-    /// It does.
+    /// The node takes part.
     Running,
-    /// It has said that it leaves, and waits until others have confirmed that.
+    /// The node has announced its leave, and waits for members to confirm it.
     Leaving,
-    /// It has left. Whoever takes it for present is told, and a join brings it back.
+    /// The node has left. It corrects members that take it for present; a join brings it back.
     Left,
 }
 
@@ -237,16 +238,16 @@ mod tests {
     #[test]
     fn each_event_is_one_line_for_people() {
         let id = NodeId::new("db-7").unwrap();
-        let (here, there) = ("10.0.0.7:7946".parse().unwrap(), "10.0.0.8:7946".parse().unwrap());
-        let member = Member::new(id.clone(), here, Incarnation::default(), Meta::EMPTY);
-        let joined = Done::Joined { seed: there, members: 5 };
+        let (addr, other) = ("10.0.0.7:7946".parse().unwrap(), "10.0.0.8:7946".parse().unwrap());
+        let member = Member::new(id.clone(), addr, Incarnation::default(), Meta::EMPTY);
+        let joined = Done::Joined { seed: other, members: 5 };
         let message = |data: &'static str, via| Event::Message {
             from: Some(id.clone()),
             data: data.into(),
             via,
         };
         let ticket = crate::stream::tickets::Tickets::default().issue();
-        for (event, said) in [
+        for (event, text) in [
             (Event::Joined(member.clone()), "db-7 (10.0.0.7:7946) joined"),
             (
                 Event::Updated(member.clone()),
@@ -266,7 +267,7 @@ mod tests {
             ),
             (Event::Left(member.clone()), "db-7 (10.0.0.7:7946) left"),
             (
-                Event::Conflict { id: id.clone(), addr: here, other: there },
+                Event::Conflict { id: id.clone(), addr, other },
                 "two nodes claim the name db-7: 10.0.0.7:7946, which holds it, and 10.0.0.8:7946",
             ),
             (
@@ -294,14 +295,14 @@ mod tests {
                 &["command 0 failed: ", &Failure::Cancelled.to_string()].concat(),
             ),
         ] {
-            assert_eq!(event.to_string(), said);
+            assert_eq!(event.to_string(), text);
         }
     }
 
     #[test]
-    fn what_a_command_achieved_is_told_with_plurals_that_agree() {
+    fn outcomes_of_commands_have_plurals_that_agree() {
         let seed = "10.0.0.1:7946".parse().unwrap();
-        for (done, said) in [
+        for (done, text) in [
             (
                 Done::Joined { seed, members: 1 },
                 "joined through 10.0.0.1:7946; 1 member is present",
@@ -310,13 +311,13 @@ mod tests {
                 Done::Joined { seed, members: 2 },
                 "joined through 10.0.0.1:7946; 2 members are present",
             ),
-            (Done::Left { told: 0 }, "left; 0 members confirmed it"),
-            (Done::Left { told: 1 }, "left; 1 member confirmed it"),
+            (Done::Left { confirmed: 0 }, "left; 0 members confirmed it"),
+            (Done::Left { confirmed: 1 }, "left; 1 member confirmed it"),
             (Done::Delivered, "delivered"),
             (Done::Written, "written; the format has no receipts"),
             (Done::Pong { rtt: Duration::from_millis(3) }, "answered in 3ms"),
         ] {
-            assert_eq!(done.to_string(), said);
+            assert_eq!(done.to_string(), text);
         }
     }
 }

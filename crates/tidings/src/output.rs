@@ -1,4 +1,4 @@
-//! What a node answers: datagrams to send, streams to handle, events to tell.
+//! Outputs of a node: datagrams to send, actions on streams, events for the application.
 
 use crate::event::Event;
 use crate::membership::table::MemberKey;
@@ -11,54 +11,54 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// One thing for a driver to carry out.
+/// One output for a driver to carry out.
 ///
-/// Exhaustive on purpose: a new duty of drivers must not compile away.
+/// Exhaustive on purpose: a driver has to handle each new kind of output.
 #[derive(Clone, Debug)]
 pub enum Output<'b> {
-    /// Send a datagram; losing it is allowed.
+    /// Send a datagram, which may be lost.
     Datagram {
-        /// To whom.
+        /// The receiver's address.
         to: SocketAddr,
-        /// What, in the buffer that was handed in.
+        /// The content, in the buffer that the driver passed in.
         data: &'b [u8],
     },
-    /// Do something with a stream.
+    /// Act on a stream.
     Stream {
-        /// Which one; after [`StreamAction::Open`] the driver knows it by this name.
+        /// The stream; [`StreamAction::Open`] introduces a new id.
         id: StreamId,
-        /// What to do.
+        /// The action.
         action: StreamAction,
     },
-    /// Tell the application.
+    /// Deliver an event to the application.
     Event(Event),
 }
 
-/// A datagram that is to be built when it is polled, with the news of that moment.
+/// A queued datagram. It is built when it is polled, with the updates of that moment.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct PendingDatagram {
     pub(crate) to: SocketAddr,
     pub(crate) payload: Payload,
-    /// A member of whom the receiver must be told.
+    /// A member whose update must be in the datagram.
     pub(crate) about: Option<MemberKey>,
     pub(crate) piggyback: Piggyback,
 }
 
-/// With what the room that is left in a datagram is filled.
+/// The updates that fill the rest of a datagram.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Piggyback {
-    /// With nothing: it may go to a stranger.
+    /// None, because the receiver may not be a member.
     None,
-    /// With news that rides along and is not counted.
+    /// Updates that do not count against the retransmit limit.
     Uncounted,
-    /// With news, which counts as told.
+    /// Updates that count against the retransmit limit.
     Counted,
 }
 
-/// What a datagram is for.
+/// The message for which a datagram is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Payload {
-    /// Only for the news.
+    /// None: only updates and broadcasts.
     Gossip,
     Ping {
         token: u32,
@@ -71,7 +71,7 @@ pub(crate) enum Payload {
     },
     Ack {
         token: u32,
-        /// What somebody else said of itself, if the ack is passed on for it.
+        /// The target's status, if this is an ack that a relay forwards.
         of: Option<PeerStatus>,
     },
     Nack {
@@ -82,21 +82,22 @@ pub(crate) enum Payload {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum PendingOutput {
     Datagram(PendingDatagram),
-    /// A message of the application's in a datagram of its own.
+    /// A message of the application, in a datagram of its own.
     Message {
         to: SocketAddr,
         data: Bytes,
     },
     Stream {
         id: StreamId,
-        #[serde(serialize_with = "in_clear")]
+        #[serde(serialize_with = "clear_part")]
         action: StreamAction,
     },
     Event(Event),
 }
 
-/// Writes zeros for what is sealed: it says nothing without keys, and a replay has none.
-fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes the clear part of a frame, and zeros for the sealed part, which a replay cannot read
+/// because it has no keys.
+fn clear_part<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
     match action {
         StreamAction::Write(bytes) => {
             let mut frame = wire::in_clear(bytes).to_vec();
@@ -107,7 +108,7 @@ fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok
     }
 }
 
-/// The one queue of all that a node wants done, in order.
+/// The queue of a node's outputs, in order.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OutputQueue {
     queue: VecDeque<PendingOutput>,
@@ -121,13 +122,13 @@ impl OutputQueue {
         Self { queue: VecDeque::new(), datagrams: 0, max_datagrams }
     }
 
-    /// Queues a datagram; `false` if too many wait already.
+    /// Queues a datagram; `false` if `max_datagrams` are queued.
     #[must_use]
     pub(crate) fn datagram(&mut self, pending: PendingDatagram) -> bool {
         self.push(PendingOutput::Datagram(pending))
     }
 
-    /// Queues a datagram with a message of the application's; `false` if too many wait already.
+    /// Queues a datagram with a message of the application; `false` if `max_datagrams` are queued.
     #[must_use]
     pub(crate) fn message(&mut self, to: SocketAddr, data: Bytes) -> bool {
         self.push(PendingOutput::Message { to, data })
@@ -159,12 +160,13 @@ impl OutputQueue {
         Some(pending)
     }
 
-    /// Gives back what a burst took, once that is carried out; a quiet node needs no more than this.
+    /// Releases the memory of a burst once its outputs are carried out; a quiet node needs no more
+    /// than eight places.
     pub(crate) fn rest(&mut self) {
         self.queue.shrink_to(8);
     }
 
-    /// Counts the datagrams of a checkpoint.
+    /// Recounts the datagrams after deserialization.
     pub(crate) fn restore(&mut self) {
         let datagram = |pending: &&PendingOutput| {
             matches!(pending, PendingOutput::Datagram(_) | PendingOutput::Message { .. })

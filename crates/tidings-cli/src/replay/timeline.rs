@@ -251,7 +251,9 @@ fn result_text(result: &Result<Done, tidings::Failure>) -> String {
         Ok(Done::Joined { seed, members }) => {
             format!("joined through {seed}; {}", count(*members, "member"))
         }
-        Ok(Done::Left { told }) => format!("left; {} acknowledged it", count(*told, "member")),
+        Ok(Done::Left { confirmed }) => {
+            format!("left; {} confirmed it", count(*confirmed, "member"))
+        }
         Ok(Done::Delivered) => "delivered".into(),
         Ok(Done::Written) => "written; the format has no receipts".into(),
         Ok(Done::Pong { rtt }) => format!("answered, round trip {rtt:.1?}"),

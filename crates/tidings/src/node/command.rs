@@ -154,7 +154,7 @@ impl Node {
             asked = self.announce_leave(ticket, seeds);
         }
         if !asked {
-            self.emit_completed(ticket, Ok(Done::Left { told: 0 }));
+            self.emit_completed(ticket, Ok(Done::Left { confirmed: 0 }));
         }
         ticket
     }

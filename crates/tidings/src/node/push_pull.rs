@@ -47,7 +47,7 @@ impl Node {
     ) {
         let foreign = |claim: &Claim| claim.state.is_present() && !self.understands(claim);
         if matches!(purpose, Purpose::Join(_)) && theirs.claims.claims.iter().any(foreign) {
-            return self.resolve(id, Err(ExchangeError::NotTaken(Refusal::Versions)));
+            return self.resolve(id, Err(ExchangeError::NotAccepted(Refusal::Versions)));
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;

@@ -89,7 +89,7 @@ impl Node {
                 if joins && refusal != Refusal::Full {
                     self.withdraw(id);
                 }
-                self.resolve(id, Err(ExchangeError::NotTaken(refusal)));
+                self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
             }
         }
     }

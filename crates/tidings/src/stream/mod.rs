@@ -1,4 +1,4 @@
-//! Streams: what a driver and a node say to each other about them.
+//! Streams: the actions that a node requests of its driver, and the driver's inputs about them.
 
 pub(crate) mod exchange;
 pub(crate) mod tickets;
@@ -33,50 +33,51 @@ impl Streams {
     }
 }
 
-/// Names one stream of a node; never used again by that node.
+/// The id of a stream; a node never uses one twice.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct StreamId(pub(crate) u64);
 
 impl StreamId {
-    /// Its number, for drivers whose system names things by numbers; the node counts from 0.
+    /// The id as a number, for drivers that need one, such as an event loop's token; a node counts
+    /// from 0.
     pub fn as_u64(self) -> u64 {
         self.0
     }
 }
 
-/// What a driver has to do with a stream.
+/// An action on a stream, for the driver to carry out.
 ///
-/// Exhaustive on purpose: a new duty of drivers must not compile away.
+/// Exhaustive on purpose: a driver has to handle each new action.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum StreamAction {
-    /// Connect to a peer; answer with [`StreamInput::Opened`] or [`StreamInput::Failed`].
+    /// Connect to a peer, and report [`StreamInput::Opened`] or [`StreamInput::Failed`].
     Open {
-        /// The peer.
+        /// The peer's address.
         #[serde(with = "crate::addr")]
         to: SocketAddr,
-        /// When the core gives up by itself, and says [`Reset`](Self::Reset): for drivers that cannot stop
-        /// connecting at that.
+        /// The time at which the node gives up and requests [`Reset`](Self::Reset); for drivers
+        /// that cannot abort a connection attempt at that request.
         deadline: Instant,
     },
-    /// Write all of these bytes, after all earlier ones.
+    /// Write all of these bytes, after the earlier ones.
     Write(Bytes),
-    /// Close once all is written; answer with [`StreamInput::Closed`].
+    /// Close the stream once all bytes are written, and report [`StreamInput::Closed`].
     Close,
-    /// Drop the stream now; the core has forgotten it.
+    /// Drop the stream now, without a report; the node has forgotten it.
     Reset,
 }
 
-/// What a driver tells of a stream.
+/// An input about a stream, from the driver.
 ///
 /// Exhaustive on purpose, as [`StreamAction`] is: together they are the whole contract on streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StreamInput<'a> {
-    /// It is connected.
+    /// The stream is connected.
     Opened,
-    /// The peer sent these bytes; they may be cut anywhere.
+    /// The peer sent these bytes; boundaries between inputs have no meaning.
     Data(&'a [u8]),
-    /// The peer, or we on being told to, closed it.
+    /// The stream is closed, by the peer or after [`StreamAction::Close`].
     Closed,
-    /// It could not be opened, or broke.
+    /// The stream could not be opened, or it broke.
     Failed(StreamError),
 }
