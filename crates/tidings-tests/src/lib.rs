@@ -43,6 +43,11 @@ pub const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The code in docs/GUIDE.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/GUIDE.md")]
+struct Guide;
+
 /// The code in EMBEDDING compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]

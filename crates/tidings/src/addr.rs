@@ -66,12 +66,12 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::codec::{put, take};
+    use crate::wire::codec::{decode, encode};
     use alloc::vec::Vec;
 
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put(&mut bytes, value);
+        encode(&mut bytes, value);
         bytes
     }
 
@@ -80,7 +80,7 @@ mod tests {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {
             let addr: SocketAddr = text.parse().unwrap();
             let bytes = written(&Dialled(addr));
-            assert_eq!(take(&mut &*bytes), Ok(Dialled(addr)));
+            assert_eq!(decode(&mut &*bytes), Ok(Dialled(addr)));
             assert_eq!(bytes == written(&addr), canonical(addr) == addr, "{text}");
         }
     }

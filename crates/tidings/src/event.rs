@@ -219,7 +219,8 @@ pub enum Phase {
     Left,
 }
 
-struct ByteCount(usize);
+/// Displays a number of bytes, such as "1 byte" or "2 bytes".
+pub(crate) struct ByteCount(pub(crate) usize);
 
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

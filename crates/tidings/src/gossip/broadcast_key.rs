@@ -1,10 +1,10 @@
-//! Keys of broadcasts: of two broadcasts with one key, the later one replaces the earlier one.
+//! Broadcast keys: a broadcast replaces an earlier one of the same origin with the same key.
 
 use crate::member::{TooLong, write_bytes};
 use alloc::boxed::Box;
 use core::fmt;
 
-/// The key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
+/// Key of a broadcast, 1 to 255 bytes: a later broadcast replaces a queued one with the same key.
 ///
 /// ```
 /// use tidings::BroadcastKey;
@@ -17,14 +17,14 @@ use core::fmt;
 pub struct BroadcastKey(Box<[u8]>);
 
 impl BroadcastKey {
-    /// The longest key, in bytes.
+    /// Maximum length of a key, in bytes.
     pub const MAX_LEN: usize = 255;
 
     /// Checks and copies a key.
     ///
     /// # Errors
     ///
-    /// If it is empty, or longer than [`MAX_LEN`](Self::MAX_LEN).
+    /// If the key is empty, or longer than [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(key: impl AsRef<[u8]>) -> Result<Self, InvalidBroadcastKey> {
         let key = key.as_ref();
         let (len, max) = (key.len(), Self::MAX_LEN);
@@ -38,7 +38,7 @@ impl BroadcastKey {
         }
     }
 
-    /// The bytes.
+    /// The key's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -60,18 +60,18 @@ impl TryFrom<&[u8]> for BroadcastKey {
     }
 }
 
-/// As text where it is text.
+/// Text if the bytes are text, otherwise escaped bytes.
 impl fmt::Debug for BroadcastKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_bytes(&self.0, f)
     }
 }
 
-/// Why bytes were not taken as a [`BroadcastKey`].
+/// Reason why bytes are not a valid [`BroadcastKey`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidBroadcastKey {
-    /// The key has no bytes; [`Node::broadcast`](crate::Node::broadcast) needs none.
+    /// The key is empty; [`Node::broadcast`](crate::Node::broadcast) sends without a key.
     Empty,
     /// The key has too many bytes.
     TooLong(TooLong),

@@ -3,11 +3,35 @@
 pub(crate) mod exchange;
 pub(crate) mod tickets;
 
+use crate::config::options::Options;
 use crate::error::StreamError;
+use crate::stream::exchange::{Exchanges, Limits};
+use crate::stream::tickets::Tickets;
 use crate::time::Instant;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
+
+/// The open streams of a node, and its commands that have not ended.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Streams {
+    pub(crate) exchanges: Exchanges,
+    pub(crate) tickets: Tickets,
+}
+
+impl Streams {
+    pub(crate) fn new(options: &Options) -> Self {
+        let limits = Limits {
+            max_in: options.max_streams_in,
+            max_out: options.max_streams_out,
+            max_leave: options.leave_peers,
+            max_frame: options.max_frame,
+            max_memory: options.max_stream_memory,
+            max_meta: options.max_meta,
+        };
+        Self { exchanges: Exchanges::new(limits), tickets: Tickets::default() }
+    }
+}
 
 /// The id of a stream; a node never uses one twice.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
