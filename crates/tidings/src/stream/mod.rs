@@ -12,7 +12,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// The open streams of a node, and the commands that wait for them.
+/// The open streams of a node, and its commands that have not ended.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Streams {
     pub(crate) exchanges: Exchanges,
