@@ -72,3 +72,66 @@ fn what_is_announced_and_does_not_come_takes_no_memory() {
     });
     assert_eq!((counted.count_total, solo.node.stats().rejected_datagrams.malformed), (0, 1));
 }
+
+#[cfg(feature = "encryption")]
+mod encryption {
+    use super::forge;
+    use crate::common::{self, addr, id};
+    use std::time::Duration;
+    use tidings::{Instant, Node, Options, Output};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Two nodes that know each other, with nothing between them.
+    struct Twins {
+        nodes: [Node; 2],
+        buf: Vec<u8>,
+        sent: u64,
+    }
+
+    impl Twins {
+        fn new() -> Self {
+            let mut options = Options::lan();
+            // Syncs are streams, which are not quiet.
+            options.sync_interval = 24 * 3600 * SECOND;
+            let node = |n| {
+                let config = common::config_with(n, &options).with_generation(1);
+                let mut node = Node::new(config, [n as u8; 32], Instant::ZERO);
+                let other = 1 - n;
+                let name = id(other).to_string();
+                let alive = forge::alive(&name, &addr(other).to_string(), 1, 0, b"");
+                node.handle_datagram(Instant::ZERO, addr(other), &forge::datagram(&[alive]));
+                node
+            };
+            Self { nodes: [node(0), node(1)], buf: Vec::with_capacity(2000), sent: 0 }
+        }
+
+        fn run_until(&mut self, end: Instant) {
+            loop {
+                let at = self.nodes.iter().filter_map(Node::poll_timeout).min();
+                let Some(at) = at.filter(|&at| at <= end) else { return };
+                for here in [0, 1] {
+                    self.nodes[here].handle_timeout(at);
+                    while let Some(output) = self.nodes[here].poll_output(&mut self.buf) {
+                        if let Output::Datagram { data, .. } = output {
+                            self.sent += 1;
+                            self.nodes[1 - here].handle_datagram(at, addr(here), data);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_quiet_round_allocates_nothing_when_it_is_sealed_either() {
+        let mut twins = Twins::new();
+        let minute = 60 * SECOND;
+        twins.run_until(Instant::ZERO + 2 * minute);
+        let sent = twins.sent;
+        let counted = allocation_counter::measure(|| twins.run_until(Instant::ZERO + 10 * minute));
+        assert!(twins.sent >= sent + 2 * 2 * 8 * 60 - 4, "{} datagrams", twins.sent - sent);
+        assert_eq!(counted.count_total, 0);
+        assert_eq!(twins.nodes[0].stats().probes_failed, 0);
+    }
+}

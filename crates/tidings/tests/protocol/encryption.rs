@@ -1,18 +1,8 @@
 //! Encryption: who is kept out, what an old message can do, and how keys and clusters change.
 
-#![cfg(feature = "encryption")]
-
-mod common;
-
+use super::*;
 use common::forge::sealed;
-use common::{Net, addr, forge, id, joined, pair, trio};
-use std::time::Duration;
-use tidings::{
-    Cipher, ClusterName, Config, Event, ExchangeError, Failure, Instant, Key, Keyring, Member,
-    Meta, Node, NodeId, Options, Output, Plaintext, Rejected, State, StreamAction, StreamInput,
-};
-
-const SECOND: Duration = Duration::from_secs(1);
+use tidings::{Cipher, Key, Keyring, Plaintext};
 
 fn key(n: u8) -> Key {
     Key::new(Cipher::Aes256Gcm, [n; 32])
@@ -28,7 +18,7 @@ fn rejected(net: &Net, here: usize) -> Rejected {
 }
 
 /// All that a node holds of others.
-fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
+fn known(node: &Node) -> Vec<(NodeId, State, Incarnation, Meta)> {
     let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
     let mut known: Vec<_> = node.all_members().map(all).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
@@ -210,8 +200,8 @@ fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
 #[test]
 fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
     let mut net = Net::of([
-        forge::with_keys(common::config(0, addr(0))).with_generation(1_000_000),
-        forge::with_keys(common::config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
+        forge::with_keys(config(0, addr(0))).with_generation(1_000_000),
+        forge::with_keys(config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
     ]);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
@@ -300,57 +290,4 @@ fn forged_times_are_not_believed() {
     assert_eq!(rejected(&net, 0).stale, 2);
     net.inject(0, addr(1), &sealed::datagram_at(day / 3, &alive));
     assert_eq!(net.nodes[0].node.present_count(), 3);
-}
-
-/// Two nodes that know each other, with nothing between them.
-struct Twins {
-    nodes: [Node; 2],
-    buf: Vec<u8>,
-    sent: u64,
-}
-
-impl Twins {
-    fn new() -> Self {
-        let mut options = Options::lan();
-        // Syncs are streams, which are not quiet.
-        options.sync_interval = 24 * 3600 * SECOND;
-        let node = |n| {
-            let config = common::config_with(n, &options).with_generation(1);
-            let mut node = Node::new(config, [n as u8; 32], Instant::ZERO);
-            let other = 1 - n;
-            let name = id(other).to_string();
-            let alive = forge::alive(&name, &addr(other).to_string(), 1, 0, b"");
-            node.handle_datagram(Instant::ZERO, addr(other), &forge::datagram(&[alive]));
-            node
-        };
-        Self { nodes: [node(0), node(1)], buf: Vec::with_capacity(2000), sent: 0 }
-    }
-
-    fn run_until(&mut self, end: Instant) {
-        loop {
-            let at = self.nodes.iter().filter_map(Node::poll_timeout).min();
-            let Some(at) = at.filter(|&at| at <= end) else { return };
-            for here in [0, 1] {
-                self.nodes[here].handle_timeout(at);
-                while let Some(output) = self.nodes[here].poll_output(&mut self.buf) {
-                    if let Output::Datagram { data, .. } = output {
-                        self.sent += 1;
-                        self.nodes[1 - here].handle_datagram(at, addr(here), data);
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_quiet_round_allocates_nothing_when_it_is_sealed_either() {
-    let mut twins = Twins::new();
-    let minute = 60 * SECOND;
-    twins.run_until(Instant::ZERO + 2 * minute);
-    let sent = twins.sent;
-    let counted = allocation_counter::measure(|| twins.run_until(Instant::ZERO + 10 * minute));
-    assert!(twins.sent >= sent + 2 * 2 * 8 * 60 - 4, "{} datagrams", twins.sent - sent);
-    assert_eq!(counted.count_total, 0);
-    assert_eq!(twins.nodes[0].stats().probes_failed, 0);
 }

@@ -1,23 +1,30 @@
-//! Checkpoints, journals and replays: a node goes on as it was, and does again what it did.
+//! Checkpoints, journals and replays: a restored node goes on as it was, a replay repeats its history.
 
-mod common;
-
+use super::*;
 use common::tape::{Replayed, Tape};
-use common::{Net, addr, config, forge, id};
-use std::time::Duration;
 #[cfg(not(feature = "encryption"))]
 use tidings::BroadcastKey;
-#[cfg(feature = "encryption")]
-use tidings::Node;
 use tidings::replay::{Input, MessageSummary, Replay, ReplayError, ReplayedOutput};
-use tidings::{Event, Member};
+
+#[test]
+fn the_same_seed_and_inputs_give_the_same_history() {
+    let history = || {
+        let mut net = joined(5);
+        net.cut_both(1, 2);
+        net.set_meta(3, "x");
+        net.run_for(5 * SECOND);
+        net.kill(4);
+        net.run_for(20 * SECOND);
+        let events: Vec<_> = net.nodes.iter().map(|host| format!("{:?}", host.events)).collect();
+        (net.datagrams, events)
+    };
+    assert!(history() == history());
+}
 
 #[cfg(not(feature = "encryption"))]
 fn key(text: &str) -> BroadcastKey {
     BroadcastKey::new(text).unwrap()
 }
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Three nodes that keep journals, of which one fails and comes back.
 fn taped() -> Net {

@@ -1,19 +1,44 @@
-//! Zones of IPv6 addresses: what is joined by one is dialled by it, and nobody else ever hears of it.
+//! Addresses: IPv4 in IPv6's form, and zones of IPv6 addresses.
+//!
+//! A seed given with a zone is dialled by that zone; no message to others contains it.
 
-mod common;
-
-#[cfg(feature = "memberlist")]
-use common::id;
+use super::*;
 use common::tape::Replayed;
-use common::{Net, addr, config, config_at};
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::time::Duration;
 #[cfg(feature = "memberlist")]
-use tidings::{ClusterName, Memberlist, Wire};
-use tidings::{Config, Done, ExchangeError, Failure, Member, Options, SeedFailure, State};
+use tidings::{Memberlist, Wire};
 
-const SECOND: Duration = Duration::from_secs(1);
+#[test]
+fn an_ipv4_address_in_ipv6_form_is_the_same_address() {
+    let mapped =
+        |n: usize| SocketAddr::new(format!("::ffff:10.0.0.{}", n + 1).parse().unwrap(), 7946);
+    let mut net = pair();
+    net.set_meta(0, "news");
+    // Whoever speaks from that address is the member.
+    let now = net.now;
+    net.nodes[0].node.handle_datagram(now, mapped(1), &forge::datagram(&[forge::ping(7, "n0")]));
+    net.drain(0);
+    let (_, to, ack) = net.datagrams.iter().rev().find(|(_, _, data)| data[0] == 2).unwrap();
+    assert!(*to == addr(1) && ack.len() > 20, "it is answered with the news");
+    // A node that was configured with one tells the other.
+    let config = Config::local(ClusterName::new("test").unwrap(), id(2), mapped(2));
+    let third = net.start(forge::with_keys(config.with_generation(1)));
+    net.nodes[third].addr = addr(2);
+    let ticket = net.join(third, &[mapped(0), addr(0)]);
+    net.run_until(|net| net.result(third, ticket).is_some());
+    assert_eq!(net.nodes[third].node.stats().streams_out, 1, "it is one seed");
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    net.run_for(30 * SECOND);
+    for here in 0..3 {
+        assert!(
+            !net.saw(here, |event| matches!(event, Event::Conflict { .. } | Event::Suspected(_)))
+        );
+    }
+    // And nobody else is taken who says that he is at one.
+    let octets = [&[0; 10][..], &[0xff, 0xff, 10, 0, 0, 9], &7946_u16.to_le_bytes()].concat();
+    let mapped_member = [&[9][..], &octets, &[1, b'x', 1, 0, 0]].concat();
+    net.inject(0, addr(1), &forge::datagram(&[mapped_member]));
+    assert_eq!(net.nodes[0].node.stats().members_refused, 1);
+}
 
 /// Nodes that are also reached by an address on the link of interface 7.
 fn on_a_link(configs: impl IntoIterator<Item = Config>) -> Net {

@@ -1,13 +1,6 @@
-//! Syncs: what they cost, what they bring, and when one is begun.
+//! Syncs (push/pull of differences): what they cost, what they bring, and when one begins.
 
-mod common;
-
-use common::{Net, addr, forge, id, trio};
-use proptest::prelude::*;
-use std::time::Duration;
-use tidings::{Event, Meta, Node, Options, State};
-
-const SECOND: Duration = Duration::from_secs(1);
+use super::*;
 
 /// Options under which nothing but syncs tells anybody anything, and they only when asked for.
 fn silent() -> Options {
@@ -36,6 +29,17 @@ fn known(node: &Node) -> Vec<(String, State)> {
         node.all_members().map(|member| (member.id().to_string(), member.state())).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
     known
+}
+
+#[test]
+fn sync_brings_what_gossip_lost() {
+    let mut net = trio();
+    net.cut_both(0, 2);
+    net.cut_both(1, 2);
+    net.set_meta(0, "missed");
+    net.run_for(SECOND);
+    net.heal();
+    net.run_until(|net| net.member(2, 0).unwrap().meta() == &Meta::from("missed"));
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn a_thousand_members_come_with_one_answer() {
     let start = net.now;
     sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 1002);
-    assert_eq!(net.now.since(start), 4 * common::LATENCY, "connect, and ask");
+    assert_eq!(net.now.since(start), 4 * LATENCY, "connect, and ask");
 }
 
 #[test]
@@ -137,7 +141,7 @@ fn a_difference_that_stays_does_not_keep_nodes_busy() {
     options.max_members = 3;
     let mut small = Net::with_options(1, &options);
     // The second node holds a member for which the first one has no room.
-    let big = common::config(1, addr(1)).with_generation(1);
+    let big = config(1, addr(1)).with_generation(1);
     let big = small.start(big);
     let net = &mut small;
     net.inject(0, addr(50), &forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]));
@@ -163,21 +167,21 @@ fn nobody_keeps_syncing_while_all_know_the_same() {
 }
 
 #[test]
-fn whoever_says_what_is_outdated_is_told_what_is_known() {
+fn a_comparison_that_never_ends_is_ended() {
     let mut net = trio();
-    net.set_meta(2, "new");
-    net.run_for(5 * SECOND);
-    let before = net.datagrams.len();
-    // As node 1 would have said it before.
-    let old = forge::alive("n2", "10.0.0.3:7946", 1, 0, b"");
-    net.inject(0, addr(1), &forge::datagram(std::slice::from_ref(&old)));
-    let answer = forge::alive("n2", "10.0.0.3:7946", 1, 1, b"new");
-    let answers: Vec<_> = net.datagrams[before..].iter().collect();
-    assert_eq!(answers, [&(0, addr(1), answer)]);
-    // Whoever is no member is told nothing.
-    let before = net.datagrams.len();
-    net.inject(0, addr(99), &forge::datagram(&[old]));
-    assert_eq!(net.datagrams.len(), before);
+    let greeting = [&forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0]].concat();
+    let stream = net.inject_stream(0, stranger(), &forge::frame(0, &greeting));
+    // The digest of all members is never what it should be.
+    let digest = [&[0][..], &[7; 8]].concat();
+    let mut rounds = 0;
+    while net.done_to_stream(0, stream).last() != Some(&StreamAction::Reset) {
+        rounds += 1;
+        assert!(rounds <= 1024 && net.nodes[0].node.stats().rejected_streams.total() == 0);
+        let frame = forge::later_frame(2 * rounds, 5, &digest);
+        net.feed_stream(0, stream, StreamInput::Data(&frame));
+    }
+    assert_eq!(rounds, 1024);
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.unexpected, 1);
 }
 
 proptest! {
@@ -193,7 +197,7 @@ proptest! {
         options.max_meta = 100;
         options.sync_chunk = chunk;
         let mut net = Net::with_options(2, &options);
-        let mut joined = std::collections::BTreeMap::new();
+        let mut joined = BTreeMap::new();
         for (here, members) in [&a, &b].into_iter().enumerate() {
             for (n, number) in members {
                 let addr = format!("10.7.{}.{}:7946", n / 250, n % 250);

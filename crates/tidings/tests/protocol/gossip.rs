@@ -1,0 +1,107 @@
+//! Dissemination of updates: piggyback, fan-out, and correction of stale updates.
+
+use super::*;
+
+#[test]
+fn news_of_a_newcomer_reaches_those_whom_it_did_not_join() {
+    let net = trio();
+    assert_eq!(net.story(1, 2), ["joined"]);
+    assert_eq!(net.story(2, 1), ["joined"]);
+}
+
+#[test]
+fn new_metadata_reaches_the_others() {
+    let mut net = pair();
+    net.set_meta(1, "role=db");
+    let took = net.run_until(|net| net.member(0, 1).unwrap().meta() == &Meta::from("role=db"));
+    assert_eq!(took, LATENCY, "news does not wait for a tick");
+    assert_eq!(net.story(0, 1), ["joined", "updated"]);
+}
+
+#[test]
+fn news_from_before_a_join_is_told_and_then_done_with() {
+    let mut net = Net::new(2);
+    net.set_meta(1, "early");
+    net.join(1, &[addr(0)]);
+    net.run_for(10 * SECOND);
+    assert_eq!(net.member(0, 1).unwrap().meta(), &Meta::from("early"));
+    let before = net.datagrams.len();
+    net.run_for(10 * SECOND);
+    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 16);
+    assert!(bare, "nothing rides on pings and acks any more");
+}
+
+#[test]
+fn news_misses_nobody_in_a_small_cluster() {
+    let mut options = Options::local();
+    // So that nothing is mended by syncs.
+    options.sync_interval = 24 * 3600 * SECOND;
+    let mut missed = 0;
+    for seed in 0..200 {
+        let mut net = Net::seeded(5, &options, seed);
+        for n in 1..5 {
+            net.join(n, &[addr(0)]);
+        }
+        net.run_for(SECOND);
+        missed += usize::from((0..5).any(|here| net.nodes[here].node.present_count() < 5));
+    }
+    assert_eq!(missed, 0, "of 200");
+}
+
+#[test]
+fn telling_the_dead_does_not_keep_news_from_the_living() {
+    let mut options = Options::lan();
+    options.sync_interval = 24 * 3600 * SECOND;
+    let mut missed = 0;
+    for seed in 0..60 {
+        let mut net = Net::seeded(10, &options, seed);
+        for n in 1..10 {
+            net.join(n, &[addr(0)]);
+        }
+        net.run_for(5 * SECOND);
+        for n in 4..10 {
+            net.kill(n);
+        }
+        net.run_until(|net| (4..10).all(|n| net.state(0, n) == Some(State::Failed)));
+        net.set_meta(0, "news");
+        net.run_for(10 * SECOND);
+        let told = |here| net.member(here, 0).unwrap().meta() == &Meta::from("news");
+        missed += usize::from(!(1..4).all(told));
+    }
+    assert_eq!(missed, 0, "of 60");
+}
+
+#[test]
+fn a_failure_is_told_to_all() {
+    let mut net = joined(6);
+    net.kill(5);
+    net.run_until(|net| (0..5).any(|here| net.state(here, 5) == Some(State::Failed)));
+    let took = net.run_until(|net| (0..5).all(|here| net.state(here, 5) == Some(State::Failed)));
+    assert!(took < SECOND, "it took {took:?}");
+}
+
+#[test]
+fn whoever_says_what_is_outdated_is_told_what_is_known() {
+    let mut net = trio();
+    net.set_meta(2, "new");
+    net.run_for(5 * SECOND);
+    let before = net.datagrams.len();
+    // As node 1 would have said it before.
+    let old = forge::alive("n2", "10.0.0.3:7946", 1, 0, b"");
+    net.inject(0, addr(1), &forge::datagram(std::slice::from_ref(&old)));
+    let answer = forge::alive("n2", "10.0.0.3:7946", 1, 1, b"new");
+    let answers: Vec<_> = net.datagrams[before..].iter().collect();
+    assert_eq!(answers, [&(0, addr(1), answer)]);
+    // Whoever is no member is told nothing.
+    let before = net.datagrams.len();
+    net.inject(0, addr(99), &forge::datagram(&[old]));
+    assert_eq!(net.datagrams.len(), before);
+}
+
+#[test]
+fn a_datagram_holds_more_than_255_messages() {
+    let mut net = Net::new(1);
+    let alive = |n| forge::alive(&format!("x{n}"), "10.0.9.9:1", 1, 0, b"");
+    net.inject(0, stranger(), &forge::datagram(&(0..400).map(alive).collect::<Vec<_>>()));
+    assert_eq!(net.nodes[0].node.present_count(), 401);
+}
