@@ -30,7 +30,7 @@ fn a_quiet_round_of_a_warm_node_allocates_nothing() {
 }
 
 #[test]
-fn a_quiet_round_that_is_noted_allocates_nothing_beyond_the_buffer() {
+fn a_quiet_round_with_a_journal_allocates_nothing_beyond_the_buffer() {
     let mut solo = Solo::warm(11);
     solo.node.start_journal(&mut Vec::new());
     let mut journal = Vec::with_capacity(1 << 20);
@@ -51,7 +51,7 @@ fn a_quiet_round_that_is_noted_allocates_nothing_beyond_the_buffer() {
 }
 
 #[test]
-fn what_is_announced_and_does_not_come_takes_no_memory() {
+fn announced_bytes_that_do_not_arrive_take_no_memory() {
     let mut solo = Solo::new(2);
     // Each a frame of a megabyte, of which all but the beginning is still to come.
     let length = (1_u32 << 20) - 100;
@@ -124,7 +124,7 @@ mod encryption {
     }
 
     #[test]
-    fn a_quiet_round_allocates_nothing_when_it_is_sealed_either() {
+    fn a_quiet_round_allocates_nothing_with_encryption_either() {
         let mut twins = Twins::new();
         let minute = 60 * SECOND;
         twins.run_until(Instant::ZERO + 2 * minute);

@@ -228,7 +228,7 @@ fn after_any_chaos_all_agree_again() {
 }
 
 #[test]
-fn whatever_happened_to_a_node_replays_bit_for_bit() {
+fn any_history_of_a_node_replays_bit_for_bit() {
     let mut all = Replayed::default();
     for seed in 1000..1012 {
         let net = calmed(seed, true);

@@ -23,7 +23,7 @@ fn a_quiet_second_looks_at_a_few_members_and_allocates_nothing() {
 }
 
 #[test]
-fn a_second_with_news_costs_what_is_told() {
+fn a_second_with_updates_costs_what_is_sent() {
     let mut solo = solo();
     let (gossip, mut peers) = (solo.gossip, 1..);
     let most = most(&mut solo, 60, |solo| {
@@ -38,7 +38,7 @@ fn a_second_with_news_costs_what_is_told() {
 }
 
 #[test]
-fn a_second_with_a_suspicion_a_failure_and_one_forgotten_costs_what_is_told() {
+fn a_second_with_a_suspicion_a_failure_and_a_removal_costs_what_is_sent() {
     let mut solo = solo();
     let mut peers = 1..;
     let most = most(&mut solo, 300, |solo| {

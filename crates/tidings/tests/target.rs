@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use tidings::{InvalidName, Network, Services, Target, TargetError};
 
 #[test]
-fn what_go_resolves_is_resolved_to_the_same() {
+fn targets_resolve_as_in_go() {
     let rows = rows::<6>(include_str!("data/go-resolve-cases.tsv"));
     assert_eq!(rows.len(), 162);
     for [function, network, text, address, error, differs] in rows {
@@ -29,7 +29,7 @@ fn what_go_resolves_is_resolved_to_the_same() {
 }
 
 #[test]
-fn whom_memberlist_joins_is_joined() {
+fn targets_that_memberlist_joins_are_joined() {
     let rows = rows::<6>(include_str!("data/memberlist-resolve-cases.tsv"));
     assert_eq!(rows.len(), 49);
     for [text, addresses, count, node, error, differs] in rows {
@@ -279,7 +279,7 @@ fn no_host_is_any_address_of_the_network() {
 }
 
 #[test]
-fn a_zone_must_be_there() {
+fn a_zone_must_exist() {
     let target: Target = "fe80::1%tid0".parse().unwrap();
     assert_eq!(target.zone(), Some("tid0"));
     assert_eq!(target.addrs(&[], None), Err(TargetError::UnknownZone("tid0".into())));
@@ -323,7 +323,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn what_is_taken_is_written_so_that_it_is_taken_for_the_same(
+    fn a_target_is_displayed_in_a_form_that_parses_to_it(
         text in prop_oneof![".*", r"[-+:/%.a0x\[\] ]{0,9}", NEARLY],
     ) {
         if let Ok(target) = text.parse::<Target>() {
@@ -347,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_found_is_given_once(found in vec(addrs(), 0..20), network in select(vec![
+    fn found_addresses_are_returned_once(found in vec(addrs(), 0..20), network in select(vec![
         Network::Tcp, Network::Udp4, Network::Tcp6,
     ])) {
         let target = Target::resolve(network, "a.example:80", &Services::default()).unwrap();

@@ -191,7 +191,7 @@ mod updates {
     }
 
     #[test]
-    fn version_vectors_of_no_version_are_refused_and_longer_ones_are_taken() {
+    fn version_vectors_of_no_version_are_refused_and_longer_ones_are_accepted() {
         let mut bed = Bed::new();
         for (vsn, refused) in [
             (&[0, 5, 2, 0, 0, 0][..], true),
@@ -252,7 +252,7 @@ mod updates {
     }
 
     #[test]
-    fn a_member_is_not_taken_where_it_could_not_contradict() {
+    fn an_incarnation_that_the_member_could_not_refute_is_dropped() {
         for accuse in [forge::suspect, forge::dead] {
             for incarnation in [1 << 31, u32::MAX - 1, u32::MAX] {
                 let mut bed = Bed::new();
@@ -363,7 +363,7 @@ mod updates {
     }
 
     #[test]
-    fn whoever_has_too_much_metadata_is_refused_and_whoever_has_all_that_is_allowed_is_told_of() {
+    fn a_member_over_the_metadata_limit_is_refused_and_one_at_the_limit_is_gossiped() {
         let mut bed = Bed::new();
         let max = bed.node.config().options().max_meta;
         bed.give(MEMBER, &forge::alive(1, "much", "10.0.0.8:7946", &vec![7; max + 1]));
@@ -381,7 +381,7 @@ mod updates {
 
     /// An IPv4 address in 16 bytes, the longest numbers and all the metadata that is allowed.
     #[test]
-    fn what_there_is_to_say_of_the_longest_names_fits_the_smallest_datagrams() {
+    fn updates_with_the_longest_names_fit_the_smallest_datagrams() {
         let mut options = Options::local();
         (options.datagram_size, options.max_meta) = (700, 300);
         let mut bed = Bed::with(&options);
@@ -427,7 +427,7 @@ mod datagrams {
     use super::*;
 
     #[test]
-    fn a_compound_that_is_cut_anywhere_brings_what_is_whole() {
+    fn a_truncated_compound_delivers_its_whole_parts() {
         let parts: Vec<_> = (0..5u8).map(|n| forge::user(&[b'0' + n; 10])).collect();
         let whole = forge::compound(&parts);
         let head = whole.len() - parts.concat().len();
@@ -443,7 +443,7 @@ mod datagrams {
     }
 
     #[test]
-    fn empty_and_unknown_parts_are_counted_and_the_rest_is_taken() {
+    fn empty_and_unknown_parts_are_counted_and_the_rest_is_accepted() {
         let mut bed = Bed::new();
         let mut parts = vec![vec![]; 200];
         parts.extend((14..60).map(|kind| vec![kind, 0x80]));
@@ -460,7 +460,7 @@ mod datagrams {
     }
 
     #[test]
-    fn what_is_nested_without_end_is_refused() {
+    fn endless_nesting_is_refused() {
         let (mut compounds, mut compressions) = (forge::user(b"hi"), forge::user(b"hi"));
         for depth in 1..400 {
             let mut bed = Bed::new();
@@ -523,7 +523,7 @@ mod datagrams {
     }
 
     #[test]
-    fn values_that_are_nested_without_end_or_claim_what_is_not_there_are_refused() {
+    fn values_nested_without_end_or_longer_than_the_datagram_are_refused() {
         let mut bed = Bed::new();
         let deep = vec![0x91; 5000];
         let deeper = [0x81, 0xa1, b'x'].repeat(2000);
@@ -587,7 +587,7 @@ mod replies {
     }
 
     #[test]
-    fn a_ping_is_answered_to_its_host_or_to_a_member_whatever_it_says() {
+    fn a_ping_is_answered_only_to_its_host_or_to_a_member() {
         let mut bed = Bed::new();
         let (member, stranger) = (at(MEMBER), at(STRANGER));
         for (from, ip, port, to) in [
@@ -668,7 +668,7 @@ mod streams {
     use super::*;
 
     #[test]
-    fn what_claims_to_be_longer_than_a_stream_may_be_is_dropped_at_its_header() {
+    fn a_length_beyond_the_stream_limit_is_dropped_at_its_header() {
         let huge = [1 << 21, 1 << 30, u64::from(u32::MAX), 1 << 32, 1 << 63, u64::MAX];
         let mut messages = Vec::new();
         for len in huge {
@@ -770,7 +770,7 @@ mod streams {
     }
 
     #[test]
-    fn a_message_without_a_sender_is_given_to_the_application_without_one() {
+    fn a_message_without_a_sender_is_delivered_without_one() {
         let mut bed = Bed::new();
         bed.give(STRANGER, &forge::user(b""));
         bed.serve(&forge::reliable(b"hi"), 1);

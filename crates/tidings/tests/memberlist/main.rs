@@ -82,7 +82,7 @@ mod refutation {
     use super::*;
 
     #[test]
-    fn a_member_that_is_stopped_for_a_while_contradicts_its_suspicion() {
+    fn a_paused_member_refutes_its_suspicion() {
         let mut net = cluster(5);
         net.kill(4);
         net.run_until(|net| net.state(0, 4) == Some(State::Suspect));
@@ -93,7 +93,7 @@ mod refutation {
 
     /// memberlist's nodes announce zero after the greatest number, and are gone for good.
     #[test]
-    fn a_lie_about_an_incarnation_parts_nobody_from_the_member() {
+    fn a_forged_incarnation_separates_nobody_from_the_member() {
         // n1 is suspected, or dead, by node-a in such an incarnation.
         for (kind, number) in [
             ("03", "ceffffffff"),
@@ -128,7 +128,7 @@ mod leave {
     use super::*;
 
     #[test]
-    fn whoever_leaves_is_known_to_have_left_and_knows_that_it_is() {
+    fn a_leave_is_seen_as_left_and_confirmed() {
         let mut net = cluster(5);
         let ticket = net.leave(4);
         net.run_for(SECOND * 2);
@@ -310,7 +310,7 @@ mod gossip {
     use super::*;
 
     #[test]
-    fn what_others_say_of_a_member_is_told_on_to_the_byte() {
+    fn updates_from_others_are_gossiped_on_byte_for_byte() {
         let mut net = cluster(2);
         // node-a at 10.0.0.1, IPv4 in 16 bytes, incarnation 200, metadata "m", Serf's versions.
         let alive = "0486a441646472b000000000000000000000ffff0a000001ab496e6361726e6174696f6eccc8a44d657461a1\
@@ -335,7 +335,7 @@ mod anti_entropy {
     use super::*;
 
     #[test]
-    fn metadata_and_what_is_told_at_every_sync_travel() {
+    fn metadata_and_sync_state_reach_the_others() {
         let mut net = cluster(3);
         net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
         net.set_meta(0, "news");
@@ -380,7 +380,7 @@ mod broadcast {
     use super::*;
 
     #[test]
-    fn a_broadcast_reaches_all_of_thirty_though_nobody_passes_it_on() {
+    fn a_broadcast_reaches_all_of_thirty_though_nobody_forwards_it() {
         let mut net = cluster(30);
         net.command(0, |node, now| node.broadcast(now, "to all".into())).unwrap();
         net.run_for(SECOND * 5);
@@ -399,7 +399,7 @@ mod streams {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_on_a_stream_is_complained_of_where_the_format_does() {
+    fn an_unreadable_stream_gets_an_error_where_the_format_has_one() {
         let mut net = cluster(2);
         let sealed = [&b"\x0a\x00\x00\x00\x30\x01"[..], &[7; 47]].concat();
         let id = net.inject_stream(0, addr(9), &sealed);
@@ -439,7 +439,7 @@ mod limits {
     }
 
     #[test]
-    fn no_datagram_is_longer_than_the_limit_and_none_is_turned_away() {
+    fn no_datagram_is_longer_than_the_limit_and_none_is_rejected() {
         for compression in [false, true] {
             let memberlist = || Memberlist::new().with_compression(compression);
             let mut net = joined((0..12).map(|n| {
@@ -550,7 +550,7 @@ mod encryption {
     }
 
     #[test]
-    fn whoever_has_another_key_or_none_is_told_that_it_cannot_be_read() {
+    fn a_node_with_another_key_or_none_learns_that_it_cannot_be_read() {
         let mut net = joined((0..2).map(|n| with(n, Keyring::new(key(1, 16)), Plaintext::Refused)));
         let plain = net.start(config(2));
         let ticket = net.join(plain, &[addr(0)]);

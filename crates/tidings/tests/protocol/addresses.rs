@@ -136,7 +136,7 @@ fn checkpoints_have_zones() {
 }
 
 #[test]
-fn a_member_that_is_there_is_not_looked_for_by_its_zone() {
+fn no_reconnect_by_zone_is_tried_to_a_present_member() {
     let mut net = on_a_link((0..2).map(|n| config(n, without_zone(n))));
     let ticket = net.join(1, &[on_link(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
@@ -158,14 +158,14 @@ fn our_own_address_is_our_own_with_a_zone_too() {
 }
 
 #[test]
-fn nothing_that_is_said_depends_on_zones() {
+fn no_message_depends_on_zones() {
     let told = |zones| said(config, zones);
     assert!(told(true) == told(false));
 }
 
 #[test]
 #[cfg(feature = "memberlist")]
-fn nothing_that_is_said_in_memberlists_format_depends_on_zones() {
+fn no_message_in_memberlists_format_depends_on_zones() {
     let config = |n, at| {
         let config = Config::local(ClusterName::new("test").unwrap(), id(n), at);
         config.to_builder().wire(Wire::Memberlist(Memberlist::new())).build().unwrap()

@@ -43,7 +43,7 @@ fn sync_brings_what_gossip_lost() {
 }
 
 #[test]
-fn those_who_know_the_same_find_that_out_in_a_hundred_bytes_each_at_any_size() {
+fn nodes_with_equal_tables_find_that_out_in_a_hundred_bytes_each_at_any_size() {
     for members in [0, 10, 30, 10_000] {
         let mut net = Net::with_options(2, &silent());
         net.imagine(0, members);
@@ -90,7 +90,7 @@ fn a_thousand_members_come_with_one_answer() {
 }
 
 #[test]
-fn the_application_tells_something_at_every_sync() {
+fn applications_exchange_state_at_every_sync() {
     let mut net = Net::with_options(3, &silent());
     net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
     net.nodes[1].node.set_sync_state(net.now, "from one".into()).unwrap();

@@ -88,7 +88,7 @@ fn a_broadcast_in_an_empty_cluster_is_done_and_does_not_pile_up() {
 }
 
 #[test]
-fn an_own_broadcast_that_was_taken_is_not_lost_and_one_too_many_is_an_error() {
+fn an_accepted_broadcast_is_not_lost_and_one_too_many_is_an_error() {
     let mut options = Options::local();
     options.max_broadcasts = 8;
     let mut net = Net::with_options(2, &options);
@@ -134,7 +134,7 @@ fn the_key_of_a_broadcast_has_1_to_255_bytes() {
 }
 
 #[test]
-fn broadcasts_and_news_of_members_do_not_starve_each_other() {
+fn broadcasts_and_updates_do_not_starve_each_other() {
     let mut options = Options::lan();
     options.digest_checks = false;
     options.sync_interval = 24 * 3600 * SECOND;
@@ -175,7 +175,7 @@ fn broadcasts_and_news_of_members_do_not_starve_each_other() {
 }
 
 #[test]
-fn broadcasts_of_origins_that_are_no_members_are_not_taken() {
+fn broadcasts_whose_origin_is_no_member_are_dropped() {
     let mut net = pair();
     let broadcast = |origin: &str, generation, number: u64| {
         forge::datagram(&[forge::broadcast(origin, generation, number, b"", b"boo")])

@@ -26,7 +26,7 @@ fn known(node: &Node) -> Vec<(NodeId, State, Incarnation, Meta)> {
 }
 
 #[test]
-fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
+fn plaintext_and_altered_datagrams_are_dropped() {
     let mut net = pair();
     let good = forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]);
     for at in 0..good.len() {
@@ -48,7 +48,7 @@ fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
 }
 
 #[test]
-fn whoever_has_another_key_or_none_is_not_let_in() {
+fn a_node_with_another_key_or_none_is_not_let_in() {
     let other = keyed(1, Keyring::new(key(2)), Plaintext::Refused);
     let none = Config::local(ClusterName::new("test").unwrap(), id(2), addr(2));
     let mut net = Net::of([keyed(0, Keyring::new(key(1)), Plaintext::Refused), other, none]);
@@ -176,7 +176,7 @@ fn no_old_message_in_any_order_changes_the_membership() {
 }
 
 #[test]
-fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
+fn a_message_older_than_the_tombstone_timeout_is_dropped() {
     let mut options = Options::local();
     options.tombstone_timeout = 400 * SECOND;
     let mut net = Net::with_options(3, &options);
@@ -198,7 +198,7 @@ fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
 }
 
 #[test]
-fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
+fn a_join_between_clocks_far_apart_fails_with_that_reason() {
     let mut net = Net::of([
         forge::with_keys(config(0, addr(0))).with_generation(1_000_000),
         forge::with_keys(config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
@@ -252,7 +252,7 @@ fn an_answer_is_bound_to_its_question() {
 }
 
 #[test]
-fn what_is_sealed_says_nothing_in_the_clear() {
+fn encrypted_traffic_contains_no_plaintext() {
     let mut net = pair();
     net.recorded = Some(Vec::new());
     net.set_meta(0, "a secret in the metadata");

@@ -20,7 +20,7 @@ fn members_are_those_present_and_all_members_those_known() {
 }
 
 #[test]
-fn an_event_is_told_when_the_queries_already_show_it() {
+fn an_event_is_emitted_when_the_queries_already_show_it() {
     let mut net = joined(5);
     net.cut(1, 0);
     net.cut(1, 2);

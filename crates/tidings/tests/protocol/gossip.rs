@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn news_of_a_newcomer_reaches_those_whom_it_did_not_join() {
+fn updates_about_a_newcomer_reach_members_that_it_did_not_join() {
     let net = trio();
     assert_eq!(net.story(1, 2), ["joined"]);
     assert_eq!(net.story(2, 1), ["joined"]);
@@ -19,7 +19,7 @@ fn new_metadata_reaches_the_others() {
 }
 
 #[test]
-fn news_from_before_a_join_is_told_and_then_done_with() {
+fn updates_from_before_a_join_are_gossiped_and_then_expire() {
     let mut net = Net::new(2);
     net.set_meta(1, "early");
     net.join(1, &[addr(0)]);
@@ -32,7 +32,7 @@ fn news_from_before_a_join_is_told_and_then_done_with() {
 }
 
 #[test]
-fn news_misses_nobody_in_a_small_cluster() {
+fn updates_miss_nobody_in_a_small_cluster() {
     let mut options = Options::local();
     // So that nothing is mended by syncs.
     options.sync_interval = 24 * 3600 * SECOND;
@@ -49,7 +49,7 @@ fn news_misses_nobody_in_a_small_cluster() {
 }
 
 #[test]
-fn telling_the_dead_does_not_keep_news_from_the_living() {
+fn gossip_to_failed_members_does_not_keep_updates_from_live_ones() {
     let mut options = Options::lan();
     options.sync_interval = 24 * 3600 * SECOND;
     let mut missed = 0;
@@ -72,7 +72,7 @@ fn telling_the_dead_does_not_keep_news_from_the_living() {
 }
 
 #[test]
-fn a_failure_is_told_to_all() {
+fn a_failure_reaches_all_members() {
     let mut net = joined(6);
     net.kill(5);
     net.run_until(|net| (0..5).any(|here| net.state(here, 5) == Some(State::Failed)));
@@ -81,7 +81,7 @@ fn a_failure_is_told_to_all() {
 }
 
 #[test]
-fn whoever_says_what_is_outdated_is_told_what_is_known() {
+fn a_stale_update_is_answered_with_the_newer_one() {
     let mut net = trio();
     net.set_meta(2, "new");
     net.run_for(5 * SECOND);

@@ -61,7 +61,7 @@ fn messages_of_a_later_version_are_skipped() {
 }
 
 #[test]
-fn a_ping_for_whoever_had_our_address_before_is_not_answered() {
+fn a_ping_for_another_node_at_our_address_is_not_answered() {
     let mut net = pair();
     let datagram = forge::datagram(&[forge::ping(7, "someone")]);
     assert_eq!(answers(&mut net, addr(1), &datagram), (0, 0));
@@ -108,7 +108,7 @@ fn a_datagram_is_answered_once_however_often_it_asks() {
 }
 
 #[test]
-fn strangers_get_no_news_and_no_relay() {
+fn strangers_get_no_updates_and_no_relay() {
     let mut net = trio();
     net.nodes[0].node.set_meta(net.now, Meta::from("news")).unwrap();
     let ping = forge::datagram(&[forge::ping(7, "n0")]);
@@ -182,7 +182,7 @@ fn an_ack_that_answers_nothing_does_nothing() {
 }
 
 #[test]
-fn members_that_nobody_could_send_to_or_that_say_too_much_are_passed_over() {
+fn members_with_impossible_addresses_or_too_much_metadata_are_skipped() {
     let mut net = pair();
     let good = forge::alive("good", "10.0.0.50:1", 1, 0, b"");
     let datagram = forge::datagram(&[
@@ -213,7 +213,7 @@ fn members_that_come_and_go_at_one_instant_neither_hang_a_node_nor_grow_it() {
 }
 
 #[test]
-fn a_time_at_the_end_of_all_times_is_taken() {
+fn the_last_instant_is_accepted_as_a_time() {
     let mut net = pair();
     net.nodes[0].node.handle_timeout(Instant::MAX);
     net.drain(0);
@@ -278,7 +278,7 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
 }
 
 #[test]
-fn a_request_is_understood_however_it_is_cut() {
+fn a_request_is_decoded_however_it_is_split() {
     let member = forge::member(0, "x", "10.0.0.9:1", 1, b"hello");
     let bytes = forge::frame(0, &forge::greeting(&[member]));
     for piece in 1..=bytes.len() {
@@ -290,7 +290,7 @@ fn a_request_is_understood_however_it_is_cut() {
 }
 
 #[test]
-fn a_member_that_we_do_not_take_does_not_spoil_the_rest_of_a_sync() {
+fn a_refused_member_does_not_spoil_the_rest_of_a_sync() {
     let mut node = node();
     let members = [
         forge::member(0, "x", "10.0.0.9:1", 1, b""),

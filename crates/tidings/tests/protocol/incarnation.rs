@@ -59,7 +59,7 @@ fn a_member_restarted_below_its_own_death_is_back_at_once() {
 }
 
 #[test]
-fn news_of_an_impossible_incarnation_is_not_taken_by_anybody() {
+fn claims_with_an_impossible_incarnation_are_dropped() {
     let mut net = trio();
     net.run_for(5 * SECOND);
     let (never, others) = (["n0", "n2"], ["n2"]);
@@ -90,7 +90,7 @@ fn news_of_an_impossible_incarnation_is_not_taken_by_anybody() {
 }
 
 #[test]
-fn a_lie_about_what_a_member_says_of_itself_does_not_put_it_out_for_good() {
+fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
     // Some were started earlier than others, so that some take what others do not.
     let generations = [1, 1000, 20, 500];
     let configs = (0..4).map(|n| config(n, addr(n)).with_generation(generations[n]));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_member_that_cannot_be_reached_directly_is_saved_by_a_third() {
+fn a_member_that_cannot_be_reached_directly_is_saved_by_a_relay() {
     let mut net = trio();
     net.cut_both(0, 1);
     net.run_for(60 * SECOND);
@@ -14,7 +14,7 @@ fn a_member_that_cannot_be_reached_directly_is_saved_by_a_third() {
 }
 
 #[test]
-fn a_helper_that_cannot_help_says_so_at_once() {
+fn a_relay_at_its_limit_sends_a_nack_at_once() {
     let mut net = joined_lan(3, |options| options.max_relays = 0);
     net.kill(2);
     net.run_until(|net| net.nodes[0].node.stats().probes_failed == 1);
@@ -53,7 +53,7 @@ fn an_ack_that_comes_after_the_nack_still_counts() {
 }
 
 #[test]
-fn relays_are_capped_and_end_by_themselves() {
+fn relays_are_capped_and_expire() {
     let mut options = Options::local();
     options.max_relays = 4;
     let mut net = Net::with_options(3, &options);

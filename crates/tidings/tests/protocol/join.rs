@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn whoever_joins_knows_and_is_known() {
+fn a_joining_node_and_its_seed_know_each_other() {
     let mut net = Net::new(2);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
@@ -112,7 +112,7 @@ fn five_hundred_that_join_one_seed_at_once_are_all_let_in() {
 }
 
 #[test]
-fn clusters_of_different_names_do_not_hear_each_other() {
+fn clusters_of_different_names_do_not_talk_to_each_other() {
     let other = Config::local(ClusterName::new("other").unwrap(), id(1), addr(1));
     let other = forge::with_keys(other);
     let mut net = Net::of([config(0, addr(0)), other]);

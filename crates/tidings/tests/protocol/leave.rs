@@ -69,7 +69,7 @@ fn a_leave_does_not_wait_for_seeds_that_do_not_answer() {
 }
 
 #[test]
-fn a_leave_is_told_to_all() {
+fn a_leave_reaches_all_members() {
     let mut net = joined(8);
     let ticket = net.leave(7);
     net.run_until(|net| net.result(7, ticket).is_some());
@@ -103,7 +103,7 @@ fn a_leave_among_two_hundred_takes_two_round_trips() {
 }
 
 #[test]
-fn whoever_left_corrects_those_who_missed_it() {
+fn a_node_that_left_corrects_members_that_missed_it() {
     let mut net = trio();
     for other in [0, 1] {
         net.cut_both(2, other);
@@ -118,7 +118,7 @@ fn whoever_left_corrects_those_who_missed_it() {
 }
 
 #[test]
-fn whoever_left_can_join_again() {
+fn a_node_that_left_can_join_again() {
     let mut net = pair();
     net.leave(1);
     net.run_for(2 * SECOND);

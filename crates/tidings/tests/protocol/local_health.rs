@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_node_that_hears_nothing_doubts_itself_and_takes_long_to_accuse() {
+fn a_node_that_receives_nothing_doubts_itself_and_is_slow_to_accuse() {
     let mut net = joined_lan(8, |_| {});
     for other in 0..7 {
         net.cut(other, 7);
@@ -39,7 +39,7 @@ fn without_local_health_it_goes_on_as_if_it_were_well() {
 }
 
 #[test]
-fn nacks_say_that_the_fault_is_not_ours() {
+fn nacks_show_that_the_fault_is_not_ours() {
     for (nacks, health) in [(true, 0), (false, 1)] {
         let mut net = joined_lan(5, |options| options.nacks = nacks);
         net.kill(4);
@@ -66,7 +66,7 @@ fn many_failures_at_once_do_not_make_the_living_doubt_themselves() {
 }
 
 #[test]
-fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
+fn a_node_whose_own_probes_are_not_answered_declares_nobody_failed() {
     for evidence in [true, false] {
         let mut net = joined_lan(8, |options| options.require_recent_ack = evidence);
         net.run_for(10 * SECOND);
@@ -89,7 +89,7 @@ fn a_node_whose_own_probes_are_not_answered_pronounces_nobody_failed() {
 }
 
 #[test]
-fn where_nobody_is_left_to_hear_from_a_verdict_comes_all_the_same() {
+fn with_nobody_left_to_answer_a_verdict_comes_all_the_same() {
     let mut net = joined_lan(4, |_| {});
     net.run_for(10 * SECOND);
     for n in 1..4 {
@@ -100,7 +100,7 @@ fn where_nobody_is_left_to_hear_from_a_verdict_comes_all_the_same() {
 }
 
 #[test]
-fn a_node_that_is_cut_off_again_and_again_pronounces_nobody_failed() {
+fn a_node_that_is_cut_off_again_and_again_declares_nobody_failed() {
     let mut net = joined_lan(12, |_| {});
     for _ in 0..20 {
         (1..12).for_each(|other| net.cut_both(0, other));

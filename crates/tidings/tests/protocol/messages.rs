@@ -86,7 +86,7 @@ fn a_reliable_message_to_a_silent_peer_ends_at_its_deadline() {
 }
 
 #[test]
-fn a_reliable_message_is_not_taken_by_whoever_has_the_address_now() {
+fn a_reliable_message_is_refused_by_another_node_at_the_address() {
     let mut net = pair();
     net.restart(1, config(5, addr(1)).with_generation(3));
     let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
@@ -97,7 +97,7 @@ fn a_reliable_message_is_not_taken_by_whoever_has_the_address_now() {
 }
 
 #[test]
-fn what_was_begun_can_be_cancelled_and_ends_once() {
+fn commands_can_be_cancelled_and_end_once() {
     let mut net = pair();
     net.cut_both(0, 1);
     let message = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();

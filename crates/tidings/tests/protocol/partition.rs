@@ -23,7 +23,7 @@ fn a_member_cut_off_in_one_direction_does_not_bring_down_the_others() {
 }
 
 #[test]
-fn who_starts_in_a_partition_finds_the_seeds_that_were_on_its_other_side() {
+fn a_node_started_in_a_partition_finds_the_seeds_on_the_other_side() {
     let mut net = Net::new(4);
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_suspect_that_lives_is_told_and_contradicts() {
+fn a_live_suspect_learns_of_the_suspicion_and_refutes_it() {
     let mut net = pair();
     net.cut(1, 0);
     net.run_until(|net| net.state(0, 1) == Some(State::Suspect));
@@ -15,7 +15,7 @@ fn a_suspect_that_lives_is_told_and_contradicts() {
 }
 
 #[test]
-fn a_member_that_was_stopped_and_held_to_have_failed_comes_back_when_it_goes_on() {
+fn a_paused_member_that_was_declared_failed_comes_back_when_it_resumes() {
     let mut net = pair();
     net.kill(1);
     net.run_until(|net| net.state(0, 1) == Some(State::Failed));
@@ -53,7 +53,7 @@ fn a_suspect_that_answers_in_a_later_incarnation_is_believed_at_once() {
 }
 
 #[test]
-fn a_member_accused_at_the_highest_incarnation_contradicts_again_and_again() {
+fn a_member_accused_at_the_highest_incarnation_refutes_again_and_again() {
     let mut net = trio();
     let highest = Incarnation { generation: 1 + (1 << 48), number: 1 << 47 };
     let accusation = forge::suspect(name_hash(1), "n2", highest.generation, highest.number);
@@ -76,7 +76,7 @@ fn a_member_accused_at_the_highest_incarnation_contradicts_again_and_again() {
 }
 
 #[test]
-fn a_failure_learned_by_sync_is_a_suspicion_that_the_member_contradicts() {
+fn a_failure_learned_by_sync_is_a_suspicion_that_the_member_refutes() {
     let mut net = trio();
     net.run_for(5 * SECOND);
     let table = [

@@ -107,7 +107,7 @@ fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
 }
 
 #[test]
-fn a_replay_says_what_was_said() {
+fn a_replay_summarizes_the_recorded_messages() {
     let net = taped();
     let (mut pings, mut accused, mut synced, mut failed) = (0, 0, 0, 0);
     for (checkpoint, journal) in tape(&net, 0).segments() {
@@ -155,7 +155,7 @@ fn a_replay_says_what_was_said() {
 }
 
 #[test]
-fn whom_the_application_admits_is_noted_and_not_asked_again() {
+fn admission_decisions_are_recorded_and_not_asked_again() {
     fn no_n1(member: &Member) -> bool {
         member.id().as_str() != "n1"
     }
@@ -175,7 +175,7 @@ fn whom_the_application_admits_is_noted_and_not_asked_again() {
 }
 
 #[test]
-fn a_journal_that_says_otherwise_is_seen_to() {
+fn a_changed_journal_is_detected() {
     let net = taped();
     let (mut differ, mut malformed) = (0, 0);
     let (checkpoint, journal) = &tape(&net, 0).segments()[0];
@@ -199,7 +199,7 @@ fn a_journal_that_says_otherwise_is_seen_to() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused() {
+fn an_invalid_checkpoint_is_refused() {
     let net = taped();
     let (checkpoint, _) = &tape(&net, 0).segments()[0];
     assert_eq!(Replay::new(&[], &[]).unwrap_err(), ReplayError::Checkpoint);
@@ -215,7 +215,7 @@ fn what_is_no_checkpoint_is_refused() {
 }
 
 #[test]
-fn a_journal_that_nobody_takes_ends() {
+fn a_journal_that_is_never_taken_ends() {
     let mut net = Net::new(1);
     let node = &mut net.nodes[0].node;
     node.start_journal(&mut Vec::new());

@@ -40,7 +40,7 @@ fn a_cluster_without_datagrams_does_all_that_one_with_them_does() {
 }
 
 #[test]
-fn without_datagrams_news_and_long_broadcasts_do_not_starve_each_other() {
+fn without_datagrams_updates_and_long_broadcasts_do_not_starve_each_other() {
     let mut options = stream_only();
     options.digest_checks = false;
     options.sync_interval = 24 * 3600 * SECOND;
@@ -57,7 +57,7 @@ fn without_datagrams_news_and_long_broadcasts_do_not_starve_each_other() {
 }
 
 #[test]
-fn without_datagrams_those_who_accuse_are_named_in_turn() {
+fn without_datagrams_accusers_are_named_in_turn() {
     let mut options = Options::lan();
     options.stream_only = true;
     let mut net = joined_with(8, &options);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_stream_that_is_opened_twice_is_asked_once() {
+fn a_stream_that_is_opened_twice_sends_one_request() {
     let mut node = Node::new(config(0, addr(0)), [7; 32], Instant::ZERO);
     node.join(Instant::ZERO, &[addr(1)]).unwrap();
     let mut buf = Vec::new();

@@ -41,7 +41,7 @@ fn suspected_for(net: &Net, other: usize) -> Duration {
 }
 
 #[test]
-fn those_who_accuse_independently_shorten_the_suspicion() {
+fn independent_accusers_shorten_the_suspicion() {
     let mut net = joined_lan(8, |_| {});
     net.kill(7);
     net.run_until(|net| (0..7).all(|here| net.state(here, 7) == Some(State::Failed)));
@@ -52,7 +52,7 @@ fn those_who_accuse_independently_shorten_the_suspicion() {
 }
 
 #[test]
-fn without_lifeguards_suspicion_its_time_is_fixed() {
+fn without_lifeguards_suspicion_the_timeout_is_fixed() {
     let mut net = joined_lan(8, |options| options.suspicion_max_mult = 1);
     net.kill(7);
     net.run_until(|net| (0..7).all(|here| net.state(here, 7) == Some(State::Failed)));
@@ -61,7 +61,7 @@ fn without_lifeguards_suspicion_its_time_is_fixed() {
 }
 
 #[test]
-fn a_suspect_is_told_so_with_its_ping() {
+fn a_ping_to_a_suspect_carries_the_suspicion() {
     for buddy in [true, false] {
         let mut net = joined_lan(4, |options| options.buddy = buddy);
         // What node 3 says is lost, so that it stays a suspect however often it contradicts.
@@ -87,7 +87,7 @@ fn a_suspect_is_told_so_with_its_ping() {
 }
 
 #[test]
-fn one_rumour_in_several_tables_is_one_rumour() {
+fn one_accusation_in_several_tables_counts_once() {
     let mut net = joined_with(6, &Options::lan());
     net.run_for(5 * SECOND);
     net.kill(5);

@@ -16,7 +16,7 @@ fn a_member_that_is_forgotten_was_remembered_for_the_whole_time() {
 }
 
 #[test]
-fn whoever_joins_again_has_forgotten_all_who_may_be_gone_since() {
+fn a_node_that_joins_again_has_forgotten_all_members_that_may_be_gone() {
     let mut options = Options::local();
     options.tombstone_timeout = 60 * SECOND;
     let mut net = Net::with_options(3, &options);
@@ -37,7 +37,7 @@ fn whoever_joins_again_has_forgotten_all_who_may_be_gone_since() {
 }
 
 #[test]
-fn late_news_of_an_earlier_address_does_not_bring_back_who_left() {
+fn a_late_update_with_an_earlier_address_does_not_bring_back_a_departed_member() {
     for leaves in [true, false] {
         let mut net = trio();
         net.set_meta(2, "later");
@@ -58,7 +58,7 @@ fn late_news_of_an_earlier_address_does_not_bring_back_who_left() {
 }
 
 #[test]
-fn news_of_the_end_of_somebody_unknown_leaves_no_trace() {
+fn a_failure_or_leave_of_an_unknown_member_leaves_no_trace() {
     let mut net = pair();
     let (gone, zero) = (forge::failed("x", 0, 0), forge::suspect(1, "y", 7, 7));
     net.inject(0, addr(1), &forge::datagram(&[gone, zero, forge::left("z", 1, 1)]));
@@ -78,7 +78,7 @@ fn news_of_the_end_of_somebody_unknown_leaves_no_trace() {
 }
 
 #[test]
-fn the_dead_are_forgotten_although_newcomers_hear_of_them() {
+fn failed_members_are_forgotten_although_newcomers_learn_of_them() {
     let mut options = Options::local();
     options.tombstone_timeout = 60 * SECOND;
     options.sync_interval = SECOND;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_ping_tells_the_round_trip() {
+fn a_ping_measures_the_round_trip() {
     let mut net = pair();
     let ticket = net.command(0, |node, now| node.ping(now, &id(1))).unwrap();
     net.run_until(|net| net.result(0, ticket).is_some());
