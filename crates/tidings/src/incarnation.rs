@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_others_may_say_of_a_member_it_can_go_above() {
+    fn a_member_can_go_above_any_accepted_incarnation() {
         let own = 60_000_000;
         let highest = Incarnation { generation: own + REACH, number: NUMBERS };
         assert!(highest.is_within_reach(own, None, IncarnationSource::Others));

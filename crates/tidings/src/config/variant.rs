@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_others_may_say_of_a_member_of_memberlists_it_can_go_above() {
+    fn a_member_of_memberlists_can_go_above_any_accepted_incarnation() {
         let within = |number, known, from| RULES.is_within_reach(at(number), 0, known, from);
         for (source, next, highest) in [
             (IncarnationSource::Others, IncarnationSource::Itself, MAX_INCARNATION),

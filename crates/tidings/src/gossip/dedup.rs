@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_order_takes_no_room() {
+    fn numbers_in_order_take_no_room() {
         let mut once = BroadcastDedup::new(1);
         for number in 0..10_000 {
             assert_eq!(once.first_time(&id(1, 1, number)), New);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_heard_from_longest_ago_is_forgotten() {
+    fn the_origin_that_is_silent_longest_is_forgotten() {
         let mut once = BroadcastDedup::new(2);
         let mut seen = |origin| once.first_time(&id(origin, 1, 0));
         assert_eq!([seen(1), seen(2)], [New, New]);
@@ -267,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn as_many_origins_are_remembered_as_were_heard_from_last(
+        fn the_latest_origins_are_remembered_up_to_the_limit(
             origins in prop::collection::vec(0..8u8, 0..100),
             max in 1..6usize,
         ) {

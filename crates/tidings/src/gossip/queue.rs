@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
+    fn the_least_sent_comes_first_and_each_is_sent_up_to_the_limit() {
         let mut news = GossipQueue::default();
         for n in 1..=3 {
             news.push(key(n));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rides_on_a_probe_is_not_counted() {
+    fn piggyback_on_a_probe_is_not_counted() {
         let mut news = GossipQueue::default();
         news.push(key(1));
         for _ in 0..10 {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_news_about_a_member_replaces_what_was_told() {
+    fn a_newer_update_about_a_member_replaces_the_older_one() {
         let mut news = GossipQueue::default();
         news.push(key(1));
         assert_eq!(filled(&mut news, 1), [key(1)]);

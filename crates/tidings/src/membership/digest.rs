@@ -75,7 +75,7 @@ mod tests {
     const DIGEST: u64 = 15_860_205_402_105_132_705;
 
     #[test]
-    fn whatever_a_member_says_of_itself_is_in_its_digest_and_a_suspicion_is_not() {
+    fn a_members_own_data_is_in_its_digest_and_a_suspicion_is_not() {
         let digester = Digester::new(&ClusterName::new("test").unwrap());
         let digest = |member: &Member| digester.member(member);
         let first = member("n1", "10.0.0.1:7946", 3, "meta");

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_left_corrects_those_who_missed_it_and_leaves_a_later_holder_alone() {
+    fn a_node_that_left_corrects_members_that_missed_it_and_leaves_a_later_holder_alone() {
         let mut own = own();
         own.state = State::Left;
         let judge = |incarnation, state, addr| {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_outranked_waits_until_the_holder_of_the_name_is_gone() {
+    fn an_outranked_node_waits_until_the_holder_of_the_name_is_gone() {
         let there = THERE.parse().unwrap();
         let mut refute = Refute::default();
         let verdict = refute.judge(

@@ -110,7 +110,7 @@ fn departures_at_one_instant_count_once_each() {
 }
 
 #[test]
-fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
+fn a_member_known_gone_by_hearsay_is_not_gossiped_and_so_is_forgotten_by_all() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Failed));
     members.apply(NOW, &claim(2, 0, State::Alive));
@@ -122,7 +122,7 @@ fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
 }
 
 #[test]
-fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_itself_from_us() {
+fn an_accusation_in_a_missed_incarnation_does_not_hide_the_members_own_update() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
@@ -136,7 +136,7 @@ fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_
 }
 
 #[test]
-fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
+fn a_departed_member_takes_no_address_from_a_present_one() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     let mut gone = claim(2, 0, State::Failed);
@@ -165,7 +165,7 @@ fn an_address_that_was_shared_belongs_to_the_one_who_stays() {
 }
 
 #[test]
-fn what_a_member_said_in_an_earlier_incarnation_is_not_passed_on_with_a_later_one() {
+fn an_earlier_incarnations_data_is_not_passed_on_with_a_later_one() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn those_who_know_the_same_have_the_same_digest(
+    fn equal_tables_have_the_same_digest(
         (claims, shuffled) in tables()
             .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
     ) {

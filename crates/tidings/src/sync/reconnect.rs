@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_lost_is_tried_until_it_is_back_and_the_latest_are_remembered() {
+    fn a_lost_member_is_tried_until_it_is_back_and_the_latest_are_remembered() {
         let mut reconnect = Reconnect::new(3);
         let mut rng = Rng::new([1; 32], RngStream::Reconnect);
         for n in 1..=5 {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_become_rarer_and_are_shared_among_those_who_try() {
+    fn attempts_become_rarer_and_are_shared_among_the_nodes_that_try() {
         let mut reconnect = Reconnect::new(8);
         let mut rng = Rng::new([1; 32], RngStream::Reconnect);
         fail(&mut reconnect, 1, 1, 9);

@@ -46,7 +46,7 @@ fn ids(broadcasts: &Broadcasts) -> BTreeSet<BroadcastId> {
 }
 
 #[test]
-fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
+fn the_least_sent_comes_first_and_each_is_sent_up_to_the_limit() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
     assert_eq!(broadcasts.pass_on(others(2)), 0);
@@ -61,7 +61,7 @@ fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
 }
 
 #[test]
-fn what_need_not_be_told_counts_as_told_and_what_does_not_fit_does_not() {
+fn a_skipped_broadcast_counts_as_sent_and_one_that_does_not_fit_does_not() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
     broadcasts.transmit(1, None, 9, |_| Offer::NoRoom);
@@ -151,7 +151,7 @@ fn those_that_are_passed_on_make_room_for_our_own() {
 }
 
 #[test]
-fn at_most_half_are_passed_on_and_the_most_told_makes_room_then_the_oldest() {
+fn at_most_half_are_passed_on_and_the_most_sent_makes_room_then_the_oldest() {
     let mut broadcasts = queue(6);
     broadcasts.push_own(own(0)).unwrap();
     for number in [1, 2, 3] {
@@ -186,7 +186,7 @@ fn one_that_never_fits_is_dropped_alone() {
 }
 
 #[test]
-fn what_is_cleared_is_not_told() {
+fn cleared_broadcasts_are_not_sent() {
     let mut broadcasts = queue(2);
     broadcasts.push_own(own(1)).unwrap();
     broadcasts.clear();
@@ -196,7 +196,7 @@ fn what_is_cleared_is_not_told() {
 }
 
 #[test]
-fn telling_a_few_allocates_nothing_once_warm() {
+fn sending_a_few_allocates_nothing_once_warm() {
     // As many as one node of a tree holds: of more, some change nodes, which come and go.
     let mut broadcasts = queue(11);
     let mut allocations = 0;
@@ -274,7 +274,7 @@ fn each_goes_to_all_others_before_it_goes_to_one_again() {
 
 proptest! {
     #[test]
-    fn each_is_told_in_turn_up_to_the_limit_and_none_of_our_own_is_lost(steps in steps()) {
+    fn each_is_sent_in_turn_up_to_the_limit_and_none_of_our_own_is_lost(steps in steps()) {
         const LIMIT: u32 = 3;
         let mut broadcasts = Broadcasts::new(8, 4096);
         // How often each was told, and when it came.

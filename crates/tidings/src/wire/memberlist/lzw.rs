@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expands_beyond_the_limit_is_not_taken() {
+    fn an_expansion_beyond_the_limit_is_refused() {
         let bomb = compressed(&alloc::vec![0; 1 << 20]);
         assert!(bomb.len() < 2000);
         assert_eq!(decompressed(&bomb, (1 << 20) - 1), Err(Reject::Oversized));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_early_is_not_taken_and_what_follows_the_end_is_ignored() {
+    fn an_early_end_is_refused_and_bytes_after_the_end_are_ignored() {
         let whole = compressed(b"hello hello hello");
         for len in 0..whole.len() {
             assert_eq!(decompressed(&whole[..len], 100), Err(Reject::Malformed), "{len}");

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_gos_decoder_takes_for_a_field_is_taken() {
+    fn all_values_that_gos_decoder_accepts_for_a_field_are_accepted() {
         let octets = |bytes: &'static [u8]| Value::Bytes(Cow::Borrowed(bytes));
         for (bytes, value) in [
             (&b"\x81\xa1A\xa2hi"[..], octets(b"hi")),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_refused_and_what_is_claimed_takes_no_memory() {
+    fn too_deep_nesting_is_refused_and_claimed_lengths_take_no_memory() {
         let deep = [&b"\x81\xa1Z"[..], &[0x91; 17], b"\x00"].concat();
         assert_eq!(fields(&deep), Err(Flaw::Malformed));
         let flat = [&b"\x81\xa1Z"[..], &[0x91; 16], b"\x00"].concat();

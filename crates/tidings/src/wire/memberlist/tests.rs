@@ -238,7 +238,7 @@ fn layers_may_be_nested_but_not_without_end() {
 }
 
 #[test]
-fn what_a_datagram_expands_to_is_bounded_however_it_is_nested() {
+fn the_expansion_of_a_datagram_is_bounded_however_it_is_nested() {
     let mut bomb = vec![0; LIMIT - 100];
     bomb[0] = 8;
     packet::compress(&mut bomb, 0, true);
@@ -425,7 +425,7 @@ fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send()
 }
 
 #[test]
-fn what_claims_to_be_longer_than_a_stream_may_be_is_refused_at_once() {
+fn a_length_beyond_the_stream_limit_is_refused_at_once() {
     let header = |nodes: &str, len: &str| {
         bytes(&["0683a44a6f696ec2a54e6f646573", nodes, "ac5573657253746174654c656e", len].concat())
     };

@@ -150,7 +150,7 @@ fn the_longest_update_takes_what_the_size_model_says() {
 }
 
 #[test]
-fn what_does_not_fit_is_taken_back_whole() {
+fn a_message_that_does_not_fit_is_removed_whole() {
     let mut buf = Vec::new();
     let mut writer = Writer::begin(&envelope(), &mut buf, 57);
     assert!(writer.update(&member(State::Alive), &Accuser::Unknown));
@@ -177,7 +177,7 @@ fn unknown_kinds_are_skipped_by_their_length_and_unknown_fixed_ones_are_not_gues
 }
 
 #[test]
-fn members_at_addresses_that_no_node_has_are_not_taken() {
+fn members_at_addresses_that_no_node_has_are_refused() {
     for addr in
         ["0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "10.0.0.1:0", "[::]:1", "[ff02::1]:1"]
     {
@@ -254,7 +254,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_with_a_flipped_bit_is_never_taken(
+    fn a_frame_with_a_flipped_bit_is_never_accepted(
         members in prop::collection::vec(members(), 1..4),
         at in any::<prop::sample::Index>(),
         bit in 0..8u8,
@@ -267,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn members_that_have_no_room_are_taken_back(
+    fn members_that_have_no_room_are_removed_again(
         members in prop::collection::vec(members(), 0..20),
         limit in 0..3000usize,
     ) {
