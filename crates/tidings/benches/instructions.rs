@@ -3,7 +3,7 @@
 mod common;
 
 use common::forge;
-use common::solo::{GENERATION, Solo, address, spread};
+use common::single_node::{GENERATION, SingleNode, address, spread};
 use std::hint::black_box;
 
 /// `instructions <what> <members> <times>`: does it so often, after what it takes to get there.
@@ -12,35 +12,35 @@ fn main() {
     let [what, members, times] = &arguments[..] else {
         return println!("not by itself: see instructions.sh");
     };
-    let mut solo = Solo::warm(members.parse().expect("a number of members"));
-    measured(&mut solo, what, times.parse().expect("how often"));
+    let mut single = SingleNode::warm(members.parse().expect("a number of members"));
+    measured(&mut single, what, times.parse().expect("how often"));
 }
 
 /// What is counted; by this name.
 #[inline(never)]
-fn measured(solo: &mut Solo, what: &str, times: u32) {
+fn measured(single: &mut SingleNode, what: &str, times: u32) {
     match what {
-        "second" => (0..times).for_each(|_| solo.round()),
-        "ping" => pings(solo, times),
-        "harness" => harness(solo, times),
+        "second" => (0..times).for_each(|_| single.round()),
+        "ping" => pings(single, times),
+        "harness" => harness(single, times),
         _ => panic!("second, ping or harness"),
     }
 }
 
 /// Pings from peers, answered.
-fn pings(solo: &mut Solo, times: u32) {
+fn pings(single: &mut SingleNode, times: u32) {
     let mut ping = Vec::with_capacity(100);
-    solo.write_ping(&mut ping);
+    single.write_ping(&mut ping);
     for n in 0..times {
-        solo.give(address(1 + spread(n) % solo.peers), &ping);
+        single.receive(address(1 + spread(n) % single.peers), &ping);
     }
 }
 
 /// What the peers do in a second, without the node: a ping written and one read, an ack written.
-fn harness(solo: &Solo, times: u32) {
+fn harness(single: &SingleNode, times: u32) {
     let mut buf = Vec::with_capacity(100);
     for n in 0..times {
-        solo.write_ping(&mut buf);
+        single.write_ping(&mut buf);
         let (token, digest) = forge::read_ping(black_box(&buf)).expect("it is a ping");
         forge::write_ack(&mut buf, token ^ n, GENERATION, digest);
         black_box(&buf);

@@ -3,24 +3,24 @@
 mod common;
 
 use common::forge;
-use common::solo::{STRANGER, Solo};
+use common::single_node::{STRANGER, SingleNode};
 use tidings::StreamInput;
 
 #[test]
 fn a_quiet_round_of_a_warm_node_allocates_nothing() {
     for members in [2, 11, 301] {
-        let mut solo = Solo::warm(members);
+        let mut single = SingleNode::warm(members);
         for _ in 0..100 {
-            solo.round();
+            single.round();
         }
-        let before = solo.node.stats().clone();
+        let before = single.node.stats().clone();
         let counted = allocation_counter::measure(|| {
             for _ in 0..1000 {
-                solo.round();
+                single.round();
             }
         });
         assert_eq!(counted.count_total, 0, "with {members} members");
-        let after = solo.node.stats();
+        let after = single.node.stats();
         assert!(after.probes >= before.probes + 999, "it did probe");
         assert_eq!(after.probes_indirect, before.probes_indirect, "and was answered at once");
         assert_eq!(after.datagrams_in - before.datagrams_in, after.probes - before.probes + 1000);
@@ -31,18 +31,18 @@ fn a_quiet_round_of_a_warm_node_allocates_nothing() {
 
 #[test]
 fn a_quiet_round_with_a_journal_allocates_nothing_beyond_the_buffer() {
-    let mut solo = Solo::warm(11);
-    solo.node.start_journal(&mut Vec::new());
+    let mut single = SingleNode::warm(11);
+    single.node.start_journal(&mut Vec::new());
     let mut journal = Vec::with_capacity(1 << 20);
     for _ in 0..100 {
-        solo.round();
-        solo.node.take_journal(&mut journal);
+        single.round();
+        single.node.take_journal(&mut journal);
     }
     journal.clear();
     let counted = allocation_counter::measure(|| {
         for _ in 0..1000 {
-            solo.round();
-            solo.node.take_journal(&mut journal);
+            single.round();
+            single.node.take_journal(&mut journal);
         }
     });
     assert_eq!(counted.count_total, 0);
@@ -52,15 +52,15 @@ fn a_quiet_round_with_a_journal_allocates_nothing_beyond_the_buffer() {
 
 #[test]
 fn announced_bytes_that_do_not_arrive_take_no_memory() {
-    let mut solo = Solo::new(2);
+    let mut single = SingleNode::new(2);
     // Each a frame of a megabyte, of which all but the beginning is still to come.
     let length = (1_u32 << 20) - 100;
     let mut frame = forge::plain_frame(forge::CLUSTER, 6, &[1, b'n', 1, b'n']);
     frame[5..9].copy_from_slice(&length.to_le_bytes());
     let counted = allocation_counter::measure(|| {
         for _ in 0..100 {
-            let stream = solo.node.accept_stream(solo.now, STRANGER).unwrap();
-            solo.node.handle_stream(solo.now, stream, StreamInput::Data(&frame));
+            let stream = single.node.accept_stream(single.now, STRANGER).unwrap();
+            single.node.handle_stream(single.now, stream, StreamInput::Data(&frame));
         }
     });
     assert!(counted.bytes_max < 100 * 1000, "{} bytes", counted.bytes_max);
@@ -68,9 +68,9 @@ fn announced_bytes_that_do_not_arrive_take_no_memory() {
     let long_name = [&[11][..], &[0xff, 0xff, 0xff, 0xff, 0x0f], b"x"].concat();
     let datagram = forge::plain_datagram(forge::CLUSTER, &[long_name]);
     let counted = allocation_counter::measure(|| {
-        solo.node.handle_datagram(solo.now, STRANGER, &datagram);
+        single.node.handle_datagram(single.now, STRANGER, &datagram);
     });
-    assert_eq!((counted.count_total, solo.node.stats().rejected_datagrams.malformed), (0, 1));
+    assert_eq!((counted.count_total, single.node.stats().rejected_datagrams.malformed), (0, 1));
 }
 
 #[cfg(feature = "encryption")]

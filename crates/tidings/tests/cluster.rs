@@ -140,7 +140,7 @@ mod join {
         for here in 0..restarted {
             // Every third comes back at another address.
             let at = if here % 3 == 0 { here + NODES } else { here };
-            let config = common::config_at(here, common::far(at), &Options::lan());
+            let config = common::config_at(here, common::wide_addr(at), &Options::lan());
             net.restart(here, config.with_generation(2));
         }
         let seeds = [net.nodes[NODES - 1].addr, net.nodes[1].addr];

@@ -8,12 +8,12 @@ pub const CLUSTER: &str = "test";
 
 /// Whether all test nodes seal what they send, and so must we: with the feature `encryption`, by which
 /// every test of behaviour runs a second time.
-pub const SEALED: bool = cfg!(feature = "encryption");
+pub const ENCRYPTED: bool = cfg!(feature = "encryption");
 
 /// A datagram that holds these messages.
 pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::datagram(&messages.concat());
+    return encrypted::datagram(&messages.concat());
     #[cfg(not(feature = "encryption"))]
     plain_datagram(CLUSTER, messages)
 }
@@ -22,7 +22,7 @@ pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
 pub fn open(datagram: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
     if datagram[0] != 0xd1 {
-        return sealed::open(datagram);
+        return encrypted::open(datagram);
     }
     datagram[9..].into()
 }
@@ -32,7 +32,7 @@ pub fn with_keys(config: tidings::Config) -> tidings::Config {
     #[cfg(feature = "encryption")]
     return config
         .to_builder()
-        .encryption(sealed::keyring(), tidings::Plaintext::Refused)
+        .encryption(encrypted::keyring(), tidings::Plaintext::Refused)
         .build()
         .unwrap();
     #[cfg(not(feature = "encryption"))]
@@ -49,7 +49,7 @@ pub fn plain_datagram(cluster: &str, messages: &[Vec<u8>]) -> Vec<u8> {
 /// A frame of a kind, with a body after that: the first one on its stream.
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::frame(&[&[kind], body].concat());
+    return encrypted::frame(&[&[kind], body].concat());
     #[cfg(not(feature = "encryption"))]
     plain_frame(CLUSTER, kind, body)
 }
@@ -57,7 +57,7 @@ pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
 /// One that comes later on its stream, with so many before it, in either direction.
 pub fn later_frame(before: u32, kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::later_frame(before, &[&[kind], body].concat());
+    return encrypted::later_frame(before, &[&[kind], body].concat());
     #[cfg(not(feature = "encryption"))]
     {
         let _ = before;
@@ -75,7 +75,7 @@ pub fn plain_frame(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// The body of a greeting: the sender introduces itself, and tells of these and itself.
-pub fn greeting(members: &[Vec<u8>]) -> Vec<u8> {
+pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
     let sender = members.first().cloned().unwrap_or_else(|| vec![0x20, 1, b'?']);
     const MEMBERS_AND_ASK: u8 = 3;
     [sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
@@ -100,7 +100,7 @@ pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
 }
 
-pub fn note(from: &str, data: &[u8]) -> Vec<u8> {
+pub fn user_message(from: &str, data: &[u8]) -> Vec<u8> {
     [&[4][..], &text(from), &varint(data.len() as u64), data].concat()
 }
 
@@ -225,7 +225,7 @@ const HEADER: usize = 9;
 
 /// What is sealed, as WIRE.md describes it, by way of another crate's cipher.
 #[cfg(feature = "encryption")]
-pub mod sealed {
+pub mod encrypted {
     use super::{CLUSTER, varint};
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
     use chacha20poly1305::{XChaCha20Poly1305, XNonce};

@@ -9,11 +9,11 @@ use std::net::SocketAddrV4;
 pub enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    Truth(bool),
+    Bool(bool),
     Raw(&'a [u8]),
 }
 
-use Value::{Bytes, Number, Raw, Truth};
+use Value::{Bool, Bytes, Number, Raw};
 
 /// The version vector of memberlist's nodes, with the delegate protocol of none.
 pub const VSN: &[u8] = &[1, 5, 2, 0, 0, 0];
@@ -46,7 +46,7 @@ pub fn indirect_ping(seq: u32, node: &str, addr: &str, nack: bool) -> Vec<u8> {
     message(
         1,
         &[
-            ("Nack", Truth(nack)),
+            ("Nack", Bool(nack)),
             ("Node", Bytes(node.as_bytes())),
             ("Port", Number(port.into())),
             ("SeqNo", Number(seq.into())),
@@ -151,7 +151,7 @@ pub fn push_pull(join: bool, records: &[Vec<u8>], state: &[u8]) -> Vec<u8> {
 
 pub fn push_pull_header(join: bool, nodes: u64, state: u64) -> Vec<u8> {
     let (nodes, state) = (Number(nodes), Number(state));
-    message(6, &[("Join", Truth(join)), ("Nodes", nodes), ("UserStateLen", state)])
+    message(6, &[("Join", Bool(join)), ("Nodes", nodes), ("UserStateLen", state)])
 }
 
 /// One member of a push/pull: 0 alive, 1 suspect, 2 dead, 3 left.
@@ -237,7 +237,7 @@ fn map(fields: &[(&str, Value<'_>)]) -> Vec<u8> {
         match value {
             Number(number) => put_number(&mut bytes, *number),
             Bytes(data) => put_raw(&mut bytes, data),
-            Truth(truth) => bytes.push(0xc2 + u8::from(*truth)),
+            Bool(truth) => bytes.push(0xc2 + u8::from(*truth)),
             Raw(msgpack) => bytes.extend_from_slice(msgpack),
         }
     }

@@ -3,10 +3,10 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod forge;
+pub mod journal;
 #[cfg(feature = "memberlist")]
 pub mod memberlist;
-pub mod solo;
-pub mod tape;
+pub mod single_node;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub struct Net {
     pub nodes: Vec<Host>,
     /// Further addresses at which nodes are reached.
     pub aliases: BTreeMap<SocketAddr, usize>,
-    under_way: BTreeMap<(Instant, u64), Parcel>,
+    in_flight: BTreeMap<(Instant, u64), InFlight>,
     sent: u64,
     /// What the seeds of nodes that are started from now on are made from.
     pub seed: u8,
@@ -47,11 +47,11 @@ pub struct Net {
     pub recorded: Option<Vec<(SocketAddr, SocketAddr, Vec<u8>)>>,
     /// Whether nodes that are started from now on keep journals, and how those went of nodes that were
     /// started anew.
-    pub taped: bool,
+    pub journaling: bool,
     /// After how many inputs each node is made anew from a checkpoint; 0 is never.
     pub restoring: usize,
     inputs: usize,
-    pub ended_tapes: Vec<tape::Tape>,
+    pub ended_journals: Vec<journal::Journals>,
     /// Everything that was written to a stream: by whom, and what.
     pub writes: Vec<(usize, Vec<u8>)>,
 }
@@ -67,16 +67,16 @@ pub struct Host {
     /// Those that others have open to us, and the most that there were at a time.
     serving: BTreeSet<StreamId>,
     pub most_served: usize,
-    pub tape: Option<tape::Tape>,
+    pub journals: Option<journal::Journals>,
 }
 
-enum Parcel {
+enum InFlight {
     Datagram { from: usize, to: SocketAddr, data: Vec<u8> },
     Connect { from: usize, to: SocketAddr, id: StreamId },
-    Stream { from: usize, to: usize, id: StreamId, what: Piece },
+    Stream { from: usize, to: usize, id: StreamId, what: StreamChunk },
 }
 
-enum Piece {
+enum StreamChunk {
     Opened,
     Data(Vec<u8>),
     Closed,
@@ -112,7 +112,7 @@ pub fn addr(n: usize) -> SocketAddr {
 }
 
 /// As `addr`, for numbers that do not fit there.
-pub fn far(n: usize) -> SocketAddr {
+pub fn wide_addr(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, (n / 254) as u8, (n % 254) as u8 + 1], 7946))
 }
 
@@ -155,7 +155,7 @@ impl Net {
             now: Instant::ZERO,
             nodes: Vec::new(),
             aliases: BTreeMap::new(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             sent: 0,
             seed: 0,
             cuts: BTreeSet::new(),
@@ -166,10 +166,10 @@ impl Net {
             datagrams: Vec::new(),
             datagram_bytes: 0,
             recorded: None,
-            taped: false,
+            journaling: false,
             restoring: 0,
             inputs: 0,
-            ended_tapes: Vec::new(),
+            ended_journals: Vec::new(),
             writes: Vec::new(),
         };
         for config in configs {
@@ -189,22 +189,22 @@ impl Net {
         let mut seed = [here as u8; 32];
         seed[0] = self.seed;
         let mut node = Node::new(config, seed, self.now);
-        let tape = self.taped.then(|| tape::Tape::begin(&mut node));
+        let journals = self.journaling.then(|| journal::Journals::begin(&mut node));
         let (events, streams, serving) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Host { node, addr, up: true, events, streams, serving, most_served: 0, tape }
+        Host { node, addr, up: true, events, streams, serving, most_served: 0, journals }
     }
 
     /// Stops a node at once, and starts its machine again with another configuration.
     pub fn restart(&mut self, here: usize, config: Config) {
         // Connections end with the machine.
-        self.under_way.retain(|_, parcel| match parcel {
-            Parcel::Datagram { .. } => true,
-            Parcel::Connect { from, .. } => *from != here,
-            Parcel::Stream { from, to, .. } => *from != here && *to != here,
+        self.in_flight.retain(|_, packet| match packet {
+            InFlight::Datagram { .. } => true,
+            InFlight::Connect { from, .. } => *from != here,
+            InFlight::Stream { from, to, .. } => *from != here && *to != here,
         });
         let host = self.host(here, config);
         let old = std::mem::replace(&mut self.nodes[here], host);
-        self.ended_tapes.extend(old.tape);
+        self.ended_journals.extend(old.journals);
     }
 
     /// Stops a node without a word.
@@ -290,12 +290,12 @@ impl Net {
     }
 
     /// What a node did with such a stream.
-    pub fn done_to_stream(&self, to: usize, id: StreamId) -> &[StreamAction] {
+    pub fn injected_stream_actions(&self, to: usize, id: StreamId) -> &[StreamAction] {
         &self.strangers[&(to, id)]
     }
 
     /// Lets a node know of members that do not exist: `x0` to `x{count - 1}`, without a sound.
-    pub fn imagine(&mut self, here: usize, count: usize) {
+    pub fn add_fictional_members(&mut self, here: usize, count: usize) {
         let name = |n: usize| format!("x{n:08}");
         let addr = |n: usize| format!("10.{}.{}.{}:7946", 1 + n / 62_500, n / 250 % 250, n % 250);
         let alive: Vec<_> =
@@ -328,7 +328,7 @@ impl Net {
     }
 
     /// The kinds of events that a node told about a member, in order.
-    pub fn story(&self, here: usize, other: usize) -> Vec<&'static str> {
+    pub fn event_kinds(&self, here: usize, other: usize) -> Vec<&'static str> {
         let told = |event: &Event| {
             let (kind, member) = match event {
                 Event::Joined(member) => ("joined", member),
@@ -391,17 +391,17 @@ impl Net {
     pub fn step(&mut self, end: Instant) -> bool {
         let up = self.nodes.iter().enumerate().filter(|(_, host)| host.up);
         let timer = up.filter_map(|(n, host)| Some((host.node.poll_timeout()?, n))).min();
-        let parcel = self.under_way.keys().next().copied();
-        let next = [timer.map(|(at, _)| at), parcel.map(|(at, _)| at)];
+        let packet = self.in_flight.keys().next().copied();
+        let next = [timer.map(|(at, _)| at), packet.map(|(at, _)| at)];
         let Some(next) = next.into_iter().flatten().min().filter(|&next| next <= end) else {
             return false;
         };
         self.now = self.now.max(next);
         // What has arrived comes before what is due.
-        match parcel.filter(|&(at, _)| at <= self.now) {
+        match packet.filter(|&(at, _)| at <= self.now) {
             Some(key) => {
-                let parcel = self.under_way.remove(&key).expect("it was seen");
-                self.deliver(parcel);
+                let packet = self.in_flight.remove(&key).expect("it was seen");
+                self.deliver(packet);
             }
             None => {
                 let (_, here) = timer.expect("something is next");
@@ -412,9 +412,9 @@ impl Net {
         true
     }
 
-    fn deliver(&mut self, parcel: Parcel) {
-        match parcel {
-            Parcel::Datagram { from, to, data } => {
+    fn deliver(&mut self, packet: InFlight) {
+        match packet {
+            InFlight::Datagram { from, to, data } => {
                 let Some(to) = self.reachable(from, to) else {
                     return;
                 };
@@ -425,10 +425,10 @@ impl Net {
                 self.nodes[to].node.handle_datagram(self.now, from, &data);
                 self.drain(to);
             }
-            Parcel::Connect { from, to, id } => {
+            InFlight::Connect { from, to, id } => {
                 let Some(to) = self.reachable(from, to) else {
                     if self.host_at(to).is_some_and(|to| !self.nodes[to].up) {
-                        self.send_piece(from, from, id, Piece::Failed(StreamError::Refused));
+                        self.send_chunk(from, from, id, StreamChunk::Failed(StreamError::Refused));
                     }
                     return;
                 };
@@ -439,23 +439,23 @@ impl Net {
                     host.serving.insert(theirs);
                     host.most_served = host.most_served.max(host.serving.len());
                     self.nodes[from].streams.insert(id, (to, theirs));
-                    self.send_piece(to, from, id, Piece::Opened);
+                    self.send_chunk(to, from, id, StreamChunk::Opened);
                 } else {
-                    self.send_piece(to, from, id, Piece::Failed(StreamError::Reset));
+                    self.send_chunk(to, from, id, StreamChunk::Failed(StreamError::Reset));
                 }
                 self.drain(to);
             }
-            Parcel::Stream { from, to, id, what } => {
+            InFlight::Stream { from, to, id, what } => {
                 if from != to && self.cuts.contains(&(from, to)) || !self.nodes[to].up {
                     return;
                 }
                 let input = match &what {
-                    Piece::Opened => StreamInput::Opened,
-                    Piece::Data(data) => StreamInput::Data(data),
-                    Piece::Closed => StreamInput::Closed,
-                    Piece::Failed(error) => StreamInput::Failed(*error),
+                    StreamChunk::Opened => StreamInput::Opened,
+                    StreamChunk::Data(data) => StreamInput::Data(data),
+                    StreamChunk::Closed => StreamInput::Closed,
+                    StreamChunk::Failed(error) => StreamInput::Failed(*error),
                 };
-                if matches!(what, Piece::Closed | Piece::Failed(_)) {
+                if matches!(what, StreamChunk::Closed | StreamChunk::Failed(_)) {
                     self.nodes[to].serving.remove(&id);
                 }
                 self.nodes[to].node.handle_stream(self.now, id, input);
@@ -477,9 +477,9 @@ impl Net {
     /// Carries out all that a node wants done.
     pub fn drain(&mut self, here: usize) {
         let mut buf = Vec::new();
-        let Host { node, tape, .. } = &mut self.nodes[here];
-        if let Some(tape) = tape {
-            tape.take(node);
+        let Host { node, journals, .. } = &mut self.nodes[here];
+        if let Some(journals) = journals {
+            journals.take(node);
         }
         self.inputs += 1;
         if self.restoring > 0 && self.inputs % self.restoring == 0 {
@@ -498,7 +498,7 @@ impl Net {
                     if *self.nodes[here].node.config().wire() == Wire::Tidings {
                         self.datagrams.push((here, to, forge::open(&data)));
                     }
-                    self.send(Parcel::Datagram { from: here, to, data });
+                    self.send(InFlight::Datagram { from: here, to, data });
                 }
                 Output::Stream { id, action } => self.act(here, id, action),
                 Output::Event(event) => self.nodes[here].events.push((self.now, event)),
@@ -515,29 +515,31 @@ impl Net {
         }
         let peer = self.nodes[here].streams.get(&id).copied();
         match (action, peer) {
-            (StreamAction::Open { to, .. }, _) => self.send(Parcel::Connect { from: here, to, id }),
+            (StreamAction::Open { to, .. }, _) => {
+                self.send(InFlight::Connect { from: here, to, id })
+            }
             (StreamAction::Write(bytes), Some((to, theirs))) => {
                 self.writes.push((here, bytes.to_vec()));
-                self.send_piece(here, to, theirs, Piece::Data(bytes.to_vec()));
+                self.send_chunk(here, to, theirs, StreamChunk::Data(bytes.to_vec()));
             }
             (StreamAction::Close, Some((to, theirs))) => {
-                self.send_piece(here, to, theirs, Piece::Closed);
-                self.send_piece(here, here, id, Piece::Closed);
+                self.send_chunk(here, to, theirs, StreamChunk::Closed);
+                self.send_chunk(here, here, id, StreamChunk::Closed);
             }
             (StreamAction::Reset, Some((to, theirs))) => {
-                self.send_piece(here, to, theirs, Piece::Failed(StreamError::Reset));
+                self.send_chunk(here, to, theirs, StreamChunk::Failed(StreamError::Reset));
             }
             (StreamAction::Reset, None) => {}
             (action, None) => panic!("{action:?} on a stream that is not open"),
         }
     }
 
-    fn send_piece(&mut self, from: usize, to: usize, id: StreamId, what: Piece) {
-        self.send(Parcel::Stream { from, to, id, what });
+    fn send_chunk(&mut self, from: usize, to: usize, id: StreamId, what: StreamChunk) {
+        self.send(InFlight::Stream { from, to, id, what });
     }
 
-    fn send(&mut self, parcel: Parcel) {
-        if let Parcel::Datagram { .. } = parcel {
+    fn send(&mut self, packet: InFlight) {
+        if let InFlight::Datagram { .. } = packet {
             // Any that look random will do, as long as they are the same each time.
             let dice = (self.sent + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
             if dice.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 < (u64::from(self.loss) << 32) / 100 {
@@ -545,16 +547,16 @@ impl Net {
                 return;
             }
         }
-        let link = match parcel {
+        let link = match packet {
             _ if self.latencies.is_empty() => None,
-            Parcel::Datagram { from, to, .. } | Parcel::Connect { from, to, .. } => {
+            InFlight::Datagram { from, to, .. } | InFlight::Connect { from, to, .. } => {
                 self.host_at(to).map(|to| (from, to))
             }
-            Parcel::Stream { from, to, .. } => Some((from, to)),
+            InFlight::Stream { from, to, .. } => Some((from, to)),
         };
         let latency = link.and_then(|link| self.latencies.get(&link)).copied();
         let due = self.now + latency.unwrap_or(LATENCY);
-        self.under_way.insert((due, self.sent), parcel);
+        self.in_flight.insert((due, self.sent), packet);
         self.sent += 1;
     }
 }

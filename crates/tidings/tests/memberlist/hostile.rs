@@ -16,7 +16,7 @@ const OTHER: &str = "10.0.0.3:7946";
 const STRANGER: &str = "192.0.2.1:999";
 
 /// A node `n0` that knows `n1`, and what it has done since somebody looked.
-struct Bed {
+struct Harness {
     node: Node,
     now: Instant,
     sent: Vec<(SocketAddr, Vec<u8>)>,
@@ -24,26 +24,26 @@ struct Bed {
     events: Vec<Event>,
 }
 
-impl Bed {
+impl Harness {
     fn new() -> Self {
         Self::with(&Options::local())
     }
 
     fn with(options: &Options) -> Self {
-        let mut bed = Self {
+        let mut harness = Self {
             node: Node::new(config(0, options), [1; 32], Instant::ZERO),
             now: Instant::ZERO,
             sent: Vec::new(),
             actions: Vec::new(),
             events: Vec::new(),
         };
-        bed.give(MEMBER, &forge::alive(1, "n1", MEMBER, b""));
-        assert_eq!(bed.state("n1"), Some(State::Alive));
-        bed
+        harness.receive(MEMBER, &forge::alive(1, "n1", MEMBER, b""));
+        assert_eq!(harness.state("n1"), Some(State::Alive));
+        harness
     }
 
     /// Hands a datagram to the node.
-    fn give(&mut self, from: &str, datagram: &[u8]) {
+    fn receive(&mut self, from: &str, datagram: &[u8]) {
         self.node.handle_datagram(self.now, at(from), datagram);
         self.drain();
     }
@@ -51,12 +51,12 @@ impl Bed {
     /// The same; returns to whom the node sends something at once.
     fn answers(&mut self, from: &str, datagram: &[u8]) -> Vec<SocketAddr> {
         let before = self.sent.len();
-        self.give(from, datagram);
+        self.receive(from, datagram);
         self.sent[before..].iter().map(|(to, _)| *to).collect()
     }
 
     /// Hands what a stream brings to the node, in pieces; returns what it does with the stream.
-    fn serve(&mut self, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
+    fn serve_stream(&mut self, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
         let id = self.node.accept_stream(self.now, at(STRANGER)).expect("there is room");
         self.on_stream(id, bytes, piece)
     }
@@ -128,7 +128,7 @@ impl Bed {
 
     /// The node answers a ping, and nothing is left for it to do at once.
     #[track_caller]
-    fn lives(&mut self) {
+    fn assert_responsive(&mut self) {
         assert_eq!(self.answers(STRANGER, &forge::ping(77, "n0")), [at(STRANGER)]);
         let (_, ack) = self.sent.last().expect("it was sent");
         // Behind a checksum.
@@ -162,37 +162,37 @@ mod updates {
     #[test]
     fn version_vectors_that_are_too_short_are_refused_and_never_passed_on() {
         for len in 0..=5 {
-            let mut bed = Bed::new();
+            let mut harness = Harness::new();
             let vsn = &forge::VSN[..len];
-            bed.give(MEMBER, &forge::alive_with(1, b"x", &[10, 0, 0, 9], 7946, b"", vsn));
-            assert_eq!((bed.state("x"), bed.refused()), (None, 1), "{len}");
+            harness.receive(MEMBER, &forge::alive_with(1, b"x", &[10, 0, 0, 9], 7946, b"", vsn));
+            assert_eq!((harness.state("x"), harness.refused()), (None, 1), "{len}");
             let records = [
                 forge::record_with(0, 1, b"y", &[10, 0, 0, 8], 7946, b"", vsn),
                 forge::record(0, 1, "z", "10.0.0.7:7946", b""),
             ];
-            let done = bed.serve(&forge::push_pull(true, &records, b""), 1000);
+            let done = harness.serve_stream(&forge::push_pull(true, &records, b""), 1000);
             assert!(matches!(done[..], [StreamAction::Write(_), StreamAction::Close]), "{done:?}");
-            assert_eq!((bed.state("y"), bed.refused()), (None, 2), "{len}");
+            assert_eq!((harness.state("y"), harness.refused()), (None, 2), "{len}");
             assert_eq!(
-                bed.state("z"),
+                harness.state("z"),
                 Some(State::Alive),
                 "one bad record does not spoil the rest"
             );
             // What is known of a member stays, whatever comes under its name.
-            bed.give(MEMBER, &forge::alive_with(9, b"n1", &[10, 0, 0, 2], 7946, b"", vsn));
-            assert_eq!(bed.node.member(&id("n1")).unwrap().incarnation().number, 1);
-            bed.run_for(2 * SECOND);
-            for (_, datagram) in &bed.sent {
+            harness.receive(MEMBER, &forge::alive_with(9, b"n1", &[10, 0, 0, 2], 7946, b"", vsn));
+            assert_eq!(harness.node.member(&id("n1")).unwrap().incarnation().number, 1);
+            harness.run_for(2 * SECOND);
+            for (_, datagram) in &harness.sent {
                 let cut = forge::field("Vsn", vsn);
                 assert!(!datagram.windows(cut.len()).any(|window| window == cut), "{len}");
             }
-            bed.lives();
+            harness.assert_responsive();
         }
     }
 
     #[test]
     fn version_vectors_of_no_version_are_refused_and_longer_ones_are_accepted() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for (vsn, refused) in [
             (&[0, 5, 2, 0, 0, 0][..], true),
             (&[1, 0, 2, 0, 0, 0], true),
@@ -200,76 +200,79 @@ mod updates {
             (&[1, 5, 255, 255, 255, 255], false),
             (&[1, 5, 2, 0, 0, 0, 9, 9], false),
         ] {
-            let (name, before) = (format!("x{}", bed.refused()), bed.refused());
-            bed.give(
+            let (name, before) = (format!("x{}", harness.refused()), harness.refused());
+            harness.receive(
                 MEMBER,
                 &forge::alive_with(1, name.as_bytes(), &[10, 0, 0, 9], 7946, b"", vsn),
             );
-            assert_eq!(bed.refused() - before, u64::from(refused), "{vsn:?}");
+            assert_eq!(harness.refused() - before, u64::from(refused), "{vsn:?}");
         }
-        bed.lives();
+        harness.assert_responsive();
     }
 
     /// memberlist notes such a node as dead, and tells others at every push/pull.
     #[test]
     fn an_incarnation_of_zero_leaves_no_trace() {
-        let mut bed = Bed::new();
-        bed.give(MEMBER, &forge::alive(0, "x", "10.0.0.9:7946", b""));
+        let mut harness = Harness::new();
+        harness.receive(MEMBER, &forge::alive(0, "x", "10.0.0.9:7946", b""));
         let record = forge::record(0, 0, "y", "10.0.0.8:7946", b"");
-        bed.serve(&forge::push_pull(true, &[record], b""), 1000);
+        harness.serve_stream(&forge::push_pull(true, &[record], b""), 1000);
         for accusation in [forge::suspect(0, "n1", "x"), forge::dead(0, "n1", "x")] {
-            bed.give(MEMBER, &accusation);
+            harness.receive(MEMBER, &accusation);
         }
-        assert_eq!(bed.node.all_members().count(), 2);
-        assert_eq!(bed.state("n1"), Some(State::Alive));
-        assert_eq!(bed.node.stats().implausible_claims, 2);
+        assert_eq!(harness.node.all_members().count(), 2);
+        assert_eq!(harness.state("n1"), Some(State::Alive));
+        assert_eq!(harness.node.stats().implausible_claims, 2);
         for accusation in [forge::suspect(0, "n0", "x"), forge::dead(0, "n0", "x")] {
-            bed.give(MEMBER, &accusation);
+            harness.receive(MEMBER, &accusation);
         }
-        assert_eq!((bed.incarnation(), bed.node.stats().refutations), (1, 0));
-        bed.lives();
+        assert_eq!((harness.incarnation(), harness.node.stats().refutations), (1, 0));
+        harness.assert_responsive();
     }
 
     /// memberlist announces zero after the last number, which nobody takes.
     #[test]
     fn accusations_near_the_last_incarnation_never_take_us_back() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let mut own = 1;
         for incarnation in
             [1, 2, 200, 70_000, 1 << 30, 1 << 31, u32::MAX - 2, u32::MAX - 1, u32::MAX]
         {
             for accuse in [forge::suspect, forge::dead] {
-                bed.give(MEMBER, &accuse(incarnation, "n0", "n1"));
-                bed.give(MEMBER, &forge::dead(incarnation, "n0", "n0"));
-                bed.give(MEMBER, &forge::alive(incarnation, "n0", "10.0.0.1:7946", b"not ours"));
-                assert!(bed.incarnation() >= own && bed.incarnation() <= u32::MAX.into());
-                own = bed.incarnation();
+                harness.receive(MEMBER, &accuse(incarnation, "n0", "n1"));
+                harness.receive(MEMBER, &forge::dead(incarnation, "n0", "n0"));
+                harness.receive(
+                    MEMBER,
+                    &forge::alive(incarnation, "n0", "10.0.0.1:7946", b"not ours"),
+                );
+                assert!(harness.incarnation() >= own && harness.incarnation() <= u32::MAX.into());
+                own = harness.incarnation();
             }
         }
-        assert_eq!(bed.node.local().state(), State::Alive);
-        assert_eq!(bed.node.local().meta().as_bytes(), b"");
-        bed.lives();
+        assert_eq!(harness.node.local().state(), State::Alive);
+        assert_eq!(harness.node.local().meta().as_bytes(), b"");
+        harness.assert_responsive();
     }
 
     #[test]
     fn an_incarnation_that_the_member_could_not_refute_is_dropped() {
         for accuse in [forge::suspect, forge::dead] {
             for incarnation in [1 << 31, u32::MAX - 1, u32::MAX] {
-                let mut bed = Bed::new();
-                bed.give(MEMBER, &accuse(incarnation, "n1", "x"));
-                assert_eq!(bed.state("n1"), Some(State::Alive), "{incarnation}");
-                assert_eq!(bed.node.stats().implausible_claims, 1);
-                bed.lives();
+                let mut harness = Harness::new();
+                harness.receive(MEMBER, &accuse(incarnation, "n1", "x"));
+                assert_eq!(harness.state("n1"), Some(State::Alive), "{incarnation}");
+                assert_eq!(harness.node.stats().implausible_claims, 1);
+                harness.assert_responsive();
             }
         }
-        let mut bed = Bed::new();
-        bed.give(MEMBER, &forge::alive(u32::MAX, "n1", MEMBER, b""));
-        assert_eq!(bed.node.member(&id("n1")).unwrap().incarnation().number, 1);
+        let mut harness = Harness::new();
+        harness.receive(MEMBER, &forge::alive(u32::MAX, "n1", MEMBER, b""));
+        assert_eq!(harness.node.member(&id("n1")).unwrap().incarnation().number, 1);
     }
 
     #[test]
     fn addresses_to_which_nobody_can_send_are_refused() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let (far, unspecified, multicast) = ([10, 0, 0, 9], mapped([0; 4]), mapped([224, 0, 0, 1]));
         for (ip, port) in [
             (&[][..], 7946),
@@ -286,14 +289,14 @@ mod updates {
             (&unspecified, 7946),
             (&multicast, 7946),
         ] {
-            let before = bed.refused();
-            bed.give(MEMBER, &forge::alive_with(1, b"x", ip, port, b"", forge::VSN));
+            let before = harness.refused();
+            harness.receive(MEMBER, &forge::alive_with(1, b"x", ip, port, b"", forge::VSN));
             let record = forge::record_with(0, 1, b"x", ip, port, b"", forge::VSN);
-            bed.serve(&forge::push_pull(true, &[record], b""), 1000);
-            assert_eq!(bed.refused() - before, 2, "{ip:?} {port}");
+            harness.serve_stream(&forge::push_pull(true, &[record], b""), 1000);
+            assert_eq!(harness.refused() - before, 2, "{ip:?} {port}");
         }
         // A port that no port is, or one in text, is no message at all.
-        let before = bed.rejected();
+        let before = harness.rejected();
         for port in [Value::Number(65_536), Value::Bytes(b"7946"), Value::Raw(&[0xff])] {
             let fields = [
                 ("Addr", Value::Bytes(&far[..])),
@@ -302,36 +305,36 @@ mod updates {
                 ("Port", port),
                 ("Vsn", Value::Bytes(forge::VSN)),
             ];
-            bed.give(MEMBER, &forge::message(4, &fields));
+            harness.receive(MEMBER, &forge::message(4, &fields));
         }
-        assert_eq!(bed.rejected() - before, 3);
-        assert_eq!(bed.node.all_members().count(), 2);
-        bed.lives();
+        assert_eq!(harness.rejected() - before, 3);
+        assert_eq!(harness.node.all_members().count(), 2);
+        harness.assert_responsive();
     }
 
     /// memberlist compares addresses byte for byte: of one member there must never be two forms.
     #[test]
     fn an_address_is_passed_on_in_the_form_in_which_its_owner_says_it() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let (short, long) = ([10, 0, 0, 9], mapped([10, 0, 0, 8]));
-        bed.give(MEMBER, &forge::alive_with(1, b"short", &short, 7946, b"", forge::VSN));
-        bed.give(MEMBER, &forge::alive_with(1, b"long", &long, 7946, b"", forge::VSN));
-        assert_eq!(bed.node.member(&id("long")).unwrap().addr(), at("10.0.0.8:7946"));
-        let done = bed.serve(&forge::push_pull(false, &[], b""), 1000);
+        harness.receive(MEMBER, &forge::alive_with(1, b"short", &short, 7946, b"", forge::VSN));
+        harness.receive(MEMBER, &forge::alive_with(1, b"long", &long, 7946, b"", forge::VSN));
+        assert_eq!(harness.node.member(&id("long")).unwrap().addr(), at("10.0.0.8:7946"));
+        let done = harness.serve_stream(&forge::push_pull(false, &[], b""), 1000);
         let [StreamAction::Write(told), StreamAction::Close] = &done[..] else {
             panic!("{done:?}")
         };
         for addr in [forge::field("Addr", &short), forge::field("Addr", &long)] {
             assert!(told.windows(addr.len()).any(|window| window == addr), "{addr:02x?}");
         }
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn names_that_are_no_names_are_refused_wherever_they_stand() {
         let long = [b'x'; 256];
         for name in [&b""[..], b"a\0b", b"a\nb", b"\x1b[2J", b"\xff\xfe", b"\xc0\x80", &long] {
-            let mut bed = Bed::new();
+            let mut harness = Harness::new();
             let accuse = |kind| {
                 let fields = [
                     ("From", Value::Bytes(b"n1")),
@@ -340,43 +343,46 @@ mod updates {
                 ];
                 forge::message(kind, &fields)
             };
-            bed.give(MEMBER, &forge::alive_with(1, name, &[10, 0, 0, 9], 7946, b"", forge::VSN));
-            bed.give(MEMBER, &accuse(3));
-            bed.give(MEMBER, &accuse(5));
+            harness.receive(
+                MEMBER,
+                &forge::alive_with(1, name, &[10, 0, 0, 9], 7946, b"", forge::VSN),
+            );
+            harness.receive(MEMBER, &accuse(3));
+            harness.receive(MEMBER, &accuse(5));
             let record = forge::record_with(0, 1, name, &[10, 0, 0, 9], 7946, b"", forge::VSN);
-            bed.serve(&forge::push_pull(true, &[record], b""), 1000);
-            assert_eq!((bed.node.all_members().count(), bed.refused()), (2, 4), "{name:?}");
-            bed.lives();
+            harness.serve_stream(&forge::push_pull(true, &[record], b""), 1000);
+            assert_eq!((harness.node.all_members().count(), harness.refused()), (2, 4), "{name:?}");
+            harness.assert_responsive();
         }
     }
 
     #[test]
     fn an_accuser_without_a_name_accuses_once() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for from in ["", "a\nb", "\u{7f}"] {
-            bed.give(MEMBER, &forge::suspect(1, "n1", from));
-            bed.give(MEMBER, &forge::suspect(1, "n1", from));
+            harness.receive(MEMBER, &forge::suspect(1, "n1", from));
+            harness.receive(MEMBER, &forge::suspect(1, "n1", from));
         }
-        assert_eq!(bed.state("n1"), Some(State::Suspect));
-        assert_eq!(bed.node.stats().confirmations, 0);
-        bed.lives();
+        assert_eq!(harness.state("n1"), Some(State::Suspect));
+        assert_eq!(harness.node.stats().confirmations, 0);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_member_over_the_metadata_limit_is_refused_and_one_at_the_limit_is_gossiped() {
-        let mut bed = Bed::new();
-        let max = bed.node.config().options().max_meta;
-        bed.give(MEMBER, &forge::alive(1, "much", "10.0.0.8:7946", &vec![7; max + 1]));
+        let mut harness = Harness::new();
+        let max = harness.node.config().options().max_meta;
+        harness.receive(MEMBER, &forge::alive(1, "much", "10.0.0.8:7946", &vec![7; max + 1]));
         let huge = forge::record(0, 1, "huge", "10.0.0.7:7946", &[7; 100_000]);
-        bed.serve(&forge::push_pull(true, &[huge], b""), 1000);
-        assert_eq!((bed.node.all_members().count(), bed.refused()), (2, 2));
+        harness.serve_stream(&forge::push_pull(true, &[huge], b""), 1000);
+        assert_eq!((harness.node.all_members().count(), harness.refused()), (2, 2));
         let meta = vec![9; max];
-        bed.give(MEMBER, &forge::alive(1, "full", "10.0.0.9:7946", &meta));
-        bed.run_for(SECOND);
+        harness.receive(MEMBER, &forge::alive(1, "full", "10.0.0.9:7946", &meta));
+        harness.run_for(SECOND);
         let told =
-            bed.sent.iter().filter(|(_, data)| data.windows(max).any(|window| window == meta));
+            harness.sent.iter().filter(|(_, data)| data.windows(max).any(|window| window == meta));
         assert!(told.count() > 0, "it fits a datagram");
-        bed.lives();
+        harness.assert_responsive();
     }
 
     /// An IPv4 address in 16 bytes, the longest numbers and all the metadata that is allowed.
@@ -384,42 +390,42 @@ mod updates {
     fn updates_with_the_longest_names_fit_the_smallest_datagrams() {
         let mut options = Options::local();
         (options.datagram_size, options.max_meta) = (700, 300);
-        let mut bed = Bed::with(&options);
+        let mut harness = Harness::with(&options);
         let long = ["x".repeat(255), "y".repeat(255)];
         for name in &long {
             let ip = mapped([10, 255, 255, 255]);
             let incarnation = 1 << 30;
             let name = name.as_bytes();
             let alive = forge::alive_with(incarnation, name, &ip, 65_535, &[7; 300], forge::VSN);
-            bed.give(STRANGER, &alive);
+            harness.receive(STRANGER, &alive);
         }
         let [one, two] = &long;
-        bed.give(MEMBER, &forge::suspect(1 << 30, one, two));
-        bed.run_for(20 * SECOND);
+        harness.receive(MEMBER, &forge::suspect(1 << 30, one, two));
+        harness.run_for(20 * SECOND);
         let told = |what: &[u8]| {
-            bed.sent.iter().any(|(_, data)| data.windows(what.len()).any(|w| w == what))
+            harness.sent.iter().any(|(_, data)| data.windows(what.len()).any(|w| w == what))
         };
         assert!(told(&forge::suspect(1 << 30, one, two)), "who accuses whom");
         assert!(told(&forge::field("Node", two.as_bytes())));
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_full_table_refuses_and_counts() {
         let mut options = Options::local();
         options.max_members = 10;
-        let mut bed = Bed::with(&options);
+        let mut harness = Harness::with(&options);
         let names: Vec<_> =
             (0..50).map(|n| (format!("x{n}"), format!("10.1.0.{n}:7946"))).collect();
         let alive: Vec<_> =
             names.iter().map(|(name, addr)| forge::alive(1, name, addr, b"")).collect();
-        bed.give(STRANGER, &forge::compound(&alive));
-        assert_eq!((bed.node.all_members().count(), bed.refused()), (10, 42));
+        harness.receive(STRANGER, &forge::compound(&alive));
+        assert_eq!((harness.node.all_members().count(), harness.refused()), (10, 42));
         let records: Vec<_> =
             names.iter().map(|(name, addr)| forge::record(0, 1, name, addr, b"")).collect();
-        bed.serve(&forge::push_pull(true, &records, b""), 1000);
-        assert_eq!((bed.node.all_members().count(), bed.refused()), (10, 84));
-        bed.lives();
+        harness.serve_stream(&forge::push_pull(true, &records, b""), 1000);
+        assert_eq!((harness.node.all_members().count(), harness.refused()), (10, 84));
+        harness.assert_responsive();
     }
 }
 
@@ -432,99 +438,99 @@ mod datagrams {
         let whole = forge::compound(&parts);
         let head = whole.len() - parts.concat().len();
         for cut in 0..=whole.len() {
-            let mut bed = Bed::new();
-            let before = bed.rejected();
-            bed.give(MEMBER, &whole[..cut]);
+            let mut harness = Harness::new();
+            let before = harness.rejected();
+            harness.receive(MEMBER, &whole[..cut]);
             let complete = cut.saturating_sub(head) / parts[0].len();
-            assert_eq!(bed.node.stats().messages_in, complete as u64, "{cut}");
-            assert_eq!(bed.rejected() - before, u64::from(complete < 5), "{cut}");
-            bed.lives();
+            assert_eq!(harness.node.stats().messages_in, complete as u64, "{cut}");
+            assert_eq!(harness.rejected() - before, u64::from(complete < 5), "{cut}");
+            harness.assert_responsive();
         }
     }
 
     #[test]
     fn empty_and_unknown_parts_are_counted_and_the_rest_is_accepted() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let mut parts = vec![vec![]; 200];
         parts.extend((14..60).map(|kind| vec![kind, 0x80]));
         // Types that have no place in a datagram, or not there.
         parts.extend([6, 10, 12, 13, 0xf4].map(|kind| vec![kind, 0, 0, 0, 0, 0]));
         parts.push(forge::user(b"hello"));
-        bed.give(MEMBER, &forge::compound(&parts));
-        assert_eq!(bed.rejected(), parts.len() as u64 - 1);
-        assert_eq!(bed.node.stats().messages_in, 1);
+        harness.receive(MEMBER, &forge::compound(&parts));
+        assert_eq!(harness.rejected(), parts.len() as u64 - 1);
+        assert_eq!(harness.node.stats().messages_in, 1);
         for nothing in [&b""[..], &[7, 0], &forge::compress(&[7, 0])] {
-            bed.give(MEMBER, nothing);
+            harness.receive(MEMBER, nothing);
         }
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn endless_nesting_is_refused() {
         let (mut compounds, mut compressions) = (forge::user(b"hi"), forge::user(b"hi"));
         for depth in 1..400 {
-            let mut bed = Bed::new();
+            let mut harness = Harness::new();
             compounds = forge::compound(&[compounds]);
-            bed.give(MEMBER, &compounds);
+            harness.receive(MEMBER, &compounds);
             if depth < 40 {
                 compressions = forge::compress(&compressions);
-                bed.give(MEMBER, &compressions);
+                harness.receive(MEMBER, &compressions);
             }
-            let taken = bed.node.stats().messages_in;
+            let taken = harness.node.stats().messages_in;
             assert_eq!(taken, if depth <= 8 { 2 } else { 0 }, "{depth}");
-            bed.lives();
+            harness.assert_responsive();
         }
         // Each level twice what is below.
         let mut tree = forge::user(b"hi");
         for _ in 0..11 {
             tree = forge::compound(&[tree.clone(), tree]);
         }
-        let mut bed = Bed::new();
-        bed.give(MEMBER, &tree);
-        assert_eq!(bed.node.stats().messages_in, 0);
-        bed.lives();
+        let mut harness = Harness::new();
+        harness.receive(MEMBER, &tree);
+        assert_eq!(harness.node.stats().messages_in, 0);
+        harness.assert_responsive();
     }
 
     #[test]
     fn bombs_are_refused_before_they_go_off() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let bomb = forge::compress(&forge::user(&vec![0; 4 << 20]));
         assert!(bomb.len() < 9000, "{} bytes", bomb.len());
-        bed.give(STRANGER, &bomb);
-        bed.give(STRANGER, &forge::crc(&bomb));
-        assert_eq!(bed.node.stats().rejected_datagrams.oversized, 2);
-        bed.give(STRANGER, &forge::compound(&[bomb.clone(), forge::user(b"hi")]));
-        assert_eq!(bed.node.stats().rejected_datagrams.oversized + bed.rejected(), 5);
-        assert_eq!(bed.node.stats().messages_in, 1);
+        harness.receive(STRANGER, &bomb);
+        harness.receive(STRANGER, &forge::crc(&bomb));
+        assert_eq!(harness.node.stats().rejected_datagrams.oversized, 2);
+        harness.receive(STRANGER, &forge::compound(&[bomb.clone(), forge::user(b"hi")]));
+        assert_eq!(harness.node.stats().rejected_datagrams.oversized + harness.rejected(), 5);
+        assert_eq!(harness.node.stats().messages_in, 1);
         // One in a bomb that is just small enough.
         let inner = forge::compress(&forge::user(&vec![0; 60_000]));
         let parts = vec![inner; 250];
-        bed.give(STRANGER, &forge::compress(&forge::compound(&parts)));
-        assert!(bed.node.stats().messages_in <= 2, "{}", bed.node.stats().messages_in);
+        harness.receive(STRANGER, &forge::compress(&forge::compound(&parts)));
+        assert!(harness.node.stats().messages_in <= 2, "{}", harness.node.stats().messages_in);
         for broken in [&b""[..], b"\0", b"\0\x03", b"\xff\xff\xff", &[0; 500]] {
-            let before = bed.rejected();
-            bed.give(STRANGER, &forge::compressed(broken));
-            assert_eq!(bed.rejected() - before, 1, "{broken:?}");
+            let before = harness.rejected();
+            harness.receive(STRANGER, &forge::compressed(broken));
+            assert_eq!(harness.rejected() - before, 1, "{broken:?}");
         }
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_stream_that_expands_beyond_its_limit_is_dropped() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let bomb = forge::compress(&forge::reliable(&vec![0; 32 << 20]));
         for piece in [1000, bomb.len()] {
-            let before = bed.node.stats().rejected_streams.oversized;
-            assert_eq!(bed.serve(&bomb, piece), [StreamAction::Reset]);
-            assert_eq!(bed.node.stats().rejected_streams.oversized - before, 1);
+            let before = harness.node.stats().rejected_streams.oversized;
+            assert_eq!(harness.serve_stream(&bomb, piece), [StreamAction::Reset]);
+            assert_eq!(harness.node.stats().rejected_streams.oversized - before, 1);
         }
-        assert_eq!(bed.answer_join(&bomb, 1000), [StreamAction::Reset]);
-        bed.lives();
+        assert_eq!(harness.answer_join(&bomb, 1000), [StreamAction::Reset]);
+        harness.assert_responsive();
     }
 
     #[test]
     fn values_nested_without_end_or_longer_than_the_datagram_are_refused() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let deep = vec![0x91; 5000];
         let deeper = [0x81, 0xa1, b'x'].repeat(2000);
         for value in [
@@ -538,32 +544,35 @@ mod datagrams {
             &[0xc1],
         ] {
             for kind in [0, 1, 2, 3, 4, 5, 9, 11] {
-                let before = bed.rejected();
-                bed.give(STRANGER, &forge::message(kind, &[("Unknown", Value::Raw(value))]));
-                bed.give(STRANGER, &forge::message(kind, &[("SeqNo", Value::Raw(value))]));
-                assert_eq!(bed.rejected() - before, 2, "{kind} {:02x?}", &value[..1]);
+                let before = harness.rejected();
+                harness.receive(STRANGER, &forge::message(kind, &[("Unknown", Value::Raw(value))]));
+                harness.receive(STRANGER, &forge::message(kind, &[("SeqNo", Value::Raw(value))]));
+                assert_eq!(harness.rejected() - before, 2, "{kind} {:02x?}", &value[..1]);
             }
         }
-        assert_eq!(bed.node.all_members().count(), 2);
-        bed.lives();
+        assert_eq!(harness.node.all_members().count(), 2);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_checksum_that_does_not_fit_is_counted_wherever_a_bit_flips() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let good = forge::crc(&forge::user(b"hello"));
         for at in 1..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            bed.give(MEMBER, &bad);
-            assert_eq!(bed.node.stats().rejected_datagrams.checksum, at as u64);
+            harness.receive(MEMBER, &bad);
+            assert_eq!(harness.node.stats().rejected_datagrams.checksum, at as u64);
         }
         for cut in 1..5 {
-            bed.give(MEMBER, &good[..cut]);
+            harness.receive(MEMBER, &good[..cut]);
         }
-        bed.give(MEMBER, &forge::crc(&good));
-        assert_eq!((bed.node.stats().messages_in, bed.rejected()), (0, good.len() as u64 + 4));
-        bed.lives();
+        harness.receive(MEMBER, &forge::crc(&good));
+        assert_eq!(
+            (harness.node.stats().messages_in, harness.rejected()),
+            (0, good.len() as u64 + 4)
+        );
+        harness.assert_responsive();
     }
 }
 
@@ -572,23 +581,23 @@ mod replies {
 
     #[test]
     fn acks_and_nacks_that_nobody_asked_for_are_counted() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for seq in [0, 1, 2, 77, u32::MAX] {
             for from in [MEMBER, STRANGER] {
-                assert_eq!(bed.answers(from, &forge::ack(seq)), []);
-                assert_eq!(bed.answers(from, &forge::nack(seq)), []);
+                assert_eq!(harness.answers(from, &forge::ack(seq)), []);
+                assert_eq!(harness.answers(from, &forge::nack(seq)), []);
             }
         }
-        assert_eq!(bed.node.stats().stray_acks, 20);
+        assert_eq!(harness.node.stats().stray_acks, 20);
         let number = forge::message(2, &[("SeqNo", Value::Number(1 << 32))]);
-        bed.give(MEMBER, &number);
-        assert_eq!(bed.rejected(), 1);
-        bed.lives();
+        harness.receive(MEMBER, &number);
+        assert_eq!(harness.rejected(), 1);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_ping_is_answered_only_to_its_host_or_to_a_member() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let (member, stranger) = (at(MEMBER), at(STRANGER));
         for (from, ip, port, to) in [
             // A victim, in either form, is not flooded by us.
@@ -607,24 +616,24 @@ mod replies {
             (STRANGER, &[255; 4], 7946, stranger),
         ] {
             assert_eq!(
-                bed.answers(from, &forge::ping_from(7, "n0", ip, port)),
+                harness.answers(from, &forge::ping_from(7, "n0", ip, port)),
                 [to],
                 "{ip:?} {port}"
             );
         }
-        assert_eq!(bed.answers(STRANGER, &forge::ping(7, "")), [stranger], "whoever it is for");
-        assert_eq!(bed.answers(STRANGER, &forge::ping(7, "n9")), []);
-        assert_eq!(bed.node.stats().misdirected_pings, 1);
-        bed.lives();
+        assert_eq!(harness.answers(STRANGER, &forge::ping(7, "")), [stranger], "whoever it is for");
+        assert_eq!(harness.answers(STRANGER, &forge::ping(7, "n9")), []);
+        assert_eq!(harness.node.stats().misdirected_pings, 1);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_stranger_learns_nothing_from_the_answer_to_its_ping() {
-        let mut bed = Bed::new();
-        bed.give(MEMBER, &forge::alive(1, "x", "10.0.0.9:7946", b"news"));
+        let mut harness = Harness::new();
+        harness.receive(MEMBER, &forge::alive(1, "x", "10.0.0.9:7946", b"news"));
         for ping in [forge::ping(7, "n0"), forge::ping_from(7, "n0", &[192, 0, 2, 1], 4000)] {
-            bed.answers(STRANGER, &ping);
-            let (_, ack) = bed.sent.last().unwrap();
+            harness.answers(STRANGER, &ping);
+            let (_, ack) = harness.sent.last().unwrap();
             assert_eq!(ack[5..], forge::ack(7));
         }
     }
@@ -639,28 +648,29 @@ mod replies {
         ];
         for flood in floods {
             for from in [MEMBER, STRANGER] {
-                let mut bed = Bed::new();
-                let answers = bed.answers(from, &forge::compound(&flood));
+                let mut harness = Harness::new();
+                let answers = harness.answers(from, &forge::compound(&flood));
                 assert!(answers.len() <= 1, "{answers:?}");
-                bed.lives();
+                harness.assert_responsive();
             }
         }
     }
 
     #[test]
     fn nobody_is_pinged_for_a_stranger() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for target in ["n1", "n9", "n0"] {
             for nack in [true, false] {
                 let ask = forge::indirect_ping(7, target, MEMBER, nack);
-                assert_eq!(bed.answers(STRANGER, &ask), [], "{target}");
+                assert_eq!(harness.answers(STRANGER, &ask), [], "{target}");
             }
         }
-        assert_eq!(bed.node.stats().indirect_pings_refused, 6);
+        assert_eq!(harness.node.stats().indirect_pings_refused, 6);
         // For a member we ping members alone, and never somebody at an address that it names.
-        let answers = bed.answers(MEMBER, &forge::indirect_ping(7, "n1", "198.51.100.7:53", true));
+        let answers =
+            harness.answers(MEMBER, &forge::indirect_ping(7, "n1", "198.51.100.7:53", true));
         assert!(answers.iter().all(|&to| to == at(MEMBER)), "{answers:?}");
-        bed.lives();
+        harness.assert_responsive();
     }
 }
 
@@ -689,58 +699,62 @@ mod streams {
         // An encrypted frame that says it is longer than 20 MiB, and one that nobody can open.
         messages.push(vec![10, 0x7f, 0xff, 0xff, 0xff]);
         messages.push(vec![10, 0xff, 0xff, 0xff, 0xff]);
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for message in &messages {
             for piece in [1, message.len()] {
                 for message in [message.clone(), forge::compress(message)] {
-                    let before = bed.node.stats().rejected_streams.total();
-                    let done = bed.serve(&message, piece);
+                    let before = harness.node.stats().rejected_streams.total();
+                    let done = harness.serve_stream(&message, piece);
                     assert_eq!(done, [StreamAction::Reset], "{message:02x?}");
-                    assert_eq!(bed.node.stats().rejected_streams.total() - before, 1);
-                    assert_eq!(bed.answer_join(&message, piece), [StreamAction::Reset]);
+                    assert_eq!(harness.node.stats().rejected_streams.total() - before, 1);
+                    assert_eq!(harness.answer_join(&message, piece), [StreamAction::Reset]);
                 }
             }
         }
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn messages_that_have_no_place_on_a_stream_are_dropped() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for kind in [1, 3, 4, 5, 7, 11, 12, 14, 99, 0xf4, 0xff] {
-            let before = bed.node.stats().rejected_streams.total();
-            let done = bed.serve(&[kind, 0x80, 0, 0, 0], 1);
+            let before = harness.node.stats().rejected_streams.total();
+            let done = harness.serve_stream(&[kind, 0x80, 0, 0, 0], 1);
             assert_eq!(done, [StreamAction::Reset], "{kind}");
-            assert_eq!(bed.node.stats().rejected_streams.total() - before, 1, "{kind}");
+            assert_eq!(harness.node.stats().rejected_streams.total() - before, 1, "{kind}");
         }
         // An ack or an error to somebody who asked for nothing.
         for message in [forge::ack(1), forge::error("oh")] {
-            assert_eq!(bed.serve(&message, 1), [StreamAction::Reset]);
+            assert_eq!(harness.serve_stream(&message, 1), [StreamAction::Reset]);
         }
         // Two in one: the second is not read.
         let two = [forge::reliable(b"one"), forge::reliable(b"two")].concat();
-        bed.serve(&two, 1000);
-        assert_eq!(bed.node.stats().messages_in, 1);
+        harness.serve_stream(&two, 1000);
+        assert_eq!(harness.node.stats().messages_in, 1);
         let nested = forge::compress(&forge::compress(&forge::reliable(b"three")));
-        assert_eq!(bed.serve(&nested, 1000), [StreamAction::Reset]);
-        bed.lives();
+        assert_eq!(harness.serve_stream(&nested, 1000), [StreamAction::Reset]);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_ping_over_a_stream_is_answered_there_and_nowhere_else() {
-        let mut bed = Bed::new();
-        let before = bed.sent.len();
-        let done = bed.serve(&forge::ping_from(9, "n0", &[198, 51, 100, 7], 53), 1);
+        let mut harness = Harness::new();
+        let before = harness.sent.len();
+        let done = harness.serve_stream(&forge::ping_from(9, "n0", &[198, 51, 100, 7], 53), 1);
         let ack = StreamAction::Write(forge::ack(9).into());
         assert_eq!(done, [ack, StreamAction::Close]);
-        assert_eq!(bed.serve(&forge::ping(9, "n9"), 1), [StreamAction::Close], "it is for another");
-        assert_eq!(bed.sent.len(), before);
-        bed.lives();
+        assert_eq!(
+            harness.serve_stream(&forge::ping(9, "n9"), 1),
+            [StreamAction::Close],
+            "it is for another"
+        );
+        assert_eq!(harness.sent.len(), before);
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_push_pull_with_members_of_every_kind_of_nonsense_brings_the_rest() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         let ip = [10, 0, 0, 9];
         let records = [
             forge::record(0, 1, "good", "10.0.1.1:7946", b""),
@@ -756,48 +770,52 @@ mod streams {
         ];
         let message = forge::push_pull(true, &records, b"state");
         for piece in [1, 7, 1000] {
-            bed.serve(&message, piece);
+            harness.serve_stream(&message, piece);
         }
         for (name, state) in
             [("good", State::Alive), ("good-too", State::Alive), ("n1", State::Left)]
         {
-            assert_eq!(bed.state(name), Some(state), "{name}");
+            assert_eq!(harness.state(name), Some(state), "{name}");
         }
-        assert_eq!(bed.node.members().count(), 3);
-        let states = bed.events.iter().filter(|event| matches!(event, Event::SyncState { .. }));
+        assert_eq!(harness.node.members().count(), 3);
+        let states = harness.events.iter().filter(|event| matches!(event, Event::SyncState { .. }));
         assert_eq!(states.count(), 3);
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_message_without_a_sender_is_delivered_without_one() {
-        let mut bed = Bed::new();
-        bed.give(STRANGER, &forge::user(b""));
-        bed.serve(&forge::reliable(b"hi"), 1);
+        let mut harness = Harness::new();
+        harness.receive(STRANGER, &forge::user(b""));
+        harness.serve_stream(&forge::reliable(b"hi"), 1);
         let message = |event: &Event| match event {
             Event::Message { from, via, .. } => Some((from.clone(), *via)),
             _ => None,
         };
-        let messages: Vec<_> = bed.events.iter().filter_map(message).collect();
+        let messages: Vec<_> = harness.events.iter().filter_map(message).collect();
         assert_eq!(messages, [(None, Via::Datagram), (None, Via::Reliable)]);
-        bed.lives();
+        harness.assert_responsive();
     }
 
     #[test]
     fn a_label_that_nobody_asked_for_is_not_ours() {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for label in ["a", "other", &"x".repeat(255)] {
-            bed.give(MEMBER, &forge::labelled(label, &forge::ping(7, "n0")));
+            harness.receive(MEMBER, &forge::labelled(label, &forge::ping(7, "n0")));
             let pull = forge::labelled(label, &forge::push_pull(true, &[], b""));
-            assert_eq!(bed.serve(&pull, 1), [StreamAction::Reset], "not even a complaint");
+            assert_eq!(
+                harness.serve_stream(&pull, 1),
+                [StreamAction::Reset],
+                "not even a complaint"
+            );
         }
-        assert_eq!(bed.node.stats().rejected_datagrams.foreign_cluster, 3);
-        assert_eq!(bed.node.stats().rejected_streams.foreign_cluster, 3);
+        assert_eq!(harness.node.stats().rejected_datagrams.foreign_cluster, 3);
+        assert_eq!(harness.node.stats().rejected_streams.foreign_cluster, 3);
         for cut in [&[0xf4][..], &[0xf4, 0], &[0xf4, 9, b'a']] {
-            bed.give(MEMBER, cut);
+            harness.receive(MEMBER, cut);
         }
-        assert_eq!(bed.rejected(), 6);
-        bed.lives();
+        assert_eq!(harness.rejected(), 6);
+        harness.assert_responsive();
     }
 }
 
@@ -809,18 +827,18 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..200),
         piece in 1..50usize,
     ) {
-        let mut bed = Bed::new();
+        let mut harness = Harness::new();
         for kind in 0..16 {
             let message = [&[kind], &body[..]].concat();
             for datagram in [message.clone(), forge::crc(&message), forge::compress(&message)] {
-                bed.give(STRANGER, &datagram);
-                bed.give(MEMBER, &forge::compound(&[datagram, forge::user(b"hi")]));
+                harness.receive(STRANGER, &datagram);
+                harness.receive(MEMBER, &forge::compound(&[datagram, forge::user(b"hi")]));
             }
-            bed.serve(&message, piece);
-            bed.serve(&forge::compress(&message), piece);
-            bed.answer_join(&message, piece);
+            harness.serve_stream(&message, piece);
+            harness.serve_stream(&forge::compress(&message), piece);
+            harness.answer_join(&message, piece);
         }
-        bed.run_for(3 * SECOND);
-        bed.lives();
+        harness.run_for(3 * SECOND);
+        harness.assert_responsive();
     }
 }

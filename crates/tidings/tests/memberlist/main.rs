@@ -7,8 +7,8 @@ mod common;
 
 mod hostile;
 
+use common::journal::ReplayCounts;
 use common::memberlist as forge;
-use common::tape::Replayed;
 use common::{Net, addr, id};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn config(n: usize) -> Config {
 /// Some nodes that have joined, and know each other.
 fn joined(configs: impl IntoIterator<Item = Config>) -> Net {
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     for config in configs {
         net.start(config);
     }
@@ -403,11 +403,11 @@ mod streams {
         let mut net = cluster(2);
         let sealed = [&b"\x0a\x00\x00\x00\x30\x01"[..], &[7; 47]].concat();
         let id = net.inject_stream(0, addr(9), &sealed);
-        let done = net.done_to_stream(0, id);
+        let done = net.injected_stream_actions(0, id);
         let [StreamAction::Write(error), StreamAction::Close] = done else { panic!("{done:?}") };
         assert!(error.starts_with(b"\x0d\x81\xa5Error"));
         let id = net.inject_stream(0, addr(9), b"\x63nothing");
-        assert_eq!(net.done_to_stream(0, id), [StreamAction::Reset]);
+        assert_eq!(net.injected_stream_actions(0, id), [StreamAction::Reset]);
     }
 }
 
@@ -479,9 +479,9 @@ mod replay {
         net.run_until(|net| net.nodes[0].node.present_count() == 3);
         net.leave(2);
         net.run_for(SECOND * 2);
-        let mut all = Replayed::default();
+        let mut all = ReplayCounts::default();
         for host in &net.nodes {
-            host.tape.as_ref().unwrap().replay(&mut all);
+            host.journals.as_ref().unwrap().assert_replays(&mut all);
         }
         assert!(all.inputs > 200 && all.outputs > 200, "{all:?}");
     }
@@ -520,8 +520,10 @@ mod encryption {
             assert!(recorded.iter().all(|(_, _, data)| data.starts_with(&version)));
             net.kill(2);
             net.run_until(|net| net.nodes[0].node.present_count() == 2);
-            let mut all = Replayed::default();
-            net.nodes.iter().for_each(|host| host.tape.as_ref().unwrap().replay(&mut all));
+            let mut all = ReplayCounts::default();
+            net.nodes
+                .iter()
+                .for_each(|host| host.journals.as_ref().unwrap().assert_replays(&mut all));
             assert!(all.outputs > 50, "{all:?}");
         }
     }
@@ -585,9 +587,9 @@ mod encryption {
                 net.run_for(SECOND * 5);
             }
         }
-        let mut all = Replayed::default();
-        net.nodes.iter().for_each(|host| host.tape.as_ref().unwrap().replay(&mut all));
-        net.ended_tapes.iter().for_each(|tape| tape.replay(&mut all));
+        let mut all = ReplayCounts::default();
+        net.nodes.iter().for_each(|host| host.journals.as_ref().unwrap().assert_replays(&mut all));
+        net.ended_journals.iter().for_each(|journals| journals.assert_replays(&mut all));
         assert!(all.outputs > 100, "{all:?}");
     }
 

@@ -3,7 +3,7 @@
 //! A seed given with a zone is dialled by that zone; no message to others contains it.
 
 use super::*;
-use common::tape::Replayed;
+use common::journal::ReplayCounts;
 #[cfg(feature = "memberlist")]
 use tidings::{Memberlist, Wire};
 
@@ -43,7 +43,7 @@ fn an_ipv4_address_in_ipv6_form_is_the_same_address() {
 /// Nodes that are also reached by an address on the link of interface 7.
 fn on_a_link(configs: impl IntoIterator<Item = Config>) -> Net {
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     for config in configs {
         let here = net.start(config.with_generation(1));
         net.aliases.insert(on_link(here), here);
@@ -60,9 +60,9 @@ fn without_zone(n: usize) -> SocketAddr {
 }
 
 fn assert_that_replays_are_the_same(net: &Net) {
-    let mut all = Replayed::default();
+    let mut all = ReplayCounts::default();
     for host in &net.nodes {
-        host.tape.as_ref().expect("it keeps a journal").replay(&mut all);
+        host.journals.as_ref().expect("it keeps a journal").assert_replays(&mut all);
     }
     assert!(all.outputs > 0);
 }

@@ -46,8 +46,8 @@ fn sync_brings_what_gossip_lost() {
 fn nodes_with_equal_tables_find_that_out_in_a_hundred_bytes_each_at_any_size() {
     for members in [0, 10, 30, 10_000] {
         let mut net = Net::with_options(2, &silent());
-        net.imagine(0, members);
-        net.imagine(1, members);
+        net.add_fictional_members(0, members);
+        net.add_fictional_members(1, members);
         sync(&mut net);
         let [a, b] = sync(&mut net);
         assert!(a <= 110 && b <= 110, "{members} members: {a} and {b} bytes");
@@ -57,8 +57,8 @@ fn nodes_with_equal_tables_find_that_out_in_a_hundred_bytes_each_at_any_size() {
 #[test]
 fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 10_000);
-    net.imagine(1, 10_000);
+    net.add_fictional_members(0, 10_000);
+    net.add_fictional_members(1, 10_000);
     sync(&mut net);
     let more = [forge::alive("one more", "10.200.0.1:1", 1, 0, b"")];
     net.inject(0, addr(77), &forge::datagram(&more));
@@ -70,7 +70,7 @@ fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
 #[test]
 fn a_newcomers_first_sync_comes_in_bounded_chunks() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 10_000);
+    net.add_fictional_members(0, 10_000);
     let [a, b] = sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 10_002);
     let chunk = Options::lan().sync_chunk;
@@ -82,7 +82,7 @@ fn a_newcomers_first_sync_comes_in_bounded_chunks() {
 #[test]
 fn a_thousand_members_come_with_one_answer() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 1000);
+    net.add_fictional_members(0, 1000);
     let start = net.now;
     sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 1002);
@@ -174,7 +174,7 @@ fn a_comparison_that_never_ends_is_ended() {
     // The digest of all members is never what it should be.
     let digest = [&[0][..], &[7; 8]].concat();
     let mut rounds = 0;
-    while net.done_to_stream(0, stream).last() != Some(&StreamAction::Reset) {
+    while net.injected_stream_actions(0, stream).last() != Some(&StreamAction::Reset) {
         rounds += 1;
         assert!(rounds <= 1024 && net.nodes[0].node.stats().rejected_streams.total() == 0);
         let frame = forge::later_frame(2 * rounds, 5, &digest);

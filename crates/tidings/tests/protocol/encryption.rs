@@ -1,7 +1,7 @@
 //! Encryption: who is kept out, what an old message can do, and how keys and clusters change.
 
 use super::*;
-use common::forge::sealed;
+use common::forge::encrypted;
 use tidings::{Cipher, Key, Keyring, Plaintext};
 
 fn key(n: u8) -> Key {
@@ -285,9 +285,9 @@ fn forged_times_are_not_believed() {
     let alive = forge::alive("x", "10.9.0.1:1", 1, 0, b"");
     let day = 24 * 3600;
     for time in [day, u64::MAX] {
-        net.inject(0, addr(1), &sealed::datagram_at(time, &alive));
+        net.inject(0, addr(1), &encrypted::datagram_at(time, &alive));
     }
     assert_eq!(rejected(&net, 0).stale, 2);
-    net.inject(0, addr(1), &sealed::datagram_at(day / 3, &alive));
+    net.inject(0, addr(1), &encrypted::datagram_at(day / 3, &alive));
     assert_eq!(net.nodes[0].node.present_count(), 3);
 }

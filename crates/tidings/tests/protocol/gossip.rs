@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn updates_about_a_newcomer_reach_members_that_it_did_not_join() {
     let net = trio();
-    assert_eq!(net.story(1, 2), ["joined"]);
-    assert_eq!(net.story(2, 1), ["joined"]);
+    assert_eq!(net.event_kinds(1, 2), ["joined"]);
+    assert_eq!(net.event_kinds(2, 1), ["joined"]);
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn new_metadata_reaches_the_others() {
     net.set_meta(1, "role=db");
     let took = net.run_until(|net| net.member(0, 1).unwrap().meta() == &Meta::from("role=db"));
     assert_eq!(took, LATENCY, "news does not wait for a tick");
-    assert_eq!(net.story(0, 1), ["joined", "updated"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "updated"]);
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn a_stranger_gets_no_more_than_it_sent_whatever_it_sends() {
         forge::ping_request(7, 100, "n0"),
         forge::ack(7, 0),
         forge::nack(7),
-        forge::note("n9", b"hello"),
+        forge::user_message("n9", b"hello"),
         forge::broadcast("n9", 1, 0, b"", b"hello"),
         forge::suspect(1, "n0", generation, 1000),
         forge::failed("n0", generation, 1000),
@@ -239,7 +239,7 @@ fn stream(node: &mut Node, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
 #[cfg(not(feature = "encryption"))]
 #[test]
 fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
-    let greeting = forge::greeting(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]);
+    let greeting = forge::sync_hello(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]);
     let good = forge::frame(0, &greeting);
     let mut broken = good.clone();
     *broken.last_mut().unwrap() ^= 1;
@@ -280,7 +280,7 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
 #[test]
 fn a_request_is_decoded_however_it_is_split() {
     let member = forge::member(0, "x", "10.0.0.9:1", 1, b"hello");
-    let bytes = forge::frame(0, &forge::greeting(&[member]));
+    let bytes = forge::frame(0, &forge::sync_hello(&[member]));
     for piece in 1..=bytes.len() {
         let mut node = node();
         let actions = stream(&mut node, &bytes, piece);
@@ -297,7 +297,7 @@ fn a_refused_member_does_not_spoil_the_rest_of_a_sync() {
         forge::member(0, "verbose", "10.0.0.10:1", 1, &[0; 600]),
         forge::member(0, "y", "10.0.0.11:1", 1, b""),
     ];
-    stream(&mut node, &forge::frame(0, &forge::greeting(&members)), 1000);
+    stream(&mut node, &forge::frame(0, &forge::sync_hello(&members)), 1000);
     assert_eq!(node.present_count(), 3);
     assert_eq!(node.stats().members_refused, 1);
 }

@@ -24,7 +24,7 @@ fn a_member_restarted_at_another_address_is_believed_at_once() {
     assert!(matches!(net.result(1, ticket), Some(Ok(_))), "{:?}", net.result(1, ticket));
     assert_eq!(net.member(0, 1).unwrap().addr(), addr(5));
     net.run_for(20 * SECOND);
-    assert_eq!(net.story(0, 1), ["joined", "updated"], "and never suspected");
+    assert_eq!(net.event_kinds(0, 1), ["joined", "updated"], "and never suspected");
     assert!(!net.saw(0, |event| matches!(event, Event::Conflict { .. })));
 }
 

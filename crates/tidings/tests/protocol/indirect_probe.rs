@@ -7,8 +7,8 @@ fn a_member_that_cannot_be_reached_directly_is_saved_by_a_relay() {
     let mut net = trio();
     net.cut_both(0, 1);
     net.run_for(60 * SECOND);
-    assert_eq!(net.story(0, 1), ["joined"]);
-    assert_eq!(net.story(1, 0), ["joined"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined"]);
+    assert_eq!(net.event_kinds(1, 0), ["joined"]);
     assert!(net.nodes[0].node.stats().probes_indirect > 10);
     assert_eq!(net.nodes[0].node.stats().probes_failed, 0);
 }

@@ -8,8 +8,8 @@ fn a_joining_node_and_its_seed_know_each_other() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: addr(0), members: 2 })));
-    assert_eq!(net.story(1, 0), ["joined"]);
-    assert_eq!(net.story(0, 1), ["joined"]);
+    assert_eq!(net.event_kinds(1, 0), ["joined"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined"]);
     assert_eq!(net.member(0, 1).unwrap().addr(), addr(1));
 }
 
@@ -97,8 +97,9 @@ fn seeds_for_which_there_are_no_streams_yet_are_asked_later() {
 #[test]
 fn five_hundred_that_join_one_seed_at_once_are_all_let_in() {
     let options = Options::lan();
-    let mut net = Net::of((0..501).map(|n| config_at(n, far(n), &options).with_generation(1)));
-    let seed = far(0);
+    let mut net =
+        Net::of((0..501).map(|n| config_at(n, wide_addr(n), &options).with_generation(1)));
+    let seed = wide_addr(0);
     let tickets: Vec<_> = (1..501).map(|n| net.join(n, &[seed])).collect();
     let ended = |net: &Net| (1..501).all(|n| net.result(n, tickets[n - 1]).is_some());
     let took = net.run_until(ended);
@@ -121,7 +122,7 @@ fn clusters_of_different_names_do_not_talk_to_each_other() {
     // Whoever encrypts says nothing to whom it cannot authenticate.
     let reset = ExchangeError::ConnectionReset;
     let refused = ExchangeError::Refused(Refusal::ForeignCluster);
-    let error = if forge::SEALED { reset } else { refused };
+    let error = if forge::ENCRYPTED { reset } else { refused };
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(0), error }]);
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
     assert_eq!(net.nodes[0].node.present_count(), 1);

@@ -12,7 +12,7 @@ fn a_leave_is_seen_as_left_and_completes_when_it_is_confirmed() {
     assert_eq!(net.nodes[1].node.phase(), Phase::Left);
     net.kill(1);
     net.run_for(30 * SECOND);
-    assert_eq!(net.story(0, 1), ["joined", "left"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "left"]);
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_leave_beats_a_suspicion_and_even_a_failure() {
     net.leave(1);
     net.run_for(30 * SECOND);
     assert_eq!(net.state(0, 1), Some(State::Left));
-    assert_eq!(net.story(0, 1), ["joined", "suspected", "left"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "left"]);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_leave_before_the_join_is_answered_reaches_the_seed_that_took_us_in() {
     assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
     net.kill(1);
     net.run_for(30 * SECOND);
-    assert_eq!(net.story(0, 1), ["joined", "left"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "left"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_leave_reaches_all_members() {
     assert!(took < SECOND, "it took {took:?}");
     net.run_for(30 * SECOND);
     for here in 0..7 {
-        assert_eq!(net.story(here, 7), ["joined", "left"]);
+        assert_eq!(net.event_kinds(here, 7), ["joined", "left"]);
     }
 }
 
@@ -125,7 +125,7 @@ fn a_node_that_left_can_join_again() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(net.nodes[1].node.phase(), Phase::Running);
-    assert_eq!(net.story(0, 1), ["joined", "left", "joined"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "left", "joined"]);
 }
 
 #[test]
@@ -136,5 +136,5 @@ fn a_member_that_left_can_be_restarted() {
     net.restart(1, config(1, addr(1)).with_generation(2));
     net.join(1, &[addr(0)]);
     net.run_for(SECOND);
-    assert_eq!(net.story(0, 1), ["joined", "left", "joined"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "left", "joined"]);
 }

@@ -34,7 +34,7 @@ mod suspicion;
 mod tombstone;
 mod user_ping;
 
-use common::{LATENCY, Net, addr, config, config_at, far, forge, id, joined, pair, trio};
+use common::{LATENCY, Net, addr, config, config_at, forge, id, joined, pair, trio, wide_addr};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

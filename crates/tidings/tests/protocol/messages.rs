@@ -22,7 +22,7 @@ fn a_message_may_be_as_long_as_a_datagram_holds_and_no_longer() {
     net.command(0, |node, now| node.send(now, &id(1), vec![7; max].into())).unwrap();
     let bytes = net.datagram_bytes - before;
     // The envelope of a sealed datagram is reckoned with the longest time.
-    let slack = if forge::SEALED { 9 } else { 0 };
+    let slack = if forge::ENCRYPTED { 9 } else { 0 };
     assert_eq!(bytes + slack, 1400, "it fills the datagram to the byte");
     net.run_for(SECOND);
     assert_eq!(net.messages(1)[0].1.len(), max);

@@ -9,7 +9,7 @@ fn a_live_suspect_learns_of_the_suspicion_and_refutes_it() {
     net.run_until(|net| net.state(0, 1) == Some(State::Suspect));
     net.heal();
     net.run_until(|net| net.state(0, 1) == Some(State::Alive));
-    assert_eq!(net.story(0, 1), ["joined", "suspected", "recovered"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "recovered"]);
     assert_eq!(net.member(0, 1).unwrap().incarnation().number, 1);
     assert_eq!(net.nodes[1].node.stats().refutations, 1);
 }
@@ -23,7 +23,7 @@ fn a_paused_member_that_was_declared_failed_comes_back_when_it_resumes() {
     // It still holds us to be there, pings us, and learns from the answer what we think of it.
     let took = net.run_until(|net| net.state(0, 1) == Some(State::Alive));
     assert!(took <= 2 * SECOND, "it took {took:?}");
-    assert_eq!(net.story(0, 1), ["joined", "suspected", "failed", "joined"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "failed", "joined"]);
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn a_failure_learned_by_sync_is_a_suspicion_that_the_member_refutes() {
         forge::member(0, "x", "10.0.0.9:1", 1, b""),
         forge::member(2, "n1", "10.0.0.2:7946", 1, b""),
     ];
-    net.inject_stream(0, stranger(), &forge::frame(0, &forge::greeting(&table)));
+    net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&table)));
     assert_eq!(net.state(0, 1), Some(State::Suspect));
     let took = net.run_until(|net| all_believe(net, 0..3, 1));
     assert!(took <= SECOND, "it took {took:?}");
-    assert_eq!(net.story(0, 1), ["joined", "suspected", "recovered"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "recovered"]);
 }

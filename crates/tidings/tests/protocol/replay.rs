@@ -1,7 +1,7 @@
 //! Checkpoints, journals and replays: a restored node goes on as it was, a replay repeats its history.
 
 use super::*;
-use common::tape::{Replayed, Tape};
+use common::journal::{Journals, ReplayCounts};
 #[cfg(not(feature = "encryption"))]
 use tidings::BroadcastKey;
 use tidings::replay::{Input, MessageSummary, Replay, ReplayError, ReplayedOutput};
@@ -27,9 +27,9 @@ fn key(text: &str) -> BroadcastKey {
 }
 
 /// Three nodes that keep journals, of which one fails and comes back.
-fn taped() -> Net {
+fn journaling() -> Net {
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     for n in 0..3 {
         net.start(config(n, addr(n)).with_generation(1));
     }
@@ -47,8 +47,8 @@ fn taped() -> Net {
     net
 }
 
-fn tape(net: &Net, here: usize) -> &Tape {
-    net.nodes[here].tape.as_ref().expect("it keeps a journal")
+fn journals(net: &Net, here: usize) -> &Journals {
+    net.nodes[here].journals.as_ref().expect("it keeps a journal")
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_node_restored_at_any_point_has_the_same_future() {
 #[test]
 #[cfg(feature = "encryption")]
 fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
-    let net = taped();
+    let net = journaling();
     let mut checkpoint = Vec::new();
     net.nodes[0].node.checkpoint(&mut checkpoint);
     assert_eq!(Node::restore(&checkpoint, None).unwrap_err(), ReplayError::Keys);
@@ -96,7 +96,7 @@ fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
         let text = key.to_text();
         let base64 = text.rsplit(':').next().unwrap();
         let key = data_encoding::BASE64.decode(base64.as_bytes()).unwrap();
-        for (checkpoint, journal) in tape(&net, 0).segments() {
+        for (checkpoint, journal) in journals(&net, 0).segments() {
             for bytes in [checkpoint, journal] {
                 assert!(!bytes.windows(16).any(|window| window == &key[..16]));
                 assert!(!bytes.windows(16).any(|window| window == &base64.as_bytes()[..16]));
@@ -108,9 +108,9 @@ fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
 
 #[test]
 fn a_replay_summarizes_the_recorded_messages() {
-    let net = taped();
+    let net = journaling();
     let (mut pings, mut accused, mut synced, mut failed) = (0, 0, 0, 0);
-    for (checkpoint, journal) in tape(&net, 0).segments() {
+    for (checkpoint, journal) in journals(&net, 0).segments() {
         let mut replay = Replay::new(checkpoint, journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
             let heard = match &step.input {
@@ -160,7 +160,7 @@ fn admission_decisions_are_recorded_and_not_asked_again() {
         member.id().as_str() != "n1"
     }
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     let picky = config(0, addr(0)).to_builder().generation(1).admission(no_n1);
     net.start(picky.build().unwrap());
     for n in 1..3 {
@@ -169,16 +169,16 @@ fn admission_decisions_are_recorded_and_not_asked_again() {
     }
     net.run_for(SECOND * 5);
     assert_eq!(net.nodes[0].node.present_count(), 2);
-    let mut all = Replayed::default();
-    tape(&net, 0).replay(&mut all);
+    let mut all = ReplayCounts::default();
+    journals(&net, 0).assert_replays(&mut all);
     assert!(all.outputs > 10);
 }
 
 #[test]
 fn a_changed_journal_is_detected() {
-    let net = taped();
+    let net = journaling();
     let (mut differ, mut malformed) = (0, 0);
-    let (checkpoint, journal) = &tape(&net, 0).segments()[0];
+    let (checkpoint, journal) = &journals(&net, 0).segments()[0];
     for at in (0..journal.len()).step_by(7) {
         let mut journal = journal.clone();
         journal[at] ^= 1 << (at % 8);
@@ -200,8 +200,8 @@ fn a_changed_journal_is_detected() {
 
 #[test]
 fn an_invalid_checkpoint_is_refused() {
-    let net = taped();
-    let (checkpoint, _) = &tape(&net, 0).segments()[0];
+    let net = journaling();
+    let (checkpoint, _) = &journals(&net, 0).segments()[0];
     assert_eq!(Replay::new(&[], &[]).unwrap_err(), ReplayError::Checkpoint);
     let mut later = checkpoint.clone();
     later[0] = 9;

@@ -10,7 +10,7 @@ fn a_member_that_only_streams_reach_is_alive_and_known_to_be_degraded() {
     net.cut_datagrams(1, 2);
     net.run_for(60 * SECOND);
     for (here, other) in [(0, 2), (1, 2), (2, 0), (2, 1)] {
-        assert_eq!(net.story(here, other), ["joined"]);
+        assert_eq!(net.event_kinds(here, other), ["joined"]);
         assert!(net.member(here, other).unwrap().is_degraded());
         let told = |event: &Event| matches!(event, Event::Degraded(m) if *m.id() == id(other));
         assert!(net.saw(here, told));

@@ -25,17 +25,18 @@ fn a_stream_that_is_opened_twice_sends_one_request() {
 #[test]
 fn a_stream_that_drips_ends_at_its_deadline() {
     let mut net = pair();
-    let request = forge::frame(0, &forge::greeting(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]));
+    let request =
+        forge::frame(0, &forge::sync_hello(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]));
     let stream = net.inject_stream(0, stranger(), &request[..1]);
     let start = net.now;
     for byte in &request[1..] {
         net.run_for(SECOND / 20);
-        if !net.done_to_stream(0, stream).is_empty() {
+        if !net.injected_stream_actions(0, stream).is_empty() {
             break;
         }
         net.feed_stream(0, stream, StreamInput::Data(std::slice::from_ref(byte)));
     }
-    assert_eq!(net.done_to_stream(0, stream), [StreamAction::Reset]);
+    assert_eq!(net.injected_stream_actions(0, stream), [StreamAction::Reset]);
     assert_eq!(net.now.since(start), Options::local().stream_timeout);
     assert_eq!(net.nodes[0].node.stats().streams_timed_out, 1);
 }
@@ -45,9 +46,12 @@ fn a_peer_that_never_closes_is_dropped_at_the_deadline() {
     let mut net = pair();
     let request = forge::frame(7, &[2, b'n', b'0']);
     let stream = net.inject_stream(0, stranger(), &request);
-    assert!(matches!(net.done_to_stream(0, stream), [StreamAction::Write(_), StreamAction::Close]));
+    assert!(matches!(
+        net.injected_stream_actions(0, stream),
+        [StreamAction::Write(_), StreamAction::Close]
+    ));
     net.run_for(Options::local().stream_timeout);
-    assert_eq!(net.done_to_stream(0, stream).last(), Some(&StreamAction::Reset));
+    assert_eq!(net.injected_stream_actions(0, stream).last(), Some(&StreamAction::Reset));
 }
 
 #[test]

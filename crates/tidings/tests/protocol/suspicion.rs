@@ -7,7 +7,7 @@ fn a_member_that_dies_is_suspected_then_failed_within_the_bound() {
     let mut net = pair();
     net.kill(1);
     let took = net.run_until(|net| net.state(0, 1) == Some(State::Failed));
-    assert_eq!(net.story(0, 1), ["joined", "suspected", "failed"]);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "failed"]);
     // PROTOCOL.md: 2n - 1 probe rounds until it is probed, one that it does not answer, and
     // suspicion_mult rounds in which it does not contradict.
     assert!(took <= 3 * SECOND + SECOND + 3 * SECOND, "it took {took:?}");
@@ -95,7 +95,7 @@ fn one_accusation_in_several_tables_counts_once() {
     for n in 0..20 {
         let name = forge::member(0, &format!("x{n}"), &format!("10.0.1.{n}:1"), 1, b"");
         let table = [name, suspects[n % 2].clone()];
-        net.inject_stream(0, stranger(), &forge::frame(0, &forge::greeting(&table)));
+        net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&table)));
     }
     assert_eq!(net.state(0, 5), Some(State::Suspect));
     assert_eq!(net.nodes[0].node.stats().confirmations, 0);

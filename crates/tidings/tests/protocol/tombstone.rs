@@ -32,7 +32,7 @@ fn a_node_that_joins_again_has_forgotten_all_members_that_may_be_gone() {
     net.run_for(200 * SECOND);
     net.join(2, &[addr(0)]);
     net.run_for(60 * SECOND);
-    assert_eq!(net.story(0, 1), ["joined", "left"], "it is not brought back");
+    assert_eq!(net.event_kinds(0, 1), ["joined", "left"], "it is not brought back");
     assert_eq!(net.state(2, 0), Some(State::Alive));
 }
 
@@ -68,7 +68,7 @@ fn a_failure_or_leave_of_an_unknown_member_leaves_no_trace() {
     net.inject_stream(
         0,
         stranger(),
-        &forge::frame(0, &forge::greeting(&[forge::member(0, "v", "10.0.0.8:1", 1, b""), claim])),
+        &forge::frame(0, &forge::sync_hello(&[forge::member(0, "v", "10.0.0.8:1", 1, b""), claim])),
     );
     assert_eq!(net.nodes[0].node.present_count(), 3);
     let took = |net: &Net| net.nodes[0].node.stats().syncs;

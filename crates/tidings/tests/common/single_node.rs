@@ -13,7 +13,7 @@ use tidings::{
 /// A node and its peers, each with a name of ten bytes, an IPv4 address and no metadata.
 ///
 /// Neither feeding the node nor answering it allocates, once it has run for a while.
-pub struct Solo {
+pub struct SingleNode {
     pub node: Node,
     pub now: Instant,
     /// How many peers there are; the node knows them once it was told.
@@ -25,7 +25,7 @@ pub struct Solo {
     /// What the node sends.
     sent: Vec<u8>,
     /// What is sent to the node.
-    given: Vec<u8>,
+    incoming: Vec<u8>,
 }
 
 /// The first incarnation of everybody, as long as those of today.
@@ -36,11 +36,11 @@ pub const STRANGER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 999);
 
 /// How many updates of such members fit into a datagram of the usual size.
-pub const UPDATES: u32 = 57;
+pub const UPDATES_PER_DATAGRAM: u32 = 57;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-impl Solo {
+impl SingleNode {
     /// A node in a cluster of so many members, itself included, of whom it does not know yet.
     pub fn new(members: u32) -> Self {
         let mut options = Options::lan();
@@ -59,30 +59,30 @@ impl Solo {
             digest: 0,
             gossip: 0,
             sent: Vec::with_capacity(2000),
-            given: Vec::with_capacity(2000),
+            incoming: Vec::with_capacity(2000),
         }
     }
 
     /// A node that knows all members, and has told what was news about that.
     pub fn warm(members: u32) -> Self {
-        let mut solo = Self::new(members);
-        solo.learn_all();
-        solo.settle();
-        solo
+        let mut single = Self::new(members);
+        single.learn_all_peers();
+        single.settle();
+        single
     }
 
     /// Is told of all peers, at once.
-    pub fn learn_all(&mut self) {
-        for news in self.news(0) {
-            self.give(STRANGER, &news);
+    pub fn learn_all_peers(&mut self) {
+        for news in self.alive_updates(0) {
+            self.receive(STRANGER, &news);
         }
     }
 
     /// Datagrams that say of all peers that they are alive, each in the incarnation with this number.
-    pub fn news(&self, number: u64) -> impl Iterator<Item = Vec<u8>> + use<> {
+    pub fn alive_updates(&self, number: u64) -> impl Iterator<Item = Vec<u8>> + use<> {
         let peers = self.peers;
-        (1..=peers).step_by(UPDATES as usize).map(move |first| {
-            let some = first..=peers.min(first + UPDATES - 1);
+        (1..=peers).step_by(UPDATES_PER_DATAGRAM as usize).map(move |first| {
+            let some = first..=peers.min(first + UPDATES_PER_DATAGRAM - 1);
             let alive =
                 |n| forge::alive(&name(n), &address(n).to_string(), GENERATION, number, b"");
             forge::plain_datagram(forge::CLUSTER, &some.map(alive).collect::<Vec<_>>())
@@ -122,10 +122,10 @@ impl Solo {
 
     /// A peer pings the node.
     pub fn ping_from(&mut self, from: SocketAddr) {
-        let mut given = std::mem::take(&mut self.given);
-        self.write_ping(&mut given);
-        self.give(from, &given);
-        self.given = given;
+        let mut incoming = std::mem::take(&mut self.incoming);
+        self.write_ping(&mut incoming);
+        self.receive(from, &incoming);
+        self.incoming = incoming;
     }
 
     /// Writes the ping that any of the peers would send.
@@ -134,7 +134,7 @@ impl Solo {
     }
 
     /// Hands a datagram to the node, and carries out what follows.
-    pub fn give(&mut self, from: SocketAddr, datagram: &[u8]) {
+    pub fn receive(&mut self, from: SocketAddr, datagram: &[u8]) {
         self.node.handle_datagram(self.now, from, datagram);
         self.drain();
     }
@@ -161,8 +161,8 @@ impl Solo {
                 }
                 Some(_) => continue,
             };
-            forge::write_ack(&mut self.given, token, GENERATION, self.digest);
-            self.node.handle_datagram(self.now, from, &self.given);
+            forge::write_ack(&mut self.incoming, token, GENERATION, self.digest);
+            self.node.handle_datagram(self.now, from, &self.incoming);
         }
     }
 }
