@@ -96,7 +96,7 @@ proptest! {
 }
 
 #[cfg(feature = "memberlist")]
-mod of_memberlist {
+mod memberlist_format {
     use super::{config, mutated, replay};
     use crate::memberlist_harness as harness;
     use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! A quiet round allocates nothing, and what is only announced takes no memory.
+//! A quiet round allocates nothing, and announced bytes that did not arrive take no memory.
 
 mod common;
 
@@ -53,7 +53,7 @@ fn a_quiet_round_with_a_journal_allocates_nothing_beyond_the_buffer() {
 #[test]
 fn announced_bytes_that_do_not_arrive_take_no_memory() {
     let mut single = SingleNode::new(2);
-    // Each a frame of a megabyte, of which all but the beginning is still to come.
+    // Each the beginning of a frame of a megabyte.
     let length = (1_u32 << 20) - 100;
     let mut frame = forge::plain_frame(forge::CLUSTER, 6, &[1, b'n', 1, b'n']);
     frame[5..9].copy_from_slice(&length.to_le_bytes());
@@ -64,7 +64,7 @@ fn announced_bytes_that_do_not_arrive_take_no_memory() {
         }
     });
     assert!(counted.bytes_max < 100 * 1000, "{} bytes", counted.bytes_max);
-    // And a datagram that says that it holds more than it does.
+    // And a datagram with a length field beyond its end.
     let long_name = [&[11][..], &[0xff, 0xff, 0xff, 0xff, 0x0f], b"x"].concat();
     let datagram = forge::plain_datagram(forge::CLUSTER, &[long_name]);
     let counted = allocation_counter::measure(|| {
@@ -82,7 +82,7 @@ mod encryption {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Two nodes that know each other, with nothing between them.
+    /// Two nodes that know each other, without latency between them.
     struct Twins {
         nodes: [Node; 2],
         buf: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Anything that may happen to a cluster, drawn at random; then a calm, after which all agree.
+//! Random faults of all kinds in a small cluster; then a calm, after which all nodes agree.
 
 mod common;
 
@@ -10,7 +10,7 @@ use tidings::{Done, Event, Options, State, Ticket, Via};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Numbers that look random, the same for each seed (splitmix64).
+/// Deterministic random numbers from a seed (splitmix64).
 struct SimRng(u64);
 
 impl SimRng {
@@ -23,7 +23,7 @@ impl SimRng {
     }
 }
 
-/// What a run has exercised: one that exercised nothing proves nothing.
+/// Counts of what the runs exercised: a run that exercises nothing proves nothing.
 #[derive(Debug, Default)]
 struct Coverage {
     suspected: usize,
@@ -47,7 +47,7 @@ fn run(seed: u64) -> Coverage {
     coverage(&run_until_calm(seed, false))
 }
 
-/// The cluster after the calm; all nodes have kept journals if they are `taped`.
+/// The cluster after the calm; all nodes keep journals if `journaling`.
 fn run_until_calm(seed: u64, journaling: bool) -> Net {
     let mut rng = SimRng(seed);
     let options = options(&mut rng);
@@ -98,8 +98,8 @@ fn run_until_calm(seed: u64, journaling: bool) -> Net {
         }
         net.run_for(SECOND * rng.below(40) as u32);
     }
-    // The calm: everything works, whoever was stopped or left is started again, and whoever could not
-    // join tries again.
+    // The calm: everything works, nodes that were stopped or left are started again, and nodes that
+    // never joined try again.
     net.heal();
     net.loss = 0;
     net.run_for(options.stream_timeout);
@@ -170,13 +170,13 @@ fn coverage(net: &Net) -> Coverage {
     seen
 }
 
-/// The generation of a node that starts now: the seconds of a clock that all have, which does not go
-/// back, and may stand still.
+/// The generation of a node that starts now: seconds of a clock that all nodes share, which may
+/// stand still and never goes back.
 fn next_generation(net: &Net, last: u64) -> u64 {
     last.max(1 + net.now.as_nanos() / 1_000_000_000)
 }
 
-/// Whether a node knows all others as they are, and nobody else as present.
+/// Whether a node knows the current state of all nodes, and lists no others as present.
 fn agrees(net: &Net, here: usize, count: usize) -> bool {
     net.nodes[here].node.present_count() == count
         && (0..count).all(|other| {

@@ -1,4 +1,4 @@
-//! What a node costs: what repeats does not grow with the cluster, and a member takes few bytes.
+//! A node's costs: recurring work does not grow with the cluster, and a member takes few bytes.
 #![cfg(debug_assertions)]
 
 mod common;
@@ -8,7 +8,7 @@ use common::single_node::{GENERATION, STRANGER, SingleNode, address, name};
 use std::time::Duration;
 use tidings::{NodeId, Options, State};
 
-/// Whatever looks at all of them looks at more than any of the bounds below.
+/// More than any of the bounds below, so that a look at all members exceeds them.
 const MEMBERS: u32 = 1000;
 
 #[test]
@@ -46,7 +46,7 @@ fn a_second_with_a_suspicion_a_failure_and_a_removal_costs_what_is_sent() {
         single.receive(STRANGER, &forge::plain_datagram(forge::CLUSTER, &[suspect]));
         single.round();
     });
-    // Those that failed of late are looked at whenever there is gossip, up to a limit.
+    // Recently failed members are looked at whenever there is gossip, up to a limit.
     assert!(most.visits <= 800, "{most:?}");
     assert!(most.allocations <= 40, "{most:?}");
     let state = |n| single.node.member(&NodeId::new(&name(n)).unwrap()).map(|m| m.state());
@@ -61,7 +61,7 @@ fn a_member_takes_few_bytes() {
     assert!(each <= 128, "{each} bytes");
 }
 
-/// A node with all timers: it also begins syncs, and soon forgets who failed.
+/// A node with all timers: it also begins syncs, and soon forgets failed members.
 fn single() -> SingleNode {
     let mut options = Options::lan();
     options.sync_interval = Duration::from_secs(2);
@@ -72,12 +72,12 @@ fn single() -> SingleNode {
     single
 }
 
-/// The most that one of several seconds cost.
+/// The highest costs of a second.
 #[derive(Debug, Default)]
 struct Cost {
-    /// How often a member was looked at.
+    /// Number of times that the node looked at a member.
     visits: usize,
-    /// Those of the peers included.
+    /// The peers' included.
     allocations: u64,
 }
 

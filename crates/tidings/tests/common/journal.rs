@@ -1,4 +1,4 @@
-//! What a node did, in memory, and whether it does the same again.
+//! Journals kept in memory, and a check that replaying them gives the same outputs.
 
 use tidings::Node;
 use tidings::replay::Replay;
@@ -10,7 +10,7 @@ pub struct Journals {
     takes: usize,
 }
 
-/// What a replay has compared.
+/// Counts of what replays have compared.
 #[derive(Debug, Default)]
 pub struct ReplayCounts {
     pub segments: usize,
@@ -25,7 +25,7 @@ impl Journals {
         journals
     }
 
-    /// Takes what was noted; now and then a new segment begins, also while outputs wait.
+    /// Takes what the node recorded. A new segment begins now and then, also while outputs wait.
     pub fn take(&mut self, node: &mut Node) {
         let (_, journal) = self.segments.last_mut().expect("one has begun");
         node.take_journal(journal);
@@ -45,7 +45,8 @@ impl Journals {
         &self.segments
     }
 
-    /// Asserts that a replay of each segment gives what was given, and ends where the next one begins.
+    /// Asserts that a replay of each segment gives the recorded outputs, and ends in the state in
+    /// which the next segment begins.
     pub fn assert_replays(&self, all: &mut ReplayCounts) {
         for (n, (checkpoint, journal)) in self.segments.iter().enumerate() {
             let mut replay = Replay::new(checkpoint, journal).expect("it was just made");

@@ -1,5 +1,5 @@
-//! What crashes, fools or blocks memberlist's nodes, sent to one of ours that speaks their format: it is
-//! counted, and the node goes on.
+//! Input that crashes, deceives or blocks memberlist's nodes, in their format: our node counts it
+//! and goes on.
 
 use crate::common::memberlist::{self as forge, Value};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ const MEMBER: &str = "10.0.0.2:7946";
 const OTHER: &str = "10.0.0.3:7946";
 const STRANGER: &str = "192.0.2.1:999";
 
-/// A node `n0` that knows `n1`, and what it has done since somebody looked.
+/// A node `n0` that knows `n1`, with all outputs that it gave.
 struct Harness {
     node: Node,
     now: Instant,
@@ -48,20 +48,20 @@ impl Harness {
         self.drain();
     }
 
-    /// The same; returns to whom the node sends something at once.
+    /// The same; returns the destinations of the datagrams that the node sends at once.
     fn answers(&mut self, from: &str, datagram: &[u8]) -> Vec<SocketAddr> {
         let before = self.sent.len();
         self.receive(from, datagram);
         self.sent[before..].iter().map(|(to, _)| *to).collect()
     }
 
-    /// Hands what a stream brings to the node, in pieces; returns what it does with the stream.
+    /// Opens an inbound stream and feeds it in pieces; returns the node's actions on it.
     fn serve_stream(&mut self, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
         let id = self.node.accept_stream(self.now, at(STRANGER)).expect("there is room");
         self.on_stream(id, bytes, piece)
     }
 
-    /// What the node makes of such an answer to its join.
+    /// Answers a join of the node with these bytes; returns its actions on that stream.
     fn answer_join(&mut self, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
         self.node.join(self.now, &[at(OTHER)]).expect("it has not left");
         self.drain();
@@ -126,12 +126,12 @@ impl Harness {
         self.node.stats().members_refused
     }
 
-    /// The node answers a ping, and nothing is left for it to do at once.
+    /// Asserts that the node answers a ping.
     #[track_caller]
     fn assert_responsive(&mut self) {
         assert_eq!(self.answers(STRANGER, &forge::ping(77, "n0")), [at(STRANGER)]);
         let (_, ack) = self.sent.last().expect("it was sent");
-        // Behind a checksum.
+        // A checksum comes before it.
         assert_eq!(ack[5..], forge::ack(77), "{ack:02x?}");
     }
 }
@@ -178,7 +178,7 @@ mod updates {
                 Some(State::Alive),
                 "one bad record does not spoil the rest"
             );
-            // What is known of a member stays, whatever comes under its name.
+            // The table's entry of a member stays, whatever comes under its name.
             harness.receive(MEMBER, &forge::alive_with(9, b"n1", &[10, 0, 0, 2], 7946, b"", vsn));
             assert_eq!(harness.node.member(&id("n1")).unwrap().incarnation().number, 1);
             harness.run_for(2 * SECOND);
@@ -210,7 +210,7 @@ mod updates {
         harness.assert_responsive();
     }
 
-    /// memberlist notes such a node as dead, and tells others at every push/pull.
+    /// memberlist adds such a node as dead, and passes it on at every push/pull.
     #[test]
     fn an_incarnation_of_zero_leaves_no_trace() {
         let mut harness = Harness::new();
@@ -230,7 +230,7 @@ mod updates {
         harness.assert_responsive();
     }
 
-    /// memberlist announces zero after the last number, which nobody takes.
+    /// memberlist announces zero after the last number, which no node accepts.
     #[test]
     fn accusations_near_the_last_incarnation_never_take_us_back() {
         let mut harness = Harness::new();
@@ -295,7 +295,7 @@ mod updates {
             harness.serve_stream(&forge::push_pull(true, &[record], b""), 1000);
             assert_eq!(harness.refused() - before, 2, "{ip:?} {port}");
         }
-        // A port that no port is, or one in text, is no message at all.
+        // With a port out of range or in text, the message is malformed.
         let before = harness.rejected();
         for port in [Value::Number(65_536), Value::Bytes(b"7946"), Value::Raw(&[0xff])] {
             let fields = [
@@ -312,7 +312,7 @@ mod updates {
         harness.assert_responsive();
     }
 
-    /// memberlist compares addresses byte for byte: of one member there must never be two forms.
+    /// memberlist compares addresses byte for byte: one member's must never have two forms.
     #[test]
     fn an_address_is_passed_on_in_the_form_in_which_its_owner_says_it() {
         let mut harness = Harness::new();
@@ -321,11 +321,11 @@ mod updates {
         harness.receive(MEMBER, &forge::alive_with(1, b"long", &long, 7946, b"", forge::VSN));
         assert_eq!(harness.node.member(&id("long")).unwrap().addr(), at("10.0.0.8:7946"));
         let done = harness.serve_stream(&forge::push_pull(false, &[], b""), 1000);
-        let [StreamAction::Write(told), StreamAction::Close] = &done[..] else {
+        let [StreamAction::Write(reply), StreamAction::Close] = &done[..] else {
             panic!("{done:?}")
         };
         for addr in [forge::field("Addr", &short), forge::field("Addr", &long)] {
-            assert!(told.windows(addr.len()).any(|window| window == addr), "{addr:02x?}");
+            assert!(reply.windows(addr.len()).any(|window| window == addr), "{addr:02x?}");
         }
         harness.assert_responsive();
     }
@@ -379,9 +379,9 @@ mod updates {
         let meta = vec![9; max];
         harness.receive(MEMBER, &forge::alive(1, "full", "10.0.0.9:7946", &meta));
         harness.run_for(SECOND);
-        let told =
+        let gossiped =
             harness.sent.iter().filter(|(_, data)| data.windows(max).any(|window| window == meta));
-        assert!(told.count() > 0, "it fits a datagram");
+        assert!(gossiped.count() > 0, "it fits a datagram");
         harness.assert_responsive();
     }
 
@@ -402,11 +402,11 @@ mod updates {
         let [one, two] = &long;
         harness.receive(MEMBER, &forge::suspect(1 << 30, one, two));
         harness.run_for(20 * SECOND);
-        let told = |what: &[u8]| {
+        let gossiped = |what: &[u8]| {
             harness.sent.iter().any(|(_, data)| data.windows(what.len()).any(|w| w == what))
         };
-        assert!(told(&forge::suspect(1 << 30, one, two)), "who accuses whom");
-        assert!(told(&forge::field("Node", two.as_bytes())));
+        assert!(gossiped(&forge::suspect(1 << 30, one, two)), "with the accuser");
+        assert!(gossiped(&forge::field("Node", two.as_bytes())));
         harness.assert_responsive();
     }
 
@@ -453,7 +453,7 @@ mod datagrams {
         let mut harness = Harness::new();
         let mut parts = vec![vec![]; 200];
         parts.extend((14..60).map(|kind| vec![kind, 0x80]));
-        // Types that have no place in a datagram, or not there.
+        // Types that do not belong into a datagram, or into a compound.
         parts.extend([6, 10, 12, 13, 0xf4].map(|kind| vec![kind, 0, 0, 0, 0, 0]));
         parts.push(forge::user(b"hello"));
         harness.receive(MEMBER, &forge::compound(&parts));
@@ -476,11 +476,11 @@ mod datagrams {
                 compressions = forge::compress(&compressions);
                 harness.receive(MEMBER, &compressions);
             }
-            let taken = harness.node.stats().messages_in;
-            assert_eq!(taken, if depth <= 8 { 2 } else { 0 }, "{depth}");
+            let decoded = harness.node.stats().messages_in;
+            assert_eq!(decoded, if depth <= 8 { 2 } else { 0 }, "{depth}");
             harness.assert_responsive();
         }
-        // Each level twice what is below.
+        // Each level has two copies of the one below.
         let mut tree = forge::user(b"hi");
         for _ in 0..11 {
             tree = forge::compound(&[tree.clone(), tree]);
@@ -502,7 +502,7 @@ mod datagrams {
         harness.receive(STRANGER, &forge::compound(&[bomb.clone(), forge::user(b"hi")]));
         assert_eq!(harness.node.stats().rejected_datagrams.oversized + harness.rejected(), 5);
         assert_eq!(harness.node.stats().messages_in, 1);
-        // One in a bomb that is just small enough.
+        // A bomb within one that is just small enough.
         let inner = forge::compress(&forge::user(&vec![0; 60_000]));
         let parts = vec![inner; 250];
         harness.receive(STRANGER, &forge::compress(&forge::compound(&parts)));
@@ -600,15 +600,15 @@ mod replies {
         let mut harness = Harness::new();
         let (member, stranger) = (at(MEMBER), at(STRANGER));
         for (from, ip, port, to) in [
-            // A victim, in either form, is not flooded by us.
+            // A victim's address, in either form: our node does not flood it.
             (STRANGER, &[198, 51, 100, 7][..], 53, stranger),
             (STRANGER, &mapped([198, 51, 100, 7]), 53, stranger),
             (MEMBER, &[198, 51, 100, 7], 53, member),
-            // Another port of the same host, and members.
+            // Another port of the same host, and a member.
             (STRANGER, &[192, 0, 2, 1], 4000, at("192.0.2.1:4000")),
             (STRANGER, &mapped([192, 0, 2, 1]), 4000, at("192.0.2.1:4000")),
             ("10.0.0.2:5555", &[10, 0, 0, 2], 7946, member),
-            // What is no address.
+            // Invalid addresses.
             (STRANGER, &[], 7946, stranger),
             (STRANGER, &[192, 0, 2], 7946, stranger),
             (STRANGER, &[192, 0, 2, 1], 0, stranger),
@@ -621,7 +621,7 @@ mod replies {
                 "{ip:?} {port}"
             );
         }
-        assert_eq!(harness.answers(STRANGER, &forge::ping(7, "")), [stranger], "whoever it is for");
+        assert_eq!(harness.answers(STRANGER, &forge::ping(7, "")), [stranger], "for any node");
         assert_eq!(harness.answers(STRANGER, &forge::ping(7, "n9")), []);
         assert_eq!(harness.node.stats().misdirected_pings, 1);
         harness.assert_responsive();
@@ -666,7 +666,7 @@ mod replies {
             }
         }
         assert_eq!(harness.node.stats().indirect_pings_refused, 6);
-        // For a member we ping members alone, and never somebody at an address that it names.
+        // At a member's request the node pings members only, and never an address from the request.
         let answers =
             harness.answers(MEMBER, &forge::indirect_ping(7, "n1", "198.51.100.7:53", true));
         assert!(answers.iter().all(|&to| to == at(MEMBER)), "{answers:?}");
@@ -687,7 +687,7 @@ mod streams {
             messages.push(forge::push_pull_header(true, len, len));
             messages.push(forge::reliable_header(len));
         }
-        // Less than nothing.
+        // Negative lengths.
         for less in [&[0xff][..], &[0xd0, 0x80], &[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0]] {
             let less = Value::Raw(less);
             messages.push(forge::message(8, &[("UserMsgLen", less)]));
@@ -696,7 +696,7 @@ mod streams {
             messages
                 .push(forge::message(6, &[("Nodes", Value::Number(0)), ("UserStateLen", less)]));
         }
-        // An encrypted frame that says it is longer than 20 MiB, and one that nobody can open.
+        // Encrypted frames that claim more than 20 MiB.
         messages.push(vec![10, 0x7f, 0xff, 0xff, 0xff]);
         messages.push(vec![10, 0xff, 0xff, 0xff, 0xff]);
         let mut harness = Harness::new();
@@ -723,11 +723,11 @@ mod streams {
             assert_eq!(done, [StreamAction::Reset], "{kind}");
             assert_eq!(harness.node.stats().rejected_streams.total() - before, 1, "{kind}");
         }
-        // An ack or an error to somebody who asked for nothing.
+        // An ack and an error without a request.
         for message in [forge::ack(1), forge::error("oh")] {
             assert_eq!(harness.serve_stream(&message, 1), [StreamAction::Reset]);
         }
-        // Two in one: the second is not read.
+        // Two messages on one stream: the second is not read.
         let two = [forge::reliable(b"one"), forge::reliable(b"two")].concat();
         harness.serve_stream(&two, 1000);
         assert_eq!(harness.node.stats().messages_in, 1);

@@ -1,5 +1,5 @@
-//! Nodes that speak memberlist's format, in virtual time: what is as in our own, and what is by the
-//! rules of memberlist's clusters.
+//! Nodes that speak memberlist's format, in virtual time: behaviour that both formats share, and
+//! the rules of memberlist's clusters.
 #![cfg(feature = "memberlist")]
 
 #[path = "../common/mod.rs"]
@@ -28,7 +28,7 @@ fn config(n: usize) -> Config {
     config_at(n, addr(n), Memberlist::new())
 }
 
-/// Some nodes that have joined, and know each other.
+/// Nodes that have joined, and know each other.
 fn joined(configs: impl IntoIterator<Item = Config>) -> Net {
     let mut net = Net::new(0);
     net.journaling = true;
@@ -91,10 +91,10 @@ mod refutation {
         assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
     }
 
-    /// memberlist's nodes announce zero after the greatest number, and are gone for good.
+    /// memberlist's nodes announce zero after the greatest number, and stay out for good.
     #[test]
     fn a_forged_incarnation_separates_nobody_from_the_member() {
-        // n1 is suspected, or dead, by node-a in such an incarnation.
+        // node-a claims that n1 is suspect, or dead, in this incarnation.
         for (kind, number) in [
             ("03", "ceffffffff"),
             ("05", "cefffffffe"),
@@ -109,7 +109,7 @@ mod refutation {
                 let lie = [kind, lie, number, "a44e6f6465a26e31"].concat();
                 inject(&mut net, liar_tells, "192.0.2.1:1".parse().unwrap(), &lie);
                 net.run_for(SECOND);
-                // One that did not hear of it, or did not believe it, accuses the member later.
+                // A node that missed or refused the claim accuses the member later.
                 let later =
                     "0383a446726f6da66e6f64652d61ab496e6361726e6174696f6e01a44e6f6465a26e31";
                 inject(&mut net, 0, "192.0.2.1:1".parse().unwrap(), later);
@@ -214,7 +214,7 @@ mod join {
         assert!(net.nodes[0].node.stats().rejected_streams.foreign_cluster >= 2);
     }
 
-    /// memberlist says so in its own log alone, and the node that joins holds itself to have joined.
+    /// memberlist only logs this on its own side, and the joining node believes that it joined.
     #[test]
     fn a_join_fails_where_the_applications_speak_different_versions() {
         let serf = || Memberlist::new().with_delegate_protocol(2, 5, 4).unwrap();
@@ -236,7 +236,7 @@ mod probe {
     fn a_ping_is_answered_where_it_says_unless_that_is_a_strangers_host() {
         let mut net = cluster(2);
         net.run_for(SECOND);
-        // To anybody, token 42, from node-a at 10.0.0.1:7946, which is n0.
+        // A ping to any node, token 42, from node-a at 10.0.0.1:7946, which is n0.
         let ping = "0084a55365714e6f2aaa536f7572636541646472a40a000001aa536f757263654e6f6465a66e6f64652d61\
                 aa536f75726365506f7274cd1f0a";
         let answered = |net: &mut Net, from: &str, hex: &str| {
@@ -265,8 +265,8 @@ mod indirect_probe {
             net.recorded = Some(Vec::new());
             let request = forge::indirect_ping(7, "nobody", "10.9.9.9:7946", wanted);
             net.inject(0, addr(1), &request);
-            let told = net.recorded.take().unwrap();
-            let nacks = told.iter().filter(|(_, _, data)| contains(data, &forge::nack(7)));
+            let sent = net.recorded.take().unwrap();
+            let nacks = sent.iter().filter(|(_, _, data)| contains(data, &forge::nack(7)));
             assert_eq!(nacks.count(), answers);
         }
     }
@@ -320,11 +320,11 @@ mod gossip {
         net.run_for(SECOND);
         let byte = |at| u8::from_str_radix(&alive[at..at + 2], 16).unwrap();
         let alive: Vec<u8> = (0..alive.len()).step_by(2).map(byte).collect();
-        let told = net.recorded.take().unwrap();
-        let told = told.iter().filter(|(from, to, data)| {
+        let sent = net.recorded.take().unwrap();
+        let sent = sent.iter().filter(|(from, to, data)| {
             (*from, *to) == (addr(0), addr(1)) && contains(data, &alive)
         });
-        assert!(told.count() > 0);
+        assert!(sent.count() > 0);
         let member =
             net.nodes[1].node.all_members().find(|member| member.id().as_str() == "node-a");
         assert_eq!(member.unwrap().addr(), "10.0.0.1:7946".parse().unwrap());
@@ -566,7 +566,7 @@ mod encryption {
         assert!(net.nodes[0].node.stats().rejected_streams.key > 0);
         assert_eq!(net.nodes[0].node.present_count(), 2);
 
-        // The other way round what the one without keys says can be read.
+        // In the other direction, the node with keys can read the answer in plaintext.
         let plain = net.start(config(4));
         let sealed = net.start(with(5, Keyring::new(key(1, 16)), Plaintext::Accepted));
         let ticket = net.join(sealed, &[addr(4)]);

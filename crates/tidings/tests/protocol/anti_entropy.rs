@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Options under which nothing but syncs tells anybody anything, and they only when asked for.
+/// Options under which nodes exchange updates in syncs only, and sync on request only.
 fn silent() -> Options {
     let mut options = Options::lan();
     options.digest_checks = false;
@@ -13,7 +13,7 @@ fn silent() -> Options {
     options
 }
 
-/// Joins the first of two nodes that know some members each; returns what each wrote.
+/// Syncs node 1 with node 0 by a join; returns the bytes that each wrote.
 fn sync(net: &mut Net) -> [usize; 2] {
     net.writes.clear();
     let ticket = net.join(1, &[addr(0)]);
@@ -95,18 +95,18 @@ fn applications_exchange_state_at_every_sync() {
     net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
     net.nodes[1].node.set_sync_state(net.now, "from one".into()).unwrap();
     sync(&mut net);
-    let told = |net: &Net, here: usize| -> Vec<_> {
+    let sync_states = |net: &Net, here: usize| -> Vec<_> {
         let state = |event: &Event| match event {
             Event::SyncState { from, data, join } => Some((from.clone()?, data.clone(), *join)),
             _ => None,
         };
         net.nodes[here].events.iter().filter_map(|(_, event)| state(event)).collect()
     };
-    assert_eq!(told(&net, 0), [(id(1), "from one".into(), true)]);
-    assert_eq!(told(&net, 1), [(id(0), "from zero".into(), true)]);
+    assert_eq!(sync_states(&net, 0), [(id(1), "from one".into(), true)]);
+    assert_eq!(sync_states(&net, 1), [(id(0), "from zero".into(), true)]);
     net.join(2, &[addr(0)]);
     net.run_for(SECOND);
-    assert_eq!(told(&net, 0).len(), 1, "nothing is told where there is nothing");
+    assert_eq!(sync_states(&net, 0).len(), 1, "no sync state, no event");
     let error = net.nodes[0].node.set_sync_state(net.now, vec![0; 70_000].into()).unwrap_err();
     assert_eq!(error.to_string(), "the sync state has 70000 bytes; max_sync_state allows 65536");
 }
@@ -127,8 +127,8 @@ fn a_probe_finds_out_that_something_was_missed_and_a_sync_brings_it() {
         net.set_meta(0, "missed");
         net.run_for(SECOND / 4);
         net.heal();
-        let told = |net: &Net| net.member(2, 0).unwrap().meta() == &Meta::from("missed");
-        let took = net.run_until(told);
+        let repaired = |net: &Net| net.member(2, 0).unwrap().meta() == &Meta::from("missed");
+        let took = net.run_until(repaired);
         assert!(took <= within && (digest_checks || took > 10 * SECOND), "it took {took:?}");
         let begun: u64 = net.nodes.iter().map(|host| host.node.stats().syncs_by_digest).sum();
         assert_eq!(begun > 0, digest_checks);
@@ -140,7 +140,7 @@ fn a_difference_that_stays_does_not_keep_nodes_busy() {
     let mut options = Options::local();
     options.max_members = 3;
     let mut small = Net::with_options(1, &options);
-    // The second node holds a member for which the first one has no room.
+    // The second node knows a member for which the first one has no room.
     let big = config(1, addr(1)).with_generation(1);
     let big = small.start(big);
     let net = &mut small;
@@ -171,7 +171,7 @@ fn a_comparison_that_never_ends_is_ended() {
     let mut net = trio();
     let greeting = [&forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0]].concat();
     let stream = net.inject_stream(0, stranger(), &forge::frame(0, &greeting));
-    // The digest of all members is never what it should be.
+    // A digest of all members that never agrees.
     let digest = [&[0][..], &[7; 8]].concat();
     let mut rounds = 0;
     while net.injected_stream_actions(0, stream).last() != Some(&StreamAction::Reset) {

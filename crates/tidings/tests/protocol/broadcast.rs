@@ -3,7 +3,7 @@
 use super::*;
 use tidings::{BroadcastKey, InvalidBroadcastKey};
 
-/// How often each node got each message.
+/// The number of times that a node received each message.
 fn counts(net: &Net, here: usize) -> BTreeMap<Vec<u8>, usize> {
     let mut counts = BTreeMap::new();
     for (_, data, via) in net.messages(here) {
@@ -63,7 +63,7 @@ fn a_later_broadcast_replaces_an_earlier_one_of_its_key() {
     let mut net = Net::with_options(2, &options);
     net.join(1, &[addr(0)]);
     net.run_for(20 * SECOND);
-    // The first goes out at once; the others wait for the next tick, and the last one is left.
+    // The first is sent at once; the others wait for the next tick, when only the last is left.
     for text in ["one", "two", "three", "four"] {
         net.command(0, |node, now| node.broadcast_replacing(now, key("key"), text.into())).unwrap();
     }
@@ -95,14 +95,14 @@ fn an_accepted_broadcast_is_not_lost_and_one_too_many_is_an_error() {
     net.join(1, &[addr(0)]);
     net.run_for(5 * SECOND);
     net.cut_both(0, 1);
-    let mut taken = 0;
+    let mut accepted = 0;
     for n in 0..20 {
         match net.command(0, |node, now| node.broadcast(now, vec![n].into())) {
-            Ok(()) => taken += 1,
+            Ok(()) => accepted += 1,
             Err(error) => assert_eq!(error, BroadcastError::Full),
         }
     }
-    assert_eq!(taken, 8);
+    assert_eq!(accepted, 8);
     net.heal();
     net.run_for(5 * SECOND);
     assert_eq!(counts(&net, 1).len(), 8);
@@ -171,7 +171,7 @@ fn broadcasts_and_updates_do_not_starve_each_other() {
     };
     assert!(gossip.len() >= 40);
     assert_eq!(holding(&[0; 600]), gossip.len(), "each has a broadcast in it");
-    assert_eq!(holding(b"stranger"), gossip.len(), "each has news of members in it");
+    assert_eq!(holding(b"stranger"), gossip.len(), "each has updates of members in it");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_flood_of_broadcasts_is_capped_and_counted() {
     assert_eq!(net.messages(0).len(), 1000, "each is delivered here");
     let dropped = net.nodes[0].node.stats().broadcasts_dropped;
     assert!(dropped >= 1000 - 32, "{dropped} were not passed on");
-    // And what this node has to say itself still has its place.
+    // And this node's own broadcasts still have room.
     net.command(0, |node, now| node.broadcast(now, "mine".into())).unwrap();
     net.run_until(|net| net.messages(2).iter().any(|(from, ..)| *from == id(0)));
 }

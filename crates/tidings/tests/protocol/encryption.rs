@@ -17,7 +17,7 @@ fn rejected(net: &Net, here: usize) -> Rejected {
     net.nodes[here].node.stats().rejected_datagrams.clone()
 }
 
-/// All that a node holds of others.
+/// A node's table, sorted by name.
 fn known(node: &Node) -> Vec<(NodeId, State, Incarnation, Meta)> {
     let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
     let mut known: Vec<_> = node.all_members().map(all).collect();
@@ -73,7 +73,7 @@ fn the_same_key_under_another_clusters_name_opens_nothing() {
     node.handle_timeout(Instant::ZERO + 10 * SECOND);
     node.join(Instant::ZERO, &[addr(0)]).unwrap();
     let mut buf = Vec::new();
-    // Its request, with the tag of our cluster in the place of its own.
+    // Its request, with the tag of our cluster instead of its own.
     let mut request = Vec::new();
     while let Some(output) = node.poll_output(&mut buf) {
         match output {
@@ -114,7 +114,7 @@ fn keys_are_replaced_while_the_cluster_runs() {
         assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
         assert_eq!(rejected(&net, here).total(), 0, "nothing was lost on the way");
     }
-    // Whoever still has the old key only is not heard any more.
+    // A node that has only the old key cannot join any more.
     let late = net.start(keyed(7, keyring(), Plaintext::Refused));
     let ticket = net.join(late, &[addr(0)]);
     net.run_until(|net| net.result(late, ticket).is_some());
@@ -166,7 +166,7 @@ fn no_old_message_in_any_order_changes_the_membership() {
         let before = known(&net.nodes[here].node);
         assert_eq!(net.state(here, 3), Some(State::Left));
         assert_eq!(net.state(here, 4), Some(State::Failed));
-        // All that was ever sent, to whomever, the latest first: then every third one again.
+        // All datagrams that were ever sent to any node, latest first; then every third one again.
         let backwards = recorded.iter().rev();
         for (from, _, data) in backwards.chain(recorded.iter().step_by(3)) {
             net.inject(here, *from, data);
@@ -206,7 +206,8 @@ fn a_join_between_clocks_far_apart_fails_with_that_reason() {
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let Some(Err(Failure::NoSeed(failures))) = net.result(1, ticket) else { panic!() };
-    let said = "10.0.0.1:7946: its answer was not accepted: it is too old, or the clocks are too far apart";
+    let said = "10.0.0.1:7946: its answer was not accepted: \
+                it is too old, or the clocks are too far apart";
     assert_eq!(failures[0].to_string(), said, "the answer comes from another time");
     assert_eq!(net.nodes[0].node.stats().rejected_streams.stale, 1);
 }
@@ -214,7 +215,7 @@ fn a_join_between_clocks_far_apart_fails_with_that_reason() {
 #[test]
 fn an_answer_is_bound_to_its_question() {
     let mut net = trio();
-    // What node 0 writes in answer to node 1's message, given to node 2 as the answer to its own.
+    // Node 0's receipt for node 1's message, replayed to node 2 as the receipt for its own.
     let send = |net: &mut Net, from: usize, data: &'static str| {
         let id = id(0);
         net.command(from, |node, now| node.send_reliable(now, &id, data.into())).unwrap()

@@ -1,4 +1,4 @@
-//! Events and queries agree.
+//! Events, and queries of the membership table.
 
 use super::*;
 
@@ -31,15 +31,15 @@ fn an_event_is_emitted_when_the_queries_already_show_it() {
     let end = net.now + 30 * SECOND;
     while net.step(end) {
         for (_, event) in &net.nodes[0].events[seen..] {
-            let (Event::Suspected(told)
-            | Event::Recovered(told)
-            | Event::Updated(told)
-            | Event::Failed(told)
-            | Event::Joined(told)) = event
+            let (Event::Suspected(reported)
+            | Event::Recovered(reported)
+            | Event::Updated(reported)
+            | Event::Failed(reported)
+            | Event::Joined(reported)) = event
             else {
                 continue;
             };
-            assert_eq!(net.nodes[0].node.member(told.id()), Some(told), "{event:?}");
+            assert_eq!(net.nodes[0].node.member(reported.id()), Some(reported), "{event:?}");
             checked += 1;
         }
         seen = net.nodes[0].events.len();

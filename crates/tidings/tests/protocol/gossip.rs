@@ -14,7 +14,7 @@ fn new_metadata_reaches_the_others() {
     let mut net = pair();
     net.set_meta(1, "role=db");
     let took = net.run_until(|net| net.member(0, 1).unwrap().meta() == &Meta::from("role=db"));
-    assert_eq!(took, LATENCY, "news does not wait for a tick");
+    assert_eq!(took, LATENCY, "updates do not wait for a tick");
     assert_eq!(net.event_kinds(0, 1), ["joined", "updated"]);
 }
 
@@ -34,7 +34,7 @@ fn updates_from_before_a_join_are_gossiped_and_then_expire() {
 #[test]
 fn updates_miss_nobody_in_a_small_cluster() {
     let mut options = Options::local();
-    // So that nothing is mended by syncs.
+    // No sync repairs what gossip missed.
     options.sync_interval = 24 * 3600 * SECOND;
     let mut missed = 0;
     for seed in 0..200 {
@@ -65,8 +65,8 @@ fn gossip_to_failed_members_does_not_keep_updates_from_live_ones() {
         net.run_until(|net| (4..10).all(|n| net.state(0, n) == Some(State::Failed)));
         net.set_meta(0, "news");
         net.run_for(10 * SECOND);
-        let told = |here| net.member(here, 0).unwrap().meta() == &Meta::from("news");
-        missed += usize::from(!(1..4).all(told));
+        let updated = |here| net.member(here, 0).unwrap().meta() == &Meta::from("news");
+        missed += usize::from(!(1..4).all(updated));
     }
     assert_eq!(missed, 0, "of 60");
 }
@@ -86,13 +86,13 @@ fn a_stale_update_is_answered_with_the_newer_one() {
     net.set_meta(2, "new");
     net.run_for(5 * SECOND);
     let before = net.datagrams.len();
-    // As node 1 would have said it before.
+    // An update that node 1 sent earlier.
     let old = forge::alive("n2", "10.0.0.3:7946", 1, 0, b"");
     net.inject(0, addr(1), &forge::datagram(std::slice::from_ref(&old)));
     let answer = forge::alive("n2", "10.0.0.3:7946", 1, 1, b"new");
     let answers: Vec<_> = net.datagrams[before..].iter().collect();
     assert_eq!(answers, [&(0, addr(1), answer)]);
-    // Whoever is no member is told nothing.
+    // An address that no member has gets no answer.
     let before = net.datagrams.len();
     net.inject(0, addr(99), &forge::datagram(&[old]));
     assert_eq!(net.datagrams.len(), before);

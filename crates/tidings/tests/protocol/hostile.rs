@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Feeds a datagram; returns how many datagrams the node sends because of it, and their bytes.
+/// Feeds a datagram; returns the number of datagrams that the node sends at once, and their bytes.
 fn answers(net: &mut Net, from: SocketAddr, datagram: &[u8]) -> (usize, usize) {
     let before = net.datagrams.len();
     net.inject(0, from, datagram);
@@ -14,7 +14,7 @@ fn rejected(net: &Net) -> Rejected {
     net.nodes[0].node.stats().rejected_datagrams.clone()
 }
 
-// What is sealed is turned away for other reasons: see `encryption.rs`.
+// With encryption the reasons are others: see `encryption.rs`.
 #[cfg(not(feature = "encryption"))]
 #[test]
 fn datagrams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
@@ -112,7 +112,7 @@ fn strangers_get_no_updates_and_no_relay() {
     let mut net = trio();
     net.nodes[0].node.set_meta(net.now, Meta::from("news")).unwrap();
     let ping = forge::datagram(&[forge::ping(7, "n0")]);
-    // The metadata's own gossip is not for the stranger.
+    // The metadata's gossip does not go to the stranger.
     net.inject(0, stranger(), &ping);
     let to_stranger: Vec<_> = net.datagrams.iter().filter(|(_, to, _)| *to == stranger()).collect();
     assert_eq!(to_stranger.len(), 1);
@@ -129,7 +129,7 @@ fn strangers_get_no_updates_and_no_relay() {
 
 #[test]
 fn a_stranger_gets_no_more_than_it_sent_whatever_it_sends() {
-    // A node whose own words are long, and that has much to tell.
+    // A node with long updates about itself, and a long gossip queue.
     let generation = 1 << 47;
     let config = config(0, addr(0)).with_generation(generation);
     let mut net = Net::of([config]);
@@ -173,7 +173,7 @@ fn an_ack_that_answers_nothing_does_nothing() {
     let end = net.now + 20 * SECOND;
     let mut token = 0;
     while net.step(end) {
-        // Whoever did not see the ping has one chance in four thousand million for each guess.
+        // An attacker that does not see the ping guesses its token with a probability of 2^-32.
         token += 1;
         net.inject(0, addr(1), &forge::datagram(&[forge::ack(token, 0)]));
     }
@@ -224,7 +224,7 @@ fn node() -> Node {
     Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::ZERO)
 }
 
-/// Feeds bytes to a stream, in pieces; returns what the node does with that stream.
+/// Feeds bytes to a stream, in pieces; returns the node's actions on it.
 fn stream(node: &mut Node, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
     let now = Instant::ZERO + SECOND;
     let id = node.accept_stream(now, stranger()).expect("there is room");
@@ -245,7 +245,7 @@ fn streams_that_are_not_ours_are_counted_by_reason_and_not_answered() {
     *broken.last_mut().unwrap() ^= 1;
     let mut endless = good;
     endless[5..9].copy_from_slice(&u32::MAX.to_le_bytes());
-    // The tag is right and the name, in full, is not.
+    // The tag is right, and the full name is not.
     let mut misnamed = forge::frame(0, &[]);
     misnamed[14] ^= 1;
     let checksum = crc32fast::hash(&[b"test", &misnamed[13..]].concat());

@@ -91,7 +91,7 @@ fn claims_with_an_impossible_incarnation_are_dropped() {
 
 #[test]
 fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
-    // Some were started earlier than others, so that some take what others do not.
+    // Nodes of different generations: some accept a claim that others drop.
     let generations = [1, 1000, 20, 500];
     let configs = (0..4).map(|n| config(n, addr(n)).with_generation(generations[n]));
     let mut net = Net::of(configs);
@@ -101,7 +101,8 @@ fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
     net.run_for(5 * SECOND);
     for bases in [generations, generations.map(|generation| generation + (1 << 49))] {
         for base in bases {
-            // As high as is taken from a member itself: who says it cannot be seen.
+            // The highest incarnation that is accepted from the member itself; a receiver cannot
+            // tell that another node forged it.
             let lie = forge::alive("n2", "10.0.0.3:7946", base + (1 << 49), 1 << 48, b"");
             for here in [0, 1, 3] {
                 net.inject(here, addr(0), &forge::datagram(std::slice::from_ref(&lie)));

@@ -26,7 +26,7 @@ fn a_relay_at_its_limit_sends_a_nack_at_once() {
 fn an_ack_that_comes_after_the_nack_still_counts() {
     let mut net = joined_lan(3, |_| {});
     net.run_for(5 * SECOND);
-    // Node 2 sleeps through its ping and through most of the time that its helpers have.
+    // Node 2 is paused during its ping and most of the time that the relays wait.
     let pings = |net: &Net| {
         let asks = |(_, to, data): &&(usize, _, Vec<u8>)| *to == addr(1) && data[0] == 1;
         net.datagrams.iter().filter(asks).count()
@@ -44,7 +44,7 @@ fn an_ack_that_comes_after_the_nack_still_counts() {
         net.step(net.now + SECOND);
     }
     net.resume(2);
-    // The helper's next ping for it is answered; nobody was held to have failed.
+    // It answers the relay's next ping; no node declares a failure.
     net.run_for(60 * SECOND);
     for here in 0..2 {
         assert!(!net.saw(here, |event| matches!(event, Event::Failed(_))));
@@ -62,7 +62,7 @@ fn relays_are_capped_and_expire() {
     }
     net.run_for(SECOND);
     net.cut(0, 1);
-    // How many pings a request leads to; one that is refused leads to a nack.
+    // The number of pings that a request leads to; a refused request leads to a nack.
     let ask = |net: &mut Net, token| {
         let before = net.datagrams.len();
         let request = forge::ping_request(token, u32::MAX.into(), "n1");

@@ -31,7 +31,8 @@ fn a_join_to_a_dead_address_fails_and_says_which() {
     let failure = Failure::NoSeed(vec![SeedFailure { seed: addr(1), error }]);
     assert_eq!(
         failure.to_string(),
-        "no seed answered: 10.0.0.2:7946: nobody listens there (is the node running, and the port right?)"
+        "no seed answered: 10.0.0.2:7946: nobody listens there \
+         (is the node running, and the port right?)"
     );
     assert_eq!(net.result(0, ticket), Some(Err(failure)));
 }
@@ -79,7 +80,7 @@ fn seeds_for_which_there_are_no_streams_yet_are_asked_later() {
     let mut options = Options::lan();
     options.max_streams_out = 2;
     let mut net = Net::of((0..2).map(|n| config_at(n, addr(n), &options).with_generation(1)));
-    // As from a name with many addresses, of which one answers; it is the last in order.
+    // Like a name with many addresses, of which the last one answers.
     let mut seeds: Vec<SocketAddr> = (1..6).map(|n| ([1, 1, 1, n], 7946).into()).collect();
     seeds.push(addr(0));
     let ticket = net.join(1, &seeds);
@@ -119,7 +120,7 @@ fn clusters_of_different_names_do_not_talk_to_each_other() {
     let mut net = Net::of([config(0, addr(0)), other]);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
-    // Whoever encrypts says nothing to whom it cannot authenticate.
+    // A node that encrypts sends no error to a peer that it cannot authenticate.
     let reset = ExchangeError::ConnectionReset;
     let refused = ExchangeError::Refused(Refusal::ForeignCluster);
     let error = if forge::ENCRYPTED { reset } else { refused };
@@ -153,7 +154,7 @@ fn clusters_do_not_merge_when_an_address_passes_from_one_to_the_other() {
     assert!(counts.rejected_datagrams.foreign_cluster > 0, "and it is counted");
 }
 
-/// Whoever has the word is let in.
+/// Admits members whose metadata is "word".
 fn admit(member: &Member) -> bool {
     member.meta() == &Meta::from("word")
 }
@@ -196,7 +197,7 @@ fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
         assert_eq!(net.nodes[here].node.present_count(), 2);
     }
     assert_eq!(net.nodes[2].node.all_members().count(), 1);
-    // It is still there, and may join others.
+    // It still runs, and may join others.
     let other = net.start(plain(3).to_builder().meta("word".into()).build().unwrap());
     let ticket = net.join(2, &[net.nodes[other].addr]);
     net.run_until(|net| net.result(2, ticket).is_some());

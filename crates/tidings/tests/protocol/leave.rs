@@ -60,7 +60,7 @@ fn a_leave_does_not_wait_for_seeds_that_do_not_answer() {
     let took = net.run_until(|net| net.result(1, leave).is_some());
     assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
     assert!(took < SECOND, "it took {took:?}");
-    // Nobody is there to tell, and a seed that does not answer is nobody.
+    // A node alone has no member to confirm its leave; a silent seed does not count.
     let mut net = Net::new(1);
     net.join(0, &[addr(70)]);
     let leave = net.leave(0);
@@ -94,7 +94,7 @@ fn a_leave_among_two_hundred_takes_two_round_trips() {
     net.cut_both(199, 0);
     let ticket = net.leave(199);
     let took = net.run_until(|net| net.result(199, ticket).is_some());
-    assert_eq!(took, 4 * LATENCY, "connect, and tell");
+    assert_eq!(took, 4 * LATENCY, "connect, and leave");
     assert!(matches!(net.result(199, ticket), Some(Ok(Done::Left { told: 2.. }))));
     net.kill(199);
     net.run_until(|net| (0..199).all(|here| net.state(here, 199) == Some(State::Left)));

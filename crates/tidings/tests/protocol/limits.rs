@@ -51,7 +51,7 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
             let meta = Meta::new(&vec![n as u8; max_meta - n]);
             net.command(here, |node, now| node.set_meta(now, meta)).unwrap();
             let message = |len: usize| vec![n as u8; len].into();
-            // The longest that there may be, and all lengths a little below it.
+            // The longest broadcast that is accepted, and the lengths just below it.
             let error = net.command(here, |node, now| node.broadcast(now, message(9000)));
             let Err(BroadcastError::Message(limit)) = error else { panic!("{error:?}") };
             net.command(here, |node, now| node.broadcast(now, message(limit.max - n))).unwrap();
@@ -60,20 +60,20 @@ fn no_datagram_is_longer_than_the_limit_with_the_longest_names_and_addresses() {
         net.run_for(20 * SECOND);
         let lens = net.recorded.take().unwrap().into_iter().map(|(_, _, data)| data.len());
         let longest = lens.max().unwrap();
-        // The time in a sealed one may be up to nine bytes longer than it is now.
+        // The time in an encrypted datagram may be up to nine bytes longer than here.
         assert!(
             longest <= datagram_size && longest + 9 >= datagram_size,
             "{longest} of {datagram_size}"
         );
         for here in 0..6 {
             for other in 0..6 {
-                let told = net.nodes[here].node.member(&name(other)).unwrap().meta();
-                assert_eq!(told, net.nodes[other].node.local().meta(), "none is stuck");
+                let received = net.nodes[here].node.member(&name(other)).unwrap().meta();
+                assert_eq!(received, net.nodes[other].node.local().meta(), "none is stuck");
             }
         }
-        // Who gets all of them is for chance; what fits nowhere gets nowhere.
-        let told = (0..6).flat_map(|here| net.messages(here)).map(|(_, data, _)| data[0]);
-        assert_eq!(told.collect::<BTreeSet<_>>().len(), 60);
+        // Which node gets which broadcast is random, but none is stuck because it never fits.
+        let received = (0..6).flat_map(|here| net.messages(here)).map(|(_, data, _)| data[0]);
+        assert_eq!(received.collect::<BTreeSet<_>>().len(), 60);
     }
 }
 

@@ -11,16 +11,16 @@ fn a_node_that_receives_nothing_doubts_itself_and_is_slow_to_accuse() {
     let before = net.nodes[7].node.stats().probes;
     net.run_for(20 * SECOND);
     let node = &net.nodes[7].node;
-    assert_eq!(node.health(), 7, "nobody answers, and nobody says that nobody answers");
+    assert_eq!(node.health(), 7, "neither acks nor nacks arrive");
     assert!(node.stats().probes - before <= 8, "it probes less often");
     let failed = |event: &Event| matches!(event, Event::Failed(_));
-    assert!(!net.saw(7, failed), "with nobody who confirms it, it waits six times as long");
+    assert!(!net.saw(7, failed), "without confirmations it waits six times as long");
     for here in 0..7 {
         for other in 0..7 {
             assert_eq!(
                 net.state(here, other),
                 Some(State::Alive),
-                "and its word brings nobody down"
+                "and its accusations bring no member down"
             );
         }
     }
@@ -61,7 +61,7 @@ fn many_failures_at_once_do_not_make_the_living_doubt_themselves() {
         net.step(net.now + SECOND);
         worst = (0..5).map(|here| net.nodes[here].node.health()).max().unwrap().max(worst);
     }
-    // One that is dead and not suspected yet may be asked to help; those suspected are not.
+    // A dead member may be chosen as a relay until it is suspected.
     assert!(worst <= 2, "health {worst}");
 }
 
@@ -73,7 +73,7 @@ fn a_node_whose_own_probes_are_not_answered_declares_nobody_failed() {
         for other in 0..7 {
             net.cut(other, 7);
         }
-        // The first suspicions are over, and not all others are suspected yet.
+        // The first suspicions have timed out, and not all others are suspected yet.
         net.run_for(35 * SECOND);
         let node = &net.nodes[7].node;
         let suspects = node.all_members().filter(|member| member.state() == State::Suspect).count();
@@ -81,7 +81,7 @@ fn a_node_whose_own_probes_are_not_answered_declares_nobody_failed() {
         let failed = |event: &Event| matches!(event, Event::Failed(_));
         assert_eq!(net.saw(7, failed), !evidence);
         assert_eq!(node.stats().verdicts_deferred > 0, evidence);
-        // It hears again: whoever it suspects has time to say so.
+        // It receives again: the members that it suspects have time to refute.
         net.heal();
         net.run_until(|net| (0..8).all(|here| net.nodes[here].node.present_count() == 8));
         assert_eq!(net.saw(7, failed), !evidence);

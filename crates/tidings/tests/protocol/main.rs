@@ -1,8 +1,7 @@
 //! A few nodes in virtual time: one module for each mechanism of the protocol.
 //!
-//! `cargo test -p tidings refutation` runs the tests of one mechanism; names of modules and of tests
-//! are matched alike. docs/COMPARE.md maps problems that users of other implementations reported to
-//! the tests here.
+//! `cargo test -p tidings refutation` runs the tests of one mechanism: the filter matches modules
+//! and test names. docs/COMPARE.md maps problems that users of memberlist reported to these tests.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -83,7 +82,7 @@ fn all_believe(net: &Net, mut observers: impl Iterator<Item = usize>, other: usi
     })
 }
 
-/// What a node wants done with one stream; drops its other outputs.
+/// Takes all outputs of a node; returns its actions on one stream.
 fn stream_actions(node: &mut Node, of: tidings::StreamId) -> Vec<StreamAction> {
     let mut buf = Vec::new();
     let mut actions = Vec::new();

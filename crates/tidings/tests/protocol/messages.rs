@@ -21,7 +21,7 @@ fn a_message_may_be_as_long_as_a_datagram_holds_and_no_longer() {
     let before = net.datagram_bytes;
     net.command(0, |node, now| node.send(now, &id(1), vec![7; max].into())).unwrap();
     let bytes = net.datagram_bytes - before;
-    // The envelope of a sealed datagram is reckoned with the longest time.
+    // The size limit counts an encrypted datagram's time at its longest.
     let slack = if forge::ENCRYPTED { 9 } else { 0 };
     assert_eq!(bytes + slack, 1400, "it fills the datagram to the byte");
     net.run_for(SECOND);
@@ -112,7 +112,7 @@ fn commands_can_be_cancelled_and_end_once() {
     for ticket in [message, ping, join] {
         assert_eq!(net.result(0, ticket), Some(Err(Failure::Cancelled)), "and nothing comes later");
     }
-    // A join that has succeeded is no more to be cancelled, although other seeds may answer.
+    // A join that has succeeded cannot be cancelled, although other seeds may still answer.
     net.heal();
     let join = net.join(0, &[addr(1), addr(71)]);
     net.run_until(|net| net.result(0, join).is_some());

@@ -10,7 +10,7 @@ fn a_member_cut_off_in_one_direction_does_not_bring_down_the_others() {
         net.join(n, &[addr(0)]);
     }
     net.run_until(|net| (0..5).all(|here| net.nodes[here].node.present_count() == 5));
-    // Nothing reaches node 4 any more: it accuses all, and all contradict.
+    // Nothing reaches node 4 any more: it accuses all others, and all refute.
     for other in 0..4 {
         net.cut(other, 4);
     }
@@ -36,6 +36,6 @@ fn a_node_started_in_a_partition_finds_the_seeds_on_the_other_side() {
     assert_eq!([0, 1, 2, 3].map(|here| net.nodes[here].node.present_count()), [2; 4]);
     net.heal();
     let took = net.run_until(|net| (0..4).all(|here| net.nodes[here].node.present_count() == 4));
-    // Two share the search, each at the longest interval and half as much again.
+    // Two nodes share the attempts, each at up to 1.5 times the longest interval.
     assert!(took <= 180 * SECOND, "{took:?}");
 }

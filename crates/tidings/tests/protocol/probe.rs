@@ -34,7 +34,7 @@ fn a_quiet_member_sends_one_ping_and_one_ack_a_round() {
     let before = (net.datagrams.len(), net.datagram_bytes);
     net.run_for(SECOND * 100);
     let quiet = net.datagrams.len() - before.0;
-    assert_eq!(quiet, 8 * 100 * 2, "no gossip, since there is no news");
+    assert_eq!(quiet, 8 * 100 * 2, "no gossip, because there are no updates");
     let bytes = (net.datagram_bytes - before.1) / 800;
     let sealing = if forge::ENCRYPTED { 2 * 40 } else { 0 };
     assert!(bytes <= 50 + sealing, "{bytes} bytes a second");

@@ -20,7 +20,7 @@ fn a_paused_member_that_was_declared_failed_comes_back_when_it_resumes() {
     net.kill(1);
     net.run_until(|net| net.state(0, 1) == Some(State::Failed));
     net.resume(1);
-    // It still holds us to be there, pings us, and learns from the answer what we think of it.
+    // It still lists node 0 as alive, pings it, and learns of its own failure from the ack.
     let took = net.run_until(|net| net.state(0, 1) == Some(State::Alive));
     assert!(took <= 2 * SECOND, "it took {took:?}");
     assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "failed", "joined"]);
@@ -36,7 +36,7 @@ fn a_suspect_that_answers_in_a_later_incarnation_is_believed_at_once() {
         net.run_for(5 * SECOND);
         net.cut_both(0, 1);
         net.run_until(|net| net.state(0, 1) == Some(State::Suspect));
-        // Nothing gets through but the answer to the next ping.
+        // Only the ack of the next ping gets through.
         let is_ping = |(from, _, data): &&(usize, _, Vec<u8>)| *from == 0 && data[0] == 0;
         let pings = |net: &Net| net.datagrams.iter().filter(is_ping).count();
         let before = pings(&net);
@@ -61,7 +61,7 @@ fn a_member_accused_at_the_highest_incarnation_refutes_again_and_again() {
     assert_eq!(net.state(0, 2), Some(State::Suspect));
     net.run_until(|net| all_believe(net, 0..3, 2));
     assert!(net.nodes[2].node.local().incarnation() > highest);
-    // It can be suspected for a reason, and contradict that, as anybody can.
+    // It can be suspected with reason, and refute that, like any member.
     for _ in 0..3 {
         net.cut_both(0, 2);
         net.cut_both(1, 2);
@@ -70,7 +70,7 @@ fn a_member_accused_at_the_highest_incarnation_refutes_again_and_again() {
         net.run_until(|net| all_believe(net, 0..3, 2));
     }
     assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
-    // And a failure is still one.
+    // And it can still fail.
     net.kill(2);
     net.run_until(|net| [0, 1].iter().all(|&here| net.state(here, 2) == Some(State::Failed)));
 }

@@ -1,4 +1,4 @@
-//! Checkpoints, journals and replays: a restored node goes on as it was, a replay repeats its history.
+//! Checkpoints, journals, replays: a restored node goes on as before, a replay repeats a history.
 
 use super::*;
 use common::journal::{Journals, ReplayCounts};
@@ -90,7 +90,7 @@ fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
     let mut checkpoint = Vec::new();
     net.nodes[0].node.checkpoint(&mut checkpoint);
     assert_eq!(Node::restore(&checkpoint, None).unwrap_err(), ReplayError::Keys);
-    // The keys of the tests are all of one byte.
+    // Each test key repeats one byte.
     let keyring = net.nodes[0].node.keyring().unwrap();
     for key in keyring.keys() {
         let text = key.to_text();
@@ -113,12 +113,12 @@ fn a_replay_summarizes_the_recorded_messages() {
     for (checkpoint, journal) in journals(&net, 0).segments() {
         let mut replay = Replay::new(checkpoint, journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
-            let heard = match &step.input {
+            let incoming = match &step.input {
                 Input::Datagram { summaries, taken: true, .. }
                 | Input::StreamData { summaries, .. } => summaries,
                 _ => &Vec::new(),
             };
-            let given = step.outputs.iter().flat_map(|gave| match gave {
+            let outgoing = step.outputs.iter().flat_map(|gave| match gave {
                 ReplayedOutput::Datagram { summaries, .. }
                 | ReplayedOutput::Write { summaries, .. } => summaries.as_slice(),
                 ReplayedOutput::Event(Event::Failed(member)) => {
@@ -129,7 +129,7 @@ fn a_replay_summarizes_the_recorded_messages() {
                 }
                 _ => &[],
             });
-            for summaries in heard.iter().chain(given) {
+            for summaries in incoming.iter().chain(outgoing) {
                 match summaries {
                     MessageSummary::Ping { target, .. } => {
                         pings +=

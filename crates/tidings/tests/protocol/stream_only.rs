@@ -69,6 +69,6 @@ fn without_datagrams_accusers_are_named_in_turn() {
         net.inject(0, addr(n), &accuse(n));
     }
     net.run_for(SECOND);
-    // Nobody else hears of it from those three.
+    // No other node gets the accusations from those three directly.
     assert!((1..7).all(|here| net.nodes[here].node.stats().confirmations >= 1));
 }

@@ -12,12 +12,12 @@ fn a_member_that_only_streams_reach_is_alive_and_known_to_be_degraded() {
     for (here, other) in [(0, 2), (1, 2), (2, 0), (2, 1)] {
         assert_eq!(net.event_kinds(here, other), ["joined"]);
         assert!(net.member(here, other).unwrap().is_degraded());
-        let told = |event: &Event| matches!(event, Event::Degraded(m) if *m.id() == id(other));
-        assert!(net.saw(here, told));
+        let degraded = |event: &Event| matches!(event, Event::Degraded(m) if *m.id() == id(other));
+        assert!(net.saw(here, degraded));
     }
     assert!(!net.member(0, 1).unwrap().is_degraded());
     assert!(net.nodes[0].node.stats().probes_by_stream > 10);
-    // Its news gets through, if later.
+    // Updates from it get through, if later.
     net.set_meta(2, "new");
     net.run_until(|net| (0..2).all(|here| net.member(here, 2).unwrap().meta() == &"new".into()));
     net.heal();

@@ -69,7 +69,7 @@ fn streams_are_capped_in_number_in_bytes_and_in_time() {
     let ids: Vec<_> = (0..3).map(|_| node.accept_stream(now, stranger()).unwrap()).collect();
     assert_eq!(node.accept_stream(now, stranger()), None);
     assert_eq!(node.stats().streams_refused, 1);
-    // Three that begin a message of 5,000 bytes and never end it: the third is too much.
+    // Three streams begin a frame of 5,000 bytes and never end it: the third exceeds the limit.
     let mut begun = forge::frame(0, &[0; 5000]);
     begun.pop();
     for &id in &ids {

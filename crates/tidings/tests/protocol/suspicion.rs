@@ -9,7 +9,7 @@ fn a_member_that_dies_is_suspected_then_failed_within_the_bound() {
     let took = net.run_until(|net| net.state(0, 1) == Some(State::Failed));
     assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "failed"]);
     // PROTOCOL.md: 2n - 1 probe rounds until it is probed, one that it does not answer, and
-    // suspicion_mult rounds in which it does not contradict.
+    // suspicion_mult rounds in which it does not refute.
     assert!(took <= 3 * SECOND + SECOND + 3 * SECOND, "it took {took:?}");
     assert!(took >= 3 * SECOND, "it took {took:?}");
 }
@@ -24,8 +24,7 @@ fn nobody_is_suspected_in_an_hour_without_faults() {
     }
 }
 
-/// How long it took from when the first node suspected another one to when the first one held it to
-/// have failed.
+/// The time between the first suspicion of a member on any node and the first failure.
 fn suspected_for(net: &Net, other: usize) -> Duration {
     let first = |kind: fn(&Event) -> bool| {
         let about = |event: &Event| match event {
@@ -47,7 +46,7 @@ fn independent_accusers_shorten_the_suspicion() {
     net.run_until(|net| (0..7).all(|here| net.state(here, 7) == Some(State::Failed)));
     let took = suspected_for(&net, 7);
     assert!(took >= 4 * SECOND && took < 20 * SECOND, "it took {took:?}");
-    // Whoever counted two confirmations first told the rest.
+    // The first node with two confirmations declared the failure to the rest.
     assert!((0..7).any(|here| net.nodes[here].node.stats().confirmations >= 2));
 }
 
@@ -64,12 +63,12 @@ fn without_lifeguards_suspicion_the_timeout_is_fixed() {
 fn a_ping_to_a_suspect_carries_the_suspicion() {
     for buddy in [true, false] {
         let mut net = joined_lan(4, |options| options.buddy = buddy);
-        // What node 3 says is lost, so that it stays a suspect however often it contradicts.
+        // Everything from node 3 is lost, so that it stays a suspect however often it refutes.
         for other in 0..3 {
             net.cut(3, other);
         }
         net.run_until(|net| net.state(0, 3) == Some(State::Suspect));
-        // After the gossip of it has ended.
+        // Until the gossip about it has ended.
         net.run_for(2 * SECOND);
         let before = net.datagrams.len();
         net.run_until(|net| {

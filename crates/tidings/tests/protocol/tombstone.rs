@@ -63,7 +63,7 @@ fn a_failure_or_leave_of_an_unknown_member_leaves_no_trace() {
     let (gone, zero) = (forge::failed("x", 0, 0), forge::suspect(1, "y", 7, 7));
     net.inject(0, addr(1), &forge::datagram(&[gone, zero, forge::left("z", 1, 1)]));
     assert_eq!(net.nodes[0].node.all_members().count(), 2);
-    // A table that has it as failed is remembered, does not count, and is told to nobody.
+    // A failed member from another's table is remembered, does not count, and is not passed on.
     let claim = forge::member(2, "w", "10.0.0.9:1", 0, b"");
     net.inject_stream(
         0,

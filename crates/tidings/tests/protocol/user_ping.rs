@@ -1,4 +1,4 @@
-//! Pings that the application asks for.
+//! Pings that the application requests.
 
 use super::*;
 
