@@ -71,7 +71,7 @@ pub fn inputs(bytes: &[u8]) {
             9 => {
                 let members: Vec<_> = (0..ops.byte() % 8).map(|_| member(&mut ops)).collect();
                 let body = match ops.byte() % 2 {
-                    0 => forge::greeting(&members),
+                    0 => forge::sync_hello(&members),
                     _ => members.concat(),
                 };
                 let frame = forge::frame(ops.byte() % 10, &body);
@@ -363,7 +363,7 @@ fn message(ops: &mut Ops<'_>) -> Vec<u8> {
         4 => forge::suspect(number as u32, &name, generation, number),
         5 => forge::failed(&name, generation, number),
         6 => forge::left(&name, generation, number),
-        9 => forge::note(&name, b"note"),
+        9 => forge::user_message(&name, b"note"),
         10 => forge::broadcast(&name, generation, number, &[ops.byte() % 3], b"broadcast"),
         7 => forge::alive(&name, &peer(ops.byte() % 8).to_string(), generation, number, b"m"),
         _ => forge::alive(&name, &peer(ops.byte() % 8).to_string(), u64::MAX, u64::MAX, b"m"),

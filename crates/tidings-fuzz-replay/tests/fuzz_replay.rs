@@ -30,7 +30,7 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpora_are_taken() {
+fn the_corpora_do_no_harm() {
     replay("datagram", harness::datagram);
     replay("stream", harness::stream);
     replay("inputs", harness::inputs);
@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_mutation_of_the_corpora_is_taken(
+    fn any_mutation_of_the_corpora_does_no_harm(
         datagram in mutated("datagram"),
         stream in mutated("stream"),
         inputs in mutated("inputs"),
@@ -83,12 +83,12 @@ proptest! {
     }
 
     #[test]
-    fn any_operations_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn any_operations_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         harness::inputs(&bytes);
     }
 
     #[test]
-    fn any_messages_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_messages_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         harness::datagram(&bytes);
         harness::stream(&bytes);
         harness::replay(&bytes);
@@ -96,13 +96,13 @@ proptest! {
 }
 
 #[cfg(feature = "memberlist")]
-mod of_memberlist {
+mod memberlist_format {
     use super::{config, mutated, replay};
     use crate::memberlist_harness as harness;
     use proptest::prelude::*;
 
     #[test]
-    fn memberlists_corpora_are_taken() {
+    fn memberlists_corpora_do_no_harm() {
         replay("memberlist_datagram", harness::datagram);
         replay("memberlist_stream", harness::stream);
         replay("memberlist_inputs", harness::inputs);
@@ -112,7 +112,7 @@ mod of_memberlist {
         #![proptest_config(config())]
 
         #[test]
-        fn any_mutation_of_memberlists_corpora_is_taken(
+        fn any_mutation_of_memberlists_corpora_does_no_harm(
             datagram in mutated("memberlist_datagram"),
             stream in mutated("memberlist_stream"),
             inputs in mutated("memberlist_inputs"),
@@ -123,7 +123,7 @@ mod of_memberlist {
         }
 
         #[test]
-        fn any_operations_and_messages_of_memberlists_are_taken(
+        fn any_operations_and_messages_of_memberlists_do_no_harm(
             inputs in prop::collection::vec(any::<u8>(), 0..600),
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {

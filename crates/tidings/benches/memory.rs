@@ -3,7 +3,7 @@
 mod common;
 
 use common::link::Link;
-use common::solo::{GENERATION, STRANGER, Solo, UPDATES, address, name};
+use common::single_node::{GENERATION, STRANGER, SingleNode, UPDATES_PER_DATAGRAM, address, name};
 use common::{MEMBERS, forge};
 use std::time::Duration;
 use tidings::{Node, Output};
@@ -34,17 +34,17 @@ fn main() {
 
 /// A node that learned all members a few at a time, and gossiped each batch.
 fn in_batches(members: u32) -> Node {
-    let mut solo = Solo::new(members);
-    for updates in solo.news(0) {
-        solo.give(STRANGER, &updates);
-        solo.settle();
+    let mut single = SingleNode::new(members);
+    for updates in single.alive_updates(0) {
+        single.receive(STRANGER, &updates);
+        single.settle();
     }
-    solo.node
+    single.node
 }
 
 /// A node that learned all members before it gossiped any.
 fn at_once(members: u32) -> Node {
-    Solo::warm(members).node
+    SingleNode::warm(members).node
 }
 
 /// A node that learned all members from its seed.
@@ -55,52 +55,52 @@ fn joined(members: u32) -> Node {
 }
 
 fn allocations() {
-    let mut solo = Solo::warm(1_000);
-    let measure = |solo: &mut Solo, label: &str, act: &dyn Fn(&mut Solo)| {
-        let datagrams = |solo: &Solo| {
-            let stats = solo.node.stats();
+    let mut single = SingleNode::warm(1_000);
+    let measure = |single: &mut SingleNode, label: &str, act: &dyn Fn(&mut SingleNode)| {
+        let datagrams = |single: &SingleNode| {
+            let stats = single.node.stats();
             stats.datagrams_in + stats.datagrams_out
         };
-        let before = datagrams(solo);
-        let counted = allocation_counter::measure(|| act(solo));
-        let datagrams = datagrams(solo) - before;
+        let before = datagrams(single);
+        let counted = allocation_counter::measure(|| act(single));
+        let datagrams = datagrams(single) - before;
         let each = counted.count_total as f64 / datagrams as f64;
         println!("| {label} | {each:.3} | {} in {datagrams} |", counted.count_total);
     };
     println!("| load | per datagram | in all |\n|---|---|---|");
-    measure(&mut solo, "quiet", &|solo| (0..1000).for_each(|_| solo.round()));
-    measure(&mut solo, "known updates received", &|solo| send_updates(solo, 0));
-    measure(&mut solo, "new updates received", &|solo| send_updates(solo, 1));
-    measure(&mut solo, "updates gossiped", &|solo| solo.settle());
+    measure(&mut single, "quiet", &|single| (0..1000).for_each(|_| single.round()));
+    measure(&mut single, "known updates received", &|single| send_updates(single, 0));
+    measure(&mut single, "new updates received", &|single| send_updates(single, 1));
+    measure(&mut single, "updates gossiped", &|single| single.settle());
 }
 
 /// Sends a node updates about all its peers, in incarnations with this number. The allocations for
 /// the datagrams are not counted.
-fn send_updates(solo: &mut Solo, number: u64) {
+fn send_updates(single: &mut SingleNode, number: u64) {
     let mut datagrams = Vec::new();
-    allocation_counter::opt_out(|| datagrams = solo.news(number).collect());
-    datagrams.iter().for_each(|datagram| solo.give(STRANGER, datagram));
+    allocation_counter::opt_out(|| datagrams = single.alive_updates(number).collect());
+    datagrams.iter().for_each(|datagram| single.receive(STRANGER, datagram));
     allocation_counter::opt_out(|| drop(datagrams));
 }
 
 fn on_the_wire() {
-    let mut solo = Solo::warm(1_000);
+    let mut single = SingleNode::warm(1_000);
     let mut buf = Vec::new();
     println!("| content | bytes |\n|---|---|");
 
-    let before = solo.node.stats().clone();
-    (0..1000).for_each(|_| solo.round());
-    let after = solo.node.stats().clone();
+    let before = single.node.stats().clone();
+    (0..1000).for_each(|_| single.round());
+    let after = single.node.stats().clone();
     let sent = (after.bytes_out - before.bytes_out) as f64 / 1000.0;
     let received = (after.bytes_in - before.bytes_in) as f64 / 1000.0;
     println!("| sent per quiet second, in 2 datagrams | {sent:.1} |");
     println!("| received per quiet second, in 2 datagrams | {received:.1} |");
 
-    solo.write_ping(&mut buf);
+    single.write_ping(&mut buf);
     println!("| ping | {} |", buf.len());
-    println!("| ack | {} |", reply_len(&mut solo, &buf));
+    println!("| ack | {} |", reply_len(&mut single, &buf));
     let request = forge::plain_datagram(forge::CLUSTER, &[forge::ping_request(1, 100, "nobody")]);
-    println!("| nack | {} |", reply_len(&mut solo, &request));
+    println!("| nack | {} |", reply_len(&mut single, &request));
     let bare = forge::plain_datagram(forge::CLUSTER, &[]).len();
     println!("| header of a datagram | {bare} |");
 
@@ -111,33 +111,36 @@ fn on_the_wire() {
     ];
     for (kind, message) in messages {
         // The node accepts the update, and gossips it in as many bytes.
-        solo.give(STRANGER, &forge::plain_datagram(forge::CLUSTER, std::slice::from_ref(&message)));
-        solo.now = solo.node.poll_timeout().expect("a gossip round is due");
-        solo.node.handle_timeout(solo.now);
-        let sent = next_datagram_len(&mut solo).expect("the update is gossiped");
+        single.receive(
+            STRANGER,
+            &forge::plain_datagram(forge::CLUSTER, std::slice::from_ref(&message)),
+        );
+        single.now = single.node.poll_timeout().expect("a gossip round is due");
+        single.node.handle_timeout(single.now);
+        let sent = next_datagram_len(&mut single).expect("the update is gossiped");
         assert_eq!(sent, bare + message.len(), "{kind}");
         println!("| {kind} | {} |", message.len());
-        solo.drain();
-        solo.settle();
+        single.drain();
+        single.settle();
     }
-    solo.run_for(Duration::from_secs(1));
-    send_updates(&mut solo, 2);
-    solo.now = solo.node.poll_timeout().expect("a gossip round is due");
-    solo.node.handle_timeout(solo.now);
-    let full = next_datagram_len(&mut solo).expect("the updates are gossiped");
-    println!("| a datagram full of {UPDATES} alive updates | {full} |");
+    single.run_for(Duration::from_secs(1));
+    send_updates(&mut single, 2);
+    single.now = single.node.poll_timeout().expect("a gossip round is due");
+    single.node.handle_timeout(single.now);
+    let full = next_datagram_len(&mut single).expect("the updates are gossiped");
+    println!("| a datagram full of {UPDATES_PER_DATAGRAM} alive updates | {full} |");
 }
 
 /// The size of the reply to a datagram from a member.
-fn reply_len(solo: &mut Solo, datagram: &[u8]) -> usize {
-    solo.node.handle_datagram(solo.now, address(1), datagram);
-    next_datagram_len(solo).expect("the node replies")
+fn reply_len(single: &mut SingleNode, datagram: &[u8]) -> usize {
+    single.node.handle_datagram(single.now, address(1), datagram);
+    next_datagram_len(single).expect("the node replies")
 }
 
 /// The size of the next datagram that a node sends.
-fn next_datagram_len(solo: &mut Solo) -> Option<usize> {
+fn next_datagram_len(single: &mut SingleNode) -> Option<usize> {
     let mut buf = Vec::new();
-    while let Some(output) = solo.node.poll_output(&mut buf) {
+    while let Some(output) = single.node.poll_output(&mut buf) {
         if let Output::Datagram { data, .. } = output {
             return Some(data.len());
         }

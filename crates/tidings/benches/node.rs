@@ -3,7 +3,7 @@
 mod common;
 
 use common::link::Link;
-use common::solo::{self, STRANGER, Solo, address, spread};
+use common::single_node::{self, STRANGER, SingleNode, address, spread};
 use common::{MEMBERS, forge};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
@@ -22,58 +22,58 @@ fn main() {
 /// A second in which nothing happens in the cluster, and its parts.
 fn datagrams(criterion: &mut Criterion) {
     for members in MEMBERS {
-        let mut solo = Solo::warm(members);
+        let mut single = SingleNode::warm(members);
         let mut group = group(criterion, "quiet");
         group.bench_function(BenchmarkId::new("second", members), |bencher| {
-            bencher.iter(|| solo.round());
+            bencher.iter(|| single.round());
         });
-        solo.node.start_journal(&mut Vec::new());
+        single.node.start_journal(&mut Vec::new());
         let mut journal = Vec::with_capacity(1 << 20);
         group.bench_function(BenchmarkId::new("second, journaled", members), |bencher| {
             bencher.iter(|| {
-                solo.round();
+                single.round();
                 journal.clear();
-                solo.node.take_journal(&mut journal);
+                single.node.take_journal(&mut journal);
             });
         });
-        solo.node.stop_journal();
+        single.node.stop_journal();
         group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
             bencher.iter(|| {
                 journal.clear();
-                solo.node.checkpoint(&mut journal);
+                single.node.checkpoint(&mut journal);
             });
         });
         println!("{} bytes in a checkpoint", journal.len());
         let mut ping = Vec::new();
-        solo.write_ping(&mut ping);
+        single.write_ping(&mut ping);
         let mut pings = 0;
         group.bench_function(BenchmarkId::new("ping received and answered", members), |bencher| {
             bencher.iter(|| {
                 pings += 1;
-                solo.give(address(1 + spread(pings) % solo.peers), &ping);
+                single.receive(address(1 + spread(pings) % single.peers), &ping);
             });
         });
         group.bench_function(BenchmarkId::new("ack received", members), |bencher| {
-            bencher.iter_custom(|acks| receive_acks(&mut solo, acks));
+            bencher.iter_custom(|acks| receive_acks(&mut single, acks));
         });
     }
 }
 
 /// Time to receive this number of acks; each needs a probe, which is not counted.
-fn receive_acks(solo: &mut Solo, acks: u64) -> Duration {
+fn receive_acks(single: &mut SingleNode, acks: u64) -> Duration {
     let (mut buf, mut ack, mut digest) = (Vec::new(), Vec::new(), 0);
     let mut received = 0;
     let mut counted = Duration::ZERO;
     while received < acks {
-        solo.now = solo.node.poll_timeout().expect("a running node has a timeout");
-        solo.node.handle_timeout(solo.now);
-        while let Some(output) = solo.node.poll_output(&mut buf) {
+        single.now = single.node.poll_timeout().expect("a running node has a timeout");
+        single.node.handle_timeout(single.now);
+        while let Some(output) = single.node.poll_output(&mut buf) {
             let Output::Datagram { to, data } = output else { continue };
             let Some((token, of_node)) = forge::read_ping(data) else { continue };
             digest = of_node;
-            forge::write_ack(&mut ack, token, solo::GENERATION, digest);
+            forge::write_ack(&mut ack, token, single_node::GENERATION, digest);
             let start = Instant::now();
-            solo.node.handle_datagram(solo.now, to, black_box(&ack));
+            single.node.handle_datagram(single.now, to, black_box(&ack));
             counted += start.elapsed();
             received += 1;
         }
@@ -94,9 +94,9 @@ fn clock_overhead() -> Duration {
 /// Datagrams full of updates.
 fn gossip(criterion: &mut Criterion) {
     const MEMBERS: u32 = 1_000;
-    let mut solo = Solo::warm(MEMBERS);
+    let mut single = SingleNode::warm(MEMBERS);
     let mut group = group(criterion, "gossip");
-    group.throughput(criterion::Throughput::Elements(solo::UPDATES.into()));
+    group.throughput(criterion::Throughput::Elements(single_node::UPDATES.into()));
 
     let mut number = 0;
     group.bench_function("datagram built", |bencher| {
@@ -104,28 +104,28 @@ fn gossip(criterion: &mut Criterion) {
             let (mut built, mut counted, mut buf) = (0, Duration::ZERO, Vec::new());
             loop {
                 let start = Instant::now();
-                while let Some(output) = solo.node.poll_output(&mut buf) {
+                while let Some(output) = single.node.poll_output(&mut buf) {
                     built += u64::from(matches!(output, Output::Datagram { .. }));
                 }
                 counted += start.elapsed();
                 if built >= datagrams {
                     return counted.mul_f64(datagrams as f64 / built as f64);
                 }
-                if solo.node.stats().datagrams_out % 3 == 0 {
+                if single.node.stats().datagrams_out % 3 == 0 {
                     number += 1;
-                    for updates in solo.news(number) {
-                        solo.give(STRANGER, &updates);
+                    for updates in single.alive_updates(number) {
+                        single.receive(STRANGER, &updates);
                     }
                 }
-                solo.now += Duration::from_millis(200);
-                solo.node.handle_timeout(solo.now);
+                single.now += Duration::from_millis(200);
+                single.node.handle_timeout(single.now);
             }
         });
     });
-    let known: Vec<_> = solo.news(0).collect();
+    let known: Vec<_> = single.alive_updates(0).collect();
     let mut cycle = known.iter().cycle();
     group.bench_function("datagram received, nothing new", |bencher| {
-        bencher.iter(|| solo.give(STRANGER, cycle.next().expect("a cycle has no end")));
+        bencher.iter(|| single.receive(STRANGER, cycle.next().expect("a cycle has no end")));
     });
     group.bench_function("datagram received, all new", |bencher| {
         bencher.iter_custom(|datagrams| {
@@ -133,9 +133,9 @@ fn gossip(criterion: &mut Criterion) {
             while received < datagrams {
                 number += 1;
                 let left = (datagrams - received) as usize;
-                let updates: Vec<_> = solo.news(number).take(left).collect();
+                let updates: Vec<_> = single.alive_updates(number).take(left).collect();
                 let start = Instant::now();
-                updates.iter().for_each(|datagram| solo.give(STRANGER, datagram));
+                updates.iter().for_each(|datagram| single.receive(STRANGER, datagram));
                 counted += start.elapsed();
                 received += updates.len() as u64;
             }

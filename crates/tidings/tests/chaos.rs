@@ -1,20 +1,20 @@
-//! Anything that may happen to a cluster, drawn at random; then a calm, after which all agree.
+//! Random faults of all kinds in a small cluster; then a calm, after which all nodes agree.
 
 mod common;
 
-use common::tape::Replayed;
-use common::{Net, addr, config_at, far, id};
+use common::journal::ReplayCounts;
+use common::{Net, addr, config_at, id, wide_addr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tidings::{Done, Event, Options, State, Ticket, Via};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Numbers that look random, the same for each seed (splitmix64).
-struct Dice(u64);
+/// Deterministic random numbers from a seed (splitmix64).
+struct SimRng(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl SimRng {
+    fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,37 +23,37 @@ impl Dice {
     }
 }
 
-/// What a run has exercised: one that exercised nothing proves nothing.
+/// Counts of what the runs exercised: a run that exercises nothing proves nothing.
 #[derive(Debug, Default)]
-struct Seen {
+struct Coverage {
     suspected: usize,
     failed: usize,
     refuted: u64,
-    searches: u64,
+    reconnects: u64,
     by_digest: u64,
-    held: u64,
+    deferred: u64,
     broadcasts: usize,
 }
 
-fn options(dice: &mut Dice) -> Options {
-    let mut options = if dice.roll(2) == 0 { Options::lan() } else { Options::local() };
-    options.tombstone_timeout = SECOND * [120, 600, 3600][dice.roll(3)];
-    options.sync_interval = SECOND * [5, 30, 120][dice.roll(3)];
+fn options(rng: &mut SimRng) -> Options {
+    let mut options = if rng.below(2) == 0 { Options::lan() } else { Options::local() };
+    options.tombstone_timeout = SECOND * [120, 600, 3600][rng.below(3)];
+    options.sync_interval = SECOND * [5, 30, 120][rng.below(3)];
     options.reconnect_interval_max = SECOND * 30;
     options
 }
 
-fn run(seed: u64) -> Seen {
-    seen_in(&calmed(seed, false))
+fn run(seed: u64) -> Coverage {
+    coverage(&run_until_calm(seed, false))
 }
 
-/// The cluster after the calm; all nodes have kept journals if they are `taped`.
-fn calmed(seed: u64, taped: bool) -> Net {
-    let mut dice = Dice(seed);
-    let options = options(&mut dice);
-    let count = 3 + dice.roll(10);
+/// The cluster after the calm; all nodes keep journals if `journaling`.
+fn run_until_calm(seed: u64, journaling: bool) -> Net {
+    let mut rng = SimRng(seed);
+    let options = options(&mut rng);
+    let count = 3 + rng.below(10);
     let mut net = Net::new(0);
-    (net.seed, net.taped) = (seed as u8, taped);
+    (net.seed, net.journaling) = (seed as u8, journaling);
     for n in 0..count {
         net.start(config_at(n, addr(n), &options).with_generation(1));
     }
@@ -64,15 +64,15 @@ fn calmed(seed: u64, taped: bool) -> Net {
         tickets.insert(net.join(here, &[addr(0)]));
     }
     net.run_for(SECOND * 3);
-    for _ in 0..dice.roll(25) {
-        let (a, b) = (dice.roll(count), dice.roll(count));
-        match dice.roll(12) {
+    for _ in 0..rng.below(25) {
+        let (a, b) = (rng.below(count), rng.below(count));
+        match rng.below(12) {
             0 | 1 => net.kill(a),
             2 => net.resume(a),
             3 | 4 => {
                 generation[a] = next_generation(&net, generation[a]);
                 moved += 1;
-                let at = if dice.roll(2) == 0 { net.nodes[a].addr } else { far(300 + moved) };
+                let at = if rng.below(2) == 0 { net.nodes[a].addr } else { wide_addr(300 + moved) };
                 net.restart(a, config_at(a, at, &options).with_generation(generation[a]));
                 tickets[a].clear();
                 let seeds = [net.nodes[b].addr, net.nodes[(b + 1) % count].addr];
@@ -80,7 +80,7 @@ fn calmed(seed: u64, taped: bool) -> Net {
             }
             5 => net.cut(a, b),
             6 => {
-                let side = 1 + dice.roll(count - 1);
+                let side = 1 + rng.below(count - 1);
                 for x in 0..side {
                     for y in side..count {
                         net.cut_both(x, y);
@@ -88,18 +88,18 @@ fn calmed(seed: u64, taped: bool) -> Net {
                 }
             }
             7 => net.heal(),
-            8 => net.loss = dice.roll(40) as u8,
+            8 => net.loss = rng.below(40) as u8,
             9 => drop(tickets[a].insert(net.leave(a))),
-            10 => net.set_meta(a, &format!("meta {}", dice.roll(1000))),
+            10 => net.set_meta(a, &format!("meta {}", rng.below(1000))),
             _ => {
-                let text = format!("broadcast {}", dice.roll(1_000_000));
+                let text = format!("broadcast {}", rng.below(1_000_000));
                 let _ = net.command(a, |node, now| node.broadcast(now, text.into()));
             }
         }
-        net.run_for(SECOND * dice.roll(40) as u32);
+        net.run_for(SECOND * rng.below(40) as u32);
     }
-    // The calm: everything works, whoever was stopped or left is started again, and whoever could not
-    // join tries again.
+    // The calm: everything works, nodes that were stopped or left are started again, and nodes that
+    // never joined try again.
     net.heal();
     net.loss = 0;
     net.run_for(options.stream_timeout);
@@ -153,14 +153,14 @@ fn calmed(seed: u64, taped: bool) -> Net {
     net
 }
 
-fn seen_in(net: &Net) -> Seen {
-    let mut seen = Seen::default();
+fn coverage(net: &Net) -> Coverage {
+    let mut seen = Coverage::default();
     for host in &net.nodes {
         let stats = host.node.stats();
         seen.refuted += stats.refutations;
-        seen.searches += stats.reconnect_attempts;
+        seen.reconnects += stats.reconnect_attempts;
         seen.by_digest += stats.syncs_by_digest;
-        seen.held += stats.verdicts_deferred;
+        seen.deferred += stats.verdicts_deferred;
         let count =
             |what: fn(&Event) -> bool| host.events.iter().filter(|(_, event)| what(event)).count();
         seen.suspected += count(|event| matches!(event, Event::Suspected(_)));
@@ -170,13 +170,13 @@ fn seen_in(net: &Net) -> Seen {
     seen
 }
 
-/// The generation of a node that starts now: the seconds of a clock that all have, which does not go
-/// back, and may stand still.
+/// The generation of a node that starts now: seconds of a clock that all nodes share, which may
+/// stand still and never goes back.
 fn next_generation(net: &Net, last: u64) -> u64 {
     last.max(1 + net.now.as_nanos() / 1_000_000_000)
 }
 
-/// Whether a node knows all others as they are, and nobody else as present.
+/// Whether a node knows the current state of all nodes, and lists no others as present.
 fn agrees(net: &Net, here: usize, count: usize) -> bool {
     net.nodes[here].node.present_count() == count
         && (0..count).all(|other| {
@@ -210,30 +210,30 @@ fn views(net: &Net, count: usize) -> String {
 fn after_any_chaos_all_agree_again() {
     let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
     let first = std::env::var("FIRST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    let mut all = Seen::default();
+    let mut all = Coverage::default();
     for seed in first..first + seeds {
         let seen = run(seed);
         all.suspected += seen.suspected;
         all.failed += seen.failed;
         all.refuted += seen.refuted;
-        all.searches += seen.searches;
+        all.reconnects += seen.reconnects;
         all.by_digest += seen.by_digest;
-        all.held += seen.held;
+        all.deferred += seen.deferred;
         all.broadcasts += seen.broadcasts;
     }
     println!("{all:?}");
-    let Seen { suspected, failed, refuted, searches, by_digest, held, broadcasts } = all;
-    assert!(suspected > 0 && failed > 0 && refuted > 0 && searches > 0 && broadcasts > 0);
-    assert!(by_digest > 0 && held > 0);
+    let Coverage { suspected, failed, refuted, reconnects, by_digest, deferred, broadcasts } = all;
+    assert!(suspected > 0 && failed > 0 && refuted > 0 && reconnects > 0 && broadcasts > 0);
+    assert!(by_digest > 0 && deferred > 0);
 }
 
 #[test]
-fn whatever_happened_to_a_node_replays_bit_for_bit() {
-    let mut all = Replayed::default();
+fn any_history_of_a_node_replays_bit_for_bit() {
+    let mut all = ReplayCounts::default();
     for seed in 1000..1012 {
-        let net = calmed(seed, true);
-        let tapes = net.nodes.iter().filter_map(|host| host.tape.as_ref());
-        tapes.chain(&net.ended_tapes).for_each(|tape| tape.replay(&mut all));
+        let net = run_until_calm(seed, true);
+        let journals = net.nodes.iter().filter_map(|host| host.journals.as_ref());
+        journals.chain(&net.ended_journals).for_each(|journals| journals.assert_replays(&mut all));
     }
     println!("{all:?}");
     assert!(all.segments > 100 && all.inputs > 10_000 && all.outputs > 10_000, "{all:?}");

@@ -1,4 +1,4 @@
-//! What users may serialize comes back as it was, and only if it is valid.
+//! Public types that implement serde round-trip, and refuse invalid values.
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -9,7 +9,7 @@ fn refused<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: Value) -> St
     serde_json::from_value::<T>(value).unwrap_err().to_string()
 }
 
-/// A node that has joined itself, with the events of that.
+/// A node that has joined itself, with the resulting events.
 fn node() -> (Node, Vec<Event>) {
     let config = Config::builder(
         ClusterName::new("test").unwrap(),

@@ -1,17 +1,18 @@
-//! Places to join, against what Go's resolvers and memberlist made of the same texts on a machine with
-//! the hosts, zones and services that are made up here.
+//! Join targets, compared with the results of Go's resolvers and of memberlist for the same texts,
+//! on a machine with the hosts, zones and services that are simulated here.
 //!
-//! `data/` has what they said, one text a line. In the last column is why we differ, if we do.
+//! `data/` has their results, one text a line; the last column says why Tidings
+//! differs, if it does.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use tidings::{InvalidName, Network, Services, Target, TargetError};
 
 #[test]
-fn what_go_resolves_is_resolved_to_the_same() {
+fn targets_resolve_as_in_go() {
     let rows = rows::<6>(include_str!("data/go-resolve-cases.tsv"));
     assert_eq!(rows.len(), 162);
     for [function, network, text, address, error, differs] in rows {
@@ -29,7 +30,7 @@ fn what_go_resolves_is_resolved_to_the_same() {
 }
 
 #[test]
-fn whom_memberlist_joins_is_joined() {
+fn targets_that_memberlist_joins_are_joined() {
     let rows = rows::<6>(include_str!("data/memberlist-resolve-cases.tsv"));
     assert_eq!(rows.len(), 49);
     for [text, addresses, count, node, error, differs] in rows {
@@ -54,11 +55,11 @@ fn compare<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, theirs: &T, dif
     if differs.is_empty() {
         assert_eq!(ours, theirs, "{what}");
     } else {
-        assert_ne!(ours, theirs, "{what}: {differs}; so it says, and it does not");
+        assert_ne!(ours, theirs, "{what}: {differs}; yet both agree");
     }
 }
 
-/// The lines of a table but the first, which names its columns.
+/// The lines of a table after the first, which names its columns.
 fn rows<const COLUMNS: usize>(table: &str) -> Vec<[&str; COLUMNS]> {
     let columns = |line| str::split(line, '\t').collect::<Vec<_>>().try_into();
     table.lines().skip(1).map(|line| columns(line).expect(line)).collect()
@@ -68,7 +69,7 @@ fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).expect("it is in quotes")
 }
 
-/// What is wrong, in as few words as Go has for it.
+/// Kind of an error, as coarse as Go's messages tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Network,
@@ -126,13 +127,13 @@ fn kind(error: &TargetError) -> Kind {
     }
 }
 
-/// What a driver does, on a machine that is made up.
+/// Looks a target up as a driver does, on the simulated machine.
 fn look_up(target: &Target) -> Result<Vec<SocketAddr>, Kind> {
     let found = target.name().map_or(Ok(Vec::new()), hosts)?;
     target.addrs(&found, target.zone().and_then(zones)).map_err(|error| kind(&error))
 }
 
-/// What the resolver of such a machine says, glibc's as it is.
+/// The simulated machine's resolver, with glibc's behaviour.
 fn hosts(name: &str) -> Result<Vec<SocketAddr>, Kind> {
     let big = (1..=60).map(|n| format!("198.51.100.{n}")).collect::<Vec<_>>().join(" ");
     let found = match name.to_ascii_lowercase().as_str() {
@@ -148,7 +149,7 @@ fn hosts(name: &str) -> Result<Vec<SocketAddr>, Kind> {
         "single" => "192.0.2.99",
         "xn--bcher-kva.test" => "192.0.2.77",
         "under_score.test" => "192.0.2.78",
-        // What nobody should ask it.
+        // Names that must never be looked up.
         "127.1" | "127.0.0.01" | "0x7f000001" | "2130706433" => "127.0.0.1",
         "servfail.test" => return Err(Kind::Temporary),
         _ => "",
@@ -177,8 +178,8 @@ fn services() -> Services {
     )
 }
 
-/// The one address that Go takes, as it writes it: an IPv4 one if there is one, or an IPv6 one if the
-/// text has a bracket; and the zone as it was written.
+/// The one address that Go picks, as Go writes it: IPv4 if there is one, or IPv6 if the text has a
+/// bracket; and the zone as it was written.
 fn one_as_go_does(target: &Target, text: &str, addrs: &[SocketAddr]) -> String {
     if target.ip().is_none() && target.name().is_none() {
         return target.to_string();
@@ -203,7 +204,8 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         ("a:", "no port in \"a:\"; write HOST:PORT, or [IPV6]:PORT"),
         (
             "1.2.3.4:80:90",
-            "too many colons in \"1.2.3.4:80:90\"; write an IPv6 address with a port as [IPV6]:PORT",
+            "too many colons in \"1.2.3.4:80:90\"; \
+             write an IPv6 address with a port as [IPV6]:PORT",
         ),
         ("[::1", "no ']' in \"[::1\""),
         ("[[::1]]", "unexpected bracket in \"[[::1]]\"; brackets may only enclose the whole host"),
@@ -276,7 +278,7 @@ fn no_host_is_any_address_of_the_network() {
 }
 
 #[test]
-fn a_zone_must_be_there() {
+fn a_zone_must_exist() {
     let target: Target = "fe80::1%tid0".parse().unwrap();
     assert_eq!(target.zone(), Some("tid0"));
     assert_eq!(target.addrs(&[], None), Err(TargetError::UnknownZone("tid0".into())));
@@ -301,7 +303,7 @@ fn services_are_those_of_the_file_and_a_few_more_whatever_their_case() {
     assert_eq!(port("https", Network::Tcp6), Some(443), "it is always known");
 }
 
-/// Texts that are addresses, or nearly.
+/// A pattern of texts that are addresses, or nearly.
 const NEARLY: &str = concat!(
     "([ab]/)?",
     r"\[?(fe80::1|::ffff:1.2.3.4|::|127.0.0.1|0x7f|localhost|ü)?",
@@ -320,7 +322,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn what_is_taken_is_written_so_that_it_is_taken_for_the_same(
+    fn a_target_is_displayed_in_a_form_that_parses_to_it(
         text in prop_oneof![".*", r"[-+:/%.a0x\[\] ]{0,9}", NEARLY],
     ) {
         if let Ok(target) = text.parse::<Target>() {
@@ -344,12 +346,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_found_is_given_once(found in vec(addrs(), 0..20), network in select(vec![
+    fn found_addresses_are_returned_once(found in vec(addrs(), 0..20), network in select(vec![
         Network::Tcp, Network::Udp4, Network::Tcp6,
     ])) {
         let target = Target::resolve(network, "a.example:80", &Services::default()).unwrap();
         let addrs = target.addrs(&[&found[..], &found].concat(), None).unwrap_or_default();
-        let ips = |addrs: &[SocketAddr]| -> BTreeSet<IpAddr> { addrs.iter().map(SocketAddr::ip).collect() };
+        let ips =
+            |addrs: &[SocketAddr]| -> BTreeSet<_> { addrs.iter().map(SocketAddr::ip).collect() };
         let mut expected = ips(&found);
         expected.retain(|ip| network == Network::Tcp || ip.is_ipv4() == (network == Network::Udp4));
         prop_assert_eq!(ips(&addrs), expected);

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use super::forge;
-use super::solo::{GENERATION, STRANGER, Solo, address, config, name};
+use super::single_node::{GENERATION, STRANGER, SingleNode, address, config, name};
 use std::collections::VecDeque;
 use tidings::{Instant, Node, Options, Output, StreamAction, StreamId, StreamInput};
 
@@ -27,8 +27,8 @@ impl Link {
 
     /// A member of a cluster of `members` that knows all of them, and a new node that knows nobody.
     pub fn newcomer(members: u32) -> Self {
-        let mut seed = Solo::new(members);
-        seed.learn_all();
+        let mut seed = SingleNode::new(members);
+        seed.learn_all_peers();
         let config = config(&name(1), address(1), Options::lan());
         let newcomer = Node::new(config, [8; 32], Instant::ZERO);
         let nodes = [seed.node, newcomer];

@@ -5,8 +5,8 @@
 #[path = "../../tests/common/forge.rs"]
 pub mod forge;
 pub mod link;
-#[path = "../../tests/common/solo.rs"]
-pub mod solo;
+#[path = "../../tests/common/single_node.rs"]
+pub mod single_node;
 
 /// Cluster sizes, from a small one to the largest that the presets allow.
 pub const MEMBERS: [u32; 5] = [10, 100, 1_000, 10_000, 100_000];

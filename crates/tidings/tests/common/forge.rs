@@ -1,4 +1,4 @@
-//! Datagrams and frames written by hand, as WIRE.md describes them and not as the crate does it.
+//! An encoder of datagrams and frames that follows WIRE.md and shares no code with the crate.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -6,14 +6,14 @@ use std::net::SocketAddrV4;
 
 pub const CLUSTER: &str = "test";
 
-/// Whether all test nodes seal what they send, and so must we: with the feature `encryption`, by which
-/// every test of behaviour runs a second time.
-pub const SEALED: bool = cfg!(feature = "encryption");
+/// Whether all test nodes encrypt, and these functions too: with the feature `encryption`, under
+/// which every test of behaviour runs a second time.
+pub const ENCRYPTED: bool = cfg!(feature = "encryption");
 
 /// A datagram that holds these messages.
 pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::datagram(&messages.concat());
+    return encrypted::datagram(&messages.concat());
     #[cfg(not(feature = "encryption"))]
     plain_datagram(CLUSTER, messages)
 }
@@ -22,17 +22,17 @@ pub fn datagram(messages: &[Vec<u8>]) -> Vec<u8> {
 pub fn open(datagram: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
     if datagram[0] != 0xd1 {
-        return sealed::open(datagram);
+        return encrypted::open(datagram);
     }
     datagram[9..].into()
 }
 
-/// Gives a test node its keys, if it is to have any.
+/// Adds the test keys to a node's configuration, if the tests encrypt.
 pub fn with_keys(config: tidings::Config) -> tidings::Config {
     #[cfg(feature = "encryption")]
     return config
         .to_builder()
-        .encryption(sealed::keyring(), tidings::Plaintext::Refused)
+        .encryption(encrypted::keyring(), tidings::Plaintext::Refused)
         .build()
         .unwrap();
     #[cfg(not(feature = "encryption"))]
@@ -46,18 +46,18 @@ pub fn plain_datagram(cluster: &str, messages: &[Vec<u8>]) -> Vec<u8> {
     [&[0xd1], &tag.to_le_bytes()[..], &checksum.to_le_bytes(), &body].concat()
 }
 
-/// A frame of a kind, with a body after that: the first one on its stream.
+/// The first frame on a stream, of this kind.
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::frame(&[&[kind], body].concat());
+    return encrypted::frame(&[&[kind], body].concat());
     #[cfg(not(feature = "encryption"))]
     plain_frame(CLUSTER, kind, body)
 }
 
-/// One that comes later on its stream, with so many before it, in either direction.
+/// A later frame on a stream, after `before` frames in either direction.
 pub fn later_frame(before: u32, kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return sealed::later_frame(before, &[&[kind], body].concat());
+    return encrypted::later_frame(before, &[&[kind], body].concat());
     #[cfg(not(feature = "encryption"))]
     {
         let _ = before;
@@ -74,8 +74,8 @@ pub fn plain_frame(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     [&[0xd1], &header[..], &body].concat()
 }
 
-/// The body of a greeting: the sender introduces itself, and tells of these and itself.
-pub fn greeting(members: &[Vec<u8>]) -> Vec<u8> {
+/// The body of a sync hello: the sender, which is the first of these members, and its table.
+pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
     let sender = members.first().cloned().unwrap_or_else(|| vec![0x20, 1, b'?']);
     const MEMBERS_AND_ASK: u8 = 3;
     [sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
@@ -100,7 +100,7 @@ pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
 }
 
-pub fn note(from: &str, data: &[u8]) -> Vec<u8> {
+pub fn user_message(from: &str, data: &[u8]) -> Vec<u8> {
     [&[4][..], &text(from), &varint(data.len() as u64), data].concat()
 }
 
@@ -162,7 +162,7 @@ fn put_varint(bytes: &mut Vec<u8>, mut n: u64) {
     bytes.push(n as u8);
 }
 
-// ---- without a heap and never sealed, for benches and tests of what a node costs ----
+// ---- without allocations and never encrypted, for benches and tests of a node's costs ----
 
 /// Writes a datagram with a ping of a sender in its incarnation `generation`.0.
 pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, generation: u64, digest: u32) {
@@ -197,7 +197,7 @@ pub fn read_ping(datagram: &[u8]) -> Option<(u32, u32)> {
     Some((token, u32::from_le_bytes(rest[..4].try_into().unwrap())))
 }
 
-/// Whether a datagram holds only news.
+/// Whether a datagram holds updates only.
 pub fn is_gossip(datagram: &[u8]) -> bool {
     datagram.get(HEADER).is_some_and(|&kind| kind >= 8)
 }
@@ -218,21 +218,21 @@ fn close(buf: &mut [u8]) {
     buf[5..HEADER].copy_from_slice(&hasher.finalize().to_le_bytes());
 }
 
-/// Of a datagram: version, cluster tag, checksum.
+/// Length of a datagram's header: version, cluster tag, checksum.
 const HEADER: usize = 9;
 
-// ---- sealed ----
+// ---- encrypted ----
 
-/// What is sealed, as WIRE.md describes it, by way of another crate's cipher.
+/// Encrypted datagrams and frames as WIRE.md describes them, with another crate's cipher.
 #[cfg(feature = "encryption")]
-pub mod sealed {
+pub mod encrypted {
     use super::{CLUSTER, varint};
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
     use chacha20poly1305::{XChaCha20Poly1305, XNonce};
     use tidings::{Cipher, Key, Keyring};
 
     pub const KEY: [u8; 32] = [7; 32];
-    /// When test nodes were started, in seconds.
+    /// The time at which test nodes start, in seconds.
     const NOW: u64 = 1;
     const NONCE: [u8; 24] = [9; 24];
 
@@ -253,7 +253,7 @@ pub mod sealed {
         let (head, rest) = datagram.split_at(5);
         let (nonce, sealed) = rest.split_at(24);
         let payload = Payload { msg: sealed, aad: &datagram_binding() };
-        // Some tests have keys or clusters of their own, and do not look into what they sealed.
+        // Some tests have other keys or clusters, and do not look into their datagrams.
         if head[1..] != tag() {
             return Vec::new();
         }
@@ -268,7 +268,7 @@ pub mod sealed {
         bound_frame(0, [0; 24], body)
     }
 
-    /// The first frame was one of these.
+    /// A later frame on a stream whose first frame came from [`frame`].
     pub fn later_frame(before: u32, body: &[u8]) -> Vec<u8> {
         bound_frame(before, NONCE, body)
     }

@@ -1,21 +1,21 @@
-//! Memberlist's messages written by hand, as its nodes write them and not as the crate does it.
+//! An encoder of memberlist's messages that shares no code with the crate.
 
 #![allow(dead_code, unreachable_pub)]
 
 use std::net::SocketAddrV4;
 
-/// What a field of a message holds; `Raw` is any msgpack.
+/// The value of a message's field; `Raw` is any msgpack.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    Truth(bool),
+    Bool(bool),
     Raw(&'a [u8]),
 }
 
-use Value::{Bytes, Number, Raw, Truth};
+use Value::{Bool, Bytes, Number, Raw};
 
-/// The version vector of memberlist's nodes, with the delegate protocol of none.
+/// The version vector of memberlist's nodes without a delegate.
 pub const VSN: &[u8] = &[1, 5, 2, 0, 0, 0];
 
 /// A message of a type, with these fields.
@@ -27,7 +27,7 @@ pub fn ping(seq: u32, node: &str) -> Vec<u8> {
     message(0, &[("Node", Bytes(node.as_bytes())), ("SeqNo", Number(seq.into()))])
 }
 
-/// A ping that is to be answered to such an address.
+/// A ping that asks for the ack at this address.
 pub fn ping_from(seq: u32, node: &str, addr: &[u8], port: u16) -> Vec<u8> {
     message(
         0,
@@ -46,7 +46,7 @@ pub fn indirect_ping(seq: u32, node: &str, addr: &str, nack: bool) -> Vec<u8> {
     message(
         1,
         &[
-            ("Nack", Truth(nack)),
+            ("Nack", Bool(nack)),
             ("Node", Bytes(node.as_bytes())),
             ("Port", Number(port.into())),
             ("SeqNo", Number(seq.into())),
@@ -67,7 +67,7 @@ pub fn suspect(incarnation: u32, node: &str, from: &str) -> Vec<u8> {
     accusation(3, incarnation, node, from)
 }
 
-/// Or that it left, if it says so itself.
+/// A dead message; a leave if `from` is the node itself.
 pub fn dead(incarnation: u32, node: &str, from: &str) -> Vec<u8> {
     accusation(5, incarnation, node, from)
 }
@@ -124,7 +124,7 @@ pub fn crc(message: &[u8]) -> Vec<u8> {
     [&[12], &crc32fast::hash(message).to_be_bytes()[..], message].concat()
 }
 
-/// A datagram, or what opens a stream, with a label before it, if that is not empty.
+/// A datagram or the start of a stream, with the label before it unless that is empty.
 pub fn labelled(label: &str, message: &[u8]) -> Vec<u8> {
     if label.is_empty() {
         return message.into();
@@ -137,7 +137,7 @@ pub fn compress(message: &[u8]) -> Vec<u8> {
     compressed(&encoder.encode(message).expect("any bytes can be compressed"))
 }
 
-/// A message that says it is compressed to this.
+/// A compressed message with these compressed bytes.
 pub fn compressed(lzw: &[u8]) -> Vec<u8> {
     message(9, &[("Algo", Number(0)), ("Buf", Bytes(lzw))])
 }
@@ -151,7 +151,7 @@ pub fn push_pull(join: bool, records: &[Vec<u8>], state: &[u8]) -> Vec<u8> {
 
 pub fn push_pull_header(join: bool, nodes: u64, state: u64) -> Vec<u8> {
     let (nodes, state) = (Number(nodes), Number(state));
-    message(6, &[("Join", Truth(join)), ("Nodes", nodes), ("UserStateLen", state)])
+    message(6, &[("Join", Bool(join)), ("Nodes", nodes), ("UserStateLen", state)])
 }
 
 /// One member of a push/pull: 0 alive, 1 suspect, 2 dead, 3 left.
@@ -193,10 +193,10 @@ pub fn error(said: &str) -> Vec<u8> {
     message(13, &[("Error", Bytes(said.as_bytes()))])
 }
 
-// ---- what a node says ----
+// ---- decoding ----
 
-/// The number of the ping that is the datagram, or the first message of a compound, behind a label and
-/// a checksum; `None` if there is none, or if it is compressed or encrypted.
+/// The sequence number of the ping in a datagram: its only message or the first of a compound,
+/// after a label and a checksum. `None` without a ping, or if compressed or encrypted.
 pub fn ping_in(datagram: &[u8]) -> Option<u32> {
     let mut rest = datagram;
     if let [0xf4, len, inner @ ..] = rest {
@@ -225,7 +225,7 @@ fn number_after(bytes: &[u8], key: &[u8]) -> Option<u32> {
 
 // ---- msgpack ----
 
-/// A field as it stands in a message.
+/// The bytes of one field in a message.
 pub fn field(key: &str, data: &[u8]) -> Vec<u8> {
     map(&[(key, Bytes(data))])[1..].into()
 }
@@ -237,7 +237,7 @@ fn map(fields: &[(&str, Value<'_>)]) -> Vec<u8> {
         match value {
             Number(number) => put_number(&mut bytes, *number),
             Bytes(data) => put_raw(&mut bytes, data),
-            Truth(truth) => bytes.push(0xc2 + u8::from(*truth)),
+            Bool(truth) => bytes.push(0xc2 + u8::from(*truth)),
             Raw(msgpack) => bytes.extend_from_slice(msgpack),
         }
     }

@@ -3,10 +3,10 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod forge;
+pub mod journal;
 #[cfg(feature = "memberlist")]
 pub mod memberlist;
-pub mod solo;
-pub mod tape;
+pub mod single_node;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,67 +16,67 @@ use tidings::{
     Output, State, StreamAction, StreamError, StreamId, StreamInput, Ticket, Via, Wire,
 };
 
-/// How long a datagram or a piece of a stream travels.
+/// One-way latency of datagrams and of stream chunks.
 pub const LATENCY: Duration = Duration::from_millis(1);
 
-/// Nodes that are named by their numbers, and what is under way between them.
+/// Nodes, named by their index, and the packets in flight between them.
 pub struct Net {
     pub now: Instant,
     pub nodes: Vec<Host>,
-    /// Further addresses at which nodes are reached.
+    /// Further addresses of nodes.
     pub aliases: BTreeMap<SocketAddr, usize>,
-    under_way: BTreeMap<(Instant, u64), Parcel>,
+    in_flight: BTreeMap<(Instant, u64), InFlight>,
     sent: u64,
-    /// What the seeds of nodes that are started from now on are made from.
+    /// Base of the random seeds of nodes that start from now on.
     pub seed: u8,
-    /// From whom to whom nothing gets through.
+    /// Links, by sender and receiver, that lose everything.
     cuts: BTreeSet<(usize, usize)>,
-    /// How many of a hundred datagrams are lost.
+    /// Datagram loss, in percent.
     pub loss: u8,
-    /// From whom to whom no datagrams do.
+    /// Links that lose all datagrams, but no streams.
     datagram_cuts: BTreeSet<(usize, usize)>,
-    /// From whom to whom things take longer than [`LATENCY`].
+    /// Links with another latency than [`LATENCY`].
     latencies: BTreeMap<(usize, usize), Duration>,
-    /// What nodes did with streams of strangers: whose, which, what.
+    /// Actions of nodes on streams that a test injected, by node and stream.
     strangers: BTreeMap<(usize, StreamId), Vec<StreamAction>>,
-    /// The messages in every datagram that was sent: from, to, what.
+    /// The messages in every datagram that was sent: sender, destination, messages.
     pub datagrams: Vec<(usize, SocketAddr, Vec<u8>)>,
-    /// How many bytes those datagrams had, with their envelopes.
+    /// Total length of those datagrams, with their envelopes.
     pub datagram_bytes: usize,
-    /// Every datagram as it was sent, if they are recorded: from, to, bytes.
+    /// Every datagram as it was sent, if they are recorded: sender, destination, bytes.
     pub recorded: Option<Vec<(SocketAddr, SocketAddr, Vec<u8>)>>,
-    /// Whether nodes that are started from now on keep journals, and how those went of nodes that were
-    /// started anew.
-    pub taped: bool,
-    /// After how many inputs each node is made anew from a checkpoint; 0 is never.
+    /// Whether nodes that start from now on keep journals.
+    pub journaling: bool,
+    /// Number of inputs after which each node is restored from a checkpoint; 0: never.
     pub restoring: usize,
     inputs: usize,
-    pub ended_tapes: Vec<tape::Tape>,
-    /// Everything that was written to a stream: by whom, and what.
+    /// Journals of nodes that were replaced by [`restart`](Self::restart).
+    pub ended_journals: Vec<journal::Journals>,
+    /// Everything that was written to a stream: writer, bytes.
     pub writes: Vec<(usize, Vec<u8>)>,
 }
 
-/// One node's machine.
+/// One node, with its events and streams.
 pub struct Host {
     pub node: Node,
     pub addr: SocketAddr,
     pub up: bool,
     pub events: Vec<(Instant, Event)>,
-    /// Our name for a stream, to the peer and its name for it.
+    /// From this node's ID of a stream to the peer and the peer's ID of it.
     streams: BTreeMap<StreamId, (usize, StreamId)>,
-    /// Those that others have open to us, and the most that there were at a time.
+    /// Inbound streams that are open, and the highest number of them at a time.
     serving: BTreeSet<StreamId>,
     pub most_served: usize,
-    pub tape: Option<tape::Tape>,
+    pub journals: Option<journal::Journals>,
 }
 
-enum Parcel {
+enum InFlight {
     Datagram { from: usize, to: SocketAddr, data: Vec<u8> },
     Connect { from: usize, to: SocketAddr, id: StreamId },
-    Stream { from: usize, to: usize, id: StreamId, what: Piece },
+    Stream { from: usize, to: usize, id: StreamId, what: StreamChunk },
 }
 
-enum Piece {
+enum StreamChunk {
     Opened,
     Data(Vec<u8>),
     Closed,
@@ -93,7 +93,7 @@ pub fn trio() -> Net {
     joined(3)
 }
 
-/// Some nodes that have joined, and know each other.
+/// Nodes that have joined, and know each other.
 pub fn joined(count: usize) -> Net {
     let mut net = Net::new(count);
     for here in 1..count {
@@ -111,8 +111,8 @@ pub fn addr(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n as u8 + 1], 7946))
 }
 
-/// As `addr`, for numbers that do not fit there.
-pub fn far(n: usize) -> SocketAddr {
+/// As [`addr`], for numbers over 254.
+pub fn wide_addr(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, (n / 254) as u8, (n % 254) as u8 + 1], 7946))
 }
 
@@ -131,7 +131,7 @@ pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
 }
 
 impl Net {
-    /// Nodes that do not know each other yet, of generation 1.
+    /// Nodes of generation 1 that do not know each other yet.
     pub fn new(count: usize) -> Self {
         Self::of((0..count).map(|n| config(n, addr(n)).with_generation(1)))
     }
@@ -155,7 +155,7 @@ impl Net {
             now: Instant::ZERO,
             nodes: Vec::new(),
             aliases: BTreeMap::new(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             sent: 0,
             seed: 0,
             cuts: BTreeSet::new(),
@@ -166,10 +166,10 @@ impl Net {
             datagrams: Vec::new(),
             datagram_bytes: 0,
             recorded: None,
-            taped: false,
+            journaling: false,
             restoring: 0,
             inputs: 0,
-            ended_tapes: Vec::new(),
+            ended_journals: Vec::new(),
             writes: Vec::new(),
         };
         for config in configs {
@@ -189,35 +189,35 @@ impl Net {
         let mut seed = [here as u8; 32];
         seed[0] = self.seed;
         let mut node = Node::new(config, seed, self.now);
-        let tape = self.taped.then(|| tape::Tape::begin(&mut node));
+        let journals = self.journaling.then(|| journal::Journals::begin(&mut node));
         let (events, streams, serving) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Host { node, addr, up: true, events, streams, serving, most_served: 0, tape }
+        Host { node, addr, up: true, events, streams, serving, most_served: 0, journals }
     }
 
-    /// Stops a node at once, and starts its machine again with another configuration.
+    /// Stops a node at once, and starts another one in its place.
     pub fn restart(&mut self, here: usize, config: Config) {
-        // Connections end with the machine.
-        self.under_way.retain(|_, parcel| match parcel {
-            Parcel::Datagram { .. } => true,
-            Parcel::Connect { from, .. } => *from != here,
-            Parcel::Stream { from, to, .. } => *from != here && *to != here,
+        // Connections end with the node.
+        self.in_flight.retain(|_, packet| match packet {
+            InFlight::Datagram { .. } => true,
+            InFlight::Connect { from, .. } => *from != here,
+            InFlight::Stream { from, to, .. } => *from != here && *to != here,
         });
         let host = self.host(here, config);
         let old = std::mem::replace(&mut self.nodes[here], host);
-        self.ended_tapes.extend(old.tape);
+        self.ended_journals.extend(old.journals);
     }
 
-    /// Stops a node without a word.
+    /// Stops a node, without a leave.
     pub fn kill(&mut self, here: usize) {
         self.nodes[here].up = false;
     }
 
-    /// Lets a node that was stopped go on where it was.
+    /// Lets a stopped node go on from its state.
     pub fn resume(&mut self, here: usize) {
         self.nodes[here].up = true;
     }
 
-    /// From now on nothing gets from one node to the other.
+    /// From now on, everything from one node to the other is lost.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.cuts.insert((from, to));
     }
@@ -227,18 +227,18 @@ impl Net {
         self.cut(b, a);
     }
 
-    /// From now on datagrams between the two are lost, and streams are not.
+    /// From now on, datagrams between the two are lost, and streams are not.
     pub fn cut_datagrams(&mut self, a: usize, b: usize) {
         self.datagram_cuts.extend([(a, b), (b, a)]);
     }
 
-    /// Everything gets through again.
+    /// Removes all cuts.
     pub fn heal(&mut self) {
         self.cuts.clear();
         self.datagram_cuts.clear();
     }
 
-    /// From now on everything between the two takes so long, one way.
+    /// From now on, everything between the two has this one-way latency.
     pub fn slow(&mut self, a: usize, b: usize, latency: Duration) {
         self.latencies.extend([((a, b), latency), ((b, a), latency)]);
     }
@@ -262,20 +262,20 @@ impl Net {
         self.drain(here);
     }
 
-    /// Gives a node a command, and carries out what it wants done.
+    /// Gives a node a command, and handles its outputs.
     pub fn command<R>(&mut self, here: usize, command: impl FnOnce(&mut Node, Instant) -> R) -> R {
         let result = command(&mut self.nodes[here].node, self.now);
         self.drain(here);
         result
     }
 
-    /// Feeds a datagram that nobody sent.
+    /// Feeds a node a datagram that no node sent.
     pub fn inject(&mut self, to: usize, from: SocketAddr, data: &[u8]) {
         self.nodes[to].node.handle_datagram(self.now, from, data);
         self.drain(to);
     }
 
-    /// Opens a stream that no node opened, and feeds it; returns its name.
+    /// Opens a stream that no node opened, and feeds it; returns its ID.
     pub fn inject_stream(&mut self, to: usize, from: SocketAddr, data: &[u8]) -> StreamId {
         let id = self.nodes[to].node.accept_stream(self.now, from).expect("there is room");
         self.strangers.insert((to, id), Vec::new());
@@ -283,19 +283,20 @@ impl Net {
         id
     }
 
-    /// Feeds such a stream once more.
+    /// Feeds a stream of [`inject_stream`](Self::inject_stream) once more.
     pub fn feed_stream(&mut self, to: usize, id: StreamId, input: StreamInput<'_>) {
         self.nodes[to].node.handle_stream(self.now, id, input);
         self.drain(to);
     }
 
-    /// What a node did with such a stream.
-    pub fn done_to_stream(&self, to: usize, id: StreamId) -> &[StreamAction] {
+    /// A node's actions on a stream of [`inject_stream`](Self::inject_stream).
+    pub fn injected_stream_actions(&self, to: usize, id: StreamId) -> &[StreamAction] {
         &self.strangers[&(to, id)]
     }
 
-    /// Lets a node know of members that do not exist: `x0` to `x{count - 1}`, without a sound.
-    pub fn imagine(&mut self, here: usize, count: usize) {
+    /// Adds members that do not exist, `x00000000` and so on, to a node's table; its outputs are
+    /// dropped.
+    pub fn add_fictional_members(&mut self, here: usize, count: usize) {
         let name = |n: usize| format!("x{n:08}");
         let addr = |n: usize| format!("10.{}.{}.{}:7946", 1 + n / 62_500, n / 250 % 250, n % 250);
         let alive: Vec<_> =
@@ -312,9 +313,9 @@ impl Net {
         while self.nodes[here].node.poll_output(&mut buf).is_some() {}
     }
 
-    // ---- looking ----
+    // ---- queries ----
 
-    /// In which state `here` holds `other`.
+    /// The state of `other` in the table of `here`.
     pub fn state(&self, here: usize, other: usize) -> Option<State> {
         self.member(here, other).map(Member::state)
     }
@@ -327,9 +328,9 @@ impl Net {
         self.nodes[here].events.iter().any(|(_, event)| what(event))
     }
 
-    /// The kinds of events that a node told about a member, in order.
-    pub fn story(&self, here: usize, other: usize) -> Vec<&'static str> {
-        let told = |event: &Event| {
+    /// The kinds of events about a member that a node emitted, in order.
+    pub fn event_kinds(&self, here: usize, other: usize) -> Vec<&'static str> {
+        let kind = |event: &Event| {
             let (kind, member) = match event {
                 Event::Joined(member) => ("joined", member),
                 Event::Updated(member) => ("updated", member),
@@ -341,10 +342,10 @@ impl Net {
             };
             (*member.id() == id(other)).then_some(kind)
         };
-        self.nodes[here].events.iter().filter_map(|(_, event)| told(event)).collect()
+        self.nodes[here].events.iter().filter_map(|(_, event)| kind(event)).collect()
     }
 
-    /// The messages that a node's application got: from whom, what, and how.
+    /// The messages that a node's application received: sender, data, delivery.
     pub fn messages(&self, here: usize) -> Vec<(NodeId, Vec<u8>, Via)> {
         let message = |event: &Event| match event {
             Event::Message { from, data, via } => Some((from.clone()?, data.to_vec(), *via)),
@@ -353,7 +354,7 @@ impl Net {
         self.nodes[here].events.iter().filter_map(|(_, event)| message(event)).collect()
     }
 
-    /// How a command ended, if it has; every ticket ends once.
+    /// The result of a command, if it has ended. Asserts that the ticket ends once.
     pub fn result(&self, here: usize, ticket: Ticket) -> Option<Result<Done, Failure>> {
         let mut results = self.nodes[here].events.iter().filter_map(|(_, event)| match event {
             Event::Completed { ticket: ended, result } if *ended == ticket => Some(result.clone()),
@@ -375,7 +376,10 @@ impl Net {
     pub fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
         while !done(self) {
-            assert!(self.now.since(start) < Duration::from_secs(600), "it never came to pass");
+            assert!(
+                self.now.since(start) < Duration::from_secs(600),
+                "the condition does not hold after ten minutes"
+            );
             self.step(Instant::MAX);
         }
         self.now.since(start)
@@ -387,21 +391,21 @@ impl Net {
         self.now = end;
     }
 
-    /// Goes to whatever happens next, if that is not after `end`.
+    /// Handles the next arrival or timer; returns false if that is after `end`.
     pub fn step(&mut self, end: Instant) -> bool {
         let up = self.nodes.iter().enumerate().filter(|(_, host)| host.up);
         let timer = up.filter_map(|(n, host)| Some((host.node.poll_timeout()?, n))).min();
-        let parcel = self.under_way.keys().next().copied();
-        let next = [timer.map(|(at, _)| at), parcel.map(|(at, _)| at)];
+        let packet = self.in_flight.keys().next().copied();
+        let next = [timer.map(|(at, _)| at), packet.map(|(at, _)| at)];
         let Some(next) = next.into_iter().flatten().min().filter(|&next| next <= end) else {
             return false;
         };
         self.now = self.now.max(next);
-        // What has arrived comes before what is due.
-        match parcel.filter(|&(at, _)| at <= self.now) {
+        // Arrivals come before timers.
+        match packet.filter(|&(at, _)| at <= self.now) {
             Some(key) => {
-                let parcel = self.under_way.remove(&key).expect("it was seen");
-                self.deliver(parcel);
+                let packet = self.in_flight.remove(&key).expect("it was seen");
+                self.deliver(packet);
             }
             None => {
                 let (_, here) = timer.expect("something is next");
@@ -412,9 +416,9 @@ impl Net {
         true
     }
 
-    fn deliver(&mut self, parcel: Parcel) {
-        match parcel {
-            Parcel::Datagram { from, to, data } => {
+    fn deliver(&mut self, packet: InFlight) {
+        match packet {
+            InFlight::Datagram { from, to, data } => {
                 let Some(to) = self.reachable(from, to) else {
                     return;
                 };
@@ -425,10 +429,10 @@ impl Net {
                 self.nodes[to].node.handle_datagram(self.now, from, &data);
                 self.drain(to);
             }
-            Parcel::Connect { from, to, id } => {
+            InFlight::Connect { from, to, id } => {
                 let Some(to) = self.reachable(from, to) else {
                     if self.host_at(to).is_some_and(|to| !self.nodes[to].up) {
-                        self.send_piece(from, from, id, Piece::Failed(StreamError::Refused));
+                        self.send_chunk(from, from, id, StreamChunk::Failed(StreamError::Refused));
                     }
                     return;
                 };
@@ -439,23 +443,23 @@ impl Net {
                     host.serving.insert(theirs);
                     host.most_served = host.most_served.max(host.serving.len());
                     self.nodes[from].streams.insert(id, (to, theirs));
-                    self.send_piece(to, from, id, Piece::Opened);
+                    self.send_chunk(to, from, id, StreamChunk::Opened);
                 } else {
-                    self.send_piece(to, from, id, Piece::Failed(StreamError::Reset));
+                    self.send_chunk(to, from, id, StreamChunk::Failed(StreamError::Reset));
                 }
                 self.drain(to);
             }
-            Parcel::Stream { from, to, id, what } => {
+            InFlight::Stream { from, to, id, what } => {
                 if from != to && self.cuts.contains(&(from, to)) || !self.nodes[to].up {
                     return;
                 }
                 let input = match &what {
-                    Piece::Opened => StreamInput::Opened,
-                    Piece::Data(data) => StreamInput::Data(data),
-                    Piece::Closed => StreamInput::Closed,
-                    Piece::Failed(error) => StreamInput::Failed(*error),
+                    StreamChunk::Opened => StreamInput::Opened,
+                    StreamChunk::Data(data) => StreamInput::Data(data),
+                    StreamChunk::Closed => StreamInput::Closed,
+                    StreamChunk::Failed(error) => StreamInput::Failed(*error),
                 };
-                if matches!(what, Piece::Closed | Piece::Failed(_)) {
+                if matches!(what, StreamChunk::Closed | StreamChunk::Failed(_)) {
                     self.nodes[to].serving.remove(&id);
                 }
                 self.nodes[to].node.handle_stream(self.now, id, input);
@@ -474,12 +478,12 @@ impl Net {
         (!self.cuts.contains(&(from, to))).then_some(to)
     }
 
-    /// Carries out all that a node wants done.
+    /// Handles all outputs of a node.
     pub fn drain(&mut self, here: usize) {
         let mut buf = Vec::new();
-        let Host { node, tape, .. } = &mut self.nodes[here];
-        if let Some(tape) = tape {
-            tape.take(node);
+        let Host { node, journals, .. } = &mut self.nodes[here];
+        if let Some(journals) = journals {
+            journals.take(node);
         }
         self.inputs += 1;
         if self.restoring > 0 && self.inputs % self.restoring == 0 {
@@ -498,7 +502,7 @@ impl Net {
                     if *self.nodes[here].node.config().wire() == Wire::Tidings {
                         self.datagrams.push((here, to, forge::open(&data)));
                     }
-                    self.send(Parcel::Datagram { from: here, to, data });
+                    self.send(InFlight::Datagram { from: here, to, data });
                 }
                 Output::Stream { id, action } => self.act(here, id, action),
                 Output::Event(event) => self.nodes[here].events.push((self.now, event)),
@@ -515,46 +519,48 @@ impl Net {
         }
         let peer = self.nodes[here].streams.get(&id).copied();
         match (action, peer) {
-            (StreamAction::Open { to, .. }, _) => self.send(Parcel::Connect { from: here, to, id }),
+            (StreamAction::Open { to, .. }, _) => {
+                self.send(InFlight::Connect { from: here, to, id })
+            }
             (StreamAction::Write(bytes), Some((to, theirs))) => {
                 self.writes.push((here, bytes.to_vec()));
-                self.send_piece(here, to, theirs, Piece::Data(bytes.to_vec()));
+                self.send_chunk(here, to, theirs, StreamChunk::Data(bytes.to_vec()));
             }
             (StreamAction::Close, Some((to, theirs))) => {
-                self.send_piece(here, to, theirs, Piece::Closed);
-                self.send_piece(here, here, id, Piece::Closed);
+                self.send_chunk(here, to, theirs, StreamChunk::Closed);
+                self.send_chunk(here, here, id, StreamChunk::Closed);
             }
             (StreamAction::Reset, Some((to, theirs))) => {
-                self.send_piece(here, to, theirs, Piece::Failed(StreamError::Reset));
+                self.send_chunk(here, to, theirs, StreamChunk::Failed(StreamError::Reset));
             }
             (StreamAction::Reset, None) => {}
             (action, None) => panic!("{action:?} on a stream that is not open"),
         }
     }
 
-    fn send_piece(&mut self, from: usize, to: usize, id: StreamId, what: Piece) {
-        self.send(Parcel::Stream { from, to, id, what });
+    fn send_chunk(&mut self, from: usize, to: usize, id: StreamId, what: StreamChunk) {
+        self.send(InFlight::Stream { from, to, id, what });
     }
 
-    fn send(&mut self, parcel: Parcel) {
-        if let Parcel::Datagram { .. } = parcel {
-            // Any that look random will do, as long as they are the same each time.
+    fn send(&mut self, packet: InFlight) {
+        if let InFlight::Datagram { .. } = packet {
+            // Numbers that look random, the same in every run.
             let dice = (self.sent + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
             if dice.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 < (u64::from(self.loss) << 32) / 100 {
                 self.sent += 1;
                 return;
             }
         }
-        let link = match parcel {
+        let link = match packet {
             _ if self.latencies.is_empty() => None,
-            Parcel::Datagram { from, to, .. } | Parcel::Connect { from, to, .. } => {
+            InFlight::Datagram { from, to, .. } | InFlight::Connect { from, to, .. } => {
                 self.host_at(to).map(|to| (from, to))
             }
-            Parcel::Stream { from, to, .. } => Some((from, to)),
+            InFlight::Stream { from, to, .. } => Some((from, to)),
         };
         let latency = link.and_then(|link| self.latencies.get(&link)).copied();
         let due = self.now + latency.unwrap_or(LATENCY);
-        self.under_way.insert((due, self.sent), parcel);
+        self.in_flight.insert((due, self.sent), packet);
         self.sent += 1;
     }
 }

@@ -1,15 +1,8 @@
-//! Syncs: what they cost, what they bring, and when one is begun.
+//! Syncs (push/pull of differences): what they cost, what they bring, and when one begins.
 
-mod common;
+use super::*;
 
-use common::{Net, addr, forge, id, trio};
-use proptest::prelude::*;
-use std::time::Duration;
-use tidings::{Event, Meta, Node, Options, State};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Options under which nothing but syncs tells anybody anything, and they only when asked for.
+/// Options under which nodes exchange updates in syncs only, and sync on request only.
 fn silent() -> Options {
     let mut options = Options::lan();
     options.digest_checks = false;
@@ -20,7 +13,7 @@ fn silent() -> Options {
     options
 }
 
-/// Joins the first of two nodes that know some members each; returns what each wrote.
+/// Syncs node 1 with node 0 by a join; returns the bytes that each wrote.
 fn sync(net: &mut Net) -> [usize; 2] {
     net.writes.clear();
     let ticket = net.join(1, &[addr(0)]);
@@ -39,11 +32,22 @@ fn known(node: &Node) -> Vec<(String, State)> {
 }
 
 #[test]
-fn those_who_know_the_same_find_that_out_in_a_hundred_bytes_each_at_any_size() {
+fn sync_brings_what_gossip_lost() {
+    let mut net = trio();
+    net.cut_both(0, 2);
+    net.cut_both(1, 2);
+    net.set_meta(0, "missed");
+    net.run_for(SECOND);
+    net.heal();
+    net.run_until(|net| net.member(2, 0).unwrap().meta() == &Meta::from("missed"));
+}
+
+#[test]
+fn nodes_with_equal_tables_find_that_out_in_a_hundred_bytes_each_at_any_size() {
     for members in [0, 10, 30, 10_000] {
         let mut net = Net::with_options(2, &silent());
-        net.imagine(0, members);
-        net.imagine(1, members);
+        net.add_fictional_members(0, members);
+        net.add_fictional_members(1, members);
         sync(&mut net);
         let [a, b] = sync(&mut net);
         assert!(a <= 110 && b <= 110, "{members} members: {a} and {b} bytes");
@@ -53,8 +57,8 @@ fn those_who_know_the_same_find_that_out_in_a_hundred_bytes_each_at_any_size() {
 #[test]
 fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 10_000);
-    net.imagine(1, 10_000);
+    net.add_fictional_members(0, 10_000);
+    net.add_fictional_members(1, 10_000);
     sync(&mut net);
     let more = [forge::alive("one more", "10.200.0.1:1", 1, 0, b"")];
     net.inject(0, addr(77), &forge::datagram(&more));
@@ -66,7 +70,7 @@ fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
 #[test]
 fn a_newcomers_first_sync_comes_in_bounded_chunks() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 10_000);
+    net.add_fictional_members(0, 10_000);
     let [a, b] = sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 10_002);
     let chunk = Options::lan().sync_chunk;
@@ -78,31 +82,31 @@ fn a_newcomers_first_sync_comes_in_bounded_chunks() {
 #[test]
 fn a_thousand_members_come_with_one_answer() {
     let mut net = Net::with_options(2, &silent());
-    net.imagine(0, 1000);
+    net.add_fictional_members(0, 1000);
     let start = net.now;
     sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 1002);
-    assert_eq!(net.now.since(start), 4 * common::LATENCY, "connect, and ask");
+    assert_eq!(net.now.since(start), 4 * LATENCY, "connect, and ask");
 }
 
 #[test]
-fn the_application_tells_something_at_every_sync() {
+fn applications_exchange_state_at_every_sync() {
     let mut net = Net::with_options(3, &silent());
     net.nodes[0].node.set_sync_state(net.now, "from zero".into()).unwrap();
     net.nodes[1].node.set_sync_state(net.now, "from one".into()).unwrap();
     sync(&mut net);
-    let told = |net: &Net, here: usize| -> Vec<_> {
+    let sync_states = |net: &Net, here: usize| -> Vec<_> {
         let state = |event: &Event| match event {
             Event::SyncState { from, data, join } => Some((from.clone()?, data.clone(), *join)),
             _ => None,
         };
         net.nodes[here].events.iter().filter_map(|(_, event)| state(event)).collect()
     };
-    assert_eq!(told(&net, 0), [(id(1), "from one".into(), true)]);
-    assert_eq!(told(&net, 1), [(id(0), "from zero".into(), true)]);
+    assert_eq!(sync_states(&net, 0), [(id(1), "from one".into(), true)]);
+    assert_eq!(sync_states(&net, 1), [(id(0), "from zero".into(), true)]);
     net.join(2, &[addr(0)]);
     net.run_for(SECOND);
-    assert_eq!(told(&net, 0).len(), 1, "nothing is told where there is nothing");
+    assert_eq!(sync_states(&net, 0).len(), 1, "no sync state, no event");
     let error = net.nodes[0].node.set_sync_state(net.now, vec![0; 70_000].into()).unwrap_err();
     assert_eq!(error.to_string(), "the sync state has 70000 bytes; max_sync_state allows 65536");
 }
@@ -123,8 +127,8 @@ fn a_probe_finds_out_that_something_was_missed_and_a_sync_brings_it() {
         net.set_meta(0, "missed");
         net.run_for(SECOND / 4);
         net.heal();
-        let told = |net: &Net| net.member(2, 0).unwrap().meta() == &Meta::from("missed");
-        let took = net.run_until(told);
+        let repaired = |net: &Net| net.member(2, 0).unwrap().meta() == &Meta::from("missed");
+        let took = net.run_until(repaired);
         assert!(took <= within && (digest_checks || took > 10 * SECOND), "it took {took:?}");
         let begun: u64 = net.nodes.iter().map(|host| host.node.stats().syncs_by_digest).sum();
         assert_eq!(begun > 0, digest_checks);
@@ -136,8 +140,8 @@ fn a_difference_that_stays_does_not_keep_nodes_busy() {
     let mut options = Options::local();
     options.max_members = 3;
     let mut small = Net::with_options(1, &options);
-    // The second node holds a member for which the first one has no room.
-    let big = common::config(1, addr(1)).with_generation(1);
+    // The second node knows a member for which the first one has no room.
+    let big = config(1, addr(1)).with_generation(1);
     let big = small.start(big);
     let net = &mut small;
     net.inject(0, addr(50), &forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]));
@@ -163,21 +167,21 @@ fn nobody_keeps_syncing_while_all_know_the_same() {
 }
 
 #[test]
-fn whoever_says_what_is_outdated_is_told_what_is_known() {
+fn a_comparison_that_never_ends_is_ended() {
     let mut net = trio();
-    net.set_meta(2, "new");
-    net.run_for(5 * SECOND);
-    let before = net.datagrams.len();
-    // As node 1 would have said it before.
-    let old = forge::alive("n2", "10.0.0.3:7946", 1, 0, b"");
-    net.inject(0, addr(1), &forge::datagram(std::slice::from_ref(&old)));
-    let answer = forge::alive("n2", "10.0.0.3:7946", 1, 1, b"new");
-    let answers: Vec<_> = net.datagrams[before..].iter().collect();
-    assert_eq!(answers, [&(0, addr(1), answer)]);
-    // Whoever is no member is told nothing.
-    let before = net.datagrams.len();
-    net.inject(0, addr(99), &forge::datagram(&[old]));
-    assert_eq!(net.datagrams.len(), before);
+    let greeting = [&forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0]].concat();
+    let stream = net.inject_stream(0, stranger(), &forge::frame(0, &greeting));
+    // A digest of all members that never agrees.
+    let digest = [&[0][..], &[7; 8]].concat();
+    let mut rounds = 0;
+    while net.injected_stream_actions(0, stream).last() != Some(&StreamAction::Reset) {
+        rounds += 1;
+        assert!(rounds <= 1024 && net.nodes[0].node.stats().rejected_streams.total() == 0);
+        let frame = forge::later_frame(2 * rounds, 5, &digest);
+        net.feed_stream(0, stream, StreamInput::Data(&frame));
+    }
+    assert_eq!(rounds, 1024);
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.unexpected, 1);
 }
 
 proptest! {
@@ -193,7 +197,7 @@ proptest! {
         options.max_meta = 100;
         options.sync_chunk = chunk;
         let mut net = Net::with_options(2, &options);
-        let mut joined = std::collections::BTreeMap::new();
+        let mut joined = BTreeMap::new();
         for (here, members) in [&a, &b].into_iter().enumerate() {
             for (n, number) in members {
                 let addr = format!("10.7.{}.{}:7946", n / 250, n % 250);

@@ -1,18 +1,8 @@
 //! Encryption: who is kept out, what an old message can do, and how keys and clusters change.
 
-#![cfg(feature = "encryption")]
-
-mod common;
-
-use common::forge::sealed;
-use common::{Net, addr, forge, id, joined, pair, trio};
-use std::time::Duration;
-use tidings::{
-    Cipher, ClusterName, Config, Event, ExchangeError, Failure, Instant, Key, Keyring, Member,
-    Meta, Node, NodeId, Options, Output, Plaintext, Rejected, State, StreamAction, StreamInput,
-};
-
-const SECOND: Duration = Duration::from_secs(1);
+use super::*;
+use common::forge::encrypted;
+use tidings::{Cipher, Key, Keyring, Plaintext};
 
 fn key(n: u8) -> Key {
     Key::new(Cipher::Aes256Gcm, [n; 32])
@@ -27,8 +17,8 @@ fn rejected(net: &Net, here: usize) -> Rejected {
     net.nodes[here].node.stats().rejected_datagrams.clone()
 }
 
-/// All that a node holds of others.
-fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
+/// A node's table, sorted by name.
+fn known(node: &Node) -> Vec<(NodeId, State, Incarnation, Meta)> {
     let all = |m: &Member| (m.id().clone(), m.state(), m.incarnation(), m.meta().clone());
     let mut known: Vec<_> = node.all_members().map(all).collect();
     known.sort_by(|a, b| a.0.cmp(&b.0));
@@ -36,7 +26,7 @@ fn known(node: &Node) -> Vec<(NodeId, State, tidings::Incarnation, Meta)> {
 }
 
 #[test]
-fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
+fn plaintext_and_altered_datagrams_are_dropped() {
     let mut net = pair();
     let good = forge::datagram(&[forge::alive("x", "10.9.0.1:1", 1, 0, b"")]);
     for at in 0..good.len() {
@@ -58,7 +48,7 @@ fn nothing_is_taken_that_was_not_sealed_or_was_changed_since() {
 }
 
 #[test]
-fn whoever_has_another_key_or_none_is_not_let_in() {
+fn a_node_with_another_key_or_none_is_not_let_in() {
     let other = keyed(1, Keyring::new(key(2)), Plaintext::Refused);
     let none = Config::local(ClusterName::new("test").unwrap(), id(2), addr(2));
     let mut net = Net::of([keyed(0, Keyring::new(key(1)), Plaintext::Refused), other, none]);
@@ -83,7 +73,7 @@ fn the_same_key_under_another_clusters_name_opens_nothing() {
     node.handle_timeout(Instant::ZERO + 10 * SECOND);
     node.join(Instant::ZERO, &[addr(0)]).unwrap();
     let mut buf = Vec::new();
-    // Its request, with the tag of our cluster in the place of its own.
+    // Its request, with the tag of our cluster instead of its own.
     let mut request = Vec::new();
     while let Some(output) = node.poll_output(&mut buf) {
         match output {
@@ -124,7 +114,7 @@ fn keys_are_replaced_while_the_cluster_runs() {
         assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
         assert_eq!(rejected(&net, here).total(), 0, "nothing was lost on the way");
     }
-    // Whoever still has the old key only is not heard any more.
+    // A node that has only the old key cannot join any more.
     let late = net.start(keyed(7, keyring(), Plaintext::Refused));
     let ticket = net.join(late, &[addr(0)]);
     net.run_until(|net| net.result(late, ticket).is_some());
@@ -176,7 +166,7 @@ fn no_old_message_in_any_order_changes_the_membership() {
         let before = known(&net.nodes[here].node);
         assert_eq!(net.state(here, 3), Some(State::Left));
         assert_eq!(net.state(here, 4), Some(State::Failed));
-        // All that was ever sent, to whomever, the latest first: then every third one again.
+        // All datagrams that were ever sent to any node, latest first; then every third one again.
         let backwards = recorded.iter().rev();
         for (from, _, data) in backwards.chain(recorded.iter().step_by(3)) {
             net.inject(here, *from, data);
@@ -186,7 +176,7 @@ fn no_old_message_in_any_order_changes_the_membership() {
 }
 
 #[test]
-fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
+fn a_message_older_than_the_tombstone_timeout_is_dropped() {
     let mut options = Options::local();
     options.tombstone_timeout = 400 * SECOND;
     let mut net = Net::with_options(3, &options);
@@ -208,15 +198,16 @@ fn a_message_that_is_older_than_the_dead_are_remembered_is_not_taken() {
 }
 
 #[test]
-fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
+fn a_join_between_clocks_far_apart_fails_with_that_reason() {
     let mut net = Net::of([
-        forge::with_keys(common::config(0, addr(0))).with_generation(1_000_000),
-        forge::with_keys(common::config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
+        forge::with_keys(config(0, addr(0))).with_generation(1_000_000),
+        forge::with_keys(config(1, addr(1))).with_generation(1_000_000 + 24 * 3600),
     ]);
     let ticket = net.join(1, &[addr(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     let Some(Err(Failure::NoSeed(failures))) = net.result(1, ticket) else { panic!() };
-    let said = "10.0.0.1:7946: its answer was not accepted: it is too old, or the clocks are too far apart";
+    let said = "10.0.0.1:7946: its answer was not accepted: \
+                it is too old, or the clocks are too far apart";
     assert_eq!(failures[0].to_string(), said, "the answer comes from another time");
     assert_eq!(net.nodes[0].node.stats().rejected_streams.stale, 1);
 }
@@ -224,7 +215,7 @@ fn nodes_whose_clocks_are_far_apart_say_so_to_each_other() {
 #[test]
 fn an_answer_is_bound_to_its_question() {
     let mut net = trio();
-    // What node 0 writes in answer to node 1's message, given to node 2 as the answer to its own.
+    // Node 0's receipt for node 1's message, replayed to node 2 as the receipt for its own.
     let send = |net: &mut Net, from: usize, data: &'static str| {
         let id = id(0);
         net.command(from, |node, now| node.send_reliable(now, &id, data.into())).unwrap()
@@ -262,7 +253,7 @@ fn an_answer_is_bound_to_its_question() {
 }
 
 #[test]
-fn what_is_sealed_says_nothing_in_the_clear() {
+fn encrypted_traffic_contains_no_plaintext() {
     let mut net = pair();
     net.recorded = Some(Vec::new());
     net.set_meta(0, "a secret in the metadata");
@@ -295,62 +286,9 @@ fn forged_times_are_not_believed() {
     let alive = forge::alive("x", "10.9.0.1:1", 1, 0, b"");
     let day = 24 * 3600;
     for time in [day, u64::MAX] {
-        net.inject(0, addr(1), &sealed::datagram_at(time, &alive));
+        net.inject(0, addr(1), &encrypted::datagram_at(time, &alive));
     }
     assert_eq!(rejected(&net, 0).stale, 2);
-    net.inject(0, addr(1), &sealed::datagram_at(day / 3, &alive));
+    net.inject(0, addr(1), &encrypted::datagram_at(day / 3, &alive));
     assert_eq!(net.nodes[0].node.present_count(), 3);
-}
-
-/// Two nodes that know each other, with nothing between them.
-struct Twins {
-    nodes: [Node; 2],
-    buf: Vec<u8>,
-    sent: u64,
-}
-
-impl Twins {
-    fn new() -> Self {
-        let mut options = Options::lan();
-        // Syncs are streams, which are not quiet.
-        options.sync_interval = 24 * 3600 * SECOND;
-        let node = |n| {
-            let config = common::config_with(n, &options).with_generation(1);
-            let mut node = Node::new(config, [n as u8; 32], Instant::ZERO);
-            let other = 1 - n;
-            let name = id(other).to_string();
-            let alive = forge::alive(&name, &addr(other).to_string(), 1, 0, b"");
-            node.handle_datagram(Instant::ZERO, addr(other), &forge::datagram(&[alive]));
-            node
-        };
-        Self { nodes: [node(0), node(1)], buf: Vec::with_capacity(2000), sent: 0 }
-    }
-
-    fn run_until(&mut self, end: Instant) {
-        loop {
-            let at = self.nodes.iter().filter_map(Node::poll_timeout).min();
-            let Some(at) = at.filter(|&at| at <= end) else { return };
-            for here in [0, 1] {
-                self.nodes[here].handle_timeout(at);
-                while let Some(output) = self.nodes[here].poll_output(&mut self.buf) {
-                    if let Output::Datagram { data, .. } = output {
-                        self.sent += 1;
-                        self.nodes[1 - here].handle_datagram(at, addr(here), data);
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_quiet_round_allocates_nothing_when_it_is_sealed_either() {
-    let mut twins = Twins::new();
-    let minute = 60 * SECOND;
-    twins.run_until(Instant::ZERO + 2 * minute);
-    let sent = twins.sent;
-    let counted = allocation_counter::measure(|| twins.run_until(Instant::ZERO + 10 * minute));
-    assert!(twins.sent >= sent + 2 * 2 * 8 * 60 - 4, "{} datagrams", twins.sent - sent);
-    assert_eq!(counted.count_total, 0);
-    assert_eq!(twins.nodes[0].stats().probes_failed, 0);
 }

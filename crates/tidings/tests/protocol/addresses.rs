@@ -1,24 +1,49 @@
-//! Zones of IPv6 addresses: what is joined by one is dialled by it, and nobody else ever hears of it.
+//! Addresses: IPv4 in IPv6's form, and zones of IPv6 addresses.
+//!
+//! A seed given with a zone is dialled by that zone; no message to others contains it.
 
-mod common;
-
+use super::*;
+use common::journal::ReplayCounts;
 #[cfg(feature = "memberlist")]
-use common::id;
-use common::tape::Replayed;
-use common::{Net, addr, config, config_at};
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::time::Duration;
-#[cfg(feature = "memberlist")]
-use tidings::{ClusterName, Memberlist, Wire};
-use tidings::{Config, Done, ExchangeError, Failure, Member, Options, SeedFailure, State};
+use tidings::{Memberlist, Wire};
 
-const SECOND: Duration = Duration::from_secs(1);
+#[test]
+fn an_ipv4_address_in_ipv6_form_is_the_same_address() {
+    let mapped =
+        |n: usize| SocketAddr::new(format!("::ffff:10.0.0.{}", n + 1).parse().unwrap(), 7946);
+    let mut net = pair();
+    net.set_meta(0, "news");
+    // The source address in IPv6's form identifies the member.
+    let now = net.now;
+    net.nodes[0].node.handle_datagram(now, mapped(1), &forge::datagram(&[forge::ping(7, "n0")]));
+    net.drain(0);
+    let (_, to, ack) = net.datagrams.iter().rev().find(|(_, _, data)| data[0] == 2).unwrap();
+    assert!(*to == addr(1) && ack.len() > 20, "the ack carries the update");
+    // A node that is configured with the IPv6 form announces the IPv4 form.
+    let config = Config::local(ClusterName::new("test").unwrap(), id(2), mapped(2));
+    let third = net.start(forge::with_keys(config.with_generation(1)));
+    net.nodes[third].addr = addr(2);
+    let ticket = net.join(third, &[mapped(0), addr(0)]);
+    net.run_until(|net| net.result(third, ticket).is_some());
+    assert_eq!(net.nodes[third].node.stats().streams_out, 1, "it is one seed");
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    net.run_for(30 * SECOND);
+    for here in 0..3 {
+        assert!(
+            !net.saw(here, |event| matches!(event, Event::Conflict { .. } | Event::Suspected(_)))
+        );
+    }
+    // And a claim with the IPv6 form of an address is refused.
+    let octets = [&[0; 10][..], &[0xff, 0xff, 10, 0, 0, 9], &7946_u16.to_le_bytes()].concat();
+    let mapped_member = [&[9][..], &octets, &[1, b'x', 1, 0, 0]].concat();
+    net.inject(0, addr(1), &forge::datagram(&[mapped_member]));
+    assert_eq!(net.nodes[0].node.stats().members_refused, 1);
+}
 
-/// Nodes that are also reached by an address on the link of interface 7.
+/// Nodes that also have an address on the link of interface 7.
 fn on_a_link(configs: impl IntoIterator<Item = Config>) -> Net {
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     for config in configs {
         let here = net.start(config.with_generation(1));
         net.aliases.insert(on_link(here), here);
@@ -35,9 +60,9 @@ fn without_zone(n: usize) -> SocketAddr {
 }
 
 fn assert_that_replays_are_the_same(net: &Net) {
-    let mut all = Replayed::default();
+    let mut all = ReplayCounts::default();
     for host in &net.nodes {
-        host.tape.as_ref().expect("it keeps a journal").replay(&mut all);
+        host.journals.as_ref().expect("it keeps a journal").assert_replays(&mut all);
     }
     assert!(all.outputs > 0);
 }
@@ -48,7 +73,7 @@ fn a_join_by_a_zone_is_dialled_by_it() {
     let ticket = net.join(1, &[on_link(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: on_link(0), members: 2 })));
-    assert_eq!(net.member(1, 0).unwrap().addr(), addr(0), "it is known as it says itself");
+    assert_eq!(net.member(1, 0).unwrap().addr(), addr(0), "its own address is the known one");
     assert_that_replays_are_the_same(&net);
 }
 
@@ -62,7 +87,8 @@ fn a_join_by_a_zone_that_fails_names_it() {
     let failure = Failure::NoSeed(vec![SeedFailure { seed: on_link(0), error }]);
     assert_eq!(
         failure.to_string(),
-        "no seed answered: [fe80::1%7]:7946: nobody listens there (is the node running, and the port right?)"
+        "no seed answered: [fe80::1%7]:7946: nobody listens there \
+         (is the node running, and the port right?)"
     );
     assert_eq!(net.result(1, ticket), Some(Err(failure)));
 }
@@ -82,7 +108,7 @@ fn a_seed_that_is_asked_again_is_dialled_by_its_zone_again() {
     assert_that_replays_are_the_same(&net);
 }
 
-/// With its nodes made anew from checkpoints after every so many inputs, or never.
+/// Restores each node from a checkpoint after every `restoring` inputs, or never if 0.
 fn a_seed_that_was_silent_is_looked_for_by_its_zone(restoring: usize) {
     let mut net = on_a_link((0..3).map(|n| config(n, addr(n))));
     net.restoring = restoring;
@@ -111,7 +137,7 @@ fn checkpoints_have_zones() {
 }
 
 #[test]
-fn a_member_that_is_there_is_not_looked_for_by_its_zone() {
+fn no_reconnect_by_zone_is_tried_to_a_present_member() {
     let mut net = on_a_link((0..2).map(|n| config(n, without_zone(n))));
     let ticket = net.join(1, &[on_link(0)]);
     net.run_until(|net| net.result(1, ticket).is_some());
@@ -133,24 +159,27 @@ fn our_own_address_is_our_own_with_a_zone_too() {
 }
 
 #[test]
-fn nothing_that_is_said_depends_on_zones() {
-    let told = |zones| said(config, zones);
-    assert!(told(true) == told(false));
+fn no_message_depends_on_zones() {
+    let sent = |zones| all_sent(config, zones);
+    assert!(sent(true) == sent(false));
 }
 
 #[test]
 #[cfg(feature = "memberlist")]
-fn nothing_that_is_said_in_memberlists_format_depends_on_zones() {
+fn no_message_in_memberlists_format_depends_on_zones() {
     let config = |n, at| {
         let config = Config::local(ClusterName::new("test").unwrap(), id(n), at);
         config.to_builder().wire(Wire::Memberlist(Memberlist::new())).build().unwrap()
     };
-    assert!(said(config, true) == said(config, false));
+    assert!(all_sent(config, true) == all_sent(config, false));
 }
 
-/// What some nodes say to each other, and to which addresses they send datagrams, where each knows its
-/// own address and those of its seeds with their zones, or all without.
-fn said(config: impl Fn(usize, SocketAddr) -> Config, zones: bool) -> Vec<(SocketAddr, Vec<u8>)> {
+/// All datagrams, with their destinations, and all stream writes of a few nodes that know their own
+/// addresses and their seeds' all with zones, or all without.
+fn all_sent(
+    config: impl Fn(usize, SocketAddr) -> Config,
+    zones: bool,
+) -> Vec<(SocketAddr, Vec<u8>)> {
     let at = |n| if zones { on_link(n) } else { without_zone(n) };
     let mut net = Net::of((0..4).map(|n| config(n, at(n)).with_generation(1)));
     net.recorded = Some(Vec::new());

@@ -1,31 +1,31 @@
-//! What a node did, in memory, and whether it does the same again.
+//! Journals kept in memory, and a check that replaying them gives the same outputs.
 
 use tidings::Node;
 use tidings::replay::Replay;
 
 /// The journals of one node, each with the checkpoint at which it begins.
 #[derive(Default)]
-pub struct Tape {
+pub struct Journals {
     segments: Vec<(Vec<u8>, Vec<u8>)>,
     takes: usize,
 }
 
-/// What a replay has compared.
+/// Counts of what replays have compared.
 #[derive(Debug, Default)]
-pub struct Replayed {
+pub struct ReplayCounts {
     pub segments: usize,
     pub inputs: usize,
     pub outputs: usize,
 }
 
-impl Tape {
+impl Journals {
     pub fn begin(node: &mut Node) -> Self {
-        let mut tape = Self::default();
-        tape.next_segment(node);
-        tape
+        let mut journals = Self::default();
+        journals.next_segment(node);
+        journals
     }
 
-    /// Takes what was noted; now and then a new segment begins, also while outputs wait.
+    /// Takes what the node recorded. A new segment begins now and then, also while outputs wait.
     pub fn take(&mut self, node: &mut Node) {
         let (_, journal) = self.segments.last_mut().expect("one has begun");
         node.take_journal(journal);
@@ -45,8 +45,9 @@ impl Tape {
         &self.segments
     }
 
-    /// Asserts that a replay of each segment gives what was given, and ends where the next one begins.
-    pub fn replay(&self, all: &mut Replayed) {
+    /// Asserts that a replay of each segment gives the recorded outputs, and ends in the state in
+    /// which the next segment begins.
+    pub fn assert_replays(&self, all: &mut ReplayCounts) {
         for (n, (checkpoint, journal)) in self.segments.iter().enumerate() {
             let mut replay = Replay::new(checkpoint, journal).expect("it was just made");
             while let Some(step) = replay.step().expect("it was just made") {

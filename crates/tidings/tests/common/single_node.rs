@@ -1,4 +1,4 @@
-//! One node among peers that are only made up: they answer at once, and have nothing to say.
+//! One node among simulated peers, which answer pings at once and send no updates.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -12,36 +12,36 @@ use tidings::{
 
 /// A node and its peers, each with a name of ten bytes, an IPv4 address and no metadata.
 ///
-/// Neither feeding the node nor answering it allocates, once it has run for a while.
-pub struct Solo {
+/// Once it has run for a while, neither feeding the node nor answering it allocates.
+pub struct SingleNode {
     pub node: Node,
     pub now: Instant,
-    /// How many peers there are; the node knows them once it was told.
+    /// Number of peers; the node knows them after [`learn_all_peers`](Self::learn_all_peers).
     pub peers: u32,
-    /// What the node's membership comes down to, by its latest ping; the peers know the same.
+    /// The digest in the node's latest ping, with which the peers agree.
     digest: u32,
-    /// Datagrams of gossip that the node sent.
+    /// Number of gossip datagrams that the node sent.
     pub gossip: u64,
-    /// What the node sends.
+    /// Buffer for a datagram from the node.
     sent: Vec<u8>,
-    /// What is sent to the node.
-    given: Vec<u8>,
+    /// Buffer for a datagram to the node.
+    incoming: Vec<u8>,
 }
 
-/// The first incarnation of everybody, as long as those of today.
+/// The first generation of all nodes, encoded as long as today's.
 pub const GENERATION: u64 = 60_000_000;
 
-/// Somebody who is no member.
+/// An address that no member has.
 pub const STRANGER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 999);
 
-/// How many updates of such members fit into a datagram of the usual size.
-pub const UPDATES: u32 = 57;
+/// Number of updates about such members that fit a datagram of the usual size.
+pub const UPDATES_PER_DATAGRAM: u32 = 57;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-impl Solo {
-    /// A node in a cluster of so many members, itself included, of whom it does not know yet.
+impl SingleNode {
+    /// A node in a cluster of `members`, itself included, which does not know the others yet.
     pub fn new(members: u32) -> Self {
         let mut options = Options::lan();
         // Syncs are streams, which are not quiet.
@@ -49,7 +49,7 @@ impl Solo {
         Self::with(options, members)
     }
 
-    /// The same with options of one's own.
+    /// The same with other options.
     pub fn with(options: Options, members: u32) -> Self {
         let config = config("solo-00000", address(0), options);
         Self {
@@ -59,37 +59,37 @@ impl Solo {
             digest: 0,
             gossip: 0,
             sent: Vec::with_capacity(2000),
-            given: Vec::with_capacity(2000),
+            incoming: Vec::with_capacity(2000),
         }
     }
 
-    /// A node that knows all members, and has told what was news about that.
+    /// A node that knows all members, and has gossiped all updates about them.
     pub fn warm(members: u32) -> Self {
-        let mut solo = Self::new(members);
-        solo.learn_all();
-        solo.settle();
-        solo
+        let mut single = Self::new(members);
+        single.learn_all_peers();
+        single.settle();
+        single
     }
 
-    /// Is told of all peers, at once.
-    pub fn learn_all(&mut self) {
-        for news in self.news(0) {
-            self.give(STRANGER, &news);
+    /// Sends the node an update about each peer, at once.
+    pub fn learn_all_peers(&mut self) {
+        for datagram in self.alive_updates(0) {
+            self.receive(STRANGER, &datagram);
         }
     }
 
-    /// Datagrams that say of all peers that they are alive, each in the incarnation with this number.
-    pub fn news(&self, number: u64) -> impl Iterator<Item = Vec<u8>> + use<> {
+    /// Datagrams with an alive update about each peer, in the incarnation with this number.
+    pub fn alive_updates(&self, number: u64) -> impl Iterator<Item = Vec<u8>> + use<> {
         let peers = self.peers;
-        (1..=peers).step_by(UPDATES as usize).map(move |first| {
-            let some = first..=peers.min(first + UPDATES - 1);
+        (1..=peers).step_by(UPDATES_PER_DATAGRAM as usize).map(move |first| {
+            let some = first..=peers.min(first + UPDATES_PER_DATAGRAM - 1);
             let alive =
                 |n| forge::alive(&name(n), &address(n).to_string(), GENERATION, number, b"");
             forge::plain_datagram(forge::CLUSTER, &some.map(alive).collect::<Vec<_>>())
         })
     }
 
-    /// Lives on until the node has nothing left to gossip.
+    /// Runs until the node has nothing left to gossip.
     pub fn settle(&mut self) {
         for _ in 0..100_000 {
             let before = self.gossip;
@@ -98,18 +98,18 @@ impl Solo {
                 return;
             }
         }
-        panic!("the news never comes to an end");
+        panic!("the gossip queue never empties");
     }
 
-    /// One second, which is a probe interval: a probe of the node's and its ack, and a ping from one
-    /// of the peers.
+    /// Runs for a second, which is one probe interval: a probe by the node and its ack, and a ping
+    /// from one of the peers.
     pub fn round(&mut self) {
         self.run_for(SECOND);
         let pinger = self.now.since(Instant::ZERO).as_secs() as u32;
         self.ping_from(address(1 + spread(pinger) % self.peers.max(1)));
     }
 
-    /// Lives on without a ping from anybody.
+    /// Runs without pings from the peers.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(at) = self.node.poll_timeout().filter(|&at| at <= end) {
@@ -122,24 +122,24 @@ impl Solo {
 
     /// A peer pings the node.
     pub fn ping_from(&mut self, from: SocketAddr) {
-        let mut given = std::mem::take(&mut self.given);
-        self.write_ping(&mut given);
-        self.give(from, &given);
-        self.given = given;
+        let mut incoming = std::mem::take(&mut self.incoming);
+        self.write_ping(&mut incoming);
+        self.receive(from, &incoming);
+        self.incoming = incoming;
     }
 
-    /// Writes the ping that any of the peers would send.
+    /// Writes a ping as each of the peers sends it.
     pub fn write_ping(&self, buf: &mut Vec<u8>) {
         forge::write_ping(buf, 9, crc32fast::hash(b"solo-00000"), GENERATION, self.digest);
     }
 
-    /// Hands a datagram to the node, and carries out what follows.
-    pub fn give(&mut self, from: SocketAddr, datagram: &[u8]) {
+    /// Hands a datagram to the node, and handles its outputs.
+    pub fn receive(&mut self, from: SocketAddr, datagram: &[u8]) {
         self.node.handle_datagram(self.now, from, datagram);
         self.drain();
     }
 
-    /// Carries out what the node wants: a ping is answered, a stream is not to be had.
+    /// Handles the node's outputs: answers pings, refuses streams.
     pub fn drain(&mut self) {
         loop {
             let (from, token) = match self.node.poll_output(&mut self.sent) {
@@ -161,13 +161,13 @@ impl Solo {
                 }
                 Some(_) => continue,
             };
-            forge::write_ack(&mut self.given, token, GENERATION, self.digest);
-            self.node.handle_datagram(self.now, from, &self.given);
+            forge::write_ack(&mut self.incoming, token, GENERATION, self.digest);
+            self.node.handle_datagram(self.now, from, &self.incoming);
         }
     }
 }
 
-/// A node of this name in the cluster of the peers.
+/// The configuration of a node of this name in the peers' cluster.
 pub fn config(name: &str, addr: SocketAddr, options: Options) -> Config {
     let cluster = ClusterName::new(forge::CLUSTER).unwrap();
     let config = Config::builder(cluster, NodeId::new(name).unwrap(), addr);
@@ -183,7 +183,7 @@ pub fn address(n: u32) -> SocketAddr {
     SocketAddr::from(([10, a, b, c], 7946))
 }
 
-/// Numbers in no visible order, so that what belongs to them is not close in memory.
+/// Scatters numbers, so that consecutive members are not close in memory.
 pub fn spread(n: u32) -> u32 {
     n.wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b) >> 1
 }

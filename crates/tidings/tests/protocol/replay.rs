@@ -1,28 +1,35 @@
-//! Checkpoints, journals and replays: a node goes on as it was, and does again what it did.
+//! Checkpoints, journals, replays: a restored node goes on as before, a replay repeats a history.
 
-mod common;
-
-use common::tape::{Replayed, Tape};
-use common::{Net, addr, config, forge, id};
-use std::time::Duration;
+use super::*;
+use common::journal::{Journals, ReplayCounts};
 #[cfg(not(feature = "encryption"))]
 use tidings::BroadcastKey;
-#[cfg(feature = "encryption")]
-use tidings::Node;
 use tidings::replay::{Input, MessageSummary, Replay, ReplayError, ReplayedOutput};
-use tidings::{Event, Member};
+
+#[test]
+fn the_same_seed_and_inputs_give_the_same_history() {
+    let history = || {
+        let mut net = joined(5);
+        net.cut_both(1, 2);
+        net.set_meta(3, "x");
+        net.run_for(5 * SECOND);
+        net.kill(4);
+        net.run_for(20 * SECOND);
+        let events: Vec<_> = net.nodes.iter().map(|host| format!("{:?}", host.events)).collect();
+        (net.datagrams, events)
+    };
+    assert!(history() == history());
+}
 
 #[cfg(not(feature = "encryption"))]
 fn key(text: &str) -> BroadcastKey {
     BroadcastKey::new(text).unwrap()
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
 /// Three nodes that keep journals, of which one fails and comes back.
-fn taped() -> Net {
+fn journaling() -> Net {
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     for n in 0..3 {
         net.start(config(n, addr(n)).with_generation(1));
     }
@@ -40,8 +47,8 @@ fn taped() -> Net {
     net
 }
 
-fn tape(net: &Net, here: usize) -> &Tape {
-    net.nodes[here].tape.as_ref().expect("it keeps a journal")
+fn journals(net: &Net, here: usize) -> &Journals {
+    net.nodes[here].journals.as_ref().expect("it keeps a journal")
 }
 
 #[test]
@@ -79,17 +86,17 @@ fn a_node_restored_at_any_point_has_the_same_future() {
 #[test]
 #[cfg(feature = "encryption")]
 fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
-    let net = taped();
+    let net = journaling();
     let mut checkpoint = Vec::new();
     net.nodes[0].node.checkpoint(&mut checkpoint);
     assert_eq!(Node::restore(&checkpoint, None).unwrap_err(), ReplayError::Keys);
-    // The keys of the tests are all of one byte.
+    // Each test key repeats one byte.
     let keyring = net.nodes[0].node.keyring().unwrap();
     for key in keyring.keys() {
         let text = key.to_text();
         let base64 = text.rsplit(':').next().unwrap();
         let key = data_encoding::BASE64.decode(base64.as_bytes()).unwrap();
-        for (checkpoint, journal) in tape(&net, 0).segments() {
+        for (checkpoint, journal) in journals(&net, 0).segments() {
             for bytes in [checkpoint, journal] {
                 assert!(!bytes.windows(16).any(|window| window == &key[..16]));
                 assert!(!bytes.windows(16).any(|window| window == &base64.as_bytes()[..16]));
@@ -100,18 +107,18 @@ fn a_node_with_keys_cannot_be_restored_and_leaves_none_behind() {
 }
 
 #[test]
-fn a_replay_says_what_was_said() {
-    let net = taped();
+fn a_replay_summarizes_the_recorded_messages() {
+    let net = journaling();
     let (mut pings, mut accused, mut synced, mut failed) = (0, 0, 0, 0);
-    for (checkpoint, journal) in tape(&net, 0).segments() {
+    for (checkpoint, journal) in journals(&net, 0).segments() {
         let mut replay = Replay::new(checkpoint, journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
-            let heard = match &step.input {
+            let incoming = match &step.input {
                 Input::Datagram { summaries, accepted: true, .. }
                 | Input::StreamData { summaries, .. } => summaries,
                 _ => &Vec::new(),
             };
-            let given = step.outputs.iter().flat_map(|gave| match gave {
+            let outgoing = step.outputs.iter().flat_map(|gave| match gave {
                 ReplayedOutput::Datagram { summaries, .. }
                 | ReplayedOutput::Write { summaries, .. } => summaries.as_slice(),
                 ReplayedOutput::Event(Event::Failed(member)) => {
@@ -122,7 +129,7 @@ fn a_replay_says_what_was_said() {
                 }
                 _ => &[],
             });
-            for summaries in heard.iter().chain(given) {
+            for summaries in incoming.iter().chain(outgoing) {
                 match summaries {
                     MessageSummary::Ping { target, .. } => {
                         pings +=
@@ -148,12 +155,12 @@ fn a_replay_says_what_was_said() {
 }
 
 #[test]
-fn whom_the_application_admits_is_noted_and_not_asked_again() {
+fn admission_decisions_are_recorded_and_not_asked_again() {
     fn no_n1(member: &Member) -> bool {
         member.id().as_str() != "n1"
     }
     let mut net = Net::new(0);
-    net.taped = true;
+    net.journaling = true;
     let picky = config(0, addr(0)).to_builder().generation(1).admission(no_n1);
     net.start(picky.build().unwrap());
     for n in 1..3 {
@@ -162,16 +169,16 @@ fn whom_the_application_admits_is_noted_and_not_asked_again() {
     }
     net.run_for(SECOND * 5);
     assert_eq!(net.nodes[0].node.present_count(), 2);
-    let mut all = Replayed::default();
-    tape(&net, 0).replay(&mut all);
+    let mut all = ReplayCounts::default();
+    journals(&net, 0).assert_replays(&mut all);
     assert!(all.outputs > 10);
 }
 
 #[test]
-fn a_journal_that_says_otherwise_is_seen_to() {
-    let net = taped();
+fn a_changed_journal_is_detected() {
+    let net = journaling();
     let (mut differ, mut malformed) = (0, 0);
-    let (checkpoint, journal) = &tape(&net, 0).segments()[0];
+    let (checkpoint, journal) = &journals(&net, 0).segments()[0];
     for at in (0..journal.len()).step_by(7) {
         let mut journal = journal.clone();
         journal[at] ^= 1 << (at % 8);
@@ -192,9 +199,9 @@ fn a_journal_that_says_otherwise_is_seen_to() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused() {
-    let net = taped();
-    let (checkpoint, _) = &tape(&net, 0).segments()[0];
+fn an_invalid_checkpoint_is_refused() {
+    let net = journaling();
+    let (checkpoint, _) = &journals(&net, 0).segments()[0];
     assert_eq!(Replay::new(&[], &[]).unwrap_err(), ReplayError::Checkpoint);
     let mut later = checkpoint.clone();
     later[0] = 9;
@@ -208,7 +215,7 @@ fn what_is_no_checkpoint_is_refused() {
 }
 
 #[test]
-fn a_journal_that_nobody_takes_ends() {
+fn a_journal_that_is_never_taken_ends() {
     let mut net = Net::new(1);
     let node = &mut net.nodes[0].node;
     node.start_journal(&mut Vec::new());

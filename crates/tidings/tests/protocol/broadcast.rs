@@ -1,157 +1,9 @@
-//! Messages of the application's: to one, to all, with and without a receipt; and pings.
+//! Broadcasts to all members.
 
-mod common;
+use super::*;
+use tidings::{BroadcastKey, InvalidBroadcastKey};
 
-use common::{LATENCY, Net, addr, forge, id, joined, pair, trio};
-use std::collections::BTreeMap;
-use std::time::Duration;
-use tidings::{
-    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, Options,
-    Refusal, SendError, State, TooLong, Via,
-};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-// ---- to one ----
-
-#[test]
-fn a_message_takes_one_datagram() {
-    let mut net = pair();
-    net.command(0, |node, now| node.send(now, &id(1), "hello".into())).unwrap();
-    let took = net.run_until(|net| !net.messages(1).is_empty());
-    assert_eq!(took, LATENCY);
-    assert_eq!(net.messages(1), [(id(0), b"hello".to_vec(), Via::Datagram)]);
-}
-
-#[test]
-fn a_message_may_be_as_long_as_a_datagram_holds_and_no_longer() {
-    let mut net = pair();
-    let too_long = net.command(0, |node, now| node.send(now, &id(1), vec![7; 5000].into()));
-    let Err(SendError::TooLong(TooLong { len: 5000, max, .. })) = too_long else {
-        panic!("{too_long:?}");
-    };
-    let before = net.datagram_bytes;
-    net.command(0, |node, now| node.send(now, &id(1), vec![7; max].into())).unwrap();
-    let bytes = net.datagram_bytes - before;
-    // The envelope of a sealed datagram is reckoned with the longest time.
-    let slack = if forge::SEALED { 9 } else { 0 };
-    assert_eq!(bytes + slack, 1400, "it fills the datagram to the byte");
-    net.run_for(SECOND);
-    assert_eq!(net.messages(1)[0].1.len(), max);
-    let one_more = net.command(0, |node, now| node.send(now, &id(1), vec![7; max + 1].into()));
-    assert!(one_more.is_err());
-}
-
-#[test]
-fn a_message_to_nobody_is_an_error_that_says_why() {
-    let mut net = trio();
-    net.leave(2);
-    net.run_for(SECOND);
-    let mut send = |to| net.command(0, |node, now| node.send(now, &id(to), "x".into()));
-    assert_eq!(send(9), Err(SendError::Unknown));
-    assert_eq!(send(2), Err(SendError::Absent(State::Left)));
-    let left = net.command(2, |node, now| node.send(now, &id(0), "x".into()));
-    assert_eq!(left, Err(SendError::Left));
-}
-
-#[test]
-fn a_message_to_oneself_is_delivered() {
-    let mut net = pair();
-    net.command(0, |node, now| node.send(now, &id(0), "a".into())).unwrap();
-    let ticket = net.command(0, |node, now| node.send_reliable(now, &id(0), "b".into())).unwrap();
-    assert_eq!(net.messages(0).len(), 2);
-    assert_eq!(net.result(0, ticket), Some(Ok(Done::Delivered)));
-}
-
-#[test]
-fn a_reliable_message_of_half_a_megabyte_comes_with_a_receipt() {
-    let mut net = pair();
-    let data = vec![7; 500_000];
-    let ticket = {
-        let data = data.clone().into();
-        net.command(0, |node, now| node.send_reliable(now, &id(1), data)).unwrap()
-    };
-    net.run_until(|net| net.result(0, ticket).is_some());
-    assert_eq!(net.result(0, ticket), Some(Ok(Done::Delivered)));
-    assert_eq!(net.messages(1), [(id(0), data, Via::Reliable)]);
-}
-
-#[test]
-fn a_reliable_message_that_does_not_arrive_ends_with_the_reason() {
-    let mut net = pair();
-    net.kill(1);
-    let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
-    net.run_until(|net| net.result(0, ticket).is_some());
-    let error = ExchangeError::ConnectionRefused;
-    assert_eq!(net.result(0, ticket), Some(Err(Failure::Undelivered(error))));
-}
-
-#[test]
-fn a_reliable_message_is_not_taken_by_whoever_has_the_address_now() {
-    let mut net = pair();
-    net.restart(1, common::config(5, addr(1)).with_generation(3));
-    let ticket = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
-    net.run_until(|net| net.result(0, ticket).is_some());
-    let error = ExchangeError::Refused(Refusal::NotMe);
-    assert_eq!(net.result(0, ticket), Some(Err(Failure::Undelivered(error))));
-    assert_eq!(net.messages(1), []);
-}
-
-#[test]
-fn what_was_begun_can_be_cancelled_and_ends_once() {
-    let mut net = pair();
-    net.cut_both(0, 1);
-    let message = net.command(0, |node, now| node.send_reliable(now, &id(1), "x".into())).unwrap();
-    let ping = net.command(0, |node, now| node.ping(now, &id(1))).unwrap();
-    let join = net.join(0, &[addr(70), addr(71)]);
-    for ticket in [message, ping, join] {
-        assert!(net.command(0, |node, now| node.cancel(now, ticket)));
-        assert!(!net.command(0, |node, now| node.cancel(now, ticket)));
-        assert_eq!(net.result(0, ticket), Some(Err(Failure::Cancelled)));
-    }
-    net.run_for(30 * SECOND);
-    for ticket in [message, ping, join] {
-        assert_eq!(net.result(0, ticket), Some(Err(Failure::Cancelled)), "and nothing comes later");
-    }
-    // A join that has succeeded is no more to be cancelled, although other seeds may answer.
-    net.heal();
-    let join = net.join(0, &[addr(1), addr(71)]);
-    net.run_until(|net| net.result(0, join).is_some());
-    assert!(!net.command(0, |node, now| node.cancel(now, join)));
-    assert!(net.result(0, join).unwrap().is_ok());
-}
-
-// ---- pings ----
-
-#[test]
-fn a_ping_tells_the_round_trip() {
-    let mut net = pair();
-    let ticket = net.command(0, |node, now| node.ping(now, &id(1))).unwrap();
-    net.run_until(|net| net.result(0, ticket).is_some());
-    assert_eq!(net.result(0, ticket), Some(Ok(Done::Pong { rtt: 2 * LATENCY })));
-}
-
-#[test]
-fn a_ping_that_is_not_answered_ends_at_its_deadline_and_there_are_not_too_many() {
-    let mut options = Options::local();
-    options.max_pings = 3;
-    let mut net = Net::with_options(2, &options);
-    net.join(1, &[addr(0)]);
-    net.run_for(SECOND);
-    net.cut_both(0, 1);
-    let tickets: Vec<_> =
-        (0..3).map(|_| net.command(0, |node, now| node.ping(now, &id(1))).unwrap()).collect();
-    assert_eq!(net.command(0, |node, now| node.ping(now, &id(1))), Err(SendError::Busy));
-    net.run_for(options.probe_interval);
-    for ticket in tickets {
-        assert_eq!(net.result(0, ticket), Some(Err(Failure::PingTimedOut)));
-    }
-    assert!(net.command(0, |node, now| node.ping(now, &id(1))).is_ok());
-}
-
-// ---- to all ----
-
-/// How often each node got each message.
+/// The number of times that a node received each message.
 fn counts(net: &Net, here: usize) -> BTreeMap<Vec<u8>, usize> {
     let mut counts = BTreeMap::new();
     for (_, data, via) in net.messages(here) {
@@ -159,6 +11,10 @@ fn counts(net: &Net, here: usize) -> BTreeMap<Vec<u8>, usize> {
         *counts.entry(data).or_default() += 1;
     }
     counts
+}
+
+fn key(text: &str) -> BroadcastKey {
+    BroadcastKey::new(text).unwrap()
 }
 
 #[test]
@@ -207,7 +63,7 @@ fn a_later_broadcast_replaces_an_earlier_one_of_its_key() {
     let mut net = Net::with_options(2, &options);
     net.join(1, &[addr(0)]);
     net.run_for(20 * SECOND);
-    // The first goes out at once; the others wait for the next tick, and the last one is left.
+    // The first is sent at once; the others wait for the next tick, when only the last is left.
     for text in ["one", "two", "three", "four"] {
         net.command(0, |node, now| node.broadcast_replacing(now, key("key"), text.into())).unwrap();
     }
@@ -232,21 +88,21 @@ fn a_broadcast_in_an_empty_cluster_is_done_and_does_not_pile_up() {
 }
 
 #[test]
-fn an_own_broadcast_that_was_taken_is_not_lost_and_one_too_many_is_an_error() {
+fn an_accepted_broadcast_is_not_lost_and_one_too_many_is_an_error() {
     let mut options = Options::local();
     options.max_broadcasts = 8;
     let mut net = Net::with_options(2, &options);
     net.join(1, &[addr(0)]);
     net.run_for(5 * SECOND);
     net.cut_both(0, 1);
-    let mut taken = 0;
+    let mut accepted = 0;
     for n in 0..20 {
         match net.command(0, |node, now| node.broadcast(now, vec![n].into())) {
-            Ok(()) => taken += 1,
+            Ok(()) => accepted += 1,
             Err(error) => assert_eq!(error, BroadcastError::Full),
         }
     }
-    assert_eq!(taken, 8);
+    assert_eq!(accepted, 8);
     net.heal();
     net.run_for(5 * SECOND);
     assert_eq!(counts(&net, 1).len(), 8);
@@ -277,12 +133,8 @@ fn the_key_of_a_broadcast_has_1_to_255_bytes() {
     assert!(matches!(error, InvalidBroadcastKey::TooLong(TooLong { len: 256, max: 255, .. })));
 }
 
-fn key(text: &str) -> BroadcastKey {
-    BroadcastKey::new(text).unwrap()
-}
-
 #[test]
-fn broadcasts_and_news_of_members_do_not_starve_each_other() {
+fn broadcasts_and_updates_do_not_starve_each_other() {
     let mut options = Options::lan();
     options.digest_checks = false;
     options.sync_interval = 24 * 3600 * SECOND;
@@ -319,11 +171,11 @@ fn broadcasts_and_news_of_members_do_not_starve_each_other() {
     };
     assert!(gossip.len() >= 40);
     assert_eq!(holding(&[0; 600]), gossip.len(), "each has a broadcast in it");
-    assert_eq!(holding(b"stranger"), gossip.len(), "each has news of members in it");
+    assert_eq!(holding(b"stranger"), gossip.len(), "each has updates of members in it");
 }
 
 #[test]
-fn broadcasts_of_origins_that_are_no_members_are_not_taken() {
+fn broadcasts_whose_origin_is_no_member_are_dropped() {
     let mut net = pair();
     let broadcast = |origin: &str, generation, number: u64| {
         forge::datagram(&[forge::broadcast(origin, generation, number, b"", b"boo")])
@@ -356,7 +208,41 @@ fn a_flood_of_broadcasts_is_capped_and_counted() {
     assert_eq!(net.messages(0).len(), 1000, "each is delivered here");
     let dropped = net.nodes[0].node.stats().broadcasts_dropped;
     assert!(dropped >= 1000 - 32, "{dropped} were not passed on");
-    // And what this node has to say itself still has its place.
+    // And this node's own broadcasts still have room.
     net.command(0, |node, now| node.broadcast(now, "mine".into())).unwrap();
     net.run_until(|net| net.messages(2).iter().any(|(from, ..)| *from == id(0)));
+}
+
+#[test]
+fn a_broadcast_of_a_member_whose_clock_went_back_is_delivered() {
+    let mut net = Net::of([config(0, addr(0)), config(1, addr(1)).with_generation(100)]);
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    for n in 0..100_u8 {
+        net.command(1, |node, now| node.broadcast(now, vec![n].into())).unwrap();
+    }
+    net.run_for(10 * SECOND);
+    assert_eq!(net.messages(0).len(), 100);
+    net.restart(1, config(1, addr(1)).with_generation(50));
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    net.command(1, |node, now| node.broadcast(now, "after".into())).unwrap();
+    net.run_for(5 * SECOND);
+    assert_eq!(net.messages(0).len(), 101);
+}
+
+#[test]
+fn a_broadcast_that_is_too_long_for_our_datagrams_holds_up_no_other() {
+    let mut net = joined(8);
+    net.run_for(5 * SECOND);
+    for number in 0..8 {
+        let long = forge::broadcast("n2", 1, number, b"", &[7; 3000]);
+        net.inject(0, addr(2), &forge::datagram(&[long]));
+    }
+    assert_eq!(net.messages(0).len(), 8, "they are delivered here");
+    net.command(0, |node, now| node.broadcast(now, "ours".into())).unwrap();
+    net.run_for(SECOND / 2);
+    let ours = (id(0), b"ours".to_vec(), Via::Broadcast);
+    assert!((1..8).all(|here| net.messages(here) == [ours.clone()]));
+    assert_eq!(net.nodes[0].node.stats().broadcasts_dropped, 8);
 }

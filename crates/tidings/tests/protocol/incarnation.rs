@@ -1,0 +1,122 @@
+//! Generations and incarnations: restarts, clocks that went back, forged and impossible numbers.
+
+use super::*;
+
+#[test]
+fn a_restarted_member_is_believed_at_once() {
+    let mut net = pair();
+    net.set_meta(1, "first life");
+    net.run_for(SECOND);
+    net.restart(1, config(1, addr(1)).with_generation(2));
+    let ticket = net.join(1, &[addr(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    let member = net.member(0, 1).unwrap();
+    assert_eq!((member.incarnation().generation, member.state()), (2, State::Alive));
+    assert!(member.meta().is_empty());
+}
+
+#[test]
+fn a_member_restarted_at_another_address_is_believed_at_once() {
+    let mut net = pair();
+    net.restart(1, config(1, addr(5)).with_generation(2));
+    let ticket = net.join(1, &[addr(0)]);
+    net.run_until(|net| net.result(1, ticket).is_some());
+    assert!(matches!(net.result(1, ticket), Some(Ok(_))), "{:?}", net.result(1, ticket));
+    assert_eq!(net.member(0, 1).unwrap().addr(), addr(5));
+    net.run_for(20 * SECOND);
+    assert_eq!(net.event_kinds(0, 1), ["joined", "updated"], "and never suspected");
+    assert!(!net.saw(0, |event| matches!(event, Event::Conflict { .. })));
+}
+
+#[test]
+fn a_member_whose_clock_went_back_goes_above_what_is_known_of_it() {
+    let mut net = Net::of([config(0, addr(0)), config(1, addr(1)).with_generation(100)]);
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    net.restart(1, config(1, addr(1)).with_generation(50));
+    net.join(1, &[addr(0)]);
+    net.run_for(SECOND);
+    let incarnation = net.member(0, 1).unwrap().incarnation();
+    assert_eq!((incarnation.generation, incarnation.number), (101, 0));
+    assert_eq!(net.nodes[1].node.local().incarnation(), incarnation);
+}
+
+#[test]
+fn a_member_restarted_below_its_own_death_is_back_at_once() {
+    let mut net = Net::of(
+        [1, 100, 1].iter().enumerate().map(|(n, &g)| config(n, addr(n)).with_generation(g)),
+    );
+    for n in [1, 2] {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(5 * SECOND);
+    net.kill(1);
+    net.run_until(|net| [0, 2].iter().all(|&here| net.state(here, 1) == Some(State::Failed)));
+    net.restart(1, config(1, addr(1)).with_generation(1));
+    net.join(1, &[addr(0)]);
+    let took = net.run_until(|net| all_believe(net, [0, 2].into_iter(), 1));
+    assert!(took <= SECOND, "it took {took:?}");
+}
+
+#[test]
+fn claims_with_an_impossible_incarnation_are_dropped() {
+    let mut net = trio();
+    net.run_for(5 * SECOND);
+    let (never, others) = (["n0", "n2"], ["n2"]);
+    for (generation, number, victims) in [
+        (u64::MAX, u64::MAX, &never[..]),
+        (u64::MAX, 0, &never),
+        (1, u64::MAX, &never),
+        (2 + (1 << 48), 0, &others),
+        (1, (1 << 47) + 1, &others),
+    ] {
+        for victim in victims {
+            for claim in [
+                forge::suspect(name_hash(1), victim, generation, number),
+                forge::failed(victim, generation, number),
+                forge::left(victim, generation, number),
+            ] {
+                let before = net.nodes[0].node.stats().implausible_claims;
+                net.inject(0, addr(1), &forge::datagram(&[claim]));
+                assert_eq!(net.nodes[0].node.stats().implausible_claims, before + 1);
+            }
+        }
+    }
+    for n in [0, 2] {
+        let first = Incarnation { generation: 1, number: 0 };
+        assert_eq!(net.nodes[n].node.local().incarnation(), first);
+        assert!(all_believe(&net, [0, 1, 2].into_iter(), n));
+    }
+}
+
+#[test]
+fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
+    // Nodes of different generations: some accept a claim that others drop.
+    let generations = [1, 1000, 20, 500];
+    let configs = (0..4).map(|n| config(n, addr(n)).with_generation(generations[n]));
+    let mut net = Net::of(configs);
+    for n in 1..4 {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(5 * SECOND);
+    for bases in [generations, generations.map(|generation| generation + (1 << 49))] {
+        for base in bases {
+            // The highest incarnation that is accepted from the member itself; a receiver cannot
+            // tell that another node forged it.
+            let lie = forge::alive("n2", "10.0.0.3:7946", base + (1 << 49), 1 << 48, b"");
+            for here in [0, 1, 3] {
+                net.inject(here, addr(0), &forge::datagram(std::slice::from_ref(&lie)));
+            }
+            net.run_until(|net| all_believe(net, 0..4, 2));
+            net.set_meta(2, &base.to_string());
+            net.run_until(|net| all_believe(net, 0..4, 2));
+            for other in [0, 1, 3] {
+                net.cut_both(2, other);
+            }
+            net.run_until(|net| net.state(0, 2) == Some(State::Suspect));
+            net.heal();
+            net.run_until(|net| all_believe(net, 0..4, 2));
+        }
+    }
+    assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
+}

@@ -1,0 +1,101 @@
+//! Suspicion before failure: when it begins, how long it lasts, what shortens it.
+
+use super::*;
+
+#[test]
+fn a_member_that_dies_is_suspected_then_failed_within_the_bound() {
+    let mut net = pair();
+    net.kill(1);
+    let took = net.run_until(|net| net.state(0, 1) == Some(State::Failed));
+    assert_eq!(net.event_kinds(0, 1), ["joined", "suspected", "failed"]);
+    // PROTOCOL.md: 2n - 1 probe rounds until it is probed, one that it does not answer, and
+    // suspicion_mult rounds in which it does not refute.
+    assert!(took <= 3 * SECOND + SECOND + 3 * SECOND, "it took {took:?}");
+    assert!(took >= 3 * SECOND, "it took {took:?}");
+}
+
+#[test]
+fn nobody_is_suspected_in_an_hour_without_faults() {
+    let mut net = joined(5);
+    net.run_for(3600 * SECOND);
+    for here in 0..5 {
+        assert_eq!(net.nodes[here].node.stats().probes_failed, 0);
+        assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
+    }
+}
+
+/// The time between the first suspicion of a member on any node and the first failure.
+fn suspected_for(net: &Net, other: usize) -> Duration {
+    let first = |kind: fn(&Event) -> bool| {
+        let about = |event: &Event| match event {
+            Event::Suspected(member) | Event::Failed(member) => *member.id() == id(other),
+            _ => false,
+        };
+        let events = net.nodes.iter().flat_map(|host| &host.events);
+        let times = events.filter(|(_, event)| kind(event) && about(event)).map(|(at, _)| *at);
+        times.min().expect("it was seen")
+    };
+    let failed = first(|event| matches!(event, Event::Failed(_)));
+    failed.since(first(|event| matches!(event, Event::Suspected(_))))
+}
+
+#[test]
+fn independent_accusers_shorten_the_suspicion() {
+    let mut net = joined_lan(8, |_| {});
+    net.kill(7);
+    net.run_until(|net| (0..7).all(|here| net.state(here, 7) == Some(State::Failed)));
+    let took = suspected_for(&net, 7);
+    assert!(took >= 4 * SECOND && took < 20 * SECOND, "it took {took:?}");
+    // The first node with two confirmations declared the failure to the rest.
+    assert!((0..7).any(|here| net.nodes[here].node.stats().confirmations >= 2));
+}
+
+#[test]
+fn without_lifeguards_suspicion_the_timeout_is_fixed() {
+    let mut net = joined_lan(8, |options| options.suspicion_max_mult = 1);
+    net.kill(7);
+    net.run_until(|net| (0..7).all(|here| net.state(here, 7) == Some(State::Failed)));
+    let took = suspected_for(&net, 7);
+    assert_eq!(took, 4 * SECOND);
+}
+
+#[test]
+fn a_ping_to_a_suspect_carries_the_suspicion() {
+    for buddy in [true, false] {
+        let mut net = joined_lan(4, |options| options.buddy = buddy);
+        // Everything from node 3 is lost, so that it stays a suspect however often it refutes.
+        for other in 0..3 {
+            net.cut(3, other);
+        }
+        net.run_until(|net| net.state(0, 3) == Some(State::Suspect));
+        // Until the gossip about it has ended.
+        net.run_for(2 * SECOND);
+        let before = net.datagrams.len();
+        net.run_until(|net| {
+            let to_suspect = |(from, to, data): &(usize, _, Vec<u8>)| {
+                *from == 0 && *to == addr(3) && data[0] == 0
+            };
+            net.datagrams[before..].iter().any(to_suspect)
+        });
+        let is_ping =
+            |(from, to, data): &&(usize, _, Vec<u8>)| *from == 0 && *to == addr(3) && data[0] == 0;
+        let ping = net.datagrams[before..].iter().find(is_ping).unwrap();
+        const SUSPECT: u8 = 10;
+        assert_eq!(ping.2.get(15) == Some(&SUSPECT), buddy);
+    }
+}
+
+#[test]
+fn one_accusation_in_several_tables_counts_once() {
+    let mut net = joined_with(6, &Options::lan());
+    net.run_for(5 * SECOND);
+    net.kill(5);
+    let suspects = [1, 2].map(|state| forge::member(state, "n5", "10.0.0.6:7946", 1, b""));
+    for n in 0..20 {
+        let name = forge::member(0, &format!("x{n}"), &format!("10.0.1.{n}:1"), 1, b"");
+        let table = [name, suspects[n % 2].clone()];
+        net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&table)));
+    }
+    assert_eq!(net.state(0, 5), Some(State::Suspect));
+    assert_eq!(net.nodes[0].node.stats().confirmations, 0);
+}
