@@ -96,7 +96,7 @@ fn gossip(criterion: &mut Criterion) {
     const MEMBERS: u32 = 1_000;
     let mut single = SingleNode::warm(MEMBERS);
     let mut group = group(criterion, "gossip");
-    group.throughput(criterion::Throughput::Elements(single_node::UPDATES.into()));
+    group.throughput(criterion::Throughput::Elements(single_node::UPDATES_PER_DATAGRAM.into()));
 
     let mut number = 0;
     group.bench_function("datagram built", |bencher| {

@@ -132,8 +132,10 @@ mod leave {
         let mut net = cluster(5);
         let ticket = net.leave(4);
         net.run_for(SECOND * 2);
-        let Some(Ok(Done::Left { told })) = net.result(4, ticket) else { panic!("it has left") };
-        assert!(told >= 2, "{told}");
+        let Some(Ok(Done::Left { confirmed })) = net.result(4, ticket) else {
+            panic!("it has left")
+        };
+        assert!(confirmed >= 2, "{confirmed}");
         for here in 0..4 {
             assert_eq!(net.state(here, 4), Some(State::Left));
             assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
