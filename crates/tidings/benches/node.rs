@@ -27,23 +27,8 @@ fn datagrams(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("second", members), |bencher| {
             bencher.iter(|| solo.round());
         });
-        solo.node.start_journal(&mut Vec::new());
-        let mut journal = Vec::with_capacity(1 << 20);
-        group.bench_function(BenchmarkId::new("second, noted", members), |bencher| {
-            bencher.iter(|| {
-                solo.round();
-                journal.clear();
-                solo.node.take_journal(&mut journal);
-            });
-        });
-        solo.node.stop_journal();
-        group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
-            bencher.iter(|| {
-                journal.clear();
-                solo.node.checkpoint(&mut journal);
-            });
-        });
-        println!("{} bytes in a checkpoint", journal.len());
+        #[cfg(feature = "record")]
+        recording(&mut solo, &mut group, members);
         let mut ping = Vec::new();
         solo.write_ping(&mut ping);
         let mut pings = 0;
@@ -158,6 +143,28 @@ fn syncs(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// The same while a journal is kept, and the state of the node as a checkpoint.
+#[cfg(feature = "record")]
+fn recording(solo: &mut Solo, group: &mut BenchmarkGroup<'_, WallTime>, members: u32) {
+    solo.node.start_journal(&mut Vec::new());
+    let mut journal = Vec::with_capacity(1 << 20);
+    group.bench_function(BenchmarkId::new("second, noted", members), |bencher| {
+        bencher.iter(|| {
+            solo.round();
+            journal.clear();
+            solo.node.take_journal(&mut journal);
+        });
+    });
+    solo.node.stop_journal();
+    group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
+        bencher.iter(|| {
+            journal.clear();
+            solo.node.checkpoint(&mut journal);
+        });
+    });
+    println!("{} bytes in a checkpoint", journal.len());
 }
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {

@@ -66,15 +66,19 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::codec::{put, take};
+    #[cfg(feature = "record")]
+    use crate::wire::postcard::{put, take};
+    #[cfg(feature = "record")]
     use alloc::vec::Vec;
 
+    #[cfg(feature = "record")]
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
         put(&mut bytes, value);
         bytes
     }
 
+    #[cfg(feature = "record")]
     #[test]
     fn what_is_written_has_the_zone_and_else_is_as_serde_writes_it() {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {

@@ -83,6 +83,9 @@
 //! # Features
 //!
 //! - `encryption`: `Key`, `Keyring`, and nodes that seal all that they send.
+//! - `record`: `Node::start_journal`, `Node::checkpoint` and module `replay`, for exact replays.
+//! - `serde`: `Serialize` and `Deserialize` for [`Member`], [`Event`], [`Stats`], [`Options`] and the
+//!   types in them.
 //! - `memberlist`: `Memberlist`, the wire format of HashiCorp's memberlist, for nodes in its clusters.
 //! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
 //!
@@ -111,6 +114,7 @@ mod membership;
 mod node;
 mod output;
 mod record;
+#[cfg(feature = "record")]
 pub mod replay;
 mod rng;
 mod rtt;

@@ -2,6 +2,7 @@
 
 mod common;
 
+#[cfg(feature = "record")]
 use common::tape::Replayed;
 use common::{Net, addr, config_at, far, id};
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,6 +228,7 @@ fn after_any_chaos_all_agree_again() {
     assert!(by_digest > 0 && held > 0);
 }
 
+#[cfg(feature = "record")]
 #[test]
 fn whatever_happened_to_a_node_replays_bit_for_bit() {
     let mut all = Replayed::default();

@@ -34,10 +34,10 @@ use crate::sync::trigger::SyncTrigger;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
-use crate::wire::codec::{put, take};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
+use crate::wire::postcard::{put, take};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -124,28 +124,22 @@ impl Node {
         self.wire.set_note_taking(false);
     }
 
-    /// Takes one input, and notes it and what comes of it if a journal is kept.
-    pub(super) fn input<'i, R: fmt::Debug>(
-        &mut self,
-        now: Instant,
-        input: impl FnOnce(&Self) -> Input<'i>,
-        take: impl FnOnce(&mut Self) -> R,
-    ) -> R {
-        self.advance(now);
+    /// Notes an input that begins now, if a journal is kept.
+    pub(super) fn note_input<'i>(&mut self, input: impl FnOnce(&Self) -> Input<'i>) {
         if let Some(mut journal) = self.journal.take() {
             journal.begin(self.now, input(self));
             self.journal = Some(journal);
         }
-        let returned = take(self);
-        self.check();
+    }
+
+    /// Notes the end of an input and what it returned, if a journal is kept.
+    pub(super) fn note_end(&mut self, returned: Option<&dyn fmt::Debug>) {
         if let Some(journal) = &mut self.journal {
-            let said: &dyn fmt::Debug = &returned;
-            journal.end(self.wire.notes(), (size_of::<R>() > 0).then_some(said));
+            journal.end(self.wire.notes(), returned);
             if journal.is_full() {
                 self.stop_journal();
             }
         }
-        returned
     }
 
     pub(crate) fn journal(&mut self) -> Option<&mut Journal> {

@@ -3,24 +3,21 @@
 //! A node that is restored from the checkpoint at which its journal began and takes the same inputs
 //! writes the same journal. That is all there is to verify: a replay compares the two.
 
-use crate::addr::Dialled;
-use crate::member::NodeId;
 use crate::output::Output;
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamAction, StreamError, StreamId, StreamInput};
+use crate::stream::StreamAction;
 use crate::time::Instant;
-use crate::wire::codec::{put, take};
 use crate::wire::dissect::MessageSummary;
 use crate::wire::journal_note::{JournalNote, octets};
+use crate::wire::postcard::{put, take};
 use crate::wire::{Format, in_clear};
-use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
-use core::net::SocketAddr;
 use core::time::Duration;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use super::input::Input;
 
 /// What a node notes while it keeps a journal; the same in a replay, where it is also told what was
 /// noted then.
@@ -76,43 +73,6 @@ impl Kind {
             Self::Event => "an event",
         }
     }
-}
-
-/// What a node was given.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) enum Input<'a> {
-    Datagram {
-        from: SocketAddr,
-        #[serde(serialize_with = "octets")]
-        data: &'a [u8],
-    },
-    /// A datagram that is sealed for our cluster, of so many bytes: what was in it is told.
-    Sealed {
-        from: SocketAddr,
-        len: usize,
-    },
-    Timeout,
-    Accept {
-        from: SocketAddr,
-    },
-    Opened(StreamId),
-    Data(StreamId, #[serde(serialize_with = "octets")] &'a [u8]),
-    Closed(StreamId),
-    Failed(StreamId, StreamError),
-    Join(Vec<Dialled>),
-    Leave,
-    Cancel(Ticket),
-    Ping(Cow<'a, NodeId>),
-    Send(Cow<'a, NodeId>, #[serde(serialize_with = "octets")] &'a [u8]),
-    SendReliable(Cow<'a, NodeId>, #[serde(serialize_with = "octets")] &'a [u8]),
-    Broadcast {
-        #[serde(serialize_with = "octets")]
-        key: &'a [u8],
-        #[serde(serialize_with = "octets")]
-        data: &'a [u8],
-    },
-    SetMeta(#[serde(serialize_with = "octets")] &'a [u8]),
-    SetSyncState(#[serde(serialize_with = "octets")] &'a [u8]),
 }
 
 impl Journal {
@@ -204,17 +164,6 @@ impl Script {
     pub(crate) fn admit(&mut self, admissions: impl Iterator<Item = bool>) {
         self.admissions.clear();
         self.admissions.extend(admissions);
-    }
-}
-
-impl<'a> Input<'a> {
-    pub(crate) fn of_stream(id: StreamId, input: StreamInput<'a>) -> Self {
-        match input {
-            StreamInput::Opened => Self::Opened(id),
-            StreamInput::Data(data) => Self::Data(id, data),
-            StreamInput::Closed => Self::Closed(id),
-            StreamInput::Failed(error) => Self::Failed(id, error),
-        }
     }
 }
 

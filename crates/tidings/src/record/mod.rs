@@ -1,3 +1,8 @@
-//! The flight recorder's journal.
+//! The flight recorder's journal; without feature `record` a journal is never kept.
 
+mod input;
+#[cfg(feature = "record")]
+pub(crate) mod journal;
+#[cfg(not(feature = "record"))]
+#[path = "no_journal.rs"]
 pub(crate) mod journal;

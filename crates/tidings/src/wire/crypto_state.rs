@@ -1,11 +1,10 @@
 //! Locks: what messages are sealed and opened with, in whatever format.
 
-use super::codec::put;
 use crate::config::Plaintext;
 use crate::crypto::aead::{self, NONCE, TAG};
 use crate::crypto::keyring::Keyring;
 use crate::rng::Rng;
-use crate::wire::journal_note::JournalNote;
+use crate::wire::journal_note::CryptoNotes;
 use alloc::vec::Vec;
 
 /// A node's keys, and what becomes of them in a journal and in a replay.
@@ -13,19 +12,19 @@ use alloc::vec::Vec;
 pub(crate) struct CryptoState {
     /// None in a replay, which encrypts nothing, and is told what the journal says that came of opening.
     keyring: Option<Keyring>,
-    script: Option<Vec<u8>>,
     /// What came of sealing and opening, for the journal, if one is kept.
-    notes: Option<Vec<u8>>,
+    notes: CryptoNotes,
     plaintext: Plaintext,
     nonces: Rng,
 }
 
 impl CryptoState {
     pub(crate) fn new(keyring: Option<Keyring>, plaintext: Plaintext, nonces: Rng) -> Self {
-        Self { keyring, script: None, notes: None, plaintext, nonces }
+        Self { keyring, notes: CryptoNotes::default(), plaintext, nonces }
     }
 
     /// What a checkpoint holds of it: no keys.
+    #[cfg(feature = "record")]
     pub(crate) fn state(&self) -> (Plaintext, &Rng) {
         (self.plaintext, &self.nonces)
     }
@@ -38,17 +37,20 @@ impl CryptoState {
         self.keyring.as_mut()
     }
 
+    #[cfg(feature = "record")]
     pub(super) fn notes(&mut self) -> Option<&mut Vec<u8>> {
-        self.notes.as_mut()
+        self.notes.notes.as_mut()
     }
 
+    #[cfg(feature = "record")]
     pub(super) fn set_note_taking(&mut self, take: bool) {
-        self.notes = take.then(Vec::new);
+        self.notes.notes = take.then(Vec::new);
     }
 
     /// What comes of opening what is sealed next, where there are no keys.
+    #[cfg(feature = "record")]
     pub(super) fn script(&mut self, opened: Option<&[u8]>) {
-        self.script = opened.map(Into::into);
+        self.notes.script = opened.map(Into::into);
     }
 
     pub(super) fn seals(&self) -> bool {
@@ -70,9 +72,7 @@ impl CryptoState {
 
     /// Notes a frame before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
-        if let Some(notes) = &mut self.notes {
-            put(notes, &JournalNote::Frame(crc32fast::hash(frame)));
-        }
+        self.notes.note_frame(frame);
     }
 
     /// Encrypts `buf[from..]` in place and appends the tag.
@@ -94,18 +94,9 @@ impl CryptoState {
     ) -> bool {
         let opened = match &self.keyring {
             Some(keyring) => aead::open(keyring, nonce, aad, sealed, out) && complete(out),
-            None => self.open_by_script(out),
+            None => self.notes.open_by_script(out),
         };
-        if let Some(notes) = &mut self.notes {
-            put(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
-        }
+        self.notes.note_opened(opened.then_some(out));
         opened
-    }
-
-    fn open_by_script(&mut self, out: &mut Vec<u8>) -> bool {
-        out.clear();
-        let opened = self.script.take();
-        out.extend_from_slice(opened.as_deref().unwrap_or_default());
-        opened.is_some()
     }
 }

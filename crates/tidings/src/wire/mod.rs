@@ -10,13 +10,20 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod codec;
 #[cfg(feature = "encryption")]
 pub(crate) mod crypto_state;
+#[cfg(feature = "record")]
 pub(crate) mod dissect;
 pub(crate) mod format;
 pub(crate) mod frame;
+#[cfg(feature = "record")]
+pub(crate) mod journal_note;
+#[cfg(all(feature = "encryption", not(feature = "record")))]
+#[path = "no_journal_note.rs"]
 pub(crate) mod journal_note;
 #[cfg(feature = "memberlist")]
 pub(crate) mod memberlist;
 pub(crate) mod message;
+#[cfg(feature = "record")]
+pub(crate) mod postcard;
 pub(crate) mod tidings;
 pub(crate) mod writer;
 
@@ -29,6 +36,7 @@ pub(crate) const UPDATE_OVERHEAD: usize = 360;
 
 /// What binds the frames of one stream to one another.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct StreamBinding {
     /// The nonce of its first frame, if that was sealed.
     first: Option<[u8; 24]>,
@@ -48,6 +56,7 @@ impl StreamBinding {
 
 /// How far something long that comes in pieces was looked at.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct ParseProgress {
     /// Where the first record begins that was not seen; 0 before any.
     at: usize,

@@ -6,6 +6,10 @@ pub mod forge;
 #[cfg(feature = "memberlist")]
 pub mod memberlist;
 pub mod solo;
+#[cfg(feature = "record")]
+pub mod tape;
+#[cfg(not(feature = "record"))]
+#[path = "no_tape.rs"]
 pub mod tape;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -482,6 +486,7 @@ impl Net {
             tape.take(node);
         }
         self.inputs += 1;
+        #[cfg(feature = "record")]
         if self.restoring > 0 && self.inputs % self.restoring == 0 {
             let mut checkpoint = Vec::new();
             node.checkpoint(&mut checkpoint);

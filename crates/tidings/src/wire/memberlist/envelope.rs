@@ -2,7 +2,9 @@
 
 use super::label;
 use super::packet::{self, CRC_HEADER};
-use super::stream::{ENCRYPT, Unit, unit};
+#[cfg(any(feature = "encryption", feature = "record"))]
+use super::stream::ENCRYPT;
+use super::stream::{Unit, unit};
 use crate::config::Memberlist;
 use crate::member::NodeId;
 use crate::stats::Reject;
@@ -349,6 +351,7 @@ fn bound_to_stream(length: usize, label: &[u8]) -> Vec<u8> {
 }
 
 /// Takes off the padding of the older version (PKCS #7); `false` if there is none.
+#[cfg(any(feature = "encryption", feature = "record"))]
 fn unpad(plain: &mut Vec<u8>) -> bool {
     let padding = plain.last().map_or(0, |&padding| usize::from(padding));
     let len = plain.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));

@@ -10,8 +10,8 @@ use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::stream::Refusal;
+use crate::wire::StreamBinding;
 use crate::wire::frame::{Claims, Frame, Pong, PushPull, ReliableMessage, StreamPing};
-use crate::wire::{ParseProgress, StreamBinding};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -86,7 +86,7 @@ impl Envelope {
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         let (plain, mut scratch) = (self.plain_in_frame(bytes)?, Vec::new());
         let message =
-            read(&plain, true, usize::MAX, &mut ParseProgress::default(), &mut scratch).ok()??;
+            read(&plain, true, usize::MAX, &mut Default::default(), &mut scratch).ok()??;
         frame(message, usize::MAX).ok()
     }
 }

@@ -1,14 +1,12 @@
 //! Who a member is and what it says about itself, as bytes.
 
-use crate::incarnation::Incarnation;
-use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
+use crate::member::{Member, Meta, ProtocolVersions, State};
 use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
 use crate::wire::codec::{put, take};
 use crate::wire::is_reachable;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use serde::{Deserialize, Serialize};
 
 /// Appends who a member is and what it says about itself; whether its address is IPv6 is for the
 /// caller to say beforehand.
@@ -19,7 +17,7 @@ pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     }
     buf.extend_from_slice(&member.addr().port().to_le_bytes());
     let Member { id, incarnation, meta, .. } = member;
-    put(buf, &About { id: id.clone(), incarnation: *incarnation, meta });
+    put(buf, &(id, incarnation, meta.as_bytes()));
 }
 
 /// Takes a claim with a profile: the state is known already.
@@ -38,7 +36,7 @@ pub(crate) fn decode_profile(
         IpAddr::V4(Ipv4Addr::from(take::<[u8; 4]>(bytes)?))
     };
     let port = u16::from_le_bytes(take(bytes)?);
-    let About { id, incarnation, meta } = take(bytes)?;
+    let (id, incarnation, meta) = take::<(_, _, &[u8])>(bytes)?;
     let addr = SocketAddr::new(ip, port);
     if !is_reachable(addr) || meta.len() > max_meta {
         return Ok(None);
@@ -46,12 +44,4 @@ pub(crate) fn decode_profile(
     let profile =
         Some(Profile { addr, meta: Meta::new(meta), versions: ProtocolVersions::default() });
     Ok(Some(Claim { id, incarnation, state, profile }))
-}
-
-#[derive(Deserialize, Serialize)]
-struct About<'a> {
-    id: NodeId,
-    incarnation: Incarnation,
-    #[serde(borrow)]
-    meta: &'a [u8],
 }
