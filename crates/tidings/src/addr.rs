@@ -67,14 +67,14 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 mod tests {
     use super::*;
     #[cfg(feature = "record")]
-    use crate::wire::postcard::{put, take};
+    use crate::wire::postcard::{decode, encode};
     #[cfg(feature = "record")]
     use alloc::vec::Vec;
 
     #[cfg(feature = "record")]
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put(&mut bytes, value);
+        encode(&mut bytes, value);
         bytes
     }
 
@@ -84,7 +84,7 @@ mod tests {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {
             let addr: SocketAddr = text.parse().unwrap();
             let bytes = written(&Dialled(addr));
-            assert_eq!(take(&mut &*bytes), Ok(Dialled(addr)));
+            assert_eq!(decode(&mut &*bytes), Ok(Dialled(addr)));
             assert_eq!(bytes == written(&addr), canonical(addr) == addr, "{text}");
         }
     }

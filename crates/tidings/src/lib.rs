@@ -107,6 +107,8 @@ mod config;
 #[cfg(feature = "encryption")]
 mod crypto;
 mod detector;
+mod error;
+mod event;
 mod gossip;
 mod incarnation;
 mod member;
@@ -137,16 +139,17 @@ pub use config::{Config, ConfigBuilder, Wire};
 pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
+pub use error::{BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError};
+pub use error::{Refusal, StreamError};
+pub use event::{Done, Phase, Ticket};
+pub use event::{Event, Via};
+pub use gossip::broadcast_key::{BroadcastKey, InvalidBroadcastKey};
 pub use incarnation::Incarnation;
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
-pub use output::{Event, Output, Via};
+pub use output::Output;
 pub use stats::{Reject, Rejected, Stats};
-pub use stream::tickets::{
-    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, JoinError,
-    Phase, SeedFailure, SendError, Ticket,
-};
-pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
+pub use stream::{StreamAction, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]
 pub use time::Clock;

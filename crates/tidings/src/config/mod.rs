@@ -1,5 +1,6 @@
 //! How a node behaves: its name and address, and what else it is told at its start.
 
+pub(crate) mod limits;
 #[cfg(feature = "memberlist")]
 mod memberlist;
 pub(crate) mod options;
@@ -13,8 +14,6 @@ use crate::config::variant::ProtocolVariant;
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
-#[cfg(feature = "memberlist")]
-use crate::wire;
 use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
@@ -156,13 +155,13 @@ impl Config {
                 return Err(ConfigError::NotInFormat { option: "stream_only" });
             }
             let (size, label) = (self.options.datagram_size, memberlist.label().len());
-            let (option, min) = ("datagram_size", wire::memberlist::PING_OVERHEAD + label);
+            let (option, min) = ("datagram_size", limits::MEMBERLIST_PING_OVERHEAD + label);
             if size < min {
                 let (value, max, given) = (size, UDP_MAX, &["label"]);
                 return Err(ConfigError::Count { option, value, min, max, given });
             }
             let (option, value) = ("max_meta", self.options.max_meta);
-            let max = size.saturating_sub(wire::memberlist::UPDATE_OVERHEAD + label);
+            let max = size.saturating_sub(limits::MEMBERLIST_UPDATE_OVERHEAD + label);
             if value > max {
                 let given = &["datagram_size"];
                 return Err(ConfigError::Count { option, value, min: 0, max, given });

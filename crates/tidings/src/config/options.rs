@@ -1,7 +1,7 @@
 //! Options: a node's timing, and every limit.
 
+use crate::config::limits;
 use crate::member::TooLong;
-use crate::wire;
 use core::fmt;
 use core::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -308,8 +308,8 @@ impl Options {
                 return Err(ConfigError::Duration { option, value, min, max, given });
             }
         }
-        let max_meta = self.datagram_size.saturating_sub(wire::UPDATE_OVERHEAD);
-        let min_chunk = self.max_meta.saturating_add(wire::UPDATE_OVERHEAD).saturating_mul(16);
+        let max_meta = self.datagram_size.saturating_sub(limits::UPDATE_OVERHEAD);
+        let min_chunk = self.max_meta.saturating_add(limits::UPDATE_OVERHEAD).saturating_mul(16);
         // So that there is a `max_frame` for it.
         let max_chunk = MAX_CHUNK.min(MAX_FRAME.saturating_sub(self.max_sync_state) / 2);
         let min_frame = self.sync_chunk.saturating_mul(2).saturating_add(self.max_sync_state);
@@ -323,7 +323,7 @@ impl Options {
             ("retransmit_mult", self.retransmit_mult as usize, 1, 64, &[]),
             ("gossip_nodes", self.gossip_nodes, 1, 64, &[]),
             ("leave_peers", self.leave_peers, 1, 16, &[]),
-            ("datagram_size", self.datagram_size, wire::UPDATE_OVERHEAD, UDP_MAX, &[]),
+            ("datagram_size", self.datagram_size, limits::UPDATE_OVERHEAD, UDP_MAX, &[]),
             ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX, &["datagram_size"]),
             ("max_meta", self.max_meta, 0, max_meta, &["datagram_size"]),
             ("max_members", self.max_members, 2, 1_000_000, &[]),

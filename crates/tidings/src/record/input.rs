@@ -1,16 +1,17 @@
-//! Inputs of a node, as journals have them.
+//! Inputs of a node, as a journal has them.
 
 use crate::addr::Dialled;
+use crate::error::StreamError;
+use crate::event::Ticket;
 use crate::member::NodeId;
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamError, StreamId, StreamInput};
+use crate::stream::{StreamId, StreamInput};
 #[cfg(feature = "record")]
 use crate::wire::journal_note::octets;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// What a node was given.
+/// Input of a node, as journaled.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only journals read it"))]
@@ -20,7 +21,7 @@ pub(crate) enum Input<'a> {
         #[cfg_attr(feature = "record", serde(serialize_with = "octets"))]
         data: &'a [u8],
     },
-    /// A datagram that is sealed for our cluster, of so many bytes: what was in it is told.
+    /// A sealed datagram of our cluster, of `len` bytes; a note has its plaintext.
     Sealed {
         from: SocketAddr,
         len: usize,

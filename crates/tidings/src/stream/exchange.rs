@@ -1,9 +1,9 @@
 //! Exchanges: the streams that are open, one request and at most one reply each.
 
+use crate::event::Ticket;
 use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
-use crate::stream::tickets::Ticket;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::{Format, StreamBinding};

@@ -21,13 +21,17 @@ pub(crate) trait Decode<'a>: Sized {
     fn decode(bytes: &mut &'a [u8]) -> Result<Self, Reject>;
 }
 
-/// Appends a value to `buf`.
-pub(crate) fn put<T: Encode + ?Sized>(buf: &mut Vec<u8>, value: &T) {
+/// Appends the encoded value to `buf`.
+pub(crate) fn encode<T: Encode + ?Sized>(buf: &mut Vec<u8>, value: &T) {
     value.encode(buf);
 }
 
-/// Takes a value off the front of `bytes`.
-pub(crate) fn take<'a, T: Decode<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
+/// Decodes a value from the front of `bytes`, and advances `bytes` behind it.
+///
+/// # Errors
+///
+/// [`Reject::Malformed`] if there is no such value.
+pub(crate) fn decode<'a, T: Decode<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
     T::decode(bytes)
 }
 
@@ -43,7 +47,7 @@ impl Encode for Fixed {
 
 impl Decode<'_> for Fixed {
     fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
-        Ok(Self(u32::from_le_bytes(take(bytes)?)))
+        Ok(Self(u32::from_le_bytes(decode(bytes)?)))
     }
 }
 
@@ -138,7 +142,7 @@ macro_rules! names {
 
         impl Decode<'_> for $name {
             fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
-                let name = core::str::from_utf8(take(bytes)?).map_err(|_| Reject::Malformed)?;
+                let name = core::str::from_utf8(decode(bytes)?).map_err(|_| Reject::Malformed)?;
                 Self::new(name).map_err(|_| Reject::Malformed)
             }
         }
@@ -155,7 +159,7 @@ impl Encode for Incarnation {
 
 impl Decode<'_> for Incarnation {
     fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
-        Ok(Self { generation: take(bytes)?, number: take(bytes)? })
+        Ok(Self { generation: decode(bytes)?, number: decode(bytes)? })
     }
 }
 
@@ -167,7 +171,7 @@ impl Encode for PeerStatus {
 
 impl Decode<'_> for PeerStatus {
     fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
-        let (incarnation, Fixed(digest)) = take(bytes)?;
+        let (incarnation, Fixed(digest)) = decode(bytes)?;
         Ok(Self { incarnation, digest })
     }
 }
@@ -209,7 +213,7 @@ mod tests {
     /// Both write the same.
     fn is_postcard(ours: &(impl Encode + ?Sized), theirs: &(impl Serialize + ?Sized)) {
         let mut bytes = Vec::new();
-        put(&mut bytes, ours);
+        encode(&mut bytes, ours);
         assert_eq!(bytes, postcard::to_allocvec(theirs).unwrap());
     }
 
@@ -219,7 +223,7 @@ mod tests {
         T: Decode<'a> + Deserialize<'a> + Debug + PartialEq,
     {
         let mut rest = bytes;
-        let ours = take::<T>(&mut rest).ok().map(|value| (value, rest));
+        let ours = decode::<T>(&mut rest).ok().map(|value| (value, rest));
         assert_eq!(ours, postcard::take_from_bytes::<T>(bytes).ok(), "{bytes:x?}");
     }
 

@@ -1,4 +1,4 @@
-//! Locks: what messages are sealed and opened with, in whatever format.
+//! A node's keys and nonces for sealing and opening messages, independent of the format.
 
 use crate::config::Plaintext;
 use crate::crypto::aead::{self, NONCE, TAG};
@@ -7,12 +7,12 @@ use crate::rng::Rng;
 use crate::wire::journal_note::CryptoNotes;
 use alloc::vec::Vec;
 
-/// A node's keys, and what becomes of them in a journal and in a replay.
+/// A node's keyring, nonces and plaintext policy, with hooks for its journal and for replay.
 #[derive(Debug)]
 pub(crate) struct CryptoState {
-    /// None in a replay, which encrypts nothing, and is told what the journal says that came of opening.
+    /// `None` in a replay, which encrypts nothing and takes opened plaintext from the journal.
     keyring: Option<Keyring>,
-    /// What came of sealing and opening, for the journal, if one is kept.
+    /// Notes about sealing and opening, for the journal and from it.
     notes: CryptoNotes,
     plaintext: Plaintext,
     nonces: Rng,
@@ -23,7 +23,7 @@ impl CryptoState {
         Self { keyring, notes: CryptoNotes::default(), plaintext, nonces }
     }
 
-    /// What a checkpoint holds of it: no keys.
+    /// The part that a checkpoint stores: no keys.
     #[cfg(feature = "record")]
     pub(crate) fn state(&self) -> (Plaintext, &Rng) {
         (self.plaintext, &self.nonces)
@@ -43,11 +43,11 @@ impl CryptoState {
     }
 
     #[cfg(feature = "record")]
-    pub(super) fn set_note_taking(&mut self, take: bool) {
-        self.notes.notes = take.then(Vec::new);
+    pub(super) fn set_note_taking(&mut self, enabled: bool) {
+        self.notes.notes = enabled.then(Vec::new);
     }
 
-    /// What comes of opening what is sealed next, where there are no keys.
+    /// In a replay, sets the plaintext of the next sealed message; `None` if it did not open.
     #[cfg(feature = "record")]
     pub(super) fn script(&mut self, opened: Option<&[u8]>) {
         self.notes.script = opened.map(Into::into);
@@ -61,7 +61,7 @@ impl CryptoState {
         self.plaintext != Plaintext::Refused
     }
 
-    /// A nonce, of which the first so many bytes are drawn and the others are zero.
+    /// A nonce with `drawn` random bytes; the others are zero.
     pub(super) fn nonce(&mut self, drawn: usize) -> [u8; NONCE] {
         let mut nonce = [0; NONCE];
         for bytes in nonce[..drawn].chunks_mut(8) {
@@ -70,7 +70,7 @@ impl CryptoState {
         nonce
     }
 
-    /// Notes a frame before it is sealed.
+    /// Notes the checksum of a frame for the journal, before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
         self.notes.note_frame(frame);
     }
@@ -83,7 +83,8 @@ impl CryptoState {
         }
     }
 
-    /// Opens into `out` what came sealed; `complete` does the rest, and says whether it is right.
+    /// Decrypts `sealed` into `out`; returns whether that succeeded. `complete` then finishes and
+    /// checks the plaintext, such as its padding; a replay skips that.
     pub(super) fn open(
         &mut self,
         nonce: &[u8; NONCE],

@@ -1,25 +1,26 @@
-//! What a journal notes while a node handles one input.
+//! Notes that a journal keeps while a node handles one input.
 
 #[cfg(feature = "encryption")]
-use super::postcard::put;
+use super::postcard::encode;
 #[cfg(feature = "encryption")]
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What a node is told from outside while it takes an input, or what has to come out equal.
+/// Outside information that a node used while it handled an input, or a checksum to compare in
+/// replay.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum JournalNote<'a> {
-    /// There is no more.
+    /// The last note of an input.
     End,
-    /// Whether the application admits somebody.
+    /// Whether the application admitted a member.
     Admitted(bool),
-    /// What was in something that was sealed.
+    /// The plaintext of a sealed message.
     Opened(#[serde(serialize_with = "octets")] &'a [u8]),
-    /// That something that was sealed was not opened.
+    /// A sealed message did not open.
     NotOpened,
     /// The checksum of a frame before it was sealed.
     Frame(u32),
-    /// The checksum of what the input returned.
+    /// The checksum of the value that the input's method returned.
     Returned(u32),
 }
 
@@ -43,14 +44,14 @@ impl CryptoNotes {
     /// Notes a frame before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
         if let Some(notes) = &mut self.notes {
-            put(notes, &JournalNote::Frame(crc32fast::hash(frame)));
+            encode(notes, &JournalNote::Frame(crc32fast::hash(frame)));
         }
     }
 
     /// Notes what was opened, or that it was not.
     pub(super) fn note_opened(&mut self, opened: Option<&[u8]>) {
         if let Some(notes) = &mut self.notes {
-            put(notes, &opened.map_or(JournalNote::NotOpened, JournalNote::Opened));
+            encode(notes, &opened.map_or(JournalNote::NotOpened, JournalNote::Opened));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Our own format: `docs/WIRE.md` describes it to the byte.
+//! Tidings' own wire format; `docs/WIRE.md` describes it to the byte.
 
 pub(crate) mod compare;
 pub(crate) mod datagram;
@@ -15,15 +15,15 @@ pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message, mes
 pub(super) use dissect::{frame_in, head, in_clear, messages_in};
 pub(crate) use envelope::Envelope;
 
-/// The first byte of every datagram and every frame that is sealed: Tidings' format, version 1.
+/// First byte of all sealed datagrams and frames: Tidings' format, version 1.
 const SEALED_VERSION: u8 = 0xe1;
-/// Of a sealed datagram: version, cluster tag, nonce.
+/// Header length of a sealed datagram: version, cluster tag, nonce.
 #[cfg(any(feature = "encryption", feature = "record"))]
 const SEALED_HEADER: usize = 1 + 4 + 24;
-/// Of a sealed frame: version, cluster tag, length of what follows, nonce.
+/// Header length of a sealed frame: version, cluster tag, length of the rest, nonce.
 #[cfg(any(feature = "encryption", feature = "record"))]
 const SEALED_FRAME_HEADER: usize = 1 + 4 + 4 + 24;
-/// What comes behind either.
+/// Length of the authentication tag behind either.
 #[cfg(feature = "record")]
 const SEALED_TRAILER: usize = 16;
 
