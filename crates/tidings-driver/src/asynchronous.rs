@@ -19,6 +19,7 @@ use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+#[cfg(feature = "record")]
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use tidings::{
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
+#[cfg(feature = "record")]
 use tidings_record::{Finishing, Limits, RecordError};
 
 /// A handle to a running node.

@@ -9,6 +9,7 @@ use crate::seed::{Resolved, Seed};
 use crate::state::{Emitter, MAX_EVENTS};
 use bytes::Bytes;
 use std::net::SocketAddr;
+#[cfg(feature = "record")]
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use tidings::{
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
+#[cfg(feature = "record")]
 use tidings_record::{Finishing, Limits, RecordError};
 
 /// A handle to a running node.

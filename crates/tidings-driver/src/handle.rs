@@ -170,9 +170,11 @@ macro_rules! answered_at_once {
             pub fn stats(&self) -> Stats {
                 self.handle().look(|node| node.stats().clone())
             }
+        }
 
-            // ---- record ----
-
+        /// Recordings of the node.
+        #[cfg(feature = "record")]
+        impl $tidings {
             /// Records the node's inputs and outputs from now on, to be replayed by `tidings
             /// replay`: into a file of bounded size, whose oldest part is overwritten.
             ///

@@ -26,6 +26,7 @@ mod handle;
 mod keys;
 mod lookup;
 pub mod prelude;
+mod recording;
 mod seed;
 pub mod sockets;
 mod state;
@@ -37,5 +38,6 @@ pub use handle::Drive;
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
 pub use lookup::{LookupError, look_up, services};
+pub use recording::Finishing;
 pub use seed::Seed;
 pub use state::{DriverState, Emitter, MAX_EVENTS, Started, start};

@@ -16,4 +16,5 @@ pub use tidings::{
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};
+#[cfg(feature = "record")]
 pub use tidings_record::{Limits, RecordError};

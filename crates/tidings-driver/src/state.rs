@@ -1,15 +1,18 @@
 //! A node with the state that every driver keeps for it.
 
 use crate::error::StartError;
+use crate::recording::{Finishing, Recorder};
 use crate::sockets;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+#[cfg(feature = "record")]
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidings::{Clock, Config, Done, Event, Failure, Instant, Node, Output, Ticket};
-use tidings_record::{Finishing, Limits, RecordError, Recorder};
+#[cfg(feature = "record")]
+use tidings_record::{Limits, RecordError};
 
 /// The driver's end of an application's events, which may have no room for more.
 pub struct Emitter {
@@ -235,6 +238,7 @@ impl DriverState {
     // ---- record ----
 
     /// Starts a recording, in place of an earlier one.
+    #[cfg(feature = "record")]
     pub(crate) fn record(
         &mut self,
         path: &Path,
@@ -255,6 +259,7 @@ impl DriverState {
         Some(recorder.finish(&mut self.node))
     }
 
+    #[cfg(feature = "record")]
     pub(crate) fn is_recording(&self) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.error().is_none())
     }

@@ -27,23 +27,8 @@ fn datagrams(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("second", members), |bencher| {
             bencher.iter(|| single.round());
         });
-        single.node.start_journal(&mut Vec::new());
-        let mut journal = Vec::with_capacity(1 << 20);
-        group.bench_function(BenchmarkId::new("second, journaled", members), |bencher| {
-            bencher.iter(|| {
-                single.round();
-                journal.clear();
-                single.node.take_journal(&mut journal);
-            });
-        });
-        single.node.stop_journal();
-        group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
-            bencher.iter(|| {
-                journal.clear();
-                single.node.checkpoint(&mut journal);
-            });
-        });
-        println!("{} bytes in a checkpoint", journal.len());
+        #[cfg(feature = "record")]
+        recording(&mut single, &mut group, members);
         let mut ping = Vec::new();
         single.write_ping(&mut ping);
         let mut pings = 0;
@@ -159,6 +144,28 @@ fn syncs(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// The same while a journal is kept, and the state of the node as a checkpoint.
+#[cfg(feature = "record")]
+fn recording(single: &mut SingleNode, group: &mut BenchmarkGroup<'_, WallTime>, members: u32) {
+    single.node.start_journal(&mut Vec::new());
+    let mut journal = Vec::with_capacity(1 << 20);
+    group.bench_function(BenchmarkId::new("second, journaled", members), |bencher| {
+        bencher.iter(|| {
+            single.round();
+            journal.clear();
+            single.node.take_journal(&mut journal);
+        });
+    });
+    single.node.stop_journal();
+    group.bench_function(BenchmarkId::new("checkpoint", members), |bencher| {
+        bencher.iter(|| {
+            journal.clear();
+            single.node.checkpoint(&mut journal);
+        });
+    });
+    println!("{} bytes in a checkpoint", journal.len());
 }
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {

@@ -3,7 +3,10 @@
 //! A zone, the scope id of an IPv6 address, is the index of an interface of this machine. Only
 //! addresses that the application asks to connect to keep it; no member's address has one.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+#[cfg(feature = "serde")]
+use core::net::{Ipv4Addr, Ipv6Addr};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The canonical form of a member's address: IPv4 never mapped into IPv6, and no zone.
@@ -23,17 +26,22 @@ pub(crate) fn dialled(addr: SocketAddr) -> SocketAddr {
 
 /// An address to connect to, serialized with its zone; for collections, where `serde(with)` does
 /// not reach.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub(crate) struct Dialled(#[serde(with = "self")] pub(crate) SocketAddr);
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) struct Dialled(
+    #[cfg_attr(feature = "record", serde(with = "self"))] pub(crate) SocketAddr,
+);
 
 /// serde's binary form of a [`SocketAddr`], which omits the zone, with a third variant that has it.
-#[derive(Deserialize, Serialize)]
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize, serde::Serialize)]
 enum Form {
     V4(Ipv4Addr, u16),
     V6(Ipv6Addr, u16),
     Zoned(Ipv6Addr, u16, u32),
 }
 
+#[cfg(feature = "serde")]
 pub(crate) fn serialize<S: Serializer>(
     addr: &SocketAddr,
     serializer: S,
@@ -50,6 +58,7 @@ pub(crate) fn serialize<S: Serializer>(
     form.serialize(serializer)
 }
 
+#[cfg(feature = "serde")]
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SocketAddr, D::Error> {
@@ -66,15 +75,19 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::codec::{decode, encode};
+    #[cfg(feature = "record")]
+    use crate::wire::postcard::{decode, encode};
+    #[cfg(feature = "record")]
     use alloc::vec::Vec;
 
+    #[cfg(feature = "record")]
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
         encode(&mut bytes, value);
         bytes
     }
 
+    #[cfg(feature = "record")]
     #[test]
     fn an_address_keeps_its_zone_and_without_one_is_encoded_as_serde_does() {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {

@@ -5,10 +5,10 @@ use crate::stats::Reject;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The reason why a command did not succeed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Failure {
     /// A join: no seed accepted the node; each seed with its reason.
@@ -55,10 +55,11 @@ impl core::error::Error for Failure {}
 /// One seed of a join that did not accept the node, with the reason.
 ///
 /// Exhaustive on purpose: there is nothing else to report.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct SeedFailure {
     /// The seed's address.
-    #[serde(with = "crate::addr")]
+    #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
     pub seed: SocketAddr,
     /// The reason.
     pub error: ExchangeError,
@@ -71,7 +72,8 @@ impl fmt::Display for SeedFailure {
 }
 
 /// The reason why an exchange with a peer over a stream failed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// Nobody listens at the peer's address.
@@ -264,7 +266,8 @@ impl fmt::Display for BroadcastError {
 impl core::error::Error for BroadcastError {}
 
 /// The reason why a stream failed, as the driver reports it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum StreamError {
     /// Nobody listens at the address.
@@ -308,7 +311,8 @@ impl From<std::io::ErrorKind> for StreamError {
 }
 
 /// The reason why a peer refused a request over a stream, as the peer states it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Refusal {
     /// The peer has left its cluster, or is leaving.

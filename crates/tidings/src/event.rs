@@ -6,12 +6,12 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// A report of a node to its application, after the change: queries already return the new state.
 ///
 /// `Display` is one line for people: "db-7 (10.0.0.7:7946) joined".
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Event {
     /// A member is present that was unknown, had failed, or had left.
@@ -127,7 +127,8 @@ impl fmt::Display for Event {
 }
 
 /// The way in which a message was sent.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Via {
     /// By [`send`](crate::Node::send): can arrive twice.
@@ -149,7 +150,8 @@ impl fmt::Display for Via {
 }
 
 /// The number of a command; exactly one [`Event::Completed`] carries it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Ticket(pub(crate) u64);
 
 /// The ticket's number; a node numbers its tickets from 0.
@@ -160,13 +162,14 @@ impl fmt::Display for Ticket {
 }
 
 /// The outcome of a command that succeeded.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Done {
     /// A join: a seed accepted the node, which now knows its members.
     Joined {
         /// The seed that answered first; our own address if there was no other.
-        #[serde(with = "crate::addr")]
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
         seed: SocketAddr,
         /// The number of members now, this node included.
         members: usize,

@@ -1,7 +1,6 @@
 //! Incarnations: the version numbers that order all claims about a member.
 
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// A member's version number: a generation, which counts restarts, and a number within it.
 ///
@@ -24,9 +23,8 @@ use serde::{Deserialize, Serialize};
 /// member's own.
 ///
 /// Exhaustive on purpose: the wire format has these two numbers.
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Incarnation {
     /// The run of the member: the wall clock in seconds at its start, unless the driver set another
     /// value.

@@ -110,6 +110,9 @@
 //!   rotated while the cluster runs. Adds `Key`, `Keyring` and `ConfigBuilder::encryption`.
 //! - `memberlist`: the wire format of HashiCorp's memberlist, for nodes in clusters of Serf, Consul
 //!   or Alertmanager agents. Adds `Memberlist` and `Wire::Memberlist`.
+//! - `record`: `Node::start_journal`, `Node::checkpoint` and module `replay`, for exact replays.
+//! - `serde`: `Serialize` and `Deserialize` for [`Member`], [`Event`], [`Stats`], [`Options`] and
+//!   the types in them.
 //! - `std`: `Clock`, the operating system's monotonic time, for drivers, and [`StreamError`] from
 //!   `std::io::ErrorKind`.
 //!
@@ -146,6 +149,7 @@ mod membership;
 mod node;
 mod output;
 mod record;
+#[cfg(feature = "record")]
 pub mod replay;
 mod rng;
 mod rtt;
@@ -165,7 +169,9 @@ pub use config::Plaintext;
 pub use config::options::{ConfigError, Options};
 pub use config::{Config, ConfigBuilder, Wire};
 #[cfg(feature = "encryption")]
-pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
+pub use crypto::cipher::Cipher;
+#[cfg(feature = "encryption")]
+pub use crypto::key::{InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
 pub use error::{BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError};

@@ -11,7 +11,9 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::str::FromStr;
+#[cfg(feature = "serde")]
 use serde::de::{Error, SeqAccess, Visitor};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -96,12 +98,14 @@ macro_rules! name {
             }
         }
 
+        #[cfg(feature = "serde")]
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
             }
         }
 
+        #[cfg(feature = "serde")]
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Text;
@@ -337,12 +341,14 @@ impl From<Bytes> for Meta {
     }
 }
 
+#[cfg(feature = "serde")]
 impl Serialize for Meta {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self)
     }
 }
 
+#[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Octets;
@@ -397,7 +403,8 @@ pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Resu
 /// earlier one (SWIM §4.2), and a member's own leave overrides a failure.
 ///
 /// Exhaustive on purpose: these are the protocol's states, and a program handles each.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum State {
     /// The member takes part.
     Alive,
@@ -432,7 +439,8 @@ impl fmt::Display for State {
 /// It can be serialized, to be shown or stored; the serialized form also contains internal values.
 /// Deserialization fails for a member that no node could have in its table: one with an IPv4-mapped
 /// IPv6 address, or one that is [degraded](Self::is_degraded) and not present.
-#[derive(Clone, Eq, PartialEq, Serialize)]
+#[derive(Clone, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Member {
     pub(crate) id: NodeId,
     pub(crate) meta: Meta,
@@ -447,7 +455,8 @@ pub struct Member {
 }
 
 /// The protocol versions that a member announces in memberlist's format; zeros in Tidings' own.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct ProtocolVersions {
     /// Minimum, maximum and current version of memberlist's protocol, then the same of the
     /// application's (delegate protocol).
@@ -470,7 +479,8 @@ impl ProtocolVersions {
 }
 
 /// A [`Member`] as deserialized, before it is validated.
-#[derive(Deserialize)]
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
 #[serde(remote = "Member")]
 struct Unchecked {
     id: NodeId,
@@ -484,6 +494,7 @@ struct Unchecked {
     rtt: Rtt,
 }
 
+#[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let member = Unchecked::deserialize(deserializer)?;

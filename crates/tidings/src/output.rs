@@ -3,13 +3,15 @@
 use crate::event::Event;
 use crate::membership::table::MemberKey;
 use crate::stream::{StreamAction, StreamId};
+#[cfg(feature = "record")]
 use crate::wire;
 use crate::wire::message::PeerStatus;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize, Serializer};
+#[cfg(feature = "record")]
+use serde::{Serialize, Serializer};
 
 /// One output for a driver to carry out.
 ///
@@ -35,7 +37,8 @@ pub enum Output<'b> {
 }
 
 /// A queued datagram. It is built when it is polled, with the updates of that moment.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct PendingDatagram {
     pub(crate) to: SocketAddr,
     pub(crate) payload: Payload,
@@ -45,7 +48,8 @@ pub(crate) struct PendingDatagram {
 }
 
 /// The updates that fill the rest of a datagram.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Piggyback {
     /// None, because the receiver may not be a member.
     None,
@@ -56,7 +60,8 @@ pub(crate) enum Piggyback {
 }
 
 /// The message for which a datagram is sent.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Payload {
     /// None: only updates and broadcasts.
     Gossip,
@@ -79,7 +84,8 @@ pub(crate) enum Payload {
     },
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum PendingOutput {
     Datagram(PendingDatagram),
     /// A message of the application, in a datagram of its own.
@@ -89,7 +95,7 @@ pub(crate) enum PendingOutput {
     },
     Stream {
         id: StreamId,
-        #[serde(serialize_with = "clear_part")]
+        #[cfg_attr(feature = "record", serde(serialize_with = "clear_part"))]
         action: StreamAction,
     },
     Event(Event),
@@ -97,6 +103,7 @@ pub(crate) enum PendingOutput {
 
 /// Serializes the clear part of a frame, and zeros for the sealed part, which a replay cannot read
 /// because it has no keys.
+#[cfg(feature = "record")]
 fn clear_part<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
     match action {
         StreamAction::Write(bytes) => {
@@ -109,10 +116,11 @@ fn clear_part<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::
 }
 
 /// The queue of a node's outputs, in order.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct OutputQueue {
     queue: VecDeque<PendingOutput>,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     datagrams: usize,
     max_datagrams: usize,
 }
@@ -167,6 +175,7 @@ impl OutputQueue {
     }
 
     /// Recounts the datagrams after deserialization.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) {
         let datagram = |pending: &&PendingOutput| {
             matches!(pending, PendingOutput::Datagram(_) | PendingOutput::Message { .. })

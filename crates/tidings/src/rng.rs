@@ -3,6 +3,7 @@
 use core::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
+#[cfg(feature = "record")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The random number generator of one part of a node, seeded from the node's seed.
@@ -51,6 +52,7 @@ impl Rng {
 }
 
 /// As the seed, the stream, and the number of words drawn from it.
+#[cfg(feature = "record")]
 impl Serialize for Rng {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(rng) = self;
@@ -58,6 +60,7 @@ impl Serialize for Rng {
     }
 }
 
+#[cfg(feature = "record")]
 impl<'de> Deserialize<'de> for Rng {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (seed, stream, drawn) = Deserialize::deserialize(deserializer)?;

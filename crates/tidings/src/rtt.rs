@@ -1,13 +1,13 @@
 //! Round-trip times, and the probe timeouts that follow from them.
 
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// A member's round-trip time, smoothed as in TCP (RFC 6298).
 ///
 /// It takes four bytes, because each member has one: both times are in units of 32 µs, up to two
 /// seconds. Zero means no measurement.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Rtt {
     smoothed: u16,
     variation: u16,

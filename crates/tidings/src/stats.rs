@@ -1,10 +1,10 @@
 //! Counters of a node's traffic, probes, syncs and dropped input.
 
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// The counters of a node, since its start.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Datagrams received.
@@ -84,7 +84,8 @@ pub struct Stats {
 }
 
 /// Counts of rejected input, by reason.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub struct Rejected {
     /// Not in the wire format, or in a version that this one does not know.
@@ -132,7 +133,8 @@ impl Rejected {
 }
 
 /// The reason why input was rejected.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Reject {
     /// Not in the wire format, or in a version that this one does not know.

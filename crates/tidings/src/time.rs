@@ -3,7 +3,6 @@
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// A point in time, in nanoseconds since an origin that the caller chooses.
 ///
@@ -21,7 +20,8 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(later.since(Instant::ZERO), Duration::from_millis(3));
 /// assert_eq!(Instant::ZERO.since(later), Duration::ZERO);
 /// ```
-#[derive(Clone, Copy, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Instant(u64);
 
 impl Instant {

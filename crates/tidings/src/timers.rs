@@ -5,8 +5,8 @@ use crate::membership::table::MemberKey;
 use crate::stream::StreamId;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet};
+#[cfg(any(test, feature = "record"))]
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
 
 /// The kind of a node's next timer, as [`Node::next_timer`](crate::Node::next_timer) returns it,
 /// for logs and tests.
@@ -41,7 +41,8 @@ pub enum Timer {
 }
 
 /// A timer that each node has once; the order of variants breaks ties.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum FixedTimer {
     ProbeTimeout,
     Probe,
@@ -53,7 +54,8 @@ pub(crate) enum FixedTimer {
 
 /// The key of a timer: its kind, and the object that it belongs to; the order of variants breaks
 /// ties.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum TimerKey {
     Fixed(FixedTimer),
     Suspicion(MemberKey),
@@ -64,11 +66,12 @@ pub(crate) enum TimerKey {
 }
 
 /// All deadlines of a node: one slot for each fixed timer, an ordered set for all others.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Timers {
     fixed: [Option<Instant>; FIXED_TIMERS.len()],
     keyed: BTreeMap<TimerKey, Instant>,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     order: BTreeSet<(Instant, TimerKey)>,
 }
 
@@ -83,6 +86,7 @@ const FIXED_TIMERS: [FixedTimer; 6] = [
 
 impl Timers {
     /// Rebuilds the order after deserialization; `None` if a fixed timer is among the keyed ones.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.order = self.keyed.iter().map(|(&key, &at)| (at, key)).collect();
         let is_fixed = |key: &TimerKey| matches!(key, TimerKey::Fixed(_));
@@ -90,6 +94,7 @@ impl Timers {
     }
 
     /// All timers that are set, in the order in which they are due.
+    #[cfg(feature = "record")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, TimerKey)> {
         let fixed = FIXED_TIMERS
             .iter()

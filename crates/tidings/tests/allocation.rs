@@ -29,6 +29,7 @@ fn a_quiet_round_of_a_warm_node_allocates_nothing() {
     }
 }
 
+#[cfg(feature = "record")]
 #[test]
 fn a_quiet_round_with_a_journal_allocates_nothing_beyond_the_buffer() {
     let mut single = SingleNode::warm(11);

@@ -2,6 +2,7 @@
 
 mod common;
 
+#[cfg(feature = "record")]
 use common::journal::ReplayCounts;
 use common::{Net, addr, config_at, id, wide_addr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,6 +228,7 @@ fn after_any_chaos_all_agree_again() {
     assert!(by_digest > 0 && deferred > 0);
 }
 
+#[cfg(feature = "record")]
 #[test]
 fn any_history_of_a_node_replays_bit_for_bit() {
     let mut all = ReplayCounts::default();

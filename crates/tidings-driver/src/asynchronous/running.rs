@@ -1,10 +1,10 @@
 //! The state under an asynchronous driver's lock.
 
+use crate::recording::Finishing;
 use crate::state::DriverState;
 use crate::streams::StreamTable;
 use std::task::Waker;
 use tidings::Instant;
-use tidings_record::Finishing;
 
 /// A running node, its streams, each with its task `T`, and the waker of its driver.
 ///

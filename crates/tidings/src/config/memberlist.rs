@@ -3,7 +3,6 @@
 use crate::config::ConfigError;
 use crate::member::{ClusterName, ProtocolVersions};
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// Settings of HashiCorp memberlist's wire format, for a node in a cluster of Serf, Consul, Nomad
 /// or Alertmanager agents.
@@ -147,7 +146,8 @@ impl Default for Memberlist {
 }
 
 /// The form of a [`Memberlist`] in a checkpoint.
-#[derive(Deserialize, Serialize)]
+#[cfg(feature = "record")]
+#[derive(serde::Deserialize, serde::Serialize)]
 #[serde(remote = "Memberlist")]
 pub(super) struct MemberlistForm {
     label: Option<ClusterName>,

@@ -16,11 +16,10 @@ use crate::crypto::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
 use core::fmt;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "memberlist")]
 pub use memberlist::Memberlist;
-#[cfg(feature = "memberlist")]
+#[cfg(all(feature = "memberlist", feature = "record"))]
 use memberlist::MemberlistForm;
 
 /// The configuration of a [`Node`](crate::Node): name, address, options, keys, wire format.
@@ -365,7 +364,8 @@ impl fmt::Debug for Config {
 }
 
 /// The form of a [`Config`] in a checkpoint: without keys and without the admission function.
-#[derive(Deserialize, Serialize)]
+#[cfg(feature = "record")]
+#[derive(serde::Deserialize, serde::Serialize)]
 #[serde(remote = "Config")]
 pub(crate) struct ConfigForm {
     cluster: ClusterName,
@@ -383,7 +383,8 @@ pub(crate) struct ConfigForm {
     options: Options,
 }
 
-#[derive(Deserialize, Serialize)]
+#[cfg(feature = "record")]
+#[derive(serde::Deserialize, serde::Serialize)]
 #[serde(remote = "Wire")]
 enum WireForm {
     Tidings,
@@ -429,7 +430,8 @@ mod tests {
     #[test]
     #[cfg(all(feature = "encryption", feature = "memberlist"))]
     fn keys_are_checked_against_the_wire_format_in_either_order_of_calls() {
-        use crate::crypto::key::{Cipher, Key};
+        use crate::crypto::cipher::Cipher;
+        use crate::crypto::key::Key;
         let wire = || Wire::Memberlist(Memberlist::new());
         let keyring = |memberlist: bool| {
             let own = Key::new(Cipher::Aes256Gcm, [1; 32]);

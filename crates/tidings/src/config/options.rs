@@ -4,7 +4,8 @@ use crate::config::limits;
 use crate::member::TooLong;
 use core::fmt;
 use core::time::Duration;
-use serde::{Deserialize, Deserializer, Serialize};
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Deserializer};
 
 /// Declares `Options`, and `Unchecked` with the same fields, for deserialization before the check.
 macro_rules! options {
@@ -15,7 +16,8 @@ macro_rules! options {
         $(#[$about])*
         pub struct Options { $($(#[$doc])* pub $name: $type,)* }
 
-        #[derive(Deserialize)]
+        #[cfg(feature = "serde")]
+        #[derive(serde::Deserialize)]
         #[serde(remote = "Options", default = "Options::lan")]
         struct Unchecked { $($name: $type,)* }
     };
@@ -40,7 +42,8 @@ options! {
     /// `Options` can be serialized. Deserialization checks them: it fails for an option outside its
     /// range, with the text of the [`ConfigError`]. An option that is missing has the value of
     /// [`lan`](Self::lan).
-    #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize))]
     #[non_exhaustive]
     pub struct Options {
         /// Time between two probes: SWIM's protocol period. 2 ms to 1 h.
@@ -184,6 +187,7 @@ options! {
     }
 }
 
+#[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for Options {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let options = Unchecked::deserialize(deserializer)?;

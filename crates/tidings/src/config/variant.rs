@@ -5,10 +5,10 @@ use crate::incarnation::{Incarnation, IncarnationSource};
 #[cfg(feature = "memberlist")]
 use crate::member::State;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// A variant of the protocol, with the rules that differ between the two.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum ProtocolVariant {
     Tidings,
     /// `reclaim` is memberlist's `DeadNodeReclaimTime`; zero means never.

@@ -1,7 +1,6 @@
 //! Sealing: authenticated encryption, so that only holders of a key can read or create a message.
 
-use crate::crypto::key::{Cipher, Key};
-use crate::crypto::keyring::Keyring;
+use crate::crypto::cipher::Cipher;
 use aes_gcm::aead::array::Array;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::inout::InOutBuf;
@@ -10,39 +9,8 @@ use aes_gcm::aes::cipher::BlockCipherEncrypt;
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
 #[cfg(feature = "memberlist")]
 use aes_gcm::{Aes128Gcm, Aes256Gcm, aead, aes::Aes192};
-use alloc::vec::Vec;
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
-
-/// Encrypts `buf[from..]` in place, and appends the authentication tag.
-///
-/// `aad` (associated data) is authenticated but not part of the output. A nonce must not repeat
-/// with the same key; random nonces do not.
-pub(crate) fn seal(key: &Key, nonce: &[u8; NONCE], aad: &[u8], buf: &mut Vec<u8>, from: usize) {
-    let tag = key.sealer().encrypt(nonce, aad, &mut buf[from..]);
-    buf.extend_from_slice(&tag);
-}
-
-/// Decrypts a message that was sealed with any key of `keyring`, the primary key first; `false` if
-/// none fits, or the message was altered.
-///
-/// The message replaces the content of `out`, which is empty after a failure.
-pub(crate) fn open(
-    keyring: &Keyring,
-    nonce: &[u8; NONCE],
-    aad: &[u8],
-    sealed: &[u8],
-    out: &mut Vec<u8>,
-) -> bool {
-    out.clear();
-    let Some((ciphertext, tag)) = sealed.split_last_chunk() else { return false };
-    out.resize(ciphertext.len(), 0);
-    let opened = keyring.keys().any(|key| key.sealer().decrypt(nonce, aad, ciphertext, tag, out));
-    if !opened {
-        out.clear();
-    }
-    opened
-}
 
 /// A cipher with its key, and values that are computed once per key.
 #[allow(clippy::large_enum_variant, reason = "one per key, behind a pointer")]
@@ -83,7 +51,7 @@ impl Sealer {
 
     /// Decrypts `ciphertext` into `out`, which has the same length; `false` if the tag does not
     /// match.
-    fn decrypt(
+    pub(crate) fn decrypt(
         &self,
         nonce: &[u8; NONCE],
         aad: &[u8],
@@ -197,6 +165,9 @@ pub(crate) const TAG: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::key::Key;
+    use crate::crypto::keyring::Keyring;
+    use alloc::vec::Vec;
     use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
@@ -214,7 +185,7 @@ mod tests {
             let key = Key::new(Cipher::Aes256Gcm, [byte; 32]);
             let nonce = b"ABCDEFGHIJKLMNOPQRSTUVWX";
             let mut buf = b"XAES-256-GCM".to_vec();
-            seal(&key, nonce, aad.as_bytes(), &mut buf, 0);
+            key.seal(nonce, aad.as_bytes(), &mut buf, 0);
             assert_eq!(HEXLOWER.encode(&buf), expected);
         }
     }
@@ -228,7 +199,7 @@ mod tests {
         let mut buf = b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
             tip for the future, sunscreen would be it."
             .to_vec();
-        seal(&key, &nonce, &aad, &mut buf, 0);
+        key.seal(&nonce, &aad, &mut buf, 0);
         let expected = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb\
                         731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452\
                         2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9\
@@ -247,7 +218,7 @@ mod tests {
                 let (nonce, rest) = whole.split_first_chunk().unwrap();
                 let (aad, sealed) = rest.split_at(aad.len());
                 let mut out = b"earlier content".to_vec();
-                let opened = open(&keyring, nonce, aad, sealed, &mut out);
+                let opened = keyring.open(nonce, aad, sealed, &mut out);
                 assert_eq!(out, if opened { &b"a failed"[..] } else { b"" });
                 opened
             };
@@ -292,8 +263,8 @@ mod tests {
             for key in [&aes, &chacha] {
                 buf.clear();
                 buf.resize(1400, 7);
-                seal(key, &NONCE_7, b"", &mut buf, 0);
-                assert!(open(&keyring, &NONCE_7, b"", &buf, &mut out));
+                key.seal(&NONCE_7, b"", &mut buf, 0);
+                assert!(keyring.open(&NONCE_7, b"", &buf, &mut out));
             }
         });
         assert_eq!(counted.count_total, 0);
@@ -311,12 +282,12 @@ mod tests {
             for cipher in Cipher::ALL {
                 let key = Key::new(cipher, bytes);
                 let mut buf = [&header[..], &message].concat();
-                seal(&key, &nonce, &aad, &mut buf, header.len());
+                key.seal(&nonce, &aad, &mut buf, header.len());
                 prop_assert_eq!(&buf[..header.len()], &header);
                 let sealed = &buf[header.len()..];
                 prop_assert_eq!(sealed.len(), message.len() + TAG);
                 let mut out = Vec::new();
-                prop_assert!(open(&Keyring::new(key), &nonce, &aad, sealed, &mut out));
+                prop_assert!(Keyring::new(key).open(&nonce, &aad, sealed, &mut out));
                 prop_assert_eq!(&out, &message);
             }
         }
@@ -330,7 +301,7 @@ mod tests {
             let [aes, chacha] = keys(1);
             let keyring = Keyring::new(aes).with_key(chacha).unwrap();
             let mut out = b"earlier content".to_vec();
-            prop_assert!(!open(&keyring, &nonce, &aad, &noise, &mut out));
+            prop_assert!(!keyring.open(&nonce, &aad, &noise, &mut out));
             prop_assert!(out.is_empty());
         }
     }
@@ -341,13 +312,13 @@ mod tests {
 
     fn sealed(key: &Key, message: &[u8]) -> Vec<u8> {
         let mut buf = message.to_vec();
-        seal(key, &NONCE_7, b"to all", &mut buf, 0);
+        key.seal(&NONCE_7, b"to all", &mut buf, 0);
         buf
     }
 
     fn opened(keyring: &Keyring, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        open(keyring, &NONCE_7, b"to all", sealed, &mut out).then_some(out)
+        keyring.open(&NONCE_7, b"to all", sealed, &mut out).then_some(out)
     }
 
     const NONCE_7: [u8; NONCE] = [7; NONCE];

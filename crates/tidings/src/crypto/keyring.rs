@@ -1,6 +1,8 @@
 //! Keyrings: the keys of a node, and their rotation in a running cluster.
 
-use crate::crypto::key::{Cipher, Key, KeyId};
+use crate::crypto::aead::NONCE;
+use crate::crypto::cipher::Cipher;
+use crate::crypto::key::{Key, KeyId};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -117,6 +119,27 @@ impl Keyring {
     fn position(&self, key: &Key) -> Result<usize, KeyringError> {
         let at = self.keys.iter().position(|held| held == key);
         at.ok_or_else(|| KeyringError::Absent { id: key.id() })
+    }
+
+    /// Decrypts a message that was sealed with any of the keys, the primary one first; `false` if
+    /// none fits, or the message was altered.
+    ///
+    /// The message replaces the content of `out`, which is empty after a failure.
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        out.clear();
+        let Some((ciphertext, tag)) = sealed.split_last_chunk() else { return false };
+        out.resize(ciphertext.len(), 0);
+        let opened = self.keys().any(|key| key.sealer().decrypt(nonce, aad, ciphertext, tag, out));
+        if !opened {
+            out.clear();
+        }
+        opened
     }
 }
 

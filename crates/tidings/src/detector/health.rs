@@ -1,13 +1,13 @@
 //! Local health: a node's estimate of its own health.
 
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// The local health score (Lifeguard §IV-A).
 ///
 /// A node that misses acks and nacks may be slow itself. The worse its score, the longer its probe
 /// rounds, and the later it suspects others.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct LocalHealth {
     /// 0 is healthy.
     score: u32,
@@ -21,6 +21,7 @@ impl LocalHealth {
     }
 
     /// Whether a restored score is one of a node with this limit.
+    #[cfg(feature = "record")]
     pub(crate) fn is_below(&self, limit: u32) -> bool {
         self.limit == limit && self.score < limit
     }

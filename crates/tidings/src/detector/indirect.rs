@@ -3,10 +3,10 @@
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The pings that this node sent for other members and that are not acked yet.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct IndirectPings {
     /// By the token of this node's own ping.
     pending: BTreeMap<u32, PendingForward>,
@@ -14,7 +14,8 @@ pub(crate) struct IndirectPings {
 }
 
 /// The member that asked for an indirect ping, and what it waits for.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct PendingForward {
     pub(crate) asker: SocketAddr,
     /// The token of the asker's request, which the ack or nack to it carries.

@@ -2,13 +2,13 @@
 
 use crate::time::Instant;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// The time until which a node may declare others failed, after a probe of its own was acked.
 ///
 /// A node that is cut off or stalled gets no refutations. Without a lease, suspicion timers stand
 /// still.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct VerdictLease {
     until: Instant,
 }
@@ -35,6 +35,7 @@ impl VerdictLease {
         }
     }
 
+    #[cfg(feature = "record")]
     pub(crate) fn until(&self) -> Instant {
         self.until
     }

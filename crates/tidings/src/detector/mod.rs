@@ -12,10 +12,14 @@ use crate::detector::health::LocalHealth;
 use crate::detector::indirect::{IndirectPings, PendingForward};
 use crate::detector::lease::VerdictLease;
 use crate::detector::probe::{Probe, ProbeOutcome, Round};
-use crate::detector::suspicion::{Suspicion, SuspicionTimeout, Suspicions};
+#[cfg(feature = "record")]
+use crate::detector::suspicion::Suspicion;
+use crate::detector::suspicion::{SuspicionTimeout, Suspicions};
 use crate::detector::user_pings::{PendingPing, UserPings};
 use crate::event::Ticket;
-use crate::member::{Member, State};
+#[cfg(feature = "record")]
+use crate::member::Member;
+use crate::member::State;
 use crate::membership::Members;
 use crate::membership::table::MemberKey;
 use crate::rng::{Rng, RngStream};
@@ -25,13 +29,13 @@ use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// The failure detector of a node: SWIM §3 and §4.2, with Lifeguard's local health.
 ///
 /// It decides whom to ping, whom to suspect, and when a suspicion has expired. It sends nothing and
 /// changes no member: it sets its timers, and returns what the node has to do.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Detector {
     probe: Probe,
     health: LocalHealth,
@@ -344,16 +348,19 @@ impl Detector {
 
     // ---- inspection ----
 
+    #[cfg(feature = "record")]
     pub(crate) fn suspicions(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
         self.suspicions.iter()
     }
 
     /// Until when the node may declare members failed.
+    #[cfg(feature = "record")]
     pub(crate) fn lease_until(&self) -> Instant {
         self.lease.until()
     }
 
     /// Whether a restored detector agrees with the restored members and timers.
+    #[cfg(feature = "record")]
     pub(crate) fn is_consistent(
         &self,
         members: &Members,

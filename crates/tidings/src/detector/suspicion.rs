@@ -6,17 +6,18 @@ use crate::wire::message::Accuser;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// All suspicions of a node, at most one for each member.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Suspicions(BTreeMap<MemberKey, Suspicion>);
 
 /// The suspicion of one member, which can refute it until the timeout.
 ///
 /// The timeout starts at its maximum. Each further accuser, by its own probe, shortens it
 /// (Lifeguard §IV-B): a single accuser may itself be the slow node.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Suspicion {
     /// The accusers, in order of arrival.
     accusers: Vec<Accuser>,
@@ -30,7 +31,8 @@ pub(crate) struct Suspicion {
 
 /// The range of a suspicion timeout, and the number of confirmations that shorten it to the
 /// minimum.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct SuspicionTimeout {
     pub(crate) min: Duration,
     pub(crate) max: Duration,
@@ -78,6 +80,7 @@ impl Suspicions {
     }
 
     /// Whether each restored suspicion has an accuser and a valid timeout.
+    #[cfg(feature = "record")]
     pub(crate) fn is_consistent(&self) -> bool {
         self.0.values().all(|Suspicion { accusers, timeout, .. }| {
             !accusers.is_empty() && timeout.min <= timeout.max && timeout.confirmations < 64
@@ -140,6 +143,7 @@ impl Suspicions {
         &accusers[(round % accusers.len() as u64) as usize]
     }
 
+    #[cfg(feature = "record")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
         self.0.iter().map(|(&key, suspicion)| (key, suspicion))
     }
@@ -151,10 +155,12 @@ impl Suspicions {
 }
 
 impl Suspicion {
+    #[cfg(feature = "record")]
     pub(crate) fn accusers(&self) -> &[Accuser] {
         &self.accusers
     }
 
+    #[cfg(feature = "record")]
     pub(crate) fn started(&self) -> Instant {
         self.started
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::variant::ProtocolVariant;
 use crate::incarnation::Incarnation;
+use crate::member::Member;
 use crate::member::{ClusterName, Meta, NodeId};
 use crate::membership::claim::{Claim, Profile};
 use alloc::format;

@@ -3,17 +3,18 @@
 use crate::event::Ticket;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
-use serde::{Deserialize, Serialize};
 
 /// The application's pings that are not acked yet, by their tokens.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct UserPings {
     pending: BTreeMap<u32, PendingPing>,
     max: usize,
 }
 
 /// One ping of the application's.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct PendingPing {
     pub(crate) ticket: Ticket,
     pub(crate) sent: Instant,

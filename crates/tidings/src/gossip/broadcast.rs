@@ -7,23 +7,23 @@ use crate::wire::message::{Broadcast, BroadcastId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// The broadcasts that a node still gossips: its own, and those of others that it forwards.
 ///
 /// Own broadcasts are never dropped. Other members forward the same broadcasts too, so forwarded
 /// ones get at most half of the queue and are evicted when own ones need the room.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Broadcasts {
     queue: GossipQueue<u64>,
     /// By their number in the order of insertion.
     queued: BTreeMap<u64, Queued>,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     by_subject: BTreeMap<Subject, u64>,
     next: u64,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     own: QueueSize,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     forwarded: QueueSize,
     max: QueueSize,
 }
@@ -48,6 +48,7 @@ impl Broadcasts {
     }
 
     /// Rebuilds the fields that a checkpoint omits; `None` if the others are inconsistent.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.queue.restore()?;
         for (&number, queued) in &self.queued {
@@ -244,7 +245,8 @@ impl Broadcast {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Queued {
     broadcast: Broadcast,
     own: bool,
@@ -279,7 +281,8 @@ enum Subject {
 }
 
 /// Number and memory of queued broadcasts, or the limits for them.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct QueueSize {
     count: usize,
     bytes: usize,

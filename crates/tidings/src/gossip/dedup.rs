@@ -6,7 +6,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
-use serde::{Deserialize, Serialize};
 
 /// Deduplication windows: the broadcasts already seen from each origin's latest generation.
 ///
@@ -17,11 +16,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// The window is that large because a burst of broadcasts arrives in any order: each forwarder
 /// sends its least-sent ones first.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct BroadcastDedup {
     origins: BTreeMap<NodeId, Window>,
     /// Origins by the count of their latest broadcast, least recent first.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     by_last_seen: BTreeMap<u64, NodeId>,
     next: u64,
     max_origins: usize,
@@ -44,6 +44,7 @@ impl BroadcastDedup {
 
     /// Rebuilds the index that a checkpoint omits; `None` if two origins have the same count, or
     /// the limits are exceeded.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         let last_seen = |(origin, window): (&NodeId, &Window)| (window.last_seen, origin.clone());
         self.by_last_seen = self.origins.iter().map(last_seen).collect();
@@ -91,7 +92,8 @@ impl BroadcastDedup {
 }
 
 /// Deduplication window of one origin.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Window {
     generation: u64,
     highest: u64,

@@ -11,10 +11,10 @@ use crate::gossip::dedup::BroadcastDedup;
 use crate::gossip::queue::GossipQueue;
 use crate::rng::{Rng, RngStream};
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
 
 /// The gossip of a node: the updates and broadcasts that it still sends, and when.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Gossip {
     /// Members whose updates are still sent.
     pub(crate) queue: GossipQueue,
@@ -48,6 +48,7 @@ impl Gossip {
     }
 
     /// Rebuilds the parts that a checkpoint leaves out; `None` if the rest is not consistent.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.queue.restore()?;
         self.broadcasts.restore()?;

@@ -3,30 +3,34 @@
 use crate::membership::table::MemberKey;
 use alloc::collections::BTreeMap;
 use alloc::vec::{Drain, Vec};
-use serde::{Deserialize, Serialize};
 
 /// The updates that a node still gossips, by key: changed members, or application broadcasts.
 ///
 /// It holds no messages. An update is read from the membership table when a datagram is built, so
 /// there is at most one entry for each member, a newer update replaces the older one, and each copy
 /// is the latest.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(bound(deserialize = "K: Copy + Ord + Deserialize<'de>"))]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(
+    feature = "record",
+    serde(bound(deserialize = "K: Copy + Ord + serde::Deserialize<'de>"))
+)]
 pub(crate) struct GossipQueue<K = MemberKey> {
     order: BTreeMap<QueuePosition, K>,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     positions: BTreeMap<K, QueuePosition>,
     next: u64,
     /// Scratch: the entries sent in the datagram that is being built.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     sent: Vec<QueuePosition>,
     /// Scratch: the keys that reached the retransmit limit with that datagram.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     done: Vec<K>,
 }
 
 /// Order of transmission: least-sent first, then oldest first.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct QueuePosition {
     transmits: u32,
     /// Number in the order of insertion: breaks ties.
@@ -49,11 +53,13 @@ impl<K: Copy + Ord> GossipQueue<K> {
     }
 
     /// Rebuilds the index that a checkpoint omits; `None` if a key has two entries.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.positions = self.order.iter().map(|(&position, &key)| (key, position)).collect();
         (self.positions.len() == self.order.len()).then_some(())
     }
 
+    #[cfg(feature = "record")]
     pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
         self.order.values().copied()
     }

@@ -21,19 +21,19 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The membership table: all known members, including tombstones of those that failed or left.
 ///
 /// Lookup, insertion, removal and a random pick take constant time at any size.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Members {
     table: Table,
     probe_order: ProbeOrder,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     digester: Digester,
     /// The sum of the digests of the members present.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     digest: u64,
     /// Number of members added or removed so far.
     changes: u64,
@@ -47,7 +47,8 @@ pub(crate) struct Members {
 }
 
 /// Record that a member failed or left; only a member's latest tombstone is current.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Tombstone {
     at: Instant,
     key: MemberKey,
@@ -91,6 +92,7 @@ impl Members {
     }
 
     /// Rebuilds the fields that a checkpoint omits; `None` if the others are inconsistent.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self, cluster: &ClusterName) -> Option<()> {
         self.digester = Digester::new(cluster);
         self.table.get(MemberKey::LOCAL)?;

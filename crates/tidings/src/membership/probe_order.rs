@@ -3,13 +3,13 @@
 use crate::membership::table::{MemberKey, grow};
 use crate::rng::Rng;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
 
 /// The probe ring: all members present except the local one, in the order of the current pass.
 ///
 /// Insertion, removal, the next member and a random one take constant time at any size, except for
 /// one shuffle per pass.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct ProbeOrder {
     keys: Vec<MemberKey>,
     /// The keys before this index were probed in the current pass.
@@ -17,7 +17,7 @@ pub(crate) struct ProbeOrder {
     /// Index of the next gossip target.
     gossip_cursor: usize,
     /// Each key's position in `keys`, or [`ABSENT`]; by the key's own index.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     positions: Vec<u32>,
 }
 
@@ -26,11 +26,13 @@ const ABSENT: u32 = u32::MAX;
 /// Maximum number of members that one [`ProbeOrder::draw`] examines.
 const MAX_EXAMINED: usize = 64;
 /// Limit for key indexes in a checkpoint, above any that `max_members` at its limit leads to.
+#[cfg(feature = "record")]
 const MAX_POSITIONS: usize = 1 << 21;
 
 impl ProbeOrder {
     /// Rebuilds the positions that a checkpoint omits; `None` if a key occurs twice or is out of
     /// range.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         let last = self.keys.iter().map(|key| key.index()).max();
         // A key is the index of a slot, and there are not many more slots than members.

@@ -5,10 +5,10 @@ use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::{Claim, Profile};
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// State of name conflicts: the holder of our name, and the conflicts already reported.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Refute {
     /// Incarnation of another node that holds our name, unless it is known to have failed or left.
     name_holder: Option<Incarnation>,

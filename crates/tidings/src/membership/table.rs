@@ -9,11 +9,14 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+#[cfg(feature = "record")]
 use serde::de::Error as _;
+#[cfg(feature = "record")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Key of a slot in the table, valid until its member is removed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct MemberKey(u32);
 
 impl MemberKey {
@@ -31,7 +34,8 @@ impl MemberKey {
 }
 
 /// A member's record and its flags.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Slot {
     pub(crate) member: Member,
     /// Number of its latest tombstone; 0 if it never failed or left.
@@ -55,6 +59,7 @@ pub(crate) struct Table {
     by_addr: HashTable<MemberKey>,
     hasher: FixedState,
     /// Seed of the hasher.
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only checkpoints have it"))]
     seed: u64,
 }
 
@@ -174,6 +179,7 @@ impl Table {
 
     /// Rebuilds the indexes, without the members `not_indexed` in the one by address; `None` if
     /// slots, free list, names and addresses are inconsistent.
+    #[cfg(feature = "record")]
     fn restore(&mut self, not_indexed: &[MemberKey]) -> Option<()> {
         let mut free = self.free.clone();
         free.sort_unstable();
@@ -223,6 +229,7 @@ impl Table {
 
 /// Omits the indexes: the one by name follows from the slots, and for the one by address the
 /// members that it lacks are stored.
+#[cfg(feature = "record")]
 impl Serialize for Table {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let other_at_addr =
@@ -232,6 +239,7 @@ impl Serialize for Table {
     }
 }
 
+#[cfg(feature = "record")]
 impl<'de> Deserialize<'de> for Table {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (seed, entries, free, not_indexed) =

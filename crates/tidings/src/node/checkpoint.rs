@@ -15,8 +15,9 @@ use crate::membership::Members;
 use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
 use crate::output::OutputQueue;
+use crate::record::error::ReplayError;
 use crate::record::journal::{Input, Journal};
-use crate::replay::{ReplayError, ShortName, Suspect};
+use crate::record::suspect::Suspect;
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::stream::{StreamId, Streams};
@@ -24,10 +25,11 @@ use crate::sync::Sync;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
-use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
+use crate::wire::dissect::ShortName;
 use crate::wire::message::Accuser;
+use crate::wire::postcard::{decode, encode};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -113,28 +115,22 @@ impl Node {
         self.wire.set_note_taking(false);
     }
 
-    /// Handles one input, and journals it and its outcome if a journal is kept.
-    pub(super) fn input<'i, R: fmt::Debug>(
-        &mut self,
-        now: Instant,
-        input: impl FnOnce(&Self) -> Input<'i>,
-        take: impl FnOnce(&mut Self) -> R,
-    ) -> R {
-        self.advance(now);
+    /// Journals an input that starts now, if a journal is kept.
+    pub(super) fn note_input<'i>(&mut self, input: impl FnOnce(&Self) -> Input<'i>) {
         if let Some(mut journal) = self.journal.take() {
             journal.begin(self.now, input(self));
             self.journal = Some(journal);
         }
-        let returned = take(self);
-        self.check();
+    }
+
+    /// Journals the end of an input and the value that it returned, if a journal is kept.
+    pub(super) fn note_end(&mut self, returned: Option<&dyn fmt::Debug>) {
         if let Some(journal) = &mut self.journal {
-            let said: &dyn fmt::Debug = &returned;
-            journal.end(self.wire.notes(), (size_of::<R>() > 0).then_some(said));
+            journal.end(self.wire.notes(), returned);
             if journal.is_full() {
                 self.stop_journal();
             }
         }
-        returned
     }
 
     pub(crate) fn journal(&mut self) -> Option<&mut Journal> {

@@ -1,8 +1,10 @@
 //! The node: its parts, its inputs and outputs, and nothing else.
 
+#[cfg(feature = "record")]
 mod checkpoint;
 mod command;
 mod datagram;
+mod input;
 #[cfg(debug_assertions)]
 mod invariants;
 mod message;

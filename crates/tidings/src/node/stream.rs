@@ -11,6 +11,7 @@ use crate::stream::tickets::Retry;
 use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::TimerKey;
+#[cfg(feature = "record")]
 use crate::wire::dissect::in_frame;
 use crate::wire::frame::Frame;
 use alloc::vec::Vec;
@@ -128,6 +129,7 @@ impl Node {
 
     /// Handles a frame: a request on the peer's streams, a reply on ours.
     fn handle_frame(&mut self, id: StreamId, frame: Frame) {
+        #[cfg(feature = "record")]
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
         }

@@ -3,25 +3,21 @@
 //! A node that is restored from the checkpoint at the journal's start and gets the same inputs
 //! writes the same journal. A replay compares the two.
 
-use crate::addr::Dialled;
-use crate::error::StreamError;
-use crate::event::Ticket;
-use crate::member::NodeId;
 use crate::output::Output;
-use crate::stream::{StreamAction, StreamId, StreamInput};
+use crate::stream::StreamAction;
 use crate::time::Instant;
-use crate::wire::codec::{decode, encode};
 use crate::wire::dissect::MessageSummary;
 use crate::wire::journal_note::{JournalNote, octets};
+use crate::wire::postcard::{decode, encode};
 use crate::wire::{Format, in_clear};
-use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
-use core::net::SocketAddr;
 use core::time::Duration;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use super::input::Input;
 
 /// A journal that a node writes while it is recorded or replayed.
 ///
@@ -78,43 +74,6 @@ impl Kind {
             Self::Event => "an event",
         }
     }
-}
-
-/// Input of a node, as journaled.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) enum Input<'a> {
-    Datagram {
-        from: SocketAddr,
-        #[serde(serialize_with = "octets")]
-        data: &'a [u8],
-    },
-    /// A sealed datagram of our cluster, of `len` bytes; a note has its plaintext.
-    Sealed {
-        from: SocketAddr,
-        len: usize,
-    },
-    Timeout,
-    Accept {
-        from: SocketAddr,
-    },
-    Opened(StreamId),
-    Data(StreamId, #[serde(serialize_with = "octets")] &'a [u8]),
-    Closed(StreamId),
-    Failed(StreamId, StreamError),
-    Join(Vec<Dialled>),
-    Leave,
-    Cancel(Ticket),
-    Ping(Cow<'a, NodeId>),
-    Send(Cow<'a, NodeId>, #[serde(serialize_with = "octets")] &'a [u8]),
-    SendReliable(Cow<'a, NodeId>, #[serde(serialize_with = "octets")] &'a [u8]),
-    Broadcast {
-        #[serde(serialize_with = "octets")]
-        key: &'a [u8],
-        #[serde(serialize_with = "octets")]
-        data: &'a [u8],
-    },
-    SetMeta(#[serde(serialize_with = "octets")] &'a [u8]),
-    SetSyncState(#[serde(serialize_with = "octets")] &'a [u8]),
 }
 
 impl Journal {
@@ -212,17 +171,6 @@ impl Script {
     pub(crate) fn admit(&mut self, admissions: impl Iterator<Item = bool>) {
         self.admissions.clear();
         self.admissions.extend(admissions);
-    }
-}
-
-impl<'a> Input<'a> {
-    pub(crate) fn of_stream(id: StreamId, input: StreamInput<'a>) -> Self {
-        match input {
-            StreamInput::Opened => Self::Opened(id),
-            StreamInput::Data(data) => Self::Data(id, data),
-            StreamInput::Closed => Self::Closed(id),
-            StreamInput::Failed(error) => Self::Failed(id, error),
-        }
     }
 }
 

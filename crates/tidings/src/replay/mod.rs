@@ -41,6 +41,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
+pub use crate::record::error::ReplayError;
+pub use crate::record::suspect::Suspect;
 pub use crate::wire::dissect::{MessageSummary, ShortName};
 pub use step::{Difference, Input, ReplayedOutput, Step};
 
@@ -52,20 +54,6 @@ pub struct Replay<'a> {
     buf: Vec<u8>,
     /// Scratch: the journal that the replayed node writes.
     replayed: Vec<u8>,
-}
-
-/// A suspect: a member with a running suspicion, as a node sees it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Suspect<'a> {
-    /// The member.
-    pub member: &'a Member,
-    /// Start of the suspicion.
-    pub since: Instant,
-    /// End of the suspicion timeout, unless the member refutes or another one confirms.
-    pub deadline: Instant,
-    /// The accusers, the first one first; `None` stands for an unknown member.
-    pub accusers: Vec<Option<ShortName>>,
 }
 
 impl<'a> Replay<'a> {
@@ -319,41 +307,6 @@ fn is_accepted(node: &mut Node, handle: impl FnOnce(&mut Node)) -> bool {
     handle(node);
     node.stats().rejected_datagrams.total() == before
 }
-
-/// Reason why a recording cannot be replayed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// The recording has another format version, which is this number.
-    Format(u8),
-    /// The checkpoint is malformed.
-    Checkpoint,
-    /// The journal is malformed.
-    Journal,
-    /// The node has keys, which are in no checkpoint: it cannot be restored, only replayed.
-    Keys,
-    /// The node has keys, and this program was built without the feature `encryption`.
-    Encryption,
-}
-
-impl fmt::Display for ReplayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format(format) => write!(
-                f,
-                "the recording is in format {format}; replay it with the version that made it"
-            ),
-            Self::Checkpoint => f.write_str("the checkpoint is malformed"),
-            Self::Journal => f.write_str("the journal is malformed"),
-            Self::Keys => f.write_str("the node has keys, so it can be replayed but not restored"),
-            Self::Encryption => f.write_str(
-                "the node has keys; replay it with a program built with the feature encryption",
-            ),
-        }
-    }
-}
-
-impl core::error::Error for ReplayError {}
 
 /// Maximum length of a sealed datagram in a journal, in bytes.
 const MAX_SEALED: usize = 65_535;

@@ -12,10 +12,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The purpose of a stream: the command or task that it serves.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Purpose {
     /// The peer opened the stream, and sends a request.
     Inbound,
@@ -36,9 +36,10 @@ pub(crate) enum Purpose {
 }
 
 /// One open stream.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Exchange {
-    #[serde(with = "crate::addr")]
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
     /// The request, if it is built before the stream is open.
@@ -57,7 +58,8 @@ pub(crate) struct Exchange {
 }
 
 /// The state of a sync that runs.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Comparison {
     /// The peer's name.
     pub(crate) with: NodeId,
@@ -72,19 +74,21 @@ pub(crate) struct Comparison {
 }
 
 /// All open streams, and their limits.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Exchanges {
     table: BTreeMap<StreamId, Exchange>,
     next: u64,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     inbound: usize,
     /// The sum of the buffers' lengths, in bytes.
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     buffered: usize,
     limits: Limits,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Limits {
     pub(crate) max_in: usize,
     pub(crate) max_out: usize,
@@ -101,6 +105,7 @@ impl Exchanges {
     }
 
     /// Recounts streams and buffers after deserialization; `None` if an id or a size is invalid.
+    #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         self.inbound = inbound.count();

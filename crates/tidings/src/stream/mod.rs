@@ -10,10 +10,10 @@ use crate::stream::tickets::Tickets;
 use crate::time::Instant;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The open streams of a node, and its commands that have not ended.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Streams {
     pub(crate) exchanges: Exchanges,
     pub(crate) tickets: Tickets,
@@ -34,7 +34,8 @@ impl Streams {
 }
 
 /// The id of a stream; a node never uses one twice.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct StreamId(pub(crate) u64);
 
 impl StreamId {
@@ -48,12 +49,13 @@ impl StreamId {
 /// An action on a stream, for the driver to carry out.
 ///
 /// Exhaustive on purpose: a driver has to handle each new action.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum StreamAction {
     /// Connect to a peer, and report [`StreamInput::Opened`] or [`StreamInput::Failed`].
     Open {
         /// The peer's address.
-        #[serde(with = "crate::addr")]
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
         to: SocketAddr,
         /// The time at which the node gives up and requests [`Reset`](Self::Reset); for drivers
         /// that cannot abort a connection attempt at that request.

@@ -7,7 +7,6 @@ use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// The largest number of seeds of a join.
 pub(crate) const MAX_SEEDS: usize = 1024;
@@ -15,7 +14,8 @@ pub(crate) const MAX_SEEDS: usize = 1024;
 const MAX_RETRIES: usize = 4;
 
 /// The commands that have not ended.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Tickets {
     next: u64,
     joins: BTreeMap<Ticket, Join>,
@@ -25,17 +25,19 @@ pub(crate) struct Tickets {
 }
 
 /// A retry of a seed that reset or closed the stream without an answer.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Retry {
     pub(crate) ticket: Ticket,
-    #[serde(with = "crate::addr")]
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
     pub(crate) seed: SocketAddr,
     /// The error of the last attempt.
     pub(crate) error: ExchangeError,
 }
 
 /// A join that no seed has accepted yet.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Join {
     /// The end of the join, if no more seeds are asked.
     deadline: Instant,
@@ -51,7 +53,8 @@ struct Join {
 }
 
 /// A leave that waits for confirmations.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Leave {
     /// The number of peers that may still confirm it.
     open: usize,

@@ -12,13 +12,13 @@ use crate::sync::index::DigestIndex;
 use crate::sync::reconnect::Reconnect;
 use crate::sync::trigger::SyncTrigger;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// The anti-entropy of a node: when it syncs, with what, and the members that it tries to find again.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Sync {
     pub(crate) trigger: SyncTrigger,
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     pub(crate) index: DigestIndex,
     pub(crate) reconnect: Reconnect,
     /// The application's state, sent with each sync.

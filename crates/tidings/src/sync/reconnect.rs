@@ -7,13 +7,13 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// Lost members and seeds that the node tries to reach again, and the backoff between attempts.
 ///
 /// Unlike tombstones they are kept without a time limit, but in bounded number. Each attempt tries
 /// one of them.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Reconnect {
     /// Members that failed and did not return, the latest last.
     lost: VecDeque<(NodeId, SocketAddr)>,

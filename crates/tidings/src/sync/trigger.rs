@@ -2,10 +2,10 @@
 
 use crate::time::Instant;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// Digest checks: the decision to sync, from the digests in pings and acks.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct SyncTrigger {
     /// Time of the first differing digest after an equal one; `None` if the latest was equal.
     differs_since: Option<Instant>,

@@ -1,11 +1,10 @@
 //! A node's keys and nonces for sealing and opening messages, independent of the format.
 
-use super::codec::encode;
 use crate::config::Plaintext;
-use crate::crypto::aead::{self, NONCE, TAG};
+use crate::crypto::aead::{NONCE, TAG};
 use crate::crypto::keyring::Keyring;
 use crate::rng::Rng;
-use crate::wire::journal_note::JournalNote;
+use crate::wire::journal_note::CryptoNotes;
 use alloc::vec::Vec;
 
 /// A node's keyring, nonces and plaintext policy, with hooks for its journal and for replay.
@@ -13,20 +12,19 @@ use alloc::vec::Vec;
 pub(crate) struct CryptoState {
     /// `None` in a replay, which encrypts nothing and takes opened plaintext from the journal.
     keyring: Option<Keyring>,
-    /// In a replay, the plaintext of the next sealed message; `None` if it did not open.
-    script: Option<Vec<u8>>,
-    /// Notes about sealing and opening, for the journal; `None` if none is kept.
-    notes: Option<Vec<u8>>,
+    /// Notes about sealing and opening, for the journal and from it.
+    notes: CryptoNotes,
     plaintext: Plaintext,
     nonces: Rng,
 }
 
 impl CryptoState {
     pub(crate) fn new(keyring: Option<Keyring>, plaintext: Plaintext, nonces: Rng) -> Self {
-        Self { keyring, script: None, notes: None, plaintext, nonces }
+        Self { keyring, notes: CryptoNotes::default(), plaintext, nonces }
     }
 
     /// The part that a checkpoint stores: no keys.
+    #[cfg(feature = "record")]
     pub(crate) fn state(&self) -> (Plaintext, &Rng) {
         (self.plaintext, &self.nonces)
     }
@@ -39,17 +37,20 @@ impl CryptoState {
         self.keyring.as_mut()
     }
 
+    #[cfg(feature = "record")]
     pub(super) fn notes(&mut self) -> Option<&mut Vec<u8>> {
-        self.notes.as_mut()
+        self.notes.notes.as_mut()
     }
 
+    #[cfg(feature = "record")]
     pub(super) fn set_note_taking(&mut self, enabled: bool) {
-        self.notes = enabled.then(Vec::new);
+        self.notes.notes = enabled.then(Vec::new);
     }
 
     /// In a replay, sets the plaintext of the next sealed message; `None` if it did not open.
+    #[cfg(feature = "record")]
     pub(super) fn script(&mut self, opened: Option<&[u8]>) {
-        self.script = opened.map(Into::into);
+        self.notes.script = opened.map(Into::into);
     }
 
     pub(super) fn seals(&self) -> bool {
@@ -71,15 +72,13 @@ impl CryptoState {
 
     /// Notes the checksum of a frame for the journal, before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
-        if let Some(notes) = &mut self.notes {
-            encode(notes, &JournalNote::Frame(crc32fast::hash(frame)));
-        }
+        self.notes.note_frame(frame);
     }
 
     /// Encrypts `buf[from..]` in place and appends the tag.
     pub(super) fn seal(&self, nonce: &[u8; NONCE], aad: &[u8], buf: &mut Vec<u8>, from: usize) {
         match &self.keyring {
-            Some(keyring) => aead::seal(keyring.primary(), nonce, aad, buf, from),
+            Some(keyring) => keyring.primary().seal(nonce, aad, buf, from),
             None => buf.extend_from_slice(&[0; TAG]),
         }
     }
@@ -95,19 +94,10 @@ impl CryptoState {
         complete: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> bool {
         let opened = match &self.keyring {
-            Some(keyring) => aead::open(keyring, nonce, aad, sealed, out) && complete(out),
-            None => self.open_by_script(out),
+            Some(keyring) => keyring.open(nonce, aad, sealed, out) && complete(out),
+            None => self.notes.open_by_script(out),
         };
-        if let Some(notes) = &mut self.notes {
-            encode(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
-        }
+        self.notes.note_opened(opened.then_some(out));
         opened
-    }
-
-    fn open_by_script(&mut self, out: &mut Vec<u8>) -> bool {
-        out.clear();
-        let opened = self.script.take();
-        out.extend_from_slice(opened.as_deref().unwrap_or_default());
-        opened.is_some()
     }
 }

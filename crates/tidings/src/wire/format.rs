@@ -15,10 +15,10 @@ use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// The wire format that a node speaks, with the envelope that binds its messages to its cluster.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Format {
     Tidings(tidings::Envelope),
     #[cfg(feature = "memberlist")]
@@ -74,6 +74,7 @@ impl Format {
     // ---- journals and replays ----
 
     /// Notes about sealing and opening; `None` unless a journal is kept and the node has keys.
+    #[cfg(feature = "record")]
     pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
         #[cfg(feature = "encryption")]
         return self.crypto_mut()?.notes();
@@ -82,6 +83,7 @@ impl Format {
     }
 
     /// Starts or stops the notes about sealing and opening.
+    #[cfg(feature = "record")]
     pub(crate) fn set_note_taking(&mut self, enabled: bool) {
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto_mut() {
@@ -91,6 +93,7 @@ impl Format {
     }
 
     /// In a replay, sets the plaintext of the next sealed message; `None` if it did not open.
+    #[cfg(feature = "record")]
     pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto_mut() {
@@ -109,6 +112,7 @@ impl Format {
     }
 
     /// The first bytes of every datagram for which [`Self::is_sealed_for_us`] is true.
+    #[cfg(feature = "record")]
     pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => envelope.sealed_prefix().to_vec(),
@@ -118,6 +122,7 @@ impl Format {
     }
 
     /// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
+    #[cfg(feature = "record")]
     pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Tidings(_) => tidings::head(datagram),
@@ -128,6 +133,7 @@ impl Format {
 
     /// The encoded messages of a datagram, for a summary. `opened` is the plaintext of a received
     /// datagram that was sealed; without it, the datagram is plain or made by a replayed node.
+    #[cfg(feature = "record")]
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(_) => tidings::messages_in(datagram, opened),
@@ -137,6 +143,7 @@ impl Format {
     }
 
     /// Decodes a frame that a replayed node wrote.
+    #[cfg(feature = "record")]
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         match self {
             Self::Tidings(_) => tidings::frame_in(bytes),

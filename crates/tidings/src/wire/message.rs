@@ -8,7 +8,6 @@ use crate::stats::Reject;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// One message in a datagram.
 #[derive(Clone, Debug)]
@@ -68,11 +67,12 @@ pub(crate) struct Ack {
 }
 
 /// A member's incarnation and digest, which its pings and acks carry in a format that has room.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct PeerStatus {
     pub(crate) incarnation: Incarnation,
     /// Digest of its membership table, folded to 32 bits.
-    #[serde(with = "postcard::fixint::le")]
+    #[cfg_attr(feature = "record", serde(with = "postcard::fixint::le"))]
     pub(crate) digest: u32,
 }
 
@@ -93,7 +93,8 @@ pub(crate) struct UserMessage {
 }
 
 /// The member that suspects another, as far as the message identifies it.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Accuser {
     #[default]
     Unknown,
@@ -130,7 +131,8 @@ impl From<u32> for Accuser {
 /// A message from one member's application to the applications of all members.
 ///
 /// `key` and `payload` should own their memory: a slice of a datagram would keep all of it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Broadcast {
     pub(crate) id: BroadcastId,
     /// A later broadcast of the same origin with the same key replaces this one. Empty: no key.
@@ -139,7 +141,8 @@ pub(crate) struct Broadcast {
 }
 
 /// The identity of a broadcast; of two from one origin, the later one is greater.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct BroadcastId {
     pub(crate) origin: NodeId,
     /// The origin's generation.

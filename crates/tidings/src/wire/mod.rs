@@ -5,18 +5,24 @@
 //! Decoders are total: any bytes become valid values, or a [`Reject`](crate::Reject).
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use serde::{Deserialize, Serialize};
 
 pub(crate) mod codec;
 #[cfg(feature = "encryption")]
 pub(crate) mod crypto_state;
+#[cfg(feature = "record")]
 pub(crate) mod dissect;
 pub(crate) mod format;
 pub(crate) mod frame;
+#[cfg(feature = "record")]
+pub(crate) mod journal_note;
+#[cfg(all(feature = "encryption", not(feature = "record")))]
+#[path = "no_journal_note.rs"]
 pub(crate) mod journal_note;
 #[cfg(feature = "memberlist")]
 pub(crate) mod memberlist;
 pub(crate) mod message;
+#[cfg(feature = "record")]
+pub(crate) mod postcard;
 pub(crate) mod tidings;
 pub(crate) mod writer;
 
@@ -24,7 +30,9 @@ pub(crate) use format::Format;
 pub(crate) use writer::Writer;
 
 /// State of one stream that binds its frames to one another.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct StreamBinding {
     /// The nonce of the first frame, if that was sealed.
     first: Option<[u8; 24]>,
@@ -43,7 +51,9 @@ impl StreamBinding {
 }
 
 /// The parse position in a long message that arrives in chunks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct ParseProgress {
     /// Offset of the first record that was not parsed yet; 0 before any was.
     at: usize,
@@ -52,6 +62,7 @@ pub(crate) struct ParseProgress {
 }
 
 /// The part of an encoded frame that is not encrypted.
+#[cfg(feature = "record")]
 pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
     #[cfg(feature = "memberlist")]
     if let Some(clear) = memberlist::in_clear(frame) {

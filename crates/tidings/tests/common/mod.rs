@@ -3,6 +3,10 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod forge;
+#[cfg(feature = "record")]
+pub mod journal;
+#[cfg(not(feature = "record"))]
+#[path = "no_journal.rs"]
 pub mod journal;
 #[cfg(feature = "memberlist")]
 pub mod memberlist;
@@ -131,6 +135,19 @@ pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
 }
 
 impl Net {
+    /// Asserts that the journals of all nodes, also of ended ones, replay with more outputs than this.
+    /// Without feature `record` there are no journals.
+    pub fn assert_replays(&self, min_outputs: usize) {
+        #[cfg(feature = "record")]
+        {
+            let mut all = journal::ReplayCounts::default();
+            let running = self.nodes.iter().filter_map(|host| host.journals.as_ref());
+            running.chain(&self.ended_journals).for_each(|one| one.assert_replays(&mut all));
+            assert!(all.outputs > min_outputs, "{all:?}");
+        }
+        let _ = min_outputs;
+    }
+
     /// Nodes of generation 1 that do not know each other yet.
     pub fn new(count: usize) -> Self {
         Self::of((0..count).map(|n| config(n, addr(n)).with_generation(1)))
@@ -486,6 +503,7 @@ impl Net {
             journals.take(node);
         }
         self.inputs += 1;
+        #[cfg(feature = "record")]
         if self.restoring > 0 && self.inputs % self.restoring == 0 {
             let mut checkpoint = Vec::new();
             node.checkpoint(&mut checkpoint);

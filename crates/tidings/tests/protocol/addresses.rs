@@ -3,7 +3,6 @@
 //! A seed given with a zone is dialled by that zone; no message to others contains it.
 
 use super::*;
-use common::journal::ReplayCounts;
 #[cfg(feature = "memberlist")]
 use tidings::{Memberlist, Wire};
 
@@ -59,14 +58,6 @@ fn without_zone(n: usize) -> SocketAddr {
     SocketAddr::new(on_link(n).ip(), on_link(n).port())
 }
 
-fn assert_that_replays_are_the_same(net: &Net) {
-    let mut all = ReplayCounts::default();
-    for host in &net.nodes {
-        host.journals.as_ref().expect("it keeps a journal").assert_replays(&mut all);
-    }
-    assert!(all.outputs > 0);
-}
-
 #[test]
 fn a_join_by_a_zone_is_dialled_by_it() {
     let mut net = on_a_link((0..2).map(|n| config(n, addr(n))));
@@ -74,7 +65,7 @@ fn a_join_by_a_zone_is_dialled_by_it() {
     net.run_until(|net| net.result(1, ticket).is_some());
     assert_eq!(net.result(1, ticket), Some(Ok(Done::Joined { seed: on_link(0), members: 2 })));
     assert_eq!(net.member(1, 0).unwrap().addr(), addr(0), "its own address is the known one");
-    assert_that_replays_are_the_same(&net);
+    net.assert_replays(0);
 }
 
 #[test]
@@ -105,7 +96,7 @@ fn a_seed_that_is_asked_again_is_dialled_by_its_zone_again() {
         let result = net.result(n, ticket);
         assert!(matches!(result, Some(Ok(Done::Joined { seed, .. })) if seed == on_link(0)));
     }
-    assert_that_replays_are_the_same(&net);
+    net.assert_replays(0);
 }
 
 /// Restores each node from a checkpoint after every `restoring` inputs, or never if 0.
@@ -121,7 +112,7 @@ fn a_seed_that_was_silent_is_looked_for_by_its_zone(restoring: usize) {
     net.heal();
     net.run_until(|net| (0..3).all(|here| net.nodes[here].node.present_count() == 3));
     if restoring == 0 {
-        assert_that_replays_are_the_same(&net);
+        net.assert_replays(0);
     }
 }
 

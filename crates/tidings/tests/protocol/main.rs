@@ -25,6 +25,7 @@ mod name_conflict;
 mod partition;
 mod probe;
 mod refutation;
+#[cfg(feature = "record")]
 mod replay;
 mod stream_only;
 mod stream_probe;

@@ -2,7 +2,9 @@
 
 use super::label;
 use super::packet::{self, CRC_HEADER};
-use super::stream::{ENCRYPT, Unit, unit};
+#[cfg(any(feature = "encryption", feature = "record"))]
+use super::stream::ENCRYPT;
+use super::stream::{Unit, unit};
 use crate::config::Memberlist;
 use crate::member::NodeId;
 use crate::stats::Reject;
@@ -12,11 +14,11 @@ use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use serde::{Deserialize, Serialize};
 
 /// Wraps everything that a node sends in label and encryption or checksum, and unwraps what it
 /// receives.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Envelope {
     /// The sender.
     pub(super) name: NodeId,
@@ -27,11 +29,11 @@ pub(crate) struct Envelope {
     /// The encryption version (0 or 1) with which we seal; both are opened.
     version: u8,
     #[cfg(feature = "encryption")]
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     crypto: Option<CryptoState>,
     /// Scratch: the decrypted datagram.
     #[cfg(feature = "encryption")]
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     plain: Vec<u8>,
 }
 
@@ -81,6 +83,7 @@ impl Envelope {
     }
 
     /// First bytes of a datagram for which [`Self::is_sealed_for_us`] is true.
+    #[cfg(feature = "record")]
     pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         let mut head = Vec::new();
         label::encode(&mut head, &self.label);
@@ -89,6 +92,7 @@ impl Envelope {
     }
 
     /// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
+    #[cfg(feature = "record")]
     pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
         let head = if self.seals() { self.header() } else { datagram.len() };
         &datagram[..head.min(datagram.len())]
@@ -96,6 +100,7 @@ impl Envelope {
 
     /// The content of a datagram, for a summary. `opened` is the plaintext of a received datagram
     /// that was sealed; without it, the datagram is plain or made by a replayed node.
+    #[cfg(feature = "record")]
     fn plaintext_of_datagram(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         if let Some(opened) = opened {
             return Some(opened.to_vec());
@@ -109,6 +114,7 @@ impl Envelope {
 
     /// The expanded leaves of a datagram, for a summary. `opened` is its plaintext, if it was
     /// sealed.
+    #[cfg(feature = "record")]
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         let (plain, mut leaves) = (self.plaintext_of_datagram(datagram, opened)?, Vec::new());
         packet::expand(&plain, MAX_EXPANDED, &mut leaves).ok()?;
@@ -116,6 +122,7 @@ impl Envelope {
     }
 
     /// The content of a message that a replayed node wrote to a stream.
+    #[cfg(feature = "record")]
     pub(super) fn plaintext_of_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let labelled = label::strip(bytes, &self.label).ok().flatten();
         match unit(labelled.unwrap_or(bytes), usize::MAX).ok()?? {
@@ -125,6 +132,7 @@ impl Envelope {
     }
 
     /// The content that a replayed node, which encrypts nothing, wrote in place of the ciphertext.
+    #[cfg(feature = "record")]
     fn unencrypted_body(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut plain = sealed.get(SEALED_HEADER..sealed.len().saturating_sub(TAG))?.to_vec();
         (self.version > 0 || unpad(&mut plain)).then_some(plain)
@@ -351,6 +359,7 @@ fn stream_aad(length: usize, label: &[u8]) -> Vec<u8> {
 }
 
 /// Removes the padding of encryption version 0 (PKCS #7); `false` if it is invalid.
+#[cfg(any(feature = "encryption", feature = "record"))]
 fn unpad(plain: &mut Vec<u8>) -> bool {
     let padding = plain.last().map_or(0, |&padding| usize::from(padding));
     let len = plain.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));
@@ -364,6 +373,7 @@ fn unpad(plain: &mut Vec<u8>) -> bool {
 }
 
 /// The unencrypted part of a message that we wrote to a stream; `None` if it is not encrypted.
+#[cfg(feature = "record")]
 pub(crate) fn in_clear(frame: &[u8]) -> Option<&[u8]> {
     let label = match frame {
         [0xf4, len, ..] => 2 + usize::from(*len),

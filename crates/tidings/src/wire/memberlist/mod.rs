@@ -16,7 +16,9 @@ mod packet;
 mod stream;
 
 pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message};
-pub(crate) use envelope::{Envelope, in_clear};
+pub(crate) use envelope::Envelope;
+#[cfg(feature = "record")]
+pub(crate) use envelope::in_clear;
 
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, ProtocolVersions};

@@ -2,18 +2,16 @@
 
 use super::Envelope;
 use super::profile::{decode_profile, encode_profile};
-use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::wire::codec::{decode, encode};
+use crate::wire::codec::{Encode, Fixed, decode, encode};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
 use crate::wire::message::{Broadcast, BroadcastId};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// The longest data, in bytes, of a user message from `from` that fits into `room`.
 pub(crate) fn max_user_message(from: &NodeId, room: usize) -> usize {
@@ -54,20 +52,20 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn ping(&mut self, token: u32, target: &NodeId, status: PeerStatus) {
-        self.message(PING, &PingBody { token, target: target.short(), status });
+        self.message(PING, &(Fixed(token), Fixed(target.short()), status));
     }
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &PingRequestBody { token, within_ms, target: target.clone() });
+        self.message(PING_REQUEST, &(Fixed(token), within_ms, target));
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
-        self.message(ACK, &AckBody { token, status });
+        self.message(ACK, &(Fixed(token), status));
     }
 
     pub(crate) fn nack(&mut self, token: u32) {
-        self.message(NACK, &NackBody { token });
+        self.message(NACK, &Fixed(token));
     }
 
     /// Appends an update with a member's current record; `false` if there is no room.
@@ -82,14 +80,11 @@ impl<'a> Writer<'a> {
             State::Suspect => {
                 self.buf.push(SUSPECT);
                 let accuser = accuser.short();
-                encode(
-                    self.buf,
-                    &SuspectBody { accuser, id: id.clone(), incarnation: *incarnation },
-                );
+                encode(self.buf, &(Fixed(accuser), id, incarnation));
             }
             State::Failed | State::Left => {
                 self.buf.push(if *state == State::Failed { FAILED } else { LEFT });
-                encode(self.buf, &DepartureBody { id: id.clone(), incarnation: *incarnation });
+                encode(self.buf, &(id, incarnation));
             }
         }
         self.truncate_unless_fits(before)
@@ -104,7 +99,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         let before = self.buf.len();
         let Broadcast { id: BroadcastId { origin, generation, number }, key, payload } = broadcast;
-        self.message(BROADCAST, &(origin, generation, number, &key[..], &payload[..]));
+        self.message(BROADCAST, &(origin, *generation, *number, &key[..], &payload[..]));
         self.truncate_unless_fits(before)
     }
 
@@ -139,7 +134,7 @@ impl<'a> Writer<'a> {
         self.buf.len() == self.start
     }
 
-    fn message<T: Serialize>(&mut self, kind: u8, body: &T) {
+    fn message<T: Encode>(&mut self, kind: u8, body: &T) {
         self.buf.push(kind);
         encode(self.buf, body);
     }
@@ -177,12 +172,12 @@ impl Messages<'_> {
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
             PING => {
-                let PingBody { token, target, status } = decode(rest)?;
+                let (Fixed(token), Fixed(target), status) = decode(rest)?;
                 let (target, status) = (Some(target), Some(status));
                 Message::Ping(Ping { token, target, status, reply_to: None })
             }
             PING_REQUEST => {
-                let PingRequestBody { token, within_ms, target } = decode(rest)?;
+                let (Fixed(token), within_ms, target) = decode::<(_, u32, _)>(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
                 Message::PingRequest(PingRequest {
                     token,
@@ -194,11 +189,11 @@ impl Messages<'_> {
                 })
             }
             ACK => {
-                let AckBody { token, status } = decode(rest)?;
+                let (Fixed(token), status) = decode(rest)?;
                 Message::Ack(Ack { token, status: Some(status) })
             }
             NACK => {
-                let NackBody { token } = decode(rest)?;
+                let Fixed(token) = decode(rest)?;
                 Message::Nack { token }
             }
             ALIVE_V4 | ALIVE_V6 => {
@@ -208,14 +203,14 @@ impl Messages<'_> {
                 }
             }
             SUSPECT => {
-                let SuspectBody { accuser, id, incarnation } = decode(rest)?;
+                let (Fixed(accuser), id, incarnation) = decode(rest)?;
                 update(
                     Claim { id, incarnation, state: State::Suspect, profile: None },
                     accuser.into(),
                 )
             }
             FAILED | LEFT => {
-                let DepartureBody { id, incarnation } = decode(rest)?;
+                let (id, incarnation) = decode(rest)?;
                 let state = if kind == FAILED { State::Failed } else { State::Left };
                 update(Claim { id, incarnation, state, profile: None }, Accuser::Unknown)
             }
@@ -239,50 +234,6 @@ impl Messages<'_> {
             _ => return Err(Reject::Malformed),
         })
     }
-}
-
-#[derive(Deserialize, Serialize)]
-struct PingBody {
-    #[serde(with = "postcard::fixint::le")]
-    token: u32,
-    #[serde(with = "postcard::fixint::le")]
-    target: u32,
-    status: PeerStatus,
-}
-
-#[derive(Deserialize, Serialize)]
-struct PingRequestBody {
-    #[serde(with = "postcard::fixint::le")]
-    token: u32,
-    within_ms: u32,
-    target: NodeId,
-}
-
-#[derive(Deserialize, Serialize)]
-struct AckBody {
-    #[serde(with = "postcard::fixint::le")]
-    token: u32,
-    status: PeerStatus,
-}
-
-#[derive(Deserialize, Serialize)]
-struct NackBody {
-    #[serde(with = "postcard::fixint::le")]
-    token: u32,
-}
-
-#[derive(Deserialize, Serialize)]
-struct SuspectBody {
-    #[serde(with = "postcard::fixint::le")]
-    accuser: u32,
-    id: NodeId,
-    incarnation: Incarnation,
-}
-
-#[derive(Deserialize, Serialize)]
-struct DepartureBody {
-    id: NodeId,
-    incarnation: Incarnation,
 }
 
 const PING: u8 = 0;

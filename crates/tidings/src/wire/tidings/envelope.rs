@@ -11,16 +11,16 @@ use crate::wire::codec::{decode, encode};
 use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// Binds all datagrams and frames that a node sends to its cluster, and verifies those it receives.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Envelope {
     name: ClusterName,
     /// The cluster tag: the CRC-32 of the cluster's name.
     tag: u32,
     #[cfg(feature = "encryption")]
-    #[serde(skip)]
+    #[cfg_attr(feature = "record", serde(skip))]
     sealing: Option<Sealing>,
     /// The current time, in seconds, on the clock from which generations are taken.
     time: u64,
@@ -60,6 +60,7 @@ impl Envelope {
     }
 
     /// The first bytes of every datagram for which [`Self::is_sealed_for_us`] is true.
+    #[cfg(feature = "record")]
     pub(crate) fn sealed_prefix(&self) -> [u8; 5] {
         let [a, b, c, d] = self.tag.to_le_bytes();
         [SEALED_VERSION, a, b, c, d]

@@ -2,74 +2,29 @@
 
 pub(crate) mod compare;
 pub(crate) mod datagram;
+#[cfg(feature = "record")]
+mod dissect;
 pub(crate) mod envelope;
 pub(crate) mod frame;
 mod profile;
 #[cfg(feature = "encryption")]
 pub(crate) mod sealed;
 
-use super::codec;
-use super::frame::Frame;
-use crate::member::ClusterName;
-use alloc::vec::Vec;
-
 pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message, messages};
+#[cfg(feature = "record")]
+pub(super) use dissect::{frame_in, head, in_clear, messages_in};
 pub(crate) use envelope::Envelope;
-
-/// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
-pub(super) fn head(datagram: &[u8]) -> &[u8] {
-    &datagram[..datagram.len().min(SEALED_HEADER)]
-}
-
-/// The part of an encoded frame that is not encrypted.
-pub(super) fn in_clear(frame: &[u8]) -> &[u8] {
-    match frame.first() {
-        Some(&SEALED_VERSION) => &frame[..frame.len().min(SEALED_FRAME_HEADER)],
-        _ => frame,
-    }
-}
-
-/// The encoded messages of a datagram, for a summary. `opened` is the plaintext of a received
-/// datagram that was sealed; without it, the datagram is plain or made by a replayed node.
-pub(super) fn messages_in(datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
-    let plain = opened.and_then(skip_time);
-    plain.or_else(|| plain_body(datagram, envelope::HEADER, SEALED_HEADER)).map(Into::into)
-}
-
-/// Decodes a frame that a replayed node wrote.
-pub(super) fn frame_in(bytes: &[u8]) -> Option<Frame> {
-    let mut body = plain_body(bytes, envelope::FRAME_HEADER, SEALED_FRAME_HEADER)?;
-    if bytes.first() != Some(&SEALED_VERSION) {
-        codec::decode::<ClusterName>(&mut body).ok()?;
-    }
-    let (&kind, body) = body.split_first()?;
-    frame::read(kind, body, usize::MAX).ok()
-}
-
-/// The rest of a sealed message's plaintext, behind the time.
-fn skip_time(mut plain: &[u8]) -> Option<&[u8]> {
-    codec::decode::<u64>(&mut plain).ok()?;
-    Some(plain)
-}
-
-/// The bytes behind the header of a datagram or frame that is plain, or that a replayed node made
-/// (it has no keys and encrypts nothing). `plain` and `sealed` are the lengths of the two headers.
-fn plain_body(bytes: &[u8], plain: usize, sealed: usize) -> Option<&[u8]> {
-    match bytes.first()? {
-        &SEALED_VERSION => {
-            skip_time(bytes.get(sealed..bytes.len().saturating_sub(SEALED_TRAILER))?)
-        }
-        _ => bytes.get(plain..),
-    }
-}
 
 /// First byte of all sealed datagrams and frames: Tidings' format, version 1.
 const SEALED_VERSION: u8 = 0xe1;
 /// Header length of a sealed datagram: version, cluster tag, nonce.
+#[cfg(any(feature = "encryption", feature = "record"))]
 const SEALED_HEADER: usize = 1 + 4 + 24;
 /// Header length of a sealed frame: version, cluster tag, length of the rest, nonce.
+#[cfg(any(feature = "encryption", feature = "record"))]
 const SEALED_FRAME_HEADER: usize = 1 + 4 + 4 + 24;
 /// Length of the authentication tag behind either.
+#[cfg(feature = "record")]
 const SEALED_TRAILER: usize = 16;
 
 #[cfg(test)]

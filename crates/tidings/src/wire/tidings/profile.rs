@@ -1,14 +1,12 @@
 //! Encoding of a member's address, name, incarnation and metadata.
 
-use crate::incarnation::Incarnation;
-use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
+use crate::member::{Member, Meta, ProtocolVersions, State};
 use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
 use crate::wire::codec::{decode, encode};
 use crate::wire::is_reachable;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use serde::{Deserialize, Serialize};
 
 /// Appends a member's address, name, incarnation and metadata. The caller encodes whether the
 /// address is IPv6 in the byte before.
@@ -19,7 +17,7 @@ pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
     }
     buf.extend_from_slice(&member.addr().port().to_le_bytes());
     let Member { id, incarnation, meta, .. } = member;
-    encode(buf, &ProfileBody { id: id.clone(), incarnation: *incarnation, meta });
+    encode(buf, &(id, incarnation, meta.as_bytes()));
 }
 
 /// Decodes a claim with address and metadata; its state was decoded before.
@@ -38,7 +36,7 @@ pub(crate) fn decode_profile(
         IpAddr::V4(Ipv4Addr::from(decode::<[u8; 4]>(bytes)?))
     };
     let port = u16::from_le_bytes(decode(bytes)?);
-    let ProfileBody { id, incarnation, meta } = decode(bytes)?;
+    let (id, incarnation, meta) = decode::<(_, _, &[u8])>(bytes)?;
     let addr = SocketAddr::new(ip, port);
     if !is_reachable(addr) || meta.len() > max_meta {
         return Ok(None);
@@ -46,12 +44,4 @@ pub(crate) fn decode_profile(
     let profile =
         Some(Profile { addr, meta: Meta::new(meta), versions: ProtocolVersions::default() });
     Ok(Some(Claim { id, incarnation, state, profile }))
-}
-
-#[derive(Deserialize, Serialize)]
-struct ProfileBody<'a> {
-    id: NodeId,
-    incarnation: Incarnation,
-    #[serde(borrow)]
-    meta: &'a [u8],
 }
