@@ -12,6 +12,10 @@ test:
 test-plain:
     cargo test -p tidings
 
+# Check that no file of the core imports a higher layer
+layers:
+    cargo test -p tidings-tests --test layers
+
 # Check that lines have at most 100 columns; .ci/columns lists the exemptions
 columns:
     .ci/columns

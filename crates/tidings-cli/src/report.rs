@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
         members: usize,
     },
     Stats(Box<Stats>),
-    /// The number of members that acknowledged the leave.
+    /// The number of members that confirmed the leave.
     Left(usize),
     /// The member that answered a ping, and the round-trip time.
     Pong(NodeId, Duration),
@@ -285,7 +285,7 @@ fn fields(outcome: &Outcome) -> Value {
         }
         Outcome::Joined { seeds, .. } => json!({"joined": seeds}),
         Outcome::Stats(stats) => json!({"stats": stats}),
-        Outcome::Left(told) => json!({"told": told}),
+        Outcome::Left(confirmed) => json!({"confirmed": confirmed}),
         Outcome::Pong(_, rtt) => json!({"rtt": rtt.as_secs_f64()}),
         Outcome::Keys(keyring) => {
             json!({"keys": keyring.keys().map(to_text).collect::<Vec<_>>()})
@@ -319,7 +319,7 @@ fn outcome_text(outcome: &Outcome) -> String {
             list_counters(&mut text, "", &json!(stats));
             text
         }
-        Outcome::Left(told) => format!("left; {} acknowledged it", count(*told, "member")),
+        Outcome::Left(confirmed) => format!("left; {} confirmed it", count(*confirmed, "member")),
         Outcome::Pong(id, rtt) => format!("{id} answered, round trip {rtt:.1?}"),
         Outcome::Keys(keyring) => {
             let shown = |key: &Key| format!("{} ({})", key.id(), key.cipher());
@@ -385,8 +385,8 @@ mod tests {
         let joined = |seeds, of, members| outcome_text(&Outcome::Joined { seeds, of, members });
         assert_eq!(joined(1, 1, 1), "joined through 1 of 1 seed; 1 member");
         assert_eq!(joined(1, 2, 3), "joined through 1 of 2 seeds; 3 members");
-        assert_eq!(outcome_text(&Outcome::Left(1)), "left; 1 member acknowledged it");
-        assert_eq!(outcome_text(&Outcome::Left(0)), "left; 0 members acknowledged it");
+        assert_eq!(outcome_text(&Outcome::Left(1)), "left; 1 member confirmed it");
+        assert_eq!(outcome_text(&Outcome::Left(0)), "left; 0 members confirmed it");
         let none = outcome_text(&Outcome::Members(Vec::new(), 0));
         assert_eq!(none, "0 members; local health 0 (0 is best)");
     }

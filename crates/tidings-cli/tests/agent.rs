@@ -444,7 +444,7 @@ fn text_lines_have_levels_units_and_readable_metadata() {
         wait_text(&lines, part);
     }
     writeln!(stdin, "leave").unwrap();
-    wait_text(&lines, "left; 1 member acknowledged it");
+    wait_text(&lines, "left; 1 member confirmed it");
     a.tell("quit");
     b.kill().unwrap();
     b.wait().unwrap();

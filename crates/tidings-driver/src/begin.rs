@@ -29,12 +29,12 @@ pub(crate) fn leave(
     handle: &Handle,
     then: impl FnOnce(Result<usize, Failure>) + Send + 'static,
 ) -> Ticket {
-    let told = |done| match done {
-        Done::Left { told } => told,
+    let confirmed = |done| match done {
+        Done::Left { confirmed } => confirmed,
         done => unreachable!("a leave ended as {done:?}"),
     };
     let leave = |node: &mut Node, now| Ok::<_, Infallible>(node.leave(now));
-    let Ok(ticket) = begin(handle, leave, move |ended| then(ended.map(told)));
+    let Ok(ticket) = begin(handle, leave, move |ended| then(ended.map(confirmed)));
     ticket
 }
 

@@ -189,7 +189,7 @@ pub enum JoinError {
         /// The limit.
         max: usize,
     },
-    /// The node was told to leave before a seed had answered.
+    /// The node left before a seed had answered.
     Left,
     /// The node has stopped.
     Stopped,

@@ -31,7 +31,7 @@ fn nodes_find_each_other_and_notice_who_falls_silent() {
         node.told(|event| matches!(event, Event::Failed(m) if m.id().as_str() == "c"));
         node.wait(|node| node.present_count() == 2);
     }
-    assert_eq!(b.ended(b.ask(|node, now| node.leave(now))), Ok(Done::Left { told: 1 }));
+    assert_eq!(b.ended(b.ask(|node, now| node.leave(now))), Ok(Done::Left { confirmed: 1 }));
     a.told(|event| matches!(event, Event::Left(m) if m.id().as_str() == "b"));
 }
 

@@ -1,4 +1,4 @@
-//! What a node costs in time: `cargo bench -p tidings --bench node`.
+//! CPU time of a node: `cargo bench -p tidings --bench node`.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Nothing happens in the cluster: a second of that, and its parts.
+/// A second in which nothing happens in the cluster, and its parts.
 fn datagrams(criterion: &mut Criterion) {
     for members in MEMBERS {
         let mut solo = Solo::warm(members);
@@ -29,7 +29,7 @@ fn datagrams(criterion: &mut Criterion) {
         });
         solo.node.start_journal(&mut Vec::new());
         let mut journal = Vec::with_capacity(1 << 20);
-        group.bench_function(BenchmarkId::new("second, noted", members), |bencher| {
+        group.bench_function(BenchmarkId::new("second, journaled", members), |bencher| {
             bencher.iter(|| {
                 solo.round();
                 journal.clear();
@@ -47,43 +47,43 @@ fn datagrams(criterion: &mut Criterion) {
         let mut ping = Vec::new();
         solo.write_ping(&mut ping);
         let mut pings = 0;
-        group.bench_function(BenchmarkId::new("ping taken and answered", members), |bencher| {
+        group.bench_function(BenchmarkId::new("ping received and answered", members), |bencher| {
             bencher.iter(|| {
                 pings += 1;
                 solo.give(address(1 + spread(pings) % solo.peers), &ping);
             });
         });
-        group.bench_function(BenchmarkId::new("ack taken", members), |bencher| {
-            bencher.iter_custom(|acks| acks_taken(&mut solo, acks));
+        group.bench_function(BenchmarkId::new("ack received", members), |bencher| {
+            bencher.iter_custom(|acks| receive_acks(&mut solo, acks));
         });
     }
 }
 
-/// How long a node takes for so many acks; each needs a probe round, which is not counted.
-fn acks_taken(solo: &mut Solo, acks: u64) -> Duration {
+/// Time to receive this number of acks; each needs a probe, which is not counted.
+fn receive_acks(solo: &mut Solo, acks: u64) -> Duration {
     let (mut buf, mut ack, mut digest) = (Vec::new(), Vec::new(), 0);
-    let mut taken = 0;
+    let mut received = 0;
     let mut counted = Duration::ZERO;
-    while taken < acks {
-        solo.now = solo.node.poll_timeout().expect("a node probes for ever");
+    while received < acks {
+        solo.now = solo.node.poll_timeout().expect("a running node has a timeout");
         solo.node.handle_timeout(solo.now);
         while let Some(output) = solo.node.poll_output(&mut buf) {
             let Output::Datagram { to, data } = output else { continue };
-            let Some((token, theirs)) = forge::read_ping(data) else { continue };
-            digest = theirs;
+            let Some((token, of_node)) = forge::read_ping(data) else { continue };
+            digest = of_node;
             forge::write_ack(&mut ack, token, solo::GENERATION, digest);
             let start = Instant::now();
             solo.node.handle_datagram(solo.now, to, black_box(&ack));
             counted += start.elapsed();
-            taken += 1;
+            received += 1;
         }
     }
     black_box(digest);
-    counted.saturating_sub(clock() * acks as u32)
+    counted.saturating_sub(clock_overhead() * acks as u32)
 }
 
-/// What it takes to look at the clock twice.
-fn clock() -> Duration {
+/// Time of two readings of the clock.
+fn clock_overhead() -> Duration {
     let start = Instant::now();
     for _ in 0..1000 {
         black_box(Instant::now().elapsed());
@@ -91,7 +91,7 @@ fn clock() -> Duration {
     start.elapsed() / 2000
 }
 
-/// Datagrams full of news.
+/// Datagrams full of updates.
 fn gossip(criterion: &mut Criterion) {
     const MEMBERS: u32 = 1_000;
     let mut solo = Solo::warm(MEMBERS);
@@ -113,8 +113,8 @@ fn gossip(criterion: &mut Criterion) {
                 }
                 if solo.node.stats().datagrams_out % 3 == 0 {
                     number += 1;
-                    for news in solo.news(number) {
-                        solo.give(STRANGER, &news);
+                    for updates in solo.news(number) {
+                        solo.give(STRANGER, &updates);
                     }
                 }
                 solo.now += Duration::from_millis(200);
@@ -122,36 +122,37 @@ fn gossip(criterion: &mut Criterion) {
             }
         });
     });
-    let news: Vec<_> = solo.news(0).collect();
-    let mut turn = news.iter().cycle();
-    group.bench_function("datagram taken, nothing new", |bencher| {
-        bencher.iter(|| solo.give(STRANGER, turn.next().expect("it goes round")));
+    let known: Vec<_> = solo.news(0).collect();
+    let mut cycle = known.iter().cycle();
+    group.bench_function("datagram received, nothing new", |bencher| {
+        bencher.iter(|| solo.give(STRANGER, cycle.next().expect("a cycle has no end")));
     });
-    group.bench_function("datagram taken, all new", |bencher| {
+    group.bench_function("datagram received, all new", |bencher| {
         bencher.iter_custom(|datagrams| {
-            let (mut taken, mut counted) = (0, Duration::ZERO);
-            while taken < datagrams {
+            let (mut received, mut counted) = (0, Duration::ZERO);
+            while received < datagrams {
                 number += 1;
-                let news: Vec<_> = solo.news(number).take((datagrams - taken) as usize).collect();
+                let left = (datagrams - received) as usize;
+                let updates: Vec<_> = solo.news(number).take(left).collect();
                 let start = Instant::now();
-                news.iter().for_each(|news| solo.give(STRANGER, news));
+                updates.iter().for_each(|datagram| solo.give(STRANGER, datagram));
                 counted += start.elapsed();
-                taken += news.len() as u64;
+                received += updates.len() as u64;
             }
             counted
         });
     });
 }
 
-/// Both sides of a comparison of memberships.
+/// Both sides of a sync.
 fn syncs(criterion: &mut Criterion) {
     for members in &MEMBERS[1..] {
         let mut link = Link::between(*members);
         let mut group = group(criterion, "sync");
-        group.bench_function(BenchmarkId::new("of the same", members), |bencher| {
+        group.bench_function(BenchmarkId::new("equal tables", members), |bencher| {
             bencher.iter(|| link.sync());
         });
-        group.bench_function(BenchmarkId::new("with one that differs", members), |bencher| {
+        group.bench_function(BenchmarkId::new("one difference", members), |bencher| {
             bencher.iter(|| {
                 link.differ();
                 link.sync();

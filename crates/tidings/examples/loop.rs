@@ -1,7 +1,8 @@
-//! Three nodes in one thread, with a queue for a network and a number for the time.
+//! Three nodes in one thread; the network is a queue, and time is a number.
 //!
-//! Tells what they live through, the same each time: `cargo run -p tidings --example loop`. What any
-//! driver does is in `World::run`, which waits, and `World::drive`, which carries out.
+//! Prints their events, the same in each run: `cargo run -p tidings --example loop`. The parts that
+//! each driver needs are `World::run`, which waits, and `World::drive`, which feeds an input and
+//! carries out the outputs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,24 +14,26 @@ fn main() {
     print!("{}", history());
 }
 
-/// What the applications of three nodes are told, a line for each event.
+/// The events of all three nodes, one per line.
 pub fn history() -> String {
     let [a, b, c] = [1, 2, 3].map(|n| SocketAddr::from(([10, 0, 0, n], 7946)));
-    let name = |name| NodeId::new(name).expect("it is short");
+    let name = |name| NodeId::new(name).expect("a short name is valid");
     let mut world = World::default();
     for (addr, name) in [(a, name("a")), (b, name("b")), (c, name("c"))] {
         world.start(addr, name);
     }
     for joiner in [b, c] {
-        world.drive(joiner, |node, now| node.join(now, &[a]).expect("there is a seed"));
+        world.drive(joiner, |node, now| {
+            node.join(now, &[a]).expect("a running node with a seed can join")
+        });
     }
     world.run(Duration::from_secs(1));
     let hello = Bytes::from("hello");
-    world.drive(b, |node, now| node.broadcast(now, hello.clone()).expect("it is short"));
-    world.drive(c, |node, now| node.send_reliable(now, &name("a"), hello).expect("a is there"));
+    world.drive(b, |node, now| node.broadcast(now, hello.clone()).expect("it fits a datagram"));
+    world.drive(c, |node, now| node.send_reliable(now, &name("a"), hello).expect("a is present"));
     world.run(Duration::from_secs(1));
     world.nodes.remove(&c);
-    world.history += "           -- c falls silent\n";
+    world.history += "           -- c crashes\n";
     world.run(Duration::from_secs(60));
     world.drive(b, |node, now| node.leave(now));
     world.run(Duration::from_secs(1));
@@ -41,14 +44,14 @@ pub fn history() -> String {
 struct World {
     now: Instant,
     nodes: BTreeMap<SocketAddr, Node>,
-    /// What is under way: when it arrives, and where.
-    network: VecDeque<(Instant, SocketAddr, Parcel)>,
-    /// Each end of a stream, and the other one.
+    /// Packets in transit, with the time of arrival and the receiver.
+    network: VecDeque<(Instant, SocketAddr, Packet)>,
+    /// For each end of a stream, the other end.
     ends: BTreeMap<(SocketAddr, StreamId), (SocketAddr, StreamId)>,
     history: String,
 }
 
-enum Parcel {
+enum Packet {
     Datagram(SocketAddr, Vec<u8>),
     Connect(SocketAddr, StreamId),
     Data(StreamId, Bytes),
@@ -57,54 +60,54 @@ enum Parcel {
 
 impl World {
     fn start(&mut self, addr: SocketAddr, name: NodeId) {
-        let cluster = ClusterName::new("example").expect("it is short");
-        // Elsewhere a seed comes from the operating system.
+        let cluster = ClusterName::new("example").expect("a short name is valid");
+        // In production a seed comes from the operating system.
         let seed = [self.nodes.len() as u8; 32];
         self.nodes.insert(addr, Node::new(Config::lan(cluster, name, addr), seed, self.now));
     }
 
-    /// Waits for what comes first, a parcel or a node's time, and feeds it.
+    /// Advances time to the next packet or timeout, and feeds it; ends after `time`.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let arrival = self.network.front().map_or(Instant::MAX, |&(at, ..)| at);
             let timeouts =
                 self.nodes.iter().filter_map(|(&at, node)| Some((node.poll_timeout()?, at)));
-            let (due, here) = timeouts.min().expect("some node has a timer");
+            let (due, node) = timeouts.min().expect("some node has a timer");
             self.now = self.now.max(arrival.min(due).min(end));
-            // What is there already comes before what is due.
+            // Input that has arrived comes before a timeout that is due.
             if arrival <= self.now {
-                let (_, to, parcel) = self.network.pop_front().expect("it has arrived");
-                self.deliver(to, parcel);
+                let (_, to, packet) = self.network.pop_front().expect("a packet has arrived");
+                self.deliver(to, packet);
             } else if due <= self.now {
-                self.drive(here, |node, now| node.handle_timeout(now));
+                self.drive(node, |node, now| node.handle_timeout(now));
             } else {
                 return;
             }
         }
     }
 
-    fn deliver(&mut self, to: SocketAddr, parcel: Parcel) {
-        match parcel {
-            Parcel::Datagram(from, data) => {
+    fn deliver(&mut self, to: SocketAddr, packet: Packet) {
+        match packet {
+            Packet::Datagram(from, data) => {
                 self.drive(to, |node, now| node.handle_datagram(now, from, &data));
             }
-            Parcel::Connect(from, theirs) => {
-                // Who calls one that is gone gets no answer.
+            Packet::Connect(from, id) => {
+                // A node that has crashed does not answer.
                 let accept = |node: &mut Node, now| node.accept_stream(now, from);
                 let Some(accepted) = self.drive(to, accept) else { return };
-                let mut answer = StreamInput::Failed(StreamError::Reset);
-                if let Some(ours) = accepted {
-                    self.ends.insert((to, ours), (from, theirs));
-                    self.ends.insert((from, theirs), (to, ours));
-                    answer = StreamInput::Opened;
+                let mut reply = StreamInput::Failed(StreamError::Reset);
+                if let Some(accepted) = accepted {
+                    self.ends.insert((to, accepted), (from, id));
+                    self.ends.insert((from, id), (to, accepted));
+                    reply = StreamInput::Opened;
                 }
-                self.send(from, Parcel::Stream(theirs, answer));
+                self.send(from, Packet::Stream(id, reply));
             }
-            Parcel::Data(id, bytes) => {
+            Packet::Data(id, bytes) => {
                 self.drive(to, |node, now| node.handle_stream(now, id, StreamInput::Data(&bytes)));
             }
-            Parcel::Stream(id, input) => {
+            Packet::Stream(id, input) => {
                 if input != StreamInput::Opened {
                     self.ends.remove(&(to, id));
                 }
@@ -113,66 +116,66 @@ impl World {
         }
     }
 
-    /// Gives a node one input, and carries out all that it wants done; `None` if it is gone.
+    /// Feeds a node one input, and carries out all outputs; `None` if the node has crashed.
     fn drive<R>(
         &mut self,
-        here: SocketAddr,
+        addr: SocketAddr,
         input: impl FnOnce(&mut Node, Instant) -> R,
     ) -> Option<R> {
-        // A driver of one node keeps it.
+        // A driver of one node reuses its buffer.
         let mut buf = Vec::new();
-        let result = input(self.nodes.get_mut(&here)?, self.now);
-        while let Some(output) = self.nodes.get_mut(&here)?.poll_output(&mut buf) {
+        let result = input(self.nodes.get_mut(&addr)?, self.now);
+        while let Some(output) = self.nodes.get_mut(&addr)?.poll_output(&mut buf) {
             match output {
-                Output::Datagram { to, data } => self.send(to, Parcel::Datagram(here, data.into())),
-                Output::Stream { id, action } => self.act(here, id, action),
-                Output::Event(event) => self.tell(here, &event),
+                Output::Datagram { to, data } => self.send(to, Packet::Datagram(addr, data.into())),
+                Output::Stream { id, action } => self.act(addr, id, action),
+                Output::Event(event) => self.record(addr, &event),
             }
         }
         Some(result)
     }
 
-    fn act(&mut self, here: SocketAddr, id: StreamId, action: StreamAction) {
+    fn act(&mut self, addr: SocketAddr, id: StreamId, action: StreamAction) {
         let other = match action {
-            StreamAction::Reset => self.ends.remove(&(here, id)),
-            _ => self.ends.get(&(here, id)).copied(),
+            StreamAction::Reset => self.ends.remove(&(addr, id)),
+            _ => self.ends.get(&(addr, id)).copied(),
         };
         match (action, other) {
-            (StreamAction::Open { to, .. }, _) => self.send(to, Parcel::Connect(here, id)),
-            (StreamAction::Write(bytes), Some((peer, theirs))) => {
-                self.send(peer, Parcel::Data(theirs, bytes));
+            (StreamAction::Open { to, .. }, _) => self.send(to, Packet::Connect(addr, id)),
+            (StreamAction::Write(bytes), Some((peer, peer_id))) => {
+                self.send(peer, Packet::Data(peer_id, bytes));
             }
-            (StreamAction::Close, Some((peer, theirs))) => {
-                self.send(peer, Parcel::Stream(theirs, StreamInput::Closed));
-                self.send(here, Parcel::Stream(id, StreamInput::Closed));
+            (StreamAction::Close, Some((peer, peer_id))) => {
+                self.send(peer, Packet::Stream(peer_id, StreamInput::Closed));
+                self.send(addr, Packet::Stream(id, StreamInput::Closed));
             }
-            (StreamAction::Reset, Some((peer, theirs))) => {
-                let broken = StreamInput::Failed(StreamError::Reset);
-                self.send(peer, Parcel::Stream(theirs, broken));
+            (StreamAction::Reset, Some((peer, peer_id))) => {
+                let reset = StreamInput::Failed(StreamError::Reset);
+                self.send(peer, Packet::Stream(peer_id, reset));
             }
-            // It was never connected.
+            // The stream was never connected.
             (_, None) => {}
         }
     }
 
-    fn send(&mut self, to: SocketAddr, parcel: Parcel) {
-        self.network.push_back((self.now + LATENCY, to, parcel));
+    fn send(&mut self, to: SocketAddr, packet: Packet) {
+        self.network.push_back((self.now + LATENCY, to, packet));
     }
 
-    fn tell(&mut self, here: SocketAddr, event: &Event) {
-        let said = match event {
+    fn record(&mut self, addr: SocketAddr, event: &Event) {
+        let text = match event {
             Event::Joined(member) => format!("{} joined", member.id()),
-            Event::Suspected(member) => format!("{} does not answer", member.id()),
+            Event::Suspected(member) => format!("{} is suspected", member.id()),
             Event::Failed(member) => format!("{} failed", member.id()),
             Event::Left(member) => format!("{} left", member.id()),
             Event::Message { data, via, .. } => format!("{data:?}, by {via:?}"),
             Event::Completed { result, .. } => format!("{result:?}"),
             event => event.to_string(),
         };
-        let (at, name) = (self.now.as_nanos() / 1_000_000, self.nodes[&here].local().id());
-        self.history += &format!("{at:>6} ms  {name}: {said}\n");
+        let (at, name) = (self.now.as_nanos() / 1_000_000, self.nodes[&addr].local().id());
+        self.history += &format!("{at:>6} ms  {name}: {text}\n");
     }
 }
 
-/// How long anything is under way.
+/// The time that each packet is in transit.
 const LATENCY: Duration = Duration::from_millis(1);

@@ -1,7 +1,7 @@
-//! A node on real sockets in one thread, which waits in one place: `epoll`, `kqueue` or whatever the
-//! system has for that, by the crate `mio`.
+//! A node on real sockets in one thread, with one place to wait: `epoll`, `kqueue` or the system's
+//! equivalent, through the crate `mio`.
 //!
-//! In two terminals, NAME LISTEN [SEED]:
+//! Arguments: NAME LISTEN [SEED]. For example, in two terminals:
 //!
 //! ```sh
 //! cargo run -p tidings --features std --example polling -- a 127.0.0.1:7946
@@ -35,21 +35,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// A node with its sockets.
+/// A driver: a node with its sockets.
 #[derive(Debug)]
 pub struct Driver {
     node: Node,
     clock: Clock,
     poll: Poll,
-    woken: Events,
+    ready: Events,
     udp: UdpSocket,
     tcp: TcpListener,
     streams: BTreeMap<StreamId, Stream>,
-    /// A socket may have more, of which `poll` tells only once.
+    /// Whether a socket may have more input, which `poll` reports only once.
     more: bool,
-    /// What the application is to be told.
+    /// Events for the application.
     events: Vec<Event>,
+    /// Scratch space for input.
     read: Vec<u8>,
+    /// Scratch space in which the node builds datagrams.
     built: Vec<u8>,
 }
 
@@ -57,12 +59,14 @@ pub struct Driver {
 struct Stream {
     socket: TcpStream,
     is_open: bool,
+    /// Bytes that the node wrote and the socket has not accepted yet.
     unsent: VecDeque<u8>,
+    /// Whether the stream ends once all is written.
     closing: bool,
 }
 
 impl Driver {
-    /// A node that listens where its configuration says that others reach it; port 0 is any that is free.
+    /// Starts a node that listens at the address in its configuration; port 0 is any free port.
     pub fn bind(config: Config) -> io::Result<Self> {
         let mut tcp = TcpListener::bind(config.addr())?;
         let addr = tcp.local_addr()?;
@@ -78,7 +82,7 @@ impl Driver {
             node: Node::new(config, seed, clock.now()),
             clock,
             poll,
-            woken: Events::with_capacity(64),
+            ready: Events::with_capacity(64),
             udp,
             tcp,
             streams: BTreeMap::new(),
@@ -89,36 +93,36 @@ impl Driver {
         })
     }
 
-    /// Waits until something is to be done, does it, and returns what the application is to be told.
+    /// Waits for input or the next timeout, handles it, and returns the events for the application.
     pub fn turn(&mut self) -> io::Result<Vec<Event>> {
         let due = self.node.poll_timeout().map(|due| due.since(self.clock.now()));
         let wait = if self.more { Some(Duration::ZERO) } else { due };
-        match self.poll.poll(&mut self.woken, wait) {
+        match self.poll.poll(&mut self.ready, wait) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => self.more = false,
         }
-        // Streams are few: it is not worth the while to know which socket woke us.
-        let mut more = may_have_more(self.take_datagrams()) | may_have_more(self.accept());
+        // There are few streams, so that all are tried, whichever socket is ready.
+        let mut more = may_have_more(self.receive_datagrams()) | may_have_more(self.accept());
         for id in self.streams.keys().copied().collect::<Vec<_>>() {
-            more |= may_have_more(self.take_stream(id));
+            more |= may_have_more(self.poll_stream(id));
         }
         self.more |= more;
-        // Only now: what is there already comes before what is due.
+        // Last, because input that has arrived comes before a timeout that is due.
         self.drive(|node, now| node.handle_timeout(now));
         Ok(mem::take(&mut self.events))
     }
 
-    /// Gives the node one input, and carries out all that it wants done.
+    /// Feeds the node one input, and carries out all outputs.
     pub fn drive<R>(&mut self, input: impl FnOnce(&mut Node, Instant) -> R) -> R {
         let result = input(&mut self.node, self.clock.now());
-        self.carry_out();
+        self.drain_outputs();
         result
     }
 
-    fn carry_out(&mut self) {
+    fn drain_outputs(&mut self) {
         while let Some(output) = self.node.poll_output(&mut self.built) {
             match output {
-                // One that would block is lost.
+                // A datagram that would block is dropped.
                 Output::Datagram { to, data } => drop(self.udp.send_to(data, to)),
                 Output::Stream { id, action } => self.act(id, action),
                 Output::Event(event) => self.events.push(event),
@@ -129,19 +133,19 @@ impl Driver {
     fn act(&mut self, id: StreamId, action: StreamAction) {
         self.more = true;
         match (action, self.streams.get_mut(&id)) {
-            // What is not connected at the deadline the node resets by itself.
+            // The node resets a stream that is not connected at the deadline.
             (StreamAction::Open { to, deadline: _ }, _) => {
                 self.add(id, TcpStream::connect(to), false)
             }
             (StreamAction::Write(bytes), Some(stream)) => stream.unsent.extend(bytes),
             (StreamAction::Close, Some(stream)) => stream.closing = true,
             (StreamAction::Reset, Some(_)) => drop(self.streams.remove(&id)),
-            // It ended by itself.
+            // The stream has ended before.
             (_, None) => {}
         }
     }
 
-    /// Has a stream from now on, or tells the node why not.
+    /// Adds a stream, or reports to the node why that failed.
     fn add(&mut self, id: StreamId, socket: io::Result<TcpStream>, is_open: bool) {
         let registered = socket.and_then(|mut socket| {
             let both = Interest::READABLE | Interest::WRITABLE;
@@ -159,11 +163,11 @@ impl Driver {
         }
     }
 
-    fn take_datagrams(&mut self) -> io::Result<()> {
-        for _ in 0..MAX_WAITING {
+    fn receive_datagrams(&mut self) -> io::Result<()> {
+        for _ in 0..MAX_DATAGRAMS {
             let (len, from) = self.udp.recv_from(&mut self.read)?;
             self.node.handle_datagram(self.clock.now(), from, &self.read[..len]);
-            self.carry_out();
+            self.drain_outputs();
         }
         Ok(())
     }
@@ -173,12 +177,12 @@ impl Driver {
         if let Some(id) = self.node.accept_stream(self.clock.now(), from) {
             self.add(id, Ok(socket), true);
         }
-        self.carry_out();
+        self.drain_outputs();
         Ok(())
     }
 
-    fn take_stream(&mut self, id: StreamId) -> io::Result<()> {
-        // Another one's input may have ended it.
+    fn poll_stream(&mut self, id: StreamId) -> io::Result<()> {
+        // The input of another stream may have ended this one.
         let stream = self.streams.get_mut(&id).ok_or(ErrorKind::WouldBlock)?;
         let input = match stream.next(&mut self.read) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
@@ -189,16 +193,16 @@ impl Driver {
         if matches!(input, StreamInput::Closed | StreamInput::Failed(_)) {
             self.streams.remove(&id);
         }
-        self.carry_out();
+        self.drain_outputs();
         Ok(())
     }
 }
 
 impl Stream {
-    /// What it brings next.
+    /// The next input from the stream.
     ///
-    /// Nothing is read before all is written that there is to write. So what is unsent is the answer
-    /// to one read at most, and who sends and does not read has to wait.
+    /// Nothing is read while anything is unsent. So `unsent` holds the reply to one read at most,
+    /// and a peer that sends without reading has to wait.
     fn next<'b>(&mut self, buf: &'b mut [u8]) -> io::Result<StreamInput<'b>> {
         if !self.is_open {
             if let Some(error) = self.socket.take_error()? {
@@ -224,22 +228,22 @@ impl Stream {
     }
 }
 
-/// Whether a socket may have more, after this came of asking it.
-fn may_have_more(taken: io::Result<()>) -> bool {
-    match taken {
+/// Whether a socket may have more input, after this result of reading it.
+fn may_have_more(result: io::Result<()>) -> bool {
+    match result {
         Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-        // Out of descriptors, or a datagram came back: no reason to end, nor to spin.
+        // Out of descriptors, or an ICMP error for a datagram: no reason to end, nor to spin.
         Err(_) => thread::sleep(BACK_OFF),
         Ok(()) => {}
     }
     true
 }
 
-/// Which socket woke us is not asked.
+/// The token of all sockets, because all are tried.
 const ANY: Token = Token(0);
-/// No datagram is longer; of a stream no more is read at a time.
+/// Bytes of one read: no datagram is longer.
 const MAX_READ: usize = 65_536;
-/// How many datagrams are taken before timers that may be due.
-const MAX_WAITING: usize = 256;
-/// For how long all rests when a socket gives errors.
+/// Datagrams received in one turn, before timers that may be due.
+const MAX_DATAGRAMS: usize = 256;
+/// The pause after an error of a socket.
 const BACK_OFF: Duration = Duration::from_millis(5);

@@ -1,17 +1,17 @@
-//! Addresses in the forms that they have here: as members tell them, and as they are dialled.
+//! Canonical forms of socket addresses: of members, without a zone, and for connecting, with it.
 //!
-//! A zone, the scope id of an IPv6 address, is the number of an interface of this machine. It is kept
-//! for what the application says is to be dialled, and is nowhere else: no member is known with one.
+//! A zone, the scope id of an IPv6 address, is the index of an interface of this machine. Only
+//! addresses that the application asks to connect to keep it; no member's address has one.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An address in the one form that members have: IPv4 as IPv4, and without a zone.
+/// The canonical form of a member's address: IPv4 never mapped into IPv6, and no zone.
 pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
-/// An address in the one form in which it is dialled: IPv4 as IPv4, and with its zone if it has one.
+/// The canonical form of an address to connect to: IPv4 never mapped into IPv6; a zone is kept.
 pub(crate) fn dialled(addr: SocketAddr) -> SocketAddr {
     match (addr.ip().to_canonical(), addr) {
         (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
@@ -21,12 +21,12 @@ pub(crate) fn dialled(addr: SocketAddr) -> SocketAddr {
     }
 }
 
-/// An address that is dialled, where it is in a collection.
+/// An address to connect to, serialized with its zone; for collections, where `serde(with)` does
+/// not reach.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Dialled(#[serde(with = "self")] pub(crate) SocketAddr);
 
-/// As serde writes a [`SocketAddr`], which leaves out the zone, and one more form for those that have
-/// one.
+/// serde's binary form of a [`SocketAddr`], which omits the zone, with a third variant that has it.
 #[derive(Deserialize, Serialize)]
 enum Form {
     V4(Ipv4Addr, u16),
@@ -39,7 +39,7 @@ pub(crate) fn serialize<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
-        // The text has the zone.
+        // Text includes the zone.
         return addr.serialize(serializer);
     }
     let form = match addr {
@@ -66,34 +66,34 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::codec::{put, take};
+    use crate::wire::codec::{decode, encode};
     use alloc::vec::Vec;
 
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put(&mut bytes, value);
+        encode(&mut bytes, value);
         bytes
     }
 
     #[test]
-    fn what_is_written_has_the_zone_and_else_is_as_serde_writes_it() {
+    fn an_address_keeps_its_zone_and_without_one_is_encoded_as_serde_does() {
         for text in ["192.0.2.1:1", "[2001:db8::1]:2", "[fe80::1%7]:3"] {
             let addr: SocketAddr = text.parse().unwrap();
             let bytes = written(&Dialled(addr));
-            assert_eq!(take(&mut &*bytes), Ok(Dialled(addr)));
+            assert_eq!(decode(&mut &*bytes), Ok(Dialled(addr)));
             assert_eq!(bytes == written(&addr), canonical(addr) == addr, "{text}");
         }
     }
 
     #[test]
-    fn only_what_is_dialled_has_a_zone_and_ipv4_never_has() {
-        for (text, known, dials) in [
+    fn only_an_ipv6_address_to_connect_to_has_a_zone() {
+        for (text, of_member, to_connect) in [
             ("[fe80::1%7]:3", "[fe80::1]:3", "[fe80::1%7]:3"),
             ("[::ffff:192.0.2.1%7]:3", "192.0.2.1:3", "192.0.2.1:3"),
         ] {
             let addr = text.parse().unwrap();
-            assert_eq!(canonical(addr), known.parse().unwrap());
-            assert_eq!(dialled(addr), dials.parse().unwrap());
+            assert_eq!(canonical(addr), of_member.parse().unwrap());
+            assert_eq!(dialled(addr), to_connect.parse().unwrap());
         }
     }
 }

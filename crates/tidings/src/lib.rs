@@ -1,17 +1,41 @@
-//! Cluster membership by gossip: which nodes are in the cluster, which have failed, and news for
-//! all of them.
+//! Cluster membership and failure detection by gossip: SWIM with Lifeguard, as a state machine
+//! that does no I/O.
 //!
-//! This crate is the protocol and nothing else: a state machine, [`Node`], that takes timestamped
-//! datagrams, stream bytes and commands, and gives back datagrams, stream actions, events and the
-//! time at which it wants to be called again. It does **no** I/O, reads **no** clock, starts
-//! **no** threads and asks for **no** entropy; it runs without `std`. Whoever wants a running node
-//! takes an adapter, `tidings-std` for one; whoever has an event loop drives this crate from it.
+//! A [`Node`] is one member of a cluster. It takes timestamped datagrams, stream bytes and
+//! commands, and returns datagrams, stream actions, [events](Event) and the time of its next
+//! timeout. It has no socket, clock, thread or source of entropy, and needs `alloc` but not `std`.
 //!
-//! The protocol is SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2018),
-//! as in HashiCorp's memberlist: round-robin probes, direct and then through others, suspicion
-//! before a verdict, local health, incarnations, news that rides on probes and on gossip, and
-//! comparison of the membership over streams, by digests. Beside that, members that were lost are
-//! looked for, and the application sends messages to one or to all.
+//! # Which crate to use
+//!
+//! This crate is for authors of drivers: a node in an event loop of your own, in a simulator, or
+//! without an operating system. A service takes the adapter for its runtime, which brings sockets,
+//! timers and name resolution:
+//!
+//! | runtime | crate |
+//! |---|---|
+//! | Tokio | [`tidings-tokio`](https://docs.rs/tidings-tokio) |
+//! | smol | [`tidings-smol`](https://docs.rs/tidings-smol) |
+//! | async-std | [`tidings-async-std`](https://docs.rs/tidings-async-std) |
+//! | any executor, by `async-io` | [`tidings-async-io`](https://docs.rs/tidings-async-io) |
+//! | none: blocking calls, threads | [`tidings-std`](https://docs.rs/tidings-std) |
+//!
+//! # The protocol
+//!
+//! - **Failure detection** (SWIM; Das, Gupta, Motivala, *DSN 2002*): round-robin probes, direct and
+//!   then through other members; a suspicion, which the suspect can refute, before it is declared
+//!   failed.
+//! - **Lifeguard** (Dadgar, Phillips, Currey, arXiv 1707.00788): local health, suspicion timeouts
+//!   that shrink with each confirmation, nacks, the buddy system.
+//! - **Dissemination**: updates about members and broadcasts of the application, by gossip and
+//!   piggybacked on probes.
+//! - **Anti-entropy**: two members compare digests of their membership tables over a stream, and
+//!   exchange the records that differ (memberlist's push/pull).
+//! - **Reconnect** after a partition, as in Serf; **graceful leave**; messages to one member, with
+//!   or without a receipt.
+//!
+//! The presets of [`Options`] have the values of HashiCorp's memberlist where it has the option.
+//!
+//! # Driving a node
 //!
 //! ```text
 //!  your program ── commands, queries ──►┌──────────────────┐
@@ -22,10 +46,8 @@
 //!                                       └──────────────────┘
 //! ```
 //!
-//! # Driving a node
-//!
-//! Feed one input, carry out every output, sleep until the next timeout. Here a network is two
-//! nodes in one thread, and time is a number:
+//! A driver feeds one input, carries out all outputs, and sleeps until the next timeout.
+//! [`Node`] states the contract. In this example two nodes share a thread, and time stands still:
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -34,41 +56,43 @@
 //!
 //! let cluster = ClusterName::new("example")?;
 //! let addrs: [SocketAddr; 2] = ["10.0.0.1:7946".parse()?, "10.0.0.2:7946".parse()?];
-//! let mut nodes = ["a", "b"].map(|name| {
-//!     let at = addrs[usize::from(name == "b")];
-//!     let config = Config::lan(cluster.clone(), NodeId::new(name).unwrap(), at);
-//!     Node::new(config, [name.as_bytes()[0]; 32], Instant::ZERO)
+//! let mut nodes = [("a", addrs[0]), ("b", addrs[1])].map(|(name, addr)| {
+//!     let config = Config::lan(cluster.clone(), NodeId::new(name).unwrap(), addr);
+//!     let seed = [name.as_bytes()[0]; 32]; // random in production
+//!     Node::new(config, seed, Instant::ZERO)
 //! });
 //!
 //! let now = Instant::ZERO;
 //! let ticket = nodes[0].join(now, &addrs[1..])?;
 //! let mut buf = Vec::new();
-//! let mut stream = None; // a's name and b's name for the one stream between them
+//! let mut ids = None; // the ids of the one stream, at a and at b
 //! let mut joined = false;
 //! while !joined {
-//!     for here in [0, 1] {
-//!         while let Some(output) = nodes[here].poll_output(&mut buf) {
-//!             let there = &mut nodes[1 - here];
+//!     for local in [0, 1] {
+//!         let remote = 1 - local;
+//!         while let Some(output) = nodes[local].poll_output(&mut buf) {
 //!             match output {
-//!                 Output::Datagram { data, .. } => there.handle_datagram(now, addrs[here], data),
+//!                 Output::Datagram { data, .. } => {
+//!                     nodes[remote].handle_datagram(now, addrs[local], data);
+//!                 }
 //!                 Output::Stream { id, action: StreamAction::Open { .. } } => {
-//!                     let theirs = there.accept_stream(now, addrs[here]).expect("few streams");
-//!                     stream = Some([id, theirs]);
-//!                     nodes[here].handle_stream(now, id, StreamInput::Opened);
+//!                     let accepted = nodes[remote].accept_stream(now, addrs[local]);
+//!                     ids = Some([id, accepted.expect("max_streams_in is not reached")]);
+//!                     nodes[local].handle_stream(now, id, StreamInput::Opened);
 //!                 }
 //!                 Output::Stream { action: StreamAction::Write(bytes), .. } => {
-//!                     let ids = stream.expect("it was opened");
-//!                     there.handle_stream(now, ids[1 - here], StreamInput::Data(&bytes));
+//!                     let id = ids.expect("the stream is open")[remote];
+//!                     nodes[remote].handle_stream(now, id, StreamInput::Data(&bytes));
 //!                 }
 //!                 Output::Stream { id, action: StreamAction::Close } => {
-//!                     nodes[here].handle_stream(now, id, StreamInput::Closed);
+//!                     nodes[local].handle_stream(now, id, StreamInput::Closed);
 //!                 }
 //!                 Output::Stream { action: StreamAction::Reset, .. } => {}
-//!                 Output::Event(Event::Completed { ticket: ended, result }) => {
-//!                     assert_eq!(ended, ticket);
+//!                 Output::Event(Event::Completed { ticket: completed, result }) => {
+//!                     assert_eq!(completed, ticket);
 //!                     joined = result.is_ok();
 //!                 }
-//!                 Output::Event(event) => println!("{here}: {event}"),
+//!                 Output::Event(event) => println!("{}: {event}", nodes[local].local().id()),
 //!             }
 //!         }
 //!     }
@@ -78,19 +102,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The contract between a node and whoever drives it stands on [`Node`].
-//!
 //! # Features
 //!
-//! - `encryption`: `Key`, `Keyring`, and nodes that seal all that they send.
-//! - `memberlist`: `Memberlist`, the wire format of HashiCorp's memberlist, for nodes in its clusters.
-//! - `std`: `Clock`, the system's time for drivers, and [`StreamError`] from `std::io::ErrorKind`.
+//! None is on by default.
+//!
+//! - `encryption`: all traffic is encrypted and authenticated with shared keys, which can be
+//!   rotated while the cluster runs. Adds `Key`, `Keyring` and `ConfigBuilder::encryption`.
+//! - `memberlist`: the wire format of HashiCorp's memberlist, for nodes in clusters of Serf, Consul
+//!   or Alertmanager agents. Adds `Memberlist` and `Wire::Memberlist`.
+//! - `std`: `Clock`, the operating system's monotonic time, for drivers, and [`StreamError`] from
+//!   `std::io::ErrorKind`.
 //!
 //! # Limits
 //!
-//! Without keys a node does **not** encrypt: then run it in a network that you trust. It does **not**
-//! look names up: it joins IP addresses and ports. [`Target`] takes what people write, and says what is
-//! to be looked up.
+//! - Without keys nothing is encrypted or authenticated: run the cluster in a network that you
+//!   trust.
+//! - Broadcasts are delivered with high probability, not with certainty.
+//!   [`send_reliable`](Node::send_reliable) returns a receipt.
+//! - A node does not resolve names: it joins IP addresses and ports. [`Target`] parses
+//!   `[NAME/]HOST[:PORT]`, and the driver looks up the host.
+//! - A table holds [`max_members`](Options::max_members) members, 100,000 by default.
+//! - All nodes of a cluster need the same wire format and keys, and should have the same
+//!   [`Options`].
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -104,6 +137,8 @@ mod config;
 #[cfg(feature = "encryption")]
 mod crypto;
 mod detector;
+mod error;
+mod event;
 mod gossip;
 mod incarnation;
 mod member;
@@ -133,16 +168,17 @@ pub use config::{Config, ConfigBuilder, Wire};
 pub use crypto::key::{Cipher, InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
+pub use error::{BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError};
+pub use error::{Refusal, StreamError};
+pub use event::{Done, Phase, Ticket};
+pub use event::{Event, Via};
+pub use gossip::broadcast_key::{BroadcastKey, InvalidBroadcastKey};
 pub use incarnation::Incarnation;
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
-pub use output::{Event, Output, Via};
+pub use output::Output;
 pub use stats::{Reject, Rejected, Stats};
-pub use stream::tickets::{
-    BroadcastError, BroadcastKey, Done, ExchangeError, Failure, InvalidBroadcastKey, JoinError,
-    Phase, SeedFailure, SendError, Ticket,
-};
-pub use stream::{Refusal, StreamAction, StreamError, StreamId, StreamInput};
+pub use stream::{StreamAction, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]
 pub use time::Clock;

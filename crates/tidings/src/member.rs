@@ -1,4 +1,4 @@
-//! Who a member is: its name, its incarnation, its state, its metadata.
+//! Members: their names, metadata and states, and the record of one.
 
 use crate::incarnation::Incarnation;
 use crate::rtt::Rtt;
@@ -25,12 +25,12 @@ macro_rules! name {
             /// The longest name, in bytes of UTF-8.
             pub const MAX_LEN: usize = 255;
 
-            #[doc = concat!("Checks and takes ", $what, ".")]
+            #[doc = concat!("Creates ", $what, " from text, if it is valid.")]
             ///
             /// # Errors
             ///
-            /// If the name is empty, longer than [`Self::MAX_LEN`] bytes, or holds a control
-            /// character (which would let a peer write escape sequences to our users' terminals).
+            /// If the name is empty, longer than [`Self::MAX_LEN`] bytes, or contains a control
+            /// character, with which a peer could write escape sequences to a user's terminal.
             pub fn new(name: &str) -> Result<Self, InvalidName> {
                 check_name(name, Self::MAX_LEN)?;
                 Ok(Self(SmolStr::new(name)))
@@ -125,10 +125,10 @@ macro_rules! name {
 }
 
 name! {
-    /// The name that identifies a member in its cluster, at whatever address it runs.
+    /// A member's name: its identity in the cluster, whatever its address.
     ///
     /// 1 to 255 bytes of UTF-8 without control characters. Cloning is cheap, and a name of up to
-    /// 23 bytes is held without an allocation.
+    /// 23 bytes needs no allocation.
     ///
     /// ```
     /// use tidings::NodeId;
@@ -142,16 +142,17 @@ name! {
 }
 
 name! {
-    /// The name of a cluster, to which every datagram and every stream is bound.
+    /// A cluster's name, to which each datagram and each stream is bound.
     ///
-    /// 1 to 255 bytes of UTF-8 without control characters. Nodes with different cluster names do
-    /// not hear one another, so that two clusters never merge because an address was reused. It is
-    /// not a secret and keeps nobody out.
+    /// 1 to 255 bytes of UTF-8 without control characters. A node drops messages that are bound to
+    /// another name, so that two clusters never merge because an address is reused. The name is not
+    /// secret and keeps no attacker out.
     ClusterName, "a cluster's name"
 }
 
 impl NodeId {
-    /// What stands for this name where a message has no room for it: the CRC-32 of its bytes.
+    /// The short name: the CRC-32 of the name's bytes, for messages that have no room for all of
+    /// it.
     pub(crate) fn short(&self) -> u32 {
         crc32fast::hash(self.0.as_bytes())
     }
@@ -168,17 +169,17 @@ fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {
     }
 }
 
-/// Why a name was not taken as a [`NodeId`] or a [`ClusterName`].
+/// The reason why text is not valid as a [`NodeId`] or a [`ClusterName`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// The name has no characters.
+    /// The name is empty.
     Empty,
     /// The name has too many bytes.
     TooLong(TooLong),
-    /// The name holds a control character.
+    /// The name contains a control character.
     Control {
-        /// The first of them.
+        /// The first control character in the name.
         character: char,
     },
 }
@@ -189,7 +190,7 @@ impl fmt::Display for InvalidName {
             Self::Empty => f.write_str("a name must not be empty"),
             Self::TooLong(too_long) => too_long.fmt(f),
             Self::Control { character } => {
-                write!(f, "a name must not hold the control character {character:?}")
+                write!(f, "a name must not contain the control character {character:?}")
             }
         }
     }
@@ -197,17 +198,18 @@ impl fmt::Display for InvalidName {
 
 impl core::error::Error for InvalidName {}
 
-/// Something has more bytes than its limit allows.
+/// The error that a value has more bytes than its limit allows.
 ///
-/// `Display` says it in full: "metadata has 1000 bytes; max_meta allows 512".
+/// `Display` names the value, its length and the limit: "metadata has 1000 bytes; max_meta allows
+/// 512".
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TooLong {
-    /// The thing that is too long, in words for people: `metadata`, `the message`.
+    /// The value that is too long, as text: `metadata`, `the message`.
     pub what: &'static str,
     /// Its length, in bytes.
     pub len: usize,
-    /// The greatest length allowed, in bytes.
+    /// The maximum length, in bytes.
     pub max: usize,
     /// The name of the [option](crate::Options) that sets the limit; `None` if it is fixed.
     pub option: Option<&'static str>,
@@ -237,11 +239,11 @@ impl fmt::Display for TooLong {
 
 impl core::error::Error for TooLong {}
 
-/// A member's metadata: what it tells all others about itself, as bytes that the application reads.
+/// A member's metadata: bytes that the member announces to the cluster, and applications interpret.
 ///
-/// Text, bytes and owned buffers convert with `into()`; that never fails, because the limit is the
-/// node's own, [`Options::max_meta`](crate::Options::max_meta), and is checked where metadata
-/// enters a node. Cloning is cheap; empty metadata takes no memory.
+/// Text, bytes and owned buffers convert with `into()`. That never fails: the limit,
+/// [`Options::max_meta`](crate::Options::max_meta), is checked where metadata enters a node.
+/// Cloning is cheap; empty metadata takes no memory.
 ///
 /// ```
 /// use tidings::Meta;
@@ -252,7 +254,8 @@ impl core::error::Error for TooLong {}
 /// ```
 #[derive(Clone, Default, Eq, Hash, PartialEq)]
 pub struct Meta(
-    /// Twice away, since one pointer has half the size: there is one for every member.
+    /// Doubly indirect, because a thin pointer takes half the size of an `Arc<[u8]>`, and each
+    /// member has one.
     Option<Arc<Box<[u8]>>>,
 );
 
@@ -260,12 +263,12 @@ impl Meta {
     /// No metadata.
     pub const EMPTY: Self = Self(None);
 
-    /// Takes a copy of `bytes` as metadata.
+    /// Metadata with a copy of `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         Self((!bytes.is_empty()).then(|| Arc::new(bytes.into())))
     }
 
-    /// The bytes.
+    /// The metadata as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |bytes| bytes)
     }
@@ -307,14 +310,14 @@ impl From<&str> for Meta {
     }
 }
 
-/// Keeps the memory where it is as long as its contents.
+/// Reuses the allocation if it has no spare capacity.
 impl From<Vec<u8>> for Meta {
     fn from(bytes: Vec<u8>) -> Self {
         Self((!bytes.is_empty()).then(|| Arc::new(bytes.into_boxed_slice())))
     }
 }
 
-/// Keeps the memory where it is as long as its contents.
+/// Reuses the allocation if it has no spare capacity.
 impl From<String> for Meta {
     fn from(text: String) -> Self {
         text.into_bytes().into()
@@ -327,7 +330,7 @@ impl From<&String> for Meta {
     }
 }
 
-/// Copies: a part of a datagram would keep all of that in memory.
+/// Copies, because a slice of a datagram would keep the whole datagram in memory.
 impl From<Bytes> for Meta {
     fn from(bytes: Bytes) -> Self {
         Self::new(&bytes)
@@ -359,7 +362,7 @@ impl<'de> Deserialize<'de> for Meta {
                 Ok(Meta::new(text.as_bytes()))
             }
 
-            /// Formats without bytes, as JSON is, have a list of numbers.
+            /// Formats without a type for bytes, such as JSON, have a list of numbers.
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Meta, A::Error> {
                 let mut bytes = Vec::new();
                 while let Some(byte) = list.next_element()? {
@@ -373,14 +376,14 @@ impl<'de> Deserialize<'de> for Meta {
     }
 }
 
-/// As text where it is text.
+/// As quoted text if it is UTF-8, else as escaped bytes.
 impl fmt::Debug for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_bytes(self, f)
     }
 }
 
-/// Writes bytes for a person to read: as quoted text where they are text.
+/// Writes bytes for people: as quoted text if they are UTF-8, else escaped.
 pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match core::str::from_utf8(bytes) {
         Ok(text) => write!(f, "{text:?}"),
@@ -388,26 +391,26 @@ pub(crate) fn write_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Resu
     }
 }
 
-/// What a node holds to be true of a member.
+/// A member's state, as a node knows it.
 ///
-/// The order is that of precedence between claims about one incarnation: a later state overrides
-/// an earlier one (SWIM §4.2), and a member's own word that it left overrides that it failed.
+/// The order is the precedence of claims with equal incarnations: a later state overrides an
+/// earlier one (SWIM §4.2), and a member's own leave overrides a failure.
 ///
-/// Exhaustive on purpose: these are the protocol's states, and a program decides about each.
+/// Exhaustive on purpose: these are the protocol's states, and a program handles each.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum State {
-    /// It takes part.
+    /// The member takes part.
     Alive,
-    /// It did not answer a probe and has not contradicted that yet; it still counts as a member.
+    /// The member did not answer a probe, and can still refute the suspicion; it counts as present.
     Suspect,
-    /// It did not answer and did not contradict in time.
+    /// The member did not refute the suspicion in time.
     Failed,
-    /// It said itself that it leaves.
+    /// The member announced its own leave.
     Left,
 }
 
 impl State {
-    /// Whether such a member takes part: alive or suspect.
+    /// Whether a member in this state is present: alive or suspect.
     pub fn is_present(self) -> bool {
         self <= Self::Suspect
     }
@@ -424,11 +427,11 @@ impl fmt::Display for State {
     }
 }
 
-/// One member as a node knows it: its name, address, state, incarnation and metadata.
+/// A member as a node knows it: name, address, state, incarnation and metadata.
 ///
-/// It can be serialized, to be shown or stored; beside what the methods tell, that has internal
-/// values. When it is deserialized, a member that no node could hold is refused: one with an IPv4
-/// address in IPv6's form, or one that is [degraded](Self::is_degraded) and not present.
+/// It can be serialized, to be shown or stored; the serialized form also contains internal values.
+/// Deserialization fails for a member that no node could have in its table: one with an IPv4-mapped
+/// IPv6 address, or one that is [degraded](Self::is_degraded) and not present.
 #[derive(Clone, Eq, PartialEq, Serialize)]
 pub struct Member {
     pub(crate) id: NodeId,
@@ -439,33 +442,34 @@ pub struct Member {
     pub(crate) state: State,
     pub(crate) degraded: bool,
     pub(crate) versions: ProtocolVersions,
-    /// How long it takes to answer us.
+    /// The round-trip time between the local node and the member.
     pub(crate) rtt: Rtt,
 }
 
-/// How a member speaks memberlist's format, as it says itself; nothing of that in ours.
+/// The protocol versions that a member announces in memberlist's format; zeros in Tidings' own.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct ProtocolVersions {
-    /// Which versions it speaks.
+    /// Minimum, maximum and current version of memberlist's protocol, then the same of the
+    /// application's (delegate protocol).
     pub(crate) versions: [u8; 6],
-    /// Whether it gives its IPv4 address in 16 bytes.
+    /// Whether the member announces its IPv4 address in 16 bytes.
     pub(crate) mapped: bool,
 }
 
 #[cfg(feature = "memberlist")]
 impl ProtocolVersions {
-    /// Whether each speaks versions that the other one understands.
+    /// Whether each side speaks versions that the other understands.
     pub(crate) fn agrees(self, other: Self) -> bool {
         let understands = |one: Self, other: Self| {
             let [min, max, _, delegate_min, delegate_max, _] = one.versions;
-            let [_, _, spoken, _, _, delegate] = other.versions;
-            (min..=max).contains(&spoken) && (delegate_min..=delegate_max).contains(&delegate)
+            let [_, _, current, _, _, delegate] = other.versions;
+            (min..=max).contains(&current) && (delegate_min..=delegate_max).contains(&delegate)
         };
         understands(self, other) && understands(other, self)
     }
 }
 
-/// A [`Member`] that is not checked yet.
+/// A [`Member`] as deserialized, before it is validated.
 #[derive(Deserialize)]
 #[serde(remote = "Member")]
 struct Unchecked {
@@ -511,46 +515,46 @@ impl Member {
         (self.ip, self.port) = (addr.ip(), addr.port());
     }
 
-    /// Its name.
+    /// The member's name.
     pub fn id(&self) -> &NodeId {
         &self.id
     }
 
-    /// Where it is reached, by datagram and by stream; an IPv6 address never has a zone here.
+    /// The member's address, for datagrams and streams; an IPv6 address never has a zone here.
     pub fn addr(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
     }
 
-    /// What it says about itself.
+    /// The member's metadata.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    /// What we hold to be true of it.
+    /// The member's state.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Whether it answered our last probe of it over a stream, and no datagram: it is there, but news
-    /// does not reach it, or its does not reach us.
+    /// Whether the member answered the local node's last probe of it over a stream only: it is
+    /// alive, but datagrams do not get through in one or both directions.
     pub fn is_degraded(&self) -> bool {
         self.degraded
     }
 
-    /// The versions of memberlist's protocol that it speaks and of its application's, each as the
-    /// least, the greatest and the current one; `None` in Tidings' own format.
+    /// The versions of memberlist's protocol and of the application's (delegate protocol) that the
+    /// member speaks, each as minimum, maximum and current; `None` in Tidings' own format.
     pub fn versions(&self) -> Option<[u8; 6]> {
         let versions = self.versions.versions;
         (versions != [0; 6]).then_some(versions)
     }
 
-    /// The incarnation that this knowledge is about.
+    /// The incarnation to which state, address and metadata belong.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 }
 
-/// The parts that tell something to a person.
+/// The fields that are of interest to people; internal ones are left out.
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Member");
@@ -577,18 +581,18 @@ mod tests {
     use alloc::string::String;
 
     #[test]
-    fn names_are_checked_where_they_are_made() {
+    fn names_are_checked_at_construction() {
         assert!(NodeId::new(&"x".repeat(255)).is_ok());
         let too_long = TooLong { what: "the name", len: 256, max: 255, option: None };
         assert_eq!(NodeId::new(&"x".repeat(256)), Err(InvalidName::TooLong(too_long)));
         assert_eq!(NodeId::new(""), Err(InvalidName::Empty));
         assert_eq!(NodeId::new("a\x1b[2J"), Err(InvalidName::Control { character: '\x1b' }));
-        let said = alloc::format!("{}", NodeId::new(&"x".repeat(300)).unwrap_err());
-        assert_eq!(said, String::from("the name has 300 bytes; at most 255 are allowed"));
+        let text = alloc::format!("{}", NodeId::new(&"x".repeat(300)).unwrap_err());
+        assert_eq!(text, String::from("the name has 300 bytes; at most 255 are allowed"));
     }
 
     #[test]
-    fn names_and_metadata_are_made_of_what_people_have() {
+    fn names_and_metadata_convert_from_text_and_bytes() {
         let id = NodeId::new("db-7").unwrap();
         assert_eq!(NodeId::try_from("db-7"), Ok(id.clone()));
         assert_eq!(NodeId::try_from(String::from("db-7")), Ok(id.clone()));
@@ -606,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_member_is_for_people() {
+    fn debug_and_display_of_a_member_are_for_people() {
         let incarnation = Incarnation { generation: 5, number: 2 };
         let (id, addr) = (NodeId::new("db-7").unwrap(), "10.0.0.7:7946".parse().unwrap());
         let mut member = Member::new(id, addr, incarnation, Meta::from("role=db"));
@@ -618,7 +622,7 @@ mod tests {
         assert_eq!(alloc::format!("{member}"), "db-7 (10.0.0.7:7946)");
         member.meta = Meta::new(b"\0\xff");
         member.degraded = true;
-        let said = alloc::format!("{member:?}");
-        assert!(said.ends_with(r#"meta: b"\x00\xff", degraded: true }"#), "{said}");
+        let text = alloc::format!("{member:?}");
+        assert!(text.ends_with(r#"meta: b"\x00\xff", degraded: true }"#), "{text}");
     }
 }

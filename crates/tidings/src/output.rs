@@ -1,212 +1,64 @@
-//! What a node answers: datagrams to send, streams to handle, events to tell.
+//! Outputs of a node: datagrams to send, actions on streams, events for the application.
 
-use crate::member::{Member, NodeId};
+use crate::event::Event;
 use crate::membership::table::MemberKey;
-use crate::stream::tickets::{Done, Failure, Ticket};
 use crate::stream::{StreamAction, StreamId};
 use crate::wire;
 use crate::wire::message::PeerStatus;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
-use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// One thing for a driver to carry out.
+/// One output for a driver to carry out.
 ///
-/// Exhaustive on purpose: a new duty of drivers must not compile away.
+/// Exhaustive on purpose: a driver has to handle each new kind of output.
 #[derive(Clone, Debug)]
 pub enum Output<'b> {
-    /// Send a datagram; losing it is allowed.
+    /// Send a datagram, which may be lost.
     Datagram {
-        /// To whom.
+        /// The receiver's address.
         to: SocketAddr,
-        /// What, in the buffer that was handed in.
+        /// The content, in the buffer that the driver passed in.
         data: &'b [u8],
     },
-    /// Do something with a stream.
+    /// Act on a stream.
     Stream {
-        /// Which one; after [`StreamAction::Open`] the driver knows it by this name.
+        /// The stream; [`StreamAction::Open`] introduces a new id.
         id: StreamId,
-        /// What to do.
+        /// The action.
         action: StreamAction,
     },
-    /// Tell the application.
+    /// Deliver an event to the application.
     Event(Event),
 }
 
-/// Something that happened, told after the change: the queries already show it.
-///
-/// `Display` is one line for people: "db-7 (10.0.0.7:7946) joined".
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[non_exhaustive]
-pub enum Event {
-    /// A member is there that was not, or that had failed or left, or that was forgotten when this
-    /// node joined again after leaving.
-    Joined(Member),
-    /// A member has new metadata, or a new address.
-    Updated(Member),
-    /// A member did not answer a probe; it still counts, and may contradict.
-    ///
-    /// May come again for the same member with a higher incarnation.
-    Suspected(Member),
-    /// A suspect contradicted: it is alive.
-    Recovered(Member),
-    /// A suspect did not contradict in time.
-    Failed(Member),
-    /// A member said that it leaves. May follow [`Event::Failed`].
-    Left(Member),
-    /// Two nodes claim one name, from two addresses.
-    ///
-    /// Where it is our own name, the node with the higher incarnation holds it, and the other one
-    /// is a member to nobody until the holder fails or leaves.
-    Conflict {
-        /// The name.
-        id: NodeId,
-        /// The address that we hold the name to belong to; ours, if it is our own name.
-        addr: SocketAddr,
-        /// The other address.
-        other: SocketAddr,
-    },
-    /// What another member's application tells at every sync.
-    ///
-    /// May come from a node that is not a member here yet.
-    SyncState {
-        /// The member; `None` where the format does not tell who it is, as memberlist's does.
-        from: Option<NodeId>,
-        /// What it set by [`set_sync_state`](crate::Node::set_sync_state).
-        data: Bytes,
-        /// Whether one of the two has just joined the other.
-        join: bool,
-    },
-    /// A message for the application.
-    Message {
-        /// Which member's application it is from; `None` where that is not known, as over a stream in
-        /// memberlist's format.
-        from: Option<NodeId>,
-        /// What it says.
-        data: Bytes,
-        /// How it came.
-        via: Via,
-    },
-    /// A member answers streams and no datagrams: it is alive, but it hears no news and its own is not
-    /// heard.
-    Degraded(Member),
-    /// A member that was degraded answers datagrams again.
-    Restored(Member),
-    /// Many members failed one soon after the other: rather than all of them, the network may have.
-    ///
-    /// They are looked for, as all that fail are.
-    PartitionSuspected {
-        /// How many have failed so far.
-        lost: usize,
-        /// How many are still present, this node included.
-        present: usize,
-    },
-    /// A command has ended.
-    Completed {
-        /// What the command returned.
-        ticket: Ticket,
-        /// How it ended.
-        result: Result<Done, Failure>,
-    },
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn name(from: &Option<NodeId>) -> &str {
-            from.as_ref().map_or("an unnamed member", NodeId::as_str)
-        }
-        match self {
-            Self::Joined(member) => write!(f, "{member} joined"),
-            Self::Updated(member) => write!(f, "{member} has new metadata or a new address"),
-            Self::Suspected(member) => write!(f, "{member} is suspected: it answers no probe"),
-            Self::Recovered(member) => write!(f, "{member} is alive: it refuted the suspicion"),
-            Self::Failed(member) => {
-                write!(f, "{member} failed: it did not refute the suspicion in time")
-            }
-            Self::Left(member) => write!(f, "{member} left"),
-            Self::Conflict { id, addr, other } => {
-                write!(f, "two nodes claim the name {id}: {addr}, which holds it, and {other}")
-            }
-            Self::SyncState { from, data, join } => {
-                let at = if *join { ", at a join" } else { "" };
-                write!(f, "sync state from {}: {}{at}", name(from), ByteCount(data.len()))
-            }
-            Self::Message { from, data, via } => {
-                write!(f, "message from {} ({via}): {}", name(from), ByteCount(data.len()))
-            }
-            Self::Degraded(member) => {
-                write!(f, "{member} is degraded: it answers streams and no datagrams")
-            }
-            Self::Restored(member) => write!(f, "{member} answers datagrams again"),
-            Self::PartitionSuspected { lost, present } => {
-                write!(f, "the network may be partitioned: {lost} failed, {present} present")
-            }
-            Self::Completed { ticket, result: Ok(done) } => write!(f, "command {ticket}: {done}"),
-            Self::Completed { ticket, result: Err(failure) } => {
-                write!(f, "command {ticket} failed: {failure}")
-            }
-        }
-    }
-}
-
-struct ByteCount(usize);
-
-impl fmt::Display for ByteCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, if self.0 == 1 { "byte" } else { "bytes" })
-    }
-}
-
-/// How a message came.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[non_exhaustive]
-pub enum Via {
-    /// By [`send`](crate::Node::send): it may come twice.
-    Datagram,
-    /// By [`send_reliable`](crate::Node::send_reliable).
-    Reliable,
-    /// By [`broadcast`](crate::Node::broadcast): all members get it.
-    Broadcast,
-}
-
-impl fmt::Display for Via {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Datagram => "datagram",
-            Self::Reliable => "reliable",
-            Self::Broadcast => "broadcast",
-        })
-    }
-}
-
-/// A datagram that is to be built when it is polled, with the news of that moment.
+/// A queued datagram. It is built when it is polled, with the updates of that moment.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct PendingDatagram {
     pub(crate) to: SocketAddr,
     pub(crate) payload: Payload,
-    /// A member of whom the receiver must be told.
+    /// A member whose update must be in the datagram.
     pub(crate) about: Option<MemberKey>,
     pub(crate) piggyback: Piggyback,
 }
 
-/// With what the room that is left in a datagram is filled.
+/// The updates that fill the rest of a datagram.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Piggyback {
-    /// With nothing: it may go to a stranger.
+    /// None, because the receiver may not be a member.
     None,
-    /// With news that rides along and is not counted.
+    /// Updates that do not count against the retransmit limit.
     Uncounted,
-    /// With news, which counts as told.
+    /// Updates that count against the retransmit limit.
     Counted,
 }
 
-/// What a datagram is for.
+/// The message for which a datagram is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Payload {
-    /// Only for the news.
+    /// None: only updates and broadcasts.
     Gossip,
     Ping {
         token: u32,
@@ -219,7 +71,7 @@ pub(crate) enum Payload {
     },
     Ack {
         token: u32,
-        /// What somebody else said of itself, if the ack is passed on for it.
+        /// The target's status, if this is an ack that a relay forwards.
         of: Option<PeerStatus>,
     },
     Nack {
@@ -230,21 +82,22 @@ pub(crate) enum Payload {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum PendingOutput {
     Datagram(PendingDatagram),
-    /// A message of the application's in a datagram of its own.
+    /// A message of the application, in a datagram of its own.
     Message {
         to: SocketAddr,
         data: Bytes,
     },
     Stream {
         id: StreamId,
-        #[serde(serialize_with = "in_clear")]
+        #[serde(serialize_with = "clear_part")]
         action: StreamAction,
     },
     Event(Event),
 }
 
-/// Writes zeros for what is sealed: it says nothing without keys, and a replay has none.
-fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes the clear part of a frame, and zeros for the sealed part, which a replay cannot read
+/// because it has no keys.
+fn clear_part<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok, S::Error> {
     match action {
         StreamAction::Write(bytes) => {
             let mut frame = wire::in_clear(bytes).to_vec();
@@ -255,7 +108,7 @@ fn in_clear<S: Serializer>(action: &StreamAction, serializer: S) -> Result<S::Ok
     }
 }
 
-/// The one queue of all that a node wants done, in order.
+/// The queue of a node's outputs, in order.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OutputQueue {
     queue: VecDeque<PendingOutput>,
@@ -269,13 +122,13 @@ impl OutputQueue {
         Self { queue: VecDeque::new(), datagrams: 0, max_datagrams }
     }
 
-    /// Queues a datagram; `false` if too many wait already.
+    /// Queues a datagram; `false` if `max_datagrams` are queued.
     #[must_use]
     pub(crate) fn datagram(&mut self, pending: PendingDatagram) -> bool {
         self.push(PendingOutput::Datagram(pending))
     }
 
-    /// Queues a datagram with a message of the application's; `false` if too many wait already.
+    /// Queues a datagram with a message of the application; `false` if `max_datagrams` are queued.
     #[must_use]
     pub(crate) fn message(&mut self, to: SocketAddr, data: Bytes) -> bool {
         self.push(PendingOutput::Message { to, data })
@@ -307,12 +160,13 @@ impl OutputQueue {
         Some(pending)
     }
 
-    /// Gives back what a burst took, once that is carried out; a quiet node needs no more than this.
+    /// Releases the memory of a burst once its outputs are carried out; a quiet node needs no more
+    /// than eight places.
     pub(crate) fn rest(&mut self) {
         self.queue.shrink_to(8);
     }
 
-    /// Counts the datagrams of a checkpoint.
+    /// Recounts the datagrams after deserialization.
     pub(crate) fn restore(&mut self) {
         let datagram = |pending: &&PendingOutput| {
             matches!(pending, PendingOutput::Datagram(_) | PendingOutput::Message { .. })
@@ -322,77 +176,5 @@ impl OutputQueue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::incarnation::Incarnation;
-    use crate::member::Meta;
-    use alloc::string::ToString;
-
-    #[test]
-    fn each_event_is_one_line_for_people() {
-        let id = NodeId::new("db-7").unwrap();
-        let (here, there) = ("10.0.0.7:7946".parse().unwrap(), "10.0.0.8:7946".parse().unwrap());
-        let member = Member::new(id.clone(), here, Incarnation::default(), Meta::EMPTY);
-        let joined = Done::Joined { seed: there, members: 5 };
-        let message = |data: &'static str, via| Event::Message {
-            from: Some(id.clone()),
-            data: data.into(),
-            via,
-        };
-        let ticket = crate::stream::tickets::Tickets::default().issue();
-        for (event, said) in [
-            (Event::Joined(member.clone()), "db-7 (10.0.0.7:7946) joined"),
-            (
-                Event::Updated(member.clone()),
-                "db-7 (10.0.0.7:7946) has new metadata or a new address",
-            ),
-            (
-                Event::Suspected(member.clone()),
-                "db-7 (10.0.0.7:7946) is suspected: it answers no probe",
-            ),
-            (
-                Event::Recovered(member.clone()),
-                "db-7 (10.0.0.7:7946) is alive: it refuted the suspicion",
-            ),
-            (
-                Event::Failed(member.clone()),
-                "db-7 (10.0.0.7:7946) failed: it did not refute the suspicion in time",
-            ),
-            (Event::Left(member.clone()), "db-7 (10.0.0.7:7946) left"),
-            (
-                Event::Conflict { id: id.clone(), addr: here, other: there },
-                "two nodes claim the name db-7: 10.0.0.7:7946, which holds it, and 10.0.0.8:7946",
-            ),
-            (
-                Event::SyncState { from: None, data: "state".into(), join: true },
-                "sync state from an unnamed member: 5 bytes, at a join",
-            ),
-            (message("x", Via::Datagram), "message from db-7 (datagram): 1 byte"),
-            (message("hello", Via::Reliable), "message from db-7 (reliable): 5 bytes"),
-            (message("", Via::Broadcast), "message from db-7 (broadcast): 0 bytes"),
-            (
-                Event::Degraded(member.clone()),
-                "db-7 (10.0.0.7:7946) is degraded: it answers streams and no datagrams",
-            ),
-            (Event::Restored(member), "db-7 (10.0.0.7:7946) answers datagrams again"),
-            (
-                Event::PartitionSuspected { lost: 5, present: 3 },
-                "the network may be partitioned: 5 failed, 3 present",
-            ),
-            (
-                Event::Completed { ticket, result: Ok(joined) },
-                "command 0: joined through 10.0.0.8:7946; 5 members are present",
-            ),
-            (
-                Event::Completed { ticket, result: Err(Failure::Cancelled) },
-                &["command 0 failed: ", &Failure::Cancelled.to_string()].concat(),
-            ),
-        ] {
-            assert_eq!(event.to_string(), said);
-        }
     }
 }

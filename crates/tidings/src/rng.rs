@@ -1,22 +1,22 @@
-//! The random choices of one part of a node.
+//! Random numbers: an independent stream for each part of a node, all from one seed.
 
 use core::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A part's own stream of random numbers, drawn from the node's seed.
+/// The random number generator of one part of a node, seeded from the node's seed.
 ///
-/// The generator is named (ChaCha with 8 rounds) so that a recorded seed replays after upgrades,
-/// and each part has its own ChaCha stream so that a change in one part does not reshuffle the
-/// histories of the others.
+/// The algorithm is fixed (ChaCha with 8 rounds), so that a recorded seed replays after upgrades.
+/// Each part has its own ChaCha stream, so that a change in one part does not alter the random
+/// choices of the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(ChaCha8Rng);
 
 impl Rng {
-    pub(crate) fn new(seed: [u8; 32], part: RngStream) -> Self {
+    pub(crate) fn new(seed: [u8; 32], stream: RngStream) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
-        rng.set_stream(part as u64);
+        rng.set_stream(stream as u64);
         Self(rng)
     }
 
@@ -30,16 +30,16 @@ impl Rng {
 
     /// A number below `bound`, which must not be zero.
     ///
-    /// By multiplication (Lemire 2019); its bias is below `bound / 2^32`, of no account for picking
-    /// peers.
+    /// By multiplication (Lemire 2019). The bias is below `bound / 2^32`, which is negligible for
+    /// the choice of peers.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0 && u32::try_from(bound).is_ok());
         ((u64::from(self.u32()) * bound as u64) >> 32) as usize
     }
 
-    /// A duration in `0..span`.
-    pub(crate) fn within(&mut self, span: Duration) -> Duration {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    /// A duration in `0..max`.
+    pub(crate) fn within(&mut self, max: Duration) -> Duration {
+        let nanos = u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(((u128::from(self.u64()) * u128::from(nanos)) >> 64) as u64)
     }
 
@@ -50,7 +50,7 @@ impl Rng {
     }
 }
 
-/// As the seed, the stream, and how many words of it were drawn.
+/// As the seed, the stream, and the number of words drawn from it.
 impl Serialize for Rng {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(rng) = self;
@@ -68,7 +68,8 @@ impl<'de> Deserialize<'de> for Rng {
     }
 }
 
-/// The parts that draw random numbers; each number is a ChaCha stream and never changes.
+/// The parts that draw random numbers, each with the number of its ChaCha stream, which never
+/// changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RngStream {
     Members = 0,

@@ -1,12 +1,12 @@
-//! Round trips: how long a member takes to answer, and how long to wait for it.
+//! Round-trip times, and the probe timeouts that follow from them.
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// A member's round-trip time, smoothed as TCP does it (RFC 6298).
+/// A member's round-trip time, smoothed as in TCP (RFC 6298).
 ///
-/// Four bytes, since there is one for every member: the two times are in units of 32 µs, up to two
-/// seconds; zero stands for no measurement.
+/// It takes four bytes, because each member has one: both times are in units of 32 µs, up to two
+/// seconds. Zero means no measurement.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Rtt {
     smoothed: u16,
@@ -14,7 +14,7 @@ pub(crate) struct Rtt {
 }
 
 impl Rtt {
-    /// Takes a measurement.
+    /// Adds a measurement.
     pub(crate) fn measure(&mut self, rtt: Duration) {
         let rtt = rtt.as_micros() / u128::from(UNIT_MICROS);
         let rtt = u16::try_from(rtt).unwrap_or(u16::MAX).max(1);
@@ -29,13 +29,13 @@ impl Rtt {
         self.smoothed = weighted(self.smoothed, 8, rtt).max(1);
     }
 
-    /// The smoothed round-trip time, if there was a measurement.
+    /// The smoothed round-trip time; `None` without a measurement.
     pub(crate) fn smoothed(self) -> Option<Duration> {
         (self.smoothed != 0).then(|| time(self.smoothed.into()))
     }
 
-    /// How long to wait for an answer: the smoothed time and four times its variation, between
-    /// `min` and `max`; `max` for a member that has not answered yet.
+    /// The probe timeout: the smoothed time plus four times its variation, at least `min` and at
+    /// most `max`; `max` without a measurement.
     pub(crate) fn timeout(self, min: Duration, max: Duration) -> Duration {
         if self.smoothed == 0 {
             return max;
@@ -62,13 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_measurement_the_wait_is_the_longest() {
+    fn without_a_measurement_the_timeout_is_the_maximum() {
         assert_eq!(timeout(Rtt::default()), 500 * MILLI);
         assert_eq!(Rtt::default().smoothed(), None);
     }
 
     #[test]
-    fn the_first_measurement_gives_three_times_itself() {
+    fn the_timeout_after_the_first_measurement_is_three_times_that() {
         let mut rtt = Rtt::default();
         rtt.measure(64 * MILLI);
         assert_eq!(rtt.smoothed(), Some(64 * MILLI));
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn steady_answers_narrow_the_wait_and_a_late_one_widens_it() {
+    fn steady_round_trips_shorten_the_timeout_and_a_slow_one_extends_it() {
         let mut rtt = Rtt::default();
         for _ in 0..40 {
             rtt.measure(64 * MILLI);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn any_measurement_is_taken() {
+    fn extreme_measurements_stay_within_the_range() {
         let mut rtt = Rtt::default();
         for _ in 0..100 {
             rtt.measure(Duration::MAX);

@@ -1,113 +1,119 @@
-//! Counters: what a node sent, took, and turned away.
+//! Counters of a node's traffic, probes, syncs and dropped input.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// What a node has counted since its start.
+/// The counters of a node, since its start.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Datagrams handed to the node.
+    /// Datagrams received.
     pub datagrams_in: u64,
-    /// Their bytes.
+    /// Bytes of the datagrams received.
     pub bytes_in: u64,
-    /// Datagrams handed to the driver.
+    /// Datagrams handed to the driver for sending.
     pub datagrams_out: u64,
-    /// Their bytes.
+    /// Bytes of the datagrams handed to the driver.
     pub bytes_out: u64,
-    /// Datagrams not made, since [`max_queued_datagrams`](crate::Options::max_queued_datagrams)
-    /// waited already.
+    /// Datagrams not sent, because
+    /// [`max_queued_datagrams`](crate::Options::max_queued_datagrams) were queued.
     pub datagrams_dropped: u64,
-    /// Messages of a kind that this version does not know, skipped.
+    /// Messages skipped, because this version does not know their kind.
     pub unknown_messages: u64,
-    /// Pings for another member than this one: somebody holds an old address.
+    /// Pings for another member: the sender has an outdated address.
     pub misdirected_pings: u64,
-    /// Acks and nacks that answer no ping of ours, or come too late.
+    /// Acks and nacks whose token belongs to no ping under way: late, duplicate or forged.
     pub stray_acks: u64,
-    /// Indirect pings that were not made: for strangers, for unknown members, one too many, or since
-    /// this node has left.
+    /// Ping requests not served: from nodes that are not members, for unknown targets, beyond
+    /// [`max_relays`](crate::Options::max_relays), or because this node has left.
     pub indirect_pings_refused: u64,
-    /// Probe rounds begun.
+    /// Probes started.
     pub probes: u64,
-    /// Probe rounds in which the direct ping was not answered in time.
+    /// Probes without an ack within the probe timeout.
     pub probes_indirect: u64,
-    /// Probe rounds that only a stream answered.
+    /// Probes that were answered over a stream only.
     pub probes_by_stream: u64,
-    /// Probe rounds that nobody answered.
+    /// Probes without any answer.
     pub probes_failed: u64,
-    /// Verdicts not pronounced yet, since this node had no evidence that it hears anybody.
+    /// Suspicions extended at their timeout, because this node had no recent ack
+    /// ([`require_recent_ack`](crate::Options::require_recent_ack)).
     pub verdicts_deferred: u64,
-    /// Attempts to find members that were lost.
+    /// Attempts to reconnect to members that failed.
     pub reconnect_attempts: u64,
-    /// Suspicions that another member's own probe confirmed.
+    /// Confirmations of suspicions by further members.
     pub confirmations: u64,
-    /// Times that this node contradicted what was said about it.
+    /// Claims about itself that this node refuted.
     pub refutations: u64,
-    /// News about members that were not taken: since
-    /// [`max_members`](crate::Options::max_members) are held already, since they have more than
-    /// [`max_meta`](crate::Options::max_meta), or since nobody can send to their address.
+    /// Claims about members that were not accepted: the table has
+    /// [`max_members`](crate::Options::max_members), the metadata is longer than
+    /// [`max_meta`](crate::Options::max_meta), the address cannot be sent to, or the application
+    /// does not admit the member.
     pub members_refused: u64,
-    /// Messages delivered to the application, broadcasts among them.
+    /// Messages delivered to the application, broadcasts included.
     pub messages_in: u64,
-    /// Broadcasts that came once more; each comes several times.
+    /// Broadcasts received again and dropped; gossip delivers each several times.
     pub broadcasts_duplicate: u64,
-    /// Broadcasts not taken, since their origin is not known in that life.
+    /// Broadcasts dropped, because their origin is not known in that generation.
     pub broadcasts_unknown_origin: u64,
-    /// Broadcasts of others that were not passed on any further, for want of room.
+    /// Broadcasts of others that this node stopped forwarding, because the queue was full or they
+    /// do not fit its datagrams.
     pub broadcasts_dropped: u64,
-    /// Claims not taken, since they name an incarnation that their member cannot have come to.
+    /// Claims dropped, because their incarnation is beyond the limit ([`Incarnation`]).
+    ///
+    /// [`Incarnation`]: crate::Incarnation
     pub implausible_claims: u64,
     /// Streams opened by this node.
     pub streams_out: u64,
-    /// Streams taken from others.
+    /// Streams accepted from others.
     pub streams_in: u64,
-    /// Streams not taken, since [`max_streams_in`](crate::Options::max_streams_in) were open.
+    /// Streams not accepted, because [`max_streams_in`](crate::Options::max_streams_in) were open.
     pub streams_refused: u64,
-    /// Streams that took too long.
+    /// Streams ended by [`stream_timeout`](crate::Options::stream_timeout).
     pub streams_timed_out: u64,
-    /// Comparisons of the whole membership that were completed, on either side.
+    /// Syncs completed, on either side.
     pub syncs: u64,
-    /// Those of them that this node began since somebody's digest was not its own.
+    /// Syncs that this node started because a received digest differed from its own.
     pub syncs_by_digest: u64,
-    /// Members that were left out of a sync, since too many of them could not be told apart.
+    /// Members omitted from a sync, because the members of one indivisible range did not fit a
+    /// frame.
     pub sync_left_out: u64,
-    /// Datagrams turned away, by reason.
+    /// Datagrams rejected, by reason.
     pub rejected_datagrams: Rejected,
-    /// Streams turned away, by reason.
+    /// Streams rejected, by reason.
     pub rejected_streams: Rejected,
 }
 
-/// Input that was turned away, by reason.
+/// Counts of rejected input, by reason.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Rejected {
-    /// It is not in Tidings' format, or in a version that this one does not know.
+    /// Not in the wire format, or in a version that this one does not know.
     pub format: u64,
-    /// It is bound to another cluster's name.
+    /// Bound to another cluster's name.
     pub foreign_cluster: u64,
-    /// Its checksum does not fit.
+    /// The checksum does not match.
     pub checksum: u64,
-    /// It ends too early, or holds a value that is not allowed.
+    /// Truncated, or with a value that is not allowed.
     pub malformed: u64,
-    /// It is longer than the limit.
+    /// Longer than the limit.
     pub oversized: u64,
-    /// It is a message that has no place here.
+    /// A message that is not expected at this point.
     pub unexpected: u64,
-    /// It is not encrypted, and this node requires that it is.
+    /// Not encrypted, and this node requires encryption.
     pub plaintext: u64,
-    /// It is encrypted, and none of this node's keys opens it.
+    /// Encrypted, and none of this node's keys decrypts it.
     pub key: u64,
-    /// It is encrypted, and was made too long ago, or by a node whose clock is too far from ours.
+    /// Encrypted too long ago, or by a node whose clock is too far from this node's.
     pub stale: u64,
 }
 
 impl Rejected {
-    /// All of them.
+    /// The sum over all reasons.
     pub fn total(&self) -> u64 {
         let Self { format, foreign_cluster, checksum, malformed, .. } = self;
         let Self { oversized, unexpected, plaintext, key, stale, .. } = self;
-        let of_this_cluster = checksum + malformed + oversized + unexpected;
-        format + foreign_cluster + of_this_cluster + plaintext + key + stale
+        let of_content = checksum + malformed + oversized + unexpected;
+        format + foreign_cluster + of_content + plaintext + key + stale
     }
 
     pub(crate) fn count(&mut self, reject: Reject) {
@@ -125,27 +131,27 @@ impl Rejected {
     }
 }
 
-/// Why input was turned away.
+/// The reason why input was rejected.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Reject {
-    /// It is not in Tidings' format, or in a version that this one does not know.
+    /// Not in the wire format, or in a version that this one does not know.
     Format,
-    /// It is bound to another cluster's name.
+    /// Bound to another cluster's name.
     ForeignCluster,
-    /// Its checksum does not fit.
+    /// The checksum does not match.
     Checksum,
-    /// It ends too early, or holds a value that is not allowed.
+    /// Truncated, or with a value that is not allowed.
     Malformed,
-    /// It is longer than the limit.
+    /// Longer than the limit.
     Oversized,
-    /// It is a message that has no place here.
+    /// A message that is not expected at this point.
     Unexpected,
-    /// It is not encrypted, and this node requires that it is.
+    /// Not encrypted, and this node requires encryption.
     Plaintext,
-    /// It is encrypted, and none of this node's keys opens it.
+    /// Encrypted, and none of this node's keys decrypts it.
     Key,
-    /// It is encrypted, and was made too long ago, or by a node whose clock is too far from ours.
+    /// Encrypted too long ago, or by a node whose clock is too far from this node's.
     Stale,
 }
 
@@ -154,12 +160,12 @@ impl fmt::Display for Reject {
         f.write_str(match self {
             Self::Format => "it is not in Tidings' format, or in an unknown version",
             Self::ForeignCluster => "it is bound to another cluster's name",
-            Self::Checksum => "its checksum does not fit",
+            Self::Checksum => "its checksum does not match",
             Self::Malformed => "it is malformed",
             Self::Oversized => "it is longer than the limit",
-            Self::Unexpected => "it has no place here",
+            Self::Unexpected => "its message is not expected here",
             Self::Plaintext => "it is not encrypted",
-            Self::Key => "it is encrypted with a key that is not known here",
+            Self::Key => "none of this node's keys decrypts it",
             Self::Stale => "it is too old, or the clocks are too far apart",
         })
     }

@@ -1,14 +1,14 @@
-//! Points in time: nanoseconds since an origin that the caller chose.
+//! Points in time, in nanoseconds since an origin that the caller chooses.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// A point in time, in nanoseconds since an origin that the caller chose.
+/// A point in time, in nanoseconds since an origin that the caller chooses.
 ///
-/// The core never reads a clock: whoever drives a [`Node`](crate::Node) says what time it is. The
-/// origin has no meaning beyond one node: a driver takes its own start, a simulator takes zero.
+/// The core never reads a clock: the driver of a [`Node`](crate::Node) passes the time with each
+/// call. The origin has no meaning beyond one node: a driver takes its own start, a simulator zero.
 /// The range is 584 years, and all arithmetic saturates. Unlike `std::time::Instant` it has a
 /// zero, can be written to a file, and exists without an operating system.
 ///
@@ -27,7 +27,7 @@ pub struct Instant(u64);
 impl Instant {
     /// The origin.
     pub const ZERO: Self = Self(0);
-    /// The last point in time that can be told.
+    /// The last point in time that can be represented.
     pub const MAX: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the origin.
@@ -76,16 +76,16 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// The operating system's monotonic time, told as [`Instant`]s since the clock was started.
+/// The operating system's monotonic clock, as [`Instant`]s since it was started.
 ///
-/// A value that belongs to a driver, not a global: two clocks have two origins.
+/// A value that each driver owns, not a global: two clocks have two origins.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(std::time::Instant);
 
 #[cfg(feature = "std")]
 impl Clock {
-    /// A clock that now stands at [`Instant::ZERO`].
+    /// Starts a clock at [`Instant::ZERO`].
     pub fn start() -> Self {
         Self(std::time::Instant::now())
     }
@@ -95,11 +95,11 @@ impl Clock {
         Instant::ZERO + self.0.elapsed()
     }
 
-    /// A [generation](crate::Config::with_generation) for a node that starts now: the seconds of
-    /// the wall clock since the beginning of 2025, which take four bytes on the wire until 2033.
+    /// A [generation](crate::Config::with_generation) for a node that starts now: the wall clock,
+    /// in seconds since the start of 2025; takes four bytes on the wire until 2033.
     pub fn generation() -> u64 {
-        const BEGINNING_OF_2025: u64 = 1_735_689_600;
+        const START_OF_2025: u64 = 1_735_689_600;
         let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        since_1970.as_secs().saturating_sub(BEGINNING_OF_2025)
+        since_1970.as_secs().saturating_sub(START_OF_2025)
     }
 }

@@ -1,4 +1,4 @@
-//! When the node wants to be called again, and what for.
+//! The deadlines of a node.
 
 use crate::member::NodeId;
 use crate::membership::table::MemberKey;
@@ -8,39 +8,39 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What a node waits for.
-///
-/// Shown by [`Node::next_timer`](crate::Node::next_timer), for logs and tests.
+/// The kind of a node's next timer, as [`Node::next_timer`](crate::Node::next_timer) returns it,
+/// for logs and tests.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Timer {
-    /// Output waits: poll it.
+    /// Outputs are queued: call [`poll_output`](crate::Node::poll_output).
     Output,
-    /// A probe round ends and the next begins.
+    /// The probe interval ends: the probe is judged, and the next one starts.
     Probe,
-    /// The direct ping was not answered: ask others.
+    /// No ack for the direct ping: the indirect probe starts.
     ProbeTimeout,
-    /// There is news to gossip.
+    /// The next gossip round, because updates or broadcasts are queued.
     Gossip,
-    /// The membership is compared with another member's.
+    /// The next sync with a random member (anti-entropy).
     Sync,
-    /// Members that failed or left long ago are forgotten.
+    /// The oldest tombstones expire: their members are forgotten.
     Reap,
-    /// A suspect did not contradict.
+    /// A suspicion expires: the member did not refute it, and is declared failed.
     Suspicion(NodeId),
-    /// A stream took too long.
+    /// A stream exceeds [`stream_timeout`](crate::Options::stream_timeout).
     Stream(StreamId),
-    /// A ping made for another member was not answered.
+    /// No ack for a ping that this node sent on behalf of another member: it sends a nack, or ends
+    /// the indirect ping.
     IndirectPing,
-    /// A ping that the application asked for was not answered.
+    /// No ack for a ping of the application.
     Ping,
-    /// A seed that broke a join off is asked again.
+    /// A join asks a seed again that reset or closed the stream without an answer.
     Retry,
-    /// Members that were lost are looked for.
+    /// The next attempt to reach a member that failed (Serf's reconnect).
     Reconnect,
 }
 
-/// The kinds that a node has one of; the order breaks ties.
+/// A timer that each node has once; the order of variants breaks ties.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum FixedTimer {
     ProbeTimeout,
@@ -51,7 +51,8 @@ pub(crate) enum FixedTimer {
     Reconnect,
 }
 
-/// A timer that is set, by what it belongs to; the order breaks ties.
+/// The key of a timer: its kind, and the object that it belongs to; the order of variants breaks
+/// ties.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum TimerKey {
     Fixed(FixedTimer),
@@ -62,7 +63,7 @@ pub(crate) enum TimerKey {
     Retry(u64),
 }
 
-/// All deadlines of a node: fixed slots for the singles, an ordered set for the rest.
+/// All deadlines of a node: one slot for each fixed timer, an ordered set for all others.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Timers {
     fixed: [Option<Instant>; FIXED_TIMERS.len()],
@@ -81,14 +82,14 @@ const FIXED_TIMERS: [FixedTimer; 6] = [
 ];
 
 impl Timers {
-    /// Puts the timers in order; `None` if a single one is among the others.
+    /// Rebuilds the order after deserialization; `None` if a fixed timer is among the keyed ones.
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.order = self.keyed.iter().map(|(&key, &at)| (at, key)).collect();
-        let timer = |key: &TimerKey| matches!(key, TimerKey::Fixed(_));
-        (!self.keyed.keys().any(timer)).then_some(())
+        let is_fixed = |key: &TimerKey| matches!(key, TimerKey::Fixed(_));
+        (!self.keyed.keys().any(is_fixed)).then_some(())
     }
 
-    /// All that are set, in the order in which they are due.
+    /// All timers that are set, in the order in which they are due.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, TimerKey)> {
         let fixed = FIXED_TIMERS
             .iter()
@@ -126,7 +127,7 @@ impl Timers {
         }
     }
 
-    /// The timer that is due first.
+    /// The earliest timer.
     pub(crate) fn next(&self) -> Option<(Instant, TimerKey)> {
         let fixed = FIXED_TIMERS
             .iter()
@@ -134,7 +135,7 @@ impl Timers {
         fixed.chain(self.order.first().copied()).min()
     }
 
-    /// Takes the first timer that is due at `now`.
+    /// Removes and returns the earliest timer that is due at `now`.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<TimerKey> {
         let (at, key) = self.next()?;
         if at > now {
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timers_come_out_in_order_and_ties_are_broken_by_kind() {
+    fn timers_pop_in_order_of_time_and_ties_are_broken_by_kind() {
         let at = Instant::from_nanos;
         let relay = TimerKey::IndirectPing;
         let mut timers = Timers::default();

@@ -537,7 +537,7 @@ fn a_joiner_that_does_not_admit_the_seed_leaves_it() {
     net.run_for(SECOND);
     let ticket = net.join(2, &[addr(0)]);
     net.run_until(|net| net.result(2, ticket).is_some());
-    let error = ExchangeError::NotTaken(Refusal::NotAdmitted);
+    let error = ExchangeError::NotAccepted(Refusal::NotAdmitted);
     let failure = Failure::NoSeed([SeedFailure { seed: addr(0), error }].into());
     assert_eq!(net.result(2, ticket), Some(Err(failure)));
     net.run_for(30 * SECOND);
@@ -567,7 +567,7 @@ fn a_leave_among_two_hundred_takes_two_round_trips() {
     let ticket = net.leave(199);
     let took = net.run_until(|net| net.result(199, ticket).is_some());
     assert_eq!(took, 4 * LATENCY, "connect, and tell");
-    assert!(matches!(net.result(199, ticket), Some(Ok(Done::Left { told: 2.. }))));
+    assert!(matches!(net.result(199, ticket), Some(Ok(Done::Left { confirmed: 2.. }))));
     net.kill(199);
     net.run_until(|net| (0..199).all(|here| net.state(here, 199) == Some(State::Left)));
     let failed = |event: &Event| matches!(event, Event::Failed(_) | Event::Suspected(_));

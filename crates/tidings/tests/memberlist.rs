@@ -85,8 +85,8 @@ fn whoever_leaves_is_known_to_have_left_and_knows_that_it_is() {
     let mut net = cluster(5);
     let ticket = net.leave(4);
     net.run_for(SECOND * 2);
-    let Some(Ok(Done::Left { told })) = net.result(4, ticket) else { panic!("it has left") };
-    assert!(told >= 2, "{told}");
+    let Some(Ok(Done::Left { confirmed })) = net.result(4, ticket) else { panic!("it has left") };
+    assert!(confirmed >= 2, "{confirmed}");
     for here in 0..4 {
         assert_eq!(net.state(here, 4), Some(State::Left));
         assert!(!net.saw(here, |event| matches!(event, Event::Suspected(_))));
@@ -244,7 +244,7 @@ fn a_join_fails_where_the_applications_speak_different_versions() {
     let ticket = net.join(stranger, &[addr(0)]);
     net.run_for(SECOND);
     let Some(Err(Failure::NoSeed(failures))) = net.result(stranger, ticket) else { panic!() };
-    assert_eq!(failures[0].error, ExchangeError::NotTaken(Refusal::Versions));
+    assert_eq!(failures[0].error, ExchangeError::NotAccepted(Refusal::Versions));
     assert_eq!(net.nodes[0].node.present_count(), 2);
 }
 

@@ -114,7 +114,7 @@ fn a_leave_is_seen_as_left_and_completes_when_it_is_confirmed() {
     let ticket = net.leave(1);
     assert_eq!(net.nodes[1].node.phase(), Phase::Leaving);
     net.run_until(|net| net.result(1, ticket).is_some());
-    assert_eq!(net.result(1, ticket), Some(Ok(Done::Left { told: 1 })));
+    assert_eq!(net.result(1, ticket), Some(Ok(Done::Left { confirmed: 1 })));
     assert_eq!(net.nodes[1].node.phase(), Phase::Left);
     net.kill(1);
     net.run_for(30 * SECOND);
@@ -152,7 +152,7 @@ fn a_leave_before_the_join_is_answered_reaches_the_seed_that_took_us_in() {
     let leave = net.leave(1);
     assert_eq!(net.result(1, join), Some(Err(Failure::Left)));
     net.run_until(|net| net.result(1, leave).is_some());
-    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
+    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { confirmed: 1 })));
     net.kill(1);
     net.run_for(30 * SECOND);
     assert_eq!(net.story(0, 1), ["joined", "left"]);
@@ -196,14 +196,14 @@ fn a_leave_does_not_wait_for_seeds_that_do_not_answer() {
     net.join(1, &[addr(70), addr(71), addr(72)]);
     let leave = net.leave(1);
     let took = net.run_until(|net| net.result(1, leave).is_some());
-    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { told: 1 })));
+    assert_eq!(net.result(1, leave), Some(Ok(Done::Left { confirmed: 1 })));
     assert!(took < SECOND, "it took {took:?}");
     // Nobody is there to tell, and a seed that does not answer is nobody.
     let mut net = Net::new(1);
     net.join(0, &[addr(70)]);
     let leave = net.leave(0);
     net.run_until(|net| net.result(0, leave).is_some());
-    assert_eq!(net.result(0, leave), Some(Ok(Done::Left { told: 0 })));
+    assert_eq!(net.result(0, leave), Some(Ok(Done::Left { confirmed: 0 })));
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_replay_says_what_was_said() {
         let mut replay = Replay::new(checkpoint, journal).unwrap();
         while let Some(step) = replay.step().unwrap() {
             let heard = match &step.input {
-                Input::Datagram { summaries, taken: true, .. }
+                Input::Datagram { summaries, accepted: true, .. }
                 | Input::StreamData { summaries, .. } => summaries,
                 _ => &Vec::new(),
             };
@@ -116,7 +116,7 @@ fn a_replay_says_what_was_said() {
                 | ReplayedOutput::Write { summaries, .. } => summaries.as_slice(),
                 ReplayedOutput::Event(Event::Failed(member)) => {
                     assert_eq!(*member.id(), id(2));
-                    assert!(replay.suspected().is_empty());
+                    assert!(replay.suspects().is_empty());
                     failed += 1;
                     &[]
                 }
@@ -138,8 +138,8 @@ fn a_replay_says_what_was_said() {
                     _ => {}
                 }
             }
-            for suspected in replay.suspected() {
-                assert!(suspected.since < suspected.until && !suspected.accusers.is_empty());
+            for suspected in replay.suspects() {
+                assert!(suspected.since < suspected.deadline && !suspected.accusers.is_empty());
             }
         }
     }

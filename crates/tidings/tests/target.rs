@@ -198,7 +198,7 @@ fn one_as_go_does(target: &Target, text: &str, addrs: &[SocketAddr]) -> String {
 fn errors_say_what_is_wrong_and_what_to_do() {
     let said = |text: &str| text.parse::<Target>().unwrap_err().to_string();
     for (text, expected) in [
-        ("/a:1", "\"/a:1\" begins with no name of a node: a name must not be empty"),
+        ("/a:1", "\"/a:1\" does not start with a valid node name: a name must not be empty"),
         ("a/", "no host in \"a/\"; write [NAME/]HOST[:PORT]"),
         ("a:", "no port in \"a:\"; write HOST:PORT, or [IPV6]:PORT"),
         (
@@ -206,18 +206,15 @@ fn errors_say_what_is_wrong_and_what_to_do() {
             "too many colons in \"1.2.3.4:80:90\"; write an IPv6 address with a port as [IPV6]:PORT",
         ),
         ("[::1", "no ']' in \"[::1\""),
-        (
-            "[[::1]]",
-            "a bracket too many in \"[[::1]]\"; only a whole host may stand in a pair of them",
-        ),
-        ("a:65536", "\"65536\" is no port; ports are numbers from 0 to 65535"),
-        ("a:-1", "\"-1\" is no port; ports are numbers from 0 to 65535"),
+        ("[[::1]]", "unexpected bracket in \"[[::1]]\"; brackets may only enclose the whole host"),
+        ("a:65536", "\"65536\" is not a port; a port is a number from 0 to 65535"),
+        ("a:-1", "\"-1\" is not a port; a port is a number from 0 to 65535"),
         ("a:nosuch", "unknown port \"nosuch\"; no tcp service has that name"),
-        ("127.1", "\"127.1\" is no IP address; an IPv4 address is four decimal numbers"),
-        ("a\u{1b}b", "\"a\\u{1b}b\" is neither an IP address nor a name that could be looked up"),
+        ("127.1", "\"127.1\" is not an IP address; an IPv4 address is four decimal numbers"),
+        ("a\u{1b}b", "\"a\\u{1b}b\" is neither an IP address nor a valid domain name"),
         (
             "bücher.example",
-            "\"bücher.example\" is neither an IP address nor a name that could be looked up; \
+            "\"bücher.example\" is neither an IP address nor a valid domain name; \
              write it as xn--...",
         ),
     ] {

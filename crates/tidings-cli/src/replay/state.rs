@@ -3,7 +3,7 @@
 use super::names::Names;
 use super::{incarnation_text, rfc3339, time_near, time_of_day};
 use serde_json::{Value, json};
-use tidings::replay::{Replay, Suspected};
+use tidings::replay::{Replay, Suspect};
 use tidings::{Instant, Timer};
 use tidings_record::Recording;
 
@@ -15,7 +15,7 @@ pub(super) fn show(replay: &Replay<'_>, names: &Names, recording: &Recording, js
     let node = replay.node();
     let at = |at: Instant| time_of_day(recording.wall(at));
     println!("{} at {}", node.local().id(), rfc3339(recording.wall(replay.now())));
-    let suspected = replay.suspected();
+    let suspected = replay.suspects();
     for member in node.all_members() {
         let (id, addr) = (member.id(), member.addr());
         let incarnation = incarnation_text(member.incarnation());
@@ -23,14 +23,14 @@ pub(super) fn show(replay: &Replay<'_>, names: &Names, recording: &Recording, js
         if let Some(rtt) = node.rtt(id) {
             line += &format!(", round trip {rtt:.1?}");
         }
-        if let Some(Suspected { since, until, accusers, .. }) =
+        if let Some(Suspect { since, deadline, accusers, .. }) =
             suspected.iter().find(|suspected| suspected.member.id() == id)
         {
             let accusers = accusers_of(accusers, names);
             line += &format!(
                 ", suspected by {accusers} since {}, timeout at {}",
                 at(*since),
-                at(*until)
+                at(*deadline)
             );
         }
         println!("{line}");
@@ -66,12 +66,12 @@ fn to_json(replay: &Replay<'_>, names: &Names, recording: &Recording) -> Value {
             "incarnation": member.incarnation().to_string(),
         })
     });
-    let suspected = replay.suspected();
+    let suspected = replay.suspects();
     let suspected = suspected.iter().map(|suspected| {
         json!({
             "name": suspected.member.id().as_str(),
             "since": at(suspected.since),
-            "until": at(suspected.until),
+            "until": at(suspected.deadline),
             "accusers": accusers_of(&suspected.accusers, names),
         })
     });

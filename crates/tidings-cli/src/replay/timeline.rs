@@ -72,7 +72,7 @@ pub(crate) fn lines(step: &Step, names: &Names) -> Vec<Line> {
 fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
     let command = |text: String| Vec::from([Line::new(Kind::Command, format!(">  {text}"))]);
     match input {
-        Input::Datagram { from, summaries, taken: true, .. } => {
+        Input::Datagram { from, summaries, accepted: true, .. } => {
             messages("<-", Some(*from), summaries, names)
         }
         Input::Datagram { from, len, .. } => {
@@ -90,7 +90,7 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
             };
             due.iter().filter_map(expired).collect()
         }
-        Input::Accepted { from, id } => {
+        Input::IncomingStream { from, id } => {
             let refused = if id.is_some() { "" } else { ": refused, max_streams_in are open" };
             let text = format!("<- {}  opens a stream{refused}", names.peer(*from));
             stream(text, Some(*from), names)
@@ -168,8 +168,8 @@ fn messages(
             | MessageSummary::Nack { .. } => Kind::Probe,
             MessageSummary::StreamPing { .. } | MessageSummary::StreamPong { .. } => Kind::Probe,
             MessageSummary::Claim { state: State::Suspect, .. } => Kind::Suspicion,
-            MessageSummary::Claim { .. } | MessageSummary::NotTaken => Kind::Gossip,
-            MessageSummary::Message { .. } | MessageSummary::Broadcast { .. } => Kind::Message,
+            MessageSummary::Claim { .. } | MessageSummary::UnacceptableMember => Kind::Gossip,
+            MessageSummary::UserMessage { .. } | MessageSummary::Broadcast { .. } => Kind::Message,
             _ => Kind::Sync,
         };
         let text = format!("{arrow} {peer}  {}", message_text(summaries, names));
@@ -216,7 +216,7 @@ fn subjects<'a>(summaries: &'a MessageSummary, names: &'a Names) -> Vec<&'a Node
             let accuser = accuser.and_then(|accuser| names.of(accuser));
             [id].into_iter().chain(accuser).collect()
         }
-        MessageSummary::Message { from, .. } => from.iter().collect(),
+        MessageSummary::UserMessage { from, .. } => from.iter().collect(),
         MessageSummary::Broadcast { origin, .. } => [origin].into(),
         MessageSummary::Sync { from: Some(from), .. } => [from].into(),
         _ => Vec::new(),
@@ -251,7 +251,9 @@ fn result_text(result: &Result<Done, tidings::Failure>) -> String {
         Ok(Done::Joined { seed, members }) => {
             format!("joined through {seed}; {}", count(*members, "member"))
         }
-        Ok(Done::Left { told }) => format!("left; {} acknowledged it", count(*told, "member")),
+        Ok(Done::Left { confirmed }) => {
+            format!("left; {} confirmed it", count(*confirmed, "member"))
+        }
         Ok(Done::Delivered) => "delivered".into(),
         Ok(Done::Written) => "written; the format has no receipts".into(),
         Ok(Done::Pong { rtt }) => format!("answered, round trip {rtt:.1?}"),

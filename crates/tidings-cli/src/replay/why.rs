@@ -90,7 +90,7 @@ impl Explainer {
     /// Handles the messages of the step's input; returns a claim about the member, with its source.
     fn handle_messages(&mut self, step: &Step, at: SystemTime, names: &Names) -> Option<String> {
         let (source, summaries) = match &step.input {
-            Input::Datagram { from, summaries, taken: true, .. } => {
+            Input::Datagram { from, summaries, accepted: true, .. } => {
                 (format!("datagram from {}", names.peer(*from)), summaries)
             }
             Input::StreamData { peer, summaries, .. } => {
@@ -261,15 +261,15 @@ impl Explainer {
         names: &Names,
         recording: &Recording,
     ) {
-        let suspected = replay.suspected();
+        let suspected = replay.suspects();
         let suspected = suspected.iter().find(|suspected| *suspected.member.id() == self.about);
-        let now = suspected.map(|suspected| (suspected.until, suspected.accusers.len()));
+        let now = suspected.map(|suspected| (suspected.deadline, suspected.accusers.len()));
         if now == self.suspicion {
             return;
         }
         let before = std::mem::replace(&mut self.suspicion, now);
         let Some(suspected) = suspected else { return };
-        let until = time_of_day(recording.wall(suspected.until));
+        let until = time_of_day(recording.wall(suspected.deadline));
         let by = accusers_of(&suspected.accusers, names);
         let text = match before {
             None => format!("suspected by {by}; suspicion timeout at {until}"),

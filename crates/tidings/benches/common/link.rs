@@ -1,4 +1,4 @@
-//! Two nodes that know the same, and the stream on which they compare that.
+//! Two nodes, and the stream between them over which they sync.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -10,22 +10,22 @@ use tidings::{Instant, Node, Options, Output, StreamAction, StreamId, StreamInpu
 pub struct Link {
     /// Node 1 opens streams to node 0.
     nodes: [Node; 2],
-    /// Of the latest stream, each one's name for it.
+    /// The latest stream's id, at each node.
     stream: [Option<StreamId>; 2],
-    /// Of which incarnation the latest difference between the two is.
+    /// The incarnation's number in the latest difference between the tables.
     number: u64,
     buf: Vec<u8>,
 }
 
 impl Link {
-    /// Two of so many members, who know them all.
+    /// Two members of a cluster of `members`, both of which know all members.
     pub fn between(members: u32) -> Self {
         let mut link = Self::newcomer(members);
         link.sync();
         link
     }
 
-    /// One of so many members, who knows them all, and another one, who is yet to learn of them.
+    /// A member of a cluster of `members` that knows all of them, and a new node that knows nobody.
     pub fn newcomer(members: u32) -> Self {
         let mut seed = Solo::new(members);
         seed.learn_all();
@@ -35,13 +35,13 @@ impl Link {
         Self { nodes, stream: [None; 2], number: 0, buf: Vec::with_capacity(2000) }
     }
 
-    /// The one that learned of all from the other, alone.
+    /// Returns node 1, the new one.
     pub fn into_newcomer(self) -> Node {
         let [_, newcomer] = self.nodes;
         newcomer
     }
 
-    /// Node 0 learns something that node 1 does not.
+    /// Gives node 0 an update that node 1 does not get.
     pub fn differ(&mut self) {
         self.number += 1;
         let alive = forge::alive(&name(2), &address(2).to_string(), GENERATION, self.number, b"");
@@ -52,41 +52,42 @@ impl Link {
         );
     }
 
-    /// Node 1 compares what it knows with node 0, as it does to join.
+    /// Node 1 joins through node 0: a sync.
     pub fn sync(&mut self) {
-        self.nodes[1].join(Instant::ZERO, &[address(0)]).expect("it may");
-        self.carry();
+        self.nodes[1].join(Instant::ZERO, &[address(0)]).expect("a running node can join");
+        self.run();
         let [a, b] = &self.nodes;
         assert_eq!(a.present_count(), b.present_count());
     }
 
-    fn carry(&mut self) {
-        let mut ways = VecDeque::from([1, 0]);
-        while let Some(here) = ways.pop_front() {
-            let there = 1 - here;
-            while let Some(output) = self.nodes[here].poll_output(&mut self.buf) {
+    /// Carries out the outputs of both nodes until there are none.
+    fn run(&mut self) {
+        let mut queue = VecDeque::from([1, 0]);
+        while let Some(local) = queue.pop_front() {
+            let remote = 1 - local;
+            while let Some(output) = self.nodes[local].poll_output(&mut self.buf) {
                 let Output::Stream { id, action } = output else { continue };
                 match action {
                     StreamAction::Open { .. } => {
-                        let theirs = self.nodes[there].accept_stream(Instant::ZERO, address(1));
-                        self.stream[here] = Some(id);
-                        self.stream[there] = theirs;
-                        self.tell(here, StreamInput::Opened);
+                        let accepted = self.nodes[remote].accept_stream(Instant::ZERO, address(1));
+                        self.stream[local] = Some(id);
+                        self.stream[remote] = accepted;
+                        self.input(local, StreamInput::Opened);
                     }
-                    StreamAction::Write(bytes) => self.tell(there, StreamInput::Data(&bytes)),
+                    StreamAction::Write(bytes) => self.input(remote, StreamInput::Data(&bytes)),
                     StreamAction::Close => {
-                        self.tell(here, StreamInput::Closed);
-                        self.tell(there, StreamInput::Closed);
+                        self.input(local, StreamInput::Closed);
+                        self.input(remote, StreamInput::Closed);
                     }
-                    StreamAction::Reset => panic!("what they say is right"),
+                    StreamAction::Reset => panic!("both nodes accept each other's frames"),
                 }
-                ways.push_back(there);
+                queue.push_back(remote);
             }
         }
     }
 
-    fn tell(&mut self, here: usize, input: StreamInput<'_>) {
-        let id = self.stream[here].expect("it is open");
-        self.nodes[here].handle_stream(Instant::ZERO, id, input);
+    fn input(&mut self, node: usize, input: StreamInput<'_>) {
+        let id = self.stream[node].expect("the stream is open");
+        self.nodes[node].handle_stream(Instant::ZERO, id, input);
     }
 }

@@ -1,4 +1,4 @@
-//! What the benches have in common with the tests, and with one another.
+//! Helpers that the benches share with the tests, and with each other.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -8,5 +8,5 @@ pub mod link;
 #[path = "../../tests/common/solo.rs"]
 pub mod solo;
 
-/// From a small cluster to the largest that the presets allow.
+/// Cluster sizes, from a small one to the largest that the presets allow.
 pub const MEMBERS: [u32; 5] = [10, 100, 1_000, 10_000, 100_000];

@@ -1,20 +1,21 @@
-//! Memberlist's wire format: how a node takes part in a cluster that speaks it.
+//! Settings of memberlist's wire format.
 
 use crate::config::ConfigError;
 use crate::member::{ClusterName, ProtocolVersions};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// How a node takes part in a cluster of HashiCorp memberlist's: Serf, Consul, Nomad, Alertmanager.
+/// Settings of HashiCorp memberlist's wire format, for a node in a cluster of Serf, Consul, Nomad
+/// or Alertmanager agents.
 ///
-/// All of its nodes have to have the same label, keys and delegate protocol. Their timing is that of
-/// [`Options`](crate::Options): the presets have memberlist's values.
+/// All nodes of a cluster need the same label, keys and delegate protocol. The timing is in
+/// [`Options`](crate::Options), whose presets have memberlist's values.
 ///
 /// ```
 /// use tidings::{ClusterName, Config, Memberlist, NodeId, Wire};
 ///
 /// let memberlist = Memberlist::new().with_delegate_protocol(2, 5, 5)?;
-/// // The cluster's name does not travel in this format: the label does, where there is one.
+/// // This format does not carry the cluster's name; it carries the label, if there is one.
 /// let name = ClusterName::new("unused")?;
 /// let config = Config::builder(name, NodeId::new("db-7")?, "10.0.0.7:7946".parse()?)
 ///     .wire(Wire::Memberlist(memberlist))
@@ -31,9 +32,8 @@ pub struct Memberlist {
 }
 
 impl Memberlist {
-    /// As memberlist's own defaults have it, but for compression, which is off: protocol 2, delegate
-    /// protocol 0, no label, and names that never move to another address while their holders have not
-    /// left.
+    /// memberlist's defaults, but without compression: protocol 2, delegate protocol 0, no label,
+    /// no reclaim time.
     pub fn new() -> Self {
         Self {
             label: None,
@@ -44,19 +44,19 @@ impl Memberlist {
         }
     }
 
-    /// The same with a label, which goes before all that is sent, and has to be before all that is
-    /// taken; memberlist knows it since 0.3.0.
+    /// Sets the label, a prefix of each packet and stream; input without it is dropped. memberlist
+    /// 0.3.0 and later.
     #[must_use]
     pub fn with_label(mut self, label: ClusterName) -> Self {
         self.label = Some(label);
         self
     }
 
-    /// The same with the protocol of the application: the least and the greatest version that it
-    /// understands, and the one that it speaks.
+    /// Sets the delegate protocol, that of the application: the lowest and the highest version that
+    /// it understands, and the one that it speaks.
     ///
-    /// The version of each member has to be within the range of every other one, or they do not sync:
-    /// 2, 5, 5 is right with Serf and Consul, 0, 0, 0 with Alertmanager.
+    /// The version of each member has to be within the range of each other one, or they do not
+    /// sync. Use 2, 5, 5 with Serf and Consul, and 0, 0, 0 with Alertmanager.
     ///
     /// # Errors
     ///
@@ -74,14 +74,16 @@ impl Memberlist {
         Ok(self)
     }
 
-    /// The same in another version of memberlist's own protocol: 1 to 5. They only differ in that 1
-    /// encrypts in an older way; all are understood.
+    /// Sets the version of memberlist's own protocol that the node speaks: 1 to 5, 2 by default.
+    ///
+    /// The versions differ only in encryption, for which 1 has an older form. A node understands
+    /// all.
     ///
     /// # Errors
     ///
-    /// If it is none of these.
+    /// If the version is not within 1 to 5.
     pub fn with_protocol(mut self, version: u8) -> Result<Self, ConfigError> {
-        let (min, max) = (PROTOCOLS[0], PROTOCOLS[1]);
+        let [min, max] = PROTOCOL_RANGE;
         if version < min || version > max {
             let (option, value) = ("protocol", version.into());
             let (min, max, given) = (min.into(), max.into(), &[]);
@@ -91,20 +93,23 @@ impl Memberlist {
         Ok(self)
     }
 
-    /// The same with compression: datagrams that become smaller by it, and everything on streams.
+    /// Switches compression of what the node sends: of all frames on streams, and of the datagrams
+    /// that it makes smaller.
     ///
-    /// What others compressed is understood without it. It takes time, and memory for each message.
+    /// A node understands compressed input either way. Compression takes time, and memory for each
+    /// message.
     #[must_use]
     pub fn with_compression(mut self, compression: bool) -> Self {
         self.compression = compression;
         self
     }
 
-    /// The same with a time after which the name of a member that failed is free for a node at another
-    /// address; zero is never (memberlist's `DeadNodeReclaimTime`).
+    /// Sets the reclaim time, after which a node at another address can take the name of a failed
+    /// member (memberlist's `DeadNodeReclaimTime`); zero, the default, means never.
     ///
-    /// That of one that left is free at once. One that failed is forgotten after
-    /// [`gossip_to_the_dead`](crate::Options::gossip_to_the_dead), and then its name is free anyway.
+    /// The name of a member that left is free at once. A failed member is forgotten after
+    /// [`gossip_to_the_dead`](crate::Options::gossip_to_the_dead), and then its name is free in any
+    /// case.
     #[must_use]
     pub fn with_reclaim_time(mut self, reclaim: Duration) -> Self {
         self.reclaim = reclaim;
@@ -127,9 +132,9 @@ impl Memberlist {
         self.reclaim
     }
 
-    /// What the node says of how it speaks.
+    /// The versions that the node announces.
     pub(crate) fn versions(&self) -> ProtocolVersions {
-        let ([min, max], [delegate_min, delegate_max, delegate]) = (PROTOCOLS, self.delegate);
+        let ([min, max], [delegate_min, delegate_max, delegate]) = (PROTOCOL_RANGE, self.delegate);
         let versions = [min, max, self.protocol, delegate_min, delegate_max, delegate];
         ProtocolVersions { versions, mapped: false }
     }
@@ -152,8 +157,8 @@ pub(super) struct MemberlistForm {
     reclaim: Duration,
 }
 
-/// Which versions of memberlist's own protocol are spoken, at least and at most.
-const PROTOCOLS: [u8; 2] = [1, 5];
+/// The lowest and the highest version of memberlist's own protocol that a node understands.
+const PROTOCOL_RANGE: [u8; 2] = [1, 5];
 
 #[cfg(test)]
 mod tests {
@@ -161,14 +166,14 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn versions_are_checked_where_they_are_set() {
+    fn versions_are_checked_when_they_are_set() {
         let error = Memberlist::new().with_delegate_protocol(2, 5, 6).unwrap_err();
-        let said =
+        let text =
             "the delegate protocol is 6; with the versions that are understood it must be 2 to 5";
-        assert_eq!(error.to_string(), said);
+        assert_eq!(error.to_string(), text);
         assert!(Memberlist::new().with_protocol(0).is_err());
         assert!(Memberlist::new().with_protocol(6).is_err());
-        let spoken = Memberlist::new().with_delegate_protocol(2, 5, 4).unwrap().versions();
-        assert_eq!(spoken.versions, [1, 5, 2, 2, 5, 4]);
+        let memberlist = Memberlist::new().with_delegate_protocol(2, 5, 4).unwrap();
+        assert_eq!(memberlist.versions().versions, [1, 5, 2, 2, 5, 4]);
     }
 }

@@ -1,5 +1,6 @@
-//! How a node behaves: its name and address, and what else it is told at its start.
+//! The configuration of a node.
 
+pub(crate) mod limits;
 #[cfg(feature = "memberlist")]
 mod memberlist;
 pub(crate) mod options;
@@ -13,8 +14,6 @@ use crate::config::variant::ProtocolVariant;
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
-#[cfg(feature = "memberlist")]
-use crate::wire;
 use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
@@ -93,22 +92,22 @@ impl Config {
         ConfigBuilder { config: self.clone() }
     }
 
-    /// A node in one local network: [`Options::lan`].
+    /// A configuration for one local network: [`Options::lan`].
     pub fn lan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
         Self::preset(cluster, id, addr, Options::lan())
     }
 
-    /// A node whose peers are in other places: [`Options::wan`].
+    /// A configuration for members in distant places: [`Options::wan`].
     pub fn wan(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
         Self::preset(cluster, id, addr, Options::wan())
     }
 
-    /// A node whose peers run on the same machine: [`Options::local`].
+    /// A configuration for members on one machine: [`Options::local`].
     pub fn local(cluster: ClusterName, id: NodeId, addr: SocketAddr) -> Self {
         Self::preset(cluster, id, addr, Options::local())
     }
 
-    /// A test says that the presets are valid.
+    /// A configuration that is not checked; a test checks the presets.
     fn preset(cluster: ClusterName, id: NodeId, addr: SocketAddr, options: Options) -> Self {
         Self {
             cluster,
@@ -124,29 +123,27 @@ impl Config {
         }
     }
 
-    /// The same configuration at another address: for drivers, which learn the port when they bind.
+    /// Sets another address: for drivers, which learn the port when they bind.
     #[must_use]
     pub fn with_addr(mut self, addr: SocketAddr) -> Self {
         self.addr = addr;
         self
     }
 
-    /// The same configuration with another generation: for drivers, which set one where it is 0.
-    ///
-    /// [`ConfigBuilder::generation`] says what it is.
+    /// Sets another [generation](ConfigBuilder::generation): for drivers, which set one if it is 0.
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
         self
     }
 
-    /// Checks that the options, the metadata, the keys and the wire format go together.
+    /// Checks options and metadata, and that the keys and the options suit the wire format.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.options.check()?;
         self.meta.check_len(self.options.max_meta).map_err(ConfigError::Meta)?;
         #[cfg(feature = "encryption")]
         if let Some((keyring, _)) = &self.encryption {
-            if keyring.is_memberlists() != self.wire.is_memberlists() {
+            if keyring.is_memberlist() != self.wire.is_memberlist() {
                 return Err(ConfigError::KeyFormat);
             }
         }
@@ -156,13 +153,13 @@ impl Config {
                 return Err(ConfigError::NotInFormat { option: "stream_only" });
             }
             let (size, label) = (self.options.datagram_size, memberlist.label().len());
-            let (option, min) = ("datagram_size", wire::memberlist::PING_OVERHEAD + label);
+            let (option, min) = ("datagram_size", limits::MEMBERLIST_PING_OVERHEAD + label);
             if size < min {
                 let (value, max, given) = (size, UDP_MAX, &["label"]);
                 return Err(ConfigError::Count { option, value, min, max, given });
             }
             let (option, value) = ("max_meta", self.options.max_meta);
-            let max = size.saturating_sub(wire::memberlist::UPDATE_OVERHEAD + label);
+            let max = size.saturating_sub(limits::MEMBERLIST_UPDATE_OVERHEAD + label);
             if value > max {
                 let given = &["datagram_size"];
                 return Err(ConfigError::Count { option, value, min: 0, max, given });
@@ -171,7 +168,7 @@ impl Config {
         Ok(())
     }
 
-    /// By whose rules the node plays.
+    /// The variant of the protocol that belongs to the wire format.
     pub(crate) fn variant(&self) -> ProtocolVariant {
         match &self.wire {
             Wire::Tidings => ProtocolVariant::Tidings,
@@ -192,7 +189,7 @@ impl Config {
         &self.id
     }
 
-    /// Where the others reach the node.
+    /// The address at which other nodes reach this one.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -207,7 +204,7 @@ impl Config {
         &self.wire
     }
 
-    /// Which life of the node this is; 0 until somebody sets it.
+    /// The [generation](ConfigBuilder::generation); 0 if none is set.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -218,7 +215,7 @@ impl Config {
     }
 }
 
-/// A [`Config`] in the making: set what differs from the preset, in any order, then [`build`].
+/// A builder of a [`Config`]: set what differs from the preset, in any order, then [`build`].
 ///
 /// [`build`]: Self::build
 #[derive(Clone, Debug)]
@@ -242,31 +239,32 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the generation, which tells one life of the node from the next; 0 by default.
+    /// Sets the generation, the part of the [`Incarnation`](crate::Incarnation) that counts
+    /// restarts; 0 by default.
     ///
-    /// A restarted node needs a higher generation than before, so that it is believed at once;
-    /// seconds of the wall clock do. Adapters put them in where the generation is 0. A node whose
-    /// generation is too low, because its clock was set back, learns that from its peers and goes
-    /// above what they know.
+    /// A restarted node needs a higher generation than before, so that its claims win at once. The
+    /// wall clock in seconds is high enough; adapters set it if the generation is 0. A node whose
+    /// generation is too low, because its clock was set back, learns the higher one from its peers
+    /// and starts the next generation.
     pub fn generation(mut self, generation: u64) -> Self {
         self.config.generation = generation;
         self
     }
 
-    /// Encrypts: the node seals everything that it sends with the keyring's primary key, and drops
-    /// messages that are sealed with none of its keys; `plaintext` says what becomes of messages
-    /// that are not sealed. Off by default.
+    /// Sets the keys with which the node encrypts and authenticates all traffic; none by default.
     ///
-    /// The keys have to be for the node's [wire format](Self::wire).
+    /// The node seals all that it sends with the keyring's primary key, and drops messages that
+    /// none of its keys opens. `plaintext` is the policy for messages that are not sealed. The keys
+    /// have to be for the node's [wire format](Self::wire).
     ///
-    /// Every sealed message carries the time, on the clock from which generations are taken, and is
-    /// accepted for half of [`tombstone_timeout`](Options::tombstone_timeout), but for a minute at
-    /// least. So [generations](Self::generation) have to be seconds of the wall clock, and clocks
-    /// roughly right. The node's seed must never have been used before with these keys.
+    /// Each sealed message carries its time, on the clock of the generations. It is accepted for
+    /// half of [`tombstone_timeout`](Options::tombstone_timeout), at least for a minute. So
+    /// [generations](Self::generation) have to be seconds of the wall clock, and clocks roughly
+    /// right. Never use a node's seed twice with the same keys.
     ///
-    /// memberlist's format carries no time: there everything is as with memberlist, whose
-    /// `GossipVerifyIncoming` and `GossipVerifyOutgoing` are false where plaintext is accepted and
-    /// sent.
+    /// memberlist's format carries no time. There plaintext that is accepted corresponds to a
+    /// `GossipVerifyIncoming` of false, and plaintext that is sent to a `GossipVerifyOutgoing` of
+    /// false.
     #[cfg(feature = "encryption")]
     pub fn encryption(mut self, keyring: Keyring, plaintext: Plaintext) -> Self {
         self.config.encryption = Some((keyring, plaintext));
@@ -275,51 +273,52 @@ impl ConfigBuilder {
 
     /// Sets the wire format, the same in the whole cluster; [`Wire::Tidings`] by default.
     ///
-    /// memberlist's has no [`stream_only`](Options::stream_only), its datagrams have to have room
-    /// for [`max_meta`](Options::max_meta), and its keys are made by `Key::memberlist`.
+    /// memberlist's format does not support [`stream_only`](Options::stream_only). Its updates are
+    /// larger, so that [`datagram_size`](Options::datagram_size) leaves less room for
+    /// [`max_meta`](Options::max_meta). Its keys come from `Key::memberlist`.
     pub fn wire(mut self, wire: Wire) -> Self {
         self.config.wire = wire;
         self
     }
 
-    /// Sets the function that admits members; without one the node admits everybody.
+    /// Sets the function that admits members; without one the node admits all.
     ///
-    /// The node calls it for each node that is not a member yet, or not any more, with the member
-    /// as it describes itself. A node that is not admitted is unknown here; if it joins through this
-    /// node, it is told so. A member stays one, whatever it says of itself later. All nodes of a
-    /// cluster should decide alike.
+    /// The node calls it for each claim that somebody is present who is not a member yet, or no
+    /// longer, with the member as announced. A node that is not admitted stays unknown here; if it
+    /// joins through this node, it gets a refusal. A member stays one, whatever it announces later.
+    /// All nodes of a cluster should decide alike.
     pub fn admission(mut self, admit: fn(&Member) -> bool) -> Self {
         self.config.admission = Some(admit);
         self
     }
 
-    /// Checks everything once, and returns the configuration.
+    /// Checks the configuration, and returns it.
     ///
     /// # Errors
     ///
     /// If an option is outside its range, the metadata is longer than
-    /// [`max_meta`](Options::max_meta), or the wire format does not go with the keys or with an
-    /// option. The error names the value, the limit and the option.
+    /// [`max_meta`](Options::max_meta), or the keys or an option do not suit the wire format. The
+    /// error names the value, the limit and the option.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.config.check()?;
         Ok(self.config)
     }
 }
 
-/// The format in which the nodes of a cluster speak: the same for all.
+/// The wire format of a cluster: the same at all nodes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Wire {
-    /// Tidings' own.
+    /// Tidings' own format.
     #[default]
     Tidings,
-    /// HashiCorp memberlist's, in which nodes of both are members of one cluster.
+    /// The format of HashiCorp's memberlist, for clusters with nodes of both.
     #[cfg(feature = "memberlist")]
     Memberlist(Memberlist),
 }
 
 impl Wire {
-    /// What a node that speaks it says of that.
+    /// The protocol versions that a node announces in this format.
     pub(crate) fn versions(&self) -> ProtocolVersions {
         match self {
             Self::Tidings => ProtocolVersions::default(),
@@ -329,27 +328,27 @@ impl Wire {
     }
 
     #[cfg(feature = "encryption")]
-    fn is_memberlists(&self) -> bool {
+    fn is_memberlist(&self) -> bool {
         *self != Self::Tidings
     }
 }
 
-/// What a node that has keys does with messages that are not encrypted.
+/// The policy of a node with keys for messages that are not encrypted.
 ///
-/// A cluster that runs goes over to encryption in three rounds of restarts: with the keyring and
+/// A running cluster migrates to encryption in three rounds of restarts: with the keyring and
 /// [`Sent`](Self::Sent), then with [`Accepted`](Self::Accepted), then with
 /// [`Refused`](Self::Refused).
 ///
-/// Exhaustive on purpose: a new way would be a change of what a cluster accepts.
+/// Exhaustive on purpose: a further policy would change what a cluster accepts.
 #[cfg(feature = "encryption")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Plaintext {
-    /// It takes none: what is not encrypted is dropped, and counted.
+    /// The node drops plaintext, and counts it.
     #[default]
     Refused,
-    /// It takes them, and encrypts what it sends itself.
+    /// The node accepts plaintext, and sends encrypted messages.
     Accepted,
-    /// It takes them, and sends them: it only understands what is encrypted.
+    /// The node accepts and sends plaintext; it also accepts encrypted messages.
     Sent,
 }
 
@@ -365,7 +364,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The form of a [`Config`] in a checkpoint: without its keys and its function.
+/// The form of a [`Config`] in a checkpoint: without keys and without the admission function.
 #[derive(Deserialize, Serialize)]
 #[serde(remote = "Config")]
 pub(crate) struct ConfigForm {
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_checked_against_the_limit_whichever_is_set_first() {
+    fn metadata_is_checked_against_its_limit_in_either_order_of_calls() {
         let mut options = Options::lan();
         options.max_meta = 600;
         let meta = Meta::new(&[0; 600]);
@@ -429,30 +428,32 @@ mod tests {
 
     #[test]
     #[cfg(all(feature = "encryption", feature = "memberlist"))]
-    fn keys_are_checked_against_the_wire_format_whichever_is_set_first() {
+    fn keys_are_checked_against_the_wire_format_in_either_order_of_calls() {
         use crate::crypto::key::{Cipher, Key};
         let wire = || Wire::Memberlist(Memberlist::new());
-        let keyring = |theirs: bool| {
-            let ours = Key::new(Cipher::Aes256Gcm, [1; 32]);
-            Keyring::new(if theirs { Key::memberlist(&[1; 32]).unwrap() } else { ours })
+        let keyring = |memberlist: bool| {
+            let own = Key::new(Cipher::Aes256Gcm, [1; 32]);
+            Keyring::new(if memberlist { Key::memberlist(&[1; 32]).unwrap() } else { own })
         };
         let refused = Plaintext::Refused;
-        for (theirs, expected) in [(true, Ok(())), (false, Err(ConfigError::KeyFormat))] {
-            let keys_first = builder().encryption(keyring(theirs), refused).wire(wire()).build();
-            let wire_first = builder().wire(wire()).encryption(keyring(theirs), refused).build();
+        for (memberlist, expected) in [(true, Ok(())), (false, Err(ConfigError::KeyFormat))] {
+            let keys_first =
+                builder().encryption(keyring(memberlist), refused).wire(wire()).build();
+            let wire_first =
+                builder().wire(wire()).encryption(keyring(memberlist), refused).build();
             assert_eq!(keys_first.map(|_| ()), expected);
             assert_eq!(wire_first.map(|_| ()), expected);
         }
         assert!(builder().encryption(keyring(false), refused).build().is_ok());
         let error = builder().encryption(keyring(true), refused).build().unwrap_err();
         assert_eq!(error, ConfigError::KeyFormat);
-        let said = error.to_string();
-        assert!(said.contains("Key::memberlist") && said.contains("Key::new"), "{said}");
+        let text = error.to_string();
+        assert!(text.contains("Key::memberlist") && text.contains("Key::new"), "{text}");
     }
 
     #[test]
     #[cfg(feature = "memberlist")]
-    fn limits_of_memberlists_format_are_checked_whichever_is_set_first() {
+    fn limits_of_memberlists_format_are_checked_in_either_order_of_calls() {
         let mut options = Options::lan();
         options.max_meta = 1020;
         let wire = || Wire::Memberlist(Memberlist::new());

@@ -1,12 +1,12 @@
-//! Options: a node's timing, and every limit.
+//! Options: a node's timing and limits, with their presets and ranges.
 
+use crate::config::limits;
 use crate::member::TooLong;
-use crate::wire;
 use core::fmt;
 use core::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Declares the options, and the same fields once more as they are before they are checked.
+/// Declares `Options`, and `Unchecked` with the same fields, for deserialization before the check.
 macro_rules! options {
     (
         $(#[$about:meta])*
@@ -22,10 +22,11 @@ macro_rules! options {
 }
 
 options! {
-    /// A node's timing and limits: plain values, checked when they become a
-    /// [`Config`](crate::Config).
+    /// A node's timing and limits: plain values, which are checked when a [`Config`](crate::Config)
+    /// is built.
     ///
-    /// All nodes of a cluster should have the same. Start from a preset and change what you must:
+    /// All nodes of a cluster should have the same options. Start from a preset, and set single
+    /// fields, because later versions may have more options:
     ///
     /// ```
     /// use core::time::Duration;
@@ -36,152 +37,149 @@ options! {
     /// options.probe_timeout = Duration::from_millis(200);
     /// ```
     ///
-    /// Later versions may have more options: start from a preset, and set fields one by one.
-    ///
-    /// `Options` can be serialized. When they are deserialized they are checked: an option outside
-    /// its range is refused with the text of the [`ConfigError`], and one that is missing has the
-    /// value of [`lan`](Self::lan).
+    /// `Options` can be serialized. Deserialization checks them: it fails for an option outside its
+    /// range, with the text of the [`ConfigError`]. An option that is missing has the value of
+    /// [`lan`](Self::lan).
     #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
     #[non_exhaustive]
     pub struct Options {
-        /// How often one member is probed: SWIM's protocol period. 2 ms to 1 h.
+        /// Time between two probes: SWIM's protocol period. 2 ms to 1 h.
         ///
-        /// Shorter finds failures sooner and sends more: each node sends one ping and one ack in
-        /// each.
+        /// A shorter interval detects failures sooner and sends more: on average each node sends
+        /// one ping and one ack per interval.
         pub probe_interval: Duration,
-        /// How long a direct ping may remain unanswered before others are asked to ping too.
+        /// Longest wait for a direct ack, before the indirect probe starts. 1 ms to less than
+        /// `probe_interval`.
         ///
-        /// 1 ms to less than `probe_interval`. The others have the rest of the interval to answer,
-        /// so it should be above the 99th percentile of the round trip and leave room for two more.
+        /// Relays have the rest of the interval. So the timeout should be above the 99th percentile
+        /// of the round trip, and leave time for two more round trips.
         pub probe_timeout: Duration,
-        /// How short that wait may become for a member that answers quickly.
+        /// Shortest wait for a direct ack. 1 ms to 1 h.
         ///
-        /// 1 ms to 1 h. The round trips to each member are measured, and the wait for it is their
-        /// smoothed time and four times its variation, as in TCP (RFC 6298), but never less than
-        /// this, nor more than `probe_timeout`; as long as that, it switches this off.
+        /// The wait follows the measured round trips to the member: the smoothed time plus four
+        /// times its variation, as in TCP (RFC 6298), at least this and at most `probe_timeout`. If
+        /// both options are equal, the wait is fixed.
         pub probe_timeout_min: Duration,
-        /// How many others are asked to ping a member that did not answer: SWIM's k. 0 to 16.
+        /// Number of relays in an indirect probe: SWIM's k. 0 to 16.
         pub indirect_probes: usize,
-        /// How long a suspect may take to contradict, in probe intervals times log10 of the number
-        /// of members, once that many members less two have confirmed the suspicion. 1 to 64.
+        /// Minimum suspicion timeout, in `probe_interval × max(1, log10 n)`; reached after
+        /// `suspicion_mult - 2` confirmations. 1 to 64.
         pub suspicion_mult: u32,
-        /// How much longer a suspect may take while nobody has confirmed the suspicion, as a
-        /// multiple: Lifeguard's suspicion. 1 to 64; 1 switches it off.
+        /// Suspicion timeout without confirmations, as a multiple of the minimum: Lifeguard's
+        /// LHA-Suspicion. 1 to 64; 1 switches it off.
         pub suspicion_max_mult: u32,
-        /// How far a node that has doubts about its own health stretches its probe interval, as a
-        /// multiple: Lifeguard's local health. 1 to 64; 1 switches it off.
+        /// Longest probe interval of a node with a bad health score, as a multiple of
+        /// `probe_interval`: Lifeguard's local health. 1 to 64; 1 switches it off.
         pub awareness_max: u32,
-        /// Whether a member that is asked to ping another one says so when there is no answer, by
-        /// which the asker can tell who is at fault: Lifeguard's nacks.
+        /// Whether a relay that gets no ack sends a nack, so that the prober can tell a failed
+        /// target from its own failure: Lifeguard's nacks.
         pub nacks: bool,
-        /// Whether a suspect is told so when it is pinged, so that it can contradict at once:
-        /// Lifeguard's buddy system.
+        /// Whether a ping to a suspect carries the suspicion, so that the suspect can refute it at
+        /// once: Lifeguard's buddy system.
         pub buddy: bool,
-        /// Whether a suspect is believed to live as soon as it is heard of in a later incarnation,
-        /// by a ping or an ack, before what it says in that incarnation has come.
+        /// Whether a ping or an ack with a higher incarnation clears a suspicion at once, before
+        /// the refutation itself arrives.
         pub prompt_refutation: bool,
-        /// Whether pings and acks make sure that both know the same members, and start a sync with
-        /// whoever does not.
+        /// Whether each probe also compares digests of the membership tables; a node whose digest
+        /// differs from all that it receives starts a sync.
         pub digest_checks: bool,
-        /// Whether a suspect is pronounced failed only by a node whose own probes are answered:
-        /// time in which they are not does not count against a suspect.
+        /// Whether a node declares others failed only while its own probes are being answered.
+        /// Without a recent ack, suspicion timers stand still.
         pub require_recent_ack: bool,
-        /// Whether a member that does not answer a ping is tried over a stream too, by which one
-        /// that is down is told from one to which datagrams do not get through.
+        /// Whether a probe without a direct ack also pings the target over a stream, to tell a
+        /// failed member from one that datagrams do not reach: memberlist's TCP fallback ping.
         pub stream_probes: bool,
-        /// Whether nothing is sent in datagrams, and what would be travels over streams: for
-        /// networks that carry no datagrams. It costs a connection for each. All members have to
-        /// have the same.
+        /// Whether each datagram's content is sent over a stream of its own: for networks that
+        /// carry no datagrams. It costs one connection for each. All nodes need the same setting.
         pub stream_only: bool,
-        /// How often a piece of news is sent by each member, times log10 of the number of members.
-        /// 1 to 64.
+        /// Retransmit limit of an update: the number of datagrams in which each node sends it, in
+        /// `ceil(log10(n + 1))`; at least `2 × gossip_nodes`. 1 to 64.
         pub retransmit_mult: u32,
-        /// How often news is gossiped, while there is any. 1 ms to 1 h.
+        /// Time between two gossip rounds; without updates there are none. 1 ms to 1 h.
         pub gossip_interval: Duration,
-        /// To how many members news is gossiped at each of those times. 1 to 64.
+        /// Gossip fan-out: members that get a datagram in each gossip round. 1 to 64.
         pub gossip_nodes: usize,
-        /// For how long a member that failed is still told the news, so that it can contradict if
-        /// it lives after all. 0 to 24 h.
+        /// How long a failed member still gets gossip, so that it can refute if it is alive. 0 to
+        /// 24 h.
         pub gossip_to_the_dead: Duration,
-        /// How often the membership is compared with one other member's, over a stream. 10 ms to 24
-        /// h.
+        /// Time between two syncs with a random member (anti-entropy, memberlist's push/pull). 10
+        /// ms to 24 h.
         ///
-        /// It costs a few dozen bytes where both know the same.
-        /// In clusters of more than 32 members it is done less often, as memberlist does.
+        /// A sync of equal tables takes a few dozen bytes. In clusters of more than 32 members the
+        /// interval is longer, as in memberlist.
         pub sync_interval: Duration,
-        /// How long a stream may take from its opening to its reply. 10 ms to 10 min.
+        /// Longest time from a stream's opening to its reply. 10 ms to 10 min.
         pub stream_timeout: Duration,
-        /// For how long a member that failed or left is remembered, so that old news cannot bring
+        /// How long a member that failed or left is remembered, so that stale updates cannot bring
         /// it back. 1 s to 30 days.
         pub tombstone_timeout: Duration,
-        /// How soon a member that failed is tried again: at first, on average; each failed attempt
+        /// Mean wait before the first attempt to reconnect to a failed member; each failed attempt
         /// doubles it. 10 ms to 24 h.
         ///
-        /// Where few are lost to many, each waits longer, so that all together try each of them
-        /// that often.
+        /// If many nodes lost few members, each node waits longer, so that all nodes together try
+        /// each lost member about once in that time.
         pub reconnect_interval: Duration,
-        /// The longest that becomes. `reconnect_interval` to 24 h.
+        /// Longest mean wait between two attempts to reconnect. `reconnect_interval` to 24 h.
         pub reconnect_interval_max: Duration,
-        /// To how many members a leaving node says so over a stream, of which half must confirm it.
-        /// 1 to 16.
+        /// Members to which a leaving node announces its leave over streams; half of them must
+        /// confirm it. 1 to 16.
         pub leave_peers: usize,
 
-        /// The size of the largest datagram sent, in bytes, with everything of ours in it.
+        /// Largest datagram sent, in bytes, headers of UDP and IP not included. `max_meta` + 360 to
+        /// 65,507.
         ///
-        /// From what one update with `max_meta` takes (see there) to 65,507. The network should
-        /// carry it in one piece.
+        /// The network should carry it without fragmentation.
         pub datagram_size: usize,
-        /// The size of the largest datagram taken, in bytes; `datagram_size` to 65,507.
+        /// Largest datagram accepted, in bytes. `datagram_size` to 65,507.
         pub max_datagram: usize,
-        /// The most metadata a member may have, in bytes.
+        /// Largest metadata of a member, in bytes. 0 to `datagram_size` - 360, so that an update
+        /// with the longest name fits a datagram.
         ///
-        /// At most `datagram_size` - 360, so that an update with the longest name fits a datagram.
-        /// A member that has more is not taken: raise it at all members before one makes use of it.
+        /// A member with more is not accepted: raise the limit at all nodes before one uses it.
         pub max_meta: usize,
-        /// How many members are held, with those that failed or left not long ago. 2 to 1,000,000.
+        /// Largest number of members in the table, tombstones included. 2 to 1,000,000.
         ///
-        /// At the limit, news of unknown members is dropped, and counted.
+        /// At the limit, a new member replaces the one that has been gone longest; if all are
+        /// present, it is not accepted, and counted.
         pub max_members: usize,
-        /// How many bytes of members a sync sends at a time. 16 × (`max_meta` + 360) to 32 MiB.
+        /// Bytes of member records in one frame of a sync. 16 × (`max_meta` + 360) to 32 MiB.
         ///
-        /// At most half of what `max_sync_state` leaves of 64 MiB.
+        /// At most half of the remainder of 64 MiB after `max_sync_state`.
         pub sync_chunk: usize,
-        /// The most that the application may have told at every sync, in bytes. 0 to 32 MiB.
+        /// Largest data that the application can attach to each sync, in bytes. 0 to 32 MiB.
         pub max_sync_state: usize,
-        /// The size of the largest message on a stream, in bytes. `max_sync_state` + twice
-        /// `sync_chunk` to 64 MiB.
+        /// Largest frame on a stream, in bytes. `max_sync_state` + twice `sync_chunk` to 64 MiB.
         pub max_frame: usize,
-        /// How many bytes may wait in all streams together for their messages to become complete.
-        /// `max_frame` + 1 KiB to 1 GiB.
+        /// Memory for incomplete frames on all streams together, in bytes. `max_frame` + 1 KiB to
+        /// 1 GiB.
         pub max_stream_memory: usize,
-        /// How many streams others may have open to us. 1 to 65,536.
+        /// Largest number of streams that peers have open to this node. 1 to 65,536.
         pub max_streams_in: usize,
-        /// How many streams we may have open to others. 1 to 65,536.
+        /// Largest number of streams that this node has open to peers. 1 to 65,536.
         ///
-        /// A join opens one to each of its seeds, at once as far as there are so many. A node that
-        /// leaves may open `leave_peers` more.
+        /// A join opens one to each seed, as many at once as this allows. A node that leaves may
+        /// open `leave_peers` more.
         pub max_streams_out: usize,
-        /// How many pings we make for others at a time. 0 to 65,536.
+        /// Largest number of indirect pings under way on behalf of others. 0 to 65,536.
         pub max_relays: usize,
-        /// How many pings of the application's may be under way. 0 to 65,536.
+        /// Largest number of the application's pings under way. 0 to 65,536.
         pub max_pings: usize,
-        /// How many members that failed are looked for, and as many seeds. 0 to 65,536; 0 switches
-        /// that off.
+        /// Largest number of failed members that the node tries to reconnect to, and of seeds in
+        /// addition. 0 to 65,536; 0 switches reconnect off.
         ///
-        /// At the limit those that were lost first are given up.
+        /// At the limit, the members that were lost first are given up.
         pub max_reconnect: usize,
-        /// How many broadcasts wait to be told. 2 to 1,048,576.
+        /// Largest number of queued broadcasts. 2 to 1,048,576.
         ///
-        /// Those of others take half of it at most; at the limit the ones that were told most often
-        /// are dropped, and counted. If this node's own fill it, the next one is an error to the
-        /// application.
+        /// Those of others get at most half; at the limit the most-sent ones are dropped, and
+        /// counted. If the node's own fill the queue, the next one is an error to the application.
         pub max_broadcasts: usize,
-        /// How many bytes they may take, each with 512 for itself. `datagram_size` + 1 KiB to 1
-        /// GiB.
+        /// Memory for queued broadcasts in bytes, counting 512 bytes of overhead each.
+        /// `datagram_size` + 1 KiB to 1 GiB.
         pub max_broadcast_bytes: usize,
-        /// How many datagrams may wait for a driver that does not poll. 64 to 1,048,576.
+        /// Largest number of datagrams queued for a driver that does not poll. 64 to 1,048,576.
         ///
-        /// At the limit further ones are dropped, and counted.
+        /// At the limit, further ones are dropped, and counted.
         pub max_queued_datagrams: usize,
     }
 }
@@ -195,7 +193,7 @@ impl<'de> Deserialize<'de> for Options {
 }
 
 impl Options {
-    /// For one local network: memberlist's `DefaultLANConfig`.
+    /// The preset for one local network: memberlist's `DefaultLANConfig`.
     pub fn lan() -> Self {
         Self {
             probe_interval: Duration::from_secs(1),
@@ -241,7 +239,7 @@ impl Options {
         }
     }
 
-    /// For members at far places: memberlist's `DefaultWANConfig`.
+    /// The preset for members in distant places: memberlist's `DefaultWANConfig`.
     pub fn wan() -> Self {
         Self {
             probe_interval: Duration::from_secs(5),
@@ -259,7 +257,7 @@ impl Options {
         }
     }
 
-    /// For members on the same machine: memberlist's `DefaultLocalConfig`.
+    /// The preset for members on one machine: memberlist's `DefaultLocalConfig`.
     pub fn local() -> Self {
         Self {
             probe_timeout: Duration::from_millis(200),
@@ -279,7 +277,7 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let just_under = |duration: Duration| duration.saturating_sub(Duration::from_nanos(1));
-        // With the options on which the range depends.
+        // `given` names the options on which the range depends.
         for (option, value, min, max, given) in [
             ("probe_interval", self.probe_interval, 2 * MILLI, HOUR, &[][..]),
             (
@@ -308,9 +306,9 @@ impl Options {
                 return Err(ConfigError::Duration { option, value, min, max, given });
             }
         }
-        let max_meta = self.datagram_size.saturating_sub(wire::UPDATE_OVERHEAD);
-        let min_chunk = self.max_meta.saturating_add(wire::UPDATE_OVERHEAD).saturating_mul(16);
-        // So that there is a `max_frame` for it.
+        let max_meta = self.datagram_size.saturating_sub(limits::UPDATE_OVERHEAD);
+        let min_chunk = self.max_meta.saturating_add(limits::UPDATE_OVERHEAD).saturating_mul(16);
+        // So that a valid `max_frame` exists for it.
         let max_chunk = MAX_CHUNK.min(MAX_FRAME.saturating_sub(self.max_sync_state) / 2);
         let min_frame = self.sync_chunk.saturating_mul(2).saturating_add(self.max_sync_state);
         let min_memory = self.max_frame.saturating_add(KIB);
@@ -323,7 +321,7 @@ impl Options {
             ("retransmit_mult", self.retransmit_mult as usize, 1, 64, &[]),
             ("gossip_nodes", self.gossip_nodes, 1, 64, &[]),
             ("leave_peers", self.leave_peers, 1, 16, &[]),
-            ("datagram_size", self.datagram_size, wire::UPDATE_OVERHEAD, UDP_MAX, &[]),
+            ("datagram_size", self.datagram_size, limits::UPDATE_OVERHEAD, UDP_MAX, &[]),
             ("max_datagram", self.max_datagram, self.datagram_size, UDP_MAX, &["datagram_size"]),
             ("max_meta", self.max_meta, 0, max_meta, &["datagram_size"]),
             ("max_members", self.max_members, 2, 1_000_000, &[]),
@@ -354,7 +352,7 @@ impl Options {
     }
 }
 
-/// memberlist's values for one local network.
+/// The preset [`lan`](Self::lan).
 impl Default for Options {
     fn default() -> Self {
         Self::lan()
@@ -364,63 +362,64 @@ impl Default for Options {
 const KIB: usize = 1 << 10;
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-/// The longest message on a stream that may be allowed, in bytes.
+/// The upper bound of `max_frame`, in bytes.
 const MAX_FRAME: usize = 64 << 20;
-/// The most of the membership that a sync may send at a time, in bytes.
+/// The upper bound of `sync_chunk`, in bytes.
 const MAX_CHUNK: usize = 32 << 20;
-/// The most that UDP over IPv4 carries.
+/// The largest payload of a UDP datagram over IPv4, in bytes.
 pub(crate) const UDP_MAX: usize = 65_507;
 
-/// Why a [`Config`](crate::Config) was not built: an option is out of range, or two conflict.
+/// The reason why a [`Config`](crate::Config) was not built: an option is out of range, or two
+/// conflict.
 ///
 /// `Display` names the option, its value and the range.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A length of time.
+    /// A duration is out of range.
     Duration {
         /// The option's name.
         option: &'static str,
-        /// What it was set to.
+        /// The value of the option.
         value: Duration,
-        /// The least that is allowed.
+        /// The lowest value allowed.
         min: Duration,
-        /// The most that is allowed.
+        /// The highest value allowed.
         max: Duration,
         /// The other options on which the range depends.
         given: &'static [&'static str],
     },
-    /// A number, or a size in bytes.
+    /// A number, or a size in bytes, is out of range.
     Count {
         /// The option's name.
         option: &'static str,
-        /// What it was set to.
+        /// The value of the option.
         value: usize,
-        /// The least that is allowed.
+        /// The lowest value allowed.
         min: usize,
-        /// The most that is allowed.
+        /// The highest value allowed.
         max: usize,
         /// The other options on which the range depends.
         given: &'static [&'static str],
     },
-    /// The protocol of the application, which is not in its own range.
+    /// The delegate protocol that is spoken is not among the versions that are understood.
     #[cfg(feature = "memberlist")]
     DelegateProtocol {
-        /// The least version that is understood.
+        /// The lowest version that is understood.
         min: u8,
-        /// The greatest one.
+        /// The highest version that is understood.
         max: u8,
-        /// The one that is spoken.
+        /// The version that is spoken.
         current: u8,
     },
     /// The metadata is longer than [`max_meta`](Options::max_meta).
     Meta(TooLong),
-    /// An option that the wire format has not.
+    /// The wire format does not support an option.
     NotInFormat {
         /// The option's name.
         option: &'static str,
     },
-    /// Keys for another wire format.
+    /// The keys are for another wire format.
     #[cfg(feature = "encryption")]
     KeyFormat,
 }
@@ -455,7 +454,7 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// The beginning of a sentence about a range that depends on other options.
+/// The start of a sentence about a range that depends on other options.
 struct Given(&'static [&'static str]);
 
 impl fmt::Display for Given {
@@ -480,41 +479,41 @@ mod tests {
     }
 
     #[test]
-    fn an_option_outside_its_range_is_named_with_the_range() {
+    fn an_error_names_the_option_its_value_and_the_range() {
         let options = Options { gossip_nodes: 0, ..Options::lan() };
-        let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "gossip_nodes is 0; it must be 1 to 64");
+        let text = options.check().unwrap_err().to_string();
+        assert_eq!(text, "gossip_nodes is 0; it must be 1 to 64");
         let options = Options { probe_timeout: Duration::from_secs(1), ..Options::lan() };
-        let said = options.check().unwrap_err().to_string();
+        let text = options.check().unwrap_err().to_string();
         assert_eq!(
-            said,
+            text,
             "probe_timeout is 1s; with this probe_interval it must be 1ms to 999.999999ms"
         );
         let options = Options { datagram_size: 500, ..Options::lan() };
-        let said = options.check().unwrap_err().to_string();
-        assert_eq!(said, "max_meta is 512; with this datagram_size it must be 0 to 140");
+        let text = options.check().unwrap_err().to_string();
+        assert_eq!(text, "max_meta is 512; with this datagram_size it must be 0 to 140");
     }
 
     #[test]
-    fn no_range_that_an_error_names_is_empty() {
+    fn the_range_in_an_error_is_never_empty() {
         let milli = |n| Duration::from_millis(n);
-        let said = |options: Options| options.check().unwrap_err().to_string();
+        let text = |options: Options| options.check().unwrap_err().to_string();
         let options = Options { probe_interval: milli(1), ..Options::lan() };
-        assert_eq!(said(options), "probe_interval is 1ms; it must be 2ms to 3600s");
+        assert_eq!(text(options), "probe_interval is 1ms; it must be 2ms to 3600s");
         let options = Options { probe_interval: milli(2), ..Options::lan() };
         assert_eq!(
-            said(options),
+            text(options),
             "probe_timeout is 500ms; with this probe_interval it must be 1ms to 1.999999ms"
         );
         let options = Options { sync_chunk: 32 << 20, ..Options::lan() };
         assert_eq!(
-            said(options),
+            text(options),
             "sync_chunk is 33554432; with this max_meta and max_sync_state it must be 13952 to \
              33521664"
         );
         let options = Options { max_frame: 1, ..Options::lan() };
         assert_eq!(
-            said(options),
+            text(options),
             "max_frame is 1; with this sync_chunk and max_sync_state it must be 196608 to 67108864"
         );
     }

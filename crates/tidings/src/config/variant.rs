@@ -1,4 +1,4 @@
-//! Rules: what a cluster of memberlist's does in another way than one of ours.
+//! The rules in which Tidings' protocol and memberlist's differ.
 
 use crate::config::options::Options;
 use crate::incarnation::{Incarnation, IncarnationSource};
@@ -7,12 +7,11 @@ use crate::member::State;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// By whose rules a node plays, where the two differ; all else is the same for both.
+/// A variant of the protocol, with the rules that differ between the two.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum ProtocolVariant {
     Tidings,
-    /// A member of memberlist's moves to another address once it has left, or has failed and not been
-    /// heard of for so long, if that is not zero.
+    /// `reclaim` is memberlist's `DeadNodeReclaimTime`; zero means never.
     #[cfg(feature = "memberlist")]
     Memberlist {
         reclaim: Duration,
@@ -20,9 +19,9 @@ pub(crate) enum ProtocolVariant {
 }
 
 impl ProtocolVariant {
-    // ---- incarnations: memberlist counts in 32 bits, from one in every life ----
+    // ---- incarnations: in memberlist a number of 32 bits, from 1 in every run ----
 
-    /// In which incarnation a node starts.
+    /// The incarnation in which a node starts.
     pub(crate) fn first(self, generation: u64) -> Incarnation {
         match self {
             Self::Tidings => Incarnation::first(generation),
@@ -31,8 +30,8 @@ impl ProtocolVariant {
         }
     }
 
-    /// The least incarnation of ours that outranks both our own and what is claimed; memberlist's
-    /// `refute`, but that it never wraps to zero.
+    /// The lowest incarnation of the local node that outranks both its own and the claimed one:
+    /// memberlist's `refute`, but it never wraps to zero.
     pub(crate) fn above(self, own: Incarnation, claimed: Incarnation) -> Incarnation {
         match self {
             Self::Tidings => own.above(claimed),
@@ -44,8 +43,7 @@ impl ProtocolVariant {
         }
     }
 
-    /// Whether a node of generation `own` that knows a member in another incarnation, if it does, takes
-    /// this for one of it.
+    /// Whether a claim with this incarnation is plausible; see [`Incarnation::is_within_reach`].
     pub(crate) fn is_within_reach(
         self,
         incarnation: Incarnation,
@@ -62,7 +60,7 @@ impl ProtocolVariant {
                     IncarnationSource::Others => MAX_INCARNATION,
                     IncarnationSource::Itself => 2 * MAX_INCARNATION,
                     IncarnationSource::AboutUs => 3 * MAX_INCARNATION,
-                    // The answer to the greatest of these.
+                    // The refutation of the highest claim about the member.
                     IncarnationSource::AtFirstHand => 3 * MAX_INCARNATION + 1,
                 };
                 incarnation.number > 0 && incarnation.number <= highest.max(next)
@@ -70,8 +68,8 @@ impl ProtocolVariant {
         }
     }
 
-    /// Whether members do not say in which incarnation they are when they answer a ping: then what one
-    /// says of itself from its own address is taken as far as it may have to go to contradict.
+    /// Whether acks carry no incarnation. Then a claim that a member sends about itself, from its
+    /// own address, may be as high as its highest refutation.
     pub(crate) fn lacks_peer_status(self) -> bool {
         match self {
             Self::Tidings => false,
@@ -80,9 +78,9 @@ impl ProtocolVariant {
         }
     }
 
-    // ---- names and addresses: with memberlist whoever has a name keeps it, at one address ----
+    // ---- names and addresses: in memberlist the holder keeps its name, at one address ----
 
-    /// Whether a name belongs to the higher incarnation, at whatever address.
+    /// Whether the higher incarnation holds a name, whatever its address.
     pub(crate) fn names_move(self) -> bool {
         match self {
             Self::Tidings => true,
@@ -91,21 +89,21 @@ impl ProtocolVariant {
         }
     }
 
-    /// Whether the name of a member that has been in this state for so long is free for another address,
-    /// where names do not move by themselves (memberlist's `DeadNodeReclaimTime`).
+    /// Whether another address can take the name of a member in this state, if names do not move
+    /// (memberlist's `DeadNodeReclaimTime`). `gone_for` is the time since the member failed.
     #[cfg(feature = "memberlist")]
     pub(crate) fn frees_name(self, state: State, gone_for: impl FnOnce() -> Duration) -> bool {
         match self {
             Self::Memberlist { reclaim } => {
-                let given_up = || !reclaim.is_zero() && gone_for() > reclaim;
-                state == State::Left || state == State::Failed && given_up()
+                let is_reclaimable = || !reclaim.is_zero() && gone_for() > reclaim;
+                state == State::Left || state == State::Failed && is_reclaimable()
             }
             Self::Tidings => false,
         }
     }
 
-    /// For how long a member that failed or left is remembered: memberlist forgets it with the gossip to
-    /// the dead.
+    /// How long a member that failed or left is remembered; memberlist forgets it at the end of
+    /// `GossipToTheDeadTime`.
     pub(crate) fn tombstones(self, options: &Options) -> Duration {
         match self {
             Self::Tidings => options.tombstone_timeout,
@@ -114,9 +112,9 @@ impl ProtocolVariant {
         }
     }
 
-    // ---- messages: memberlist has no receipts, and does not pass broadcasts on ----
+    // ---- messages: memberlist has no receipts, and does not forward broadcasts ----
 
-    /// Whether whoever takes a reliable message says so.
+    /// Whether the receiver of a reliable message sends a receipt.
     pub(crate) fn has_receipts(self) -> bool {
         match self {
             Self::Tidings => true,
@@ -125,8 +123,8 @@ impl ProtocolVariant {
         }
     }
 
-    /// How often a broadcast is told by this node, which news of a member would be `limit` times: where
-    /// nobody passes it on, to each of the others once at least.
+    /// The retransmit limit of a broadcast, if that of an update is `limit`. Where receivers do not
+    /// forward broadcasts, it is at least the number of other members.
     pub(crate) fn broadcast_limit(self, limit: u32, others: usize) -> u32 {
         let _ = others;
         match self {
@@ -137,11 +135,12 @@ impl ProtocolVariant {
     }
 }
 
-/// How far others may say that a member's incarnation is, and half as far as it may say itself.
+/// The highest incarnation that others may claim of a member; a member's own claims may have twice
+/// that.
 ///
-/// Nodes that run for years refute a few thousand times. Above all that is taken there has to be room to
-/// contradict, also when a liar has gone on above what was taken one by one: memberlist itself takes any,
-/// and announces zero after the last one, which nobody takes.
+/// Nodes that run for years refute a few thousand times. Above each incarnation that is accepted
+/// there has to be room to refute it, also after a forger has raised it step by step. memberlist
+/// itself accepts any, and wraps to 0 after the last one, which nobody accepts.
 #[cfg(feature = "memberlist")]
 const MAX_INCARNATION: u64 = 1 << 30;
 
@@ -149,41 +148,41 @@ const MAX_INCARNATION: u64 = 1 << 30;
 mod tests {
     use super::*;
 
-    const RULES: ProtocolVariant = ProtocolVariant::Memberlist { reclaim: Duration::ZERO };
+    const VARIANT: ProtocolVariant = ProtocolVariant::Memberlist { reclaim: Duration::ZERO };
 
     fn at(number: u64) -> Incarnation {
         Incarnation { generation: 0, number }
     }
 
     #[test]
-    fn whatever_others_may_say_of_a_member_of_memberlists_it_can_go_above() {
-        let within = |number, known, from| RULES.is_within_reach(at(number), 0, known, from);
+    fn a_member_of_memberlists_can_go_above_any_accepted_incarnation() {
+        let within = |number, known, from| VARIANT.is_within_reach(at(number), 0, known, from);
         for (source, next, highest) in [
             (IncarnationSource::Others, IncarnationSource::Itself, MAX_INCARNATION),
             (IncarnationSource::Itself, IncarnationSource::AboutUs, 2 * MAX_INCARNATION),
             (IncarnationSource::AboutUs, IncarnationSource::AtFirstHand, 3 * MAX_INCARNATION),
         ] {
             assert!(within(highest, None, source) && !within(highest + 1, None, source));
-            let above = RULES.above(at(1), at(highest));
+            let above = VARIANT.above(at(1), at(highest));
             assert!(above.number > highest && above.number < u64::from(u32::MAX));
             assert!(within(above.number, None, next), "{source:?}");
             assert!(
                 within(above.number, Some(at(highest)), IncarnationSource::Others),
-                "who took the lie"
+                "a node that accepted the forged claim accepts the refutation"
             );
         }
         assert!(
             !within(u64::from(u32::MAX), None, IncarnationSource::AboutUs),
-            "there is nothing above"
+            "no incarnation is above it"
         );
         assert!(!within(0, None, IncarnationSource::Itself));
     }
 
     #[test]
-    fn an_incarnation_of_memberlists_never_wraps_to_zero() {
+    fn an_incarnation_in_memberlists_format_never_wraps_to_zero() {
         let last = at(u32::MAX.into());
-        assert_eq!(RULES.above(last, last), last);
-        assert_eq!(RULES.above(at(3), at(2)), at(4));
-        assert_eq!(RULES.above(at(3), at(7)), at(8));
+        assert_eq!(VARIANT.above(last, last), last);
+        assert_eq!(VARIANT.above(at(3), at(2)), at(4));
+        assert_eq!(VARIANT.above(at(3), at(7)), at(8));
     }
 }

@@ -1,5 +1,4 @@
-//! Sealing: a message is encrypted and authenticated, so that only holders of the key can read it
-//! or make one like it.
+//! Sealing: authenticated encryption, so that only holders of a key can read or create a message.
 
 use crate::crypto::key::{Cipher, Key};
 use crate::crypto::keyring::Keyring;
@@ -15,19 +14,19 @@ use alloc::vec::Vec;
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
 
-/// Encrypts `buf[from..]` in place and appends the tag.
+/// Encrypts `buf[from..]` in place, and appends the authentication tag.
 ///
-/// `aad` is authenticated with it and sent along by other means. The nonce is never used again with
-/// this key; one drawn at random is not.
+/// `aad` (associated data) is authenticated but not part of the output. A nonce must not repeat
+/// with the same key; random nonces do not.
 pub(crate) fn seal(key: &Key, nonce: &[u8; NONCE], aad: &[u8], buf: &mut Vec<u8>, from: usize) {
     let tag = key.sealer().encrypt(nonce, aad, &mut buf[from..]);
     buf.extend_from_slice(&tag);
 }
 
-/// Opens what was sealed with any key of `keyring`, the primary one first; `false` if it was not,
-/// or was changed since.
+/// Decrypts a message that was sealed with any key of `keyring`, the primary key first; `false` if
+/// none fits, or the message was altered.
 ///
-/// The message replaces what is in `out`, which is left empty if there is none.
+/// The message replaces the content of `out`, which is empty after a failure.
 pub(crate) fn open(
     keyring: &Keyring,
     nonce: &[u8; NONCE],
@@ -45,8 +44,8 @@ pub(crate) fn open(
     opened
 }
 
-/// A cipher with its key, and what can be computed before there is a message.
-#[allow(clippy::large_enum_variant, reason = "one for each key, and that is behind a pointer")]
+/// A cipher with its key, and values that are computed once per key.
+#[allow(clippy::large_enum_variant, reason = "one per key, behind a pointer")]
 pub(crate) enum Sealer {
     XAes256Gcm(XAes256Gcm),
     XChaCha20Poly1305(XChaCha20Poly1305),
@@ -55,7 +54,7 @@ pub(crate) enum Sealer {
 }
 
 impl Sealer {
-    /// For a key that has so many of these bytes.
+    /// The sealer for a key that is the first `len` bytes of `key`.
     pub(crate) fn new(cipher: Cipher, key: &[u8; 32], len: usize) -> Self {
         let _ = len;
         match cipher {
@@ -79,10 +78,11 @@ impl Sealer {
             #[cfg(feature = "memberlist")]
             Self::Gcm(gcm) => gcm.encrypt(nonce, aad, message.into()),
         };
-        sealed.expect("no message of ours has anything near the 64 GiB that a nonce is good for").0
+        sealed.expect("max_frame is below the 64 GiB that one nonce allows").0
     }
 
-    /// Decrypts `ciphertext` into `out`, which is as long; `false` if it does not fit the tag.
+    /// Decrypts `ciphertext` into `out`, which has the same length; `false` if the tag does not
+    /// match.
     fn decrypt(
         &self,
         nonce: &[u8; NONCE],
@@ -91,7 +91,7 @@ impl Sealer {
         tag: &[u8; TAG],
         out: &mut [u8],
     ) -> bool {
-        let buf = InOutBuf::new(ciphertext, out).expect("they are of one length");
+        let buf = InOutBuf::new(ciphertext, out).expect("`open` gives both the same length");
         let opened = match self {
             Self::XAes256Gcm(xaes) => {
                 let (gcm, nonce) = xaes.derive(nonce);
@@ -107,7 +107,7 @@ impl Sealer {
     }
 }
 
-/// AES in Galois counter mode, as memberlist uses it: with the first 12 bytes of a nonce.
+/// AES in Galois/counter mode, as in memberlist: with the first 12 bytes of a nonce.
 #[cfg(feature = "memberlist")]
 pub(crate) enum Gcm {
     Aes128(Aes128Gcm),
@@ -155,8 +155,8 @@ impl Gcm {
     }
 }
 
-/// XAES-256-GCM (C2SP): the first half of the nonce derives a key for AES-256-GCM, which is given
-/// the other half.
+/// XAES-256-GCM (C2SP): the first half of the nonce derives a key for AES-256-GCM, whose nonce is
+/// the second half.
 pub(crate) struct XAes256Gcm {
     aes: Aes256Enc,
     /// CMAC's first subkey, K1 (NIST SP 800-38B §6.1).
@@ -169,11 +169,11 @@ impl XAes256Gcm {
         let mut block = Zeroizing::new([0; 16]);
         aes.encrypt_block((&mut *block).into());
         let l = u128::from_be_bytes(*block);
-        // Multiplied, not chosen by an `if`: the time taken must not tell the bit.
+        // Multiplied, not selected by an `if`, so that the time does not reveal the bit.
         Self { aes, k1: Zeroizing::new((l << 1) ^ ((l >> 127) * 0x87)) }
     }
 
-    /// What encrypts one message, and the nonce for that.
+    /// The cipher for one message, and its nonce.
     fn derive(&self, nonce: &[u8; NONCE]) -> (AesGcm<Aes256Enc, U12>, Array<u8, U12>) {
         let (head, tail) = nonce.split_at(12);
         let mut key = Zeroizing::new([0; 32]);
@@ -191,7 +191,7 @@ impl XAes256Gcm {
 
 /// The length of a nonce, in bytes.
 pub(crate) const NONCE: usize = 24;
-/// The length of a tag, in bytes: by so much a message grows.
+/// The length of an authentication tag, in bytes: the growth of a message.
 pub(crate) const TAG: usize = 16;
 
 #[cfg(test)]
@@ -201,8 +201,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn xaes_seals_as_c2sp_says() {
-        // The two take either way through the doubling of L.
+    fn xaes_matches_the_vectors_of_c2sp() {
+        // The two keys differ in the top bit of L, and so cover both cases of its doubling.
         for (byte, aad, expected) in [
             (1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"),
             (
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn xchacha_seals_as_the_draft_says() {
+    fn xchacha_matches_the_vector_of_the_draft() {
         // draft-irtf-cfrg-xchacha-03, A.3.1.
         let key = Key::new(Cipher::ChaCha20Poly1305, core::array::from_fn(|n| 0x80 + n as u8));
         let nonce = core::array::from_fn(|n| 0x40 + n as u8);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bit_changed_anywhere_is_noticed() {
+    fn a_message_with_any_altered_bit_does_not_open() {
         for key in keys(1) {
             let (nonce, aad, sealed) = (NONCE_7, *b"to all", sealed(&key, b"a failed"));
             let keyring = Keyring::new(key);
@@ -246,7 +246,7 @@ mod tests {
             let opens = |whole: &[u8]| {
                 let (nonce, rest) = whole.split_first_chunk().unwrap();
                 let (aad, sealed) = rest.split_at(aad.len());
-                let mut out = b"what was there before".to_vec();
+                let mut out = b"earlier content".to_vec();
                 let opened = open(&keyring, nonce, aad, sealed, &mut out);
                 assert_eq!(out, if opened { &b"a failed"[..] } else { b"" });
                 opened
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn any_accepted_key_opens_until_it_is_removed() {
+    fn each_key_of_the_keyring_opens_until_it_is_removed() {
         let [a, b] = keys(1);
         let [c, d] = keys(2);
         let mut keyring = Keyring::new(a.clone());
@@ -269,22 +269,22 @@ mod tests {
             keyring.add(key.clone()).unwrap();
         }
         for key in [&a, &b, &c] {
-            assert_eq!(opened(&keyring, &sealed(key, b"news")).as_deref(), Some(&b"news"[..]));
+            assert_eq!(opened(&keyring, &sealed(key, b"update")).as_deref(), Some(&b"update"[..]));
         }
-        assert_eq!(opened(&keyring, &sealed(&d, b"news")), None);
+        assert_eq!(opened(&keyring, &sealed(&d, b"update")), None);
         keyring.remove(&c).unwrap();
-        assert_eq!(opened(&keyring, &sealed(&c, b"news")), None);
+        assert_eq!(opened(&keyring, &sealed(&c, b"update")), None);
     }
 
     #[test]
-    fn the_other_cipher_with_the_same_bytes_does_not_open() {
+    fn a_key_with_the_same_bytes_for_the_other_cipher_does_not_open() {
         let [aes, chacha] = keys(1);
-        assert_eq!(opened(&Keyring::new(aes.clone()), &sealed(&chacha, b"news")), None);
-        assert_eq!(opened(&Keyring::new(chacha), &sealed(&aes, b"news")), None);
+        assert_eq!(opened(&Keyring::new(aes.clone()), &sealed(&chacha, b"update")), None);
+        assert_eq!(opened(&Keyring::new(chacha), &sealed(&aes, b"update")), None);
     }
 
     #[test]
-    fn sealing_and_opening_in_buffers_with_room_allocates_nothing() {
+    fn sealing_and_opening_in_large_enough_buffers_allocates_nothing() {
         let [aes, chacha] = keys(1);
         let keyring = Keyring::new(aes.clone()).with_key(chacha.clone()).unwrap();
         let (mut buf, mut out) = (Vec::with_capacity(1500), Vec::with_capacity(1500));
@@ -301,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_after_a_header_opens_to_the_same(
+        fn a_message_sealed_after_a_header_opens_to_the_same_message(
             message in prop::collection::vec(any::<u8>(), 0..300),
             header in prop::collection::vec(any::<u8>(), 0..40),
             nonce: [u8; NONCE],
@@ -322,14 +322,14 @@ mod tests {
         }
 
         #[test]
-        fn what_nobody_sealed_is_refused_at_any_length(
+        fn noise_of_any_length_does_not_open(
             noise in prop::collection::vec(any::<u8>(), 0..80),
             nonce: [u8; NONCE],
             aad: Vec<u8>,
         ) {
             let [aes, chacha] = keys(1);
             let keyring = Keyring::new(aes).with_key(chacha).unwrap();
-            let mut out = b"what was there before".to_vec();
+            let mut out = b"earlier content".to_vec();
             prop_assert!(!open(&keyring, &nonce, &aad, &noise, &mut out));
             prop_assert!(out.is_empty());
         }

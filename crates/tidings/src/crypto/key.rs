@@ -1,4 +1,4 @@
-//! Keys: what messages are sealed with.
+//! Keys, and the ciphers that they are for.
 
 use crate::crypto::aead::{NONCE, Sealer};
 use alloc::string::String;
@@ -9,29 +9,28 @@ use ctutils::CtEq;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use zeroize::Zeroizing;
 
-/// What a key encrypts with.
+/// The cipher of a key.
 ///
-/// The first two are used with a nonce of 192 bits: the nodes of a cluster share a key and draw their
-/// nonces at random, for which the 96 bits that both ciphers have by themselves are too few.
+/// The first two have nonces of 192 bits, because the nodes of a cluster share a key and draw
+/// nonces at random, for which the 96 bits of the plain ciphers are too few.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Cipher {
-    /// XAES-256-GCM, as specified by C2SP: the faster one where the processor has instructions for
-    /// AES.
+    /// XAES-256-GCM, as specified by C2SP; the faster one on processors with instructions for AES.
     Aes256Gcm,
     /// XChaCha20-Poly1305.
     ChaCha20Poly1305,
-    /// AES-128, -192 or -256 in Galois counter mode with nonces of 96 bits, for memberlist's wire format
-    /// and only for that; the [key](Key::memberlist) says by its length which.
+    /// AES-128, -192 or -256 in Galois/counter mode with nonces of 96 bits, only for memberlist's
+    /// wire format; the length of the [key](Key::memberlist) decides which.
     #[cfg(feature = "memberlist")]
     Memberlist,
 }
 
 impl Cipher {
-    /// Those of Tidings' own format.
+    /// The ciphers of Tidings' own format.
     pub(crate) const ALL: [Self; 2] = [Self::Aes256Gcm, Self::ChaCha20Poly1305];
 
-    fn of_name(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         #[cfg(feature = "memberlist")]
         if name == Self::Memberlist.name() {
             return Some(Self::Memberlist);
@@ -39,8 +38,8 @@ impl Cipher {
         Self::ALL.into_iter().find(|cipher| cipher.name() == name)
     }
 
-    /// Whether a key of so many bytes is one for it.
-    fn takes(self, len: usize) -> bool {
+    /// Whether a key for the cipher can have `len` bytes.
+    fn has_key_len(self, len: usize) -> bool {
         #[cfg(feature = "memberlist")]
         if self == Self::Memberlist {
             return matches!(len, 16 | 24 | 32);
@@ -64,14 +63,14 @@ impl fmt::Display for Cipher {
     }
 }
 
-/// A secret that the nodes of a cluster share, and the cipher that it is for.
+/// A secret key that the nodes of a cluster share, with its cipher.
 ///
-/// As text it is base64 of its 32 bytes, after `aes-256-gcm:` or `chacha20-poly1305:`; without
-/// either it is for AES-256-GCM. One for memberlist's format is that of its 16, 24 or 32 bytes after
-/// `memberlist:`. `Debug` shows its [`KeyId`] and not the key.
+/// As text it is `aes-256-gcm:` or `chacha20-poly1305:` and base64 of its 32 bytes; without a
+/// prefix it is for AES-256-GCM. A key for memberlist's format is `memberlist:` and base64 of its
+/// 16, 24 or 32 bytes. `Debug` shows the [`KeyId`] instead of the key.
 ///
-/// Cloning is cheap: clones share one place in memory, which is wiped when the last of them is
-/// dropped. What the caller held a key in before is the caller's to wipe.
+/// Cloning is cheap: clones share their memory, which is wiped when the last one is dropped. Wiping
+/// the buffer from which a key was made is up to the caller.
 ///
 /// ```
 /// use tidings::{Cipher, Key};
@@ -85,54 +84,55 @@ pub struct Key(Arc<Secret>);
 
 struct Secret {
     cipher: Cipher,
-    /// The first so many of them.
+    /// The key's `len` bytes, and zeros.
     bytes: Zeroizing<[u8; 32]>,
     len: usize,
     sealer: Sealer,
 }
 
 impl Key {
-    /// A key of these bytes, which should come from a generator for secrets.
+    /// A key with these bytes, which should come from a cryptographic random generator.
     pub fn new(cipher: Cipher, bytes: [u8; 32]) -> Self {
-        Self::of(cipher, &Zeroizing::new(bytes), 32)
+        Self::from_parts(cipher, &Zeroizing::new(bytes), 32)
     }
 
     /// A key for memberlist's wire format: 16, 24 or 32 bytes, for AES-128, AES-192 or AES-256.
     ///
     /// # Errors
     ///
-    /// If there are more, or fewer, or so many in between.
+    /// If `bytes` has another length.
     #[cfg(feature = "memberlist")]
     pub fn memberlist(bytes: &[u8]) -> Result<Self, InvalidKey> {
         let mut padded = Zeroizing::new([0; 32]);
-        let fits = Cipher::Memberlist.takes(bytes.len());
-        let place = padded.get_mut(..bytes.len()).filter(|_| fits);
-        place.ok_or(InvalidKey::Bytes)?.copy_from_slice(bytes);
-        Ok(Self::of(Cipher::Memberlist, &padded, bytes.len()))
+        let fits = Cipher::Memberlist.has_key_len(bytes.len());
+        let target = padded.get_mut(..bytes.len()).filter(|_| fits);
+        target.ok_or(InvalidKey::Bytes)?.copy_from_slice(bytes);
+        Ok(Self::from_parts(Cipher::Memberlist, &padded, bytes.len()))
     }
 
-    fn of(cipher: Cipher, bytes: &Zeroizing<[u8; 32]>, len: usize) -> Self {
+    fn from_parts(cipher: Cipher, bytes: &Zeroizing<[u8; 32]>, len: usize) -> Self {
         let sealer = Sealer::new(cipher, bytes, len);
         Self(Arc::new(Secret { cipher, bytes: bytes.clone(), len, sealer }))
     }
 
-    /// What it encrypts with.
+    /// The key's cipher.
     pub fn cipher(&self) -> Cipher {
         self.0.cipher
     }
 
-    /// A name for it that may be shown to anybody.
+    /// A short name of the key, which is not secret.
     pub fn id(&self) -> KeyId {
-        // A tag that seals nothing else: the all-zero nonce is as good as never drawn.
+        // The tag of an empty message. No other message has the all-zero nonce: the probability
+        // that it is drawn is negligible.
         let [a, b, c, d, ..] = self.0.sealer.encrypt(&[0; NONCE], b"tidings key id", &mut []);
         KeyId([a, b, c, d])
     }
 
-    /// The key itself as text, which is parsed back to the same key. Mind where it goes.
+    /// The secret key as text, which parses to the same key.
     pub fn to_text(&self) -> String {
-        // All of it at once: a text that has to move as it grows leaves the key behind.
+        // One allocation: a string that moves as it grows would leave copies of the key in memory.
         let mut text = String::with_capacity(64);
-        if self.0.cipher != UNNAMED {
+        if self.0.cipher != DEFAULT_CIPHER {
             text.push_str(self.0.cipher.name());
             text.push(':');
         }
@@ -150,24 +150,24 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         let (cipher, base64) = match text.split_once(':') {
-            Some((name, base64)) => (Cipher::of_name(name).ok_or(InvalidKey::Cipher)?, base64),
-            None => (UNNAMED, text),
+            Some((name, base64)) => (Cipher::from_name(name).ok_or(InvalidKey::Cipher)?, base64),
+            None => (DEFAULT_CIPHER, text),
         };
-        // The padding is taken off here: a decoder of padded base64 takes some in the middle too,
-        // and one key would have several texts.
+        // The padding is removed here, because a decoder of padded base64 also accepts padding in
+        // the middle, so that one key would have several texts.
         let digits = base64.trim_end_matches('=').as_bytes();
         let padding = base64.len() - digits.len();
         let mut bytes = Zeroizing::new([0; 32]);
-        let len = BASE64_NOPAD.decode_len(digits.len()).ok().filter(|&len| cipher.takes(len));
+        let len = BASE64_NOPAD.decode_len(digits.len()).ok().filter(|&len| cipher.has_key_len(len));
         let len = len.filter(|len| padding == (3 - len % 3) % 3).ok_or(InvalidKey::Bytes)?;
         match BASE64_NOPAD.decode_mut(digits, &mut bytes[..len]) {
-            Ok(_) => Ok(Self::of(cipher, &bytes, len)),
+            Ok(_) => Ok(Self::from_parts(cipher, &bytes, len)),
             Err(_) => Err(InvalidKey::Bytes),
         }
     }
 }
 
-/// In constant time: how long it takes does not tell how much of a guess is right.
+/// In constant time, so that the time does not reveal how much of a guess is right.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let same_bytes = self.0.bytes.ct_eq(&*other.0.bytes).to_bool();
@@ -184,15 +184,15 @@ impl fmt::Debug for Key {
 }
 
 /// The cipher of a key whose text names none.
-const UNNAMED: Cipher = Cipher::Aes256Gcm;
+const DEFAULT_CIPHER: Cipher = Cipher::Aes256Gcm;
 
-/// Why a text was not taken as a [`Key`]; it never holds any of the text.
+/// The reason why text or bytes are not a valid [`Key`]; it never contains any of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidKey {
-    /// What stands before the colon names no cipher.
+    /// The text before the colon is not the name of a cipher.
     Cipher,
-    /// It is not 32 bytes in base64.
+    /// The key does not have the number of bytes that its cipher needs, in base64.
     Bytes,
 }
 
@@ -201,12 +201,13 @@ impl fmt::Display for InvalidKey {
         match self {
             Self::Cipher => {
                 let [one, other] = Cipher::ALL;
-                write!(f, "the text before the colon names no cipher; write {one}, {other}")?;
+                write!(f, "the text before the colon is not a cipher; write {one}, {other}")?;
                 f.write_str(if cfg!(feature = "memberlist") { " or memberlist" } else { "" })?;
-                write!(f, ", or leave it out for {UNNAMED}")
+                write!(f, ", or leave it out for {DEFAULT_CIPHER}")
             }
             Self::Bytes => f.write_str(
-                "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; `tidings keygen` makes one",
+                "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; \
+                 `tidings keygen` makes one",
             ),
         }
     }
@@ -214,10 +215,10 @@ impl fmt::Display for InvalidKey {
 
 impl core::error::Error for InvalidKey {}
 
-/// A short name for a key, by which people tell keys apart: eight hex digits.
+/// A short name of a key, by which people distinguish keys: eight hex digits.
 ///
-/// It comes from encrypting with the key, and says nothing of one that was drawn at random. Two
-/// keys may have the same by chance, about once in four billion.
+/// It is the tag of an encryption with the key, and reveals nothing about a key that was drawn at
+/// random. Two keys have the same name by chance, about once in four billion.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct KeyId([u8; 4]);
 
@@ -243,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_text_without_a_cipher_is_for_aes() {
+    fn a_key_without_a_cipher_in_its_text_is_for_aes() {
         let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let key = Key::new(Cipher::Aes256Gcm, core::array::from_fn(|n| n as u8));
         assert_eq!(text.parse(), Ok(key.clone()));
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_key_is_refused_without_repeating_it() {
+    fn an_error_about_an_invalid_key_does_not_repeat_it() {
         let digits = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
         for text in [
             "".into(),
@@ -265,7 +266,7 @@ mod tests {
             format!("{digits}=="),
             format!("{digits}A="),
             format!("AA=={digits}="),
-            // Bits that no byte takes, padding in the middle, digits of the URL-safe alphabet.
+            // Bits beyond the last byte, padding in the middle, digits of the URL-safe alphabet.
             format!("{}9=", &digits[..42]),
             format!("AAE={}", &digits[3..]),
             format!("{}-=", &digits[..42]),
@@ -274,20 +275,21 @@ mod tests {
             format!("aes-256-gcm::{digits}="),
             format!("{digits}=:"),
         ] {
-            let said = text.parse::<Key>().unwrap_err();
-            for said in [said.to_string(), format!("{said:?}")] {
-                assert!(!said.contains("AAECAwQF"), "{text:?}: {said}");
+            let error = text.parse::<Key>().unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}")] {
+                assert!(!shown.contains("AAECAwQF"), "{text:?}: {shown}");
             }
         }
-        let said = "hunter2".parse::<Key>().unwrap_err().to_string();
+        let error = "hunter2".parse::<Key>().unwrap_err().to_string();
         assert_eq!(
-            said,
-            "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; `tidings keygen` makes one"
+            error,
+            "a key is 32 bytes in base64, or 16, 24 or 32 after `memberlist:`; \
+             `tidings keygen` makes one"
         );
-        let said = "rot13:hunter2".parse::<Key>().unwrap_err().to_string();
+        let error = "rot13:hunter2".parse::<Key>().unwrap_err().to_string();
         let start =
-            "the text before the colon names no cipher; write aes-256-gcm, chacha20-poly1305";
-        assert!(said.starts_with(start), "{said}");
+            "the text before the colon is not a cipher; write aes-256-gcm, chacha20-poly1305";
+        assert!(error.starts_with(start), "{error}");
     }
 
     #[test]
@@ -303,31 +305,31 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_name_of_a_key_and_not_the_key() {
+    fn debug_shows_the_id_of_a_key_and_not_the_key() {
         let bytes = core::array::from_fn(|n| 0xa0 + n as u8);
         for cipher in Cipher::ALL {
             let key = Key::new(cipher, bytes);
             let base64 = BASE64_NOPAD.encode(&bytes);
-            for said in [format!("{key:?}"), format!("{:?}", Keyring::new(key.clone()))] {
-                assert!(said.contains(&format!("Key {{ cipher: {cipher:?}, id: {} }}", key.id())));
+            for shown in [format!("{key:?}"), format!("{:?}", Keyring::new(key.clone()))] {
+                assert!(shown.contains(&format!("Key {{ cipher: {cipher:?}, id: {} }}", key.id())));
                 for secret in [HEXLOWER.encode(&bytes), HEXUPPER.encode(&bytes), base64.clone()] {
-                    assert!(!said.contains(&secret[..8]), "{said}");
+                    assert!(!shown.contains(&secret[..8]), "{shown}");
                 }
-                assert!(!said.contains("160, 161"), "{said}");
+                assert!(!shown.contains("160, 161"), "{shown}");
             }
         }
     }
 
     #[test]
-    fn the_name_of_a_key_stays_the_same_and_tells_ciphers_apart() {
-        // People compare names across nodes, so across versions too.
+    fn the_id_of_a_key_is_stable_and_differs_between_ciphers() {
+        // People compare ids across nodes, and therefore across versions.
         let [aes, chacha] = Cipher::ALL.map(|cipher| Key::new(cipher, [1; 32]).id().to_string());
         assert_eq!([&*aes, &*chacha], ["c1d2af2c", "1512ce4b"]);
     }
 
     proptest! {
         #[test]
-        fn a_text_is_parsed_to_the_same_key(bytes: [u8; 32]) {
+        fn the_text_of_a_key_parses_to_the_same_key(bytes: [u8; 32]) {
             for cipher in Cipher::ALL {
                 let key = Key::new(cipher, bytes);
                 prop_assert_eq!(key.to_text().parse(), Ok(key));

@@ -1,19 +1,19 @@
-//! Keyrings: the keys of a node, and how one is replaced while a cluster runs.
+//! Keyrings: the keys of a node, and their rotation in a running cluster.
 
 use crate::crypto::key::{Cipher, Key, KeyId};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The keys of a node: the primary one, with which it seals, and those that it accepts besides.
+/// The keys of a node: the primary key, with which it seals, and further keys that it accepts.
 ///
-/// A key is replaced while the cluster runs in three steps. Each is done at all nodes before the
-/// next one begins, and no message is lost on the way:
+/// A key is rotated in a running cluster in three steps. Each step is completed at all nodes before
+/// the next one, and no message is lost:
 ///
-/// 1. [`add`](Self::add) the new key: all can open what is sealed with it.
-/// 2. [`use_key`](Self::use_key) it: all seal with it.
-/// 3. [`remove`](Self::remove) the old key: what is sealed with it is turned away.
+/// 1. [`add`](Self::add) the new key: each node opens messages that are sealed with it.
+/// 2. [`use_key`](Self::use_key): each node seals with it.
+/// 3. [`remove`](Self::remove) the old key: messages that are sealed with it are dropped.
 ///
-/// The same changes a cluster's cipher, which is part of the key.
+/// The cipher is part of the key, and changes in the same way.
 ///
 /// ```
 /// use tidings::{Cipher, Key, Keyring};
@@ -28,22 +28,22 @@ use core::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Keyring {
-    /// The primary one, then the others in the order in which they are tried; none is there twice.
+    /// The primary key, then the others in the order in which they are tried; no duplicates.
     keys: Vec<Key>,
 }
 
 impl Keyring {
-    /// The most keys that one holds.
+    /// The largest number of keys in a keyring.
     ///
-    /// What nobody sealed is tried with each of them before it is turned away.
+    /// It bounds the cost of a forged message, which is tried with each key before it is dropped.
     pub const MAX_KEYS: usize = 16;
 
-    /// One key, to seal with and to accept.
+    /// A keyring with one key, the primary one.
     pub fn new(primary: Key) -> Self {
         Self { keys: [primary].into() }
     }
 
-    /// The same with a further key that is accepted.
+    /// Adds a key that is accepted, and returns the keyring.
     ///
     /// # Errors
     ///
@@ -53,22 +53,22 @@ impl Keyring {
         Ok(self)
     }
 
-    /// The key with which is sealed.
+    /// The primary key, with which the node seals.
     pub fn primary(&self) -> &Key {
         &self.keys[0]
     }
 
-    /// All keys that are accepted, in the order in which they are tried: the primary one first.
+    /// All keys, in the order in which they are tried: the primary key first.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
         self.keys.iter()
     }
 
-    /// Accepts a further key; one that is there already stays where it is.
+    /// Adds a key that is accepted; one that is already in the keyring stays where it is.
     ///
     /// # Errors
     ///
-    /// If there are [`MAX_KEYS`](Self::MAX_KEYS) others, or if one is a key of memberlist's and the other
-    /// one is not.
+    /// If the keyring has [`MAX_KEYS`](Self::MAX_KEYS), or if only one of the key and the keyring
+    /// is for memberlist's format.
     pub fn add(&mut self, key: Key) -> Result<(), KeyringError> {
         if self.keys.contains(&key) {
             return Ok(());
@@ -76,29 +76,29 @@ impl Keyring {
         if self.keys.len() >= Self::MAX_KEYS {
             return Err(KeyringError::Full);
         }
-        if Self::new(key.clone()).is_memberlists() != self.is_memberlists() {
+        if Self::new(key.clone()).is_memberlist() != self.is_memberlist() {
             return Err(KeyringError::Mixed);
         }
         self.keys.push(key);
         Ok(())
     }
 
-    /// Makes an accepted key the primary one; the one that was stays accepted, and is tried next.
+    /// Makes a key of the keyring the primary one; the former primary key stays, and is tried next.
     ///
     /// # Errors
     ///
-    /// If the key is not accepted.
+    /// If the key is not in the keyring.
     pub fn use_key(&mut self, key: &Key) -> Result<(), KeyringError> {
         let at = self.position(key)?;
         self.keys[..=at].rotate_right(1);
         Ok(())
     }
 
-    /// Accepts a key no more.
+    /// Removes a key.
     ///
     /// # Errors
     ///
-    /// If the key is the primary one, or is not accepted anyway.
+    /// If the key is the primary one, or is not in the keyring.
     pub fn remove(&mut self, key: &Key) -> Result<(), KeyringError> {
         match self.position(key)? {
             0 => Err(KeyringError::Primary { id: key.id() }),
@@ -109,8 +109,8 @@ impl Keyring {
         }
     }
 
-    /// Whether its keys are for memberlist's wire format; all are, or none.
-    pub(crate) fn is_memberlists(&self) -> bool {
+    /// Whether the keys are for memberlist's wire format; all are, or none.
+    pub(crate) fn is_memberlist(&self) -> bool {
         !Cipher::ALL.contains(&self.primary().cipher())
     }
 
@@ -120,22 +120,22 @@ impl Keyring {
     }
 }
 
-/// Why a [`Keyring`] was not changed.
+/// The reason why a [`Keyring`] was not changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyringError {
-    /// It holds as many keys as it can.
+    /// The keyring has [`MAX_KEYS`](Keyring::MAX_KEYS).
     Full,
-    /// Keys of memberlist's and others do not go into one keyring.
+    /// Keys for memberlist's format and others cannot be in one keyring.
     Mixed,
-    /// It does not hold this key.
+    /// The key is not in the keyring.
     Absent {
-        /// The key's name.
+        /// The id of the key.
         id: KeyId,
     },
-    /// It seals with this key.
+    /// The key is the primary one.
     Primary {
-        /// The key's name.
+        /// The id of the key.
         id: KeyId,
     },
 }
@@ -168,20 +168,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_replaced_in_three_steps() {
+    fn a_key_is_rotated_in_three_steps() {
         let [a, b, c] = keys();
         let mut keyring = Keyring::new(a.clone()).with_key(b.clone()).unwrap();
         keyring.add(c.clone()).unwrap();
-        assert_eq!(keyring.primary(), &a, "it is not used before all others have it");
+        assert_eq!(keyring.primary(), &a, "a key that is only added is not used");
         keyring.use_key(&c).unwrap();
         assert_eq!(keyring.primary(), &c);
-        assert!(keyring.keys().eq([&c, &a, &b]), "what others still seal with is tried next");
+        assert!(keyring.keys().eq([&c, &a, &b]), "the former primary key is tried next");
         keyring.remove(&a).unwrap();
         assert!(keyring.keys().eq([&c, &b]));
     }
 
     #[test]
-    fn steps_taken_twice_or_out_of_order_change_nothing() {
+    fn repeated_steps_and_steps_out_of_order_change_nothing() {
         let [a, b, c] = keys();
         let mut keyring = Keyring::new(a.clone()).with_key(b.clone()).unwrap();
         assert_eq!(keyring.add(a.clone()), Ok(()));
@@ -202,26 +202,26 @@ mod tests {
         }
         assert_eq!(keyring.keys().len(), Keyring::MAX_KEYS);
         assert_eq!(keyring.add(key(16)), Err(KeyringError::Full));
-        assert_eq!(keyring.add(key(15)), Ok(()), "it is there already");
+        assert_eq!(keyring.add(key(15)), Ok(()), "the key is already in the keyring");
         assert!(keyring.with_key(key(16)).is_err());
     }
 
     #[test]
-    fn errors_say_what_to_do_first() {
+    fn errors_name_the_step_to_do_first() {
         let [a, b, _] = keys();
         let mut keyring = Keyring::new(a.clone());
-        let said = |error: KeyringError| alloc::format!("{error}");
+        let text = |error: KeyringError| alloc::format!("{error}");
         let (a_id, b_id) = (a.id(), b.id());
         let error = keyring.remove(&a).unwrap_err();
         assert_eq!(
-            said(error),
+            text(error),
             alloc::format!("key {a_id} is the primary key; make another one primary first")
         );
         let error = keyring.use_key(&b).unwrap_err();
         let expected = alloc::format!("the keyring does not hold key {b_id}; add it first");
-        assert_eq!(said(error), expected);
+        assert_eq!(text(error), expected);
         let full = "the keyring has 16 keys and may have 16; remove one first";
-        assert_eq!(said(KeyringError::Full), full);
+        assert_eq!(text(KeyringError::Full), full);
     }
 
     fn keys() -> [Key; 3] {

@@ -1,17 +1,17 @@
-//! Awareness: a node's opinion of its own health.
+//! Local health: a node's estimate of its own health.
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// How healthy a node holds itself to be (Lifeguard §IV-A).
+/// The local health score (Lifeguard §IV-A).
 ///
-/// A node that does not hear what it should may be the one that is slow. The worse it holds its
-/// health, the longer it waits before it accuses others.
+/// A node that misses acks and nacks may be slow itself. The worse its score, the longer its probe
+/// rounds, and the later it suspects others.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct LocalHealth {
     /// 0 is healthy.
     score: u32,
-    /// The score stays below this; 1 switches awareness off.
+    /// The score stays below this; 1 switches local health off.
     limit: u32,
 }
 
@@ -20,7 +20,7 @@ impl LocalHealth {
         Self { score: 0, limit }
     }
 
-    /// Whether it is that of a node with this limit.
+    /// Whether a restored score is one of a node with this limit.
     pub(crate) fn is_below(&self, limit: u32) -> bool {
         self.limit == limit && self.score < limit
     }
@@ -29,18 +29,18 @@ impl LocalHealth {
         self.score
     }
 
-    /// A probe was answered.
+    /// Improves the score by one, because a probe was acked.
     pub(crate) fn improve(&mut self) {
         self.score = self.score.saturating_sub(1);
     }
 
-    /// So much speaks against our health.
+    /// Worsens the score.
     pub(crate) fn worsen(&mut self, by: u32) {
         self.score = self.score.saturating_add(by).min(self.limit - 1);
     }
 
-    /// How long a probe round lasts. The wait for a direct ack and suspicions are *not* scaled, as
-    /// in memberlist: the time that is won is for those who are asked to help.
+    /// The duration of a probe round. The timeout of the direct ping and suspicions are *not*
+    /// scaled, as in memberlist: the additional time is for the relays.
     pub(crate) fn scale(&self, probe_interval: Duration) -> Duration {
         probe_interval.saturating_mul(self.score + 1)
     }

@@ -1,26 +1,27 @@
-//! Indirect pings: those that this node makes for others.
+//! Indirect pings: those that this node sends for other members.
 
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// The pings that we made for others and that were not answered yet.
+/// The pings that this node sent for other members and that are not acked yet.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct IndirectPings {
-    /// By the token of our own ping.
+    /// By the token of this node's own ping.
     pending: BTreeMap<u32, PendingForward>,
     max: usize,
 }
 
-/// Who asked, and under which token.
+/// The member that asked for an indirect ping, and what it waits for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct PendingForward {
-    pub(crate) by: SocketAddr,
+    pub(crate) asker: SocketAddr,
+    /// The token of the asker's request, which the ack or nack to it carries.
     pub(crate) token: u32,
     /// When an answer is of no more use.
     pub(crate) until: Instant,
-    /// Whether the asker still has to be told that there is no answer so far.
+    /// Whether a nack is still to be sent if no ack comes.
     pub(crate) nack: bool,
 }
 
@@ -29,24 +30,56 @@ impl IndirectPings {
         Self { pending: BTreeMap::new(), max }
     }
 
-    /// Notes a ping that is made for another; `false` if there are too many already.
-    pub(crate) fn begin(&mut self, token: u32, asked: PendingForward) -> bool {
+    /// Registers a ping; `false` if too many are pending.
+    pub(crate) fn begin(&mut self, token: u32, forward: PendingForward) -> bool {
         if self.pending.len() >= self.max || self.pending.contains_key(&token) {
             return false;
         }
-        self.pending.insert(token, asked);
+        self.pending.insert(token, forward);
         true
     }
 
-    /// Such a ping was not answered for most of the time; returns whom to tell so, the first time.
+    /// A ping was not acked for most of its time; returns the request that gets a nack, once.
     pub(crate) fn unanswered(&mut self, token: u32) -> Option<PendingForward> {
-        let asked = self.pending.get_mut(&token).filter(|asked| asked.nack)?;
-        asked.nack = false;
-        Some(*asked)
+        let forward = self.pending.get_mut(&token).filter(|forward| forward.nack)?;
+        forward.nack = false;
+        Some(*forward)
     }
 
-    /// Ends such a ping, answered or not; returns who asked.
+    /// Ends a ping, acked or not; returns the request.
     pub(crate) fn end(&mut self, token: u32) -> Option<PendingForward> {
         self.pending.remove(&token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(nack: bool) -> PendingForward {
+        let asker = ([10, 0, 0, 1], 7946).into();
+        PendingForward { asker, token: 70, until: Instant::from_nanos(9), nack }
+    }
+
+    #[test]
+    fn pings_are_bounded_and_their_tokens_are_unique() {
+        let mut pings = IndirectPings::new(2);
+        assert!(pings.begin(1, forward(true)));
+        assert!(!pings.begin(1, forward(true)), "the token is in use");
+        assert!(pings.begin(2, forward(true)));
+        assert!(!pings.begin(3, forward(true)), "two are pending");
+        assert!(pings.end(1).is_some());
+        assert!(pings.begin(3, forward(true)), "there is room again");
+    }
+
+    #[test]
+    fn a_nack_is_due_once_and_only_if_it_was_asked_for() {
+        let mut pings = IndirectPings::new(2);
+        assert!(pings.begin(1, forward(true)) && pings.begin(2, forward(false)));
+        assert_eq!(pings.unanswered(1).map(|forward| forward.token), Some(70));
+        assert_eq!(pings.unanswered(1), None);
+        assert_eq!(pings.unanswered(2), None);
+        assert!(pings.end(1).is_some(), "an ack may still come");
+        assert_eq!(pings.end(1), None);
     }
 }

@@ -1,34 +1,34 @@
-//! Evidence: whether a node hears enough to pronounce others failed.
+//! The verdict lease: how long a node may declare others failed after a recent ack.
 
 use crate::time::Instant;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Until when a node may pronounce verdicts: for a while after its own probe was answered.
+/// The time until which a node may declare others failed, after a probe of its own was acked.
 ///
-/// A node that is cut off or stalled hears no contradictions. Time in which it has no evidence that
-/// it hears anybody does not count against a suspect.
+/// A node that is cut off or stalled gets no refutations. Without a lease, suspicion timers stand
+/// still.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct VerdictLease {
     until: Instant,
 }
 
 impl VerdictLease {
-    /// At its start a node has heard nobody.
+    /// At its start a node has no lease.
     pub(crate) fn new(now: Instant) -> Self {
         Self { until: now }
     }
 
-    /// A probe was answered; returns since when there was no evidence, if there was none.
-    ///
-    /// It is good for two and a half probe rounds.
+    /// Renews the lease for two and a half probe rounds, because a probe was acked; returns when
+    /// the last lease ended, if there was a gap.
     pub(crate) fn renew(&mut self, now: Instant, round: Duration) -> Option<Instant> {
         let gap = (now > self.until).then_some(self.until);
         self.until = now + round * 5 / 2;
         gap
     }
 
-    /// A round was spent on a suspect that did not answer: that says nothing about ourselves.
+    /// Extends the lease by a round that was spent on a suspect: its silence says nothing about
+    /// this node.
     pub(crate) fn extend(&mut self, now: Instant, round: Duration) {
         if self.is_valid(now - round) {
             self.until += round;

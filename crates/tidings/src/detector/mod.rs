@@ -1,4 +1,4 @@
-//! Failure detection: probes, indirect pings, suspicions, and the node's local health.
+//! Failure detection: probe rounds, indirect pings, suspicions, and the node's local health.
 
 pub(crate) mod health;
 pub(crate) mod indirect;
@@ -6,3 +6,388 @@ pub(crate) mod lease;
 pub(crate) mod probe;
 pub(crate) mod suspicion;
 pub(crate) mod user_pings;
+
+use crate::config::options::Options;
+use crate::detector::health::LocalHealth;
+use crate::detector::indirect::{IndirectPings, PendingForward};
+use crate::detector::lease::VerdictLease;
+use crate::detector::probe::{Probe, ProbeOutcome, Round};
+use crate::detector::suspicion::{Suspicion, SuspicionTimeout, Suspicions};
+use crate::detector::user_pings::{PendingPing, UserPings};
+use crate::event::Ticket;
+use crate::member::{Member, State};
+use crate::membership::Members;
+use crate::membership::table::MemberKey;
+use crate::rng::{Rng, RngStream};
+use crate::time::Instant;
+use crate::timers::{FixedTimer, TimerKey, Timers};
+use crate::wire::message::Accuser;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The failure detector of a node: SWIM §3 and §4.2, with Lifeguard's local health.
+///
+/// It decides whom to ping, whom to suspect, and when a suspicion has expired. It sends nothing and
+/// changes no member: it sets its timers, and returns what the node has to do.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Detector {
+    probe: Probe,
+    health: LocalHealth,
+    indirect_pings: IndirectPings,
+    user_pings: UserPings,
+    lease: VerdictLease,
+    suspicions: Suspicions,
+    rng: Rng,
+    ping_rng: Rng,
+}
+
+/// The node's parts that the detector reads, and the timers that it sets.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) timers: &'a mut Timers,
+    pub(crate) members: &'a Members,
+    pub(crate) options: &'a Options,
+}
+
+/// The ping that an ack answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AckedPing {
+    /// The ping of the current probe round, directly or through a relay.
+    Probe { target: MemberKey, rtt: Duration },
+    /// A ping of the application's.
+    User { ticket: Ticket, rtt: Duration },
+    /// A ping that this node sent for another one, which waits for an ack with its own token.
+    Forwarded { asker: SocketAddr, token: u32 },
+    /// None that is pending.
+    Stray,
+}
+
+impl Detector {
+    pub(crate) fn new(seed: [u8; 32], options: &Options, now: Instant) -> Self {
+        Self {
+            probe: Probe::default(),
+            health: LocalHealth::new(options.awareness_max),
+            indirect_pings: IndirectPings::new(options.max_relays),
+            user_pings: UserPings::new(options.max_pings),
+            lease: VerdictLease::new(now),
+            suspicions: Suspicions::default(),
+            rng: Rng::new(seed, RngStream::Probe),
+            ping_rng: Rng::new(seed, RngStream::Ping),
+        }
+    }
+
+    /// Schedules the first probe round at a random point of its interval, so that nodes that start
+    /// together do not probe together.
+    pub(crate) fn start(&mut self, cx: &mut Context<'_>) {
+        let offset = self.rng.within(cx.options.probe_interval);
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), cx.now + offset);
+    }
+
+    /// Stops probing, because the node leaves; suspicions stay.
+    pub(crate) fn stop(&mut self, timers: &mut Timers) {
+        self.probe.end();
+        timers.clear(TimerKey::Fixed(FixedTimer::Probe));
+        timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
+    }
+
+    /// Forgets all suspicions and the node's health, because the node rejoins and forgets all
+    /// others.
+    pub(crate) fn reset(&mut self, timers: &mut Timers, options: &Options) {
+        for key in self.suspicions.stop_all() {
+            timers.clear(TimerKey::Suspicion(key));
+        }
+        self.health = LocalHealth::new(options.awareness_max);
+    }
+
+    // ---- probe rounds ----
+
+    /// Ends the current probe round, and adjusts the local health by its outcome (Lifeguard §IV-A).
+    ///
+    /// A round that only a stream answered leaves the health as it is.
+    pub(crate) fn end_round(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
+        let outcome = self.probe.end()?;
+        match outcome {
+            ProbeOutcome::Acked { by_stream: true, .. } => {}
+            ProbeOutcome::Acked { by_stream: false, .. } => self.health.improve(),
+            ProbeOutcome::NoAck { suspect, asked, missed_nacks, .. } => {
+                if suspect {
+                    let round = self.health.scale(cx.options.probe_interval);
+                    self.lease.extend(cx.now, round);
+                }
+                let nacks = cx.options.nacks && asked > 0;
+                self.health.worsen(if nacks { missed_nacks } else { 1 });
+            }
+        }
+        Some(outcome)
+    }
+
+    /// Begins a probe round, which lasts one probe interval scaled by the local health; returns the
+    /// token of the ping to send to its target.
+    pub(crate) fn begin_round(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: Option<MemberKey>,
+    ) -> Option<u32> {
+        let Context { now, members, options, .. } = *cx;
+        let ends = now + self.health.scale(options.probe_interval);
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), ends);
+        let target = target?;
+        let rtt = members.rtt(target);
+        let timeout = rtt.timeout(options.probe_timeout_min, options.probe_timeout);
+        cx.timers.set(TimerKey::Fixed(FixedTimer::ProbeTimeout), now + timeout);
+        let token = self.rng.u32();
+        let suspect = members[target].state() == State::Suspect;
+        self.probe.begin(target, suspect, token, now, ends);
+        Some(token)
+    }
+
+    /// The direct ping was not acked in time: picks the members to ask for an indirect ping into
+    /// `relays`, and returns the round; `None` if an ack has come.
+    pub(crate) fn on_probe_timeout(
+        &mut self,
+        cx: &Context<'_>,
+        relays: &mut Vec<MemberKey>,
+    ) -> Option<Round> {
+        let round = self.probe.unacked()?;
+        let count = cx.options.indirect_probes;
+        cx.members.pick(&mut self.rng, count, Some(round.target), relays);
+        self.probe.add_relays(relays.iter().map(|&relay| cx.members[relay].addr()));
+        Some(round)
+    }
+
+    /// Handles an ack; returns the ping that it answers.
+    pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, token: u32) -> AckedPing {
+        if let Some((target, sent)) = self.probe.acked(token) {
+            cx.timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
+            return AckedPing::Probe { target, rtt: cx.now.since(sent) };
+        }
+        if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
+            cx.timers.clear(TimerKey::UserPing(token));
+            return AckedPing::User { ticket, rtt: cx.now.since(sent) };
+        }
+        cx.timers.clear(TimerKey::IndirectPing(token));
+        match self.indirect_pings.end(token) {
+            Some(PendingForward { asker, token, .. }) => AckedPing::Forwarded { asker, token },
+            None => AckedPing::Stray,
+        }
+    }
+
+    /// Handles an ack over a stream; returns the target of the current round, if the token is its.
+    pub(crate) fn on_stream_ack(&mut self, token: u32) -> Option<MemberKey> {
+        self.probe.acked_by_stream(token)
+    }
+
+    /// Handles a nack; `false` if it answers no request of the current round.
+    pub(crate) fn on_nack(&mut self, token: u32, from: SocketAddr) -> bool {
+        self.probe.nacked(token, from)
+    }
+
+    /// Renews the permission to declare members failed, because the target of a probe answered.
+    ///
+    /// The lease has the length of plain probe rounds: that a node's own rounds are longer is no
+    /// reason to trust it for longer. After a gap without lease the suspicion timeouts go on from
+    /// where they stood; after a stall each suspect gets at least the minimum timeout.
+    pub(crate) fn renew_lease(&mut self, cx: &mut Context<'_>) {
+        let round = cx.options.probe_interval;
+        let Some(gap) = self.lease.renew(cx.now, round) else { return };
+        let stalled = cx.now.since(gap) > self.health.scale(round);
+        for (key, deadline) in self.suspicions.resume(cx.now, gap, stalled) {
+            cx.timers.set(TimerKey::Suspicion(key), deadline);
+        }
+    }
+
+    // ---- indirect pings for others ----
+
+    /// Registers an indirect ping for `asker`; returns the token of the ping to send, or `None` if
+    /// [`max_relays`](Options::max_relays) are pending.
+    ///
+    /// A nack is due after 80 % of the time that the asker waits, so that it arrives while it
+    /// counts (Lifeguard §IV-A). An asker that does not say how long it waits is one at its own
+    /// probe's timeout.
+    pub(crate) fn forward_ping(
+        &mut self,
+        cx: &mut Context<'_>,
+        asker: SocketAddr,
+        token: u32,
+        within: Option<Duration>,
+        nack: bool,
+    ) -> Option<u32> {
+        let options = cx.options;
+        let within = within.unwrap_or_else(|| options.probe_interval - options.probe_timeout);
+        let within = within.min(options.probe_interval * options.awareness_max);
+        let nack = options.nacks && nack;
+        let forward = PendingForward { asker, token, until: cx.now + within, nack };
+        let own = self.rng.u32();
+        if !self.indirect_pings.begin(own, forward) {
+            return None;
+        }
+        let wait = if nack { within * 4 / 5 } else { within };
+        cx.timers.set(TimerKey::IndirectPing(own), cx.now + wait);
+        Some(own)
+    }
+
+    /// An indirect ping was not acked so far: returns the asker that gets a nack, with its token,
+    /// or ends the ping if its time is over.
+    pub(crate) fn on_indirect_ping_timeout(
+        &mut self,
+        timers: &mut Timers,
+        token: u32,
+    ) -> Option<(SocketAddr, u32)> {
+        let Some(forward) = self.indirect_pings.unanswered(token) else {
+            self.indirect_pings.end(token);
+            return None;
+        };
+        timers.set(TimerKey::IndirectPing(token), forward.until);
+        Some((forward.asker, forward.token))
+    }
+
+    // ---- pings of the application's ----
+
+    /// Registers a ping of the application's; returns its token, or `None` if
+    /// [`max_pings`](Options::max_pings) are pending.
+    pub(crate) fn ping(&mut self, cx: &mut Context<'_>, ticket: Ticket) -> Option<u32> {
+        let token = self.ping_rng.u32();
+        if !self.user_pings.begin(token, PendingPing { ticket, sent: cx.now }) {
+            return None;
+        }
+        cx.timers.set(TimerKey::UserPing(token), cx.now + cx.options.probe_interval);
+        Some(token)
+    }
+
+    /// A ping of the application's was not acked in time; returns its ticket.
+    pub(crate) fn on_user_ping_timeout(&mut self, token: u32) -> Option<Ticket> {
+        self.user_pings.end(token).map(|ping| ping.ticket)
+    }
+
+    /// Cancels a ping of the application's; `false` if the ticket is not one of a pending ping.
+    pub(crate) fn cancel_user_ping(&mut self, timers: &mut Timers, ticket: Ticket) -> bool {
+        let Some(token) = self.user_pings.find(ticket) else { return false };
+        self.user_pings.end(token);
+        timers.clear(TimerKey::UserPing(token));
+        true
+    }
+
+    // ---- suspicions ----
+
+    /// Starts the suspicion of a member, with the timeout for the cluster's size.
+    pub(crate) fn suspect(&mut self, cx: &mut Context<'_>, key: MemberKey, accuser: Accuser) {
+        let Context { now, members, options, .. } = *cx;
+        let timeout = SuspicionTimeout::among(
+            members.present_count(),
+            options.suspicion_mult,
+            options.suspicion_max_mult,
+            options.probe_interval,
+        );
+        let deadline = self.suspicions.start(now, key, accuser, timeout);
+        cx.timers.set(TimerKey::Suspicion(key), deadline);
+    }
+
+    /// Counts one more accuser of a suspect; `true` if it shortens the timeout, and others should
+    /// know of it.
+    pub(crate) fn confirm(
+        &mut self,
+        timers: &mut Timers,
+        key: MemberKey,
+        accuser: &Accuser,
+    ) -> bool {
+        let Some(deadline) = self.suspicions.confirm(key, accuser) else { return false };
+        timers.set(TimerKey::Suspicion(key), deadline);
+        true
+    }
+
+    /// The timeout of a suspicion expired; `true` if the node may declare the member failed.
+    ///
+    /// Without a recent ack it may not (Lifeguard's lesson: most false positives come from nodes
+    /// that are slow themselves), unless all other members are suspected; then the timeout is set
+    /// again.
+    pub(crate) fn on_suspicion_timeout(&mut self, cx: &mut Context<'_>, key: MemberKey) -> bool {
+        if !cx.options.require_recent_ack || self.lease.is_valid(cx.now) {
+            return true;
+        }
+        let all = self.suspicions.len() + 1 >= cx.members.present_count();
+        let Some(again) = self.suspicions.hold(cx.now, key, all) else { return true };
+        cx.timers.set(TimerKey::Suspicion(key), again);
+        false
+    }
+
+    /// Ends the suspicion of a member, if there is one.
+    pub(crate) fn clear_suspicion(&mut self, timers: &mut Timers, key: MemberKey) {
+        self.suspicions.stop(key);
+        timers.clear(TimerKey::Suspicion(key));
+    }
+
+    /// A member failed or left: its suspicion and the probe of it end.
+    pub(crate) fn on_departed(&mut self, timers: &mut Timers, key: MemberKey) {
+        self.clear_suspicion(timers, key);
+        self.probe.abandon(key);
+    }
+
+    /// The accuser to name in the `n`th datagram with a suspicion: each in turn, so that receivers
+    /// can count them all.
+    pub(crate) fn accuser(&self, key: MemberKey, n: u64) -> &Accuser {
+        self.suspicions.accuser(key, n)
+    }
+
+    // ---- local health ----
+
+    /// The local health score; 0 is healthy.
+    pub(crate) fn health(&self) -> u32 {
+        self.health.score()
+    }
+
+    /// The node had to refute a suspicion: it may be slow (Lifeguard §IV-A).
+    pub(crate) fn on_refuted(&mut self) {
+        self.health.worsen(1);
+    }
+
+    // ---- inspection ----
+
+    pub(crate) fn suspicions(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
+        self.suspicions.iter()
+    }
+
+    /// Until when the node may declare members failed.
+    pub(crate) fn lease_until(&self) -> Instant {
+        self.lease.until()
+    }
+
+    /// Whether a restored detector agrees with the restored members and timers.
+    pub(crate) fn is_consistent(
+        &self,
+        members: &Members,
+        timers: &Timers,
+        options: &Options,
+    ) -> bool {
+        let suspect = |(key, at): (MemberKey, Instant)| {
+            let state = members.get(key).map(Member::state);
+            state == Some(State::Suspect) && timers.at(TimerKey::Suspicion(key)) == Some(at)
+        };
+        let suspects = members.iter().filter(|member| member.state() == State::Suspect);
+        let target = self.probe.target();
+        self.health.is_below(options.awareness_max)
+            && self.suspicions.is_consistent()
+            && self.suspicions.deadlines().all(suspect)
+            && suspects.count() == self.suspicions.len()
+            && target.is_none_or(|key| key != MemberKey::LOCAL && members.get(key).is_some())
+    }
+
+    /// Asserts that each suspicion and each ping of the application's has its timer, and each
+    /// suspect its suspicion.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self, members: &Members, timers: &Timers) {
+        for (key, deadline) in self.suspicions.deadlines() {
+            assert_eq!(members[key].state(), State::Suspect, "a suspicion is of a suspect");
+            assert_eq!(timers.at(TimerKey::Suspicion(key)), Some(deadline));
+        }
+        let suspects = members.iter().filter(|member| member.state() == State::Suspect);
+        assert_eq!(suspects.count(), self.suspicions.len(), "each suspect has its suspicion");
+        for token in self.user_pings.tokens() {
+            assert!(timers.at(TimerKey::UserPing(token)).is_some(), "each ping has its deadline");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Suspicions: who is suspected, by whom, and until when it may contradict.
+//! Suspicions: suspects, their accusers and their timeouts.
 
 use crate::membership::table::MemberKey;
 use crate::time::Instant;
@@ -8,27 +8,28 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// All suspicions that run at a node; there is at most one for each member.
+/// All suspicions of a node, at most one for each member.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Suspicions(BTreeMap<MemberKey, Suspicion>);
 
-/// A member that did not answer, and may say that it lives until the suspicion expires.
+/// The suspicion of one member, which can refute it until the timeout.
 ///
-/// It starts with the longest time. Each further member that accuses the suspect by its own probe
-/// shortens that (Lifeguard §IV-B): a single accuser may itself be the one that is slow.
+/// The timeout starts at its maximum. Each further accuser, by its own probe, shortens it
+/// (Lifeguard §IV-B): a single accuser may itself be the slow node.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Suspicion {
-    /// Those who accuse it, the first one first.
+    /// The accusers, in order of arrival.
     accusers: Vec<Accuser>,
     started: Instant,
-    /// Time from when on it counts; later than `started` if there was time that did not count.
+    /// The start of the timeout; later than `started` if the timer stood still.
     counted_from: Instant,
-    /// It does not expire before this.
+    /// The earliest time of expiry.
     not_before: Instant,
     timeout: SuspicionTimeout,
 }
 
-/// Between which times a suspicion lasts, and how many confirmations take it to the shorter one.
+/// The range of a suspicion timeout, and the number of confirmations that shorten it to the
+/// minimum.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct SuspicionTimeout {
     pub(crate) min: Duration,
@@ -37,7 +38,7 @@ pub(crate) struct SuspicionTimeout {
 }
 
 impl Suspicions {
-    /// Starts or restarts the suspicion of a member; returns when it expires.
+    /// Starts or restarts the suspicion of a member; returns its deadline.
     pub(crate) fn start(
         &mut self,
         now: Instant,
@@ -57,14 +58,14 @@ impl Suspicions {
         deadline
     }
 
-    /// Somebody accuses a suspect; returns when the suspicion expires now, if that counts.
+    /// Counts an accuser of a suspect; returns the new deadline, if it counts.
     ///
-    /// Each accuser counts once, and the first ones that are needed count at all.
+    /// Each accuser counts once, and only as many as shorten the timeout.
     pub(crate) fn confirm(&mut self, key: MemberKey, accuser: &Accuser) -> Option<Instant> {
         let suspicion = self.0.get_mut(&key)?;
         let counted = suspicion.accusers.len() as u32 - 1;
         if matches!(suspicion.accusers[..], [Accuser::Unknown]) {
-            // Learned by sync: whoever is named first may be the one who began it.
+            // The suspicion came by sync: the first accuser named may be the one that began it.
             suspicion.accusers = [accuser.clone()].into();
         }
         let short = accuser.known();
@@ -76,22 +77,22 @@ impl Suspicions {
         Some(suspicion.deadline())
     }
 
-    /// Whether each was accused by somebody and has a time that can be told: else it is of no node.
+    /// Whether each restored suspicion has an accuser and a valid timeout.
     pub(crate) fn is_consistent(&self) -> bool {
         self.0.values().all(|Suspicion { accusers, timeout, .. }| {
             !accusers.is_empty() && timeout.min <= timeout.max && timeout.confirmations < 64
         })
     }
 
-    /// How many members are suspected.
+    /// The number of suspects.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// A suspicion must not expire yet, for want of evidence; returns when to see again.
+    /// Defers a suspicion, because the node has no recent ack; returns its new deadline.
     ///
-    /// Where `all` others are suspected, no evidence can come: then it expires after its longest time;
-    /// `None` if that is over.
+    /// If `all` other members are suspected no ack can come: then it expires at its maximum; `None`
+    /// if that is over.
     pub(crate) fn hold(&mut self, now: Instant, key: MemberKey, all: bool) -> Option<Instant> {
         let suspicion = self.0.get_mut(&key)?;
         let longest = suspicion.started + suspicion.timeout.max;
@@ -103,9 +104,9 @@ impl Suspicions {
         Some(suspicion.not_before)
     }
 
-    /// There is evidence again, which there was not from `gap` on: that time does not count. If the
-    /// node was `stalled`, and did not only probe more rarely than others do, every suspect gets the
-    /// shorter time at least. Returns when each suspicion expires now.
+    /// Continues the timers after the node had no recent ack since `gap`: that time does not count.
+    /// After a stall (`stalled`), and not only longer probe rounds, each suspect gets at least the
+    /// minimum timeout. Returns the new deadlines.
     pub(crate) fn resume(
         &mut self,
         now: Instant,
@@ -127,13 +128,13 @@ impl Suspicions {
         self.0.remove(&key);
     }
 
-    /// Ends all suspicions; returns of whom.
+    /// Ends all suspicions; returns the suspects.
     pub(crate) fn stop_all(&mut self) -> impl Iterator<Item = MemberKey> {
         core::mem::take(&mut self.0).into_keys()
     }
 
-    /// An accuser of a member to be named when others are told: each in its `round`, so that those
-    /// who are told can count them all.
+    /// The accuser to name in the `round`th message about a suspect: each in turn, so that
+    /// receivers can count them all.
     pub(crate) fn accuser(&self, key: MemberKey, round: u64) -> &Accuser {
         let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return &Accuser::Unknown };
         &accusers[(round % accusers.len() as u64) as usize]
@@ -143,7 +144,7 @@ impl Suspicions {
         self.0.iter().map(|(&key, suspicion)| (key, suspicion))
     }
 
-    /// When each suspicion expires.
+    /// The deadlines of all suspicions.
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (MemberKey, Instant)> {
         self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
     }
@@ -165,12 +166,13 @@ impl Suspicion {
 }
 
 impl SuspicionTimeout {
-    /// Among `members` members, the suspect included.
+    /// The timeout among `members` members, the suspect included.
     ///
-    /// The shorter time is `mult × max(1, log10(members)) × probe_interval`: what news takes to
-    /// reach all, and the answer to come back, grows with the logarithm (SWIM §4.2). The longer one
-    /// is `max_mult` times that. `mult - 2` confirmations lead from one to the other, as in
-    /// memberlist; where there are not that many others, none is waited for.
+    /// Minimum suspicion timeout: `mult × max(1, log10(members)) × probe_interval`, because the
+    /// time for an update to reach all members, and for the refutation to return, grows with the
+    /// logarithm (SWIM §4.2). The maximum is `max_mult` times that. `mult - 2` confirmations lead
+    /// from one to the other, as in memberlist; in a cluster with fewer other members, none is
+    /// waited for.
     pub(crate) fn among(
         members: usize,
         mult: u32,
@@ -187,7 +189,8 @@ impl SuspicionTimeout {
         Self { min, max, confirmations }
     }
 
-    /// How long a suspicion lasts in all once it was confirmed by so many:
+    /// The timeout after so many confirmations:
+    ///
     /// `max - (max - min) × log(confirmed + 1) / log(confirmations + 1)`, to the millisecond.
     fn after(self, confirmed: u32) -> Duration {
         if self.confirmations == 0 || confirmed >= self.confirmations {
@@ -210,7 +213,7 @@ fn log10_thousandths(n: usize) -> u32 {
 
 /// The logarithm of `n` to base 2, with a fraction of [`FRACTION_BITS`] bits.
 ///
-/// By integers, so that it is the same on every machine: the bits of the fraction come from
+/// Integer arithmetic, so that it is the same on every machine: the bits of the fraction come from
 /// squaring.
 fn log2_fixed(n: u32) -> u64 {
     let n = n.max(1);

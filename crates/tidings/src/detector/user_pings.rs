@@ -1,17 +1,18 @@
 //! Pings that the application asked for.
 
-use crate::stream::tickets::Ticket;
+use crate::event::Ticket;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
-/// The application's pings that have not been answered, by their tokens.
+/// The application's pings that are not acked yet, by their tokens.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct UserPings {
     pending: BTreeMap<u32, PendingPing>,
     max: usize,
 }
 
+/// One ping of the application's.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct PendingPing {
     pub(crate) ticket: Ticket,
@@ -23,24 +24,24 @@ impl UserPings {
         Self { pending: BTreeMap::new(), max }
     }
 
-    /// Notes a ping; `false` if there are too many.
+    /// Registers a ping; `false` if too many are pending.
     #[must_use]
-    pub(crate) fn begin(&mut self, token: u32, pinged: PendingPing) -> bool {
+    pub(crate) fn begin(&mut self, token: u32, ping: PendingPing) -> bool {
         if self.pending.len() >= self.max || self.pending.contains_key(&token) {
             return false;
         }
-        self.pending.insert(token, pinged);
+        self.pending.insert(token, ping);
         true
     }
 
-    /// Ends a ping, answered or not; returns it, if it is one.
+    /// Ends a ping, acked or not; returns it if it was pending.
     pub(crate) fn end(&mut self, token: u32) -> Option<PendingPing> {
         self.pending.remove(&token)
     }
 
-    /// The token of the ping for which this ticket was issued.
+    /// The token of the ping with this ticket.
     pub(crate) fn find(&self, ticket: Ticket) -> Option<u32> {
-        self.pending.iter().find(|(_, pinged)| pinged.ticket == ticket).map(|(&token, _)| token)
+        self.pending.iter().find(|(_, ping)| ping.ticket == ticket).map(|(&token, _)| token)
     }
 
     #[cfg(debug_assertions)]

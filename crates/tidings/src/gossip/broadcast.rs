@@ -1,4 +1,4 @@
-//! Broadcasts: small messages that the application wants all members to get.
+//! The queue of application broadcasts: the node's own, and those of others that it forwards.
 
 use crate::gossip::queue::{GossipQueue, Offer};
 use crate::member::NodeId;
@@ -9,58 +9,58 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The broadcasts that a node still spreads: its own, and those of others that it passes on.
+/// The broadcasts that a node still gossips: its own, and those of others that it forwards.
 ///
-/// Our own were accepted and are never given up. Those of others are told by others too: they take
-/// at most half of the room, and go when there is too little.
+/// Own broadcasts are never dropped. Other members forward the same broadcasts too, so forwarded
+/// ones get at most half of the queue and are evicted when own ones need the room.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Broadcasts {
     queue: GossipQueue<u64>,
-    /// By when they were put in, as a count.
+    /// By their number in the order of insertion.
     queued: BTreeMap<u64, Queued>,
     #[serde(skip)]
     by_subject: BTreeMap<Subject, u64>,
     next: u64,
     #[serde(skip)]
-    own: Load,
+    own: QueueSize,
     #[serde(skip)]
-    passed_on: Load,
-    max: Load,
+    forwarded: QueueSize,
+    max: QueueSize,
 }
 
-/// Our own broadcasts take all the room that there is.
+/// Error: own broadcasts fill the whole queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Full;
 
 impl Broadcasts {
-    /// A queue of at most `max_count` broadcasts that take at most `max_bytes` of memory, counted
-    /// as payload, key, the origin's name and [`OVERHEAD`].
+    /// An empty queue for at most `max_count` broadcasts and `max_bytes` bytes of memory. Each
+    /// broadcast counts as payload, key, the origin's name and [`OVERHEAD`].
     pub(crate) fn new(max_count: usize, max_bytes: usize) -> Self {
         Self {
             queue: GossipQueue::default(),
             queued: BTreeMap::new(),
             by_subject: BTreeMap::new(),
             next: 0,
-            own: Load::default(),
-            passed_on: Load::default(),
-            max: Load { count: max_count, bytes: max_bytes },
+            own: QueueSize::default(),
+            forwarded: QueueSize::default(),
+            max: QueueSize { count: max_count, bytes: max_bytes },
         }
     }
 
-    /// Makes what was left out of a checkpoint; `None` if the rest cannot be that of a node.
+    /// Rebuilds the fields that a checkpoint omits; `None` if the others are inconsistent.
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.queue.restore()?;
         for (&number, queued) in &self.queued {
             self.by_subject.insert(queued.broadcast.subject(), number);
-            let total = if queued.own { &mut self.own } else { &mut self.passed_on };
-            *total = total.plus(queued.broadcast.load());
+            let total = if queued.own { &mut self.own } else { &mut self.forwarded };
+            *total = total.plus(queued.broadcast.size());
         }
-        let mut told: Vec<_> = self.queue.keys().collect();
-        told.sort_unstable();
+        let mut numbers: Vec<_> = self.queue.keys().collect();
+        numbers.sort_unstable();
         (self.by_subject.len() == self.queued.len()
-            && self.queued.keys().copied().eq(told)
-            && self.own.plus(self.passed_on).fits(self.max)
-            && self.passed_on.fits(self.max.half()))
+            && self.queued.keys().copied().eq(numbers)
+            && self.own.plus(self.forwarded).fits(self.max)
+            && self.forwarded.fits(self.max.half()))
         .then_some(())
     }
 
@@ -73,63 +73,64 @@ impl Broadcasts {
         self.queued.len()
     }
 
-    /// The one that is offered first.
+    /// The broadcast that [`transmit`](Self::transmit) offers first.
     pub(crate) fn first(&self) -> Option<&Broadcast> {
         Some(&self.queued[&self.queue.first()?].broadcast)
     }
 
-    /// Spreads one of our own, in place of an earlier one with its key; returns how many that were
-    /// passed on made room for it.
+    /// Queues an own broadcast, in place of an earlier one with the same key; returns the number of
+    /// forwarded broadcasts that were evicted for it.
     ///
     /// # Errors
     ///
-    /// If our own would be too many; all is as it was then.
+    /// If own broadcasts would exceed the limits; then the queue is unchanged.
     pub(crate) fn push_own(&mut self, broadcast: Broadcast) -> Result<u64, Full> {
         let subject = broadcast.subject();
-        let replaced = self.about(&subject).filter(|queued| queued.own);
-        let replaced = replaced.map(|queued| queued.broadcast.load()).unwrap_or_default();
-        if !self.own.minus(replaced).plus(broadcast.load()).fits(self.max) {
+        let replaced = self.queued_for(&subject).filter(|queued| queued.own);
+        let replaced = replaced.map(|queued| queued.broadcast.size()).unwrap_or_default();
+        if !self.own.minus(replaced).plus(broadcast.size()).fits(self.max) {
             return Err(Full);
         }
-        self.drop_about(&subject);
-        self.put(subject, Queued::new(broadcast, true));
-        Ok(self.make_room(Load::default()))
+        self.remove_subject(&subject);
+        self.insert(subject, Queued::new(broadcast, true));
+        Ok(self.make_room(QueueSize::default()))
     }
 
-    /// Passes on one of another member's, in place of an earlier one with its key; returns how many
-    /// were dropped since there is too little room: this one, or others to make room for it.
+    /// Queues another member's broadcast, in place of an earlier one with the same key; returns the
+    /// number of broadcasts dropped for lack of room: this one, or others evicted for it.
     ///
-    /// It is passed over if it is queued already, or a later one with its key is.
+    /// Does nothing if this broadcast, or a later one with its key, is queued already.
     pub(crate) fn pass_on(&mut self, broadcast: Broadcast) -> u64 {
         let subject = broadcast.subject();
-        // Whoever forges a later one of our own does not take ours away.
+        // A forged later broadcast under our name must not replace our own.
         let stays = |queued: &Queued| queued.own || queued.broadcast.id >= broadcast.id;
-        if self.about(&subject).is_some_and(stays) {
+        if self.queued_for(&subject).is_some_and(stays) {
             return 0;
         }
-        // It is outdated, even where the later one does not fit.
-        self.drop_about(&subject);
-        let load = broadcast.load();
-        if !load.fits(self.room_to_pass_on()) {
+        // The earlier one is outdated, even if the later one does not fit.
+        self.remove_subject(&subject);
+        let size = broadcast.size();
+        if !size.fits(self.room_for_forwarded()) {
             return 1;
         }
-        let dropped = self.make_room(load);
-        self.put(subject, Queued::new(broadcast, false));
+        let dropped = self.make_room(size);
+        self.insert(subject, Queued::new(broadcast, false));
         dropped
     }
 
-    /// About how many bytes all of them take in datagrams.
+    /// Approximate size of all queued broadcasts in datagrams, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         const MESSAGE: usize = 24;
-        let Load { count, bytes } = self.own.plus(self.passed_on);
+        let QueueSize { count, bytes } = self.own.plus(self.forwarded);
         bytes - count * (OVERHEAD - MESSAGE)
     }
 
-    /// Fills a datagram of gossip to a member, one of so many `others`, as [`GossipQueue::tell`] does.
+    /// Fills a gossip datagram to `receiver`, one of `others` members, as
+    /// [`GossipQueue::transmit`] does.
     ///
-    /// A broadcast goes to each of the others once before it goes to one again. Both the queue and those
-    /// who are told have their turns: without this, where the one is as long as a few rounds of the
-    /// other, each broadcast would meet the same members again and again.
+    /// A broadcast goes to each of the others once before it goes to one again. Queue and gossip
+    /// targets both rotate: if the queue's length were a multiple of the targets' rotation, each
+    /// broadcast would otherwise go to the same members again and again.
     pub(crate) fn transmit(
         &mut self,
         limit: u32,
@@ -139,92 +140,92 @@ impl Broadcasts {
     ) {
         let mut queue = core::mem::take(&mut self.queue);
         let queued = &mut self.queued;
-        let mut passed_over = 0;
+        let mut postponed = 0;
         let done = queue.transmit(limit, |number| {
-            let queued = queued.get_mut(&number).expect("what is told is queued");
-            if queued.was_told_to(receiver) && passed_over < MAX_PASSED_OVER {
-                passed_over += 1;
+            let queued = queued.get_mut(&number).expect("the two queues hold the same numbers");
+            if queued.was_sent_to(receiver) && postponed < MAX_POSTPONED {
+                postponed += 1;
                 return Offer::Later;
             }
             let offer = offer(&queued.broadcast);
             if offer == Offer::Added {
-                queued.tell_to(receiver, others);
+                queued.mark_sent_to(receiver, others);
             }
             offer
         });
         for number in done {
-            self.forget(number);
+            self.remove(number);
         }
         self.queue = queue;
     }
 
-    /// Drops all.
+    /// Drops all broadcasts.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.max.count, self.max.bytes);
     }
 
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
-        let load = |own| {
-            let those = self.queued.values().filter(|queued| queued.own == own);
-            those.fold(Load::default(), |sum, queued| sum.plus(queued.broadcast.load()))
+        let size = |own| {
+            let selected = self.queued.values().filter(|queued| queued.own == own);
+            selected.fold(QueueSize::default(), |sum, queued| sum.plus(queued.broadcast.size()))
         };
-        assert_eq!((load(true), load(false)), (self.own, self.passed_on));
-        assert!(self.own.plus(self.passed_on).fits(self.max));
-        assert!(self.passed_on.fits(self.max.half()));
-        assert_eq!(self.queue.len(), self.queued.len(), "each is to be told");
-        assert_eq!(self.by_subject.len(), self.queued.len(), "one about each subject");
+        assert_eq!((size(true), size(false)), (self.own, self.forwarded));
+        assert!(self.own.plus(self.forwarded).fits(self.max));
+        assert!(self.forwarded.fits(self.max.half()));
+        assert_eq!(self.queue.len(), self.queued.len(), "each broadcast is in the gossip queue");
+        assert_eq!(self.by_subject.len(), self.queued.len(), "one broadcast for each subject");
         for (number, queued) in &self.queued {
             assert_eq!(self.by_subject[&queued.broadcast.subject()], *number);
         }
     }
 
-    fn about(&self, subject: &Subject) -> Option<&Queued> {
+    fn queued_for(&self, subject: &Subject) -> Option<&Queued> {
         Some(&self.queued[self.by_subject.get(subject)?])
     }
 
-    fn drop_about(&mut self, subject: &Subject) {
+    fn remove_subject(&mut self, subject: &Subject) {
         if let Some(&number) = self.by_subject.get(subject) {
-            self.queue.stop(number);
-            self.forget(number);
+            self.queue.remove(number);
+            self.remove(number);
         }
     }
 
-    /// Drops those that are passed on, the most told first, until so much more fits; returns how
-    /// many.
-    fn make_room(&mut self, load: Load) -> u64 {
+    /// Evicts forwarded broadcasts, the most-sent first, until `size` more fits; returns the number
+    /// evicted.
+    fn make_room(&mut self, size: QueueSize) -> u64 {
         let mut dropped = 0;
-        while !self.passed_on.plus(load).fits(self.room_to_pass_on()) {
+        while !self.forwarded.plus(size).fits(self.room_for_forwarded()) {
             let most_transmitted = self.queue.most_transmitted(|number| !self.queued[&number].own);
-            let number = most_transmitted.expect("none at all take no room");
-            self.queue.stop(number);
-            self.forget(number);
+            let number = most_transmitted.expect("an empty queue is within the limits");
+            self.queue.remove(number);
+            self.remove(number);
             dropped += 1;
         }
         dropped
     }
 
-    /// How much of others' there may be: half, and no more than our own leave.
-    fn room_to_pass_on(&self) -> Load {
+    /// Limit for forwarded broadcasts: half of the queue, and no more than own ones leave.
+    fn room_for_forwarded(&self) -> QueueSize {
         let (half, left) = (self.max.half(), self.max.minus(self.own));
-        Load { count: half.count.min(left.count), bytes: half.bytes.min(left.bytes) }
+        QueueSize { count: half.count.min(left.count), bytes: half.bytes.min(left.bytes) }
     }
 
-    fn put(&mut self, subject: Subject, queued: Queued) {
+    fn insert(&mut self, subject: Subject, queued: Queued) {
         let number = self.next;
         self.next += 1;
-        let total = if queued.own { &mut self.own } else { &mut self.passed_on };
-        *total = total.plus(queued.broadcast.load());
+        let total = if queued.own { &mut self.own } else { &mut self.forwarded };
+        *total = total.plus(queued.broadcast.size());
         self.by_subject.insert(subject, number);
         self.queued.insert(number, queued);
         self.queue.push(number);
     }
 
-    /// Lets go of one that is no longer to be told.
-    fn forget(&mut self, number: u64) {
-        let queued = self.queued.remove(&number).expect("what was to be told is queued");
-        let total = if queued.own { &mut self.own } else { &mut self.passed_on };
-        *total = total.minus(queued.broadcast.load());
+    /// Removes a broadcast that is no longer in the gossip queue.
+    fn remove(&mut self, number: u64) {
+        let queued = self.queued.remove(&number).expect("the two queues hold the same numbers");
+        let total = if queued.own { &mut self.own } else { &mut self.forwarded };
+        *total = total.minus(queued.broadcast.size());
         self.by_subject.remove(&queued.broadcast.subject());
     }
 }
@@ -237,9 +238,9 @@ impl Broadcast {
         Subject::Keyed { origin: self.id.origin.clone(), key: self.key.clone() }
     }
 
-    fn load(&self) -> Load {
+    fn size(&self) -> QueueSize {
         let bytes = self.payload.len() + self.key.len() + self.id.origin.as_str().len();
-        Load { count: 1, bytes: bytes + OVERHEAD }
+        QueueSize { count: 1, bytes: bytes + OVERHEAD }
     }
 }
 
@@ -247,44 +248,44 @@ impl Broadcast {
 struct Queued {
     broadcast: Broadcast,
     own: bool,
-    /// To whom it went since it last had gone to all.
-    told: Vec<MemberKey>,
+    /// Receivers in the current round, which ends when all others have got the broadcast.
+    sent_to: Vec<MemberKey>,
 }
 
 impl Queued {
     fn new(broadcast: Broadcast, own: bool) -> Self {
-        Self { broadcast, own, told: Vec::new() }
+        Self { broadcast, own, sent_to: Vec::new() }
     }
 
-    fn was_told_to(&self, receiver: Option<MemberKey>) -> bool {
-        receiver.is_some_and(|key| self.told.contains(&key))
+    fn was_sent_to(&self, receiver: Option<MemberKey>) -> bool {
+        receiver.is_some_and(|key| self.sent_to.contains(&key))
     }
 
-    fn tell_to(&mut self, receiver: Option<MemberKey>, others: usize) {
-        // Its origin is not told.
-        let to_be_told = others - usize::from(!self.own && others > 0);
-        self.told.extend(receiver);
-        if self.told.len() >= to_be_told {
-            self.told.clear();
+    fn mark_sent_to(&mut self, receiver: Option<MemberKey>, others: usize) {
+        // The origin of a forwarded broadcast does not get it.
+        let receivers = others - usize::from(!self.own && others > 0);
+        self.sent_to.extend(receiver);
+        if self.sent_to.len() >= receivers {
+            self.sent_to.clear();
         }
     }
 }
 
-/// What a broadcast is about: one about each is queued, the latest.
+/// Identity of a broadcast in the queue: only the latest one of each subject is queued.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Subject {
     Itself(BroadcastId),
     Keyed { origin: NodeId, key: Bytes },
 }
 
-/// How much broadcasts take, or may take.
+/// Number and memory of queued broadcasts, or the limits for them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-struct Load {
+struct QueueSize {
     count: usize,
     bytes: usize,
 }
 
-impl Load {
+impl QueueSize {
     fn plus(self, other: Self) -> Self {
         Self { count: self.count + other.count, bytes: self.bytes + other.bytes }
     }
@@ -302,14 +303,14 @@ impl Load {
     }
 }
 
-/// What a queued broadcast takes besides its bytes: the entries in the queue and its indexes.
+/// Memory of a queued broadcast besides its bytes, in bytes: the entries in the queue and indexes.
 ///
-/// About what is measured with 64-bit pointers, and the same everywhere, so that the same are
-/// dropped everywhere.
+/// About the value measured with 64-bit pointers. It is the same on all platforms, so that all
+/// nodes drop the same broadcasts.
 const OVERHEAD: usize = 512;
 
-/// So many that the receiver was told already are passed over in one datagram.
-const MAX_PASSED_OVER: usize = 256;
+/// Maximum number of broadcasts skipped in one datagram because its receiver already got them.
+const MAX_POSTPONED: usize = 256;
 
 #[cfg(test)]
 mod tests;

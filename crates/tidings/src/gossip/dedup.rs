@@ -1,4 +1,4 @@
-//! Broadcasts are delivered at most once: which ones were seen.
+//! Deduplication of broadcasts: a node delivers each one at most once.
 
 use crate::member::NodeId;
 use crate::wire::message::BroadcastId;
@@ -8,20 +8,21 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
-/// Which broadcasts were seen, of each origin's latest life.
+/// Deduplication windows: the broadcasts already seen from each origin's latest generation.
 ///
-/// Of an origin it holds the highest number, and which of the 1,024 below it were seen, as IPsec's
-/// anti-replay window does (RFC 4303 §3.4.3). What came so late that it cannot tell counts as seen:
-/// rather not at all than twice. Of an origin that was forgotten, all is new again.
+/// A window holds the highest number of the origin, and which of the 1,024 numbers below it were
+/// seen, as IPsec's anti-replay window does (RFC 4303 §3.4.3). Numbers below the window count as
+/// seen: a lost broadcast is better than a duplicate. After an origin's window was evicted, all of
+/// its broadcasts count as new again.
 ///
-/// So many, since what one node broadcasts at once comes in any order: those who pass it on tell what
-/// they told least often.
+/// The window is that large because a burst of broadcasts arrives in any order: each forwarder
+/// sends its least-sent ones first.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct BroadcastDedup {
     origins: BTreeMap<NodeId, Window>,
-    /// By when they were heard from, as a count: longest ago first.
+    /// Origins by the count of their latest broadcast, least recent first.
     #[serde(skip)]
-    by_heard: BTreeMap<u64, NodeId>,
+    by_last_seen: BTreeMap<u64, NodeId>,
     next: u64,
     max_origins: usize,
 }
@@ -29,52 +30,54 @@ pub(crate) struct BroadcastDedup {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
     New,
-    /// It was seen before, or is too old to tell.
+    /// It was seen before, or its number is below the window.
     Duplicate,
 }
 
 impl BroadcastDedup {
-    /// Remembers `max_origins` origins, one at least; those that were heard from longest ago are
-    /// forgotten.
+    /// Holds windows for `max_origins` origins, at least one; the least recently seen origin is
+    /// evicted first.
     pub(crate) fn new(max_origins: usize) -> Self {
-        let (origins, by_heard) = (BTreeMap::new(), BTreeMap::new());
-        Self { origins, by_heard, next: 0, max_origins: max_origins.max(1) }
+        let (origins, by_last_seen) = (BTreeMap::new(), BTreeMap::new());
+        Self { origins, by_last_seen, next: 0, max_origins: max_origins.max(1) }
     }
 
-    /// Notes by when each was heard from; `None` if two were at once, or they are too many.
+    /// Rebuilds the index that a checkpoint omits; `None` if two origins have the same count, or
+    /// the limits are exceeded.
     pub(crate) fn restore(&mut self) -> Option<()> {
-        let heard = |(origin, window): (&NodeId, &Window)| (window.heard, origin.clone());
-        self.by_heard = self.origins.iter().map(heard).collect();
+        let last_seen = |(origin, window): (&NodeId, &Window)| (window.last_seen, origin.clone());
+        self.by_last_seen = self.origins.iter().map(last_seen).collect();
         let windows = self.origins.values().all(|window| window.below.len() <= WINDOW_WORDS);
-        (self.by_heard.len() == self.origins.len()
+        (self.by_last_seen.len() == self.origins.len()
             && self.origins.len() <= self.max_origins
             && self.max_origins > 0
             && windows)
             .then_some(())
     }
 
-    /// A broadcast arrived; says whether for the first time.
+    /// Records the arrival of a broadcast; returns whether it is new.
     pub(crate) fn first_time(&mut self, id: &BroadcastId) -> Seen {
-        let heard = self.next;
+        let last_seen = self.next;
         self.next += 1;
         let Some(window) = self.origins.get_mut(&id.origin) else {
             self.make_room();
-            self.origins.insert(id.origin.clone(), Window::new(id, heard));
-            self.by_heard.insert(heard, id.origin.clone());
+            self.origins.insert(id.origin.clone(), Window::new(id, last_seen));
+            self.by_last_seen.insert(last_seen, id.origin.clone());
             return Seen::New;
         };
-        let origin = self.by_heard.remove(&window.heard).expect("who is known was heard from");
-        self.by_heard.insert(heard, origin);
-        window.heard = heard;
+        let origin =
+            self.by_last_seen.remove(&window.last_seen).expect("each origin is in the index");
+        self.by_last_seen.insert(last_seen, origin);
+        window.last_seen = last_seen;
         window.first_time(id)
     }
 
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
         assert!(self.origins.len() <= self.max_origins);
-        assert_eq!(self.origins.len(), self.by_heard.len());
-        for (heard, origin) in &self.by_heard {
-            assert_eq!(self.origins[origin].heard, *heard);
+        assert_eq!(self.origins.len(), self.by_last_seen.len());
+        for (last_seen, origin) in &self.by_last_seen {
+            assert_eq!(self.origins[origin].last_seen, *last_seen);
         }
     }
 
@@ -82,28 +85,29 @@ impl BroadcastDedup {
         if self.origins.len() < self.max_origins {
             return;
         }
-        let (_, origin) = self.by_heard.pop_first().expect("there is room for one");
+        let (_, origin) = self.by_last_seen.pop_first().expect("max_origins is above zero");
         self.origins.remove(&origin);
     }
 }
 
-/// What was seen of one origin.
+/// Deduplication window of one origin.
 #[derive(Debug, Deserialize, Serialize)]
 struct Window {
     generation: u64,
     highest: u64,
-    /// The lowest bit of the first stands for the number below the highest, and so on. What is not
-    /// here any more counts as seen; so whatever was seen up to some number takes no room.
+    /// Bitmap of the numbers below the highest: the lowest bit of the first word stands for the
+    /// next lower number, and so on. Numbers beyond the last word count as seen, so that an
+    /// unbroken sequence needs no words.
     below: Vec<u64>,
-    /// When it was heard from last, as a count.
-    heard: u64,
+    /// Count of the origin's latest broadcast.
+    last_seen: u64,
 }
 
 impl Window {
-    /// The first one that is heard of: none of those below it were seen.
-    fn new(id: &BroadcastId, heard: u64) -> Self {
+    /// The window after an origin's first broadcast: no lower number was seen.
+    fn new(id: &BroadcastId, last_seen: u64) -> Self {
         let words = id.number.div_ceil(64).min(WINDOW_WORDS as u64) as usize;
-        Self { generation: id.generation, highest: id.number, below: vec![0; words], heard }
+        Self { generation: id.generation, highest: id.number, below: vec![0; words], last_seen }
     }
 
     fn first_time(&mut self, id: &BroadcastId) -> Seen {
@@ -111,25 +115,25 @@ impl Window {
             Ordering::Less => return Seen::Duplicate,
             Ordering::Equal => {}
             Ordering::Greater => {
-                *self = Self::new(id, self.heard);
+                *self = Self::new(id, self.last_seen);
                 return Seen::New;
             }
         }
         if id.number > self.highest {
             let distance = id.number - self.highest;
-            self.move_up(distance);
+            self.shift(distance);
             self.highest = id.number;
-            self.see(distance - 1);
+            self.mark_seen(distance - 1);
             return Seen::New;
         }
         let Some(distance) = (self.highest - id.number).checked_sub(1) else {
             return Seen::Duplicate;
         };
-        self.see(distance)
+        self.mark_seen(distance)
     }
 
-    /// Takes note of the number that is so far below the one below the highest.
-    fn see(&mut self, distance: u64) -> Seen {
+    /// Marks the number `highest - 1 - distance` as seen.
+    fn mark_seen(&mut self, distance: u64) -> Seen {
         let word = usize::try_from(distance / 64).unwrap_or(usize::MAX);
         let Some(bits) = self.below.get_mut(word) else { return Seen::Duplicate };
         let bit = 1 << (distance % 64);
@@ -141,8 +145,8 @@ impl Window {
         seen
     }
 
-    /// Moves all up by a distance above zero, below which nothing was seen.
-    fn move_up(&mut self, distance: u64) {
+    /// Shifts the bitmap by `distance`, above zero; the numbers shifted in are not seen.
+    fn shift(&mut self, distance: u64) {
         let words = usize::try_from(distance / 64).unwrap_or(usize::MAX);
         let bits = distance % 64;
         let old = self.below.len();
@@ -160,7 +164,7 @@ impl Window {
     }
 }
 
-/// How far below the highest number one can tell, in words of 64.
+/// Maximum size of a window below the highest number, in words of 64 numbers.
 const WINDOW_WORDS: usize = 16;
 
 #[cfg(test)]
@@ -177,10 +181,10 @@ mod tests {
         BroadcastId { origin, generation, number }
     }
 
-    /// What becomes of these numbers of one life of one origin.
+    /// The results for these numbers of one generation of one origin.
     fn seen<const N: usize>(numbers: [u64; N]) -> [Seen; N] {
-        let mut once = BroadcastDedup::new(1);
-        numbers.map(|number| once.first_time(&id(1, 1, number)))
+        let mut dedup = BroadcastDedup::new(1);
+        numbers.map(|number| dedup.first_time(&id(1, 1, number)))
     }
 
     #[test]
@@ -199,21 +203,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_order_takes_no_room() {
-        let mut once = BroadcastDedup::new(1);
+    fn a_window_for_numbers_in_order_has_no_words() {
+        let mut dedup = BroadcastDedup::new(1);
         for number in 0..10_000 {
-            assert_eq!(once.first_time(&id(1, 1, number)), New);
-            assert_eq!(once.origins.values().map(|window| window.below.len()).sum::<usize>(), 0);
+            assert_eq!(dedup.first_time(&id(1, 1, number)), New);
+            assert_eq!(dedup.origins.values().map(|window| window.below.len()).sum::<usize>(), 0);
         }
-        // In any order within the window, it takes none in the end.
+        // Nor has one for any order within the window, once it is complete.
         for number in (10_000..11_000).rev().chain(11_000..11_001) {
-            assert_eq!(once.first_time(&id(1, 1, number)), New);
+            assert_eq!(dedup.first_time(&id(1, 1, number)), New);
         }
-        assert!(once.origins.values().all(|window| window.below.is_empty()));
+        assert!(dedup.origins.values().all(|window| window.below.is_empty()));
     }
 
     #[test]
-    fn numbers_may_jump_as_far_as_there_are_numbers() {
+    fn numbers_may_jump_across_the_whole_range() {
         let max = u64::MAX;
         assert_eq!(seen([0, max, 0, max, max - 1]), [New, New, Duplicate, Duplicate, New]);
         assert_eq!(
@@ -223,22 +227,22 @@ mod tests {
     }
 
     #[test]
-    fn a_later_life_begins_anew_and_ends_the_earlier_one() {
-        let mut once = BroadcastDedup::new(1);
-        let mut seen = |generation, number| once.first_time(&id(1, generation, number));
+    fn a_later_generation_starts_a_new_window_and_ends_the_earlier_one() {
+        let mut dedup = BroadcastDedup::new(1);
+        let mut seen = |generation, number| dedup.first_time(&id(1, generation, number));
         assert_eq!([seen(1, 7), seen(2, 7), seen(2, 7)], [New, New, Duplicate]);
         assert_eq!(seen(1, 8), Duplicate);
         assert_eq!([seen(u64::MAX, 0), seen(0, u64::MAX)], [New, Duplicate]);
     }
 
     #[test]
-    fn who_was_heard_from_longest_ago_is_forgotten() {
-        let mut once = BroadcastDedup::new(2);
-        let mut seen = |origin| once.first_time(&id(origin, 1, 0));
+    fn the_least_recently_seen_origin_is_evicted() {
+        let mut dedup = BroadcastDedup::new(2);
+        let mut seen = |origin| dedup.first_time(&id(origin, 1, 0));
         assert_eq!([seen(1), seen(2)], [New, New]);
-        assert_eq!(seen(1), Duplicate, "it is heard from, though with nothing new");
+        assert_eq!(seen(1), Duplicate, "a duplicate counts as seeing the origin");
         assert_eq!(seen(3), New);
-        assert_eq!([seen(1), seen(2)], [Duplicate, New], "2 was forgotten");
+        assert_eq!([seen(1), seen(2)], [Duplicate, New], "2 was evicted");
     }
 
     /// Numbers close to one another, far from one another, and at both ends.
@@ -249,37 +253,38 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_new_twice_and_all_within_the_window_is_new_once(
+        fn no_broadcast_is_new_twice_and_each_within_the_window_is_new_once(
             ids in prop::collection::vec((0..3u8, 0..2u64, numbers()), 0..400),
         ) {
-            let mut once = BroadcastDedup::new(3);
+            let mut dedup = BroadcastDedup::new(3);
             let mut all = BTreeSet::new();
             for (origin, generation, number) in ids {
                 let latest = all.range((origin, 0, 0)..=(origin, 1, u64::MAX)).last();
-                let due = latest.is_none_or(|&(_, life, highest)| {
-                    generation > life || generation == life && highest.saturating_sub(number) <= 1024
+                let due = latest.is_none_or(|&(_, latest, highest)| {
+                    generation > latest
+                        || generation == latest && highest.saturating_sub(number) <= 1024
                 });
                 let first = all.insert((origin, generation, number));
-                let seen = once.first_time(&id(origin, generation, number));
+                let seen = dedup.first_time(&id(origin, generation, number));
                 prop_assert_eq!(seen == New, first && due);
-                once.check();
+                dedup.check();
             }
         }
 
         #[test]
-        fn as_many_origins_are_remembered_as_were_heard_from_last(
+        fn the_most_recently_seen_origins_keep_their_windows(
             origins in prop::collection::vec(0..8u8, 0..100),
             max in 1..6usize,
         ) {
-            let mut once = BroadcastDedup::new(max);
+            let mut dedup = BroadcastDedup::new(max);
             let mut latest: Vec<u8> = Vec::new();
             for origin in origins {
                 let known = latest.iter().rev().take(max).any(|&other| other == origin);
-                let seen = once.first_time(&id(origin, 1, 0));
+                let seen = dedup.first_time(&id(origin, 1, 0));
                 prop_assert_eq!(seen, if known { Duplicate } else { New });
                 latest.retain(|&other| other != origin);
                 latest.push(origin);
-                once.check();
+                dedup.check();
             }
         }
     }

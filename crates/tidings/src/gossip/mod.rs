@@ -1,5 +1,56 @@
 //! Gossip: the queue of updates, the broadcasts of applications, and their deduplication.
 
 pub(crate) mod broadcast;
+pub(crate) mod broadcast_key;
 pub(crate) mod dedup;
 pub(crate) mod queue;
+
+use crate::config::options::Options;
+use crate::gossip::broadcast::Broadcasts;
+use crate::gossip::dedup::BroadcastDedup;
+use crate::gossip::queue::GossipQueue;
+use crate::rng::{Rng, RngStream};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// The gossip of a node: the updates and broadcasts that it still sends, and when.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Gossip {
+    /// Members whose updates are still sent.
+    pub(crate) queue: GossipQueue,
+    pub(crate) broadcasts: Broadcasts,
+    pub(crate) dedup: BroadcastDedup,
+    /// The number of this node's next broadcast.
+    pub(crate) next_broadcast: u64,
+    /// Datagrams built so far: alternates between updates and broadcasts, and between accusers.
+    pub(crate) datagrams_built: u64,
+    /// The earliest time of the next gossip: one interval after the last.
+    pub(crate) next_at: Instant,
+    pub(crate) rng: Rng,
+}
+
+impl Gossip {
+    pub(crate) fn new(seed: [u8; 32], options: &Options, now: Instant) -> Self {
+        Self {
+            queue: GossipQueue::default(),
+            broadcasts: Broadcasts::new(options.max_broadcasts, options.max_broadcast_bytes),
+            dedup: BroadcastDedup::new(options.max_members),
+            next_broadcast: 0,
+            datagrams_built: 0,
+            next_at: now,
+            rng: Rng::new(seed, RngStream::Gossip),
+        }
+    }
+
+    /// Whether an update or a broadcast is still to be sent.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.queue.is_empty() || !self.broadcasts.is_empty()
+    }
+
+    /// Rebuilds the parts that a checkpoint leaves out; `None` if the rest is not consistent.
+    pub(crate) fn restore(&mut self) -> Option<()> {
+        self.queue.restore()?;
+        self.broadcasts.restore()?;
+        self.dedup.restore()
+    }
+}

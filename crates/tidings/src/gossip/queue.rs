@@ -1,16 +1,15 @@
-//! Dissemination: which news is still to be told, and how often it was.
+//! The gossip queue: which updates are still to be sent, and how often each was sent.
 
 use crate::membership::table::MemberKey;
 use alloc::collections::BTreeMap;
 use alloc::vec::{Drain, Vec};
 use serde::{Deserialize, Serialize};
 
-/// The news that a node still spreads, by key: members about which something changed, or what the
-/// application broadcasts.
+/// The updates that a node still gossips, by key: changed members, or application broadcasts.
 ///
-/// It holds no messages. What is told of a member is read from the table when a datagram is built,
-/// so that newer news replaces older by itself, there is at most one entry for each member, and
-/// every copy is the freshest.
+/// It holds no messages. An update is read from the membership table when a datagram is built, so
+/// there is at most one entry for each member, a newer update replaces the older one, and each copy
+/// is the latest.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(bound(deserialize = "K: Copy + Ord + Deserialize<'de>"))]
 pub(crate) struct GossipQueue<K = MemberKey> {
@@ -18,38 +17,38 @@ pub(crate) struct GossipQueue<K = MemberKey> {
     #[serde(skip)]
     positions: BTreeMap<K, QueuePosition>,
     next: u64,
-    /// Scratch: what the datagram that is being built has taken.
+    /// Scratch: the entries sent in the datagram that is being built.
     #[serde(skip)]
     sent: Vec<QueuePosition>,
-    /// Scratch: what that datagram told for the last time.
+    /// Scratch: the keys that reached the retransmit limit with that datagram.
     #[serde(skip)]
     done: Vec<K>,
 }
 
-/// Whose turn it is: least told first, then oldest first.
+/// Order of transmission: least-sent first, then oldest first.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 struct QueuePosition {
     transmits: u32,
-    /// When it was put in, as a count: breaks ties.
+    /// Number in the order of insertion: breaks ties.
     number: u64,
 }
 
 impl<K: Copy + Ord> GossipQueue<K> {
-    /// Spreads the news about a member from the start, replacing what was spread about it.
+    /// Queues an update with no transmissions so far, in place of an earlier one with the same key.
     pub(crate) fn push(&mut self, key: K) {
-        self.stop(key);
-        self.put(QueuePosition { transmits: 0, number: self.next }, key);
+        self.remove(key);
+        self.insert(QueuePosition { transmits: 0, number: self.next }, key);
         self.next += 1;
     }
 
-    /// Stops to spread news about a member.
-    pub(crate) fn stop(&mut self, key: K) {
+    /// Removes an update, if it is queued.
+    pub(crate) fn remove(&mut self, key: K) {
         if let Some(position) = self.positions.remove(&key) {
             self.order.remove(&position);
         }
     }
 
-    /// Notes the place of each key; `None` if one has two.
+    /// Rebuilds the index that a checkpoint omits; `None` if a key has two entries.
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.positions = self.order.iter().map(|(&position, &key)| (key, position)).collect();
         (self.positions.len() == self.order.len()).then_some(())
@@ -65,27 +64,27 @@ impl<K: Copy + Ord> GossipQueue<K> {
 
     #[cfg(debug_assertions)]
     pub(crate) fn len(&self) -> usize {
-        assert_eq!(self.order.len(), self.positions.len(), "each entry has its place");
+        assert_eq!(self.order.len(), self.positions.len(), "each entry is in the index");
         self.order.len()
     }
 
-    /// What is offered first.
+    /// The key that is offered first.
     pub(crate) fn first(&self) -> Option<K> {
         self.order.values().next().copied()
     }
 
-    /// Of `those`, what was told most often; of several, the oldest.
-    pub(crate) fn most_transmitted(&self, those: impl Fn(K) -> bool) -> Option<K> {
+    /// The most-sent entry that satisfies `matching`; of several, the oldest.
+    pub(crate) fn most_transmitted(&self, matching: impl Fn(K) -> bool) -> Option<K> {
         let (&QueuePosition { transmits, .. }, _) =
-            self.order.iter().rfind(|&(_, &key)| those(key))?;
+            self.order.iter().rfind(|&(_, &key)| matching(key))?;
         let as_often = self.order.range(QueuePosition { transmits, number: 0 }..);
-        as_often.map(|(_, &key)| key).find(|&key| those(key))
+        as_often.map(|(_, &key)| key).find(|&key| matching(key))
     }
 
-    /// Fills a datagram of gossip: offers members, least told first, until too many did not fit.
+    /// Fills a gossip datagram: offers updates, least-sent first, until several did not fit.
     ///
-    /// `offer` puts the news about a member into the datagram and says what came of it. News that
-    /// was told `limit` times is done, and returned.
+    /// `offer` appends the update to the datagram and returns the outcome. Updates that were sent
+    /// `limit` times are removed and returned.
     pub(crate) fn transmit(&mut self, limit: u32, offer: impl FnMut(K) -> Offer) -> Drain<'_, K> {
         let mut sent = core::mem::take(&mut self.sent);
         sent.extend(self.offer(offer));
@@ -93,28 +92,29 @@ impl<K: Copy + Ord> GossipQueue<K> {
             let key = self.order.remove(&position).expect("it was offered");
             let transmits = position.transmits + 1;
             if transmits < limit {
-                self.put(QueuePosition { transmits, ..position }, key);
+                self.insert(QueuePosition { transmits, ..position }, key);
             } else {
                 self.positions.remove(&key);
                 self.done.push(key);
             }
         }
         if self.order.is_empty() {
-            // What a burst took is given back.
+            // Release the memory of a burst.
             sent.shrink_to(16);
         }
         self.sent = sent;
         self.done.drain(..)
     }
 
-    /// Fills what room a ping or an ack leaves, in the same way.
+    /// Fills the rest of a ping or an ack in the same way.
     ///
-    /// What rides is not counted: it takes no datagram of its own, and may go to one who knows it.
+    /// Piggybacked updates do not count against the limit: they cost no datagram of their own, and
+    /// may go to a member that knows them.
     pub(crate) fn piggyback(&self, offer: impl FnMut(K) -> Offer) {
         self.offer(offer).for_each(drop);
     }
 
-    /// Offers members; returns those that need not be offered to the same receiver again.
+    /// Offers updates; returns those that count as sent.
     fn offer(&self, mut offer: impl FnMut(K) -> Offer) -> impl Iterator<Item = QueuePosition> {
         let mut misses = 0;
         let offers = self.order.iter().map(move |(&position, &key)| (position, offer(key)));
@@ -122,12 +122,13 @@ impl<K: Copy + Ord> GossipQueue<K> {
             misses += u32::from(offer == Offer::NoRoom);
             misses < MAX_MISSES
         };
-        let told = |offer| matches!(offer, Offer::Added | Offer::Skip);
-        let sent = move |(position, offer): (QueuePosition, Offer)| told(offer).then_some(position);
+        let counts = |offer| matches!(offer, Offer::Added | Offer::Skip);
+        let sent =
+            move |(position, offer): (QueuePosition, Offer)| counts(offer).then_some(position);
         offers.take_while(fits).filter_map(sent)
     }
 
-    fn put(&mut self, position: QueuePosition, key: K) {
+    fn insert(&mut self, position: QueuePosition, key: K) {
         self.positions.insert(key, position);
         self.order.insert(position, key);
     }
@@ -145,31 +146,31 @@ impl<K> Default for GossipQueue<K> {
     }
 }
 
-/// What came of offering a piece of news to a datagram.
+/// Outcome of offering an update to a datagram.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Offer {
-    /// It is in the datagram.
+    /// The datagram contains it.
     Added,
-    /// It need not be told to whom this datagram goes, and counts as told.
+    /// The receiver of this datagram does not need it; it counts as sent.
     Skip,
-    /// It does not fit into what is left.
+    /// It does not fit into the rest of the datagram.
     NoRoom,
-    /// It is for others first.
+    /// Other receivers come first; it does not count as sent.
     Later,
 }
 
-/// How often a piece of news is told by each member, among `members`.
+/// Retransmit limit: how often each node sends an update in gossip datagrams, among `members`.
 ///
 /// `mult × ceil(log10(members + 1))` (SWIM §4.1; memberlist's `RetransmitMult`), and at least two
-/// rounds of gossip: what is right for many members is too little for a few. With memberlist's
-/// preset for one machine each member of a small cluster tells two others, and news misses some.
+/// gossip rounds, because memberlist's limit is too low for few members: with its preset for one
+/// machine, each member of a small cluster sends an update to two others, and it misses some.
 pub(crate) fn transmit_limit(mult: u32, members: usize, gossip_nodes: usize) -> u32 {
     // ceil(log10(n + 1)) is the number of decimal digits of n.
     let by_size = mult * (members.max(1).ilog10() + 1);
     by_size.max(2 * gossip_nodes as u32)
 }
 
-/// How many pieces that do not fit are passed over before a datagram counts as full.
+/// Number of updates that do not fit after which a datagram counts as full.
 const MAX_MISSES: u32 = 4;
 
 #[cfg(test)]
@@ -182,58 +183,59 @@ mod tests {
         MemberKey::for_test(n)
     }
 
-    fn filled(news: &mut GossipQueue, room: usize) -> Vec<MemberKey> {
-        let mut told = vec![];
-        news.transmit(2, |key| {
-            if told.len() == room {
+    /// The updates in a datagram with room for `room` of them, with a retransmit limit of 2.
+    fn transmit(queue: &mut GossipQueue, room: usize) -> Vec<MemberKey> {
+        let mut sent = vec![];
+        queue.transmit(2, |key| {
+            if sent.len() == room {
                 return Offer::NoRoom;
             }
-            told.push(key);
+            sent.push(key);
             Offer::Added
         });
-        told
+        sent
     }
 
     #[test]
-    fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
-        let mut news = GossipQueue::default();
+    fn the_least_sent_update_comes_first_and_each_is_sent_up_to_the_limit() {
+        let mut queue = GossipQueue::default();
         for n in 1..=3 {
-            news.push(key(n));
+            queue.push(key(n));
         }
-        assert_eq!(filled(&mut news, 2), [key(1), key(2)]);
-        assert_eq!(filled(&mut news, 2), [key(3), key(1)]);
-        assert_eq!(filled(&mut news, 2), [key(2), key(3)]);
-        assert!(news.is_empty());
+        assert_eq!(transmit(&mut queue, 2), [key(1), key(2)]);
+        assert_eq!(transmit(&mut queue, 2), [key(3), key(1)]);
+        assert_eq!(transmit(&mut queue, 2), [key(2), key(3)]);
+        assert!(queue.is_empty());
     }
 
     #[test]
-    fn what_rides_on_a_probe_is_not_counted() {
-        let mut news = GossipQueue::default();
-        news.push(key(1));
+    fn a_piggybacked_update_does_not_count_against_the_limit() {
+        let mut queue = GossipQueue::default();
+        queue.push(key(1));
         for _ in 0..10 {
-            let mut told = vec![];
-            news.piggyback(|key| {
-                told.push(key);
+            let mut sent = vec![];
+            queue.piggyback(|key| {
+                sent.push(key);
                 Offer::Added
             });
-            assert_eq!(told, [key(1)]);
+            assert_eq!(sent, [key(1)]);
         }
-        assert_eq!(filled(&mut news, 1), [key(1)]);
+        assert_eq!(transmit(&mut queue, 1), [key(1)]);
     }
 
     #[test]
-    fn newer_news_about_a_member_replaces_what_was_told() {
-        let mut news = GossipQueue::default();
-        news.push(key(1));
-        assert_eq!(filled(&mut news, 1), [key(1)]);
-        news.push(key(1));
-        assert_eq!(filled(&mut news, 1), [key(1)]);
-        assert_eq!(filled(&mut news, 1), [key(1)]);
-        assert_eq!(filled(&mut news, 1), []);
+    fn a_newer_update_about_a_member_replaces_the_older_one() {
+        let mut queue = GossipQueue::default();
+        queue.push(key(1));
+        assert_eq!(transmit(&mut queue, 1), [key(1)]);
+        queue.push(key(1));
+        assert_eq!(transmit(&mut queue, 1), [key(1)]);
+        assert_eq!(transmit(&mut queue, 1), [key(1)]);
+        assert_eq!(transmit(&mut queue, 1), []);
     }
 
     #[test]
-    fn the_transmit_limit_is_that_of_memberlist_but_two_rounds_of_gossip_at_least() {
+    fn the_retransmit_limit_is_that_of_memberlist_but_at_least_two_gossip_rounds() {
         for (members, limit) in [(1, 6), (9, 6), (10, 8), (99, 8), (100, 12), (1000, 16)] {
             assert_eq!(transmit_limit(4, members, 3), limit, "{members} members");
         }

@@ -1,22 +1,23 @@
-//! Claims: what somebody says of a member, and what that changes.
+//! Claims about members, and the changes that they cause in the membership table.
 
 use crate::incarnation::Incarnation;
 use crate::member::{Member, Meta, NodeId, ProtocolVersions, State};
 use crate::membership::table::MemberKey;
 use core::net::SocketAddr;
 
-/// What somebody says of a member.
+/// A claim: a member's incarnation and state, as a node states them (SWIM's Alive, Suspect and
+/// Confirm messages).
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) id: NodeId,
     pub(crate) incarnation: Incarnation,
     pub(crate) state: State,
-    /// What the member says about itself; with news of a failure it does not travel.
+    /// The member's own data; gossiped suspicions, failures and leaves omit it.
     pub(crate) profile: Option<Profile>,
 }
 
 impl Claim {
-    /// Whether it says all that is known of a member, and nothing else.
+    /// Whether the claim equals the table's record of a member.
     pub(crate) fn is_all_of(&self, member: &Member) -> bool {
         let same = |profile: &Profile| profile.addr == member.addr() && profile.meta == member.meta;
         (self.incarnation, self.state) == (member.incarnation, member.state)
@@ -24,7 +25,7 @@ impl Claim {
     }
 }
 
-/// What a member says about itself in one of its incarnations.
+/// Address, metadata and versions that a member announces in one of its incarnations.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) addr: SocketAddr,
@@ -32,28 +33,29 @@ pub(crate) struct Profile {
     pub(crate) versions: ProtocolVersions,
 }
 
-/// What a claim changed.
+/// Effect of a claim on the membership table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
-    /// Nothing: it was known.
+    /// No change: the claim was known.
     Unchanged,
-    /// Nothing: something newer is known of this member.
+    /// No change: the table has a newer claim about this member.
     Stale(MemberKey),
-    /// Nothing: the member is unknown and the claim does not say who it is.
+    /// No change: the member is unknown, and the claim has no address and metadata.
     Unknown,
-    /// Nothing: there is no room for another member.
+    /// No change: the table has `max_members` members, and all are present.
     Full,
-    /// Two nodes claim the name in one incarnation, the known one and one at `other`.
+    /// Two nodes claim the name in one incarnation; the table now has the one with the higher
+    /// address, and `other` is the address of the other.
     Conflict { key: MemberKey, other: SocketAddr },
-    /// Nothing: the name is taken, and belongs to a node at another address than `other`.
+    /// No change: the name belongs to a node at another address than `other`.
     Disputed { key: MemberKey, other: SocketAddr },
-    /// A member that was not there is there.
+    /// A member is present that was not.
     Joined(MemberKey),
-    /// A member that was there has a new incarnation, and a new address or metadata.
+    /// A present member has a new address or metadata.
     Updated(MemberKey),
-    /// A member has a new incarnation, but is as it was.
+    /// A member has a new incarnation, and is otherwise unchanged.
     Refreshed(MemberKey),
-    /// A suspect contradicted; its address or metadata may be new too.
+    /// A suspect refuted; its address or metadata may be new too.
     Recovered(MemberKey, Updated),
     /// A member became suspect.
     Suspected(MemberKey),
@@ -61,11 +63,12 @@ pub(crate) enum Change {
     Failed(MemberKey),
     /// A member left.
     Left(MemberKey),
-    /// Somebody who is not there was noted, so that old news cannot bring it back.
+    /// A tombstone of an absent member was added or raised, so that stale updates cannot bring it
+    /// back.
     Tombstoned(MemberKey),
 }
 
-/// Whether what a member says about itself is new.
+/// Whether a claim changed a member's address or metadata.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Updated {
     No,

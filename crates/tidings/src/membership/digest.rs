@@ -1,14 +1,14 @@
-//! Digests: what a membership comes down to in a few bytes, the same at all who agree on it.
+//! Digests: hashes of the membership table, equal on nodes whose tables agree.
 
 use crate::member::{ClusterName, Member, NodeId};
 use core::hash::Hasher;
 use core::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
-/// Hashes members in a way that is the same at every node of a cluster, on every machine.
+/// Hash function for members, the same on every node of a cluster and on every platform.
 ///
-/// SipHash-1-3 under a key from the cluster's name. The digest of some members is the sum of theirs:
-/// it does not depend on their order, and one that changes costs one subtraction and one addition.
+/// SipHash-1-3 under a key from the cluster's name. The digest of several members is the sum of
+/// theirs: it does not depend on their order, and a change costs one subtraction and one addition.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Digester(SipHasher13);
 
@@ -19,17 +19,16 @@ impl Digester {
         Self(SipHasher13::new_with_keys(hasher.finish(), 0))
     }
 
-    /// Where a member stands among all names; ranges of members are ranges of this.
-    pub(crate) fn position(&self, id: &NodeId) -> u64 {
+    /// A member's place: the hash of its name. Ranges of members are ranges of places.
+    pub(crate) fn place(&self, id: &NodeId) -> u64 {
         let mut hasher = self.0;
         hasher.write(id.as_str().as_bytes());
         hasher.finish()
     }
 
-    /// What is known of a member that is present: who it is and what it last said of itself.
+    /// Digest of a member that is present: name, address, incarnation and metadata.
     ///
-    /// Whether it is suspected is no part of this: a suspicion comes and goes, and not all have to
-    /// know of it.
+    /// Suspicions are not included: they come and go, and nodes need not agree on them.
     pub(crate) fn member(&self, member: &Member) -> u64 {
         let mut hasher = self.0;
         hasher.write(&member.incarnation().generation.to_le_bytes());
@@ -47,7 +46,7 @@ impl Digester {
     }
 }
 
-/// A digest in the four bytes that a ping or an ack has for it.
+/// The digest in four bytes, as pings and acks carry it.
 pub(crate) fn short(digest: u64) -> u32 {
     (digest ^ (digest >> 32)) as u32
 }
@@ -64,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_the_same_on_every_machine() {
+    fn a_digest_is_the_same_on_every_platform() {
         let digester = Digester::new(&ClusterName::new("test").unwrap());
         let member = member("n1", "10.0.0.1:7946", 3, "meta");
-        assert_eq!(digester.position(member.id()), PLACE);
+        assert_eq!(digester.place(member.id()), PLACE);
         assert_eq!(digester.member(&member), DIGEST);
     }
 
@@ -75,7 +74,7 @@ mod tests {
     const DIGEST: u64 = 15_860_205_402_105_132_705;
 
     #[test]
-    fn whatever_a_member_says_of_itself_is_in_its_digest_and_a_suspicion_is_not() {
+    fn all_that_a_member_announces_is_in_its_digest_and_a_suspicion_is_not() {
         let digester = Digester::new(&ClusterName::new("test").unwrap());
         let digest = |member: &Member| digester.member(member);
         let first = member("n1", "10.0.0.1:7946", 3, "meta");

@@ -1,4 +1,4 @@
-//! Precedence: which claim about a member is taken, and what that changes.
+//! Merging claims into the membership table: which claim wins, and the resulting change.
 
 use super::{MemberKey, Members};
 use crate::member::{Member, State};
@@ -7,53 +7,54 @@ use crate::rtt::Rtt;
 use crate::time::Instant;
 
 impl Members {
-    /// Takes a claim about a member other than the local one, if it takes precedence.
+    /// Applies a claim about another member, if it wins over the table's record.
     ///
-    /// Claims about a member are ordered by incarnation, then by state (SWIM §4.2): the higher
-    /// wins, whatever the order in which they come. What a member says about itself in one
-    /// incarnation is ordered too, so that the table is a join of all claims with profiles that it
-    /// was given: commutative, associative, idempotent, monotone.
+    /// Claims about a member are ordered by incarnation, then by state (SWIM §4.2); the higher one
+    /// wins, in whatever order they arrive. Profiles of one incarnation are ordered too. The table
+    /// is therefore a join of all claims with profiles that were applied: commutative, associative,
+    /// idempotent, monotone.
     pub(crate) fn apply(&mut self, now: Instant, claim: &Claim) -> Change {
         let Some(key) = self.find(&claim.id) else {
-            return self.introduce(now, claim);
+            return self.insert(now, claim);
         };
         debug_assert_ne!(key, MemberKey::LOCAL);
-        if let Some(change) = self.dispute(now, key, claim) {
+        if let Some(change) = self.check_address(now, key, claim) {
             return change;
         }
-        self.count_out(key);
-        let change = self.amend(now, key, claim);
-        self.count_in(key);
+        self.remove_from_digest(key);
+        let change = self.update(now, key, claim);
+        self.add_to_digest(key);
         change
     }
 
-    /// Where names do not move by themselves: what becomes of a claim that a member is alive at another
-    /// address than it is known to be at, if it is one (memberlist's `aliveNode`).
-    fn dispute(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Option<Change> {
+    /// Handles a claim that a member is alive at another address, in the variant where a name does
+    /// not move to a new address by itself (memberlist's `aliveNode`); `None` for other claims.
+    fn check_address(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Option<Change> {
         let profile = claim.profile.as_ref().filter(|_| claim.state == State::Alive)?;
         let (known, other) = (&self[key], profile.addr);
         if self.variant.names_move() || known.addr() == other {
             return None;
         }
         #[cfg(feature = "memberlist")]
-        if self.variant.frees_name(known.state, || self.gone_for(now, key)) {
-            // In whatever incarnation: it is another node.
+        if self.variant.frees_name(known.state, || self.time_since_departure(now, key)) {
+            // Its incarnation does not matter: it is another node.
             self.forget(key);
-            return Some(self.introduce(now, claim));
+            return Some(self.insert(now, claim));
         }
         let _ = now;
         Some(Change::Disputed { key, other })
     }
 
-    fn amend(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Change {
+    /// Applies a claim about a known member.
+    fn update(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Change {
         let known = &self[key];
         let before = known.state;
         if (claim.incarnation, claim.state) <= (known.incarnation, before) {
-            return self.complement(key, claim);
+            return self.update_profile(key, claim);
         }
         let later = claim.incarnation > known.incarnation;
         let updated = match &claim.profile {
-            Some(profile) if later || self.takes_precedence(key, profile) => {
+            Some(profile) if later || self.profile_wins(key, profile) => {
                 self.set_profile(key, profile)
             }
             _ => Updated::No,
@@ -63,8 +64,8 @@ impl Members {
         slot.member.incarnation = claim.incarnation;
         slot.member.state = claim.state;
         match (before.is_present(), claim.state.is_present()) {
-            (false, true) => self.enter(key),
-            (true, false) => self.depart(now, key),
+            (false, true) => self.on_present(key),
+            (true, false) => self.on_departed(now, key),
             _ => {}
         }
         match (before, claim.state) {
@@ -81,42 +82,42 @@ impl Members {
         }
     }
 
-    /// Takes from a claim that does not take precedence what the member says about itself, if that
-    /// is what we lack, or if it settles a conflict.
-    fn complement(&mut self, key: MemberKey, claim: &Claim) -> Change {
+    /// Applies the profile of a claim that does not win, if the table lacks the profile of the
+    /// known incarnation, or if the profile decides a name conflict.
+    fn update_profile(&mut self, key: MemberKey, claim: &Claim) -> Change {
         let slot = self.table.slot(key);
         let known = (slot.member.incarnation, slot.member.state);
         if claim.incarnation < known.0 {
             return Change::Stale(key);
         }
-        let told = if claim.state < known.1 { Change::Stale(key) } else { Change::Unchanged };
-        let Some(profile) = &claim.profile else { return told };
-        if !self.takes_precedence(key, profile) {
-            return told;
+        let unchanged = if claim.state < known.1 { Change::Stale(key) } else { Change::Unchanged };
+        let Some(profile) = &claim.profile else { return unchanged };
+        if !self.profile_wins(key, profile) {
+            return unchanged;
         }
         let (behind, other) = (slot.profile_behind, slot.member.addr());
         let updated = self.set_profile(key, profile);
         match updated {
-            _ if !known.1.is_present() => told,
+            _ if !known.1.is_present() => unchanged,
             Updated::Yes if !behind && profile.addr != other => Change::Conflict { key, other },
             Updated::Yes => Change::Updated(key),
-            Updated::No => told,
+            Updated::No => unchanged,
         }
     }
 
-    /// Whether what a member says about itself, in the incarnation that is known, replaces what is
-    /// known of that.
+    /// Whether a profile of the known incarnation replaces the known profile.
     ///
-    /// Where two nodes of one name were started in the same second, all must prefer the same one
-    /// until one of the two raises its incarnation: the higher address.
-    fn takes_precedence(&self, key: MemberKey, profile: &Profile) -> bool {
+    /// If two nodes of one name start in the same second, all members must prefer the same one
+    /// until one of the two raises its incarnation: the one with the higher address.
+    fn profile_wins(&self, key: MemberKey, profile: &Profile) -> bool {
         let slot = self.table.slot(key);
         let known = (slot.member.addr(), slot.member.meta.as_bytes());
         slot.profile_behind
             || self.variant.names_move() && (profile.addr, profile.meta.as_bytes()) > known
     }
 
-    fn introduce(&mut self, now: Instant, claim: &Claim) -> Change {
+    /// Adds an unknown member, if the claim has its profile.
+    fn insert(&mut self, now: Instant, claim: &Claim) -> Change {
         let Some(profile) = &claim.profile else {
             return Change::Unknown;
         };
@@ -130,8 +131,8 @@ impl Members {
         let key = self.table.add(member);
         self.changes += 1;
         if claim.state.is_present() {
-            self.count_in(key);
-            self.enter(key);
+            self.add_to_digest(key);
+            self.on_present(key);
             Change::Joined(key)
         } else {
             self.table.slot_mut(key).hearsay = true;
@@ -150,7 +151,7 @@ impl Members {
             slot.member.meta = profile.meta.clone();
         }
         if moved {
-            // It is another way to it.
+            // Round trips to the old address do not apply.
             slot.member.rtt = Rtt::default();
         }
         self.table.set_addr(key, profile.addr);

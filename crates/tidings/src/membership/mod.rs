@@ -1,4 +1,4 @@
-//! The members: who is known, whom to pick, what all of it comes down to.
+//! The membership table: lookup, probe order, random picks, digest.
 
 pub(crate) mod claim;
 pub(crate) mod digest;
@@ -23,29 +23,30 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// All members that are known, those that failed or left not long ago included.
+/// The membership table: all known members, including tombstones of those that failed or left.
 ///
-/// Finding, adding, removing and picking at random cost the same at any size.
+/// Lookup, insertion, removal and a random pick take constant time at any size.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Members {
     table: Table,
     probe_order: ProbeOrder,
     #[serde(skip)]
     digester: Digester,
-    /// The sum of the digests of those who are present.
+    /// The sum of the digests of the members present.
     #[serde(skip)]
     digest: u64,
-    /// Counts members that were added or removed.
+    /// Number of members added or removed so far.
     changes: u64,
-    /// Who failed or left, oldest first.
+    /// Members that failed or left, oldest first; some entries may be outdated.
     tombstones: VecDeque<Tombstone>,
-    departures: u32,
+    /// Number of the latest tombstone.
+    last_tombstone: u32,
     variant: ProtocolVariant,
     max: usize,
     rng: Rng,
 }
 
-/// That a member failed or left; it counts only while it is that member's latest.
+/// Record that a member failed or left; only a member's latest tombstone is current.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Tombstone {
     at: Instant,
@@ -78,18 +79,18 @@ impl Members {
             digest: 0,
             changes: 0,
             tombstones: VecDeque::new(),
-            departures: 0,
+            last_tombstone: 0,
             variant,
             max,
             rng,
         };
         let key = members.table.add(local);
         debug_assert_eq!(key, MemberKey::LOCAL);
-        members.count_in(key);
+        members.add_to_digest(key);
         members
     }
 
-    /// Makes what was left out of a checkpoint; `None` if the rest cannot be that of a node.
+    /// Rebuilds the fields that a checkpoint omits; `None` if the others are inconsistent.
     pub(crate) fn restore(&mut self, cluster: &ClusterName) -> Option<()> {
         self.digester = Digester::new(cluster);
         self.table.get(MemberKey::LOCAL)?;
@@ -104,36 +105,37 @@ impl Members {
             digest = digest.wrapping_add(self.digest_of(key));
         }
         self.digest = digest;
-        let recorded = self.tombstones.iter().filter(|departure| self.counts(departure)).count();
-        // Whoever is in the ring is in the table, since nobody else was counted.
+        let recorded =
+            self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
+        // The loop above counted members of the table only, so the ring holds no others.
         let present = self.table.len() - 1 - absent;
         (self.probe_order.len() == present && recorded == absent && self.len() <= self.max)
             .then_some(())
     }
 
-    // ---- looking ----
+    // ---- lookup ----
 
     pub(crate) fn local(&self) -> &Member {
         &self[MemberKey::LOCAL]
     }
 
-    /// Changes what the local node says of itself.
+    /// Changes the local member, and the digest with it.
     pub(crate) fn update_local(&mut self, change: impl FnOnce(&mut Member)) {
-        self.count_out(MemberKey::LOCAL);
+        self.remove_from_digest(MemberKey::LOCAL);
         change(&mut self.table.slot_mut(MemberKey::LOCAL).member);
-        self.count_in(MemberKey::LOCAL);
+        self.add_to_digest(MemberKey::LOCAL);
     }
 
     pub(crate) fn find(&self, id: &NodeId) -> Option<MemberKey> {
         self.table.find(id)
     }
 
-    /// Whether a member of that name is present.
+    /// Whether a member of that name is alive or suspect.
     pub(crate) fn is_present(&self, id: &NodeId) -> bool {
         self.find(id).is_some_and(|key| self[key].state.is_present())
     }
 
-    /// The member at an address.
+    /// The member at an address; a member that is present comes before tombstones.
     pub(crate) fn find_addr(&self, addr: SocketAddr) -> Option<MemberKey> {
         self.table.find_addr(addr)
     }
@@ -142,51 +144,52 @@ impl Members {
         self.table.get(key).map(|slot| &slot.member)
     }
 
-    /// All that are held, the local node first, those that failed or left included.
+    /// All known members, the local one first, including those that failed or left.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
         self.table.iter().map(|(_, slot)| &slot.member)
     }
 
-    /// Whether `receiver` is told of a member in a sync: of itself, and of all that we know at first
-    /// hand.
+    /// Whether a sync sends a member's record to `receiver`.
     ///
-    /// Those whose departure we did not see are left out: else whoever is gone would be remembered
-    /// by some, and told of to the next, for ever. So are those of whose incarnation we know no
-    /// more than that: what they said of themselves before does not belong to it.
+    /// Unless the receiver is that member, a sync omits members whose departure we did not witness
+    /// ourselves, because otherwise nodes would remind each other of them for ever; and members
+    /// for whose latest incarnation we have no profile, because an earlier one does not belong to
+    /// it.
     pub(crate) fn is_shared(&self, key: MemberKey, receiver: Option<&NodeId>) -> bool {
         let slot = self.table.slot(key);
         !slot.hearsay && !slot.profile_behind || Some(&slot.member.id) == receiver
     }
 
-    /// All of whom everybody is told in a sync.
+    /// All members whose records a sync sends to anybody.
     #[cfg(feature = "memberlist")]
     pub(crate) fn shared(&self) -> impl Iterator<Item = &Member> {
-        let told = self.table.iter().filter(|&(key, _)| self.is_shared(key, None));
-        told.map(|(_, slot)| &slot.member)
+        let shared = self.table.iter().filter(|&(key, _)| self.is_shared(key, None));
+        shared.map(|(_, slot)| &slot.member)
     }
 
-    /// Whether there is something to say of a member: that it is alive says what it says of itself.
+    /// Whether a member's record can be gossiped: an alive update needs the profile of the latest
+    /// incarnation.
     pub(crate) fn has_something_to_gossip(&self, key: MemberKey) -> bool {
         let slot = self.table.slot(key);
         slot.member.state != State::Alive || !slot.profile_behind
     }
 
-    /// How many are present, with the local node unless it left.
+    /// Number of members present, including the local one unless it left (`n`).
     pub(crate) fn present_count(&self) -> usize {
         self.probe_order.len() + usize::from(self.local().state.is_present())
     }
 
-    /// How many others are present.
+    /// Number of other members present.
     pub(crate) fn others(&self) -> usize {
         self.probe_order.len()
     }
 
-    /// How many are held in all.
+    /// Number of records, tombstones included.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// How long a member takes to answer.
+    /// A member's round-trip times.
     pub(crate) fn rtt(&self, key: MemberKey) -> Rtt {
         self[key].rtt
     }
@@ -201,47 +204,46 @@ impl Members {
 
     // ---- digests ----
 
-    /// What all who are present come down to: the same at every node that knows the same of them.
+    /// The digest of the members present: equal on nodes that have the same records of them.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// What one member comes down to; nothing if it is not present.
+    /// One member's digest; 0 if it is not present.
     pub(crate) fn digest_of(&self, key: MemberKey) -> u64 {
         let member = &self[key];
         if member.state.is_present() { self.digester.member(member) } else { 0 }
     }
 
-    /// Where each member stands among all names, in that order.
-    pub(crate) fn hash_positions(&self) -> Vec<(u64, MemberKey)> {
-        let position =
-            |(key, slot): (MemberKey, &Slot)| (self.digester.position(&slot.member.id), key);
-        let mut positions: Vec<_> = self.table.iter().map(position).collect();
-        positions.sort_unstable();
-        positions
+    /// All members with their places, in that order.
+    pub(crate) fn places(&self) -> Vec<(u64, MemberKey)> {
+        let place = |(key, slot): (MemberKey, &Slot)| (self.digester.place(&slot.member.id), key);
+        let mut places: Vec<_> = self.table.iter().map(place).collect();
+        places.sort_unstable();
+        places
     }
 
-    /// Changes whenever a member is added or removed, and so [`positions`](Self::places) do.
+    /// Number of members added or removed so far; [`places`](Self::places) changes with it.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
 
-    fn count_in(&mut self, key: MemberKey) {
+    fn add_to_digest(&mut self, key: MemberKey) {
         self.digest = self.digest.wrapping_add(self.digest_of(key));
     }
 
-    fn count_out(&mut self, key: MemberKey) {
+    fn remove_from_digest(&mut self, key: MemberKey) {
         self.digest = self.digest.wrapping_sub(self.digest_of(key));
     }
 
-    // ---- the ring ----
+    // ---- probe order ----
 
     /// The next member to probe.
     pub(crate) fn next_to_probe(&mut self) -> Option<MemberKey> {
         self.probe_order.next(&mut self.rng)
     }
 
-    /// Picks up to `count` members at random into `picked` that are alive, none of them `except`.
+    /// Picks up to `count` alive members other than `except` at random, into `picked`.
     pub(crate) fn pick(
         &self,
         rng: &mut Rng,
@@ -254,41 +256,41 @@ impl Members {
         self.probe_order.draw(rng, count, alive, picked);
     }
 
-    /// Picks up to `count` members to gossip to: present ones in turn and, as many as are their share,
-    /// those that failed after `since`, who may live after all.
+    /// Picks up to `count` gossip targets into `picked`: present members in turn and, in proportion
+    /// to their number, members that failed after `since`, which may be alive after all.
     pub(crate) fn pick_for_gossip(
         &mut self,
         rng: &mut Rng,
         count: usize,
         since: Instant,
-        recent: &mut Vec<MemberKey>,
+        recently_failed: &mut Vec<MemberKey>,
         picked: &mut Vec<MemberKey>,
     ) {
-        recent.clear();
-        let first = self.tombstones.partition_point(|departure| departure.at < since);
-        let latest = self.tombstones.range(first..).rev().take(MAX_RECENT);
-        recent.extend(latest.filter_map(|departure| {
-            let slot = self.table.get(departure.key)?;
+        recently_failed.clear();
+        let first = self.tombstones.partition_point(|tombstone| tombstone.at < since);
+        let latest = self.tombstones.range(first..).rev().take(MAX_RECENTLY_FAILED);
+        recently_failed.extend(latest.filter_map(|tombstone| {
+            let slot = self.table.get(tombstone.key)?;
             let failed = slot.member.state == State::Failed && !slot.hearsay;
-            (failed && self.counts(departure)).then_some(departure.key)
+            (failed && self.is_current(tombstone)).then_some(tombstone.key)
         }));
-        let all = recent.len() + self.probe_order.len();
+        let all = recently_failed.len() + self.probe_order.len();
         let count = count.min(all);
-        let share = (0..count).filter(|_| rng.below(all) < recent.len()).count();
-        let from_ring = (count - share.min(recent.len())).min(self.probe_order.len());
+        let share = (0..count).filter(|_| rng.below(all) < recently_failed.len()).count();
+        let from_ring = (count - share.min(recently_failed.len())).min(self.probe_order.len());
         picked.clear();
         picked.extend((0..from_ring).filter_map(|_| self.probe_order.next_for_gossip()));
-        rng.shuffle(recent);
-        picked.extend(recent.iter().take(count - from_ring));
+        rng.shuffle(recently_failed);
+        picked.extend(recently_failed.iter().take(count - from_ring));
     }
 
-    fn enter(&mut self, key: MemberKey) {
+    fn on_present(&mut self, key: MemberKey) {
         self.probe_order.insert(&mut self.rng, key);
         self.table.slot_mut(key).hearsay = false;
         self.table.index_addr(key);
     }
 
-    fn depart(&mut self, now: Instant, key: MemberKey) {
+    fn on_departed(&mut self, now: Instant, key: MemberKey) {
         self.probe_order.remove(key);
         self.set_degraded(key, false);
         self.add_tombstone(now, key);
@@ -303,18 +305,18 @@ impl core::ops::Index<MemberKey> for Members {
     }
 }
 
-/// How many of those that failed of late are considered at a gossip tick; what a mass failure
-/// leaves beyond that is reached by sync.
-const MAX_RECENT: usize = 64;
+/// Maximum number of recently failed members considered in a gossip round; after a mass failure,
+/// syncs reach the others.
+const MAX_RECENTLY_FAILED: usize = 64;
 
 #[cfg(debug_assertions)]
 impl Members {
-    /// How often a member was looked at.
+    /// Number of slot accesses so far.
     pub(crate) fn visits(&self) -> &core::sync::atomic::AtomicUsize {
         self.table.visits()
     }
 
-    /// Asserts that the table, the ring, the digest and the list of those that are gone agree.
+    /// Asserts that the table, the ring, the digest and the tombstones agree.
     pub(crate) fn check(&self) {
         self.table.check();
         self.probe_order.check();
@@ -324,14 +326,15 @@ impl Members {
             assert_eq!(
                 self.probe_order.contains(key),
                 present,
-                "the ring holds all who are present"
+                "the ring holds the members present"
             );
             digest = digest.wrapping_add(self.digest_of(key));
         }
-        assert_eq!(digest, self.digest, "the digest is that of those who are present");
+        assert_eq!(digest, self.digest, "the digest is that of the members present");
         let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
-        let recorded = self.tombstones.iter().filter(|departure| self.counts(departure)).count();
-        assert_eq!(recorded, absent, "whoever is gone will be forgotten, once");
+        let recorded =
+            self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
+        assert_eq!(recorded, absent, "each departed member has one current tombstone");
         assert!(self.tombstones.len() <= 2 * self.table.slot_count().max(1));
     }
 }

@@ -1,43 +1,46 @@
-//! The ring: the order in which members are probed, and what random choice draws from.
+//! The probe ring: the order of probes and gossip, and the source of random picks.
 
 use crate::membership::table::{MemberKey, grow};
 use crate::rng::Rng;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// All members that are present, the local node apart, in the order of the current probe round.
+/// The probe ring: all members present except the local one, in the order of the current pass.
 ///
-/// Entering, leaving, the next one and a random one cost the same at any size, but for one shuffle
-/// a round.
+/// Insertion, removal, the next member and a random one take constant time at any size, except for
+/// one shuffle per pass.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct ProbeOrder {
     keys: Vec<MemberKey>,
-    /// The keys before this have been probed in the current round.
+    /// The keys before this index were probed in the current pass.
     cursor: usize,
-    /// The key here is the next one that is told the news.
+    /// Index of the next gossip target.
     gossip_cursor: usize,
-    /// Where each key stands in `keys`, or [`NOWHERE`]; by the key's index.
+    /// Each key's position in `keys`, or [`ABSENT`]; by the key's own index.
     #[serde(skip)]
     positions: Vec<u32>,
 }
 
-const NOWHERE: u32 = u32::MAX;
-const MAX_LOOKED_AT: usize = 64;
-/// More than there ever are, with `max_members` at its limit.
+/// Position of a key that is not in the ring.
+const ABSENT: u32 = u32::MAX;
+/// Maximum number of members that one [`ProbeOrder::draw`] examines.
+const MAX_EXAMINED: usize = 64;
+/// Limit for key indexes in a checkpoint, above any that `max_members` at its limit leads to.
 const MAX_POSITIONS: usize = 1 << 21;
 
 impl ProbeOrder {
-    /// Notes where each key stands; `None` if one stands there twice, or nobody can be where it is.
+    /// Rebuilds the positions that a checkpoint omits; `None` if a key occurs twice or is out of
+    /// range.
     pub(crate) fn restore(&mut self) -> Option<()> {
         let last = self.keys.iter().map(|key| key.index()).max();
-        // A key is the index of a place, of which there are not many more than members.
+        // A key is the index of a slot, and there are not many more slots than members.
         let positions = last.map_or(0, |last| last + 1);
         if self.cursor > self.keys.len() || positions > MAX_POSITIONS {
             return None;
         }
-        self.positions = alloc::vec![NOWHERE; positions];
+        self.positions = alloc::vec![ABSENT; positions];
         for (position, key) in self.keys.iter().enumerate() {
-            if core::mem::replace(&mut self.positions[key.index()], position as u32) != NOWHERE {
+            if core::mem::replace(&mut self.positions[key.index()], position as u32) != ABSENT {
                 return None;
             }
         }
@@ -49,13 +52,13 @@ impl ProbeOrder {
     }
 
     pub(crate) fn contains(&self, key: MemberKey) -> bool {
-        self.positions.get(key.index()).is_some_and(|&position| position != NOWHERE)
+        self.positions.get(key.index()).is_some_and(|&position| position != ABSENT)
     }
 
     /// The next member to probe.
     ///
-    /// Round-robin over a shuffled ring (SWIM §4.3): every member is picked once a round, so that
-    /// two picks of one of `m` members are at most `2m - 1` apart while nobody joins.
+    /// Round-robin over a shuffled ring (SWIM §4.3): each member is picked once per pass, so two
+    /// picks of one of `m` members are at most `2m - 1` apart while nobody joins.
     pub(crate) fn next(&mut self, rng: &mut Rng) -> Option<MemberKey> {
         if self.cursor >= self.keys.len() {
             self.cursor = 0;
@@ -69,8 +72,8 @@ impl ProbeOrder {
         Some(key)
     }
 
-    /// The next member to tell the news: in the order of the ring too, from where the last one was,
-    /// so that a few rounds of gossip reach all of a small cluster, whatever chance may do.
+    /// The next gossip target, in the order of the ring, so that a few gossip rounds are certain to
+    /// reach all members of a small cluster.
     pub(crate) fn next_for_gossip(&mut self) -> Option<MemberKey> {
         if self.gossip_cursor >= self.keys.len() {
             self.gossip_cursor = 0;
@@ -80,15 +83,15 @@ impl ProbeOrder {
         Some(key)
     }
 
-    /// Draws up to `count` members that are acceptable: those that follow upon a random place.
+    /// Draws up to `count` eligible members: the ones that follow a random position of the ring,
+    /// which is itself in random order.
     ///
-    /// The ring is in random order itself. At most [`MAX_LOOKED_AT`] are looked at, so that a crowd
-    /// of unacceptable ones costs little.
+    /// It examines at most [`MAX_EXAMINED`] members, so that many ineligible ones cost little.
     pub(crate) fn draw(
         &self,
         rng: &mut Rng,
         count: usize,
-        acceptable: impl Fn(MemberKey) -> bool,
+        eligible: impl Fn(MemberKey) -> bool,
         drawn: &mut Vec<MemberKey>,
     ) {
         if self.keys.is_empty() {
@@ -96,19 +99,19 @@ impl ProbeOrder {
         }
         let start = rng.below(self.keys.len());
         let (before, from) = self.keys.split_at(start);
-        let looked_at = from.iter().chain(before).take(MAX_LOOKED_AT);
-        drawn.extend(looked_at.copied().filter(|&key| acceptable(key)).take(count));
+        let examined = from.iter().chain(before).take(MAX_EXAMINED);
+        drawn.extend(examined.copied().filter(|&key| eligible(key)).take(count));
     }
 
-    /// Puts a member at a random place (SWIM §4.3), leaving those yet to be probed yet to be
-    /// probed.
+    /// Inserts a member at a random position (SWIM §4.3). Others that are still to be probed in
+    /// this pass stay so.
     pub(crate) fn insert(&mut self, rng: &mut Rng, key: MemberKey) {
         let last = self.keys.len();
         grow(&mut self.keys);
         self.keys.push(key);
         while self.positions.len() <= key.index() {
             grow(&mut self.positions);
-            self.positions.push(NOWHERE);
+            self.positions.push(ABSENT);
         }
         self.positions[key.index()] = last as u32;
         let position = rng.below(last + 1);
@@ -120,7 +123,7 @@ impl ProbeOrder {
         }
     }
 
-    /// Takes a member out, leaving those yet to be probed yet to be probed.
+    /// Removes a member. Others that are still to be probed in this pass stay so.
     pub(crate) fn remove(&mut self, key: MemberKey) {
         let mut position = self.positions[key.index()] as usize;
         if position < self.cursor {
@@ -130,7 +133,7 @@ impl ProbeOrder {
         }
         self.swap(position, self.keys.len() - 1);
         self.keys.pop();
-        self.positions[key.index()] = NOWHERE;
+        self.positions[key.index()] = ABSENT;
     }
 
     fn swap(&mut self, a: usize, b: usize) {
@@ -143,8 +146,8 @@ impl ProbeOrder {
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
         assert!(self.cursor <= self.keys.len());
-        let positioned = self.positions.iter().filter(|&&position| position != NOWHERE).count();
-        assert_eq!(positioned, self.keys.len(), "nobody stands in the ring twice");
+        let positioned = self.positions.iter().filter(|&&position| position != ABSENT).count();
+        assert_eq!(positioned, self.keys.len(), "each member is in the ring once");
         for (position, key) in self.keys.iter().enumerate() {
             assert_eq!(self.positions[key.index()] as usize, position);
         }

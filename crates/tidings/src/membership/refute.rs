@@ -1,4 +1,4 @@
-//! Refutation: how a node answers what others say about it.
+//! Refutation: a node's decision on claims about itself, and on name conflicts.
 
 use crate::config::variant::ProtocolVariant;
 use crate::incarnation::Incarnation;
@@ -7,41 +7,42 @@ use crate::membership::claim::{Claim, Profile};
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// What a node remembers of others who claim its name.
+/// State of name conflicts: the holder of our name, and the conflicts already reported.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Refute {
-    /// Somebody else holds our name, in this incarnation, and has not failed yet.
-    outranked: Option<Incarnation>,
-    /// The last of those who was reported, so that each is reported once.
+    /// Incarnation of another node that holds our name, unless it is known to have failed or left.
+    name_holder: Option<Incarnation>,
+    /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
-    /// The last who was reported to claim another one's name.
-    disputed: Option<(NodeId, SocketAddr)>,
+    /// The latest reported claimant of another member's name.
+    reported_dispute: Option<(NodeId, SocketAddr)>,
 }
 
-/// What to do about a claim about ourselves.
+/// Decision on a claim about the local node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum RefuteDecision {
-    /// Nothing: it is what we said, or older.
+    /// Ignore it: it is our own claim, an older one, or about the holder of our name.
     Agree,
-    /// Say again what we said: whoever claims this has missed it.
+    /// Send our current claim again: the sender has missed it.
     Remind,
-    /// Contradict, with an incarnation above both.
+    /// Refute, with an incarnation above our own and the claimed one.
     Contradict,
-    /// Another node claims our name, where whoever has one keeps it.
+    /// A node at this address claims our name, in the variant where the first node keeps it.
     Disputed(SocketAddr),
-    /// Another node that lives claims our name, and we outrank it.
+    /// A live node at this address claims our name, and we outrank it.
     Outranks(SocketAddr),
-    /// Another node claims our name and outranks us: we wait until it fails or leaves.
+    /// A live node at this address claims our name and outranks us: wait until it fails or
+    /// leaves.
     Outranked(SocketAddr),
 }
 
 impl Refute {
-    /// Judges a claim about ourselves.
+    /// Decides on a claim about the local node.
     ///
-    /// A claim to our name at another address is either news of our own earlier life or a live
-    /// duplicate. The higher incarnation holds the name, and among equals the higher address; the
-    /// other one must not contradict, or the two would outbid each other for ever. It takes the
-    /// name over once the holder is known to have failed or left.
+    /// A claim to our name at another address is either an outdated claim from our earlier run, or
+    /// from a live duplicate. The higher incarnation holds the name; at equal incarnations the
+    /// higher address. The other node must not refute, because the two would outbid each other for
+    /// ever. It takes the name over once it learns that the holder failed or left.
     pub(crate) fn judge(
         &mut self,
         variant: ProtocolVariant,
@@ -61,7 +62,7 @@ impl Refute {
                 if theirs < (own.incarnation, own.addr()) {
                     return RefuteDecision::Outranks(profile.addr);
                 }
-                self.outranked = self.outranked.max(Some(claim.incarnation));
+                self.name_holder = self.name_holder.max(Some(claim.incarnation));
                 return RefuteDecision::Outranked(profile.addr);
             }
             let altered = claim.incarnation == own.incarnation
@@ -76,31 +77,32 @@ impl Refute {
         if self.is_about_holder(own, claim) {
             return RefuteDecision::Agree;
         }
-        self.outranked = None;
+        self.name_holder = None;
         RefuteDecision::Contradict
     }
 
-    /// Whether a claim under our name is about the one who holds it, and not about us.
+    /// Whether a claim under our name is about the node that holds the name, and not about us.
     ///
-    /// Gossip of an accusation names no address; until the holder is said to be gone in its latest
-    /// incarnation, we take it to be meant, unless it is our own incarnation. A claim with a profile
-    /// comes from a peer's table over a stream: it is how things stand, and not late news.
+    /// A gossiped suspicion or failure has no address. Unless it has our own incarnation, it counts
+    /// as about the holder, until a claim states that the holder's latest incarnation failed or
+    /// left. A claim with a profile comes from a peer's table over a stream: it is current, and no
+    /// late update.
     fn is_about_holder(&self, own: &Member, claim: &Claim) -> bool {
-        self.outranked.is_some_and(|holder| {
-            let names_us = claim.profile.is_some() || claim.incarnation == own.incarnation;
-            !names_us && (claim.incarnation < holder || claim.state.is_present())
+        self.name_holder.is_some_and(|holder| {
+            let about_us = claim.profile.is_some() || claim.incarnation == own.incarnation;
+            !about_us && (claim.incarnation < holder || claim.state.is_present())
         })
     }
 
-    /// Once we have left, all that matters is that nobody takes us for present.
+    /// Decides after our own leave: only members that take us for present need a correction.
     fn judge_after_leaving(&mut self, own: &Member, claim: &Claim, known: bool) -> RefuteDecision {
         if !claim.state.is_present() {
             return RefuteDecision::Agree;
         }
-        let elsewhere = |profile: &Profile| profile.addr != own.addr();
-        if claim.profile.as_ref().is_some_and(elsewhere) {
-            // Whoever lives under our name now is none of our business.
-            self.outranked = self.outranked.max(Some(claim.incarnation));
+        let other_addr = |profile: &Profile| profile.addr != own.addr();
+        if claim.profile.as_ref().is_some_and(other_addr) {
+            // Another node has the name now.
+            self.name_holder = self.name_holder.max(Some(claim.incarnation));
             return RefuteDecision::Agree;
         }
         let ours =
@@ -108,23 +110,23 @@ impl Refute {
         if known {
             RefuteDecision::Remind
         } else if !ours || self.is_about_holder(own, claim) {
-            // Of a generation that we never had, and without an address: a later holder's.
+            // Without an address, and of a generation that we never had: about a later holder.
             RefuteDecision::Agree
         } else {
             RefuteDecision::Contradict
         }
     }
 
-    /// Whether it is to be reported now that a node at such an address claims another one's name.
+    /// Whether to report that a node at `addr` claims another member's name: once per claimant.
     pub(crate) fn report_other(&mut self, id: &NodeId, addr: SocketAddr) -> bool {
         let claimed = Some((id.clone(), addr));
-        self.disputed != claimed && {
-            self.disputed = claimed;
+        self.reported_dispute != claimed && {
+            self.reported_dispute = claimed;
             true
         }
     }
 
-    /// Whether the holder of a claim is to be reported now: each is, once.
+    /// Whether to report a node that claims our name: once per address and incarnation.
     pub(crate) fn report(&mut self, addr: SocketAddr, incarnation: Incarnation) -> bool {
         self.reported.replace((addr, incarnation)) != Some((addr, incarnation))
     }
@@ -135,15 +137,15 @@ mod tests {
     use super::*;
     use crate::member::{Meta, ProtocolVersions};
 
-    const HERE: &str = "10.0.0.1:7946";
-    const THERE: &str = "10.0.0.2:7946";
+    const OWN_ADDR: &str = "10.0.0.1:7946";
+    const OTHER_ADDR: &str = "10.0.0.2:7946";
 
     fn at(generation: u64, number: u64) -> Incarnation {
         Incarnation { generation, number }
     }
 
     fn own() -> Member {
-        Member::new(NodeId::new("n1").unwrap(), HERE.parse().unwrap(), at(5, 3), Meta::EMPTY)
+        Member::new(NodeId::new("n1").unwrap(), OWN_ADDR.parse().unwrap(), at(5, 3), Meta::EMPTY)
     }
 
     fn claim(incarnation: Incarnation, state: State, addr: Option<&str>) -> Claim {
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accusation_is_contradicted_unless_it_is_older() {
+    fn a_suspicion_or_failure_is_refuted_unless_it_is_older() {
         assert_eq!(judge(at(5, 3), State::Suspect, None), RefuteDecision::Contradict);
         assert_eq!(judge(at(5, 3), State::Failed, None), RefuteDecision::Contradict);
         assert_eq!(judge(at(5, 2), State::Failed, None), RefuteDecision::Agree);
@@ -168,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_from_a_later_life_than_ours_at_our_address_is_contradicted() {
-        assert_eq!(judge(at(9, 0), State::Alive, Some(HERE)), RefuteDecision::Contradict);
-        assert_eq!(judge(at(9, 0), State::Left, Some(THERE)), RefuteDecision::Contradict);
+    fn a_claim_of_a_later_generation_at_our_address_is_refuted() {
+        assert_eq!(judge(at(9, 0), State::Alive, Some(OWN_ADDR)), RefuteDecision::Contradict);
+        assert_eq!(judge(at(9, 0), State::Left, Some(OTHER_ADDR)), RefuteDecision::Contradict);
     }
 
     #[test]
-    fn whoever_left_corrects_those_who_missed_it_and_leaves_a_later_holder_alone() {
+    fn a_node_that_left_corrects_outdated_claims_and_ignores_a_later_holder_of_its_name() {
         let mut own = own();
         own.state = State::Left;
         let judge = |incarnation, state, addr| {
@@ -184,34 +186,37 @@ mod tests {
                 &claim(incarnation, state, addr),
             )
         };
-        assert_eq!(judge(at(5, 2), State::Alive, Some(HERE)), RefuteDecision::Remind);
+        assert_eq!(judge(at(5, 2), State::Alive, Some(OWN_ADDR)), RefuteDecision::Remind);
         assert_eq!(judge(at(5, 2), State::Suspect, None), RefuteDecision::Remind);
         assert_eq!(judge(at(5, 2), State::Failed, None), RefuteDecision::Agree);
-        assert_eq!(judge(at(5, 9), State::Alive, Some(HERE)), RefuteDecision::Contradict);
-        assert_eq!(judge(at(6, 0), State::Alive, Some(THERE)), RefuteDecision::Agree);
+        assert_eq!(judge(at(5, 9), State::Alive, Some(OWN_ADDR)), RefuteDecision::Contradict);
+        assert_eq!(judge(at(6, 0), State::Alive, Some(OTHER_ADDR)), RefuteDecision::Agree);
         assert_eq!(judge(at(6, 0), State::Suspect, None), RefuteDecision::Agree);
     }
 
     #[test]
-    fn whoever_is_outranked_waits_until_the_holder_of_the_name_is_gone() {
-        let there = THERE.parse().unwrap();
+    fn an_outranked_node_waits_until_the_holder_of_the_name_failed() {
+        let other = OTHER_ADDR.parse().unwrap();
         let mut refute = Refute::default();
-        let verdict = refute.judge(
+        let decision = refute.judge(
             ProtocolVariant::Tidings,
             &own(),
-            &claim(at(9, 0), State::Alive, Some(THERE)),
+            &claim(at(9, 0), State::Alive, Some(OTHER_ADDR)),
         );
-        assert_eq!(verdict, RefuteDecision::Outranked(there));
+        assert_eq!(decision, RefuteDecision::Outranked(other));
         for (incarnation, state) in
             [(at(9, 0), State::Suspect), (at(8, 0), State::Suspect), (at(8, 0), State::Failed)]
         {
-            let verdict =
+            let decision =
                 refute.judge(ProtocolVariant::Tidings, &own(), &claim(incarnation, state, None));
-            assert_eq!(verdict, RefuteDecision::Agree, "{incarnation} {state}");
+            assert_eq!(decision, RefuteDecision::Agree, "{incarnation} {state}");
         }
-        let verdict =
+        let decision =
             refute.judge(ProtocolVariant::Tidings, &own(), &claim(at(9, 0), State::Failed, None));
-        assert_eq!(verdict, RefuteDecision::Contradict);
-        assert_eq!(judge(at(4, 0), State::Alive, Some(THERE)), RefuteDecision::Outranks(there));
+        assert_eq!(decision, RefuteDecision::Contradict);
+        assert_eq!(
+            judge(at(4, 0), State::Alive, Some(OTHER_ADDR)),
+            RefuteDecision::Outranks(other)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The table: places for members, found by name and by address.
+//! Storage of the membership table: slots for members, with indexes by name and by address.
 
 use crate::member::{Member, NodeId};
 use alloc::vec::Vec;
@@ -12,12 +12,12 @@ use hashbrown::hash_table::Entry;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names a place in the table for as long as its member is held.
+/// Key of a slot in the table, valid until its member is removed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct MemberKey(u32);
 
 impl MemberKey {
-    /// The local node's own place.
+    /// Key of the local member.
     pub(crate) const LOCAL: Self = Self(0);
 
     pub(crate) fn index(self) -> usize {
@@ -30,35 +30,36 @@ impl MemberKey {
     }
 }
 
-/// A member, and what is noted about it.
+/// A member's record and its flags.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Slot {
     pub(crate) member: Member,
-    /// The number of its latest departure; 0 if it never failed or left.
-    pub(crate) departure: u32,
-    /// Its incarnation is later than what it is known to have said about itself.
+    /// Number of its latest tombstone; 0 if it never failed or left.
+    pub(crate) tombstone: u32,
+    /// The profile (address, metadata) is from an earlier incarnation than `member.incarnation`.
     pub(crate) profile_behind: bool,
-    /// That it failed or left is only known from another one's table.
+    /// Its failure or leave is known only from a peer's table.
     pub(crate) hearsay: bool,
 }
 
 /// A slab of members, with an index by name and one by address.
 ///
-/// Finding, adding and removing cost the same at any size. The order of the indices is never seen.
+/// Lookup, insertion and removal take constant time at any size. Nothing depends on the order of
+/// the indexes.
 #[derive(Debug)]
 pub(crate) struct Table {
     slots: Slots,
     free: Vec<u32>,
     by_id: HashTable<MemberKey>,
-    /// The member at an address: of several, the one that came there last and is present.
+    /// The member at an address: of several, the latest one that is present.
     by_addr: HashTable<MemberKey>,
     hasher: FixedState,
-    /// What the hasher was made from.
+    /// Seed of the hasher.
     seed: u64,
 }
 
 impl Table {
-    /// An empty table; the seed makes collisions in its indices hard to bring about.
+    /// An empty table; the seed makes hash collisions hard to provoke.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             slots: Slots::default(),
@@ -92,7 +93,7 @@ impl Table {
         self.slots.at_mut(key)
     }
 
-    /// All members, in the order of their places.
+    /// All members, in the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Slot)> {
         (0..self.slot_count() as u32).map(MemberKey).filter_map(|key| Some((key, self.get(key)?)))
     }
@@ -101,13 +102,13 @@ impl Table {
         self.slot_count() - self.free.len()
     }
 
-    /// How many places there are, taken or free.
+    /// Number of slots, used or free.
     pub(crate) fn slot_count(&self) -> usize {
         self.slots.entries.len()
     }
 
     pub(crate) fn add(&mut self, member: Member) -> MemberKey {
-        let slot = Slot { member, departure: 0, profile_behind: false, hearsay: false };
+        let slot = Slot { member, tombstone: 0, profile_behind: false, hearsay: false };
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots.entries[index as usize] = Some(slot);
@@ -127,9 +128,9 @@ impl Table {
 
     fn index_id(&mut self, key: MemberKey) {
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let id_at = |key| &slots.at(key).member.id;
-        let hash = hasher.hash_one(id_at(key));
-        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_at(key)));
+        let id_of = |key| &slots.at(key).member.id;
+        let hash = hasher.hash_one(id_of(key));
+        self.by_id.insert_unique(hash, key, |&key| hasher.hash_one(id_of(key)));
     }
 
     pub(crate) fn remove(&mut self, key: MemberKey) {
@@ -147,12 +148,13 @@ impl Table {
             self.unindex_addr(key);
             self.slot_mut(key).member.set_addr(addr);
         }
-        // Although it has not moved: another one may have been found there, and gone elsewhere.
+        // Needed even if the address is unchanged: a member that moved away since may have replaced
+        // this one in the index.
         self.index_addr(key);
     }
 
-    /// Lets a member have its address, from whoever was found there before; those that are gone
-    /// take none from those that are present.
+    /// Points the address index at a member, unless it is a tombstone and a member that is present
+    /// has the entry.
     pub(crate) fn index_addr(&mut self, key: MemberKey) {
         let (slots, hasher) = (&self.slots, &self.hasher);
         let member = |key| &slots.at(key).member;
@@ -170,9 +172,9 @@ impl Table {
         }
     }
 
-    /// Makes the indices anew, where these are not found by their address; `None` if places, free
-    /// ones and names do not agree.
-    fn restore(&mut self, not_found: &[MemberKey]) -> Option<()> {
+    /// Rebuilds the indexes, without the members `not_indexed` in the one by address; `None` if
+    /// slots, free list, names and addresses are inconsistent.
+    fn restore(&mut self, not_indexed: &[MemberKey]) -> Option<()> {
         let mut free = self.free.clone();
         free.sort_unstable();
         let empty = (0..).zip(&self.slots.entries).filter(|(_, entry)| entry.is_none());
@@ -186,7 +188,7 @@ impl Table {
             }
             let addr = slot.member.addr();
             self.index_id(key);
-            if not_found.binary_search(&key).is_err() {
+            if not_indexed.binary_search(&key).is_err() {
                 if self.find_addr(addr).is_some() {
                     return None;
                 }
@@ -203,7 +205,7 @@ impl Table {
         }
     }
 
-    /// How often a place was looked at.
+    /// Number of slot accesses so far.
     #[cfg(debug_assertions)]
     pub(crate) fn visits(&self) -> &AtomicUsize {
         &self.slots.visits
@@ -219,31 +221,33 @@ impl Table {
     }
 }
 
-/// Without its indices: the one by name follows from the rest, and of the one by address is told who
-/// is not found by it.
+/// Omits the indexes: the one by name follows from the slots, and for the one by address the
+/// members that it lacks are stored.
 impl Serialize for Table {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let elsewhere =
+        let other_at_addr =
             |(key, slot): &(MemberKey, &Slot)| self.find_addr(slot.member.addr()) != Some(*key);
-        let not_found: Vec<_> = self.iter().filter(elsewhere).map(|(key, _)| key).collect();
-        (self.seed, &self.slots.entries, &self.free, not_found).serialize(serializer)
+        let not_indexed: Vec<_> = self.iter().filter(other_at_addr).map(|(key, _)| key).collect();
+        (self.seed, &self.slots.entries, &self.free, not_indexed).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Table {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (seed, entries, free, not_found) =
+        let (seed, entries, free, not_indexed) =
             <(u64, Vec<Option<Slot>>, Vec<u32>, Vec<MemberKey>)>::deserialize(deserializer)?;
         let mut table = Self::new(seed);
         table.slots.entries = entries;
         table.free = free;
-        table.restore(&not_found).ok_or_else(|| D::Error::custom("no table is like that"))?;
+        table.restore(&not_indexed).ok_or_else(|| {
+            D::Error::custom("slots, free list, names and addresses are inconsistent")
+        })?;
         Ok(table)
     }
 }
 
-/// The places of a table; each look at one is counted in debug builds, so that a test can say that
-/// what repeats does not look at all of them.
+/// The slots of a table. Debug builds count accesses, so that a test can verify that periodic work
+/// does not visit all of them.
 #[derive(Debug, Default)]
 struct Slots {
     entries: Vec<Option<Slot>>,
@@ -259,23 +263,24 @@ impl Slots {
     }
 
     fn at(&self, key: MemberKey) -> &Slot {
-        self.get(key).expect("a key names a place that is taken")
+        self.get(key).expect("a key in use names an occupied slot")
     }
 
     fn at_mut(&mut self, key: MemberKey) -> &mut Slot {
         #[cfg(debug_assertions)]
         self.visits.fetch_add(1, Ordering::Relaxed);
-        self.entries[key.index()].as_mut().expect("a key names a place that is taken")
+        self.entries[key.index()].as_mut().expect("a key in use names an occupied slot")
     }
 }
 
-/// Without the zone, which a member's address never has.
+/// Hash of an address without its IPv6 zone, which a member's address never has.
 fn hash_of(hasher: &FixedState, addr: SocketAddr) -> u64 {
     hasher.hash_one((addr.ip(), addr.port()))
 }
 
-/// Makes room by a sixteenth at a time and not by doubling: what there is one of for every member
-/// is most of what a node holds, and stays.
+/// Grows a full vector by a sixteenth instead of doubling it.
+///
+/// Vectors with an entry per member are most of a node's memory, and they stay.
 pub(crate) fn grow<T>(vec: &mut Vec<T>) {
     if vec.len() == vec.capacity() {
         vec.reserve_exact((vec.len() / 16).max(4));

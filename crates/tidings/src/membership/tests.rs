@@ -43,10 +43,10 @@ fn bare(n: u8, number: u64, state: State) -> Claim {
     Claim { profile: None, ..claim(n, number, state) }
 }
 
-/// Of whom somebody is told in a sync.
-fn told(members: &Members, receiver: Option<&NodeId>) -> Vec<NodeId> {
-    let told = members.table.iter().filter(|(key, _)| members.is_shared(*key, receiver));
-    told.map(|(_, slot)| slot.member.id.clone()).collect()
+/// The members whose records a sync sends to `receiver`.
+fn shared(members: &Members, receiver: Option<&NodeId>) -> Vec<NodeId> {
+    let shared = members.table.iter().filter(|(key, _)| members.is_shared(*key, receiver));
+    shared.map(|(_, slot)| slot.member.id.clone()).collect()
 }
 
 const NOW: Instant = Instant::ZERO;
@@ -54,7 +54,7 @@ const NOW: Instant = Instant::ZERO;
 #[test]
 fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
     use State::{Alive, Failed, Left, Suspect};
-    // What is known, what is claimed, and whether the claim takes precedence.
+    // The known record, the claim, and whether the claim wins.
     for (known, claimed, wins) in [
         ((1, Alive), (1, Alive), false),
         ((1, Alive), (2, Alive), true),
@@ -81,7 +81,7 @@ fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
 }
 
 #[test]
-fn a_full_table_forgets_the_dead_before_it_refuses_the_living() {
+fn a_full_table_forgets_tombstones_before_it_rejects_new_members() {
     let mut members = table(3);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &claim(2, 0, State::Alive));
@@ -93,7 +93,7 @@ fn a_full_table_forgets_the_dead_before_it_refuses_the_living() {
 }
 
 #[test]
-fn departures_at_one_instant_count_once_each() {
+fn members_that_failed_at_one_instant_are_picked_for_gossip_once_each() {
     let mut members = table(10);
     for number in 0..50 {
         for n in [1, 2] {
@@ -110,19 +110,23 @@ fn departures_at_one_instant_count_once_each() {
 }
 
 #[test]
-fn a_member_known_gone_by_hearsay_is_not_told_of_and_so_is_forgotten_by_all() {
+fn a_member_known_gone_by_hearsay_is_not_shared_and_so_is_forgotten_by_all() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Failed));
     members.apply(NOW, &claim(2, 0, State::Alive));
     members.apply(NOW, &bare(2, 0, State::Failed));
-    assert_eq!(told(&members, None), [id(0), id(2)]);
-    assert_eq!(told(&members, Some(&id(1))), [id(0), id(1), id(2)], "but the one it is about is");
-    // And it does keep old news from bringing the member back.
+    assert_eq!(shared(&members, None), [id(0), id(2)]);
+    assert_eq!(
+        shared(&members, Some(&id(1))),
+        [id(0), id(1), id(2)],
+        "but it is shared with its subject"
+    );
+    // Its tombstone still keeps stale updates from bringing the member back.
     assert!(matches!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Stale(_)));
 }
 
 #[test]
-fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_itself_from_us() {
+fn a_suspicion_of_an_incarnation_that_we_missed_does_not_block_its_profile() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
@@ -136,21 +140,21 @@ fn an_accusation_of_an_incarnation_that_we_missed_does_not_keep_what_it_says_of_
 }
 
 #[test]
-fn a_member_that_is_gone_takes_no_address_from_one_that_is_there() {
+fn a_failed_member_takes_no_address_from_one_that_is_present() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
-    let mut gone = claim(2, 0, State::Failed);
-    gone.profile = Some(profile(addr(2), Meta::EMPTY));
-    members.apply(NOW, &gone);
+    let mut failed = claim(2, 0, State::Failed);
+    failed.profile = Some(profile(addr(2), Meta::EMPTY));
+    members.apply(NOW, &failed);
     assert_eq!(members.find_addr(addr(2)), members.find(&id(1)));
-    gone.state = State::Alive;
-    gone.incarnation = at(1);
-    members.apply(NOW, &gone);
+    failed.state = State::Alive;
+    failed.incarnation = at(1);
+    members.apply(NOW, &failed);
     assert_eq!(members.find_addr(addr(2)), members.find(&id(2)));
 }
 
 #[test]
-fn an_address_that_was_shared_belongs_to_the_one_who_stays() {
+fn an_address_that_was_shared_belongs_to_the_member_that_stays() {
     let mut members = table(10);
     let moved = |n, number, at| Claim {
         profile: Some(profile(addr(at), Meta::EMPTY)),
@@ -165,12 +169,12 @@ fn an_address_that_was_shared_belongs_to_the_one_who_stays() {
 }
 
 #[test]
-fn what_a_member_said_in_an_earlier_incarnation_is_not_passed_on_with_a_later_one() {
+fn the_profile_of_an_earlier_incarnation_is_not_shared_with_a_later_one() {
     let mut members = table(10);
     members.apply(NOW, &claim(1, 0, State::Alive));
     members.apply(NOW, &bare(1, 2, State::Suspect));
-    assert_eq!(told(&members, None), [id(0)]);
-    assert_eq!(told(&members, Some(&id(1))), [id(0), id(1)]);
+    assert_eq!(shared(&members, None), [id(0)]);
+    assert_eq!(shared(&members, Some(&id(1))), [id(0), id(1)]);
 }
 
 fn claims() -> impl Strategy<Value = Claim> {
@@ -185,11 +189,11 @@ fn claims() -> impl Strategy<Value = Claim> {
     })
 }
 
-/// Claims with all that members say of themselves, as they travel in a sync; also such as only two
-/// nodes of one name can give rise to.
+/// Claims with profiles, as they travel in a sync, including those that only two nodes of one name
+/// can cause.
 fn tables() -> impl Strategy<Value = Vec<Claim>> {
-    let said = (claims(), 0..3u8, prop_oneof![Just(""), Just("a"), Just("b")]);
-    let whole = said.prop_map(|(claim, addr, meta)| {
+    let claim = (claims(), 0..3u8, prop_oneof![Just(""), Just("a"), Just("b")]);
+    let whole = claim.prop_map(|(claim, addr, meta)| {
         let addr = self::addr(100 + addr);
         Claim { profile: Some(profile(addr, Meta::from(meta))), ..claim }
     });
@@ -208,7 +212,7 @@ fn merged(a: &[Claim], b: &[Claim]) -> Members {
     merge(built(a), &built(b))
 }
 
-/// Takes all that another table has.
+/// Applies all records of another table.
 fn merge(mut members: Members, other: &Members) -> Members {
     for member in other.iter().skip(1) {
         let Member { id, incarnation, state, meta, .. } = member.clone();
@@ -219,7 +223,7 @@ fn merge(mut members: Members, other: &Members) -> Members {
     members
 }
 
-/// All that a table holds, in the order of names.
+/// All records of a table, in the order of names.
 fn known(members: &Members) -> Vec<(NodeId, Incarnation, State, SocketAddr, Vec<u8>)> {
     let all = |m: &Member| (m.id.clone(), m.incarnation, m.state, m.addr(), m.meta.to_vec());
     let mut known: Vec<_> = members.iter().map(all).collect();
@@ -229,7 +233,7 @@ fn known(members: &Members) -> Vec<(NodeId, Incarnation, State, SocketAddr, Vec<
 
 proptest! {
     #[test]
-    fn the_table_agrees_with_itself_after_any_claims(
+    fn the_table_is_consistent_after_any_claims(
         claims in prop::collection::vec(claims(), 0..200),
         probes in prop::collection::vec(any::<bool>(), 200),
     ) {
@@ -252,7 +256,7 @@ proptest! {
         (claims, shuffled) in prop::collection::vec(claims(), 0..40)
             .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
     ) {
-        let told = |claims: &[Claim]| {
+        let known_after = |claims: &[Claim]| {
             let mut members = table(10);
             for n in 1..6 {
                 members.apply(NOW, &claim(n, 0, State::Alive));
@@ -262,7 +266,7 @@ proptest! {
             }
             known(&members)
         };
-        prop_assert_eq!(told(&claims), told(&shuffled));
+        prop_assert_eq!(known_after(&claims), known_after(&shuffled));
     }
 
     #[test]
@@ -300,7 +304,7 @@ proptest! {
     }
 
     #[test]
-    fn those_who_know_the_same_have_the_same_digest(
+    fn tables_with_the_same_records_have_the_same_digest(
         (claims, shuffled) in tables()
             .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
     ) {
@@ -310,7 +314,7 @@ proptest! {
     }
 
     #[test]
-    fn everybody_is_probed_once_in_each_round_however_many_come_and_go_before(
+    fn each_member_is_probed_once_per_pass_after_any_joins_and_failures(
         claims in prop::collection::vec(claims(), 0..60),
         probes in 0..20usize,
     ) {

@@ -1,4 +1,4 @@
-//! Those that are gone: for how long they are remembered.
+//! Tombstones: records of members that failed or left, and their expiry.
 
 use super::{MemberKey, Members, Tombstone};
 use crate::time::Instant;
@@ -7,38 +7,38 @@ use core::time::Duration;
 
 impl Members {
     pub(super) fn add_tombstone(&mut self, now: Instant, key: MemberKey) {
-        // It may begin anew: no departure is held for so long.
-        self.departures = self.departures.checked_add(1).unwrap_or(1);
-        let number = self.departures;
-        self.table.slot_mut(key).departure = number;
+        // Numbers may wrap around: no tombstone is kept for 2^32 others.
+        self.last_tombstone = self.last_tombstone.checked_add(1).unwrap_or(1);
+        let number = self.last_tombstone;
+        self.table.slot_mut(key).tombstone = number;
         if self.tombstones.len() >= 2 * self.table.slot_count() {
-            // Members that came back and failed again left entries behind.
+            // Members that returned and failed again left outdated tombstones.
             let mut tombstones = core::mem::take(&mut self.tombstones);
-            tombstones.retain(|departure| self.counts(departure));
+            tombstones.retain(|tombstone| self.is_current(tombstone));
             self.tombstones = tombstones;
         }
         self.tombstones.push_back(Tombstone { at: now, key, number });
     }
 
-    /// When the one that is gone longest was found to be so.
+    /// The time of the oldest tombstone; drops outdated ones before it.
     pub(crate) fn oldest_tombstone(&mut self) -> Option<Instant> {
-        while let Some(departure) = self.tombstones.front() {
-            if self.counts(departure) {
-                return Some(departure.at);
+        while let Some(tombstone) = self.tombstones.front() {
+            if self.is_current(tombstone) {
+                return Some(tombstone.at);
             }
             self.tombstones.pop_front();
         }
         None
     }
 
-    /// Forgets those that failed or left up to `then`.
+    /// Forgets the members that failed or left at `then` or before.
     pub(crate) fn reap(&mut self, then: Instant) {
         while self.oldest_tombstone().is_some_and(|at| at <= then) {
             self.forget_oldest();
         }
     }
 
-    /// Makes room by forgetting whoever is gone longest; `false` if nobody is.
+    /// Forgets the member that has been gone longest, to make room; `false` if there is none.
     pub(super) fn forget_oldest(&mut self) -> bool {
         if self.oldest_tombstone().is_none() {
             return false;
@@ -49,21 +49,21 @@ impl Members {
         true
     }
 
-    /// Forgets one that is gone.
+    /// Removes a departed member from the table.
     pub(super) fn forget(&mut self, key: MemberKey) {
         debug_assert!(!self.probe_order.contains(key) && key != MemberKey::LOCAL);
         self.table.remove(key);
         self.changes += 1;
     }
 
-    /// For how long a member has been gone.
+    /// The time since a member failed or left.
     #[cfg(feature = "memberlist")]
-    pub(super) fn gone_for(&self, now: Instant, key: MemberKey) -> Duration {
-        let latest = |departure: &&Tombstone| departure.key == key && self.counts(departure);
+    pub(super) fn time_since_departure(&self, now: Instant, key: MemberKey) -> Duration {
+        let latest = |tombstone: &&Tombstone| tombstone.key == key && self.is_current(tombstone);
         self.tombstones
             .iter()
             .find(latest)
-            .map_or(Duration::ZERO, |departure| now.since(departure.at))
+            .map_or(Duration::ZERO, |tombstone| now.since(tombstone.at))
     }
 
     /// Forgets all but the local node.
@@ -72,8 +72,9 @@ impl Members {
         *self = Self::alone(self.digester, local, self.variant, self.max, rng);
     }
 
-    pub(super) fn counts(&self, Tombstone { key, number, .. }: &Tombstone) -> bool {
+    /// Whether a tombstone is its member's latest, and the member has not returned.
+    pub(super) fn is_current(&self, Tombstone { key, number, .. }: &Tombstone) -> bool {
         let slot = self.table.get(*key);
-        slot.is_some_and(|slot| slot.departure == *number && !slot.member.state.is_present())
+        slot.is_some_and(|slot| slot.tombstone == *number && !slot.member.state.is_present())
     }
 }

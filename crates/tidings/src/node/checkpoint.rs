@@ -1,73 +1,63 @@
-//! Checkpoints and journals: what a node writes down of itself, so that it can be run again.
+//! Checkpoints and journals of a node, from which it can be replayed.
 
 #[cfg(feature = "encryption")]
 use super::sealed;
-use super::{Node, format};
+use super::{Node, Scratch, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
 use crate::config::variant::ProtocolVariant;
 use crate::config::{Config, ConfigForm};
-use crate::detector::health::LocalHealth;
-use crate::detector::indirect::IndirectPings;
-use crate::detector::lease::VerdictLease;
-use crate::detector::probe::Probe;
-use crate::detector::suspicion::{Suspicion, Suspicions};
-use crate::detector::user_pings::UserPings;
-use crate::gossip::broadcast::Broadcasts;
-use crate::gossip::dedup::BroadcastDedup;
-use crate::gossip::queue::GossipQueue;
+use crate::detector::Detector;
+use crate::detector::suspicion::Suspicion;
+use crate::gossip::Gossip;
 use crate::member::{Member, State};
 use crate::membership::Members;
 use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
 use crate::output::OutputQueue;
 use crate::record::journal::{Input, Journal};
-use crate::replay::{ReplayError, ShortName, Suspected};
+use crate::replay::{ReplayError, ShortName, Suspect};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::stream::StreamId;
-use crate::stream::exchange::Exchanges;
-use crate::stream::tickets::Tickets;
-use crate::sync::index::DigestIndex;
-use crate::sync::reconnect::Reconnect;
-use crate::sync::trigger::SyncTrigger;
+use crate::stream::{StreamId, Streams};
+use crate::sync::Sync;
 use crate::time::Instant;
 use crate::timers::{Timer, TimerKey, Timers};
 use crate::wire::Format;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 impl Node {
-    /// Appends the whole state of the node to `out`: from it the node goes on as this one does.
+    /// Appends the node's whole state to `out`; a node [restored](Self::restore) from it continues
+    /// exactly as this one.
     ///
-    /// Keys are no part of it, nor is the function that says whom the node admits. But who reads it
-    /// can foretell the random choices of the node that runs.
+    /// It has neither keys nor the admission function. A reader can predict the random choices of
+    /// the running node.
     pub fn checkpoint(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
-        put(
+        encode(
             out,
             &Head { sealing: self.sealing_state(), admission: self.config.admission.is_some() },
         );
-        put(out, &Saved(self));
+        encode(out, &Saved(self));
     }
 
-    /// A node as it was when it wrote a checkpoint.
+    /// Restores a node from a checkpoint.
     ///
-    /// It has to be given the function that says whom it admits, if it had one. A node that seals
-    /// what it sends cannot be restored, only [replayed](crate::replay::Replay): its keys are in no
-    /// checkpoint, and two nodes that go on from one would use nonces twice.
+    /// The admission function, if the node had one, has to be given again. A node with keys cannot
+    /// be restored, only [replayed](crate::replay::Replay): no checkpoint has its keys, and two
+    /// nodes that continue from one checkpoint would use the same nonces.
     ///
     /// # Errors
     ///
-    /// If this is no checkpoint of this version, or one of a node that has keys.
+    /// If this is no checkpoint of this version, or the node had keys.
     pub fn restore(
         checkpoint: &[u8],
         admission: Option<fn(&Member) -> bool>,
@@ -80,7 +70,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The same for a replay, which takes the place of keys and of the application.
+    /// Restores a node for a replay, which stands in for keys and application.
     pub(crate) fn restore_for_replay(checkpoint: &[u8]) -> Result<Self, ReplayError> {
         let (head, mut node) = read(checkpoint)?;
         if let Some(sealing) = head.sealing {
@@ -93,38 +83,37 @@ impl Node {
         Ok(node)
     }
 
-    /// Begins a journal: from now on the node notes every input and a checksum of every output.
+    /// Starts a journal of each input and a checksum of each output.
     ///
-    /// Appends the checkpoint to `out` with which a [`Replay`](crate::replay::Replay) of that journal
-    /// begins. If a journal is kept already, what has not been taken of it is lost, and a new one
-    /// begins.
+    /// Appends the checkpoint with which a [`Replay`](crate::replay::Replay) of that journal starts
+    /// to `out`. If a journal is kept already, its part that was not taken is lost.
     pub fn start_journal(&mut self, out: &mut Vec<u8>) {
         self.checkpoint(out);
         self.journal = Some(Box::new(Journal::new(self.now)));
         self.wire.set_note_taking(true);
     }
 
-    /// Appends to `out` what was noted since this was called last.
+    /// Appends the journal since the last call to `out`.
     ///
-    /// It should be called again and again: a journal of which more than 32 MiB wait ends by itself.
+    /// Call it regularly: a journal with more than 32 MiB that were not taken ends.
     pub fn take_journal(&mut self, out: &mut Vec<u8>) {
         if let Some(journal) = &mut self.journal {
             journal.take(out);
         }
     }
 
-    /// How many bytes of the journal wait to be taken; `None` if no journal is kept.
+    /// The number of bytes of the journal that were not taken; `None` if no journal is kept.
     pub fn journal_len(&self) -> Option<usize> {
         self.journal.as_ref().map(|journal| journal.len())
     }
 
-    /// Ends the journal; what has not been taken of it is lost.
+    /// Ends the journal; its part that was not taken is lost.
     pub fn stop_journal(&mut self) {
         self.journal = None;
         self.wire.set_note_taking(false);
     }
 
-    /// Takes one input, and notes it and what comes of it if a journal is kept.
+    /// Handles one input, and journals it and its outcome if a journal is kept.
     pub(super) fn input<'i, R: fmt::Debug>(
         &mut self,
         now: Instant,
@@ -160,23 +149,23 @@ impl Node {
         &mut self.wire
     }
 
-    // ---- for whoever looks at a replay ----
+    // ---- inspection by a replay ----
 
-    pub(crate) fn suspected(&self) -> Vec<Suspected<'_>> {
+    pub(crate) fn suspected(&self) -> Vec<Suspect<'_>> {
         let of = |(key, suspicion): (MemberKey, &Suspicion)| {
             let known = |accuser: &Accuser| accuser.known().map(ShortName);
-            Suspected {
+            Suspect {
                 member: &self.members[key],
                 since: suspicion.started(),
-                until: suspicion.deadline(),
+                deadline: suspicion.deadline(),
                 accusers: suspicion.accusers().iter().map(known).collect(),
             }
         };
-        self.suspicions.iter().map(of).collect()
+        self.detector.suspicions().map(of).collect()
     }
 
     pub(crate) fn lease_until(&self) -> Instant {
-        self.verdict_lease.until()
+        self.detector.lease_until()
     }
 
     pub(crate) fn all_timers(&self) -> Vec<(Instant, Timer)> {
@@ -184,7 +173,7 @@ impl Node {
     }
 
     pub(crate) fn peer_of(&self, id: StreamId) -> Option<SocketAddr> {
-        self.exchanges.get(id).map(|exchange| exchange.peer)
+        self.streams.exchanges.get(id).map(|exchange| exchange.peer)
     }
 
     #[cfg(feature = "encryption")]
@@ -198,14 +187,12 @@ impl Node {
         None
     }
 
-    /// Makes what a checkpoint leaves out; `None` if no node can have been like that.
+    /// Rebuilds the parts that a checkpoint leaves out; `None` if the rest is not consistent.
     fn fill_in(&mut self) -> Option<()> {
         self.config.check().ok()?;
         self.members.restore(&self.config.cluster)?;
-        self.gossip_queue.restore()?;
-        self.broadcasts.restore()?;
-        self.dedup.restore()?;
-        self.exchanges.restore()?;
+        self.gossip.restore()?;
+        self.streams.exchanges.restore()?;
         self.timers.restore()?;
         self.outputs.restore();
         self.wire = format(&self.config, [0; 32]);
@@ -213,36 +200,27 @@ impl Node {
         self.is_consistent().then_some(())
     }
 
-    /// Whether the parts agree: what they say of a member, a member is.
+    /// Whether the restored parts agree with one another.
     fn is_consistent(&self) -> bool {
-        let suspect = |(key, at): (MemberKey, Instant)| {
-            let state = self.members.get(key).map(Member::state);
-            state == Some(State::Suspect) && self.timers.at(TimerKey::Suspicion(key)) == Some(at)
-        };
-        let suspects = self.members.iter().filter(|member| member.state() == State::Suspect);
-        let named = |slot: TimerKey| match slot {
+        let known = |timer: TimerKey| match timer {
             TimerKey::Suspicion(key) => self.members.get(key).is_some(),
             _ => true,
         };
-        let target = self.probe.target();
-        self.health.is_below(self.config.options.awareness_max)
-            && self.suspicions.is_consistent()
-            && self.suspicions.deadlines().all(suspect)
-            && suspects.count() == self.suspicions.len()
-            && self.timers.iter().all(|(_, slot)| named(slot))
-            && self.exchanges.ids().all(|id| self.timers.at(TimerKey::Stream(id)).is_some())
-            && target.is_none_or(|key| key != MemberKey::LOCAL && self.members.get(key).is_some())
+        let (members, timers) = (&self.members, &self.timers);
+        self.detector.is_consistent(members, timers, &self.config.options)
+            && timers.iter().all(|(_, timer)| known(timer))
+            && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.local().id() == &self.config.id
             && matches!(self.local().state(), State::Alive | State::Left)
     }
 }
 
-/// What a checkpoint says before the node's own state.
+/// The head of a checkpoint, before the node's state.
 #[derive(Deserialize, Serialize)]
 struct Head {
-    /// What the node does with what is not sealed, and its nonces to come; `None` if it has no keys.
+    /// How the node treats plaintext, and the state of its nonces; `None` without keys.
     sealing: Option<(u8, Rng)>,
-    /// Whether the application has a say in who is a member.
+    /// Whether there is an admission function.
     admission: bool,
 }
 
@@ -257,42 +235,18 @@ struct NodeForm {
     started: Instant,
     now: Instant,
     members: Members,
-    probe: Probe,
-    health: LocalHealth,
-    indirect_pings: IndirectPings,
-    user_pings: UserPings,
-    verdict_lease: VerdictLease,
-    suspicions: Suspicions,
     refute: Refute,
-    gossip_queue: GossipQueue,
-    broadcasts: Broadcasts,
-    dedup: BroadcastDedup,
-    next_broadcast: u64,
-    reconnect: Reconnect,
-    datagrams_built: u64,
-    next_gossip_at: Instant,
-    exchanges: Exchanges,
-    sync_trigger: SyncTrigger,
-    #[serde(skip)]
-    digest_index: DigestIndex,
-    sync_state: Bytes,
-    tickets: Tickets,
+    detector: Detector,
+    gossip: Gossip,
+    sync: Sync,
+    streams: Streams,
     timers: Timers,
     outputs: OutputQueue,
     stats: Stats,
     #[serde(skip)]
     journal: Option<Box<Journal>>,
-    probe_rng: Rng,
-    gossip_rng: Rng,
-    ping_rng: Rng,
-    sync_rng: Rng,
-    reconnect_rng: Rng,
     #[serde(skip)]
-    opened: Vec<u8>,
-    #[serde(skip)]
-    picked: Vec<MemberKey>,
-    #[serde(skip)]
-    recent: Vec<MemberKey>,
+    scratch: Scratch,
 }
 
 #[derive(Serialize)]
@@ -307,8 +261,8 @@ fn read(checkpoint: &[u8]) -> Result<(Head, Node), ReplayError> {
         return Err(ReplayError::Format(format));
     }
     let malformed = |_| ReplayError::Checkpoint;
-    let head = take(&mut rest).map_err(malformed)?;
-    let Restored(mut node) = take(&mut rest).map_err(malformed)?;
+    let head = decode(&mut rest).map_err(malformed)?;
+    let Restored(mut node) = decode(&mut rest).map_err(malformed)?;
     if !rest.is_empty() {
         return Err(ReplayError::Checkpoint);
     }
@@ -329,5 +283,5 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
     Err(ReplayError::Encryption)
 }
 
-/// Of a checkpoint and of a journal: a change in either is another one.
-const FORMAT: u8 = 1;
+/// The version of checkpoints and journals.
+const FORMAT: u8 = 2;

@@ -1,18 +1,17 @@
-//! What the application asks.
+//! Commands of the application: join, leave, cancel, metadata, sync state, keys.
 
 use super::Node;
 use crate::addr::{Dialled, canonical, dialled};
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
-use crate::detector::health::LocalHealth;
+use crate::error::{Failure, JoinError, SeedFailure};
+use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
 use crate::member::{Meta, State, TooLong};
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{
-    Done, Failure, JoinError, MAX_SEEDS, Phase, Retry, SeedFailure, Ticket,
-};
+use crate::stream::tickets::{MAX_SEEDS, Retry};
 use crate::sync::reconnect::Reconnect;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
@@ -25,24 +24,24 @@ use core::net::SocketAddr;
 impl Node {
     /// Joins a cluster through any of its members.
     ///
-    /// All seeds are asked at once, each over a stream, for the members that they know; where there are more
-    /// than [`max_streams_out`](crate::Options::max_streams_out), the others wait until a stream has ended. The ticket
-    /// ends with [`Done::Joined`] when the first one has answered (those that were asked are heard
-    /// too, later), or when the last one has failed, with each one's reason: at the latest
-    /// [`stream_timeout`](crate::Options::stream_timeout) after it was asked. One that breaks off without an answer, as
-    /// one does that too many ask at once, is asked again after a while. Our own address among the seeds is
-    /// passed over; if it is the only one, the node is the first of its cluster, and has joined. A seed's
-    /// address may have a zone (the scope id of an IPv6 address), by which it is dialled; members are
-    /// known without.
+    /// All seeds are contacted at once, each over a stream, with a sync; beyond
+    /// [`max_streams_out`](crate::Options::max_streams_out) they wait until a stream has ended. The
+    /// ticket ends with [`Done::Joined`] when the first seed has replied (the replies of the others
+    /// are merged later), or with the reason of each when the last one has failed: at the latest
+    /// [`stream_timeout`](crate::Options::stream_timeout) after it was contacted. A seed that
+    /// closes the stream without a reply, because it is overloaded, is contacted again after a
+    /// delay. This node's own address among the seeds is skipped; if it is the only one, the node
+    /// is the first of its cluster, and has joined. A seed's address may have a zone (the scope id
+    /// of an IPv6 address), which is used to connect; members' addresses have none.
     ///
-    /// A node that has left comes back by this, as a member that joins. It has heard nothing since,
-    /// and so forgets all others, without an event: what earlier events told is void, and whoever
-    /// is there joins again.
+    /// A node that has left joins again by this. It missed all updates, so it forgets all other
+    /// members, without an event: earlier events are void, and each member joins again.
     ///
     /// # Errors
     ///
-    /// If there are no seeds, or more than 1,024, if no stream may be opened now, or if the node is
-    /// leaving. Then nothing was begun.
+    /// If there are no seeds, or more than 1,024, if
+    /// [`max_streams_out`](crate::Options::max_streams_out) are open, or if the node is leaving.
+    /// Then nothing was begun.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<Ticket, JoinError> {
         let input = |_: &Self| Input::Join(seeds.iter().copied().map(Dialled).collect());
         self.input(now, input, |node| node.begin_join(seeds))
@@ -63,64 +62,79 @@ impl Node {
         if others.len() > MAX_SEEDS {
             return Err(JoinError::TooManySeeds { seeds: others.len(), max: MAX_SEEDS });
         }
-        if !others.is_empty() && self.exchanges.room_out() == 0 {
+        if !others.is_empty() && self.streams.exchanges.room_out() == 0 {
             return Err(JoinError::Busy { max: self.config.options.max_streams_out });
         }
         if self.phase() == Phase::Left {
             self.rejoin_from_scratch();
         }
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if others.is_empty() {
             let members = self.members.present_count();
             self.emit_completed(ticket, Ok(Done::Joined { seed: own, members }));
         } else {
-            self.tickets.begin_join(ticket, &others);
+            self.streams.tickets.begin_join(ticket, &others);
             self.contact_seeds();
         }
         Ok(ticket)
     }
 
-    /// Asks seeds that were not asked yet, as many as streams may be opened.
+    /// Contacts waiting seeds, as many as streams may be opened.
     pub(super) fn contact_seeds(&mut self) {
         let deadline = self.now + self.config.options.stream_timeout;
-        while self.exchanges.room_out() > 0 {
-            let Some((ticket, seed)) = self.tickets.next_seed(deadline) else { return };
+        while self.streams.exchanges.room_out() > 0 {
+            let Some((ticket, seed)) = self.streams.tickets.next_seed(deadline) else { return };
             self.open_until(seed, Purpose::Join(ticket), None, deadline);
         }
     }
 
-    /// Asks a seed again that broke off.
+    /// Contacts a seed again that closed its stream without a reply.
     pub(super) fn retry_seed(&mut self, number: u64) {
-        let Some(Retry { ticket, seed, error }) = self.tickets.remove_retry(number) else { return };
-        let Some(deadline) = self.tickets.join_deadline(ticket) else { return };
+        let Some(Retry { ticket, seed, error }) = self.streams.tickets.remove_retry(number) else {
+            return;
+        };
+        let Some(deadline) = self.streams.tickets.join_deadline(ticket) else { return };
         if !self.open_until(seed, Purpose::Join(ticket), None, deadline) {
             self.seed_failed(ticket, SeedFailure { seed, error });
         }
     }
 
-    /// Takes part again after having left.
+    /// Joins again after a leave: the node forgets all other members, and has a later incarnation.
     fn rejoin_from_scratch(&mut self) {
-        for key in self.suspicions.stop_all() {
-            self.timers.clear(TimerKey::Suspicion(key));
-        }
+        self.detector.reset(&mut self.timers, &self.config.options);
         self.timers.clear(TimerKey::Fixed(FixedTimer::Reap));
-        self.gossip_queue = GossipQueue::default();
-        self.broadcasts.clear();
-        self.reconnect = Reconnect::new(self.config.options.max_reconnect);
-        self.health = LocalHealth::new(self.config.options.awareness_max);
+        self.gossip.queue = GossipQueue::default();
+        self.gossip.broadcasts.clear();
+        self.sync.reconnect = Reconnect::new(self.config.options.max_reconnect);
         self.members.forget_others();
-        self.digest_index.clear();
+        self.sync.index.clear();
         self.bump_incarnation(State::Alive);
         self.start_rounds();
     }
 
+    /// Starts to probe and to sync, each at a random point of its first interval, so that nodes
+    /// that start together do not act together.
+    pub(super) fn start_rounds(&mut self) {
+        let (detector, mut cx) = self.detector();
+        detector.start(&mut cx);
+        let sync = self.sync.rng.within(self.config.options.sync_interval);
+        self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + sync);
+    }
+
+    /// Stops to probe, to sync and to reconnect, because the node leaves.
+    pub(super) fn stop_rounds(&mut self) {
+        self.detector.stop(&mut self.timers);
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Sync));
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Reconnect));
+    }
+
     /// Leaves the cluster, so that all others see this node as left and not as failed.
     ///
-    /// The node tells [`leave_peers`](crate::Options::leave_peers) members over streams, also the
-    /// seeds of joins that have not ended, and all others by gossip. The ticket ends with
-    /// [`Done::Left`] when as many have confirmed it as half of those members, at once if there is
-    /// nobody; with [`Failure::Unconfirmed`] if no member does within
-    /// [`stream_timeout`](crate::Options::stream_timeout). A second call while that runs ends with
+    /// The node sends its leave to [`leave_peers`](crate::Options::leave_peers) members over
+    /// streams, and to the seeds of joins that have not ended, and gossips it to all others. The
+    /// ticket ends with [`Done::Left`] when half of those members have confirmed it, at once if
+    /// there are none; with [`Failure::Unconfirmed`] if no member does within
+    /// [`stream_timeout`](crate::Options::stream_timeout). A second call during a leave ends with
     /// the first; one after it ends at once. A join that has not ended fails with
     /// [`Failure::Left`].
     pub fn leave(&mut self, now: Instant) -> Ticket {
@@ -128,8 +142,8 @@ impl Node {
     }
 
     fn begin_leave(&mut self) -> Ticket {
-        let ticket = self.tickets.issue();
-        if self.tickets.await_leave(ticket) {
+        let ticket = self.streams.tickets.issue();
+        if self.streams.tickets.await_leave(ticket) {
             return ticket;
         }
         let mut asked = false;
@@ -140,27 +154,24 @@ impl Node {
             asked = self.announce_leave(ticket, seeds);
         }
         if !asked {
-            self.emit_completed(ticket, Ok(Done::Left { told: 0 }));
+            self.emit_completed(ticket, Ok(Done::Left { confirmed: 0 }));
         }
         ticket
     }
 
-    /// Gives up a join, a reliable message or a ping; the ticket ends with
-    /// [`Failure::Cancelled`].
+    /// Cancels a join, a reliable message or a ping; the ticket ends with [`Failure::Cancelled`].
     ///
-    /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. What was under
-    /// way may have its effect all the same.
+    /// Returns `false`, and does nothing, if the ticket has ended or is one of a leave. The command
+    /// may have its effect all the same.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> bool {
         self.input(now, |_| Input::Cancel(ticket), |node| node.cancel_command(ticket))
     }
 
     fn cancel_command(&mut self, ticket: Ticket) -> bool {
-        let ended = if self.tickets.joined(ticket).is_some() {
+        let ended = if self.streams.tickets.joined(ticket).is_some() {
             self.abort_streams(|purpose| purpose == Purpose::Join(ticket));
             true
-        } else if let Some(token) = self.user_pings.find(ticket) {
-            self.user_pings.end(token);
-            self.timers.clear(TimerKey::UserPing(token));
+        } else if self.detector.cancel_user_ping(&mut self.timers, ticket) {
             true
         } else {
             !self.abort_streams(|purpose| purpose == Purpose::Message(ticket)).is_empty()
@@ -171,21 +182,21 @@ impl Node {
         ended
     }
 
-    /// Tells a few members, and the seeds of joins that have not ended: they may have taken us in;
-    /// `false` if there is nobody.
+    /// Sends the leave to a few members, and to the seeds of joins that have not ended, which may
+    /// have made this node a member; `false` if there are none.
     fn announce_leave(&mut self, ticket: Ticket, mut peers: Vec<SocketAddr>) -> bool {
-        let mut picked = core::mem::take(&mut self.picked);
+        let mut picked = core::mem::take(&mut self.scratch.picked);
         let count = self.config.options.leave_peers;
-        self.members.pick(&mut self.sync_rng, count, None, &mut picked);
+        self.members.pick(&mut self.sync.rng, count, None, &mut picked);
         let members = picked.len();
         peers.extend(picked.iter().map(|&key| self.members[key].addr()));
-        self.picked = picked;
+        self.scratch.picked = picked;
         peers.sort_unstable();
         peers.dedup();
         if peers.is_empty() {
             return false;
         }
-        self.tickets.begin_leave(ticket, peers.len(), members);
+        self.streams.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
             let news = self.wire.updates(self.local());
             if !self.open(peer, Purpose::Leave(ticket), Some(news)) {
@@ -195,11 +206,11 @@ impl Node {
         true
     }
 
-    /// Sets what this node tells all others about itself.
+    /// Sets the metadata that this node publishes to all members.
     ///
     /// # Errors
     ///
-    /// If there are more bytes than [`max_meta`](crate::Options::max_meta). Then nothing changed.
+    /// If it is longer than [`max_meta`](crate::Options::max_meta). Then nothing changed.
     pub fn set_meta(&mut self, now: Instant, meta: Meta) -> Result<(), TooLong> {
         self.input(now, |_| Input::SetMeta(&meta), |node| node.apply_meta(&meta))
     }
@@ -214,13 +225,13 @@ impl Node {
         Ok(())
     }
 
-    /// Sets what every node with which this one syncs from now on is told:
-    /// [`Event::SyncState`](crate::Event::SyncState). It replaces what was set before; empty is
-    /// nothing.
+    /// Sets the state that this node sends with every sync from now on, which the peer gets as
+    /// [`Event::SyncState`](crate::Event::SyncState). It replaces the earlier state; an empty state
+    /// is not sent.
     ///
     /// # Errors
     ///
-    /// If there are more bytes than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
+    /// If it is longer than [`max_sync_state`](crate::Options::max_sync_state). Then nothing
     /// changed.
     pub fn set_sync_state(&mut self, now: Instant, state: Bytes) -> Result<(), TooLong> {
         let input = Input::SetSyncState(&state);
@@ -230,11 +241,11 @@ impl Node {
     fn replace_sync_state(&mut self, state: Bytes) -> Result<(), TooLong> {
         let max = self.config.options.max_sync_state;
         TooLong::check("the sync state", state.len(), max, Some("max_sync_state"))?;
-        self.sync_state = state;
+        self.sync.state = state;
         Ok(())
     }
 
-    /// The keys with which the node seals and opens what travels; `None` if it does neither.
+    /// The node's keys; `None` if it does not encrypt.
     #[cfg(feature = "encryption")]
     pub fn keyring(&self) -> Option<&Keyring> {
         self.wire.crypto().and_then(CryptoState::keyring)
@@ -249,7 +260,7 @@ impl Node {
         self.wire.crypto_mut().and_then(CryptoState::keyring_mut)
     }
 
-    /// Says something new of ourselves, at once.
+    /// Publishes this node's own state in a new incarnation, at once.
     fn bump_incarnation(&mut self, state: State) {
         let variant = self.variant;
         self.members.update_local(|local| {

@@ -1,19 +1,19 @@
-//! Datagrams: what comes in by them, and what is answered.
+//! Received datagrams, and the replies to them.
 
 use super::Node;
 use super::update::{Correction, UpdateSource};
-use crate::detector::indirect::PendingForward;
-use crate::detector::user_pings::PendingPing;
+use crate::detector::AckedPing;
+use crate::error::Refusal;
+use crate::event::Done;
+use crate::event::Via;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
 use crate::membership::digest;
 use crate::membership::table::MemberKey;
-use crate::output::{Payload, PendingDatagram, Piggyback, Via};
+use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stats::Reject;
+use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::Done;
-use crate::stream::{Refusal, StreamId};
-use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
@@ -32,18 +32,19 @@ impl Node {
         if data.len() > self.config.options.max_datagram {
             return Err(Reject::Oversized);
         }
-        let mut scratch = core::mem::take(&mut self.opened);
+        let mut scratch = core::mem::take(&mut self.scratch.opened);
         let taken = match self.wire.open(data, &mut scratch) {
             Ok(messages) => self.dispatch_messages(from, messages),
             Err(reject) => Err(reject),
         };
-        self.opened = scratch;
+        self.scratch.opened = scratch;
         taken
     }
 
-    /// Takes what would have been in a datagram, of a node that sends none.
+    /// Handles the content of a datagram that a `stream_only` node sent over a stream.
     ///
-    /// It is answered where the member of that name is; who is no member gets what a stranger gets.
+    /// Replies go to the known address of the member with that name; a sender that is no member
+    /// gets what a stranger gets.
     pub(super) fn process_stream_datagram(
         &mut self,
         peer: SocketAddr,
@@ -68,10 +69,11 @@ impl Node {
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.handle_ack(from, ack),
                 Message::Nack { token } => {
-                    self.stats.stray_acks += u64::from(!self.probe.nacked(token, from));
+                    self.stats.stray_acks += u64::from(!self.detector.on_nack(token, from));
                 }
                 Message::Update(update) => {
-                    // Before the first claim is taken: nobody makes itself a member on the way.
+                    // Checked before the first claim: a datagram cannot make its own sender a
+                    // member.
                     if replies.from_member.is_none() {
                         replies.from_member = Some(self.members.find_addr(from).is_some());
                     }
@@ -82,7 +84,7 @@ impl Node {
                         hearsay: false,
                     };
                     let correction = self.handle_update(source, update.claim);
-                    // To speak for ourselves matters most.
+                    // A claim about this node has precedence.
                     let ours = correction.filter(|correction| correction.about == MemberKey::LOCAL);
                     replies.correction = ours.or(replies.correction).or(correction);
                 }
@@ -114,11 +116,11 @@ impl Node {
         Ok(())
     }
 
-    /// Answers a ping that is meant for us.
+    /// Answers a ping to this node.
     ///
-    /// A member gets news with it, first of all that it is held to have failed, if it is. A stranger
-    /// gets the bare answer, which is no larger than what it sent. A node that has left gives no sign
-    /// of life: it tells members that it left, and lets strangers find out.
+    /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
+    /// there is one. A stranger gets a bare ack, which is no longer than its ping. A node that has
+    /// left sends no ack: it sends members the update that it left, and strangers nothing.
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
         let Ping { token, target, status, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
@@ -134,14 +136,15 @@ impl Node {
             return;
         }
         if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
-            // An address may have passed on to another node: it is the same if its life is.
+            // Another node may have this address now: it is the same one only in the same
+            // generation.
             if incarnation.generation == self.members[key].incarnation().generation {
                 self.apply_peer_incarnation(key, incarnation);
             }
             self.compare_digest(key, digest);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
-        // Our own incarnation may be longer than the stranger's.
+        // An ack with our own incarnation could be longer than the ping.
         let bare = PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() };
         let (piggyback, of) = match member {
             Some(_) => (Piggyback::Uncounted, None),
@@ -155,17 +158,17 @@ impl Node {
         });
     }
 
-    /// Where an answer goes: to where its receiver says, if that is the host from which it asks, or if a
-    /// member is there, and else to where it asks from. Nobody has us answer to strangers.
+    /// The address for a reply: the one that the request names, if it has the request's IP or is a
+    /// member's; else the source address. So nobody can direct replies at strangers.
     fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
         let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
         says.filter(fits).unwrap_or(from)
     }
 
-    /// Takes from a sign of life in which incarnation a suspect is: one that has contradicted since
-    /// lives, although what it said has not come.
+    /// Applies the incarnation in a ping or an ack: a suspect in a later incarnation has refuted,
+    /// although its update has not arrived.
     ///
-    /// That is not told on: what it says of itself in that incarnation is not known.
+    /// This is not gossiped, because the metadata of that incarnation is not known.
     fn apply_peer_incarnation(&mut self, key: MemberKey, incarnation: Incarnation) {
         let member = &self.members[key];
         let contradicted = incarnation > member.incarnation() && member.state() == State::Suspect;
@@ -184,8 +187,7 @@ impl Node {
         );
     }
 
-    /// Compares what a member's membership comes down to with ours; if they have not been the same
-    /// for a while, finds out what differs.
+    /// Compares a member's digest with ours, and starts a sync if they have differed for a while.
     pub(super) fn compare_digest(&mut self, key: MemberKey, theirs: u32) {
         let options = &self.config.options;
         if !options.digest_checks {
@@ -193,14 +195,14 @@ impl Node {
         }
         let same = theirs == digest::short(self.members.digest());
         let (settle, longest) = (options.probe_interval, options.sync_interval);
-        if self.sync_trigger.on_digest(self.now, same, settle, longest)
+        if self.sync.trigger.on_digest(self.now, same, settle, longest)
             && self.open(self.members[key].addr(), Purpose::Sync, None)
         {
             self.stats.syncs_by_digest += 1;
         }
     }
 
-    /// Answers a ping over a stream, if it is meant for us.
+    /// Answers a ping over a stream, if this node is its target.
     pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
         let local = self.local();
         if ping.target.is_some_and(|target| target != *local.id()) {
@@ -213,28 +215,29 @@ impl Node {
         self.reply(id, pong);
     }
 
-    /// The target of our probe answered over a stream.
+    /// Handles the ack of the probe's target over a stream.
     pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
-        if let Some(key) = self.probe.acked_by_stream(token) {
+        if let Some(key) = self.detector.on_stream_ack(token) {
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
         }
     }
 
-    /// The target of our probe answered, and this is what it said of itself.
+    /// Renews the lease, and applies the status in an ack of the probe's target.
     fn on_target_alive(&mut self, key: MemberKey, status: Option<PeerStatus>) {
-        self.on_probe_acked();
+        let (detector, mut cx) = self.detector();
+        detector.renew_lease(&mut cx);
         if let Some(PeerStatus { incarnation, digest }) = status {
             self.apply_peer_incarnation(key, incarnation);
             self.compare_digest(key, digest);
         }
     }
 
-    /// Pings one member for another.
+    /// Handles a request for an indirect ping.
     fn handle_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
         let from = self.reply_address(from, request.reply_to);
         let target = self.members.find(&request.target).filter(|&key| key != MemberKey::LOCAL);
-        // One that is somewhere else for us would answer for where it is not.
+        // A member at another address here would answer for an address where it is not.
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
@@ -243,25 +246,14 @@ impl Node {
             return;
         }
         let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
-        let options = &self.config.options;
-        // Whoever does not say for how long it waits has asked us at its own probe's timeout.
-        let rest = || options.probe_interval - options.probe_timeout;
-        let within = request.within.unwrap_or_else(rest);
-        let within = within.min(options.probe_interval * options.awareness_max);
-        let nack = options.nacks && request.nack;
-        let asked =
-            PendingForward { by: from, token: request.token, until: self.now + within, nack };
-        let token = self.probe_rng.u32();
-        if !self.indirect_pings.begin(token, asked) {
-            return self.refuse_indirect_ping(from, request);
-        }
-        // A nack has to arrive while the asker still waits (Lifeguard §IV-A).
-        let wait = if nack { within * 4 / 5 } else { within };
-        self.timers.set(TimerKey::IndirectPing(token), self.now + wait);
+        let (detector, mut cx) = self.detector();
+        let token =
+            detector.forward_ping(&mut cx, from, request.token, request.within, request.nack);
+        let Some(token) = token else { return self.refuse_indirect_ping(from, request) };
         self.send_ping(target, token);
     }
 
-    /// Does not ping for a member, and says so at once: it is not the asker's fault.
+    /// Refuses an indirect ping, with an immediate nack: the asker is not at fault.
     fn refuse_indirect_ping(&mut self, to: SocketAddr, request: &PingRequest) {
         self.stats.indirect_pings_refused += 1;
         if self.config.options.nacks && request.nack {
@@ -275,18 +267,13 @@ impl Node {
         }
     }
 
-    /// Most of the time for a ping that we made for another is over, or all of it.
+    /// An indirect ping was not acked so far: sends a nack to its asker, or ends it.
     pub(super) fn on_indirect_ping_timeout(&mut self, token: u32) {
-        let Some(PendingForward { by, token: theirs, until, .. }) =
-            self.indirect_pings.unanswered(token)
-        else {
-            self.indirect_pings.end(token);
-            return;
-        };
-        self.timers.set(TimerKey::IndirectPing(token), until);
+        let nack = self.detector.on_indirect_ping_timeout(&mut self.timers, token);
+        let Some((asker, token)) = nack else { return };
         self.queue_datagram(PendingDatagram {
-            to: by,
-            payload: Payload::Nack { token: theirs },
+            to: asker,
+            payload: Payload::Nack { token },
             about: None,
             piggyback: Piggyback::Uncounted,
         });
@@ -294,38 +281,28 @@ impl Node {
 
     fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
-        if let Some((key, sent)) = self.probe.acked(token) {
-            self.timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
-            if self.members[key].addr() == from {
-                self.members.rtt_mut(key).measure(self.now.since(sent));
-                self.apply_acked_incarnation(key, status);
+        let (detector, mut cx) = self.detector();
+        match detector.on_ack(&mut cx, token) {
+            AckedPing::Probe { target, rtt } => {
+                if self.members[target].addr() == from {
+                    self.members.rtt_mut(target).measure(rtt);
+                    self.apply_acked_incarnation(target, status);
+                }
+                self.on_target_alive(target, status);
             }
-            return self.on_target_alive(key, status);
+            AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
+            AckedPing::Forwarded { asker, token } => self.queue_datagram(PendingDatagram {
+                to: asker,
+                payload: Payload::Ack { token, of: status },
+                about: None,
+                piggyback: Piggyback::Uncounted,
+            }),
+            AckedPing::Stray => self.stats.stray_acks += 1,
         }
-        if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
-            self.timers.clear(TimerKey::UserPing(token));
-            let rtt = self.now.since(sent);
-            return self.emit_completed(ticket, Ok(Done::Pong { rtt }));
-        }
-        let Some(PendingForward { by, token, .. }) = self.end_indirect_ping(token) else {
-            self.stats.stray_acks += 1;
-            return;
-        };
-        let payload = Payload::Ack { token, of: status };
-        self.queue_datagram(PendingDatagram {
-            to: by,
-            payload,
-            about: None,
-            piggyback: Piggyback::Uncounted,
-        });
     }
 
-    fn end_indirect_ping(&mut self, token: u32) -> Option<PendingForward> {
-        self.timers.clear(TimerKey::IndirectPing(token));
-        self.indirect_pings.end(token)
-    }
-
-    /// Pings a member; a suspect is told so with it, and can contradict at once.
+    /// Pings a member. The ping of a suspect carries the suspicion, so that it can refute at once
+    /// (Lifeguard's buddy system, §IV-C).
     pub(super) fn send_ping(&mut self, target: MemberKey, token: u32) {
         let member = &self.members[target];
         let payload = Payload::Ping { token, target };
@@ -340,13 +317,13 @@ impl Node {
     }
 }
 
-/// What a datagram asks of us: one answer of each kind at most, however often it asks.
+/// The requests in one datagram: at most one reply of each kind, however many there are.
 #[derive(Debug, Default)]
 struct Replies {
     ping: Option<Ping>,
     request: Option<PingRequest>,
-    /// Whether the sender was a member when the first claim was read; `None` if none was.
+    /// Whether the sender was a member before the first claim; `None` if there was no claim.
     from_member: Option<bool>,
-    /// Who is to be told better.
+    /// The correction to send.
     correction: Option<Correction>,
 }

@@ -9,38 +9,25 @@ use core::sync::atomic::Ordering;
 ///
 /// # Panics
 ///
-/// If they do not, which is a bug of ours and not of whoever drives the node.
-pub(crate) fn check(node: &Node) {
-    let (members, suspicions, exchanges, timers, gossip_queue) = node.parts();
-    // What is looked at here is not what the node costs.
+/// If they do not, which is a bug of the core and not of its driver.
+pub(super) fn check(node: &Node) {
+    let Node { members, detector, gossip, sync, streams, timers, .. } = node;
+    // The visits of this check are not a cost of the node.
     let visits = members.visits().load(Ordering::Relaxed);
     members.check();
     assert!(members.len() <= node.config().options().max_members);
-    for (key, deadline) in suspicions.deadlines() {
-        assert_eq!(members[key].state(), State::Suspect, "whoever is suspected is a suspect");
-        assert_eq!(timers.at(TimerKey::Suspicion(key)), Some(deadline));
+    detector.check(members, timers);
+    streams.exchanges.check();
+    for id in streams.exchanges.ids() {
+        assert!(timers.at(TimerKey::Stream(id)).is_some(), "each stream has its deadline");
     }
-    let suspects = node.all_members().filter(|member| member.state() == State::Suspect);
-    assert_eq!(suspects.count(), suspicions.deadlines().count(), "every suspect has its suspicion");
-    exchanges.check();
-    for id in exchanges.ids() {
-        assert!(timers.at(TimerKey::Stream(id)).is_some(), "every stream has its deadline");
-    }
-    assert!(gossip_queue.len() <= node.config().options().max_members);
-    let (broadcasts, dedup, reconnect, pings) = node.more_parts();
-    broadcasts.check();
-    dedup.check();
-    reconnect.check();
-    for token in pings.tokens() {
-        assert!(timers.at(TimerKey::UserPing(token)).is_some(), "every ping has its deadline");
-    }
-    let running = node.local().state() == State::Alive;
-    assert_eq!(
-        timers.at(TimerKey::Fixed(FixedTimer::Probe)).is_some(),
-        running,
-        "who runs, probes"
-    );
-    assert_ne!(node.local().state(), State::Suspect, "nobody suspects itself");
-    assert_ne!(node.local().state(), State::Failed, "nobody holds itself to have failed");
+    assert!(gossip.queue.len() <= node.config().options().max_members);
+    gossip.broadcasts.check();
+    gossip.dedup.check();
+    sync.reconnect.check();
+    let probing = timers.at(TimerKey::Fixed(FixedTimer::Probe)).is_some();
+    assert_eq!(probing, node.local().state() == State::Alive, "a node that has not left probes");
+    assert_ne!(node.local().state(), State::Suspect, "a node does not suspect itself");
+    assert_ne!(node.local().state(), State::Failed, "a node does not declare itself failed");
     members.visits().store(visits, Ordering::Relaxed);
 }

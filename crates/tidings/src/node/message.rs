@@ -1,18 +1,19 @@
-//! Messages of the application's: to one member or to all of them.
+//! Messages of the application, to one member or to all, and pings.
 
 use super::Node;
-use crate::detector::user_pings::PendingPing;
+use crate::error::Refusal;
+use crate::error::{BroadcastError, Failure, SendError};
+use crate::event::{Done, Ticket};
+use crate::event::{Event, Via};
 use crate::gossip::broadcast::Full;
+use crate::gossip::broadcast_key::BroadcastKey;
 use crate::gossip::dedup::Seen;
 use crate::member::{NodeId, TooLong};
 use crate::membership::table::MemberKey;
-use crate::output::{Event, Via};
 use crate::record::journal::Input;
+use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{BroadcastError, BroadcastKey, Done, Failure, SendError, Ticket};
-use crate::stream::{Refusal, StreamId};
 use crate::time::Instant;
-use crate::timers::TimerKey;
 use crate::wire::frame::ReliableMessage;
 use crate::wire::message::{Broadcast, BroadcastId};
 use crate::wire::tidings;
@@ -25,8 +26,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If the node has left, if `to` is not a member that is present, or if the message is longer than
-    /// fits a datagram: the error says how long it may be. Then nothing was sent.
+    /// If the node has left, if `to` is not present, or if the message is longer than a datagram
+    /// holds: the error has the limit. Then nothing was sent.
     pub fn send(&mut self, now: Instant, to: &NodeId, data: Bytes) -> Result<(), SendError> {
         let input = Input::Send(Cow::Borrowed(to), &data);
         self.input(now, |_| input, |node| node.queue_message(to, data.clone()))
@@ -45,19 +46,19 @@ impl Node {
         Ok(())
     }
 
-    /// Sends a message to one member over a stream of its own.
+    /// Sends a message to one member over a stream of its own, with a receipt.
     ///
-    /// The ticket ends with [`Done::Delivered`] when the member's node has taken the message, or with
-    /// [`Failure::Undelivered`]: then it may have been taken, and the receipt lost. It is delivered at
-    /// most once.
+    /// The ticket ends with [`Done::Delivered`] when the member's node has accepted the message, or
+    /// with [`Failure::Undelivered`]: then it may have been accepted, and the receipt lost. It is
+    /// delivered at most once.
     ///
-    /// In memberlist's format there are no receipts: there it ends with [`Done::Written`].
+    /// memberlist's format has no receipts: there the ticket ends with [`Done::Written`].
     ///
     /// # Errors
     ///
-    /// If the node has left, if `to` is not a member that is present, if the message is longer than
-    /// [`max_frame`](crate::Options::max_frame) less 900 bytes, or if too many streams are open. Then
-    /// nothing was sent.
+    /// If the node has left, if `to` is not present, if the message is longer than
+    /// [`max_frame`](crate::Options::max_frame) less 900 bytes, or if
+    /// [`max_streams_out`](crate::Options::max_streams_out) are open. Then nothing was sent.
     pub fn send_reliable(
         &mut self,
         now: Instant,
@@ -73,10 +74,10 @@ impl Node {
         let max = self.config.options.max_frame - tidings::frame::MESSAGE_OVERHEAD;
         TooLong::check("the message", data.len(), max, Some("max_frame"))
             .map_err(SendError::TooLong)?;
-        if key != MemberKey::LOCAL && self.exchanges.room_out() == 0 {
+        if key != MemberKey::LOCAL && self.streams.exchanges.room_out() == 0 {
             return Err(SendError::Busy);
         }
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if key == MemberKey::LOCAL {
             self.deliver(Some(to.clone()), data, Via::Reliable);
             self.emit_completed(ticket, Ok(Done::Delivered));
@@ -89,21 +90,20 @@ impl Node {
 
     /// Broadcasts a message to all members, by gossip.
     ///
-    /// It is delivered at most once at each member that is present, and to all of them but for
-    /// chance: each is told several times, by different members, and nobody confirms it. There is
-    /// no order between broadcasts, and this node itself gets none of its own. The longer the queue
-    /// of broadcasts, the more of them are missed.
+    /// Delivery is probabilistic, at most once at each present member: each gets it several times,
+    /// from different members, and none confirms it. Broadcasts have no order, and the node gets
+    /// none of its own. The longer the queue of broadcasts, the more of them are missed.
     ///
-    /// In memberlist's format nodes do not pass messages on by themselves: this node tells each member at
-    /// least once, which takes the longer the more there are. It comes to them, maybe more than once, as
-    /// any [message in a datagram](Self::send) does.
+    /// In memberlist's format members do not forward broadcasts: this node sends each member at
+    /// least one copy, which takes longer the more there are. It arrives, maybe more than once, as
+    /// a [message in a datagram](Self::send).
     ///
     /// # Errors
     ///
-    /// If the node has left; if the message does not fit a datagram; or if
+    /// If the node has left; if the message is longer than a datagram holds; or if
     /// [`max_broadcasts`](crate::Options::max_broadcasts) or
-    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are queued
-    /// already. Then nothing was begun.
+    /// [`max_broadcast_bytes`](crate::Options::max_broadcast_bytes) of this node's own are queued.
+    /// Then nothing was queued.
     pub fn broadcast(&mut self, now: Instant, data: Bytes) -> Result<(), BroadcastError> {
         let input = Input::Broadcast { key: &[], data: &data };
         self.input(now, |_| input, |node| node.begin_broadcast(&[], data.clone()))
@@ -146,20 +146,20 @@ impl Node {
         let id = BroadcastId {
             origin: local.id().clone(),
             generation: local.incarnation().generation,
-            number: self.next_broadcast,
+            number: self.gossip.next_broadcast,
         };
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
         let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
         TooLong::check("the message", len, len - over, Some("datagram_size"))
             .map_err(BroadcastError::Message)?;
-        // With nobody to tell it is told.
+        // Without a receiver it counts as sent.
         if self.members.present_count() > 1 {
-            let dropped = self.broadcasts.push_own(broadcast);
+            let dropped = self.gossip.broadcasts.push_own(broadcast);
             self.stats.broadcasts_dropped += dropped.map_err(|Full| BroadcastError::Full)?;
             self.arm_gossip();
         }
-        self.next_broadcast += 1;
+        self.gossip.next_broadcast += 1;
         Ok(())
     }
 
@@ -168,30 +168,27 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If the node has left, if `to` is not a member that is present, or if
-    /// [`max_pings`](crate::Options::max_pings) are under way. Then nothing was sent.
+    /// If the node has left, if `to` is not present, or if [`max_pings`](crate::Options::max_pings)
+    /// are pending. Then nothing was sent.
     pub fn ping(&mut self, now: Instant, to: &NodeId) -> Result<Ticket, SendError> {
         self.input(now, |_| Input::Ping(Cow::Borrowed(to)), |node| node.begin_ping(to))
     }
 
     fn begin_ping(&mut self, to: &NodeId) -> Result<Ticket, SendError> {
         let key = self.find_receiver(to)?;
-        let ticket = self.tickets.issue();
+        let ticket = self.streams.tickets.issue();
         if key == MemberKey::LOCAL {
             self.emit_completed(ticket, Ok(Done::Pong { rtt: Duration::ZERO }));
             return Ok(ticket);
         }
-        let token = self.ping_rng.u32();
-        if !self.user_pings.begin(token, PendingPing { ticket, sent: self.now }) {
-            return Err(SendError::Busy);
-        }
-        self.timers.set(TimerKey::UserPing(token), self.now + self.config.options.probe_interval);
+        let (detector, mut cx) = self.detector();
+        let token = detector.ping(&mut cx, ticket).ok_or(SendError::Busy)?;
         self.send_ping(key, token);
         Ok(ticket)
     }
 
     pub(super) fn on_user_ping_timeout(&mut self, token: u32) {
-        if let Some(PendingPing { ticket, .. }) = self.user_pings.end(token) {
+        if let Some(ticket) = self.detector.on_user_ping_timeout(token) {
             self.emit_completed(ticket, Err(Failure::PingTimedOut));
         }
     }
@@ -205,7 +202,7 @@ impl Node {
         if state.is_present() { Ok(key) } else { Err(SendError::Absent(state)) }
     }
 
-    /// The longest message that fits a datagram.
+    /// The maximum length of a message in a datagram.
     fn max_datagram_message(&self) -> usize {
         self.wire.max_user_message(self.local().id(), self.room_in_datagram())
     }
@@ -219,7 +216,7 @@ impl Node {
         self.outputs.event(Event::Message { from, data, via });
     }
 
-    /// Takes a message that came over a stream, and gives a receipt.
+    /// Delivers a message that came over a stream, and sends a receipt.
     pub(super) fn handle_reliable(&mut self, id: StreamId, letter: ReliableMessage) {
         if letter.to.is_some_and(|to| to != *self.local().id()) {
             return self.refuse(id, Refusal::NotMe);
@@ -231,10 +228,11 @@ impl Node {
         self.send_receipt(id);
     }
 
-    /// Takes a broadcast that somebody passes on; the first time, it is delivered and passed on.
+    /// Handles a forwarded broadcast: the first copy is delivered and forwarded.
     ///
-    /// Only members broadcast, in the life in which they are known: whoever makes origins up fills
-    /// nobody's memory. One whose origin is not known yet is told again by others.
+    /// Broadcasts are accepted only from known members in their known generation, so that forged
+    /// origins take no memory. A broadcast of a member that is not known yet comes again from other
+    /// members.
     pub(super) fn handle_broadcast(&mut self, broadcast: Broadcast) {
         let BroadcastId { origin, generation, .. } = &broadcast.id;
         let local = self.local();
@@ -246,17 +244,17 @@ impl Node {
             self.stats.broadcasts_unknown_origin += 1;
             return;
         }
-        if self.dedup.first_time(&broadcast.id) == Seen::Duplicate {
+        if self.gossip.dedup.first_time(&broadcast.id) == Seen::Duplicate {
             self.stats.broadcasts_duplicate += 1;
             return;
         }
         self.deliver(Some(origin.clone()), broadcast.payload.clone(), Via::Broadcast);
         if self.wire.broadcast_len(&broadcast) > self.room_in_datagram() {
-            // Its origin sends longer datagrams than we do: in ours it would wait for ever.
+            // Its origin has a larger `datagram_size`: it would wait for ever in this queue.
             self.stats.broadcasts_dropped += 1;
             return;
         }
-        self.stats.broadcasts_dropped += self.broadcasts.pass_on(broadcast);
+        self.stats.broadcasts_dropped += self.gossip.broadcasts.pass_on(broadcast);
         self.arm_gossip();
     }
 }

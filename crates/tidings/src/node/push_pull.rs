@@ -1,28 +1,29 @@
-//! Memberlist's push/pull: two nodes tell each other all that they know, over a stream.
+//! memberlist's push/pull: two nodes exchange their whole tables over a stream.
 
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
+use crate::error::ExchangeError;
+use crate::error::Refusal;
+use crate::event::Event;
 use crate::membership::claim::Claim;
-use crate::output::Event;
+use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::ExchangeError;
-use crate::stream::{Refusal, StreamId};
 use crate::wire::frame::PushPull;
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 impl Node {
-    /// All that we know, in the format in which that is told.
+    /// This node's table as a push/pull frame; `None` in Tidings' own format.
     pub(super) fn push_pull(&self, join: bool) -> Option<Vec<u8>> {
         let envelope = self.wire.memberlist()?;
-        Some(envelope.push_pull(join, self.members.shared(), &self.sync_state))
+        Some(envelope.push_pull(join, self.members.shared(), &self.sync.state))
     }
 
-    /// Answers whoever tells us all that it knows.
+    /// Answers a push/pull.
     ///
-    /// The answer is how things stood before that: whoever joins needs no word of itself.
+    /// The reply is the table before the merge: a joining node needs no update about itself.
     pub(super) fn serve_push_pull(&mut self, id: StreamId, theirs: PushPull) {
         if !self.local().state().is_present() {
             let left = self.wire.updates(self.local());
@@ -33,10 +34,10 @@ impl Node {
         self.merge_push_pull(None, true, theirs);
     }
 
-    /// The peer told all that it knows in answer to us.
+    /// Handles the reply to a push/pull.
     ///
-    /// Where one that is there speaks no version in common with us, memberlist's nodes take nothing from
-    /// us either, and say so in their logs alone: a join has failed then.
+    /// If a member that is present has no protocol version in common with us, memberlist's nodes
+    /// drop our table too, and only log it: then a join has failed.
     pub(super) fn handle_push_pull_reply(
         &mut self,
         id: StreamId,
@@ -46,9 +47,9 @@ impl Node {
     ) {
         let foreign = |claim: &Claim| claim.state.is_present() && !self.understands(claim);
         if matches!(purpose, Purpose::Join(_)) && theirs.claims.claims.iter().any(foreign) {
-            return self.resolve(id, Err(ExchangeError::NotTaken(Refusal::Versions)));
+            return self.resolve(id, Err(ExchangeError::NotAccepted(Refusal::Versions)));
         }
-        // Whoever knew nobody has nobody to tell what it learns.
+        // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
         self.merge_push_pull(Some(canonical(peer)), disseminate, theirs);
         self.resolve(id, Ok(()));
@@ -76,7 +77,8 @@ impl Node {
         }
     }
 
-    /// Whether a member and we speak versions that both understand (memberlist's `verifyProtocol`).
+    /// Whether a member's protocol versions and ours are compatible (memberlist's
+    /// `verifyProtocol`).
     fn understands(&self, claim: &Claim) -> bool {
         let profile = claim.profile.as_ref();
         profile.is_none_or(|profile| profile.versions.agrees(self.local().versions))

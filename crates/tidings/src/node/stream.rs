@@ -1,11 +1,14 @@
-//! Streams: what is asked and answered over them.
+//! Streams: requests and replies.
 
 use super::Node;
-use crate::output::Event;
+use crate::error::Refusal;
+use crate::error::{ExchangeError, Failure, SeedFailure};
+use crate::event::Event;
+use crate::event::{Done, Ticket};
 use crate::stats::Reject;
 use crate::stream::exchange::{Exchange, Purpose};
-use crate::stream::tickets::{Done, ExchangeError, Failure, Retry, SeedFailure, Ticket};
-use crate::stream::{Refusal, StreamAction, StreamId, StreamInput};
+use crate::stream::tickets::Retry;
+use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::dissect::in_frame;
@@ -16,7 +19,7 @@ use core::time::Duration;
 
 impl Node {
     pub(super) fn process_accept(&mut self, from: SocketAddr) -> Option<StreamId> {
-        let Some(id) = self.exchanges.accept(from) else {
+        let Some(id) = self.streams.exchanges.accept(from) else {
             self.stats.streams_refused += 1;
             return None;
         };
@@ -25,7 +28,7 @@ impl Node {
         Some(id)
     }
 
-    /// Opens a stream to a peer; `false` if there are too many.
+    /// Opens a stream to a peer; `false` if too many are open.
     pub(super) fn open(
         &mut self,
         to: SocketAddr,
@@ -43,7 +46,7 @@ impl Node {
         request: Option<Vec<u8>>,
         deadline: Instant,
     ) -> bool {
-        let Some(id) = self.exchanges.open(to, purpose, request) else {
+        let Some(id) = self.streams.exchanges.open(to, purpose, request) else {
             return false;
         };
         self.stats.streams_out += 1;
@@ -52,40 +55,44 @@ impl Node {
         true
     }
 
-    /// Gives a stream its time, from now on.
+    /// Sets the deadline of a stream anew, from now.
     pub(super) fn extend(&mut self, id: StreamId) {
         let deadline = self.now + self.config.options.stream_timeout;
         self.timers.set(TimerKey::Stream(id), deadline);
     }
 
     pub(super) fn process_stream(&mut self, id: StreamId, input: StreamInput<'_>) {
-        let Some(exchange) = self.exchanges.get(id) else {
+        let Some(exchange) = self.streams.exchanges.get(id) else {
             return;
         };
         let purpose = exchange.purpose;
         match input {
-            StreamInput::Opened if self.exchanges.opened(id) => self.send_request(id, purpose),
-            // The driver has said so before.
+            StreamInput::Opened if self.streams.exchanges.opened(id) => {
+                self.send_request(id, purpose)
+            }
+            // The driver repeats itself.
             StreamInput::Opened => {}
-            StreamInput::Data(data) => match self.exchanges.receive(id, data, &mut self.wire) {
-                Ok(None) => {}
-                Ok(Some(frame)) => self.handle_frame(id, frame),
-                Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
-                    self.reject_foreign_cluster(id)
+            StreamInput::Data(data) => {
+                match self.streams.exchanges.receive(id, data, &mut self.wire) {
+                    Ok(None) => {}
+                    Ok(Some(frame)) => self.handle_frame(id, frame),
+                    Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
+                        self.reject_foreign_cluster(id)
+                    }
+                    Err(Reject::Stale) if purpose == Purpose::Inbound => {
+                        self.stats.rejected_streams.count(Reject::Stale);
+                        self.streams.exchanges.stop_reading(id);
+                        self.refuse(id, Refusal::Clock);
+                    }
+                    Err(reject) => self.reject(id, reject),
                 }
-                Err(Reject::Stale) if purpose == Purpose::Inbound => {
-                    self.stats.rejected_streams.count(Reject::Stale);
-                    self.exchanges.stop_reading(id);
-                    self.refuse(id, Refusal::Clock);
-                }
-                Err(reject) => self.reject(id, reject),
-            },
+            }
             StreamInput::Closed => self.end(id, self.closed(purpose)),
             StreamInput::Failed(error) => self.end(id, Err(error.into())),
         }
     }
 
-    /// How it ends what a stream is for that the peer closes it without an answer.
+    /// The outcome when the peer closes a stream without a reply.
     fn closed(&self, purpose: Purpose) -> Result<(), ExchangeError> {
         match purpose {
             Purpose::Message(_) if !self.variant.has_receipts() => Ok(()),
@@ -99,9 +106,9 @@ impl Node {
         self.end(id, Err(ExchangeError::TimedOut));
     }
 
-    /// Sends the request for which a stream was opened.
+    /// Sends the request of a stream, once it is open.
     fn send_request(&mut self, id: StreamId, purpose: Purpose) {
-        if let Some(request) = self.exchanges.pop_request(id) {
+        if let Some(request) = self.streams.exchanges.pop_request(id) {
             self.write(id, request);
             match purpose {
                 Purpose::Packet => self.resolve(id, Ok(())),
@@ -119,12 +126,12 @@ impl Node {
         }
     }
 
-    /// Takes a frame that the peer sends: a request on its streams, the reply on ours.
+    /// Handles a frame: a request on the peer's streams, a reply on ours.
     fn handle_frame(&mut self, id: StreamId, frame: Frame) {
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
         }
-        let Some(&Exchange { purpose, peer, .. }) = self.exchanges.get(id) else { return };
+        let Some(&Exchange { purpose, peer, .. }) = self.streams.exchanges.get(id) else { return };
         match (purpose, frame) {
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
             (Purpose::Inbound, Frame::Updates { members }) => {
@@ -163,7 +170,7 @@ impl Node {
         }
     }
 
-    /// Answers the one request that a stream brings.
+    /// Sends the reply, and closes the stream.
     pub(super) fn reply(&mut self, id: StreamId, frame: Vec<u8>) {
         self.write(id, frame);
         self.outputs.stream(id, StreamAction::Close);
@@ -171,7 +178,7 @@ impl Node {
 
     /// Writes a frame to a stream.
     pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
-        let Some(binding) = self.exchanges.binding(id) else { return };
+        let Some(binding) = self.streams.exchanges.binding(id) else { return };
         let frame = self.wire.finish_frame(frame, binding);
         self.outputs.stream(id, StreamAction::Write(frame));
     }
@@ -183,7 +190,7 @@ impl Node {
         }
     }
 
-    /// Confirms that we have what a stream brought, where that is done.
+    /// Sends a receipt, in a format that has them, and closes the stream.
     pub(super) fn send_receipt(&mut self, id: StreamId) {
         match self.wire.receipt() {
             Some(frame) => self.reply(id, frame),
@@ -191,13 +198,13 @@ impl Node {
         }
     }
 
-    /// Tells whoever took us for one of another cluster that we are not, in that cluster's envelope:
-    /// whoever made a mistake learns of it, and nothing of us.
+    /// Answers a frame of another cluster with a refusal in that cluster's envelope: the sender
+    /// learns of its mistake, and nothing about this cluster.
     fn reject_foreign_cluster(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match self.wire.send_away(self.exchanges.received(id)) {
+        match self.wire.send_away(self.streams.exchanges.received(id)) {
             Some(frame) => {
-                self.exchanges.stop_reading(id);
+                self.streams.exchanges.stop_reading(id);
                 self.outputs.stream(id, StreamAction::Write(frame));
                 self.outputs.stream(id, StreamAction::Close);
             }
@@ -208,43 +215,44 @@ impl Node {
         }
     }
 
-    /// Drops a stream that brought what we do not take; nothing is answered, but for a complaint to
-    /// whoever asked in a way that we cannot read, in a format that has one.
+    /// Rejects the input of a stream and resets it; memberlist's format sends an error message
+    /// first.
     pub(super) fn reject(&mut self, id: StreamId, reject: Reject) {
         self.stats.rejected_streams.count(reject);
-        let serving = self.exchanges.get(id).is_some_and(|one| one.purpose == Purpose::Inbound);
+        let serving =
+            self.streams.exchanges.get(id).is_some_and(|one| one.purpose == Purpose::Inbound);
         if let Some(complaint) = self.wire.complaint(reject).filter(|_| serving) {
-            self.exchanges.stop_reading(id);
+            self.streams.exchanges.stop_reading(id);
             return self.reply(id, complaint);
         }
         self.outputs.stream(id, StreamAction::Reset);
         self.end(id, Err(ExchangeError::BadAnswer(reject)));
     }
 
-    /// The peer answered on a stream of ours: closes it, which its deadline still watches.
+    /// Resolves a stream by its reply and closes it; its deadline stays until it is closed.
     pub(super) fn resolve(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         self.outputs.stream(id, StreamAction::Close);
-        if let Some((peer, purpose)) = self.exchanges.resolve(id) {
+        if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }
     }
 
-    /// Gives up all joins, since the node leaves; returns the seeds that have not answered.
+    /// Abandons all joins, because the node leaves; returns the seeds that have not replied.
     pub(super) fn abandon_joins(&mut self) -> Vec<SocketAddr> {
-        for ticket in self.tickets.abandon_joins() {
+        for ticket in self.streams.tickets.abandon_joins() {
             self.emit_completed(ticket, Err(Failure::Left));
         }
         let joining = self.abort_streams(|purpose| matches!(purpose, Purpose::Join(_)));
         joining.into_iter().map(|(_, seed)| seed).collect()
     }
 
-    /// Breaks off all streams for such a purpose that have not been answered, without a word of how
-    /// they ended; returns them, with the peers.
+    /// Resets all unresolved streams with such a purpose, without an outcome; returns them with
+    /// their peers.
     pub(super) fn abort_streams(
         &mut self,
         such: impl Fn(Purpose) -> bool,
     ) -> Vec<(StreamId, SocketAddr)> {
-        let streams = self.exchanges.unanswered(such);
+        let streams = self.streams.exchanges.unanswered(such);
         for &(id, _) in &streams {
             self.outputs.stream(id, StreamAction::Reset);
             self.forget(id);
@@ -252,24 +260,24 @@ impl Node {
         streams
     }
 
-    /// A stream is gone; if its purpose was not settled before, it is by this.
+    /// Removes a stream, and resolves it if no reply did.
     fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
-        if let Some((peer, purpose)) = self.exchanges.resolve(id) {
+        if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }
         self.forget(id);
     }
 
     fn forget(&mut self, id: StreamId) {
-        self.exchanges.remove(id);
+        self.streams.exchanges.remove(id);
         self.timers.clear(TimerKey::Stream(id));
-        if !self.exchanges.is_comparing() {
-            self.digest_index.clear();
+        if !self.streams.exchanges.is_comparing() {
+            self.sync.index.clear();
         }
         self.contact_seeds();
     }
 
-    /// Ends what a stream was for.
+    /// Applies the outcome of a stream.
     fn on_resolved(
         &mut self,
         peer: SocketAddr,
@@ -278,7 +286,9 @@ impl Node {
     ) {
         match (purpose, answer) {
             (Purpose::Inbound | Purpose::Sync | Purpose::Probe(_) | Purpose::Packet, _) => {}
-            (Purpose::Reconnect, answer) => self.reconnect.on_attempt_ended(peer, answer.is_ok()),
+            (Purpose::Reconnect, answer) => {
+                self.sync.reconnect.on_attempt_ended(peer, answer.is_ok())
+            }
             (Purpose::Message(ticket), answer) => {
                 let receipts = self.variant.has_receipts();
                 let done = if receipts { Done::Delivered } else { Done::Written };
@@ -286,8 +296,8 @@ impl Node {
                 self.emit_completed(ticket, result);
             }
             (Purpose::Join(ticket), Ok(())) => {
-                self.reconnect.add_seed(peer);
-                if let Some(silent) = self.tickets.joined(ticket) {
+                self.sync.reconnect.add_seed(peer);
+                if let Some(silent) = self.streams.tickets.joined(ticket) {
                     silent.into_iter().for_each(|seed| self.remember_silent_seed(seed));
                     let members = self.members.present_count();
                     self.emit_completed(ticket, Ok(Done::Joined { seed: peer, members }));
@@ -306,33 +316,35 @@ impl Node {
     }
 
     fn retry_join(&mut self, retry: Retry) -> bool {
-        let due = self.now + RETRY_AFTER + self.sync_rng.within(RETRY_AFTER * 4);
-        let number = self.tickets.retry(retry, due);
+        let due = self.now + RETRY_AFTER + self.sync.rng.within(RETRY_AFTER * 4);
+        let number = self.streams.tickets.retry(retry, due);
         if let Some(number) = number {
             self.timers.set(TimerKey::Retry(number), due);
         }
         number.is_some()
     }
 
-    /// A seed of a join did not take us in, and is not asked again.
+    /// Counts a seed of a join as failed; it is not contacted again for this join.
     pub(super) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) {
-        if !self.tickets.is_joining(ticket) && failure.error.is_silence() {
+        if !self.streams.tickets.is_joining(ticket) && failure.error.is_silence() {
             self.remember_silent_seed(failure.seed);
         }
-        if let Some(failure) = self.tickets.seed_failed(ticket, failure) {
+        if let Some(failure) = self.streams.tickets.seed_failed(ticket, failure) {
             self.emit_completed(ticket, Err(failure));
         }
     }
 
-    /// A seed was not heard of, and another one took us in: it may be on the other side of a partition.
+    /// Remembers a silent seed of a join that succeeded through another one: it may be on the other
+    /// side of a partition.
     fn remember_silent_seed(&mut self, seed: SocketAddr) {
-        self.reconnect.add_seed(seed);
+        self.sync.reconnect.add_seed(seed);
         self.arm_reconnect();
     }
 
-    /// A member confirmed that we leave, or will not.
+    /// Counts a confirmation of the leave, or a failure of one.
     pub(super) fn on_leave_confirmed(&mut self, ticket: Ticket, confirmed: bool) {
-        if let Some((tickets, result)) = self.tickets.on_leave_confirmed(ticket, confirmed) {
+        if let Some((tickets, result)) = self.streams.tickets.on_leave_confirmed(ticket, confirmed)
+        {
             for ticket in tickets {
                 self.emit_completed(ticket, result.clone());
             }
@@ -344,5 +356,6 @@ impl Node {
     }
 }
 
-/// How soon a seed that broke off is asked again: between this and five times this.
+/// The delay before a seed that closed a stream without a reply is contacted again: from this to
+/// five times this.
 const RETRY_AFTER: Duration = Duration::from_millis(100);

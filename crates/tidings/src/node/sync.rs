@@ -1,16 +1,20 @@
-//! Comparisons of the membership with another node's, over a stream.
+//! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
 use super::update::UpdateSource;
 use crate::addr::canonical;
+use crate::error::ExchangeError;
+use crate::error::Refusal;
+use crate::event::Event;
 use crate::member::State;
 use crate::membership::table::MemberKey;
-use crate::output::Event;
 use crate::stats::Reject;
+use crate::stream::StreamId;
 use crate::stream::exchange::{Comparison, Purpose};
-use crate::stream::tickets::ExchangeError;
-use crate::stream::{Refusal, StreamId};
 use crate::sync::diff::{self, Answer};
+use crate::sync::trigger;
+use crate::time::Instant;
+use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
@@ -19,19 +23,35 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 
 impl Node {
-    /// Begins a comparison on a stream that we opened; whoever joins introduces itself.
+    /// Starts a sync with a member picked at random.
+    pub(super) fn sync(&mut self) {
+        let interval =
+            trigger::interval(self.config.options.sync_interval, self.members.present_count());
+        self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + interval);
+        if self.streams.exchanges.any(Purpose::Sync) {
+            return;
+        }
+        let mut picked = core::mem::take(&mut self.scratch.picked);
+        self.members.pick(&mut self.sync.rng, 1, None, &mut picked);
+        if let Some(&key) = picked.first() {
+            self.open(self.members[key].addr(), Purpose::Sync, None);
+        }
+        self.scratch.picked = picked;
+    }
+
+    /// Sends the first frame of a sync; a joining node introduces itself in it.
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
         if let Some(all) = self.push_pull(introduce) {
             return self.write(id, all);
         }
         let Some(envelope) = self.wire.tidings() else { return };
-        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync_state);
+        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
         diff::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
 
-    /// Answers whoever begins a comparison.
+    /// Answers the first frame of a sync.
     pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
         let SyncHello { who, state, parts } = hello;
         if !self.local().state().is_present() {
@@ -46,37 +66,37 @@ impl Node {
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
-        let buf = frame::sync(envelope, true, local, introduced, &self.sync_state);
-        self.exchanges.continue_comparison(id, comparison);
+        let buf = frame::sync(envelope, true, local, introduced, &self.sync.state);
+        self.streams.exchanges.continue_comparison(id, comparison);
         self.answer(id, buf, &parts);
     }
 
-    /// The peer agreed to a comparison that we began.
+    /// Handles the peer's reply to our first frame.
     pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
         let SyncHello { who, state, parts } = hello;
         let joins = matches!(who, PeerIdentity::Member(_));
-        // Whoever knew nobody has nobody to tell what it learns.
+        // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
         match self.admit_peer(who, disseminate) {
             Ok(comparison) => {
                 self.stats.syncs += 1;
                 self.emit_sync_state(&comparison, state, joins);
                 let addr = comparison.addr.or_else(|| Some(canonical(peer)));
-                self.exchanges.continue_comparison(id, Comparison { addr, ..comparison });
+                self.streams.exchanges.continue_comparison(id, Comparison { addr, ..comparison });
                 self.compare(id, &parts);
             }
             Err(refusal) => {
                 if joins && refusal != Refusal::Full {
                     self.withdraw(id);
                 }
-                self.resolve(id, Err(ExchangeError::NotTaken(refusal)));
+                self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
             }
         }
     }
 
-    /// Takes back that we introduced ourselves: whoever took us for a member learns that we left it.
+    /// Withdraws our introduction: the peer, which made us a member, learns that we left.
     ///
-    /// What we say of ourselves to others goes on above that.
+    /// Our claims to others use a later incarnation.
     fn withdraw(&mut self, id: StreamId) {
         let mut local = self.local().clone();
         local.state = State::Left;
@@ -91,17 +111,17 @@ impl Node {
         }
     }
 
-    /// Goes on with a comparison, until there is nothing left to say.
+    /// Answers a further frame of a sync, until nothing differs.
     pub(super) fn compare(&mut self, id: StreamId, parts: &[SyncPart]) {
         let Some(envelope) = self.wire.tidings() else { return };
         let buf = frame::compare(envelope);
         self.answer(id, buf, parts);
     }
 
-    /// Takes what the peer said, and answers in the frame that was begun. Whoever opened the stream
-    /// closes it when it has nothing to answer.
+    /// Applies the peer's members, and sends the answer in the frame that was begun. The node that
+    /// opened the stream closes it when it has nothing to answer.
     fn answer(&mut self, id: StreamId, mut buf: Vec<u8>, parts: &[SyncPart]) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Some(exchange) = self.streams.exchanges.get(id) else { return };
         let purpose = exchange.purpose;
         let Some(mut comparison) = exchange.comparison.clone() else {
             return self.reject(id, Reject::Unexpected);
@@ -119,16 +139,16 @@ impl Node {
         let limit = begun + self.config.options.sync_chunk;
         let (members, receiver) = (&self.members, &comparison.with);
         self.stats.sync_left_out +=
-            Answer::write(members, &mut self.digest_index, receiver, &mut buf, limit, parts);
+            Answer::write(members, &mut self.sync.index, receiver, &mut buf, limit, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }
         self.write(id, buf);
-        self.exchanges.continue_comparison(id, comparison);
+        self.streams.exchanges.continue_comparison(id, comparison);
         self.extend(id);
     }
 
-    /// Takes who the peer is; or why it is not taken.
+    /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.
     fn admit_peer(&mut self, who: PeerIdentity, disseminate: bool) -> Result<Comparison, Refusal> {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
         let claim = match who {
@@ -180,7 +200,8 @@ impl Node {
         }
     }
 
-    /// Takes news that came over a stream, so that it would not be lost.
+    /// Applies updates that came over a stream, which the sender chose because datagrams can be
+    /// lost.
     pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         for claim in claims {
@@ -195,9 +216,40 @@ impl Node {
             }
         }
     }
+
+    /// Tries to reconnect to one failed member or seed, picked at random.
+    pub(super) fn try_reconnect(&mut self) {
+        let present = |addr| {
+            let member = self.members.find_addr(addr).map(|key| &self.members[key]);
+            member.is_some_and(|member| member.state().is_present())
+        };
+        let Some(addr) = self.sync.reconnect.pick(&mut self.sync.reconnect_rng, present) else {
+            return;
+        };
+        if !self.streams.exchanges.any(Purpose::Reconnect) {
+            self.stats.reconnect_attempts += 1;
+            self.open(addr, Purpose::Reconnect, None);
+        }
+        self.arm_reconnect();
+    }
+
+    /// Sets the timer for the next attempt to reconnect: the more members are lost, the sooner.
+    pub(super) fn arm_reconnect(&mut self) {
+        let options = &self.config.options;
+        let running = self.local().state().is_present();
+        if running && self.sync.reconnect.has_candidates() {
+            let present = self.members.present_count();
+            let (first, longest) = (options.reconnect_interval, options.reconnect_interval_max);
+            let wait =
+                self.sync.reconnect.wait(&mut self.sync.reconnect_rng, present, first, longest);
+            let slot = TimerKey::Fixed(FixedTimer::Reconnect);
+            let due = self.timers.at(slot).unwrap_or(Instant::MAX);
+            self.timers.set(slot, due.min(self.now + wait));
+        }
+    }
 }
 
-/// So many frames have to be enough for a comparison: 60 MiB of members in the usual chunks.
+/// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
-/// And a comparison may last as long as so many streams that are slow.
+/// Limit of the duration of a sync, in `stream_timeout`s.
 const MAX_TIMEOUTS: u32 = 20;

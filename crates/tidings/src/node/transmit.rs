@@ -1,7 +1,7 @@
-//! Building datagrams, when they are polled and with the news of that moment.
+//! Datagrams to send: built when they are polled, with the newest updates.
 
 use super::Node;
-use crate::detector::suspicion::Suspicions;
+use crate::detector::Detector;
 use crate::gossip::queue::{Offer, transmit_limit};
 use crate::member::State;
 use crate::membership::Members;
@@ -9,6 +9,7 @@ use crate::membership::digest;
 use crate::membership::table::MemberKey;
 use crate::output::{Output, Payload, PendingDatagram, PendingOutput, Piggyback};
 use crate::stream::exchange::Purpose;
+use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::Writer;
 use crate::wire::message::Broadcast;
 use crate::wire::message::PeerStatus;
@@ -17,13 +18,51 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 impl Node {
+    /// Gossips to a few members (SWIM §4.1).
+    ///
+    /// Without an update or a broadcast to send, this timer is not set.
+    pub(super) fn gossip(&mut self) {
+        if !self.gossip.is_pending() {
+            return;
+        }
+        let options = &self.config.options;
+        let since = self.now - options.gossip_to_the_dead;
+        let mut picked = core::mem::take(&mut self.scratch.picked);
+        self.members.pick_for_gossip(
+            &mut self.gossip.rng,
+            options.gossip_nodes,
+            since,
+            &mut self.scratch.recent,
+            &mut picked,
+        );
+        self.gossip.next_at = self.now + options.gossip_interval;
+        if !picked.is_empty() {
+            // Without a receiver the gossip waits for the next join.
+            self.timers.set(TimerKey::Fixed(FixedTimer::Gossip), self.gossip.next_at);
+        }
+        for &key in &picked {
+            let member = &self.members[key];
+            // Gossip to failed members, who may be alive, must not use up the retransmissions that
+            // are meant for the others.
+            let piggyback =
+                if member.state().is_present() { Piggyback::Counted } else { Piggyback::Uncounted };
+            self.queue_datagram(PendingDatagram {
+                to: member.addr(),
+                payload: Payload::Gossip,
+                about: None,
+                piggyback,
+            });
+        }
+        self.scratch.picked = picked;
+    }
+
     pub(super) fn queue_datagram(&mut self, pending: PendingDatagram) {
         if !self.outputs.datagram(pending) {
             self.stats.datagrams_dropped += 1;
         }
     }
 
-    /// The next thing to carry out.
+    /// The next output.
     pub(super) fn next_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
         loop {
             let (to, written) = match self.outputs.pop()? {
@@ -39,7 +78,7 @@ impl Node {
                 }
             };
             let Some(start) = written else { continue };
-            self.datagrams_built += 1;
+            self.gossip.datagrams_built += 1;
             if self.config.options.stream_only {
                 self.send_by_stream(to, &buf[start..]);
                 continue;
@@ -58,7 +97,7 @@ impl Node {
         self.wire.begin(buf, self.config.options.datagram_size)
     }
 
-    /// Sends what would be in a datagram over a stream of its own.
+    /// Sends the content of a datagram over a stream of its own, in `stream_only` mode.
     fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
         let Some(envelope) = self.wire.tidings() else { return };
         let packet = frame::packet(envelope, self.local().id(), messages);
@@ -67,13 +106,19 @@ impl Node {
         }
     }
 
-    /// Writes the messages of a datagram; returns where they begin, or `None` if there is nothing to
-    /// say after all.
+    /// Writes the messages of a datagram; returns their start in `buf`, or `None` if there are
+    /// none.
     fn encode_datagram(&mut self, pending: &PendingDatagram, buf: &mut Vec<u8>) -> Option<usize> {
         let mut writer = self.begin_datagram(buf);
         self.write_payload(pending.payload, &mut writer)?;
         if let Some(about) = pending.about {
-            write_update(&mut writer, &self.members, &self.suspicions, self.datagrams_built, about);
+            write_update(
+                &mut writer,
+                &self.members,
+                &self.detector,
+                self.gossip.datagrams_built,
+                about,
+            );
         }
         match pending.piggyback {
             Piggyback::None => {}
@@ -100,23 +145,23 @@ impl Node {
         Some(())
     }
 
-    /// What we say of ourselves with a sign of life.
+    /// This node's status, for a ping or an ack.
     pub(super) fn peer_status(&self) -> PeerStatus {
         let digest = digest::short(self.members.digest());
         PeerStatus { incarnation: self.local().incarnation(), digest }
     }
 
-    /// Fills a datagram of gossip with news of members and with broadcasts.
+    /// Fills a datagram of gossip with updates and broadcasts.
     ///
-    /// Each has half of it where both want it, and what the other leaves. A broadcast that takes more
-    /// than that has its turn in every other datagram.
+    /// If both are queued, each has half of the datagram, and the rest that the other leaves. A
+    /// broadcast that takes more than half is sent in every other datagram.
     fn fill_gossip(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
-        let Some(first) = self.broadcasts.first() else {
+        let Some(first) = self.gossip.broadcasts.first() else {
             return self.piggyback_updates(pending, writer);
         };
         let half = writer.room() / 2;
-        let broadcasts_first = self.datagrams_built % 2 == 0;
-        if broadcasts_first && !self.gossip_queue.is_empty() {
+        let broadcasts_first = self.gossip.datagrams_built % 2 == 0;
+        if broadcasts_first && !self.gossip.queue.is_empty() {
             let share = half.max(self.wire.broadcast_len(first));
             let kept = writer.room().saturating_sub(share);
             writer.reserve(kept);
@@ -124,7 +169,7 @@ impl Node {
             writer.release(kept);
             self.piggyback_updates(pending, writer);
         } else {
-            let kept = half.min(self.broadcasts.bytes());
+            let kept = half.min(self.gossip.broadcasts.bytes());
             writer.reserve(kept);
             self.piggyback_updates(pending, writer);
             writer.release(kept);
@@ -133,11 +178,11 @@ impl Node {
     }
 
     fn piggyback_updates(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
-        if self.gossip_queue.is_empty() {
+        if self.gossip.queue.is_empty() {
             return;
         }
-        let (members, suspicions, datagrams_built) =
-            (&self.members, &self.suspicions, self.datagrams_built);
+        let (members, detector, datagrams_built) =
+            (&self.members, &self.detector, self.gossip.datagrams_built);
         let offer = |key| {
             let about_receiver = members.get(key).is_some_and(|member| {
                 member.addr() == pending.to && member.state() == State::Alive
@@ -145,13 +190,13 @@ impl Node {
             if about_receiver || pending.about == Some(key) {
                 return Offer::Skip;
             }
-            write_update(writer, members, suspicions, datagrams_built, key)
+            write_update(writer, members, detector, datagrams_built, key)
         };
         if pending.piggyback == Piggyback::Counted {
             let limit = self.transmit_limit();
-            drop(self.gossip_queue.transmit(limit, offer));
+            drop(self.gossip.queue.transmit(limit, offer));
         } else {
-            self.gossip_queue.piggyback(offer);
+            self.gossip.queue.piggyback(offer);
         }
     }
 
@@ -165,13 +210,14 @@ impl Node {
         let mut moot = 0;
         let offer = |broadcast: &Broadcast| {
             if receiver == Some(&broadcast.id.origin) {
-                // It has its turn as if it were sent: else all that wait would be told by this.
+                // The origin counts as a receiver of its own broadcast: else this datagram would go
+                // on to all others in the queue.
                 moot += wire.broadcast_len(broadcast);
                 return if moot <= room { Offer::Skip } else { Offer::NoRoom };
             }
             if writer.broadcast(broadcast) { Offer::Added } else { Offer::NoRoom }
         };
-        self.broadcasts.transmit(limit, key, others, offer);
+        self.gossip.broadcasts.transmit(limit, key, others, offer);
     }
 
     fn transmit_limit(&self) -> u32 {
@@ -180,17 +226,17 @@ impl Node {
     }
 }
 
-/// Writes what is known of a member, if it still is held.
+/// Writes the known update about a member, if the member is still in the table.
 fn write_update(
     writer: &mut Writer<'_>,
     members: &Members,
-    suspicions: &Suspicions,
+    detector: &Detector,
     datagrams_built: u64,
     key: MemberKey,
 ) -> Offer {
     let Some(member) = members.get(key).filter(|_| members.has_something_to_gossip(key)) else {
         return Offer::Skip;
     };
-    let accuser = suspicions.accuser(key, datagrams_built);
+    let accuser = detector.accuser(key, datagrams_built);
     if writer.update(member, accuser) { Offer::Added } else { Offer::NoRoom }
 }

@@ -1,32 +1,32 @@
-//! What others say about members, and what follows from it.
+//! Updates: claims about members, from the network and of the node itself, and their effects.
 
 use super::Node;
-use crate::detector::suspicion::SuspicionTimeout;
+use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Updated};
 use crate::membership::refute::RefuteDecision;
 use crate::membership::table::MemberKey;
-use crate::output::{Event, Payload, PendingDatagram, Piggyback};
+use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::message::Accuser;
 use crate::wire::message::PeerStatus;
 use core::net::SocketAddr;
 
-/// How a claim came to us.
+/// The origin of a claim.
 #[derive(Clone, Debug)]
 pub(super) struct UpdateSource {
-    /// The address from which it came, if it came by datagram.
+    /// The address that sent it, if it came by datagram.
     pub(super) from: Option<SocketAddr>,
-    /// Who suspects the member, where it is suspected.
+    /// The accuser, if the claim is a suspicion.
     pub(super) accuser: Accuser,
-    /// Whether what is new is told on. A newcomer does not repeat to others what they told it.
+    /// Whether changes are gossiped. A newcomer does not repeat to others what they sent it.
     pub(super) disseminate: bool,
-    /// Whether it is how somebody else's table has it, and not the news of a verdict.
+    /// Whether it is a row of another node's table, and not the gossip of a new verdict.
     pub(super) hearsay: bool,
 }
 
-/// Whom to tell about whom, in answer to a claim.
+/// An answer to a stale claim: the newer update, and its receiver.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correction {
     pub(super) to: SocketAddr,
@@ -34,9 +34,9 @@ pub(super) struct Correction {
 }
 
 impl Node {
-    /// Takes a claim that came from the network; returns whom to tell better, if anybody.
+    /// Handles a claim from the network; returns the correction to send, if the claim is stale.
     ///
-    /// Whoever says what is outdated is told what is known, unless it hears that anyway.
+    /// The sender of a stale claim is sent the newer one, unless a sync does that anyway.
     pub(super) fn handle_update(
         &mut self,
         source: UpdateSource,
@@ -55,7 +55,7 @@ impl Node {
             return None;
         }
         if claim.profile.is_some() && self.is_accusation(&source, &claim) {
-            // A member that is there, and somebody's suspicion besides.
+            // The member is alive, and suspected by another node.
             self.apply_update(&source, &Claim { state: State::Alive, ..claim.clone() });
             self.apply_update(&source, &Claim { state: State::Suspect, profile: None, ..claim });
             return None;
@@ -63,26 +63,26 @@ impl Node {
         let about = self.apply_update(&source, &claim)?;
         let to = source.from.filter(|_| !source.hearsay)?;
         let known = &self.members[about];
-        // A verdict of ours may be that of one side of a partition: whom it is about is told of it,
-        // so that it can contradict, and not whoever holds it to live.
+        // Our verdict may be that of one side of a partition: the member gets it, so that it can
+        // refute it, and not the node that considers it alive.
         let to = if known.state() == State::Failed { known.addr() } else { to };
         Some(Correction { to, about })
     }
 
-    /// Whether a claim is for the member to contradict.
+    /// Whether a claim is a suspicion, which the member can refute.
     ///
-    /// A verdict in somebody else's table may come from the other side of a partition: whoever is
-    /// present here gets the time that a suspect has (memberlist's `mergeState`).
+    /// A `Failed` in another node's table may come from the other side of a partition: a member
+    /// that is present here gets the time of a suspect (memberlist's `mergeState`).
     fn is_accusation(&self, source: &UpdateSource, claim: &Claim) -> bool {
         let by_hearsay = claim.state == State::Failed && source.hearsay;
         claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
     }
 
-    /// Whether an incarnation is one that its member may have come to.
+    /// Whether a member can have reached the incarnation of a claim.
     ///
-    /// Nobody shall raise another one's incarnation so far that there is nothing above it. What is
-    /// known already is always plausible; what a member says of itself may go further than what
-    /// others say, so that it can contradict them.
+    /// No node may raise another one's incarnation so far that none is above it. Known incarnations
+    /// are always plausible; a member's own claims may go further than those of others, so that it
+    /// can refute them.
     fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
         let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
         if known.is_some_and(|known| claim.incarnation <= known) {
@@ -90,7 +90,7 @@ impl Node {
         }
         let source = match &claim.profile {
             _ if claim.id == *self.local().id() => IncarnationSource::AboutUs,
-            // What it answers to a lie has to be taken, as far as it had to go.
+            // The refutation of a forged claim is accepted, as far as it had to go.
             Some(profile) if self.variant.lacks_peer_status() && from == Some(profile.addr) => {
                 IncarnationSource::AtFirstHand
             }
@@ -100,10 +100,11 @@ impl Node {
         self.variant.is_within_reach(claim.incarnation, self.config.generation, known, source)
     }
 
-    /// Takes from the answer to a ping in which incarnation a member is, if nobody could have told us:
-    /// whoever answers from there with what was in the ping is the member.
+    /// Applies the incarnation in an ack, even if it is beyond the plausible ones: an ack with the
+    /// token of our ping, from the member's address, is the member's own.
     ///
-    /// So a lie that some have taken and others have not does not part them from the member.
+    /// So a forged claim that some nodes accepted and others did not does not separate them from
+    /// the member.
     pub(super) fn apply_acked_incarnation(&mut self, key: MemberKey, status: Option<PeerStatus>) {
         let Some(PeerStatus { incarnation, .. }) = status else { return };
         if incarnation <= self.members[key].incarnation() {
@@ -121,7 +122,7 @@ impl Node {
         }
     }
 
-    /// Whether the application takes somebody who is not there yet.
+    /// Whether the application admits a node that is not present yet.
     pub(super) fn is_admitted(&mut self, claim: &Claim) -> bool {
         let (Some(admit), Some(profile)) = (self.config.admission, &claim.profile) else {
             return true;
@@ -140,31 +141,26 @@ impl Node {
         }
     }
 
-    /// Accuses a member of not having answered.
+    /// Suspects a member, because it did not ack a probe.
     pub(super) fn suspect_locally(&mut self, key: MemberKey) {
         self.declare(key, State::Suspect);
     }
 
-    /// Finds that a suspect did not contradict in time.
-    ///
-    /// Without evidence that we hear anybody there is no verdict (Lifeguard's lesson: most false
-    /// verdicts are those of nodes that are slow themselves), unless all others are suspected.
-    pub(super) fn suspicion_expired(&mut self, key: MemberKey) {
-        if self.config.options.require_recent_ack && !self.verdict_lease.is_valid(self.now) {
-            let all = self.suspicions.len() + 1 >= self.members.present_count();
-            if let Some(again) = self.suspicions.hold(self.now, key, all) {
-                self.stats.verdicts_deferred += 1;
-                self.timers.set(TimerKey::Suspicion(key), again);
-                return;
-            }
+    /// Declares a suspect failed, because its suspicion timeout expired; or defers that, if the
+    /// node has no recent ack.
+    pub(super) fn on_suspicion_timeout(&mut self, key: MemberKey) {
+        let (detector, mut cx) = self.detector();
+        if detector.on_suspicion_timeout(&mut cx, key) {
+            self.declare(key, State::Failed);
+        } else {
+            self.stats.verdicts_deferred += 1;
         }
-        self.declare(key, State::Failed);
     }
 
-    /// Reaches a verdict of our own about a member in the incarnation that is known.
+    /// Applies and gossips a verdict of this node about a member in its known incarnation.
     fn declare(&mut self, key: MemberKey, state: State) {
         let claim = self.claim_without_profile(key, self.members[key].incarnation(), state);
-        // Whoever has left hears no contradictions, and keeps what it thinks of others to itself.
+        // A node that has left gets no refutations, and keeps its verdicts to itself.
         let local = self.local();
         let (accuser, disseminate) = (self.wire.accuser(local.id()), local.state().is_present());
         self.apply_update(
@@ -173,7 +169,7 @@ impl Node {
         );
     }
 
-    /// A claim about a member that does not say what it says of itself.
+    /// A claim without address and metadata.
     pub(super) fn claim_without_profile(
         &self,
         key: MemberKey,
@@ -183,7 +179,7 @@ impl Node {
         Claim { id: self.members[key].id().clone(), incarnation, state, profile: None }
     }
 
-    /// Takes a claim about another member; returns whom it is about, if more is known of that one.
+    /// Applies a claim about another member; returns the member if a newer claim about it is known.
     pub(super) fn apply_update(
         &mut self,
         source: &UpdateSource,
@@ -224,7 +220,7 @@ impl Node {
                 key
             }
             Change::Joined(key) => {
-                self.reconnect.remove_lost(&claim.id);
+                self.sync.reconnect.remove_lost(&claim.id);
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
                     self.suspect(key, source.accuser.clone());
@@ -234,13 +230,13 @@ impl Node {
             Change::Suspected(key) => {
                 self.suspect(key, source.accuser.clone());
                 if source.hearsay {
-                    // It is told first, so that it can contradict before others hear of it.
+                    // The suspect gets it first, so that it can refute before others get it.
                     self.send_correction(Correction { to: self.members[key].addr(), about: key });
                 }
                 key
             }
             Change::Recovered(key, updated) => {
-                self.clear_suspicion(key);
+                self.detector.clear_suspicion(&mut self.timers, key);
                 self.event(Event::Recovered, key);
                 if updated == Updated::Yes {
                     self.event(Event::Updated, key);
@@ -256,32 +252,28 @@ impl Node {
             Change::Left(key) => {
                 self.on_departed(key);
                 self.event(Event::Left, key);
-                self.reconnect.remove_lost(&claim.id);
-                self.reconnect.remove_seed(self.members[key].addr());
+                self.sync.reconnect.remove_lost(&claim.id);
+                self.sync.reconnect.remove_seed(self.members[key].addr());
                 key
             }
         };
         if source.disseminate {
             self.disseminate(key);
         } else {
-            // Whoever is new may be the first to whom we can tell what we have to tell.
+            // A newcomer may be the first receiver of queued gossip.
             self.arm_gossip();
         }
-        self.sync_trigger.on_change();
+        self.sync.trigger.on_change();
         None
     }
 
     fn suspect(&mut self, key: MemberKey, accuser: Accuser) {
-        let options = &self.config.options;
-        let (mult, max_mult) = (options.suspicion_mult, options.suspicion_max_mult);
-        let members = self.members.present_count();
-        let timeout = SuspicionTimeout::among(members, mult, max_mult, options.probe_interval);
-        let deadline = self.suspicions.start(self.now, key, accuser, timeout);
-        self.timers.set(TimerKey::Suspicion(key), deadline);
+        let (detector, mut cx) = self.detector();
+        detector.suspect(&mut cx, key, accuser);
         self.event(Event::Suspected, key);
     }
 
-    /// Takes note that one more accuses a suspect, and tells all if that counts.
+    /// Counts a further accuser of a suspect, and gossips it if it shortens the timeout.
     fn confirm(&mut self, source: &UpdateSource, claim: &Claim) {
         let Some(key) = self.members.find(&claim.id) else { return };
         let known = &self.members[key];
@@ -290,24 +282,20 @@ impl Node {
         {
             return;
         }
-        if let Some(deadline) = self.suspicions.confirm(key, &source.accuser) {
+        if self.detector.confirm(&mut self.timers, key, &source.accuser) {
             self.stats.confirmations += 1;
-            self.timers.set(TimerKey::Suspicion(key), deadline);
             self.disseminate(key);
         }
     }
 
-    fn clear_suspicion(&mut self, key: MemberKey) {
-        self.suspicions.stop(key);
-        self.timers.clear(TimerKey::Suspicion(key));
-    }
-
-    /// Remembers where a member that failed was, and tells if there are many.
+    /// Remembers the address of a failed member, to reconnect to it, and reports many failures at
+    /// once.
     fn on_failed(&mut self, key: MemberKey) {
         let member = &self.members[key];
         let (present, options) = (self.members.present_count(), &self.config.options);
         let window = options.probe_interval * 10;
-        let lost = self.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);
+        let lost =
+            self.sync.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);
         if let Some(lost) = lost {
             self.outputs.event(Event::PartitionSuspected { lost, present });
         }
@@ -315,12 +303,11 @@ impl Node {
     }
 
     fn on_departed(&mut self, key: MemberKey) {
-        self.clear_suspicion(key);
-        self.probe.abandon(key);
+        self.detector.on_departed(&mut self.timers, key);
         self.arm_reap();
     }
 
-    /// Answers a claim about ourselves; returns to whom we should speak for ourselves.
+    /// Handles a claim about this node; returns the receiver of its own update, if one is due.
     fn answer_claim_about_self(
         &mut self,
         source: &UpdateSource,
@@ -335,7 +322,7 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
-                self.health.worsen(1);
+                self.detector.on_refuted();
                 self.disseminate(MemberKey::LOCAL);
                 source.from
             }
@@ -344,7 +331,7 @@ impl Node {
                 None
             }
             RefuteDecision::Outranks(other) => {
-                // An echo of our own earlier life looks the same, unless it comes from there.
+                // A claim about our earlier life looks the same, unless it comes from that address.
                 let same_life = claim.incarnation.generation == self.local().incarnation.generation;
                 if (source.from == Some(other) || same_life) && self.report_conflict(other, claim) {
                     self.disseminate(MemberKey::LOCAL);
@@ -352,7 +339,7 @@ impl Node {
                 None
             }
             RefuteDecision::Outranked(other) => {
-                // The holder of the name learns of us from our own mouth.
+                // The holder of the name gets our own claim.
                 self.report_conflict(other, claim).then_some(other)
             }
         }
@@ -367,7 +354,7 @@ impl Node {
         new
     }
 
-    /// Tells one peer what is known of a member, directly.
+    /// Sends one peer the known update about a member.
     pub(super) fn send_correction(&mut self, Correction { to, about }: Correction) {
         self.queue_datagram(PendingDatagram {
             to,
@@ -377,21 +364,16 @@ impl Node {
         });
     }
 
-    /// Spreads what is known of a member to all.
+    /// Gossips the known update about a member.
     pub(super) fn disseminate(&mut self, key: MemberKey) {
-        self.gossip_queue.push(key);
+        self.gossip.queue.push(key);
         self.arm_gossip();
-    }
-
-    /// Whether there is anything to tell.
-    pub(super) fn has_gossip(&self) -> bool {
-        !self.gossip_queue.is_empty() || !self.broadcasts.is_empty()
     }
 
     pub(super) fn arm_gossip(&mut self) {
         let gossip = TimerKey::Fixed(FixedTimer::Gossip);
-        if self.has_gossip() && self.timers.at(gossip).is_none() {
-            self.timers.set(gossip, self.next_gossip_at.max(self.now));
+        if self.gossip.is_pending() && self.timers.at(gossip).is_none() {
+            self.timers.set(gossip, self.gossip.next_at.max(self.now));
         }
     }
 

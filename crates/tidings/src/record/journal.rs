@@ -1,15 +1,16 @@
 //! The journal: every input of a node and a checksum of every output, as bytes.
 //!
-//! A node that is restored from the checkpoint at which its journal began and takes the same inputs
-//! writes the same journal. That is all there is to verify: a replay compares the two.
+//! A node that is restored from the checkpoint at the journal's start and gets the same inputs
+//! writes the same journal. A replay compares the two.
 
 use crate::addr::Dialled;
+use crate::error::StreamError;
+use crate::event::Ticket;
 use crate::member::NodeId;
 use crate::output::Output;
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamAction, StreamError, StreamId, StreamInput};
+use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::dissect::MessageSummary;
 use crate::wire::journal_note::{JournalNote, octets};
 use crate::wire::{Format, in_clear};
@@ -22,34 +23,35 @@ use core::time::Duration;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-/// What a node notes while it keeps a journal; the same in a replay, where it is also told what was
-/// noted then.
+/// A journal that a node writes while it is recorded or replayed.
+///
+/// In a replay, a [`Script`] supplies the recorded results of callbacks.
 #[derive(Debug)]
 pub(crate) struct Journal {
     buf: Vec<u8>,
     /// The time of the last record.
     last: Instant,
-    /// What the datagram that is being polled said before it was sealed, as a checksum.
+    /// Checksum of the datagram that is being polled, before encryption.
     unsealed: u32,
     script: Option<Script>,
 }
 
-/// What a replayed node is told, and what it tells beside its journal.
+/// Recorded results of callbacks for a replayed node, and the messages that it decodes.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    /// What the application said to each who asked to be admitted.
+    /// The application's admission decisions during the current input, in order.
     admissions: VecDeque<bool>,
-    /// The frames that came over streams, as they were taken.
+    /// Summaries of the frames decoded during the current input.
     pub(crate) heard: Vec<Vec<MessageSummary>>,
 }
 
-/// One entry of a journal.
+/// Encoded form of one entry of a journal.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Record<'a> {
-    /// The node was polled: what it gave, by a checksum.
+    /// The node was polled: the kind and the CRC-32 of its output.
     Output { kind: Kind, checksum: u32 },
-    /// The node took an input so many nanoseconds after the last one; what it was told during that
-    /// follows.
+    /// The node got an input, `after` nanoseconds after the previous one. Its notes follow, up to
+    /// [`JournalNote::End`].
     Input {
         after: u64,
         #[serde(borrow)]
@@ -57,10 +59,10 @@ pub(crate) enum Record<'a> {
     },
 }
 
-/// Which kind of output a node gave.
+/// Kind of a node's output.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Kind {
-    /// None, although something waited: there was nothing to say after all.
+    /// None, although a poll was due: the pending output had become unnecessary.
     Nothing,
     Datagram,
     Stream,
@@ -70,15 +72,15 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Nothing => "nothing",
+            Self::Nothing => "no output",
             Self::Datagram => "a datagram",
-            Self::Stream => "something on a stream",
+            Self::Stream => "a stream action",
             Self::Event => "an event",
         }
     }
 }
 
-/// What a node was given.
+/// Input of a node, as journaled.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Input<'a> {
     Datagram {
@@ -86,7 +88,7 @@ pub(crate) enum Input<'a> {
         #[serde(serialize_with = "octets")]
         data: &'a [u8],
     },
-    /// A datagram that is sealed for our cluster, of so many bytes: what was in it is told.
+    /// A sealed datagram of our cluster, of `len` bytes; a note has its plaintext.
     Sealed {
         from: SocketAddr,
         len: usize,
@@ -120,87 +122,93 @@ impl Journal {
         Self { buf: Vec::new(), last: now, unsealed: 0, script: None }
     }
 
-    /// A journal that is kept in a replay.
+    /// The journal of a replayed node.
     pub(crate) fn of_replay(now: Instant) -> Self {
         Self { script: Some(Script::default()), ..Self::new(now) }
     }
 
+    /// The script; `None` if this is not a replay.
     pub(crate) fn script(&mut self) -> Option<&mut Script> {
         self.script.as_mut()
     }
 
-    /// Whether more waits to be taken than may.
+    /// Whether more than [`MAX_PENDING`] bytes wait for [`take`](Self::take).
     pub(crate) fn is_full(&self) -> bool {
-        self.buf.len() > MAX_WAITING
+        self.buf.len() > MAX_PENDING
     }
 
+    /// Number of bytes that wait for [`take`](Self::take).
     pub(crate) fn len(&self) -> usize {
         self.buf.len()
     }
 
+    /// Moves the journal's bytes to the end of `out`.
     pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.buf);
         self.buf.clear();
-        // What a burst took is given back.
-        self.buf.shrink_to(MAX_KEPT);
+        // Release the memory of a burst.
+        self.buf.shrink_to(MAX_RETAINED);
     }
 
+    /// Starts an input.
     pub(crate) fn begin(&mut self, now: Instant, input: Input<'_>) {
         let after = now.since(self.last).as_nanos() as u64;
         self.last = now;
-        put(&mut self.buf, &Record::Input { after, input });
+        encode(&mut self.buf, &Record::Input { after, input });
     }
 
-    /// Ends an input, with what else it was told.
+    /// Ends an input, with the wire format's notes and the checksum of the returned value.
     pub(crate) fn end(&mut self, notes: Option<&mut Vec<u8>>, returned: Option<&dyn fmt::Debug>) {
         if let Some(notes) = notes {
             self.buf.append(notes);
         }
         if let Some(returned) = returned {
-            let mut sum = Sum::default();
-            write!(sum, "{returned:?}").expect("a checksum takes anything");
-            self.told(JournalNote::Returned(sum.finish()));
+            let mut checksum = Checksum::default();
+            write!(checksum, "{returned:?}").expect("writing to a checksum does not fail");
+            self.note(JournalNote::Returned(checksum.finish()));
         }
-        self.told(JournalNote::End);
+        self.note(JournalNote::End);
     }
 
-    fn told(&mut self, told: JournalNote<'_>) {
-        put(&mut self.buf, &told);
+    fn note(&mut self, note: JournalNote<'_>) {
+        encode(&mut self.buf, &note);
     }
 
-    /// Has the application's word on whom it admits, which in a replay is what it said then.
+    /// Notes and returns the application's admission decision; a replay returns the recorded one.
     pub(crate) fn admitted(&mut self, ask: impl FnOnce() -> bool) -> bool {
         let admitted = match &mut self.script {
             Some(script) => script.admissions.pop_front().unwrap_or_default(),
             None => ask(),
         };
-        self.told(JournalNote::Admitted(admitted));
+        self.note(JournalNote::Admitted(admitted));
         admitted
     }
 
-    /// A datagram was built, and is not sealed yet.
+    /// Records the checksum of a datagram before encryption.
     pub(crate) fn built(&mut self, datagram: &[u8]) {
         self.unsealed = crc32fast::hash(datagram);
     }
 
-    /// The node was polled while something waited.
+    /// Writes the record of a poll while output was pending.
     pub(crate) fn polled(&mut self, wire: &Format, output: Option<&Output<'_>>) {
         let (kind, checksum) = match output {
             None => (Kind::Nothing, 0),
-            Some(Output::Datagram { to, data }) => {
-                (Kind::Datagram, sum_of(&(to, data.len(), self.unsealed, Octets(wire.head(data)))))
-            }
+            Some(Output::Datagram { to, data }) => (
+                Kind::Datagram,
+                checksum_of(&(to, data.len(), self.unsealed, Octets(wire.head(data)))),
+            ),
             Some(Output::Stream { id, action: StreamAction::Write(bytes) }) => {
-                (Kind::Stream, sum_of(&(id, bytes.len(), Octets(in_clear(bytes)))))
+                (Kind::Stream, checksum_of(&(id, bytes.len(), Octets(in_clear(bytes)))))
             }
-            Some(Output::Stream { id, action }) => (Kind::Stream, sum_of(&(id, action))),
-            Some(Output::Event(event)) => (Kind::Event, sum_of(event)),
+            Some(Output::Stream { id, action }) => (Kind::Stream, checksum_of(&(id, action))),
+            Some(Output::Event(event)) => (Kind::Event, checksum_of(event)),
         };
-        put(&mut self.buf, &Record::Output { kind, checksum });
+        encode(&mut self.buf, &Record::Output { kind, checksum });
     }
 }
 
 impl Script {
+    /// Sets the admission decisions for the next input.
     pub(crate) fn admit(&mut self, admissions: impl Iterator<Item = bool>) {
         self.admissions.clear();
         self.admissions.extend(admissions);
@@ -218,50 +226,51 @@ impl<'a> Input<'a> {
     }
 }
 
-/// An entry of a journal as it is read: an input with what was told, or an output.
+/// A decoded entry of a journal: an input with its notes, or an output.
 #[derive(Debug)]
 pub(crate) enum Entry<'a> {
     Output { kind: Kind, checksum: u32 },
-    Input { after: Duration, input: Input<'a>, told: Vec<JournalNote<'a>> },
+    Input { after: Duration, input: Input<'a>, notes: Vec<JournalNote<'a>> },
 }
 
-/// Takes an entry off the front of a journal; `None` if it is malformed.
-pub(crate) fn entry<'a>(journal: &mut &'a [u8]) -> Option<Entry<'a>> {
-    match take(journal).ok()? {
+/// Decodes and removes the first entry of a journal; `None` if it is malformed.
+pub(crate) fn decode_entry<'a>(journal: &mut &'a [u8]) -> Option<Entry<'a>> {
+    match decode(journal).ok()? {
         Record::Output { kind, checksum } => Some(Entry::Output { kind, checksum }),
         Record::Input { after, input } => {
-            let mut told = Vec::new();
+            let mut notes = Vec::new();
             loop {
-                match take(journal).ok()? {
+                match decode(journal).ok()? {
                     JournalNote::End => break,
-                    one => told.push(one),
+                    note => notes.push(note),
                 }
             }
-            Some(Entry::Input { after: Duration::from_nanos(after), input, told })
+            Some(Entry::Input { after: Duration::from_nanos(after), input, notes })
         }
     }
 }
 
-/// Bytes that are written at once, and not one by one.
+/// Bytes that serialize as one byte string instead of a sequence of bytes.
 #[derive(Serialize)]
 struct Octets<'a>(#[serde(serialize_with = "octets")] &'a [u8]);
 
-/// A checksum over values as they would be written.
-fn sum_of<T: Serialize>(value: &T) -> u32 {
-    postcard::serialize_with_flavor(value, Sum::default())
-        .expect("our outputs have no values that postcard refuses")
+/// CRC-32 of a value's serialized form.
+fn checksum_of<T: Serialize>(value: &T) -> u32 {
+    postcard::serialize_with_flavor(value, Checksum::default())
+        .expect("postcard can serialize all outputs")
 }
 
+/// A CRC-32 over serialized bytes or text.
 #[derive(Default)]
-struct Sum(crc32fast::Hasher);
+struct Checksum(crc32fast::Hasher);
 
-impl Sum {
+impl Checksum {
     fn finish(self) -> u32 {
         self.0.finalize()
     }
 }
 
-impl Flavor for Sum {
+impl Flavor for Checksum {
     type Output = u32;
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -279,14 +288,14 @@ impl Flavor for Sum {
     }
 }
 
-impl Write for Sum {
+impl Write for Checksum {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.update(text.as_bytes());
         Ok(())
     }
 }
 
-/// So many bytes wait to be taken; with more the journal ends.
-const MAX_WAITING: usize = 32 << 20;
-/// So much of the buffer is kept once it was taken.
-const MAX_KEPT: usize = 64 << 10;
+/// Maximum number of pending bytes; with more, the node ends its journal.
+const MAX_PENDING: usize = 32 << 20;
+/// Capacity of the buffer that is retained after a take, in bytes.
+const MAX_RETAINED: usize = 64 << 10;

@@ -1,3 +1,3 @@
-//! The flight recorder's journal.
+//! The journal of the flight recorder.
 
 pub(crate) mod journal;

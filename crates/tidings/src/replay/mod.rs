@@ -1,5 +1,5 @@
-//! Replays: a node runs again from a checkpoint and a journal, and everything that it says is compared
-//! with what it said then.
+//! Replay: runs a recorded node again from a checkpoint and a journal, and compares its outputs
+//! with the recorded ones.
 //!
 //! ```
 //! use tidings::replay::Replay;
@@ -23,16 +23,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A recording is trusted as far as its checksums: what is not a journal is an error, and one that was
-//! forged may say anything.
+//! Malformed bytes are an error. A forged recording is not detected: its checksums are not keyed.
 
 mod step;
 
 use crate::addr::Dialled;
+use crate::gossip::broadcast_key::BroadcastKey;
 use crate::member::{Member, Meta, NodeId};
 use crate::node::Node;
-use crate::record::journal::{Entry, Input as Given, entry};
-use crate::stream::tickets::BroadcastKey;
+use crate::record::journal::{Entry, Input as JournalInput, decode_entry};
 use crate::stream::{StreamId, StreamInput};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -45,120 +44,124 @@ use core::fmt;
 pub use crate::wire::dissect::{MessageSummary, ShortName};
 pub use step::{Difference, Input, ReplayedOutput, Step};
 
-/// A node that runs again as it ran when its journal was kept.
+/// A recorded node that runs again, step by step.
 pub struct Replay<'a> {
     node: Node,
-    /// What is still to be read.
+    /// The rest of the journal.
     journal: &'a [u8],
     buf: Vec<u8>,
-    /// Scratch: what the node notes now.
-    noted: Vec<u8>,
+    /// Scratch: the journal that the replayed node writes.
+    replayed: Vec<u8>,
 }
 
-/// A member that is suspected, as a node holds it.
+/// A suspect: a member with a running suspicion, as a node sees it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Suspected<'a> {
+pub struct Suspect<'a> {
     /// The member.
     pub member: &'a Member,
-    /// When the suspicion began.
+    /// Start of the suspicion.
     pub since: Instant,
-    /// When it runs out, if nobody contradicts and nobody else accuses.
-    pub until: Instant,
-    /// Who accuses the member, the first one first; `None` stands for somebody unknown.
+    /// End of the suspicion timeout, unless the member refutes or another one confirms.
+    pub deadline: Instant,
+    /// The accusers, the first one first; `None` stands for an unknown member.
     pub accusers: Vec<Option<ShortName>>,
 }
 
 impl<'a> Replay<'a> {
-    /// Begins where a checkpoint was made, with the journal that was begun then.
+    /// A replay of `journal` from the checkpoint at its start.
     ///
     /// # Errors
     ///
-    /// If this is no checkpoint, or one of another version.
+    /// If `checkpoint` is malformed, or of another version, or if it needs the feature `encryption`
+    /// and this program lacks it.
     pub fn new(checkpoint: &[u8], journal: &'a [u8]) -> Result<Self, ReplayError> {
         let node = Node::restore_for_replay(checkpoint)?;
-        Ok(Self { node, journal, buf: Vec::new(), noted: Vec::new() })
+        Ok(Self { node, journal, buf: Vec::new(), replayed: Vec::new() })
     }
 
-    /// The node as it is now.
+    /// The node, in its current state.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// What time it is for the node.
+    /// The node's current time.
     pub fn now(&self) -> Instant {
         self.node.now()
     }
 
-    /// Whom four bytes stand for, of those that the node knows now.
+    /// The member with a short name, among those that the node knows now.
     pub fn name(&self, short: ShortName) -> Option<&NodeId> {
         self.node.all_members().map(Member::id).find(|id| ShortName::of(id) == short)
     }
 
-    /// Who is suspected now.
-    pub fn suspected(&self) -> Vec<Suspected<'_>> {
+    /// The members that the node suspects now.
+    pub fn suspects(&self) -> Vec<Suspect<'_>> {
         self.node.suspected()
     }
 
-    /// Until when the node holds that it hears enough to pronounce others failed.
+    /// Time until which the node may declare others failed, because its own probes are answered.
+    ///
+    /// See the option [`require_recent_ack`](crate::Options::require_recent_ack).
     pub fn lease_until(&self) -> Instant {
         self.node.lease_until()
     }
 
-    /// All that the node waits for, and when it is due, the first one first.
+    /// All running timers with their deadlines, the earliest first.
     pub fn timers(&self) -> Vec<(Instant, Timer)> {
         self.node.all_timers()
     }
 
-    /// When the next step is; `None` at the end.
+    /// The time of the next step; `None` at the end.
     ///
     /// # Errors
     ///
-    /// If what follows is no journal.
+    /// If the next entry of the journal is malformed.
     pub fn next_at(&self) -> Result<Option<Instant>, ReplayError> {
         let mut journal = self.journal;
         if journal.is_empty() {
             return Ok(None);
         }
-        match entry(&mut journal).ok_or(ReplayError::Journal)? {
+        match decode_entry(&mut journal).ok_or(ReplayError::Journal)? {
             Entry::Input { after, .. } => Ok(Some(self.now() + after)),
             Entry::Output { .. } => Ok(Some(self.now())),
         }
     }
 
-    /// Gives the node its next input, and polls what it was polled for then; `None` at the end.
+    /// Feeds the next input to the node, and polls it as often as it was polled then; `None` at the
+    /// end.
     ///
-    /// After a difference the node is not the one that it was, and what follows says little.
+    /// After a difference the node's state is not the recorded one, and further steps mean little.
     ///
     /// # Errors
     ///
-    /// If what follows is no journal.
+    /// If the next entry of the journal is malformed.
     pub fn step(&mut self) -> Result<Option<Step>, ReplayError> {
         let mut step = Step::new(self.now());
-        let begun = self.journal;
+        let start = self.journal;
         match self.next_entry()? {
             None => return Ok(None),
-            Some(Entry::Output { .. }) => self.journal = begun,
-            Some(Entry::Input { after, input, told }) => {
+            Some(Entry::Output { .. }) => self.journal = start,
+            Some(Entry::Input { after, input, notes }) => {
                 let now = self.now() + after;
                 step.at = now;
-                step.input = self.give(now, input, &told)?;
-                let recorded = &begun[..begun.len() - self.journal.len()];
+                step.input = self.feed(now, input, &notes)?;
+                let recorded = &start[..start.len() - self.journal.len()];
                 step.difference = self.compare(recorded);
             }
         }
         while step.difference.is_none() {
-            let begun = self.journal;
+            let start = self.journal;
             let Some(Entry::Output { .. }) = self.next_entry()? else {
-                self.journal = begun;
+                self.journal = start;
                 break;
             };
-            let gave = match self.node.poll_output(&mut self.buf) {
+            let output = match self.node.poll_output(&mut self.buf) {
                 Some(output) => ReplayedOutput::of(&output, self.node.wire()),
                 None => ReplayedOutput::Nothing,
             };
-            step.outputs.push(gave.with_peer(|id| self.node.peer_of(id)));
-            let recorded = &begun[..begun.len() - self.journal.len()];
+            step.outputs.push(output.with_peer(|id| self.node.peer_of(id)));
+            let recorded = &start[..start.len() - self.journal.len()];
             step.difference = self.compare(recorded);
         }
         Ok(Some(step))
@@ -168,84 +171,86 @@ impl<'a> Replay<'a> {
         if self.journal.is_empty() {
             return Ok(None);
         }
-        entry(&mut self.journal).map(Some).ok_or(ReplayError::Journal)
+        decode_entry(&mut self.journal).map(Some).ok_or(ReplayError::Journal)
     }
 
-    /// Compares what was noted then with what the node notes now.
+    /// Compares a recorded part of the journal with the one that the node wrote just now.
     fn compare(&mut self, recorded: &[u8]) -> Option<Difference> {
-        self.noted.clear();
-        self.node.take_journal(&mut self.noted);
-        (self.noted != recorded).then(|| Difference::between(recorded, &self.noted))
+        self.replayed.clear();
+        self.node.take_journal(&mut self.replayed);
+        (self.replayed != recorded).then(|| Difference::between(recorded, &self.replayed))
     }
 
-    fn give(
+    fn feed(
         &mut self,
         now: Instant,
-        given: Given<'_>,
-        told: &[JournalNote<'_>],
+        recorded: JournalInput<'_>,
+        notes: &[JournalNote<'_>],
     ) -> Result<Input, ReplayError> {
-        let opened = told.iter().find_map(|told| match told {
+        let opened = notes.iter().find_map(|note| match note {
             JournalNote::Opened(plain) => Some(*plain),
             _ => None,
         });
-        self.prepare(told, opened);
+        self.prepare(notes, opened);
         let node = &mut self.node;
-        Ok(match given {
-            Given::Datagram { from, data } => {
-                let taken = taken(node, |node| node.handle_datagram(now, from, data));
+        Ok(match recorded {
+            JournalInput::Datagram { from, data } => {
+                let accepted = is_accepted(node, |node| node.handle_datagram(now, from, data));
                 let summaries = dissect::in_datagram(node.wire(), data, opened);
-                Input::Datagram { from, len: data.len(), sealed: false, summaries, taken }
+                Input::Datagram { from, len: data.len(), sealed: false, summaries, accepted }
             }
-            Given::Sealed { from, len } => {
-                let mut data = node.wire_mut().head_of_sealed().to_vec();
+            JournalInput::Sealed { from, len } => {
+                let mut data = node.wire_mut().sealed_prefix().to_vec();
                 if len < data.len() || len > MAX_SEALED {
                     return Err(ReplayError::Journal);
                 }
                 data.resize(len, 0);
-                let taken = taken(node, |node| node.handle_datagram(now, from, &data));
+                let accepted = is_accepted(node, |node| node.handle_datagram(now, from, &data));
                 let summaries = match opened {
                     Some(plain) => dissect::in_datagram(node.wire(), &[], Some(plain)),
                     None => [MessageSummary::Unreadable].into(),
                 };
-                Input::Datagram { from, len, sealed: true, summaries, taken }
+                Input::Datagram { from, len, sealed: true, summaries, accepted }
             }
-            Given::Timeout => {
+            JournalInput::Timeout => {
                 let due = node.all_timers().into_iter().take_while(|(at, _)| *at <= now);
                 let due = due.map(|(_, timer)| timer).collect();
                 node.handle_timeout(now);
                 Input::Timeout { due }
             }
-            Given::Accept { from } => Input::Accepted { from, id: node.accept_stream(now, from) },
-            Given::Opened(id) => self.stream(now, id, StreamInput::Opened),
-            Given::Data(id, data) => self.stream(now, id, StreamInput::Data(data)),
-            Given::Closed(id) => self.stream(now, id, StreamInput::Closed),
-            Given::Failed(id, error) => self.stream(now, id, StreamInput::Failed(error)),
-            Given::Join(seeds) => {
+            JournalInput::Accept { from } => {
+                Input::IncomingStream { from, id: node.accept_stream(now, from) }
+            }
+            JournalInput::Opened(id) => self.stream(now, id, StreamInput::Opened),
+            JournalInput::Data(id, data) => self.stream(now, id, StreamInput::Data(data)),
+            JournalInput::Closed(id) => self.stream(now, id, StreamInput::Closed),
+            JournalInput::Failed(id, error) => self.stream(now, id, StreamInput::Failed(error)),
+            JournalInput::Join(seeds) => {
                 let seeds: Vec<_> = seeds.into_iter().map(|Dialled(seed)| seed).collect();
                 let _ = node.join(now, &seeds);
                 Input::Join { seeds }
             }
-            Given::Leave => {
+            JournalInput::Leave => {
                 node.leave(now);
                 Input::Leave
             }
-            Given::Cancel(ticket) => {
+            JournalInput::Cancel(ticket) => {
                 node.cancel(now, ticket);
                 Input::Cancel(ticket)
             }
-            Given::Ping(to) => {
+            JournalInput::Ping(to) => {
                 let _ = node.ping(now, &to);
                 Input::Ping { to: to.into_owned() }
             }
-            Given::Send(to, data) => {
+            JournalInput::Send(to, data) => {
                 let _ = node.send(now, &to, Bytes::copy_from_slice(data));
                 Input::Send { to: to.into_owned(), len: data.len() }
             }
-            Given::SendReliable(to, data) => {
+            JournalInput::SendReliable(to, data) => {
                 let _ = node.send_reliable(now, &to, Bytes::copy_from_slice(data));
                 Input::SendReliable { to: to.into_owned(), len: data.len() }
             }
-            Given::Broadcast { key, data } => {
+            JournalInput::Broadcast { key, data } => {
                 let bytes = Bytes::copy_from_slice(data);
                 let _ = if key.is_empty() {
                     node.broadcast(now, bytes)
@@ -255,11 +260,11 @@ impl<'a> Replay<'a> {
                 };
                 Input::Broadcast { len: data.len() }
             }
-            Given::SetMeta(meta) => {
+            JournalInput::SetMeta(meta) => {
                 let _ = node.set_meta(now, Meta::new(meta));
                 Input::SetMeta { len: meta.len() }
             }
-            Given::SetSyncState(state) => {
+            JournalInput::SetSyncState(state) => {
                 let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
@@ -286,10 +291,10 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Lets the node have what it was told during an input.
-    fn prepare(&mut self, told: &[JournalNote<'_>], opened: Option<&[u8]>) {
+    /// Gives the node the recorded results of callbacks during the next input.
+    fn prepare(&mut self, notes: &[JournalNote<'_>], opened: Option<&[u8]>) {
         self.node.wire_mut().script(opened);
-        let admissions = told.iter().filter_map(|told| match told {
+        let admissions = notes.iter().filter_map(|note| match note {
             JournalNote::Admitted(admitted) => Some(*admitted),
             _ => None,
         });
@@ -308,26 +313,26 @@ impl fmt::Debug for Replay<'_> {
     }
 }
 
-/// Whether the node takes a datagram, and does not turn it away.
-fn taken(node: &mut Node, give: impl FnOnce(&mut Node)) -> bool {
+/// Whether the node accepts a datagram, and does not reject and count it.
+fn is_accepted(node: &mut Node, handle: impl FnOnce(&mut Node)) -> bool {
     let before = node.stats().rejected_datagrams.total();
-    give(node);
+    handle(node);
     node.stats().rejected_datagrams.total() == before
 }
 
-/// A recording cannot be replayed.
+/// Reason why a recording cannot be replayed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// It is in a format of another version.
+    /// The recording has another format version, which is this number.
     Format(u8),
-    /// It does not begin with the state of a node.
+    /// The checkpoint is malformed.
     Checkpoint,
-    /// What follows is not what a node notes.
+    /// The journal is malformed.
     Journal,
-    /// It is of a node that has keys: such a node cannot be restored, only replayed.
+    /// The node has keys, which are in no checkpoint: it cannot be restored, only replayed.
     Keys,
-    /// It is of a node that has keys, and this program was built without encryption.
+    /// The node has keys, and this program was built without the feature `encryption`.
     Encryption,
 }
 
@@ -338,17 +343,17 @@ impl fmt::Display for ReplayError {
                 f,
                 "the recording is in format {format}; replay it with the version that made it"
             ),
-            Self::Checkpoint => f.write_str("what should be the state of a node is not"),
-            Self::Journal => f.write_str("what should be the journal of a node is not"),
-            Self::Keys => f.write_str("a node that has keys can only be replayed"),
-            Self::Encryption => {
-                f.write_str("the node had keys; replay it with a program that can encrypt")
-            }
+            Self::Checkpoint => f.write_str("the checkpoint is malformed"),
+            Self::Journal => f.write_str("the journal is malformed"),
+            Self::Keys => f.write_str("the node has keys, so it can be replayed but not restored"),
+            Self::Encryption => f.write_str(
+                "the node has keys; replay it with a program built with the feature encryption",
+            ),
         }
     }
 }
 
 impl core::error::Error for ReplayError {}
 
-/// The longest datagram of which only the length is noted.
+/// Maximum length of a sealed datagram in a journal, in bytes.
 const MAX_SEALED: usize = 65_535;

@@ -1,10 +1,12 @@
-//! Steps of a replay: what the node was given, and what it gave.
+//! Steps of a replay: one input each, with the outputs that followed.
 
+use crate::error::StreamError;
+use crate::event::Event;
+use crate::event::Ticket;
 use crate::member::NodeId;
-use crate::output::{Event, Output};
-use crate::record::journal::{Entry, entry};
-use crate::stream::tickets::Ticket;
-use crate::stream::{StreamAction, StreamError, StreamId};
+use crate::output::Output;
+use crate::record::journal::{Entry, decode_entry};
+use crate::stream::{StreamAction, StreamId};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::Format;
@@ -15,184 +17,184 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-/// One input of a node, and what it gave before the next one.
+/// One step of a replay: an input, and the outputs until the next one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Step {
-    /// When it was.
+    /// Time of the input.
     pub at: Instant,
-    /// What the node was given.
+    /// The input.
     pub input: Input,
-    /// What it gave, in order.
+    /// The outputs, in order.
     pub outputs: Vec<ReplayedOutput>,
-    /// The first thing that is not as it was; the outputs end with it.
+    /// The first difference from the recording; the outputs end with it.
     pub difference: Option<Difference>,
 }
 
-/// What a node was given.
+/// Input of a replayed node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// Nothing: outputs waited when the journal began.
+    /// No input: outputs were pending when the journal began.
     Nothing,
-    /// A datagram.
+    /// The node received a datagram.
     Datagram {
-        /// The address from which it came.
+        /// Source address.
         from: SocketAddr,
-        /// How many bytes it had.
+        /// Length in bytes.
         len: usize,
-        /// Whether it was sealed.
+        /// Whether it was encrypted.
         sealed: bool,
-        /// What it said, as far as it could be read.
+        /// Its messages, as far as they could be decoded.
         summaries: Vec<MessageSummary>,
-        /// Whether the node took it; if not, nothing that it said counts.
-        taken: bool,
+        /// Whether the node accepted it; a rejected datagram has no effect.
+        accepted: bool,
     },
-    /// The time.
+    /// The driver called `handle_timeout`.
     Timeout {
-        /// What was due.
+        /// Timers that had expired.
         due: Vec<Timer>,
     },
-    /// A peer opened a stream.
-    Accepted {
+    /// A peer opened a stream to the node.
+    IncomingStream {
         /// The peer.
         from: SocketAddr,
-        /// The stream's name; `None` if there were too many.
+        /// The stream; `None` if the node did not accept it, with `max_streams_in` open already.
         id: Option<StreamId>,
     },
-    /// A stream is open.
+    /// A stream that the node opened is connected.
     StreamOpened {
-        /// Which one.
+        /// The stream.
         id: StreamId,
-        /// With whom; `None` if the node had forgotten it.
+        /// The peer; `None` if the node no longer tracked the stream.
         peer: Option<SocketAddr>,
     },
-    /// A stream brought something.
+    /// Data arrived on a stream.
     StreamData {
-        /// Which one.
+        /// The stream.
         id: StreamId,
-        /// From whom; `None` if the node had forgotten it.
+        /// The peer; `None` if the node no longer tracked the stream.
         peer: Option<SocketAddr>,
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
-        /// What the frame says that is complete with it.
+        /// Messages of the frame that these bytes complete.
         summaries: Vec<MessageSummary>,
     },
-    /// A stream was closed.
+    /// A stream was closed, by the peer or after the node closed it.
     StreamClosed {
-        /// Which one.
+        /// The stream.
         id: StreamId,
-        /// With whom; `None` if the node had forgotten it.
+        /// The peer; `None` if the node no longer tracked the stream.
         peer: Option<SocketAddr>,
     },
     /// A stream failed.
     StreamFailed {
-        /// Which one.
+        /// The stream.
         id: StreamId,
-        /// With whom; `None` if the node had forgotten it.
+        /// The peer; `None` if the node no longer tracked the stream.
         peer: Option<SocketAddr>,
-        /// How.
+        /// The error.
         error: StreamError,
     },
-    /// The application asked to join.
+    /// The application called `join`.
     Join {
-        /// Through whom.
+        /// Seed addresses.
         seeds: Vec<SocketAddr>,
     },
-    /// It asked to leave.
+    /// The application called `leave`.
     Leave,
-    /// It gave a command up.
+    /// The application cancelled a command.
     Cancel(Ticket),
-    /// It asked for a ping.
+    /// The application called `ping`.
     Ping {
-        /// To whom.
+        /// Name of the member.
         to: NodeId,
     },
-    /// It sent a message in a datagram.
+    /// The application sent a user message in a datagram.
     Send {
-        /// To whom.
+        /// Name of the receiver.
         to: NodeId,
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
     },
-    /// It sent a message over a stream.
+    /// The application sent a user message over a stream.
     SendReliable {
-        /// To whom.
+        /// Name of the receiver.
         to: NodeId,
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
     },
-    /// It broadcast a message.
+    /// The application sent a broadcast.
     Broadcast {
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
     },
-    /// It set what the node tells of itself.
+    /// The application set the node's metadata.
     SetMeta {
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
     },
-    /// It set what is told at every sync.
+    /// The application set the data that the node attaches to each sync.
     SetSyncState {
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
     },
 }
 
-/// What a node gave.
+/// Output of a replayed node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ReplayedOutput {
-    /// Nothing, although something waited: there was nothing to say after all.
+    /// No output: the pending one had become unnecessary when the node was polled.
     Nothing,
-    /// A datagram.
+    /// Send a datagram.
     Datagram {
-        /// To whom.
+        /// Destination address.
         to: SocketAddr,
-        /// How many bytes it has.
+        /// Length in bytes.
         len: usize,
-        /// What it says.
+        /// Its messages.
         summaries: Vec<MessageSummary>,
     },
-    /// Connect to a peer.
+    /// Open a stream to a peer.
     Open {
-        /// The stream's name.
+        /// The stream.
         id: StreamId,
         /// The peer.
         to: SocketAddr,
     },
     /// Write to a stream.
     Write {
-        /// Which one.
+        /// The stream.
         id: StreamId,
-        /// To whom; `None` if the node has forgotten it already.
+        /// The peer; `None` if the node no longer tracks the stream.
         to: Option<SocketAddr>,
-        /// How many bytes.
+        /// Length in bytes.
         len: usize,
-        /// What they say.
+        /// The messages in these bytes.
         summaries: Vec<MessageSummary>,
     },
     /// Close a stream.
     Close {
-        /// Which one.
+        /// The stream.
         id: StreamId,
     },
-    /// Drop a stream.
+    /// Reset a stream.
     Reset {
-        /// Which one.
+        /// The stream.
         id: StreamId,
     },
-    /// Something for the application.
+    /// An event for the application.
     Event(Event),
 }
 
-/// What was recorded and what the replay has in its place, as far as a recording tells.
+/// A difference between recording and replay, as text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// What was recorded.
+    /// The recorded entry.
     pub recorded: String,
-    /// What the replay has.
+    /// The entry that the replay has instead.
     pub replayed: String,
 }
 
@@ -232,14 +234,14 @@ impl ReplayedOutput {
 
 impl Difference {
     pub(super) fn between(mut recorded: &[u8], mut replayed: &[u8]) -> Self {
-        let tell = |journal: &mut &[u8]| match entry(journal) {
+        let describe = |journal: &mut &[u8]| match decode_entry(journal) {
             Some(Entry::Output { kind, checksum }) => {
                 format!("{} with checksum {checksum:08x}", kind.name())
             }
-            Some(Entry::Input { told, .. }) => format!("an input that was told {told:.9?}"),
+            Some(Entry::Input { notes, .. }) => format!("an input with notes {notes:.9?}"),
             None => String::from("nothing"),
         };
-        Self { recorded: tell(&mut recorded), replayed: tell(&mut replayed) }
+        Self { recorded: describe(&mut recorded), replayed: describe(&mut replayed) }
     }
 }
 

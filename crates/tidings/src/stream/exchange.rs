@@ -1,9 +1,10 @@
-//! Exchanges: the streams that are open, one request and at most one reply each.
+//! Exchanges: the open streams, with one request and at most one reply each, and a sync's further
+//! frames.
 
+use crate::event::Ticket;
 use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
-use crate::stream::tickets::Ticket;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::{Format, StreamBinding};
@@ -13,24 +14,24 @@ use core::mem;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// What a stream of ours is for.
+/// The purpose of a stream: the command or task that it serves.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Purpose {
-    /// The peer opened it, and asks.
+    /// The peer opened the stream, and sends a request.
     Inbound,
-    /// A join that the application waits for.
+    /// A join, for this ticket.
     Join(Ticket),
-    /// The regular comparison of the membership.
+    /// A regular sync (anti-entropy).
     Sync,
-    /// To find whoever was lost.
+    /// An attempt to reconnect to a failed member.
     Reconnect,
-    /// To tell a peer that we leave, for the leave that this ticket began.
+    /// The announcement of a leave, for the ticket that started the leave.
     Leave(Ticket),
-    /// To deliver a message of the application's, which waits for the receipt.
+    /// A reliable message of the application, until its receipt arrives.
     Message(Ticket),
-    /// To find out whether whom we ping with this token answers at all.
+    /// The stream probe of the probe with this token.
     Probe(u32),
-    /// To carry what would be in a datagram, where none are sent.
+    /// The content of a datagram, in stream-only mode.
     Packet,
 }
 
@@ -40,44 +41,44 @@ pub(crate) struct Exchange {
     #[serde(with = "crate::addr")]
     pub(crate) peer: SocketAddr,
     pub(crate) purpose: Purpose,
-    /// What is asked as soon as the stream is open, where that is known already.
+    /// The request, if it is built before the stream is open.
     request: Option<Vec<u8>>,
     binding: StreamBinding,
-    /// Whether it is connected.
+    /// Whether the stream is connected.
     opened: bool,
-    /// How a comparison stands, if one is made over this stream.
+    /// The state of the sync that runs over this stream, if there is one.
     pub(crate) comparison: Option<Comparison>,
-    /// What the peer sent of its frame so far.
+    /// The received part of the peer's frame.
     buffer: Vec<u8>,
-    /// The peer's frame is there: what else it sends is not read.
+    /// Whether the peer's frame is complete; further input is ignored.
     received: bool,
-    /// What the stream is for has come to its end, and it only has to be closed.
+    /// Whether the purpose has ended, so that the stream only has to be closed.
     resolved: bool,
 }
 
-/// A comparison of memberships that is under way.
+/// The state of a sync that runs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Comparison {
-    /// With whom.
+    /// The peer's name.
     pub(crate) with: NodeId,
-    /// Where that one takes datagrams, if it is known.
+    /// The peer's address for datagrams, if it is known.
     pub(crate) addr: Option<SocketAddr>,
-    /// Whether what is new is news to others too.
+    /// Whether the node gossips what it learns; not if it knew nobody before.
     pub(crate) disseminate: bool,
-    /// How many frames there were.
+    /// The number of frames so far.
     pub(crate) rounds: u32,
-    /// When it has to be over.
+    /// The deadline of the whole sync.
     pub(crate) ends: Instant,
 }
 
-/// All streams that are open, and what they may take up.
+/// All open streams, and their limits.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Exchanges {
     table: BTreeMap<StreamId, Exchange>,
     next: u64,
     #[serde(skip)]
     inbound: usize,
-    /// The bytes in all buffers together.
+    /// The sum of the buffers' lengths, in bytes.
     #[serde(skip)]
     buffered: usize,
     limits: Limits,
@@ -87,7 +88,7 @@ pub(crate) struct Exchanges {
 pub(crate) struct Limits {
     pub(crate) max_in: usize,
     pub(crate) max_out: usize,
-    /// Beyond that, for leaving.
+    /// Streams beyond `max_out` for the announcement of a leave.
     pub(crate) max_leave: usize,
     pub(crate) max_frame: usize,
     pub(crate) max_memory: usize,
@@ -99,21 +100,21 @@ impl Exchanges {
         Self { table: BTreeMap::new(), next: 0, inbound: 0, buffered: 0, limits }
     }
 
-    /// Counts the streams of a checkpoint; `None` if they hold more than they may.
+    /// Recounts streams and buffers after deserialization; `None` if an id or a size is invalid.
     pub(crate) fn restore(&mut self) -> Option<()> {
-        let serving = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
-        self.inbound = serving.count();
+        let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
+        self.inbound = inbound.count();
         self.buffered = self.table.values().map(|exchange| exchange.buffer.len()).sum();
-        let named = self.table.keys().all(|id| id.0 < self.next);
-        (named && self.buffered <= self.limits.max_memory).then_some(())
+        let issued = self.table.keys().all(|id| id.0 < self.next);
+        (issued && self.buffered <= self.limits.max_memory).then_some(())
     }
 
-    /// A stream that the peer opened; `None` if there are too many.
+    /// Adds a stream that the peer opened; `None` if `max_in` are open.
     pub(crate) fn accept(&mut self, peer: SocketAddr) -> Option<StreamId> {
         (self.inbound < self.limits.max_in).then(|| self.insert(peer, Purpose::Inbound, None))
     }
 
-    /// How many streams may still be opened.
+    /// The number of streams that may still be opened.
     pub(crate) fn room_out(&self) -> usize {
         self.limits.max_out.saturating_sub(self.outbound())
     }
@@ -122,9 +123,9 @@ impl Exchanges {
         self.table.len() - self.inbound
     }
 
-    /// A stream that we open; `None` if there are too many.
+    /// Adds a stream to a peer; `None` if `max_out` are open.
     ///
-    /// Streams by which a node leaves have a reserve of their own.
+    /// Announcements of a leave have a reserve of their own.
     pub(crate) fn open(
         &mut self,
         peer: SocketAddr,
@@ -158,17 +159,17 @@ impl Exchanges {
         id
     }
 
-    /// A stream is connected; `false` if it was so before.
+    /// Marks a stream as connected; `false` if it is unknown or was connected before.
     pub(crate) fn opened(&mut self, id: StreamId) -> bool {
         self.table.get_mut(&id).is_some_and(|exchange| !mem::replace(&mut exchange.opened, true))
     }
 
-    /// Takes out what is to be asked over a stream.
+    /// Removes and returns the request of a stream.
     pub(crate) fn pop_request(&mut self, id: StreamId) -> Option<Vec<u8>> {
         self.table.get_mut(&id)?.request.take()
     }
 
-    /// Goes on with a comparison: another frame of the peer's is expected.
+    /// Continues a sync: the stream expects another frame of the peer.
     pub(crate) fn continue_comparison(&mut self, id: StreamId, comparison: Comparison) {
         if let Some(exchange) = self.table.get_mut(&id) {
             exchange.received = false;
@@ -176,12 +177,12 @@ impl Exchanges {
         }
     }
 
-    /// Whether any comparison is under way.
+    /// Whether a sync runs on any stream.
     pub(crate) fn is_comparing(&self) -> bool {
         self.table.values().any(|exchange| exchange.comparison.is_some())
     }
 
-    /// What binds the frames of a stream to one another.
+    /// The state that binds the frames of a stream to each other.
     pub(crate) fn binding(&mut self, id: StreamId) -> Option<&mut StreamBinding> {
         Some(&mut self.table.get_mut(&id)?.binding)
     }
@@ -190,7 +191,7 @@ impl Exchanges {
         self.table.get(&id)
     }
 
-    /// Takes bytes of the peer's; returns its frame once that is complete.
+    /// Adds bytes from the peer; returns its frame once that is complete.
     pub(crate) fn receive(
         &mut self,
         id: StreamId,
@@ -216,7 +217,7 @@ impl Exchanges {
         Ok(Some(frame))
     }
 
-    /// Whatever else a stream brings is of no interest.
+    /// Ignores all further input of a stream.
     pub(crate) fn stop_reading(&mut self, id: StreamId) {
         if let Some(exchange) = self.table.get_mut(&id) {
             exchange.received = true;
@@ -224,12 +225,12 @@ impl Exchanges {
         }
     }
 
-    /// What a stream has brought of a frame.
+    /// The received part of a stream's frame.
     pub(crate) fn received(&self, id: StreamId) -> &[u8] {
         self.table.get(&id).map_or(&[], |exchange| &exchange.buffer)
     }
 
-    /// What a stream is for has come to its end; returns that, the first time.
+    /// Marks the purpose of a stream as ended; returns it, with the peer, the first time.
     pub(crate) fn resolve(&mut self, id: StreamId) -> Option<(SocketAddr, Purpose)> {
         let exchange = self.table.get_mut(&id).filter(|exchange| !exchange.resolved)?;
         exchange.resolved = true;
@@ -244,16 +245,19 @@ impl Exchanges {
         self.buffered -= exchange.buffer.len();
     }
 
-    /// Whether some stream serves a purpose that is not settled.
+    /// Whether a stream has this purpose, and it has not ended.
     pub(crate) fn any(&self, purpose: Purpose) -> bool {
         self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.resolved)
     }
 
-    /// The streams of ours for such a purpose that have not been answered, with the peers.
-    pub(crate) fn unanswered(&self, such: impl Fn(Purpose) -> bool) -> Vec<(StreamId, SocketAddr)> {
+    /// The streams, with their peers, whose purpose `matches` and has not ended.
+    pub(crate) fn unanswered(
+        &self,
+        matches: impl Fn(Purpose) -> bool,
+    ) -> Vec<(StreamId, SocketAddr)> {
         let unanswered = self.table.iter().filter(|(_, exchange)| !exchange.resolved);
-        let these = unanswered.filter(|(_, exchange)| such(exchange.purpose));
-        these.map(|(&id, exchange)| (id, exchange.peer)).collect()
+        let matching = unanswered.filter(|(_, exchange)| matches(exchange.purpose));
+        matching.map(|(&id, exchange)| (id, exchange.peer)).collect()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = StreamId> {
@@ -263,9 +267,9 @@ impl Exchanges {
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
         let buffered: usize = self.table.values().map(|exchange| exchange.buffer.len()).sum();
-        assert_eq!(buffered, self.buffered, "the buffered bytes are those in the buffers");
+        assert_eq!(buffered, self.buffered, "`buffered` is the sum of the buffers");
         assert!(self.buffered <= self.limits.max_memory);
-        let serving = self.table.values().filter(|one| one.purpose == Purpose::Inbound).count();
-        assert_eq!(serving, self.inbound, "the inbound streams are those that serve");
+        let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound).count();
+        assert_eq!(inbound, self.inbound, "`inbound` is the number of inbound streams");
     }
 }

@@ -1,8 +1,8 @@
-//! Sync: how two nodes find out what one knows and the other does not.
+//! Search for the differences between two membership tables, during a sync.
 //!
-//! They compare digests of ranges of members, and go into those that differ: sixteenth by sixteenth
-//! until few are left, of whom they tell each other. Each frame answers the one before; all that is
-//! still to be done is in the frames, and nothing of it in the nodes.
+//! The peers compare digests of ranges of members, and split each range that differs into
+//! sixteenths until it has few members; then they exchange records. Each frame replies to the
+//! previous one. The whole state of the comparison travels in the frames; the nodes keep none.
 
 use crate::member::{Member, NodeId};
 use crate::membership::Members;
@@ -12,7 +12,8 @@ use crate::wire::frame::{Claims, SyncPart};
 use crate::wire::tidings::compare::{encode_digest, encode_members, encode_split};
 use alloc::vec::Vec;
 
-/// Begins a comparison: of everything, by its digest; whoever knows nobody asks for everybody at once.
+/// Writes the first frame's part: the digest of the table. A node that knows nobody else requests
+/// all records at once instead.
 pub(crate) fn begin(members: &Members, buf: &mut Vec<u8>) {
     if members.len() == 1 {
         encode_members(buf, usize::MAX, Range::ALL, true, members.iter());
@@ -21,28 +22,29 @@ pub(crate) fn begin(members: &Members, buf: &mut Vec<u8>) {
     }
 }
 
-/// The answer to what the peer said, while it is being written.
+/// The reply to a peer's sync frame, while it is being written.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
     members: &'a Members,
     index: &'a DigestIndex,
-    /// Who gets it.
+    /// The peer's name.
     receiver: &'a NodeId,
     buf: &'a mut Vec<u8>,
-    /// How long the frame should become.
+    /// Target size of the frame, in bytes.
     limit: usize,
-    /// Members that fit into no frame.
-    left_out: u64,
-    /// Something found no room: all else waits too, and is asked for again.
+    /// Number of members whose records fit into no frame.
+    oversized: u64,
+    /// The frame is full: all further ranges are deferred to the next frame.
     full: bool,
-    /// Whether members have been put in.
-    told: bool,
+    /// The frame has records.
+    has_records: bool,
 }
 
 impl<'a> Answer<'a> {
-    /// Writes into `buf` what is answered to `parts`, of whose members all have been taken already.
+    /// Writes into `buf` the reply to `parts`, whose records were applied already; nothing if the
+    /// tables are equal.
     ///
-    /// Returns how many members fit into no frame.
+    /// Returns the number of members whose records fit into no frame.
     pub(crate) fn write(
         members: &'a Members,
         index: &'a mut DigestIndex,
@@ -59,13 +61,14 @@ impl<'a> Answer<'a> {
             return 0;
         }
         index.refresh(members);
-        let (left_out, full, told) = (0, false, false);
-        let mut answer = Self { members, index, receiver, buf, limit, left_out, full, told };
-        answer.answer(parts);
-        answer.left_out
+        let (oversized, full, has_records) = (0, false, false);
+        let mut answer =
+            Self { members, index, receiver, buf, limit, oversized, full, has_records };
+        answer.reply_to_parts(parts);
+        answer.oversized
     }
 
-    fn answer(&mut self, parts: &[SyncPart]) {
+    fn reply_to_parts(&mut self, parts: &[SyncPart]) {
         for part in parts {
             match part {
                 SyncPart::Digest { range, digest } => self.compare(*range, *digest),
@@ -76,7 +79,7 @@ impl<'a> Answer<'a> {
                         }
                     }
                 }
-                SyncPart::Members { range, claims, ask: true } => self.tell(*range, claims),
+                SyncPart::Members { range, claims, ask: true } => self.send_records(*range, claims),
                 SyncPart::Members { ask: false, .. } => {}
             }
         }
@@ -84,60 +87,65 @@ impl<'a> Answer<'a> {
 
     fn compare(&mut self, range: Range, theirs: u64) {
         if self.index.digest(range) != theirs {
-            self.differs(range);
+            self.descend(range);
         }
     }
 
-    /// Goes into a range that is not the same at both.
-    fn differs(&mut self, range: Range) {
+    /// Continues the search in a range that differs: splits it, or sends its records.
+    fn descend(&mut self, range: Range) {
         if self.full {
-            return self.ask_again(range);
+            return self.defer(range);
         }
-        if self.index.within(range).len() > FEW && self.split(range) {
+        if self.index.within(range).len() > MAX_RECORDS && self.split(range) {
             return;
         }
         if !self.encode_members(range, true, |_| true) {
-            self.ask_again(range);
+            self.defer(range);
         }
     }
 
-    /// Tells what we know of a range, and the peer does not.
-    fn tell(&mut self, range: Range, theirs: &Claims) {
+    /// Sends the records of a range that the peer lacks.
+    fn send_records(&mut self, range: Range, theirs: &Claims) {
         if self.full {
-            return self.ask_again(range);
+            return self.defer(range);
         }
         let mut theirs: Vec<_> = theirs.claims.iter().collect();
         theirs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let news = |member: &Member| {
+        let is_new = |member: &Member| {
             let same = theirs.binary_search_by(|claim| claim.id.cmp(&member.id));
             !same.is_ok_and(|at| theirs[at].is_all_of(member))
         };
-        if self.encode_members(range, false, news) {
+        if self.encode_members(range, false, is_new) {
             return;
         }
-        if self.told {
-            self.ask_again(range);
+        if self.has_records {
+            self.defer(range);
         } else if !self.split(range) {
-            self.left_out += self.index.within(range).len() as u64;
+            self.oversized += self.index.within(range).len() as u64;
         }
     }
 
-    /// Puts members of a range in; `false` if there is no room for all.
-    fn encode_members(&mut self, range: Range, ask: bool, which: impl Fn(&Member) -> bool) -> bool {
+    /// Appends records of a range; `false` if not all fit.
+    fn encode_members(
+        &mut self,
+        range: Range,
+        ask: bool,
+        include: impl Fn(&Member) -> bool,
+    ) -> bool {
         let keys = self.index.within(range).iter().map(|&(_, key)| key);
-        let told = keys.filter(|&key| self.members.is_shared(key, Some(self.receiver)));
+        let shared = keys.filter(|&key| self.members.is_shared(key, Some(self.receiver)));
         let mut members =
-            told.map(|key| &self.members[key]).filter(|member| which(member)).peekable();
+            shared.map(|key| &self.members[key]).filter(|member| include(member)).peekable();
         if members.peek().is_none() && !ask {
             return true;
         }
-        let put = encode_members(self.buf, self.limit, range, ask, members);
-        self.told |= put;
-        self.full |= !put && self.told;
-        put
+        let encoded = encode_members(self.buf, self.limit, range, ask, members);
+        self.has_records |= encoded;
+        self.full |= !encoded && self.has_records;
+        encoded
     }
 
-    /// Says what each sixteenth of a range comes down to; `false` if it cannot be divided.
+    /// Appends the digests of a range's sixteenths; `false` if the range cannot be split.
     fn split(&mut self, range: Range) -> bool {
         let mut digests = [0; 16];
         for (n, digest) in (0..).zip(&mut digests) {
@@ -149,12 +157,12 @@ impl<'a> Answer<'a> {
         true
     }
 
-    /// Has the peer find out again that the range is not the same, when there is room for it.
-    fn ask_again(&mut self, range: Range) {
+    /// Defers a range to the next frame, by sending its digest, which differs from the peer's.
+    fn defer(&mut self, range: Range) {
         self.full = true;
         encode_digest(self.buf, range, self.index.digest(range));
     }
 }
 
-/// So many members are told of rather than compared any further.
-const FEW: usize = 16;
+/// Maximum number of members in a range that is answered with records instead of being split.
+const MAX_RECORDS: usize = 16;

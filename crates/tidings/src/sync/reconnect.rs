@@ -1,4 +1,4 @@
-//! Healing: how the two sides of a partition find each other again.
+//! Reconnect: the sides of a partition find each other again by trying lost members (Serf's term).
 
 use crate::addr::{Dialled, canonical};
 use crate::member::NodeId;
@@ -9,44 +9,45 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Who was lost, and where they and the seeds may be found again.
+/// Lost members and seeds that the node tries to reach again, and the backoff between attempts.
 ///
-/// They are remembered for longer than the dead are, without an end but in bounded number, and tried
-/// one at a time, ever less often.
+/// Unlike tombstones they are kept without a time limit, but in bounded number. Each attempt tries
+/// one of them.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Reconnect {
-    /// Members that failed and have not come back, the latest last.
+    /// Members that failed and did not return, the latest last.
     lost: VecDeque<(NodeId, SocketAddr)>,
-    /// Seeds of joins that succeeded, the latest last.
+    /// Seeds that accepted the node or did not answer while another one did, the latest last.
     seeds: VecDeque<Dialled>,
     max: usize,
-    /// How many attempts in a row found nobody.
-    attempts: u32,
-    /// Members that failed one soon after the other.
+    /// Number of failed attempts in a row.
+    failed_attempts: u32,
+    /// Number of failures, each within the window after the one before.
     failures: usize,
     last_failure: Instant,
-    /// Whether the application was told of these.
+    /// `PartitionSuspected` was emitted for these failures.
     reported: bool,
 }
 
 impl Reconnect {
-    /// Remembers at most `max` members and as many seeds.
+    /// An empty list for at most `max` members and as many seeds.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             lost: VecDeque::new(),
             seeds: VecDeque::new(),
             max,
-            attempts: 0,
+            failed_attempts: 0,
             failures: 0,
             last_failure: Instant::ZERO,
             reported: false,
         }
     }
 
-    /// A member failed, of whom there were `before`; returns how many failed with it if that looks
-    /// like a partition, the first time.
+    /// Records that a member failed, with `present` members left; returns the number of recent
+    /// failures if they suggest a partition, once for each series of failures.
     ///
-    /// It does if within a `window` each a quarter of the members failed, and three at least.
+    /// They do if a quarter of the members failed, and at least three, each within `window` after
+    /// the one before.
     pub(crate) fn on_failed(
         &mut self,
         now: Instant,
@@ -56,34 +57,34 @@ impl Reconnect {
         window: Duration,
     ) -> Option<usize> {
         self.remove_lost(id);
-        remember(&mut self.lost, self.max, (id.clone(), addr));
-        self.attempts = 0;
+        push_bounded(&mut self.lost, self.max, (id.clone(), addr));
+        self.failed_attempts = 0;
         if now.since(self.last_failure) > window {
             (self.failures, self.reported) = (0, false);
         }
         self.last_failure = now;
         self.failures += 1;
-        let many = self.failures >= 3 && self.failures * 4 >= present + self.failures;
-        (many && !core::mem::replace(&mut self.reported, true)).then_some(self.failures)
+        let is_partition = self.failures >= 3 && self.failures * 4 >= present + self.failures;
+        (is_partition && !core::mem::replace(&mut self.reported, true)).then_some(self.failures)
     }
 
-    /// A member is there, or left.
+    /// Removes a lost member, because it is present again or left.
     pub(crate) fn remove_lost(&mut self, id: &NodeId) {
         self.lost.retain(|(lost, _)| lost != id);
     }
 
-    /// A seed took us in, or did not answer while another one did.
+    /// Adds a seed that accepted the node, or that did not answer while another one did.
     pub(crate) fn add_seed(&mut self, addr: SocketAddr) {
         self.seeds.retain(|seed| seed.0 != addr);
-        remember(&mut self.seeds, self.max, Dialled(addr));
+        push_bounded(&mut self.seeds, self.max, Dialled(addr));
     }
 
-    /// Whoever was at this address has left.
+    /// Removes the seed at an address, because the member there left.
     pub(crate) fn remove_seed(&mut self, addr: SocketAddr) {
         self.seeds.retain(|seed| canonical(seed.0) != addr);
     }
 
-    /// Somebody to try, at random; `is_present` says where a member is known to be.
+    /// Picks an address to try, at random; `is_present` returns whether a member present has it.
     pub(crate) fn pick(
         &self,
         rng: &mut Rng,
@@ -98,36 +99,37 @@ impl Reconnect {
         self.lost.iter().map(|&(_, addr)| addr).chain(self.seeds.iter().map(|seed| seed.0))
     }
 
-    /// How long to wait until somebody is tried, where `present` members do the same.
+    /// The wait before the next attempt, if all `present` members do the same.
     ///
-    /// Each failed attempt doubles it, from `first` to `longest`. Where many have lost a few, each
-    /// waits longer, so that all together try each of them once in that time.
+    /// Each failed attempt doubles it, from `min_wait` to `max_wait`. If many members lost few,
+    /// each waits longer, so that all together try each lost member about once in that time.
     pub(crate) fn wait(
         &self,
         rng: &mut Rng,
         present: usize,
-        first: Duration,
-        longest: Duration,
+        min_wait: Duration,
+        max_wait: Duration,
     ) -> Duration {
-        let backed_off = first.saturating_mul(1 << self.attempts.min(16)).min(longest);
-        let crowd = (present / self.lost.len().max(1)).max(1);
-        let wait = backed_off.saturating_mul(u32::try_from(crowd).unwrap_or(u32::MAX));
-        // From half of it to one and a half, so that nodes do not act together.
+        let backed_off = min_wait.saturating_mul(1 << self.failed_attempts.min(16)).min(max_wait);
+        let nodes_per_lost = (present / self.lost.len().max(1)).max(1);
+        let wait = backed_off.saturating_mul(u32::try_from(nodes_per_lost).unwrap_or(u32::MAX));
+        // Randomized by half in either direction, so that nodes do not act in step.
         wait / 2 + rng.within(wait)
     }
 
-    /// Whether there is anybody to find.
+    /// Whether there is any address to try, present or not.
     pub(crate) fn has_candidates(&self) -> bool {
         !self.lost.is_empty() || !self.seeds.is_empty()
     }
 
-    /// An attempt has ended: whoever answered at the address is found, be it somebody else.
+    /// Records the end of an attempt. After an answer (`found`), no lost member is tried at this
+    /// address any more, even if another member answered there.
     pub(crate) fn on_attempt_ended(&mut self, addr: SocketAddr, found: bool) {
         if found {
-            self.attempts = 0;
+            self.failed_attempts = 0;
             self.lost.retain(|&(_, lost)| lost != canonical(addr));
         } else {
-            self.attempts = self.attempts.saturating_add(1);
+            self.failed_attempts = self.failed_attempts.saturating_add(1);
         }
     }
 
@@ -137,7 +139,7 @@ impl Reconnect {
     }
 }
 
-fn remember<T>(list: &mut VecDeque<T>, max: usize, item: T) {
+fn push_bounded<T>(list: &mut VecDeque<T>, max: usize, item: T) {
     if list.len() >= max {
         list.pop_front();
     }
@@ -168,26 +170,30 @@ mod tests {
     }
 
     #[test]
-    fn many_failures_in_short_time_look_like_a_partition_once() {
+    fn many_failures_in_a_short_time_are_reported_as_a_partition_once() {
         let mut reconnect = Reconnect::new(8);
         assert_eq!(fail(&mut reconnect, 1, 1, 9), None);
         assert_eq!(fail(&mut reconnect, 2, 2, 8), None);
         assert_eq!(fail(&mut reconnect, 3, 3, 7), Some(3));
-        assert_eq!(fail(&mut reconnect, 4, 4, 6), None, "it was reported");
+        assert_eq!(fail(&mut reconnect, 4, 4, 6), None, "reported once");
         for n in 5..9 {
             assert_eq!(
                 fail(&mut reconnect, 100 * n as u64, n, 5),
                 None,
-                "one at a time is no partition"
+                "failures far apart are no partition"
             );
         }
         for n in 10..20 {
-            assert_eq!(fail(&mut reconnect, 9000, n, 100), None, "nor are few of many");
+            assert_eq!(
+                fail(&mut reconnect, 9000, n, 100),
+                None,
+                "nor are few failures among many members"
+            );
         }
     }
 
     #[test]
-    fn who_was_lost_is_tried_until_it_is_back_and_the_latest_are_remembered() {
+    fn lost_members_are_tried_until_they_return_and_the_latest_are_kept() {
         let mut reconnect = Reconnect::new(3);
         let mut rng = Rng::new([1; 32], RngStream::Reconnect);
         for n in 1..=5 {
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_become_rarer_and_are_shared_among_those_who_try() {
+    fn attempts_back_off_and_are_shared_among_the_members_present() {
         let mut reconnect = Reconnect::new(8);
         let mut rng = Rng::new([1; 32], RngStream::Reconnect);
         fail(&mut reconnect, 1, 1, 9);

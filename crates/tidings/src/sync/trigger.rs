@@ -1,57 +1,57 @@
-//! When a node starts a sync: at a regular interval, and when digests differ for a while.
+//! When a node starts a sync: at regular intervals, and while received digests differ from its own.
 
 use crate::time::Instant;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Whether those whom we hear of know the same as we do: every probe is a sync check.
+/// Digest checks: the decision to sync, from the digests in pings and acks.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct SyncTrigger {
-    /// Since when nobody agreed with us; `None` while somebody did last.
+    /// Time of the first differing digest after an equal one; `None` if the latest was equal.
     differs_since: Option<Instant>,
-    /// Before this no comparison is begun.
+    /// No sync starts before this.
     not_before: Instant,
-    /// How many comparisons in a row have changed nothing.
-    fruitless: u32,
+    /// Number of syncs in a row that changed nothing.
+    without_change: u32,
 }
 
 impl SyncTrigger {
-    /// Somebody's digest was heard; `true` if it is time to compare.
+    /// Handles a peer's digest; returns `true` if a sync with that peer is due.
     ///
-    /// A difference is given time to `settle`: news may be under way. Comparisons that change nothing
-    /// are begun ever less often, up to once in `longest`.
+    /// A sync is due once no digest was equal for `settle_time`, because gossip may still resolve
+    /// the difference. The delay after each sync that changes nothing doubles, up to `max_wait`.
     pub(crate) fn on_digest(
         &mut self,
         now: Instant,
         same: bool,
-        settle: Duration,
-        longest: Duration,
+        settle_time: Duration,
+        max_wait: Duration,
     ) -> bool {
         if same {
             self.differs_since = None;
-            self.fruitless = 0;
+            self.without_change = 0;
             return false;
         }
         let since = *self.differs_since.get_or_insert(now);
-        if now.since(since) < settle || now < self.not_before {
+        if now.since(since) < settle_time || now < self.not_before {
             return false;
         }
-        let wait = settle.saturating_mul(2 << self.fruitless.min(16)).min(longest);
+        let wait = settle_time.saturating_mul(2 << self.without_change.min(16)).min(max_wait);
         self.not_before = now + wait;
-        self.fruitless += 1;
+        self.without_change += 1;
         true
     }
 
-    /// A comparison has brought something new.
+    /// The node learned something new: resets the backoff.
     pub(crate) fn on_change(&mut self) {
-        self.fruitless = 0;
+        self.without_change = 0;
     }
 }
 
-/// The time between two syncs that a node begins, among `members`.
+/// Interval between two regular syncs that a node initiates, among `members`.
 ///
-/// Up to 32 members as configured; beyond that it grows with the logarithm, so that the traffic of
-/// a cluster does not grow with its square (memberlist's `pushPullScale`).
+/// The configured value for up to 32 members; beyond that it grows with the logarithm, so that a
+/// cluster's sync traffic does not grow with the square of its size (memberlist's `pushPullScale`).
 pub(crate) fn interval(configured: Duration, members: usize) -> Duration {
     const THRESHOLD: u32 = 5; // 2^5 = 32 members
     let scale = match members.max(1).next_power_of_two().ilog2() {

@@ -1,45 +1,46 @@
-//! What is wrong with a text that should say where to join.
+//! Errors of parsing and resolving targets.
 
 use super::Network;
 use crate::member::InvalidName;
 use alloc::string::String;
 use core::fmt;
 
-/// Why a text is no [`Target`](super::Target), or why a target has no addresses; each with the text that
-/// is wrong.
+/// The reason why text is not a valid [`Target`](super::Target), or why a target has no addresses.
+///
+/// Each variant holds the text that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// The network is none of `tcp`, `tcp4`, `tcp6`, `udp`, `udp4` and `udp6`, or none of those that the
-    /// function takes.
+    /// The network is not one of `tcp`, `tcp4`, `tcp6`, `udp`, `udp4` and `udp6`, or not one that
+    /// the function accepts.
     UnknownNetwork(String),
-    /// What stands before the first `/` is no name of a node.
+    /// The text before the first `/` is not a valid node name.
     NodeName {
         /// The whole text.
         text: String,
-        /// Why.
+        /// The reason.
         error: InvalidName,
     },
-    /// There is no host.
+    /// The host is missing.
     NoHost(String),
-    /// There is no port, where one must be.
+    /// The port is missing.
     MissingPort(String),
-    /// There are more colons than the one before the port, and no brackets.
+    /// The text has more colons than the one before the port, and no brackets.
     TooManyColons(String),
-    /// A `[` is not closed.
+    /// The closing bracket is missing.
     MissingBracket(String),
-    /// A bracket is where none may be.
+    /// A bracket is not at the host's start or end.
     UnexpectedBracket(String),
-    /// The port is no number from 0 to 65535.
+    /// The port is not a number from 0 to 65535.
     InvalidPort(String),
-    /// The port is no number, and no service of that name is known.
+    /// The port is not a number, and no service of that name is known.
     UnknownService {
         /// The name.
         service: String,
-        /// In which network it was looked for.
+        /// The network of the service.
         network: Network,
     },
-    /// The host is numbers, as a name never is, but no IPv4 address.
+    /// The host consists of numbers, which no name does, but is not an IPv4 address.
     NotAnAddress(String),
     /// The host is neither an IP address nor a domain name.
     NotAHost(String),
@@ -52,7 +53,7 @@ pub enum TargetError {
     },
     /// No address was found for the name.
     NotFound(String),
-    /// The machine has no interface of that name or index.
+    /// This machine has no network interface of that name or index.
     UnknownZone(String),
 }
 
@@ -61,7 +62,7 @@ impl fmt::Display for TargetError {
         match self {
             Self::UnknownNetwork(text) => write!(f, "unknown network {text:?}"),
             Self::NodeName { text, error } => {
-                write!(f, "{text:?} begins with no name of a node: {error}")
+                write!(f, "{text:?} does not start with a valid node name: {error}")
             }
             Self::NoHost(text) => write!(f, "no host in {text:?}; write [NAME/]HOST[:PORT]"),
             Self::MissingPort(text) => {
@@ -77,11 +78,11 @@ impl fmt::Display for TargetError {
             Self::UnexpectedBracket(text) => {
                 write!(
                     f,
-                    "a bracket too many in {text:?}; only a whole host may stand in a pair of them"
+                    "unexpected bracket in {text:?}; brackets may only enclose the whole host"
                 )
             }
             Self::InvalidPort(text) => {
-                write!(f, "{text:?} is no port; ports are numbers from 0 to 65535")
+                write!(f, "{text:?} is not a port; a port is a number from 0 to 65535")
             }
             Self::UnknownService { service, network } => {
                 write!(
@@ -91,10 +92,10 @@ impl fmt::Display for TargetError {
                 )
             }
             Self::NotAnAddress(text) => {
-                write!(f, "{text:?} is no IP address; an IPv4 address is four decimal numbers")
+                write!(f, "{text:?} is not an IP address; an IPv4 address is four decimal numbers")
             }
             Self::NotAHost(text) => {
-                write!(f, "{text:?} is neither an IP address nor a name that could be looked up")?;
+                write!(f, "{text:?} is neither an IP address nor a valid domain name")?;
                 if text.is_ascii() { Ok(()) } else { f.write_str("; write it as xn--...") }
             }
             Self::Unsuitable { host, network } => {

@@ -1,9 +1,9 @@
-//! How hosts and ports are written.
+//! The syntax of hosts and ports.
 
 use super::{Network, Services, TargetError};
 use core::net::{IpAddr, Ipv6Addr};
 
-/// A host and a port, each as it is written, where a port must be: Go's `net.SplitHostPort`.
+/// Splits `HOST:PORT` into its unparsed parts, as Go's `net.SplitHostPort` does.
 pub(super) fn split_host_port(text: &str) -> Result<(&str, &str), TargetError> {
     let Some((before, port)) = text.rsplit_once(':') else {
         return Err(TargetError::MissingPort(text.into()));
@@ -12,10 +12,10 @@ pub(super) fn split_host_port(text: &str) -> Result<(&str, &str), TargetError> {
         None if before.contains(':') => return Err(TargetError::TooManyColons(text.into())),
         None => before,
         Some(rest) => {
-            let Some((host, behind)) = rest.split_once(']') else {
+            let Some((host, tail)) = rest.split_once(']') else {
                 return Err(TargetError::MissingBracket(text.into()));
             };
-            match behind.strip_prefix(':') {
+            match tail.strip_prefix(':') {
                 None => return Err(TargetError::MissingPort(text.into())),
                 Some(rest) if rest.contains(':') => {
                     return Err(TargetError::TooManyColons(text.into()));
@@ -30,9 +30,9 @@ pub(super) fn split_host_port(text: &str) -> Result<(&str, &str), TargetError> {
     Ok((host, port))
 }
 
-/// The same where there may be no port, as in memberlist: more than one colon without brackets is an
-/// IPv6 address.
-pub(super) fn split_place(text: &str) -> Result<(&str, Option<&str>), TargetError> {
+/// Splits `HOST[:PORT]`, as memberlist does: more than one colon without brackets is an IPv6
+/// address.
+pub(super) fn split_optional_port(text: &str) -> Result<(&str, Option<&str>), TargetError> {
     let host = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             None => return Err(TargetError::MissingBracket(text.into())),
@@ -59,7 +59,7 @@ fn with_port(text: &str) -> Result<(&str, Option<&str>), TargetError> {
 
 const BRACKETS: [char; 2] = ['[', ']'];
 
-/// A port as Go takes it: nothing is 0, a sign is allowed, and what is no number is a service.
+/// Parses a port as Go does: empty is 0, a sign is allowed, and other text is a service's name.
 pub(super) fn port(text: &str, network: Network, services: &Services) -> Result<u16, TargetError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -74,8 +74,8 @@ pub(super) fn port(text: &str, network: Network, services: &Services) -> Result<
     }
 }
 
-/// An IP address and, for IPv6, what stands behind the last `%`, if anything does; `None` if the text is
-/// no address.
+/// Parses an IP address, and the zone of an IPv6 address: the text after its last `%`, if there is
+/// any; `None` if the text is not an address.
 pub(super) fn ip(text: &str) -> Option<(IpAddr, Option<&str>)> {
     if let Ok(ip) = text.parse() {
         return Some((ip, None));
@@ -85,7 +85,8 @@ pub(super) fn ip(text: &str) -> Option<(IpAddr, Option<&str>)> {
     Some((ip.into(), Some(zone).filter(|zone| !zone.is_empty())))
 }
 
-/// A domain name as Go takes it, and none that the system's lookup could take for an IPv4 address.
+/// Checks a domain name as Go does, and that the system's lookup cannot take it for an IPv4
+/// address.
 pub(super) fn domain_name(text: &str) -> Result<&str, TargetError> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.split('.').all(is_number) {
@@ -98,7 +99,7 @@ pub(super) fn domain_name(text: &str) -> Result<&str, TargetError> {
     }
 }
 
-/// Whether `inet_aton` could take it for a number; it knows decimal, octal and hexadecimal ones.
+/// Whether `inet_aton` takes the label for a number, decimal, octal or hexadecimal.
 fn is_number(label: &str) -> bool {
     let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     match hex {
@@ -107,7 +108,7 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// Letters, digits, `_`, and `-` but at the ends; 63 bytes at most.
+/// Whether the label has 1 to 63 letters, digits, `_` and `-`, without `-` at either end.
 fn is_label(label: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=63).contains(&label.len())

@@ -1,4 +1,4 @@
-//! Where to join, as people write it.
+//! Targets: addresses and names of nodes to join, parsed from text.
 
 mod error;
 mod grammar;
@@ -17,16 +17,16 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::str::FromStr;
 use smol_str::SmolStr;
 
-/// A place to join: an IP address, or a name that is still to be looked up, and a port.
+/// The place of a node to join: an IP address or a host name, and a port.
 ///
-/// People write `[NAME/]HOST[:PORT]`, which [`parse`](Self::parse) takes, as memberlist does: the port
-/// may be left out, IPv6 addresses stand in brackets if a port follows, and the name is that of the node
-/// that is expected there. What Go's `net.ResolveTCPAddr` and `net.ResolveUDPAddr` take is taken by
-/// [`resolve_tcp`](Self::resolve_tcp) and [`resolve_udp`](Self::resolve_udp).
+/// [`parse`](Self::parse) accepts `[NAME/]HOST[:PORT]`, as memberlist does: the port is optional,
+/// an IPv6 address is in brackets if a port follows, and NAME is the name of the node that is
+/// expected there. [`resolve_tcp`](Self::resolve_tcp) and [`resolve_udp`](Self::resolve_udp) accept
+/// the text that Go's `net.ResolveTCPAddr` and `net.ResolveUDPAddr` accept.
 ///
-/// Parsing decides all that can be decided without the machine. What is left is to find the addresses
-/// of [`name`](Self::name) and the index of [`zone`](Self::zone), if there are any, and to give both to
-/// [`addrs`](Self::addrs); `tidings_driver::look_up` does so.
+/// Parsing does no I/O. The caller looks up the addresses of [`name`](Self::name) and the index of
+/// [`zone`](Self::zone), if there are any, and passes both to [`addrs`](Self::addrs);
+/// `tidings_driver::look_up` does so.
 ///
 /// ```
 /// use tidings::Target;
@@ -53,42 +53,42 @@ pub struct Target {
 enum Host {
     /// Nothing: whatever addresses the machine has.
     Any,
-    /// Never an IPv4 address in IPv6's form.
+    /// An IP address, never IPv4-mapped IPv6.
     Ip(IpAddr),
-    /// An address that means something on the link of one interface only, and which that is.
+    /// An IPv6 address with a zone: the interface on whose link it is valid.
     Zoned(Ipv6Addr, SmolStr),
-    /// A domain name, and none that could be meant as a number.
+    /// A domain name that no system takes for an IPv4 address in numbers.
     Name(SmolStr),
 }
 
 impl Target {
-    /// The port where none is written; memberlist's.
+    /// The default port, as in memberlist.
     pub const DEFAULT_PORT: u16 = 7946;
 
-    /// Takes `[NAME/]HOST[:PORT]`, as one names a node to join.
+    /// Parses `[NAME/]HOST[:PORT]`, the usual form of a seed.
     ///
-    /// HOST is an IPv4 or IPv6 address or a domain name, any of them also in brackets; with a port, an
-    /// IPv6 address must be. PORT is a number or the name of a TCP service; without one it is
-    /// `default_port`. `str::parse` does the same with [`DEFAULT_PORT`](Self::DEFAULT_PORT) and the few
-    /// services that are always known.
+    /// HOST is an IPv4 or IPv6 address or a domain name, optionally in brackets; an IPv6 address
+    /// with a port needs them. PORT is a number or the name of a TCP service, and `default_port` if
+    /// it is missing. `str::parse` does the same with [`DEFAULT_PORT`](Self::DEFAULT_PORT) and the
+    /// services that are known without a file.
     ///
     /// # Errors
     ///
-    /// If the text is no such thing, with what is wrong with it. `127.1` and `0x7f000001` are no
-    /// addresses here, though some systems would take them for 127.0.0.1.
+    /// If the text does not have this form; the error names the wrong part. `127.1` and
+    /// `0x7f000001` are rejected, although some systems take them for 127.0.0.1.
     pub fn parse(text: &str, default_port: u16, services: &Services) -> Result<Self, TargetError> {
-        let (node, place) = match text.split_once('/') {
+        let (node, rest) = match text.split_once('/') {
             None => (None, text),
-            Some((name, place)) => match NodeId::new(name) {
-                Ok(node) => (Some(node), place),
+            Some((name, rest)) => match NodeId::new(name) {
+                Ok(node) => (Some(node), rest),
                 Err(error) => return Err(TargetError::NodeName { text: text.into(), error }),
             },
         };
         let network = Network::Tcp;
-        let (host, port) = grammar::split_place(place)?;
+        let (host, port) = grammar::split_optional_port(rest)?;
         let port = match port {
             None => default_port,
-            Some("") => return Err(TargetError::MissingPort(place.into())),
+            Some("") => return Err(TargetError::MissingPort(rest.into())),
             Some(port) if port.starts_with(['+', '-']) => {
                 return Err(TargetError::InvalidPort(port.into()));
             }
@@ -100,13 +100,13 @@ impl Target {
         Ok(Self { node, host: Host::parse(host, network)?, port, network })
     }
 
-    /// Takes what Go's `net.ResolveTCPAddr` takes: a network, which is `tcp`, `tcp4`, `tcp6` or empty,
-    /// and `HOST:PORT`.
+    /// Parses the arguments of Go's `net.ResolveTCPAddr`: a network, which is `tcp`, `tcp4`, `tcp6`
+    /// or empty, and `HOST:PORT`.
     ///
     /// # Errors
     ///
-    /// If Go would say that the text is wrong, or that there is no such host since it cannot be the
-    /// name of one. An IPv4 address in numbers that are not four decimal ones is refused too.
+    /// If Go rejects the text, or the host because it cannot be a host's name. An IPv4 address in
+    /// another form than four decimal numbers is rejected too.
     pub fn resolve_tcp(
         network: &str,
         text: &str,
@@ -115,8 +115,8 @@ impl Target {
         Self::resolve(Network::named(network, Network::Tcp)?, text, services)
     }
 
-    /// Takes what Go's `net.ResolveUDPAddr` takes: a network, which is `udp`, `udp4`, `udp6` or empty,
-    /// and `HOST:PORT`.
+    /// Parses the arguments of Go's `net.ResolveUDPAddr`: a network, which is `udp`, `udp4`, `udp6`
+    /// or empty, and `HOST:PORT`.
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl Target {
         Self::resolve(Network::named(network, Network::Udp)?, text, services)
     }
 
-    /// Takes `HOST:PORT` as Go does: a port must be there, though it may be empty, which is 0; without
-    /// a host it is any address of the machine.
+    /// Parses `HOST:PORT` as Go does: the colon is required; an empty port is 0, and an empty host
+    /// is any address of the machine.
     ///
     /// # Errors
     ///
@@ -147,12 +147,12 @@ impl Target {
         Ok(Self { node: None, host, port, network })
     }
 
-    /// The name of the node that is expected there, if it was written.
+    /// The name of the node that is expected there; `None` if the text has none.
     pub fn node(&self) -> Option<&NodeId> {
         self.node.as_ref()
     }
 
-    /// The IP address that was written; `None` if a name or nothing was.
+    /// The IP address; `None` if the host is a name or empty.
     pub fn ip(&self) -> Option<IpAddr> {
         match self.host {
             Host::Ip(ip) => Some(ip),
@@ -161,7 +161,7 @@ impl Target {
         }
     }
 
-    /// The name whose addresses are to be looked up, if there is one.
+    /// The host name to look up; `None` if the host is an address or empty.
     pub fn name(&self) -> Option<&str> {
         match &self.host {
             Host::Name(name) => Some(name),
@@ -169,8 +169,8 @@ impl Target {
         }
     }
 
-    /// The zone of an IPv6 address whose index is to be looked up, if there is one: the name of an
-    /// interface, or its index in decimal.
+    /// The zone of an IPv6 address, whose index is to be looked up: the name of an interface, or
+    /// its index in decimal; `None` without a zone.
     pub fn zone(&self) -> Option<&str> {
         match &self.host {
             Host::Zoned(_, zone) => Some(zone),
@@ -183,22 +183,23 @@ impl Target {
         self.port
     }
 
-    /// Of which network the addresses are; [`Network::Tcp`], which is IPv4 and IPv6, for a place to
-    /// join.
+    /// The network, which restricts the addresses; [`Network::Tcp`], IPv4 and IPv6, after
+    /// [`parse`](Self::parse).
     pub fn network(&self) -> Network {
         self.network
     }
 
-    /// All socket addresses of the target, in the order in which they were found, each once.
+    /// The socket addresses of the target, without duplicates, in the order of `found`.
     ///
-    /// `found` are the addresses of [`name`](Self::name), whose ports do not matter, and `scope` is the
-    /// index of [`zone`](Self::zone), `None` if there is no such interface. IPv4 addresses in IPv6's
-    /// form come out as IPv4. Where no host was written these are the unspecified addresses, IPv6
-    /// first, which takes IPv4 too on most systems.
+    /// `found` are the addresses of [`name`](Self::name); their ports are ignored. `scope` is the
+    /// index of [`zone`](Self::zone), `None` if there is no such interface. IPv4-mapped IPv6
+    /// addresses are returned as IPv4. For an empty host these are the unspecified addresses, IPv6
+    /// first, because a socket bound to that accepts IPv4 too on most systems.
     ///
     /// # Errors
     ///
-    /// If nothing was found, nothing of this network, or no interface.
+    /// If `found` is empty or has no address of this network, or if the zone's interface does not
+    /// exist.
     pub fn addrs(
         &self,
         found: &[SocketAddr],
@@ -218,8 +219,8 @@ impl Target {
             },
             Host::Name(name) => {
                 let mut seen = BTreeSet::new();
-                let found_as_told = found.iter().map(|&addr| with_port(addr, port));
-                let addrs: Vec<_> = found_as_told
+                let addrs = found.iter().map(|&addr| with_port(addr, port));
+                let addrs: Vec<_> = addrs
                     .filter(|addr| self.network.has(addr.ip()) && seen.insert(*addr))
                     .collect();
                 match (addrs.is_empty(), found.is_empty()) {
@@ -239,13 +240,13 @@ fn with_port(addr: SocketAddr, port: u16) -> SocketAddr {
 }
 
 impl Host {
-    /// Takes an address of the network, or a domain name.
+    /// Parses an address of the network, or a domain name.
     fn parse(text: &str, network: Network) -> Result<Self, TargetError> {
         let Some((ip, zone)) = grammar::ip(text) else {
             return grammar::domain_name(text).map(|name| Self::Name(name.into()));
         };
         let ip = if network.is_ipv4() && ip == Ipv6Addr::UNSPECIFIED {
-            // Any address is any address, as Go has it.
+            // As in Go, `::` also means any IPv4 address.
             Ipv4Addr::UNSPECIFIED.into()
         } else {
             ip.to_canonical()
@@ -268,7 +269,7 @@ impl FromStr for Target {
 }
 
 impl From<SocketAddr> for Target {
-    /// The zone of an IPv6 address is its scope id in decimal, if that is not 0.
+    /// The target's zone is the scope id of an IPv6 address in decimal, if that is not 0.
     fn from(addr: SocketAddr) -> Self {
         let host = match dialled(addr) {
             SocketAddr::V6(v6) if v6.scope_id() != 0 => {
@@ -299,8 +300,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// As it was written, with the port, IPv6 addresses in brackets: what gives the same target when it is
-/// parsed.
+/// `[NAME/]HOST:PORT`, with IPv6 addresses in brackets; parses to the same target.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(node) = &self.node {

@@ -1,4 +1,4 @@
-//! Which addresses a network has, and the names of ports.
+//! Networks with their address families, and names of ports.
 
 use super::TargetError;
 use alloc::collections::BTreeMap;
@@ -7,9 +7,9 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use smol_str::{SmolStr, StrExt};
 
-/// A protocol, and whether its addresses are those of IPv4, of IPv6 or both; named as in Go.
+/// A protocol and its address families: IPv4, IPv6 or both; named as in Go.
 ///
-/// Exhaustive on purpose: these are all that Go has.
+/// Exhaustive on purpose: Go has no others with ports.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Network {
     /// TCP over IPv4 or IPv6.
@@ -27,7 +27,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// The network of a name among those with the protocol of `default`, which is the one without a
+    /// The network with this name, if it has the protocol of `default`; `default` for an empty
     /// name.
     pub(super) fn named(name: &str, default: Self) -> Result<Self, TargetError> {
         if name.is_empty() {
@@ -39,7 +39,7 @@ impl Network {
         })
     }
 
-    /// Its name: `tcp`, `tcp4`, `tcp6`, `udp`, `udp4` or `udp6`.
+    /// The network's name: `tcp`, `tcp4`, `tcp6`, `udp`, `udp4` or `udp6`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -51,7 +51,7 @@ impl Network {
         }
     }
 
-    /// The name of its protocol: `tcp` or `udp`.
+    /// The name of the network's protocol: `tcp` or `udp`.
     pub(super) fn protocol(self) -> &'static str {
         &self.as_str()[..3]
     }
@@ -60,7 +60,7 @@ impl Network {
         matches!(self, Self::Tcp4 | Self::Udp4)
     }
 
-    /// Whether such an address is one of its.
+    /// Whether the network includes addresses of this family.
     pub(super) fn has(self, ip: IpAddr) -> bool {
         match self {
             Self::Tcp | Self::Udp => true,
@@ -69,7 +69,7 @@ impl Network {
         }
     }
 
-    /// That it has no address of a host's.
+    /// The error that a host has no address of this network.
     pub(super) fn unsuitable(self, host: &str) -> TargetError {
         TargetError::Unsuitable { host: host.into(), network: self }
     }
@@ -92,14 +92,15 @@ impl fmt::Display for Network {
     }
 }
 
-/// Names of ports: a few that are always known, as in Go, and those of a file like `/etc/services`.
+/// The names of ports: some that are always known, as in Go, and those of a file like
+/// `/etc/services`.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Services {
-    /// By protocol and name, in small letters.
+    /// The port by protocol and name, both in lower case.
     listed: BTreeMap<(SmolStr, SmolStr), u16>,
 }
 
-/// How many there are: a system lists hundreds.
+/// Only the number of entries, because a system lists hundreds.
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Services").field("listed", &self.listed.len()).finish()
@@ -107,8 +108,8 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    /// Reads the text of a file such as `/etc/services`: a name, a port with its protocol, further
-    /// names, and comments after `#`. Lines that are otherwise are passed over.
+    /// Parses the text of a file such as `/etc/services`. Each line has a name, a port with its
+    /// protocol, and further names; `#` starts a comment. Other lines are ignored.
     pub fn read(text: &str) -> Self {
         let mut listed = BTreeMap::new();
         for line in text.lines() {
@@ -126,7 +127,8 @@ impl Services {
         Self { listed }
     }
 
-    /// The port of a service, whose name may be in capitals; `None` if it is not known in the network.
+    /// The port of a service, whose name is case-insensitive; `None` if the network has no such
+    /// service.
     pub fn port(&self, service: &str, network: Network) -> Option<u16> {
         let (protocol, service) = (network.protocol(), service.to_ascii_lowercase_smolstr());
         let listed = self.listed.get(&(protocol.into(), service.clone())).copied();
@@ -137,7 +139,7 @@ impl Services {
     }
 }
 
-/// What Go knows without a file.
+/// The services that Go knows without a file.
 const KNOWN: [(&str, &str, u16); 15] = [
     ("tcp", "ftp", 21),
     ("tcp", "ftps", 990),

@@ -1,24 +1,28 @@
-//! Values as bytes: postcard.
+//! Encoding of values with postcard.
 
 use crate::stats::Reject;
 use alloc::vec::Vec;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-/// Appends a value to `buf`.
-pub(crate) fn put<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) {
+/// Appends the encoded value to `buf`.
+pub(crate) fn encode<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) {
     postcard::serialize_with_flavor(value, Append(buf))
-        .expect("our messages have no values that postcard refuses, and memory grows");
+        .expect("postcard encodes all types of our messages, and a vector grows");
 }
 
-/// Takes a value off the front of `bytes`.
-pub(crate) fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
+/// Decodes a value from the front of `bytes`, and advances `bytes` behind it.
+///
+/// # Errors
+///
+/// [`Reject::Malformed`] if there is no such value.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, Reject> {
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| Reject::Malformed)?;
     *bytes = rest;
     Ok(value)
 }
 
-/// Postcard's way to write, onto a vector that somebody else owns.
+/// A postcard flavor that appends to a borrowed vector.
 struct Append<'a>(&'a mut Vec<u8>);
 
 impl Flavor for Append<'_> {

@@ -1,6 +1,6 @@
-//! Locks: what messages are sealed and opened with, in whatever format.
+//! A node's keys and nonces for sealing and opening messages, independent of the format.
 
-use super::codec::put;
+use super::codec::encode;
 use crate::config::Plaintext;
 use crate::crypto::aead::{self, NONCE, TAG};
 use crate::crypto::keyring::Keyring;
@@ -8,13 +8,14 @@ use crate::rng::Rng;
 use crate::wire::journal_note::JournalNote;
 use alloc::vec::Vec;
 
-/// A node's keys, and what becomes of them in a journal and in a replay.
+/// A node's keyring, nonces and plaintext policy, with hooks for its journal and for replay.
 #[derive(Debug)]
 pub(crate) struct CryptoState {
-    /// None in a replay, which encrypts nothing, and is told what the journal says that came of opening.
+    /// `None` in a replay, which encrypts nothing and takes opened plaintext from the journal.
     keyring: Option<Keyring>,
+    /// In a replay, the plaintext of the next sealed message; `None` if it did not open.
     script: Option<Vec<u8>>,
-    /// What came of sealing and opening, for the journal, if one is kept.
+    /// Notes about sealing and opening, for the journal; `None` if none is kept.
     notes: Option<Vec<u8>>,
     plaintext: Plaintext,
     nonces: Rng,
@@ -25,7 +26,7 @@ impl CryptoState {
         Self { keyring, script: None, notes: None, plaintext, nonces }
     }
 
-    /// What a checkpoint holds of it: no keys.
+    /// The part that a checkpoint stores: no keys.
     pub(crate) fn state(&self) -> (Plaintext, &Rng) {
         (self.plaintext, &self.nonces)
     }
@@ -42,11 +43,11 @@ impl CryptoState {
         self.notes.as_mut()
     }
 
-    pub(super) fn set_note_taking(&mut self, take: bool) {
-        self.notes = take.then(Vec::new);
+    pub(super) fn set_note_taking(&mut self, enabled: bool) {
+        self.notes = enabled.then(Vec::new);
     }
 
-    /// What comes of opening what is sealed next, where there are no keys.
+    /// In a replay, sets the plaintext of the next sealed message; `None` if it did not open.
     pub(super) fn script(&mut self, opened: Option<&[u8]>) {
         self.script = opened.map(Into::into);
     }
@@ -59,7 +60,7 @@ impl CryptoState {
         self.plaintext != Plaintext::Refused
     }
 
-    /// A nonce, of which the first so many bytes are drawn and the others are zero.
+    /// A nonce with `drawn` random bytes; the others are zero.
     pub(super) fn nonce(&mut self, drawn: usize) -> [u8; NONCE] {
         let mut nonce = [0; NONCE];
         for bytes in nonce[..drawn].chunks_mut(8) {
@@ -68,10 +69,10 @@ impl CryptoState {
         nonce
     }
 
-    /// Notes a frame before it is sealed.
+    /// Notes the checksum of a frame for the journal, before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
         if let Some(notes) = &mut self.notes {
-            put(notes, &JournalNote::Frame(crc32fast::hash(frame)));
+            encode(notes, &JournalNote::Frame(crc32fast::hash(frame)));
         }
     }
 
@@ -83,7 +84,8 @@ impl CryptoState {
         }
     }
 
-    /// Opens into `out` what came sealed; `complete` does the rest, and says whether it is right.
+    /// Decrypts `sealed` into `out`; returns whether that succeeded. `complete` then finishes and
+    /// checks the plaintext, such as its padding; a replay skips that.
     pub(super) fn open(
         &mut self,
         nonce: &[u8; NONCE],
@@ -97,7 +99,7 @@ impl CryptoState {
             None => self.open_by_script(out),
         };
         if let Some(notes) = &mut self.notes {
-            put(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
+            encode(notes, &if opened { JournalNote::Opened(out) } else { JournalNote::NotOpened });
         }
         opened
     }

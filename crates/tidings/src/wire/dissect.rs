@@ -1,4 +1,4 @@
-//! What a message says, for people.
+//! Summaries of messages, for people who read a replay.
 
 use super::Format;
 #[cfg(feature = "memberlist")]
@@ -7,130 +7,131 @@ use super::frame::{Claims, Frame, PeerIdentity, ReliableMessage, SyncHello, Sync
 use super::message::{Message, PeerStatus};
 use super::tidings;
 use super::writer::Messages;
+use crate::error::Refusal;
+use crate::event::ByteCount;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// One thing that is said in a datagram or in a frame.
+/// Summary of one message in a datagram, or of one part of a frame.
 ///
-/// `Display` tells it in a few words. Where a message names a member by four bytes, so does this:
-/// [`Replay::name`](crate::replay::Replay::name) knows who that is.
+/// `Display` is a short text. If a message identifies a member by its short name, so does this;
+/// [`Replay::name`](crate::replay::Replay::name) returns the full name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MessageSummary {
-    /// "Answer, if you are the one I mean."
+    /// A probe.
     Ping {
-        /// What the answer has to carry.
+        /// The token that the ack carries.
         token: u32,
-        /// Who is meant; `None` if anybody is.
+        /// The target; `None`: any node answers.
         target: Option<ShortName>,
-        /// In which incarnation the sender is, if that is told.
+        /// The sender's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
-        /// What the sender's membership comes down to, if that is told.
+        /// The digest of the sender's membership table, in a format that carries it.
         digest: Option<u32>,
     },
-    /// "Ping that member for me."
+    /// A request to a relay to ping a member (indirect probe).
     PingRequest {
-        /// What the answer has to carry.
+        /// The token that the ack carries.
         token: u32,
-        /// For how long an answer is of use, if that is told.
+        /// Time for which an ack remains useful, in a format that carries it.
         within: Option<Duration>,
-        /// Who is to be pinged.
+        /// The member to ping.
         target: NodeId,
     },
-    /// "I am here", or "whom you asked for is".
+    /// The reply to a ping, or a relay's to a ping request.
     Ack {
-        /// What the ping carried.
+        /// The token of the ping or ping request.
         token: u32,
-        /// In which incarnation the one is who is there, if that is told.
+        /// The probed member's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
-        /// What its membership comes down to, if that is told.
+        /// The digest of its membership table, in a format that carries it.
         digest: Option<u32>,
     },
-    /// "I asked for you and have no answer so far."
+    /// A relay's reply: no ack from the target in time.
     Nack {
-        /// What the request carried.
+        /// The token of the ping request.
         token: u32,
     },
-    /// News of a member.
+    /// A claim about a member: an update, or a record in a sync.
     Claim {
-        /// Who it is.
+        /// The member's name.
         id: NodeId,
-        /// In which state it is said to be.
+        /// The claimed state.
         state: State,
-        /// In which incarnation.
+        /// The claimed incarnation.
         incarnation: Incarnation,
-        /// Where it is, if that is told.
+        /// The member's address, if the claim carries it.
         addr: Option<SocketAddr>,
-        /// Who suspects it, where that is told.
+        /// The accuser of a suspicion, if it is known.
         accuser: Option<ShortName>,
     },
-    /// A message of an application's to another one's.
-    Message {
-        /// Who sends it, if that is told.
+    /// A message from one application to another, in a datagram or reliable.
+    UserMessage {
+        /// The sender, in a format that carries it.
         from: Option<NodeId>,
-        /// How many bytes it has.
+        /// Length of the message, in bytes.
         len: usize,
     },
-    /// A message of an application's to all.
+    /// A message from one application to all others.
     Broadcast {
-        /// Who began it.
+        /// The member that broadcast it first.
         origin: NodeId,
-        /// Which one of the origin's it is.
+        /// Its number within the origin's generation, from 0.
         number: u64,
-        /// How many bytes it has.
+        /// Length of the message, in bytes.
         len: usize,
     },
-    /// "Let us compare what we know", or "let us".
+    /// The first frame of a sync from either side; summaries of its parts follow.
     Sync {
-        /// Who says so; `None` if it is no member that is taken.
+        /// The sender; `None` if it introduces itself with an unacceptable address or metadata.
         from: Option<NodeId>,
-        /// Whether it answers.
+        /// Whether it is the reply.
         reply: bool,
     },
-    /// "This is all that I know", as memberlist's nodes say it; the claims follow.
+    /// memberlist's push/pull, in either direction; summaries of its claims follow.
     #[cfg(feature = "memberlist")]
     PushPull {
-        /// Whether whoever began it joins.
+        /// The join flag: whether the initiator joins.
         join: bool,
     },
-    /// What a range of members comes down to, or the sixteenths of one.
+    /// The digest of a range of members, or the digests of its sixteenths.
     Digests,
-    /// "I did", or "I have it".
+    /// A receipt for an update or a reliable message.
     Receipt,
-    /// "Are you there?", over a stream.
+    /// A stream probe.
     StreamPing {
-        /// Who is meant; `None` if anybody is.
+        /// The target; `None`: any node answers.
         target: Option<NodeId>,
     },
-    /// "I am", over a stream.
+    /// The reply to a stream probe.
     StreamPong {
-        /// In which incarnation it is, if that is told.
+        /// The sender's incarnation, in a format that carries it.
         incarnation: Option<Incarnation>,
     },
-    /// "No."
-    Refused(Refusal),
-    /// News of a member that is not taken.
-    NotTaken,
-    /// Something that this version does not know.
+    /// A refusal, with the reason.
+    Refusal(Refusal),
+    /// A claim about a member whose name, address or metadata is not acceptable; it was skipped.
+    UnacceptableMember,
+    /// A message of a kind that this version does not know.
     Unknown,
-    /// What cannot be read: it is malformed, or was sealed before the recording began.
+    /// A message that cannot be read: it is malformed, or was sealed before the recording began.
     Unreadable,
 }
 
-/// What stands for a member's name where a message has no room for it.
+/// A member's short name: the CRC-32 of its name, in messages that have no room for the name.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ShortName(pub(crate) u32);
 
 impl ShortName {
-    /// What stands for this name.
+    /// The short name of this member.
     pub fn of(id: &NodeId) -> Self {
         Self(id.short())
     }
@@ -152,87 +153,90 @@ impl fmt::Display for MessageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ping { target: Some(target), .. } => write!(f, "ping to {target}"),
-            Self::Ping { target: None, .. } => f.write_str("ping to anybody"),
+            Self::Ping { target: None, .. } => f.write_str("ping to any node"),
             Self::PingRequest { target, within, .. } => {
-                write!(f, "request to ping {target}")?;
-                within.map_or(Ok(()), |within| write!(f, " within {within:?}"))
+                write!(f, "ping request for {target}")?;
+                within.map_or(Ok(()), |within| write!(f, ", useful for {within:?}"))
             }
             Self::Ack { .. } => f.write_str("ack"),
             Self::Nack { .. } => f.write_str("nack"),
             Self::Claim { id, state, incarnation, accuser, addr } => {
-                write!(f, "{id} is {state} in {incarnation}")?;
+                write!(f, "update: {id} is {state} in incarnation {incarnation}")?;
                 if let Some(addr) = addr {
                     write!(f, ", at {addr}")?;
                 }
-                accuser.map_or(Ok(()), |accuser| write!(f, ", accused by {accuser}"))
+                accuser.map_or(Ok(()), |accuser| write!(f, ", suspected by {accuser}"))
             }
-            Self::Message { from: Some(from), len } => {
-                write!(f, "message from {from}, {len} bytes")
+            Self::UserMessage { from: Some(from), len } => {
+                write!(f, "user message from {from}, {}", ByteCount(*len))
             }
-            Self::Message { from: None, len } => write!(f, "message, {len} bytes"),
+            Self::UserMessage { from: None, len } => write!(f, "user message, {}", ByteCount(*len)),
             Self::Broadcast { origin, number, len } => {
-                write!(f, "broadcast {number} of {origin}, {len} bytes")
+                write!(f, "broadcast {number} from {origin}, {}", ByteCount(*len))
             }
             Self::Sync { from, reply } => {
-                f.write_str(if *reply { "agrees to sync" } else { "begins to sync" })?;
-                from.as_ref().map_or(Ok(()), |from| write!(f, ": {from}"))
+                f.write_str(if *reply { "sync reply" } else { "sync request" })?;
+                from.as_ref().map_or(Ok(()), |from| write!(f, " from {from}"))
             }
             #[cfg(feature = "memberlist")]
             Self::PushPull { join } => {
-                f.write_str(if *join { "push/pull of a join" } else { "push/pull" })
+                f.write_str(if *join { "push/pull with join flag" } else { "push/pull" })
             }
-            Self::Digests => f.write_str("digests"),
-            Self::Receipt => f.write_str("taken"),
+            Self::Digests => f.write_str("sync digests"),
+            Self::Receipt => f.write_str("receipt"),
             Self::StreamPing { target: Some(target) } => {
-                write!(f, "ping to {target} over a stream")
+                write!(f, "stream ping to {target}")
             }
-            Self::StreamPing { target: None } => f.write_str("ping to anybody over a stream"),
-            Self::StreamPong { .. } => f.write_str("pong over a stream"),
-            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
-            Self::NotTaken => f.write_str("news of somebody who is not taken"),
-            Self::Unknown => f.write_str("something unknown"),
-            Self::Unreadable => f.write_str("something unreadable"),
+            Self::StreamPing { target: None } => f.write_str("stream ping to any node"),
+            Self::StreamPong { .. } => f.write_str("stream pong"),
+            Self::Refusal(refusal) => write!(f, "refusal: {refusal}"),
+            Self::UnacceptableMember => f.write_str("update: unacceptable member"),
+            Self::Unknown => f.write_str("message of an unknown kind"),
+            Self::Unreadable => f.write_str("unreadable message"),
         }
     }
 }
 
-/// What is said in a datagram that a node got or, in a replay, gave.
+/// Summaries of the messages in a datagram that a node received or, in a replay, sent.
+///
+/// `opened` is the plaintext, if the datagram was sealed.
 pub(crate) fn in_datagram(
     wire: &Format,
     datagram: &[u8],
     opened: Option<&[u8]>,
 ) -> Vec<MessageSummary> {
     match wire.messages_in(datagram, opened) {
-        Some(messages) => in_messages(wire.messages(&messages, usize::MAX)),
+        Some(messages) => summarize_messages(wire.messages(&messages, usize::MAX)),
         None => [MessageSummary::Unreadable].into(),
     }
 }
 
-/// What is said in a frame that a replayed node writes.
+/// Summaries of a frame that a replayed node wrote.
 pub(crate) fn in_written(wire: &Format, bytes: &[u8]) -> Vec<MessageSummary> {
     wire.frame_in(bytes)
         .map_or_else(|| [MessageSummary::Unreadable].into(), |frame| in_frame(&frame))
 }
 
-fn in_messages(messages: Messages<'_>) -> Vec<MessageSummary> {
+fn summarize_messages(messages: Messages<'_>) -> Vec<MessageSummary> {
     let one = |message: Result<Message, Reject>| {
-        message.map_or(MessageSummary::Unreadable, |message| of_message(&message))
+        message.map_or(MessageSummary::Unreadable, |message| summarize_message(&message))
     };
     messages.map(one).collect()
 }
 
+/// Summaries of the content of a frame.
 pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
     match frame {
-        Frame::Sync(hello) => of_hello(hello, false),
-        Frame::SyncReply(hello) => of_hello(hello, true),
-        Frame::Compare(parts) => of_parts(parts),
-        Frame::Updates { members } => of_claims(members).collect(),
+        Frame::Sync(hello) => summarize_hello(hello, false),
+        Frame::SyncReply(hello) => summarize_hello(hello, true),
+        Frame::Compare(parts) => summarize_parts(parts),
+        Frame::Updates { members } => summarize_claims(members).collect(),
         Frame::Message(ReliableMessage { from, data, .. }) => {
-            [MessageSummary::Message { from: from.clone(), len: data.len() }].into()
+            [MessageSummary::UserMessage { from: from.clone(), len: data.len() }].into()
         }
         Frame::Receipt => [MessageSummary::Receipt].into(),
         Frame::Packet { messages, .. } => {
-            in_messages(Messages::Tidings(tidings::messages(messages, usize::MAX)))
+            summarize_messages(Messages::Tidings(tidings::messages(messages, usize::MAX)))
         }
         Frame::Ping(ping) => [MessageSummary::StreamPing { target: ping.target.clone() }].into(),
         Frame::Pong(pong) => {
@@ -241,48 +245,50 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
         }
         #[cfg(feature = "memberlist")]
         Frame::PushPull(PushPull { join, claims, .. }) => {
-            let mut said = Vec::from([MessageSummary::PushPull { join: *join }]);
-            said.extend(of_claims(claims));
-            said
+            let mut summaries = Vec::from([MessageSummary::PushPull { join: *join }]);
+            summaries.extend(summarize_claims(claims));
+            summaries
         }
-        Frame::Refusal(refusal) => [MessageSummary::Refused(*refusal)].into(),
+        Frame::Refusal(refusal) => [MessageSummary::Refusal(*refusal)].into(),
     }
 }
 
-fn of_hello(SyncHello { who, parts, .. }: &SyncHello, reply: bool) -> Vec<MessageSummary> {
+fn summarize_hello(SyncHello { who, parts, .. }: &SyncHello, reply: bool) -> Vec<MessageSummary> {
     let (from, claim) = match who {
         PeerIdentity::Name(id) => (Some(id.clone()), None),
         PeerIdentity::Member(claim) => {
-            (Some(claim.id.clone()), Some(of_claim(claim, &Accuser::Unknown)))
+            (Some(claim.id.clone()), Some(summarize_claim(claim, &Accuser::Unknown)))
         }
-        PeerIdentity::Unacceptable => (None, Some(MessageSummary::NotTaken)),
+        PeerIdentity::Unacceptable => (None, Some(MessageSummary::UnacceptableMember)),
     };
-    let mut said = Vec::from([MessageSummary::Sync { from, reply }]);
-    said.extend(claim);
-    said.extend(of_parts(parts));
-    said
+    let mut summaries = Vec::from([MessageSummary::Sync { from, reply }]);
+    summaries.extend(claim);
+    summaries.extend(summarize_parts(parts));
+    summaries
 }
 
-fn of_parts(parts: &[SyncPart]) -> Vec<MessageSummary> {
-    let mut said = Vec::new();
+fn summarize_parts(parts: &[SyncPart]) -> Vec<MessageSummary> {
+    let mut summaries = Vec::new();
     for part in parts {
         match part {
-            SyncPart::Digest { .. } | SyncPart::Split { .. } => said.push(MessageSummary::Digests),
-            SyncPart::Members { claims, .. } => said.extend(of_claims(claims)),
+            SyncPart::Digest { .. } | SyncPart::Split { .. } => {
+                summaries.push(MessageSummary::Digests)
+            }
+            SyncPart::Members { claims, .. } => summaries.extend(summarize_claims(claims)),
         }
     }
-    said
+    summaries
 }
 
-fn of_claims(claims: &Claims) -> impl Iterator<Item = MessageSummary> {
-    let taken = claims.claims.iter().map(|claim| of_claim(claim, &Accuser::Unknown));
-    taken.chain((0..claims.refused).map(|_| MessageSummary::NotTaken))
+fn summarize_claims(claims: &Claims) -> impl Iterator<Item = MessageSummary> {
+    let accepted = claims.claims.iter().map(|claim| summarize_claim(claim, &Accuser::Unknown));
+    accepted.chain((0..claims.refused).map(|_| MessageSummary::UnacceptableMember))
 }
 
-fn of_message(message: &Message) -> MessageSummary {
+fn summarize_message(message: &Message) -> MessageSummary {
     match message {
         Message::Ping(ping) => {
-            let (incarnation, digest) = of_peer_status(ping.status);
+            let (incarnation, digest) = split_status(ping.status);
             MessageSummary::Ping {
                 token: ping.token,
                 target: ping.target.map(ShortName),
@@ -296,31 +302,31 @@ fn of_message(message: &Message) -> MessageSummary {
             target: request.target.clone(),
         },
         Message::Ack(ack) => {
-            let (incarnation, digest) = of_peer_status(ack.status);
+            let (incarnation, digest) = split_status(ack.status);
             MessageSummary::Ack { token: ack.token, incarnation, digest }
         }
         Message::Nack { token } => MessageSummary::Nack { token: *token },
-        Message::Update(update) => of_claim(&update.claim, &update.accuser),
-        Message::User(note) => {
-            MessageSummary::Message { from: note.from.clone(), len: note.data.len() }
+        Message::Update(update) => summarize_claim(&update.claim, &update.accuser),
+        Message::User(message) => {
+            MessageSummary::UserMessage { from: message.from.clone(), len: message.data.len() }
         }
         Message::Broadcast(broadcast) => MessageSummary::Broadcast {
             origin: broadcast.id.origin.clone(),
             number: broadcast.id.number,
             len: broadcast.payload.len(),
         },
-        Message::RefusedMember => MessageSummary::NotTaken,
+        Message::RefusedMember => MessageSummary::UnacceptableMember,
         Message::Unknown => MessageSummary::Unknown,
         #[cfg(feature = "memberlist")]
         Message::Unreadable(_) => MessageSummary::Unreadable,
     }
 }
 
-fn of_peer_status(status: Option<PeerStatus>) -> (Option<Incarnation>, Option<u32>) {
+fn split_status(status: Option<PeerStatus>) -> (Option<Incarnation>, Option<u32>) {
     (status.map(|status| status.incarnation), status.map(|status| status.digest))
 }
 
-fn of_claim(claim: &Claim, accuser: &Accuser) -> MessageSummary {
+fn summarize_claim(claim: &Claim, accuser: &Accuser) -> MessageSummary {
     let Claim { id, incarnation, state, profile } = claim;
     MessageSummary::Claim {
         id: id.clone(),

@@ -1,4 +1,4 @@
-//! Formats: the one in which a node speaks.
+//! The wire format of a node: Tidings' or memberlist's.
 
 #[cfg(feature = "encryption")]
 use super::crypto_state::CryptoState;
@@ -8,16 +8,16 @@ use super::memberlist;
 use super::message::PeerStatus;
 use super::writer::{Messages, Writer};
 use super::{StreamBinding, tidings};
+use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The format in which a node speaks, with what binds what it says to its cluster.
+/// The wire format that a node speaks, with the envelope that binds its messages to its cluster.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum Format {
     Tidings(tidings::Envelope),
@@ -26,7 +26,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Our own format, for what only that has.
+    /// The envelope of our own format, for its features that memberlist's has not.
     pub(crate) fn tidings(&self) -> Option<&tidings::Envelope> {
         match self {
             Self::Tidings(envelope) => Some(envelope),
@@ -35,7 +35,7 @@ impl Format {
         }
     }
 
-    /// memberlist's, for what only that has.
+    /// The envelope of memberlist's format, for its features that our own has not.
     #[cfg(feature = "memberlist")]
     pub(crate) fn memberlist(&self) -> Option<&memberlist::Envelope> {
         match self {
@@ -62,7 +62,7 @@ impl Format {
         }
     }
 
-    /// An accuser of such a name, as others tell of it.
+    /// The accuser with this name, as messages of this format identify it.
     pub(crate) fn accuser(&self, name: &NodeId) -> Accuser {
         match self {
             Self::Tidings(_) => Accuser::Short(name.short()),
@@ -73,7 +73,7 @@ impl Format {
 
     // ---- journals and replays ----
 
-    /// What is noted of sealing and opening; `None` unless a journal is kept and the node has keys.
+    /// Notes about sealing and opening; `None` unless a journal is kept and the node has keys.
     pub(crate) fn notes(&mut self) -> Option<&mut Vec<u8>> {
         #[cfg(feature = "encryption")]
         return self.crypto_mut()?.notes();
@@ -81,16 +81,16 @@ impl Format {
         None
     }
 
-    /// Notes what comes of sealing and opening from now on, or does not.
-    pub(crate) fn set_note_taking(&mut self, take: bool) {
+    /// Starts or stops the notes about sealing and opening.
+    pub(crate) fn set_note_taking(&mut self, enabled: bool) {
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto_mut() {
-            crypto.set_note_taking(take);
+            crypto.set_note_taking(enabled);
         }
-        let _ = take;
+        let _ = enabled;
     }
 
-    /// What comes of opening what is sealed next, where there are no keys.
+    /// In a replay, sets the plaintext of the next sealed message; `None` if it did not open.
     pub(crate) fn script(&mut self, opened: Option<&[u8]>) {
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto_mut() {
@@ -99,7 +99,7 @@ impl Format {
         let _ = opened;
     }
 
-    /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
+    /// Whether a datagram is sealed for our cluster. Then a journal records only its plaintext.
     pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
         match self {
             Self::Tidings(envelope) => envelope.is_sealed_for_us(datagram),
@@ -108,16 +108,16 @@ impl Format {
         }
     }
 
-    /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+    /// The first bytes of every datagram for which [`Self::is_sealed_for_us`] is true.
+    pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         match self {
-            Self::Tidings(envelope) => envelope.head_of_sealed().to_vec(),
+            Self::Tidings(envelope) => envelope.sealed_prefix().to_vec(),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.head_of_sealed(),
+            Self::Memberlist(envelope) => envelope.sealed_prefix(),
         }
     }
 
-    /// The first bytes of a datagram: what was added when it was sealed, if it is.
+    /// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
     pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Tidings(_) => tidings::head(datagram),
@@ -126,8 +126,8 @@ impl Format {
         }
     }
 
-    /// The messages of a datagram that we got, which was opened to this if it was sealed, or that a
-    /// replayed node made.
+    /// The encoded messages of a datagram, for a summary. `opened` is the plaintext of a received
+    /// datagram that was sealed; without it, the datagram is plain or made by a replayed node.
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(_) => tidings::messages_in(datagram, opened),
@@ -136,7 +136,7 @@ impl Format {
         }
     }
 
-    /// The frame that a replayed node writes.
+    /// Decodes a frame that a replayed node wrote.
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
         match self {
             Self::Tidings(_) => tidings::frame_in(bytes),
@@ -147,7 +147,7 @@ impl Format {
 
     // ---- datagrams ----
 
-    /// Tells what time it is, in seconds, on the clock from which generations are taken.
+    /// Sets the current time, in seconds, on the clock from which generations are taken.
     pub(crate) fn set_time(&mut self, time: u64) {
         match self {
             Self::Tidings(envelope) => envelope.set_time(time),
@@ -169,7 +169,7 @@ impl Format {
         }
     }
 
-    /// Closes a datagram, now that its messages are there.
+    /// Completes a datagram after its messages were appended: checksum or encryption.
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         match self {
             Self::Tidings(envelope) => envelope.finish(buf),
@@ -178,7 +178,7 @@ impl Format {
         }
     }
 
-    /// Opens a datagram; returns its messages, which may be in `scratch`.
+    /// Verifies and decrypts a datagram; returns its encoded messages, possibly in `scratch`.
     pub(crate) fn open<'a>(
         &mut self,
         datagram: &'a [u8],
@@ -191,7 +191,7 @@ impl Format {
         }
     }
 
-    /// Reads the messages of a datagram that was opened.
+    /// Decodes the messages of an opened datagram.
     pub(crate) fn messages<'a>(&self, opened: &'a [u8], max_meta: usize) -> Messages<'a> {
         match self {
             Self::Tidings(_) => Messages::Tidings(tidings::messages(opened, max_meta)),
@@ -202,7 +202,7 @@ impl Format {
         }
     }
 
-    /// The most that one message may take in a datagram of at most `limit` bytes.
+    /// The longest message, in bytes, that fits into a datagram of at most `limit` bytes.
     pub(crate) fn room(&self, limit: usize) -> usize {
         match self {
             Self::Tidings(envelope) => limit - envelope.overhead(),
@@ -211,7 +211,7 @@ impl Format {
         }
     }
 
-    /// The longest data of a note from such a sender that fits into `room`.
+    /// The longest data, in bytes, of a user message from `from` that fits into `room`.
     pub(crate) fn max_user_message(&self, from: &NodeId, room: usize) -> usize {
         match self {
             Self::Tidings(_) => tidings::max_user_message(from, room),
@@ -220,7 +220,7 @@ impl Format {
         }
     }
 
-    /// How many bytes a broadcast takes.
+    /// Encoded length of a broadcast, in bytes.
     pub(crate) fn broadcast_len(&self, broadcast: &Broadcast) -> usize {
         match self {
             Self::Tidings(_) => tidings::broadcast_len(broadcast),
@@ -231,7 +231,7 @@ impl Format {
 
     // ---- frames ----
 
-    /// "Take note of this member."
+    /// A request that tells the peer about one member.
     pub(crate) fn updates(&self, member: &Member) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => tidings::frame::updates(envelope, member),
@@ -240,7 +240,7 @@ impl Format {
         }
     }
 
-    /// "This is for you."
+    /// A reliable message.
     pub(crate) fn message(&self, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => tidings::frame::message(envelope, to, from, data),
@@ -249,7 +249,7 @@ impl Format {
         }
     }
 
-    /// "Are you there?"
+    /// A stream probe.
     pub(crate) fn ping(&self, target: &NodeId, token: u32) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => {
@@ -261,7 +261,7 @@ impl Format {
         }
     }
 
-    /// "I am", and this is what we say of ourselves.
+    /// The reply to a stream probe, with our own status.
     pub(crate) fn pong(&self, token: Option<u32>, status: PeerStatus) -> Vec<u8> {
         match self {
             Self::Tidings(envelope) => {
@@ -273,7 +273,7 @@ impl Format {
         }
     }
 
-    /// "I have it"; `None` where nobody expects to be told that.
+    /// A receipt; `None` in memberlist's format, which has none.
     pub(crate) fn receipt(&self) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(envelope) => Some(tidings::frame::receipt(envelope)),
@@ -282,16 +282,16 @@ impl Format {
         }
     }
 
-    /// "No"; `None` where the stream is closed without a word instead.
+    /// A refusal; `None` in memberlist's format: close the stream instead.
     pub(crate) fn refused(&self, refusal: Refusal) -> Option<Vec<u8>> {
         match self {
-            Self::Tidings(envelope) => Some(tidings::frame::refused(envelope, refusal)),
+            Self::Tidings(envelope) => Some(tidings::frame::refusal(envelope, refusal)),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => None,
         }
     }
 
-    /// "I cannot read that"; `None` where the stream is dropped without a word instead.
+    /// The error reply to an unreadable frame; `None`: drop the stream instead.
     pub(crate) fn complaint(&self, reject: Reject) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(_) => {
@@ -303,20 +303,21 @@ impl Format {
         }
     }
 
-    /// What is answered to whoever took us for one of another cluster, in the envelope of that one.
+    /// The refusal of an intact frame of another cluster, in that cluster's envelope; `None` for
+    /// other frames.
     pub(crate) fn send_away(&self, frame: &[u8]) -> Option<Bytes> {
         match self {
             Self::Tidings(envelope) => {
-                let mut theirs = envelope.of_stranger(frame)?;
-                let refused = tidings::frame::refused(&theirs, Refusal::ForeignCluster);
-                Some(theirs.finish_frame(refused, &mut StreamBinding::default()))
+                let mut theirs = envelope.of_foreign_frame(frame)?;
+                let refusal = tidings::frame::refusal(&theirs, Refusal::ForeignCluster);
+                Some(theirs.finish_frame(refusal, &mut StreamBinding::default()))
             }
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => None,
         }
     }
 
-    /// Closes a frame, now that its body is there.
+    /// Completes a frame after its body was appended: length, and checksum or encryption.
     pub(crate) fn finish_frame(&mut self, buf: Vec<u8>, binding: &mut StreamBinding) -> Bytes {
         match self {
             Self::Tidings(envelope) => envelope.finish_frame(buf, binding),
@@ -325,8 +326,11 @@ impl Format {
         }
     }
 
-    /// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
-    /// complete.
+    /// Parses the bytes that a stream received so far; returns the frame if it is complete.
+    ///
+    /// # Errors
+    ///
+    /// As soon as the bytes cannot become a valid frame of at most `limit` bytes.
     pub(crate) fn parse(
         &mut self,
         bytes: &[u8],

@@ -1,73 +1,73 @@
-//! What travels on streams, in whatever format. Each frame answers the one before.
+//! Frames on streams, independent of the format: requests and replies in turns.
 
 use super::message::PeerStatus;
+use crate::error::Refusal;
 use crate::member::NodeId;
 use crate::membership::claim::Claim;
 use crate::membership::range::Range;
-use crate::stream::Refusal;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// What a frame says.
+/// The decoded body of a frame.
 #[derive(Clone, Debug)]
 pub(crate) enum Frame {
-    /// "Let us compare what we know": a request.
+    /// Request: begins a sync.
     Sync(SyncHello),
-    /// "Let us": the reply.
+    /// Reply to [`Frame::Sync`].
     SyncReply(SyncHello),
-    /// How the comparison goes on: the reply to either of those, and to itself.
+    /// Continues a sync: the reply to [`Frame::SyncReply`], and to another [`Frame::Compare`].
     Compare(Vec<SyncPart>),
-    /// "Take note": a request.
+    /// Request: claims to apply.
     Updates { members: Claims },
-    /// "This is for you": a request.
+    /// Request: a reliable message.
     Message(ReliableMessage),
-    /// "I did", or "I have it": the reply.
+    /// Reply to [`Frame::Updates`] and [`Frame::Message`]: received.
     Receipt,
-    /// What would be in a datagram, from a node that sends none: a request without a reply.
+    /// The content of a datagram, in stream-only mode. It has no reply.
     Packet { from: NodeId, messages: Bytes },
-    /// "Are you there?": a request.
+    /// Request: a stream probe.
     Ping(StreamPing),
-    /// "I am": the reply.
+    /// Reply to [`Frame::Ping`].
     Pong(Pong),
-    /// "This is all that I know": a request, and its reply.
+    /// Request and reply of memberlist's push/pull: a whole membership table.
     #[cfg(feature = "memberlist")]
     PushPull(PushPull),
-    /// "No": the reply to any request.
+    /// Reply to any request: refused, with the reason.
     Refusal(Refusal),
 }
 
-/// How a comparison begins, on either side.
+/// The first frame of a sync from either side: the sender's identity, and the first parts.
 #[derive(Clone, Debug)]
 pub(crate) struct SyncHello {
     pub(crate) who: PeerIdentity,
-    /// What the application wants to be told at every sync.
+    /// The data that the sender's application attaches to every sync.
     pub(crate) state: Bytes,
     pub(crate) parts: Vec<SyncPart>,
 }
 
-/// Who greets.
+/// The sender of a [`SyncHello`].
 #[derive(Clone, Debug)]
 pub(crate) enum PeerIdentity {
-    /// A member that is known already, by its name.
+    /// The name of a member that the receiver should know.
     Name(NodeId),
-    /// One that introduces itself.
+    /// A node that introduces itself with its own claim.
     Member(Claim),
-    /// One that introduces itself and that we do not take.
+    /// A node that introduces itself with an address or metadata that is not acceptable.
     Unacceptable,
 }
 
-/// A whole membership, as memberlist's nodes tell each other.
+/// A whole membership table, as memberlist's push/pull carries it in each direction.
 #[cfg(feature = "memberlist")]
 #[derive(Clone, Debug)]
 pub(crate) struct PushPull {
-    /// Whether the one who began it joins.
+    /// Whether the initiator joins.
     pub(crate) join: bool,
     pub(crate) claims: Claims,
-    /// What the application wants to be told at every sync.
+    /// The data that the sender's application attaches to every sync.
     pub(crate) state: Bytes,
 }
 
-/// A message of an application's to another one's, as far as its format tells whose and for whom.
+/// A reliable message from one application to another; names are there if the format carries them.
 #[derive(Clone, Debug)]
 pub(crate) struct ReliableMessage {
     pub(crate) to: Option<NodeId>,
@@ -75,37 +75,38 @@ pub(crate) struct ReliableMessage {
     pub(crate) data: Bytes,
 }
 
-/// A ping over a stream.
+/// A stream probe.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StreamPing {
-    /// Who is meant; `None` if anybody is.
+    /// The target's name; `None`: any node answers.
     pub(crate) target: Option<NodeId>,
-    /// What the answer has to carry, in a format in which it does.
+    /// The token that the pong has to carry, in a format with tokens.
     pub(crate) token: Option<u32>,
 }
 
-/// The answer to one, with the same token.
+/// The reply to a [`StreamPing`], with the same token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Pong {
     pub(crate) token: Option<u32>,
     pub(crate) status: Option<PeerStatus>,
 }
 
-/// What one side says of a range of members.
+/// A part of a sync frame: what the sender knows about one range of members.
 #[derive(Clone, Debug)]
 pub(crate) enum SyncPart {
-    /// "Those who are present come down to this; is it the same with you?"
+    /// The digest of the members present in the range.
     Digest { range: Range, digest: u64 },
-    /// The same for each sixteenth of the range.
+    /// The digest of each sixteenth of the range.
     Split { range: Range, digests: [u64; 16] },
-    /// "This is all that I know of them"; and, if `ask`, "tell me what you know".
+    /// Everything that the sender tells about the range; `ask`: the receiver is to reply with its
+    /// own records.
     Members { range: Range, claims: Claims, ask: bool },
 }
 
-/// Members as somebody else knows them.
+/// Claims about members, as a peer sent them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     pub(crate) claims: Vec<Claim>,
-    /// How many more there were that we do not take.
+    /// Number of further claims, about members that are not acceptable.
     pub(crate) refused: usize,
 }

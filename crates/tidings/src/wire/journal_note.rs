@@ -1,21 +1,22 @@
-//! What a journal notes while a node handles one input.
+//! Notes that a journal keeps while a node handles one input.
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What a node is told from outside while it takes an input, or what has to come out equal.
+/// Outside information that a node used while it handled an input, or a checksum to compare in
+/// replay.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum JournalNote<'a> {
-    /// There is no more.
+    /// The last note of an input.
     End,
-    /// Whether the application admits somebody.
+    /// Whether the application admitted a member.
     Admitted(bool),
-    /// What was in something that was sealed.
+    /// The plaintext of a sealed message.
     Opened(#[serde(serialize_with = "octets")] &'a [u8]),
-    /// That something that was sealed was not opened.
+    /// A sealed message did not open.
     NotOpened,
     /// The checksum of a frame before it was sealed.
     Frame(u32),
-    /// The checksum of what the input returned.
+    /// The checksum of the value that the input's method returned.
     Returned(u32),
 }
 

@@ -1,4 +1,4 @@
-//! What datagrams say, in whatever format.
+//! Messages in datagrams, independent of the format.
 
 use crate::incarnation::Incarnation;
 use crate::member::NodeId;
@@ -16,96 +16,96 @@ pub(crate) enum Message {
     Ping(Ping),
     PingRequest(PingRequest),
     Ack(Ack),
-    /// "I asked for you and have no answer so far."
+    /// A relay got no ack from the target of a ping request in time.
     Nack {
         token: u32,
     },
     Update(Update),
-    /// A message of the sender's application.
+    /// A message from the sender's application.
     User(UserMessage),
     Broadcast(Broadcast),
-    /// News about a member that we do not take.
+    /// An update about a member that is not acceptable; it was skipped.
     RefusedMember,
-    /// A kind that this version does not know; it was skipped.
+    /// A message of a kind that this version does not know; it was skipped.
     Unknown,
-    /// One that cannot be read, in a format in which the others can be all the same.
+    /// A malformed message, in a format in which the messages after it can still be read.
     #[cfg(feature = "memberlist")]
     Unreadable(Reject),
 }
 
-/// "Answer, if you are the one I mean."
+/// A probe, which its target answers with an [`Ack`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ping {
     pub(crate) token: u32,
-    /// The short name of whoever is meant, since an address may have passed on to another node; `None`
-    /// if anybody is.
+    /// The short name of the target, because its address may have passed to another node; `None`:
+    /// any node answers.
     pub(crate) target: Option<u32>,
     pub(crate) status: Option<PeerStatus>,
-    /// Where the sender says that it takes the answer; `None` if that is where the ping came from.
+    /// The address for the ack; `None`: the source address of the ping.
     pub(crate) reply_to: Option<SocketAddr>,
 }
 
-/// "Ping that member for me."
+/// A request to a relay to ping a member (indirect probe).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct PingRequest {
     pub(crate) token: u32,
     pub(crate) target: NodeId,
-    /// Where that one is for the sender, if that is told.
+    /// The target's address as the sender knows it, in a format that carries it.
     pub(crate) at: Option<SocketAddr>,
-    /// For how long an answer is of use, if that is told.
+    /// Time for which an ack remains useful, in a format that carries it.
     pub(crate) within: Option<Duration>,
-    /// Whether the sender wants to be told if there is none.
+    /// Whether the sender wants a nack if the target does not answer.
     pub(crate) nack: bool,
-    /// As in a [`Ping`].
+    /// As in [`Ping`].
     pub(crate) reply_to: Option<SocketAddr>,
 }
 
-/// "I am here", or "whom you asked for is"; what else it says is about the one who is there.
+/// The reply to a [`Ping`], or a relay's to a [`PingRequest`]; the status is the probed member's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) token: u32,
     pub(crate) status: Option<PeerStatus>,
 }
 
-/// What a member says of itself with a sign of life, in a format that has room for it.
+/// A member's incarnation and digest, which its pings and acks carry in a format that has room.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct PeerStatus {
     pub(crate) incarnation: Incarnation,
-    /// What its membership comes down to.
+    /// Digest of its membership table, folded to 32 bits.
     #[serde(with = "postcard::fixint::le")]
     pub(crate) digest: u32,
 }
 
-/// News about a member.
+/// A claim about a member, with the accuser of a suspicion.
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
     pub(crate) claim: Claim,
-    /// Who suspects it, where it is suspected.
+    /// The accuser, if the claim is a suspicion.
     pub(crate) accuser: Accuser,
 }
 
-/// A message of an application's to another one's.
+/// A datagram message from one application to another.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct UserMessage {
-    /// Whose it is, if that is told.
+    /// The sender, in a format that carries it.
     pub(crate) from: Option<NodeId>,
     pub(crate) data: Bytes,
 }
 
-/// Who accuses a member, as far as a message tells.
+/// The member that suspects another, as far as the message identifies it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) enum Accuser {
     #[default]
     Unknown,
-    /// By its short name, which stands for it where there is no room for more.
+    /// Identified by its short name, to save room.
     Short(u32),
-    /// By its name, in a format that has no other.
+    /// Identified by its name, in a format without short names.
     #[cfg(feature = "memberlist")]
     Named(NodeId),
 }
 
 impl Accuser {
-    /// Its short name, if it is known.
+    /// The accuser's short name, if it is known.
     pub(crate) fn known(&self) -> Option<u32> {
         match self {
             Self::Unknown => None,
@@ -115,7 +115,7 @@ impl Accuser {
         }
     }
 
-    /// The same with 0 for whoever is not known.
+    /// The accuser's short name, or 0 if it is not known.
     pub(crate) fn short(&self) -> u32 {
         self.known().unwrap_or_default()
     }
@@ -127,23 +127,23 @@ impl From<u32> for Accuser {
     }
 }
 
-/// A message from one member's application to those of all members.
+/// A message from one member's application to the applications of all members.
 ///
-/// What it holds should be memory of its own: a part of a datagram would keep all of that.
+/// `key` and `payload` should own their memory: a slice of a datagram would keep all of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Broadcast {
     pub(crate) id: BroadcastId,
-    /// A later one of the same origin with the same key replaces this one; none if empty.
+    /// A later broadcast of the same origin with the same key replaces this one. Empty: no key.
     pub(crate) key: Bytes,
     pub(crate) payload: Bytes,
 }
 
-/// Names a broadcast; of two from one origin, the later one is greater.
+/// The identity of a broadcast; of two from one origin, the later one is greater.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct BroadcastId {
     pub(crate) origin: NodeId,
-    /// The origin's life.
+    /// The origin's generation.
     pub(crate) generation: u64,
-    /// Which one of that life, from zero.
+    /// Numbered within the generation, from 0.
     pub(crate) number: u64,
 }

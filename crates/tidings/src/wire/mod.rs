@@ -1,8 +1,8 @@
-//! What travels: datagrams of short messages, and streams of frames in turn.
+//! Wire formats: encoding and decoding of datagrams and of frames on streams.
 //!
-//! What is said is the same in every format: [`message`] and [`frame`]. How it is written is
-//! [`tidings`]', our own format, or another one's; [`Format`] is the one that a node speaks. Decoders are
-//! total: any bytes become values that hold what they promise, or a [`Reject`](crate::Reject).
+//! The values are the same in every format: [`message`] and [`frame`]. Their bytes are those of
+//! [`tidings`], our own format, or of `memberlist`; [`Format`] is the one that a node speaks.
+//! Decoders are total: any bytes become valid values, or a [`Reject`](crate::Reject).
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
@@ -23,39 +23,35 @@ pub(crate) mod writer;
 pub(crate) use format::Format;
 pub(crate) use writer::Writer;
 
-/// The most that one update takes in a datagram beside its metadata, with the datagram's envelope,
-/// sealed or not: a name of 255 bytes, an IPv6 address, and the longest numbers.
-pub(crate) const UPDATE_OVERHEAD: usize = 360;
-
-/// What binds the frames of one stream to one another.
+/// State of one stream that binds its frames to one another.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct StreamBinding {
-    /// The nonce of its first frame, if that was sealed.
+    /// The nonce of the first frame, if that was sealed.
     first: Option<[u8; 24]>,
-    /// How many frames there were, both ways.
+    /// Number of frames so far, in both directions.
     frames: u32,
-    /// Whether we opened the stream.
+    /// Whether this node opened the stream.
     ours: bool,
-    seen: ParseProgress,
+    progress: ParseProgress,
 }
 
 impl StreamBinding {
-    /// Of a stream that is ours or not.
+    /// The state of a new stream; `ours` if this node opened it.
     pub(crate) fn new(ours: bool) -> Self {
         Self { ours, ..Self::default() }
     }
 }
 
-/// How far something long that comes in pieces was looked at.
+/// The parse position in a long message that arrives in chunks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct ParseProgress {
-    /// Where the first record begins that was not seen; 0 before any.
+    /// Offset of the first record that was not parsed yet; 0 before any was.
     at: usize,
-    /// How many records were.
+    /// Number of records parsed.
     records: u64,
 }
 
-/// What anybody can read of a frame that we made.
+/// The part of an encoded frame that is not encrypted.
 pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
     #[cfg(feature = "memberlist")]
     if let Some(clear) = memberlist::in_clear(frame) {
@@ -64,10 +60,11 @@ pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
     tidings::in_clear(frame)
 }
 
-/// Whether one node can send to such an address: members with others are not taken, so that nobody
-/// can be told to send to a group of hosts or to nowhere.
+/// Whether the address is one that a single node can have. Members with other addresses are not
+/// accepted, so that a peer cannot make nodes send to a group of hosts or to nowhere.
 ///
-/// An IPv4 address has one form here, the short one.
+/// Not reachable: port 0, and unspecified, multicast, broadcast and IPv4-mapped addresses (an IPv4
+/// address has one form, the short one).
 pub(crate) fn is_reachable(addr: SocketAddr) -> bool {
     let ip = addr.ip();
     let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);

@@ -1,4 +1,4 @@
-//! Where datagrams are written, and what is read of them, in the format that a node speaks.
+//! Encoding and decoding the messages of datagrams, in the format that the node speaks.
 
 #[cfg(feature = "memberlist")]
 use super::memberlist;
@@ -10,11 +10,11 @@ use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
 use core::time::Duration;
 
-/// Where a datagram is being written.
+/// Encoder of one datagram, to which messages are appended.
 ///
-/// Messages are appended; one that would make the datagram too large is taken back.
+/// A message that would exceed the datagram's limit is removed again.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time, and none is kept")]
+#[allow(clippy::large_enum_variant, reason = "one exists at a time, and none is stored")]
 pub(crate) enum Writer<'a> {
     Tidings(tidings::Writer<'a>),
     #[cfg(feature = "memberlist")]
@@ -54,7 +54,7 @@ impl Writer<'_> {
         }
     }
 
-    /// News about a member as it is known here; `false` if there is no room for it.
+    /// Appends an update with a member's current record; `false` if there is no room.
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         match self {
             Self::Tidings(writer) => writer.update(member, accuser),
@@ -63,7 +63,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A message of our application's; it was seen to fit.
+    /// Appends a message of our application; the caller checked that it fits.
     pub(crate) fn user_message(&mut self, from: &NodeId, data: &[u8]) {
         match self {
             Self::Tidings(writer) => writer.user_message(from, data),
@@ -72,7 +72,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A broadcast; `false` if there is no room for it.
+    /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         match self {
             Self::Tidings(writer) => writer.broadcast(broadcast),
@@ -81,7 +81,7 @@ impl Writer<'_> {
         }
     }
 
-    /// How many bytes may still be written.
+    /// Room that is left, in bytes.
     pub(crate) fn room(&self) -> usize {
         match self {
             Self::Tidings(writer) => writer.room(),
@@ -90,7 +90,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Keeps so many bytes free for what comes later, or gives them back.
+    /// Keeps bytes free for later messages, until [`Self::release`].
     pub(crate) fn reserve(&mut self, bytes: usize) {
         match self {
             Self::Tidings(writer) => writer.reserve(bytes),
@@ -107,7 +107,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Ends the messages; returns where they begin, or `None` if there are none.
+    /// Ends the messages; returns the offset of the first, or `None` if there are none.
     pub(crate) fn end(self) -> Option<usize> {
         match self {
             Self::Tidings(writer) => (!writer.is_empty()).then(|| writer.start()),
@@ -117,7 +117,7 @@ impl Writer<'_> {
     }
 }
 
-/// The messages of a datagram, in order.
+/// Iterator over the messages of a datagram, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Messages<'a> {
     Tidings(tidings::Messages<'a>),

@@ -23,22 +23,22 @@ fn others(number: u64) -> Broadcast {
     broadcast(1, number, "", 10)
 }
 
-/// A queue with room for so many, whatever their size.
+/// A queue that only `max_count` limits.
 fn queue(max_count: usize) -> Broadcasts {
     Broadcasts::new(max_count, 1 << 20)
 }
 
-/// The numbers of those that a datagram with room for so many takes.
-fn told(broadcasts: &mut Broadcasts, room: usize) -> Vec<u64> {
-    let mut told = vec![];
+/// The numbers in a datagram with room for `room` broadcasts, with a retransmit limit of 2.
+fn sent(broadcasts: &mut Broadcasts, room: usize) -> Vec<u64> {
+    let mut sent = vec![];
     broadcasts.transmit(2, None, 9, |broadcast| {
-        if told.len() == room {
+        if sent.len() == room {
             return Offer::NoRoom;
         }
-        told.push(broadcast.id.number);
+        sent.push(broadcast.id.number);
         Offer::Added
     });
-    told
+    sent
 }
 
 fn ids(broadcasts: &Broadcasts) -> BTreeSet<BroadcastId> {
@@ -46,22 +46,22 @@ fn ids(broadcasts: &Broadcasts) -> BTreeSet<BroadcastId> {
 }
 
 #[test]
-fn the_least_told_comes_first_and_each_is_told_up_to_the_limit() {
+fn the_least_sent_broadcast_comes_first_and_each_is_sent_up_to_the_limit() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
     assert_eq!(broadcasts.pass_on(others(2)), 0);
     broadcasts.push_own(own(3)).unwrap();
-    assert_eq!(told(&mut broadcasts, 2), [1, 2]);
+    assert_eq!(sent(&mut broadcasts, 2), [1, 2]);
     assert_eq!(broadcasts.first().map(|first| first.id.number), Some(3));
-    assert_eq!(told(&mut broadcasts, 2), [3, 1]);
+    assert_eq!(sent(&mut broadcasts, 2), [3, 1]);
     assert_eq!(broadcasts.len(), 2);
-    assert_eq!(told(&mut broadcasts, 2), [2, 3]);
+    assert_eq!(sent(&mut broadcasts, 2), [2, 3]);
     assert!(broadcasts.is_empty());
     assert_eq!(broadcasts.first(), None);
 }
 
 #[test]
-fn what_need_not_be_told_counts_as_told_and_what_does_not_fit_does_not() {
+fn a_skipped_broadcast_counts_as_sent_and_one_that_does_not_fit_does_not() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
     broadcasts.transmit(1, None, 9, |_| Offer::NoRoom);
@@ -71,7 +71,7 @@ fn what_need_not_be_told_counts_as_told_and_what_does_not_fit_does_not() {
 }
 
 #[test]
-fn a_later_one_with_the_same_key_replaces_the_earlier_one() {
+fn a_later_broadcast_with_the_same_key_replaces_the_earlier_one() {
     let mut broadcasts = queue(8);
     for origin in [OWN, 1] {
         for number in [1, 2] {
@@ -81,7 +81,7 @@ fn a_later_one_with_the_same_key_replaces_the_earlier_one() {
             } else {
                 assert_eq!(broadcasts.pass_on(keyed), 0);
             }
-            assert_eq!(told(&mut broadcasts, 1), [number], "it is told from the start");
+            assert_eq!(sent(&mut broadcasts, 1), [number], "its transmissions count from zero");
         }
     }
     assert_eq!(broadcasts.len(), 2, "another origin's key is another key");
@@ -89,115 +89,119 @@ fn a_later_one_with_the_same_key_replaces_the_earlier_one() {
 }
 
 #[test]
-fn an_earlier_one_that_comes_late_does_not_replace_the_later_one() {
+fn an_earlier_broadcast_that_arrives_late_does_not_replace_the_later_one() {
     let mut broadcasts = queue(8);
     for number in [2, 1, 2] {
         assert_eq!(broadcasts.pass_on(broadcast(1, number, "leader", 10)), 0);
     }
-    assert_eq!(told(&mut broadcasts, 8), [2]);
+    assert_eq!(sent(&mut broadcasts, 8), [2]);
 
-    let mut next_life = broadcast(1, 0, "leader", 10);
-    next_life.id.generation = 2;
-    assert_eq!(broadcasts.pass_on(next_life), 0);
-    assert_eq!(told(&mut broadcasts, 8), [0]);
+    let mut next_generation = broadcast(1, 0, "leader", 10);
+    next_generation.id.generation = 2;
+    assert_eq!(broadcasts.pass_on(next_generation), 0);
+    assert_eq!(sent(&mut broadcasts, 8), [0]);
 }
 
 #[test]
-fn those_without_a_key_replace_none_and_each_is_queued_once() {
+fn broadcasts_without_a_key_replace_none_and_each_is_queued_once() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(own(1)).unwrap();
     broadcasts.push_own(own(2)).unwrap();
     for number in [1, 2, 2] {
         assert_eq!(broadcasts.pass_on(others(number)), 0);
     }
-    assert_eq!(told(&mut broadcasts, 8), [1, 2, 1, 2]);
+    assert_eq!(sent(&mut broadcasts, 8), [1, 2, 1, 2]);
 }
 
 #[test]
-fn own_ones_are_never_dropped_and_a_full_queue_says_so() {
+fn own_broadcasts_are_never_dropped_and_a_full_queue_is_an_error() {
     let mut broadcasts = queue(2);
     broadcasts.push_own(broadcast(OWN, 1, "leader", 10)).unwrap();
     broadcasts.push_own(own(2)).unwrap();
     assert_eq!(broadcasts.push_own(own(3)), Err(Full));
-    assert_eq!(broadcasts.pass_on(others(4)), 1, "nor do others push them out");
+    assert_eq!(broadcasts.pass_on(others(4)), 1, "others do not evict own ones");
     assert_eq!(broadcasts.push_own(broadcast(OWN, 5, "leader", 1 << 20)), Err(Full));
-    assert_eq!(broadcasts.push_own(broadcast(OWN, 6, "leader", 10)), Ok(0), "it has a place");
-    assert_eq!(told(&mut broadcasts, 8), [2, 6]);
+    assert_eq!(broadcasts.push_own(broadcast(OWN, 6, "leader", 10)), Ok(0), "it replaces number 1");
+    assert_eq!(sent(&mut broadcasts, 8), [2, 6]);
     broadcasts.check();
 }
 
 #[test]
-fn others_do_not_replace_what_is_our_own() {
+fn a_received_broadcast_does_not_replace_an_own_one() {
     let mut broadcasts = queue(8);
     broadcasts.push_own(broadcast(OWN, 1, "leader", 10)).unwrap();
     assert_eq!(broadcasts.pass_on(broadcast(OWN, u64::MAX, "leader", 10)), 0);
-    assert_eq!(told(&mut broadcasts, 8), [1]);
+    assert_eq!(sent(&mut broadcasts, 8), [1]);
 
-    assert_eq!(broadcasts.pass_on(own(2)), 0, "forged, or from an earlier life");
+    assert_eq!(broadcasts.pass_on(own(2)), 0, "forged, or from an earlier run");
     broadcasts.push_own(own(2)).unwrap();
     broadcasts.check();
     assert_eq!(broadcasts.own.count, 2);
 }
 
 #[test]
-fn those_that_are_passed_on_make_room_for_our_own() {
+fn forwarded_broadcasts_are_evicted_for_own_ones() {
     let mut broadcasts = queue(4);
     for number in [1, 2] {
         assert_eq!(broadcasts.pass_on(others(number)), 0);
     }
     let dropped = [3, 4, 5, 6].map(|number| broadcasts.push_own(own(number)));
     assert_eq!(dropped, [Ok(0), Ok(0), Ok(1), Ok(1)]);
-    assert_eq!(told(&mut broadcasts, 8), [3, 4, 5, 6]);
+    assert_eq!(sent(&mut broadcasts, 8), [3, 4, 5, 6]);
 }
 
 #[test]
-fn at_most_half_are_passed_on_and_the_most_told_makes_room_then_the_oldest() {
+fn forwarded_broadcasts_get_half_of_the_queue_and_the_most_sent_then_oldest_is_evicted() {
     let mut broadcasts = queue(6);
     broadcasts.push_own(own(0)).unwrap();
     for number in [1, 2, 3] {
         assert_eq!(broadcasts.pass_on(others(number)), 0);
     }
-    assert_eq!(told(&mut broadcasts, 3), [0, 1, 2]);
+    assert_eq!(sent(&mut broadcasts, 3), [0, 1, 2]);
     for number in [4, 5, 6] {
         assert_eq!(broadcasts.pass_on(others(number)), 1);
         broadcasts.check();
     }
-    assert_eq!(told(&mut broadcasts, 8), [4, 5, 6, 0], "1, 2 and 3 went, in this order");
+    assert_eq!(sent(&mut broadcasts, 8), [4, 5, 6, 0], "1, 2 and 3 were evicted, in this order");
 }
 
 #[test]
-fn bytes_are_bounded_as_the_count_is() {
-    let each = others(1).load().bytes;
+fn bytes_are_limited_like_the_count() {
+    let each = others(1).size().bytes;
     let mut broadcasts = Broadcasts::new(100, 4 * each + 1);
     assert_eq!([1, 2, 3].map(|number| broadcasts.pass_on(others(number))), [0, 0, 1]);
     assert_eq!([4, 5, 6].map(|number| broadcasts.push_own(own(number))), [Ok(0), Ok(0), Ok(1)]);
-    assert_eq!(broadcasts.push_own(broadcast(OWN, 7, "", 11)), Ok(1), "to the last byte");
+    assert_eq!(
+        broadcasts.push_own(broadcast(OWN, 7, "", 11)),
+        Ok(1),
+        "it fills the queue to the last byte"
+    );
     assert_eq!(broadcasts.push_own(own(8)), Err(Full));
 }
 
 #[test]
-fn one_that_never_fits_is_dropped_alone() {
+fn a_broadcast_that_never_fits_is_dropped_alone() {
     let mut broadcasts = Broadcasts::new(8, 4096);
     assert_eq!(broadcasts.pass_on(others(1)), 0);
     assert_eq!(broadcasts.pass_on(broadcast(1, 2, "", 2048)), 1);
-    assert_eq!(told(&mut broadcasts, 8), [1]);
+    assert_eq!(sent(&mut broadcasts, 8), [1]);
 
-    assert_eq!(Broadcasts::new(1, 4096).pass_on(others(1)), 1, "half of one is none");
+    assert_eq!(Broadcasts::new(1, 4096).pass_on(others(1)), 1, "half of a queue of one is zero");
 }
 
 #[test]
-fn what_is_cleared_is_not_told() {
+fn a_cleared_queue_sends_nothing() {
     let mut broadcasts = queue(2);
     broadcasts.push_own(own(1)).unwrap();
     broadcasts.clear();
     broadcasts.check();
-    assert!(told(&mut broadcasts, 8).is_empty());
+    assert!(sent(&mut broadcasts, 8).is_empty());
     assert_eq!(broadcasts.push_own(own(2)), Ok(0));
 }
 
 #[test]
-fn telling_a_few_allocates_nothing_once_warm() {
-    // As many as one node of a tree holds: of more, some change nodes, which come and go.
+fn sending_a_few_broadcasts_allocates_nothing_once_warm() {
+    // As many as one B-tree node holds: with more, nodes are allocated and freed.
     let mut broadcasts = queue(11);
     let mut allocations = 0;
     for _cold_then_warm in 0..2 {
@@ -219,9 +223,9 @@ fn telling_a_few_allocates_nothing_once_warm() {
 #[derive(Clone, Debug)]
 enum Step {
     Own(Broadcast),
-    Others(Broadcast),
-    /// What comes of each offer.
-    Tell(Vec<Offer>),
+    Forward(Broadcast),
+    /// The outcome of each offer.
+    Transmit(Vec<Offer>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -233,22 +237,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     };
     let offers = prop::sample::select(&[Offer::Added, Offer::Skip, Offer::NoRoom][..]);
     let step = prop_oneof![
-        broadcasts(1..4u8).prop_map(Step::Others),
+        broadcasts(1..4u8).prop_map(Step::Forward),
         broadcasts(OWN..1).prop_map(Step::Own),
-        prop::collection::vec(offers, 0..8).prop_map(Step::Tell),
+        prop::collection::vec(offers, 0..8).prop_map(Step::Transmit),
     ];
     prop::collection::vec(step, 0..100)
 }
 
 #[test]
-fn each_goes_to_all_others_before_it_goes_to_one_again() {
+fn each_broadcast_goes_to_all_others_before_it_goes_to_one_again() {
     for (count, others) in [(1, 3), (3, 3), (6, 3), (4, 5)] {
         let mut broadcasts = queue(100);
         for number in 0..count {
             broadcasts.push_own(own(number)).unwrap();
         }
-        let mut told = vec![vec![]; count as usize];
-        // One in each datagram, to those others in turn.
+        let mut sent = vec![vec![]; count as usize];
+        // One in each datagram, to the others in turn.
         for turn in 0..100 * count as u32 {
             let mut room = 1;
             let receiver = MemberKey::for_test(turn % others + 1);
@@ -257,12 +261,12 @@ fn each_goes_to_all_others_before_it_goes_to_one_again() {
                     return Offer::NoRoom;
                 }
                 room = 0;
-                told[broadcast.id.number as usize].push(receiver);
+                sent[broadcast.id.number as usize].push(receiver);
                 Offer::Added
             });
         }
-        for told in told {
-            for round in told.chunks_exact(others as usize) {
+        for sent in sent {
+            for round in sent.chunks_exact(others as usize) {
                 let mut round = round.to_vec();
                 round.sort();
                 round.dedup();
@@ -274,18 +278,18 @@ fn each_goes_to_all_others_before_it_goes_to_one_again() {
 
 proptest! {
     #[test]
-    fn each_is_told_in_turn_up_to_the_limit_and_none_of_our_own_is_lost(steps in steps()) {
+    fn each_broadcast_is_sent_in_turn_up_to_the_limit_and_no_own_one_is_evicted(steps in steps()) {
         const LIMIT: u32 = 3;
         let mut broadcasts = Broadcasts::new(8, 4096);
-        // How often each was told, and when it came.
-        let mut told = BTreeMap::<BroadcastId, (u32, usize)>::new();
+        // For each broadcast: the number of transmissions, and when it was queued.
+        let mut sent = BTreeMap::<BroadcastId, (u32, usize)>::new();
         for (now, step) in steps.into_iter().enumerate() {
             let before = ids(&broadcasts);
             match step {
                 Step::Own(mut broadcast) => {
                     broadcast.id.number = now as u64;
                     let id = broadcast.id.clone();
-                    let replaced = rival(&broadcasts, &broadcast);
+                    let replaced = same_subject(&broadcasts, &broadcast);
                     let pushed = broadcasts.push_own(broadcast);
                     let after = ids(&broadcasts);
                     let Ok(dropped) = pushed else {
@@ -293,35 +297,35 @@ proptest! {
                         continue;
                     };
                     prop_assert!(after.contains(&id));
-                    prop_assert_eq!(lost(&before, &after, replaced), dropped);
-                    told.insert(id, (0, now));
+                    prop_assert_eq!(evicted(&before, &after, replaced), dropped);
+                    sent.insert(id, (0, now));
                 }
-                Step::Others(broadcast) => {
+                Step::Forward(broadcast) => {
                     let id = broadcast.id.clone();
-                    let rival = rival(&broadcasts, &broadcast);
+                    let same_subject = same_subject(&broadcasts, &broadcast);
                     let dropped = broadcasts.pass_on(broadcast);
                     let after = ids(&broadcasts);
-                    if rival.as_ref().is_some_and(|rival| *rival >= id) {
+                    if same_subject.as_ref().is_some_and(|same_subject| *same_subject >= id) {
                         prop_assert_eq!((before, 0), (after, dropped));
                         continue;
                     }
                     let dropped_itself = !after.contains(&id);
                     let dropped_others = dropped - u64::from(dropped_itself);
-                    prop_assert_eq!(lost(&before, &after, rival), dropped_others);
-                    told.insert(id, (0, now));
+                    prop_assert_eq!(evicted(&before, &after, same_subject), dropped_others);
+                    sent.insert(id, (0, now));
                 }
-                Step::Tell(offers) => {
+                Step::Transmit(offers) => {
                     let mut offers = offers.into_iter();
-                    let mut turns = vec![];
+                    let mut offered = vec![];
                     broadcasts.transmit(LIMIT, None, 9, |broadcast| {
-                        let told = told.get_mut(&broadcast.id).expect("it was pushed");
-                        turns.push(*told);
+                        let sent = sent.get_mut(&broadcast.id).expect("it was queued");
+                        offered.push(*sent);
                         let offer = offers.next().unwrap_or(Offer::NoRoom);
-                        told.0 += u32::from(offer != Offer::NoRoom);
+                        sent.0 += u32::from(offer != Offer::NoRoom);
                         offer
                     });
-                    prop_assert!(turns.is_sorted(), "least told, then oldest: {:?}", turns);
-                    let left = before.into_iter().filter(|id| told[id].0 < LIMIT).collect();
+                    prop_assert!(offered.is_sorted(), "least-sent, then oldest: {:?}", offered);
+                    let left = before.into_iter().filter(|id| sent[id].0 < LIMIT).collect();
                     prop_assert_eq!(ids(&broadcasts), left);
                 }
             }
@@ -330,17 +334,18 @@ proptest! {
     }
 }
 
-/// Which one about the same is queued.
-fn rival(broadcasts: &Broadcasts, broadcast: &Broadcast) -> Option<BroadcastId> {
-    Some(broadcasts.about(&broadcast.subject())?.broadcast.id.clone())
+/// The queued broadcast with the same subject.
+fn same_subject(broadcasts: &Broadcasts, broadcast: &Broadcast) -> Option<BroadcastId> {
+    Some(broadcasts.queued_for(&broadcast.subject())?.broadcast.id.clone())
 }
 
-/// How many others' are gone that were not replaced; none of our own may be.
-fn lost(
+/// The number of broadcasts evicted and not replaced; none may be an own one.
+fn evicted(
     before: &BTreeSet<BroadcastId>,
     after: &BTreeSet<BroadcastId>,
     replaced: Option<BroadcastId>,
 ) -> u64 {
-    let lost = before.difference(after).filter(|&id| Some(id) != replaced.as_ref());
-    lost.inspect(|id| assert_ne!(id.origin.as_str(), "n0", "{id:?} is our own")).count() as u64
+    let evicted = before.difference(after).filter(|&id| Some(id) != replaced.as_ref());
+    evicted.inspect(|id| assert_ne!(id.origin.as_str(), "n0", "{id:?} is an own broadcast")).count()
+        as u64
 }

@@ -1,4 +1,4 @@
-//! Datagrams: our messages as memberlist's leaves, and the other way round.
+//! Datagrams: conversion between our messages and memberlist's leaves.
 
 use super::leaf::{
     Accusation, Ack as AckLeaf, Alive, IndirectPing, Leaf, Ping as PingLeaf, Source,
@@ -16,16 +16,17 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 
-/// Where a datagram is being written, leaf by leaf.
+/// Encoder of one datagram, to which leaves are appended.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     buf: &'a mut Vec<u8>,
-    /// Where the leaves begin.
+    /// Offset of the first leaf.
     start: usize,
     limit: usize,
+    /// Lengths of the leaves so far.
     lengths: [u16; MAX_PARTS],
     parts: usize,
-    /// Who writes.
+    /// The sender.
     name: NodeId,
     addr: SocketAddr,
     nacks: bool,
@@ -44,13 +45,13 @@ impl<'a> Writer<'a> {
         let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
         let source = source(&ip, self.addr.port(), &own);
         let node = target.as_str().as_bytes().into();
-        self.put(&Leaf::Ping(PingLeaf { seq: token, node, source }));
+        self.push(&Leaf::Ping(PingLeaf { seq: token, node, source }));
     }
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &Member) {
         let (ip, own) = (Octets::new(self.addr.ip(), false), self.name.clone());
         let at = Octets::new(target.addr().ip(), target.versions.mapped);
-        self.put(&Leaf::IndirectPing(IndirectPing {
+        self.push(&Leaf::IndirectPing(IndirectPing {
             seq: token,
             target: at.as_bytes().into(),
             port: target.addr().port(),
@@ -61,16 +62,16 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn ack(&mut self, token: u32) {
-        self.put(&Leaf::Ack(AckLeaf { seq: token }));
+        self.push(&Leaf::Ack(AckLeaf { seq: token }));
     }
 
     pub(crate) fn nack(&mut self, token: u32) {
-        self.put(&Leaf::Nack { seq: token });
+        self.push(&Leaf::Nack { seq: token });
     }
 
-    /// News about a member as it is known here; `false` if there is no room for it.
+    /// Appends an update with a member's current record; `false` if there is no room.
     ///
-    /// Who accuses it is ourselves where that is not known, as with memberlist.
+    /// If the accuser's name is not known, we are the accuser, as with memberlist.
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         let own = self.name.clone();
         let accuser = match accuser {
@@ -81,7 +82,7 @@ impl<'a> Writer<'a> {
         let incarnation = number(member.incarnation());
         let (node, accuser) = (Cow::Borrowed(node), Cow::Borrowed(accuser));
         let ip = Octets::new(member.addr().ip(), member.versions.mapped);
-        self.put(&match member.state() {
+        self.push(&match member.state() {
             State::Alive => Leaf::Alive(Alive {
                 incarnation,
                 node,
@@ -96,22 +97,22 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// A message of our application's; it was seen to fit.
+    /// Appends a message of our application; the caller checked that it fits.
     pub(crate) fn user_message(&mut self, data: &[u8]) {
-        self.put(&Leaf::User(data));
+        self.push(&Leaf::User(data));
     }
 
-    /// A broadcast; `false` if there is no room for it.
+    /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
-        self.put(&Leaf::User(&broadcast.payload))
+        self.push(&Leaf::User(&broadcast.payload))
     }
 
-    /// How many bytes may still be written in one message.
+    /// Room that is left for one message, in bytes.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.len_with(self.parts + 1))
     }
 
-    /// Keeps so many bytes free for what comes later, or gives them back.
+    /// Keeps bytes free for later messages, until [`Self::release`].
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.limit -= bytes;
     }
@@ -120,7 +121,8 @@ impl<'a> Writer<'a> {
         self.limit += bytes;
     }
 
-    /// Ends the leaves; returns where they begin, or `None` if there are none.
+    /// Ends the leaves, and wraps them in a compound if there are several; returns their offset, or
+    /// `None` if there are none.
     pub(crate) fn end(self) -> Option<usize> {
         if self.parts > 1 {
             packet::wrap_compound(self.buf, self.start, &self.lengths[..self.parts]);
@@ -128,14 +130,15 @@ impl<'a> Writer<'a> {
         (self.parts > 0).then_some(self.start)
     }
 
-    /// How long the datagram is with the head of a compound of so many parts.
+    /// Length of the datagram with the header of a compound of `parts` parts.
     fn len_with(&self, parts: usize) -> usize {
         self.buf.len() + 2 + 2 * parts
     }
 
-    fn put(&mut self, leaf: &Leaf<'_>) -> bool {
+    /// Appends a leaf; `false` if there is no room.
+    fn push(&mut self, leaf: &Leaf<'_>) -> bool {
         let before = self.buf.len();
-        leaf.put(self.buf);
+        leaf.encode(self.buf);
         let length = u16::try_from(self.buf.len() - before).ok();
         let fits = self.parts < MAX_PARTS && self.len_with(self.parts + 1) <= self.limit;
         match length.filter(|_| fits) {
@@ -152,22 +155,22 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Where we take answers.
+/// Our own address and name, to which acks are sent.
 fn source<'a>(ip: &'a Octets, port: u16, name: &'a NodeId) -> Source<'a> {
     Source { addr: ip.as_bytes().into(), port, node: name.as_str().as_bytes().into() }
 }
 
-/// The longest data of a note that fits into `room`.
+/// The longest data, in bytes, of a user message that fits into `room`.
 pub(crate) fn max_user_message(room: usize) -> usize {
     room.saturating_sub(1)
 }
 
-/// How many bytes a broadcast takes.
+/// Encoded length of a broadcast, in bytes: a user message without origin and key.
 pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
     1 + broadcast.payload.len()
 }
 
-/// The messages of a datagram that was expanded; those that cannot be read do not harm the others.
+/// Iterator over the messages of an expanded datagram; a malformed one does not end it.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'a> {
     leaves: Leaves<'a>,
@@ -210,10 +213,10 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
         }
         Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, status: None }),
         Leaf::Nack { seq: token } => Message::Nack { token },
-        Leaf::Suspect(accusation) => accused(&accusation, State::Suspect)?,
+        Leaf::Suspect(accusation) => accusation_update(&accusation, State::Suspect)?,
         Leaf::Dead(accusation) => {
             let left = accusation.node == accusation.from;
-            accused(&accusation, if left { State::Left } else { State::Failed })?
+            accusation_update(&accusation, if left { State::Left } else { State::Failed })?
         }
         Leaf::Alive(alive) => {
             let id = name(&alive.node);
@@ -231,7 +234,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
     })
 }
 
-fn accused(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
+fn accusation_update(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject> {
     let Accusation { incarnation: number, node, from } = accusation;
     let Some(id) = name(node) else { return Ok(Message::RefusedMember) };
     let claim = Claim { id, incarnation: incarnation(*number), state, profile: None };
@@ -239,7 +242,7 @@ fn accused(accusation: &Accusation<'_>, state: State) -> Result<Message, Reject>
     Ok(Message::Update(Update { claim, accuser }))
 }
 
-/// What a member says about itself; `None` if it is not taken.
+/// A member's address, metadata and versions; `None` if any of them is not acceptable.
 pub(super) fn profile(
     ip: &[u8],
     port: u16,

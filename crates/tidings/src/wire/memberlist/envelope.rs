@@ -1,4 +1,4 @@
-//! Envelopes: label, encryption and checksum, on datagrams and on streams.
+//! Envelopes: label, encryption and checksum, of datagrams and of streams.
 
 use super::label;
 use super::packet::{self, CRC_HEADER};
@@ -14,28 +14,29 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
-/// What goes around everything that a node sends, and has to be around everything that it takes.
+/// Wraps everything that a node sends in label and encryption or checksum, and unwraps what it
+/// receives.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Envelope {
-    /// Who sends.
+    /// The sender.
     pub(super) name: NodeId,
     pub(super) addr: SocketAddr,
     pub(super) nacks: bool,
     label: Vec<u8>,
     compression: bool,
-    /// With which version of encryption we seal; both are opened.
+    /// The encryption version (0 or 1) with which we seal; both are opened.
     version: u8,
     #[cfg(feature = "encryption")]
     #[serde(skip)]
     crypto: Option<CryptoState>,
-    /// Scratch: what was encrypted.
+    /// Scratch: the decrypted datagram.
     #[cfg(feature = "encryption")]
     #[serde(skip)]
     plain: Vec<u8>,
 }
 
 impl Envelope {
-    /// Without encryption.
+    /// An envelope without encryption.
     pub(crate) fn new(
         memberlist: &Memberlist,
         name: NodeId,
@@ -71,85 +72,87 @@ impl Envelope {
         self.crypto.as_mut()
     }
 
-    /// Whether a datagram is encrypted, which nothing in it says: where nothing else is taken.
+    /// Whether a datagram is encrypted for our cluster. Its bytes do not tell, so this is true only
+    /// if the node accepts no plaintext.
     pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
-        let inner = label::take(datagram, &self.label).ok().flatten();
+        let inner = label::strip(datagram, &self.label).ok().flatten();
         let version = inner.and_then(|inner| inner.first());
-        self.is_locked() && !self.accepts_plaintext() && matches!(version, Some(0 | 1))
+        self.has_crypto() && !self.accepts_plaintext() && matches!(version, Some(0 | 1))
     }
 
-    /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> Vec<u8> {
+    /// First bytes of a datagram for which [`Self::is_sealed_for_us`] is true.
+    pub(crate) fn sealed_prefix(&self) -> Vec<u8> {
         let mut head = Vec::new();
-        label::put(&mut head, &self.label);
+        label::encode(&mut head, &self.label);
         head.push(1);
         head
     }
 
-    /// The first bytes of a datagram of ours: what was added when it was sealed, if it is.
+    /// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
     pub(crate) fn head<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
         let head = if self.seals() { self.header() } else { datagram.len() };
         &datagram[..head.min(datagram.len())]
     }
 
-    /// What is in a datagram that we got, which was opened to this if it was encrypted, or that a
-    /// replayed node made.
-    fn plain_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
+    /// The content of a datagram, for a summary. `opened` is the plaintext of a received datagram
+    /// that was sealed; without it, the datagram is plain or made by a replayed node.
+    fn plaintext_of_datagram(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
         if let Some(opened) = opened {
             return Some(opened.to_vec());
         }
-        let inner = label::take(datagram, &self.label).ok()??;
+        let inner = label::strip(datagram, &self.label).ok()??;
         if self.seals() && inner.first() == Some(&self.version) {
-            return self.plain_of(inner);
+            return self.unencrypted_body(inner);
         }
         Some(inner.to_vec())
     }
 
-    /// The leaves of that, as they are when it is opened.
+    /// The expanded leaves of a datagram, for a summary. `opened` is its plaintext, if it was
+    /// sealed.
     pub(crate) fn messages_in(&self, datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
-        let (plain, mut leaves) = (self.plain_in(datagram, opened)?, Vec::new());
+        let (plain, mut leaves) = (self.plaintext_of_datagram(datagram, opened)?, Vec::new());
         packet::expand(&plain, MAX_EXPANDED, &mut leaves).ok()?;
         Some(leaves)
     }
 
-    /// What is in what a replayed node writes to a stream.
-    pub(super) fn plain_in_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let labelled = label::take(bytes, &self.label).ok().flatten();
+    /// The content of a message that a replayed node wrote to a stream.
+    pub(super) fn plaintext_of_frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let labelled = label::strip(bytes, &self.label).ok().flatten();
         match unit(labelled.unwrap_or(bytes), usize::MAX).ok()?? {
-            Unit::Sealed(sealed) => self.plain_of(sealed),
+            Unit::Sealed(sealed) => self.unencrypted_body(sealed),
             Unit::Plain(plain) => Some(plain.to_vec()),
         }
     }
 
-    /// What a replayed node, which encrypts nothing, put where what is encrypted goes.
-    fn plain_of(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    /// The content that a replayed node, which encrypts nothing, wrote in place of the ciphertext.
+    fn unencrypted_body(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut plain = sealed.get(SEALED_HEADER..sealed.len().saturating_sub(TAG))?.to_vec();
         (self.version > 0 || unpad(&mut plain)).then_some(plain)
     }
 
     // ---- datagrams ----
 
-    /// Begins a datagram: its leaves go behind what is there then. Returns how many bytes will come
-    /// behind them at most.
+    /// Begins a datagram in `buf`; the caller appends the leaves. Returns the largest number of
+    /// bytes that [`Self::finish`] will append.
     pub(super) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
-        label::put(buf, &self.label);
+        label::encode(buf, &self.label);
         buf.resize(self.header(), 0);
         self.trailer()
     }
 
-    /// The most that one leaf may take in a datagram of at most `limit` bytes.
+    /// The longest leaf, in bytes, that fits into a datagram of at most `limit` bytes.
     pub(crate) fn room(&self, limit: usize) -> usize {
-        // It is one of a compound, maybe.
+        // Four bytes for the header of a compound.
         limit - self.header() - self.trailer() - 4
     }
 
-    /// How many bytes stand before the leaves.
+    /// Number of bytes before the leaves.
     fn header(&self) -> usize {
         label::len(&self.label) + if self.seals() { SEALED_HEADER } else { CRC_HEADER }
     }
 
-    /// How many stand behind them at most.
+    /// Largest number of bytes behind the leaves.
     fn trailer(&self) -> usize {
         match (self.seals(), self.version) {
             (false, _) => 0,
@@ -158,7 +161,7 @@ impl Envelope {
         }
     }
 
-    /// Closes a datagram, now that its leaves are there.
+    /// Completes a datagram after its leaves were appended: compression, checksum or encryption.
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         let start = self.header();
         if self.compression {
@@ -172,13 +175,13 @@ impl Envelope {
         packet::encode_crc(buf, start - CRC_HEADER);
     }
 
-    /// Opens a datagram; returns its leaves, which are in `scratch`.
+    /// Verifies, decrypts and expands a datagram; returns its leaves, in `scratch`.
     pub(crate) fn open<'a>(
         &mut self,
         datagram: &[u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        let inner = label::take(datagram, &self.label)?.ok_or(Reject::Malformed)?;
+        let inner = label::strip(datagram, &self.label)?.ok_or(Reject::Malformed)?;
         scratch.clear();
         #[cfg(feature = "encryption")]
         if let Some(crypto) = &mut self.crypto {
@@ -197,10 +200,9 @@ impl Envelope {
 
     // ---- streams ----
 
-    /// Closes a message, now that it is there.
+    /// Completes a message of a stream: compression, label and encryption.
     ///
-    /// Only whoever opened the stream puts its label in front; the other one authenticates it all the
-    /// same.
+    /// Only the side that opened the stream sends its label; both sides authenticate it.
     pub(crate) fn finish_frame(
         &mut self,
         mut message: Vec<u8>,
@@ -211,29 +213,29 @@ impl Envelope {
         }
         let mut buf = Vec::new();
         if binding.ours && binding.frames == 0 {
-            label::put(&mut buf, &self.label);
+            label::encode(&mut buf, &self.label);
         }
         binding.frames += 1;
         #[cfg(feature = "encryption")]
         if let Some(crypto) = self.crypto.as_mut().filter(|crypto| crypto.seals()) {
             let padding = if self.version == 0 { BLOCK - message.len() % BLOCK } else { 0 };
             let length = SEALED_HEADER + message.len() + padding + TAG;
-            let bound_to = bound_to_stream(length, &self.label);
-            buf.extend_from_slice(&bound_to[..5]);
+            let aad = stream_aad(length, &self.label);
+            buf.extend_from_slice(&aad[..5]);
             let start = buf.len() + SEALED_HEADER;
             buf.resize(start, 0);
             buf.append(&mut message);
             crypto.note_frame(&buf);
             let nonce = crypto.nonce(NONCE);
-            seal(crypto, &nonce, self.version, &bound_to, &mut buf, start);
+            seal(crypto, &nonce, self.version, &aad, &mut buf, start);
             return buf.into();
         }
         buf.append(&mut message);
         buf.into()
     }
 
-    /// Opens what a stream has brought: the message, or what there is of it, and whether it is whole;
-    /// `None` if more has to come.
+    /// Decrypts the bytes that a stream received; returns the message, or the part of it that has
+    /// arrived, and whether it is complete. `None` if more bytes are needed.
     pub(super) fn open_frame<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -241,7 +243,7 @@ impl Envelope {
         binding: &StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(&'a [u8], bool)>, Reject> {
-        let labelled = if binding.ours { Some(bytes) } else { label::take(bytes, &self.label)? };
+        let labelled = if binding.ours { Some(bytes) } else { label::strip(bytes, &self.label)? };
         let Some(inner) = labelled else { return Ok(None) };
         match unit(inner, limit.saturating_add(SEALED_HEADER + BLOCK + TAG))? {
             None => Ok(None),
@@ -256,8 +258,8 @@ impl Envelope {
 
     #[cfg(feature = "encryption")]
     fn open_sealed_frame(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        let bound_to = bound_to_stream(sealed.len(), &self.label);
-        open(self.crypto.as_mut().ok_or(Reject::Key)?, &bound_to, sealed, out)
+        let aad = stream_aad(sealed.len(), &self.label);
+        open(self.crypto.as_mut().ok_or(Reject::Key)?, &aad, sealed, out)
     }
 
     #[cfg(not(feature = "encryption"))]
@@ -276,12 +278,12 @@ impl Envelope {
     }
 
     #[cfg(feature = "encryption")]
-    fn is_locked(&self) -> bool {
+    fn has_crypto(&self) -> bool {
         self.crypto.is_some()
     }
 
     #[cfg(not(feature = "encryption"))]
-    fn is_locked(&self) -> bool {
+    fn has_crypto(&self) -> bool {
         false
     }
 
@@ -296,13 +298,13 @@ impl Envelope {
     }
 }
 
-/// Encrypts all from `start` on, before which there is room for version and nonce.
+/// Encrypts everything from `start` on, behind a gap for version and nonce.
 #[cfg(feature = "encryption")]
 fn seal(
     crypto: &CryptoState,
     nonce: &[u8; crate::crypto::aead::NONCE],
     version: u8,
-    bound_to: &[u8],
+    aad: &[u8],
     buf: &mut Vec<u8>,
     start: usize,
 ) {
@@ -312,14 +314,14 @@ fn seal(
     }
     buf[start - SEALED_HEADER] = version;
     buf[start - NONCE..start].copy_from_slice(&nonce[..NONCE]);
-    crypto.seal(nonce, bound_to, buf, start);
+    crypto.seal(nonce, aad, buf, start);
 }
 
-/// Opens what was encrypted in either version.
+/// Decrypts a message of either encryption version.
 #[cfg(feature = "encryption")]
 fn open(
     crypto: &mut CryptoState,
-    bound_to: &[u8],
+    aad: &[u8],
     sealed: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Reject> {
@@ -334,21 +336,21 @@ fn open(
     let mut nonce = [0; crate::crypto::aead::NONCE];
     nonce[..NONCE].copy_from_slice(&head[1..]);
     let complete = |out: &mut Vec<u8>| version == 1 || unpad(out);
-    let opened = crypto.open(&nonce, bound_to, ciphertext, out, complete);
+    let opened = crypto.open(&nonce, aad, ciphertext, out, complete);
     if opened { Ok(()) } else { Err(Reject::Key) }
 }
 
-/// What is authenticated beside what is encrypted on a stream: what stands before it, and the label.
+/// The associated data of an encrypted message on a stream: its type, its length, and the label.
 #[cfg(feature = "encryption")]
-fn bound_to_stream(length: usize, label: &[u8]) -> Vec<u8> {
+fn stream_aad(length: usize, label: &[u8]) -> Vec<u8> {
     let length = u32::try_from(length).expect("max_frame is at most 64 MiB");
-    let mut bound_to = Vec::from([ENCRYPT]);
-    bound_to.extend_from_slice(&length.to_be_bytes());
-    bound_to.extend_from_slice(label);
-    bound_to
+    let mut aad = Vec::from([ENCRYPT]);
+    aad.extend_from_slice(&length.to_be_bytes());
+    aad.extend_from_slice(label);
+    aad
 }
 
-/// Takes off the padding of the older version (PKCS #7); `false` if there is none.
+/// Removes the padding of encryption version 0 (PKCS #7); `false` if it is invalid.
 fn unpad(plain: &mut Vec<u8>) -> bool {
     let padding = plain.last().map_or(0, |&padding| usize::from(padding));
     let len = plain.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));
@@ -361,7 +363,7 @@ fn unpad(plain: &mut Vec<u8>) -> bool {
     true
 }
 
-/// What anybody can read of something that we wrote to a stream; `None` if that is all of it.
+/// The unencrypted part of a message that we wrote to a stream; `None` if it is not encrypted.
 pub(crate) fn in_clear(frame: &[u8]) -> Option<&[u8]> {
     let label = match frame {
         [0xf4, len, ..] => 2 + usize::from(*len),
@@ -371,14 +373,14 @@ pub(crate) fn in_clear(frame: &[u8]) -> Option<&[u8]> {
     sealed.then(|| &frame[..frame.len().min(label + 5 + SEALED_HEADER)])
 }
 
-/// Before what is encrypted: the version, and a nonce.
+/// Length of the header of an encrypted message: version and nonce.
 const SEALED_HEADER: usize = 1 + NONCE;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 const BLOCK: usize = 16;
 
-/// The most that may come out of the compression in a datagram: what memberlist's nodes compress is the
-/// size of a datagram before.
+/// Largest number of bytes that decompression may produce for one datagram. memberlist compresses
+/// messages that have the size of a datagram before.
 const MAX_EXPANDED: usize = 65_536;
 
 #[cfg(all(test, feature = "encryption"))]
@@ -402,23 +404,23 @@ mod tests {
         )
     }
 
-    /// What is behind a label, sealed with nonce 00 01 ... 0b.
-    fn sealed(version: u8, bound_to: &[u8], plain: &[u8]) -> alloc::string::String {
+    /// The encrypted message behind a label, with nonce 00 01 ... 0b.
+    fn sealed(version: u8, aad: &[u8], plain: &[u8]) -> alloc::string::String {
         let mut buf = [&[0; SEALED_HEADER][..], plain].concat();
         let nonce = core::array::from_fn(|n| if n < NONCE { n as u8 } else { 0 });
-        seal(&crypto(), &nonce, version, bound_to, &mut buf, SEALED_HEADER);
+        seal(&crypto(), &nonce, version, aad, &mut buf, SEALED_HEADER);
         HEXLOWER.encode(&buf)
     }
 
-    fn opened(bound_to: &[u8], hex: &str) -> Option<Vec<u8>> {
+    fn opened(aad: &[u8], hex: &str) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let sealed = HEXLOWER.decode(hex.as_bytes()).unwrap();
-        open(&mut crypto(), bound_to, &sealed, &mut out).ok().map(|()| out)
+        open(&mut crypto(), aad, &sealed, &mut out).ok().map(|()| out)
     }
 
-    /// Each was taken by a node of memberlist's.
+    /// A memberlist node accepted each of these.
     #[test]
-    fn datagrams_are_encrypted_as_memberlists_are() {
+    fn datagrams_are_encrypted_as_by_memberlist() {
         for (version, label, plain, hex) in [
             (1, "", USER, "01000102030405060708090a0bf557ad2a5c25e7c4094c708de5eefbc98d84de"),
             (
@@ -448,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_encrypted_as_memberlists_are() {
+    fn streams_are_encrypted_as_by_memberlist() {
         let compressed = HEXLOWER
             .decode(b"0982a4416c676f00a3427566b50011045255654e19394de69c6152c68d0034690202")
             .unwrap();
@@ -480,14 +482,14 @@ mod tests {
                  5c15b6eb07690830ec3079e52b90c833aef7",
             ),
         ] {
-            let bound_to = bound_to_stream(hex.len() / 2, label.as_bytes());
-            assert_eq!(sealed(version, &bound_to, plain), hex);
-            assert_eq!(opened(&bound_to, hex).as_deref(), Some(plain));
+            let aad = stream_aad(hex.len() / 2, label.as_bytes());
+            assert_eq!(sealed(version, &aad, plain), hex);
+            assert_eq!(opened(&aad, hex).as_deref(), Some(plain));
         }
     }
 
     #[test]
-    fn a_captured_ping_under_a_label_is_opened() {
+    fn a_captured_encrypted_ping_with_a_label_is_opened() {
         let hex = "094682bb97fa1b38ef11263d1d4d35baf7d51fd8b0e2eb3edab56a4b4551def1b500b3f9a617eb7354c0\
                    7c137aa097aa689caed8f8949d4e651dab4fed9d53100c04336c5b0f28475d8b7c7fda842960474b6ba6\
                    c4498d64f55de1752a";
@@ -497,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_that_is_none_is_refused() {
+    fn invalid_padding_is_rejected() {
         for wrong in [&b""[..], b"\0", b"aaa\x04", b"aa\x03\x02\x03", &[17; 17]] {
             assert!(!unpad(&mut wrong.to_vec()), "{wrong:?}");
         }

@@ -1,4 +1,4 @@
-//! Frames: what we say on streams as memberlist's messages, and the other way round.
+//! Frames: conversion between our frames and the messages of memberlist's streams.
 
 use super::datagram::profile;
 use super::leaf::{Ack, Ping, Source};
@@ -6,10 +6,10 @@ use super::stream::{
     Message, Record, encode_error, encode_push_pull, encode_record, encode_user, read,
 };
 use super::{Envelope, Octets, incarnation, name, number};
+use crate::error::Refusal;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::frame::{Claims, Frame, Pong, PushPull, ReliableMessage, StreamPing};
 use crate::wire::{ParseProgress, StreamBinding};
 use alloc::vec::Vec;
@@ -46,17 +46,18 @@ impl Envelope {
         let [node, own] = [target, &self.name].map(|id| id.as_str().as_bytes().into());
         let source = Source { addr: ip.as_bytes().into(), port: self.addr.port(), node: own };
         let mut buf = Vec::new();
-        Ping { seq: token, node, source }.put(&mut buf);
+        Ping { seq: token, node, source }.encode(&mut buf);
         buf
     }
 
     pub(crate) fn pong(&self, token: u32) -> Vec<u8> {
         let mut buf = Vec::new();
-        Ack { seq: token }.put(&mut buf);
+        Ack { seq: token }.encode(&mut buf);
         buf
     }
 
-    /// What is said of a message that we cannot read; of what is wrong in itself nothing is.
+    /// The error reply to a message that we cannot read because of its encryption; `None` for other
+    /// reasons.
     pub(crate) fn complaint(&self, reject: Reject) -> Option<Vec<u8>> {
         let error = match reject {
             Reject::Key => "what came is encrypted, and no key of ours opens it",
@@ -78,13 +79,13 @@ impl Envelope {
         let (mut opened, mut scratch) = (Vec::new(), Vec::new());
         let opened = self.open_frame(bytes, limit, binding, &mut opened)?;
         let Some((plain, whole)) = opened else { return Ok(None) };
-        let message = read(plain, whole, limit, &mut binding.seen, &mut scratch)?;
+        let message = read(plain, whole, limit, &mut binding.progress, &mut scratch)?;
         message.map(|message| frame(message, max_meta)).transpose()
     }
 
-    /// The frame that a replayed node writes.
+    /// Decodes a frame that a replayed node wrote.
     pub(crate) fn frame_in(&self, bytes: &[u8]) -> Option<Frame> {
-        let (plain, mut scratch) = (self.plain_in_frame(bytes)?, Vec::new());
+        let (plain, mut scratch) = (self.plaintext_of_frame(bytes)?, Vec::new());
         let message =
             read(&plain, true, usize::MAX, &mut ParseProgress::default(), &mut scratch).ok()??;
         frame(message, usize::MAX).ok()
@@ -139,7 +140,7 @@ fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
     })
 }
 
-/// What a record says of a member; `None` if that is not taken.
+/// The claim in a push/pull record; `None` if it is not acceptable.
 fn claim(record: &Record<'_>, max_meta: usize) -> Option<Claim> {
     let Record { addr, port, meta, vsn, .. } = record;
     let state = match record.state {

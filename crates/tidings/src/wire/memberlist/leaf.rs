@@ -1,14 +1,14 @@
-//! Leaves: the messages of memberlist's datagrams, each as a struct in msgpack.
+//! Leaves: single messages of memberlist's datagrams, each a type byte and a msgpack struct.
 
 use super::msgpack::{
-    Flaw, Value, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number, encode_struct,
-    take_struct,
+    DecodeError, Value, decode_struct, encode_bool, encode_bytes, encode_bytes_or_nil,
+    encode_number, encode_struct,
 };
 use crate::stats::Reject;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// One message, as it is written.
+/// One message of a datagram, inside all compounds and compression.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Leaf<'a> {
     Ping(Ping<'a>),
@@ -24,12 +24,12 @@ pub(crate) enum Leaf<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ping<'a> {
     pub(crate) seq: u32,
-    /// Who is meant; anybody if empty.
+    /// The target's name; empty: any node answers.
     pub(crate) node: Cow<'a, [u8]>,
     pub(crate) source: Source<'a>,
 }
 
-/// Where a sender takes the answer, and who it is; what is empty is left out.
+/// The sender's address for acks, and its name; empty fields are omitted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Source<'a> {
     pub(crate) addr: Cow<'a, [u8]>,
@@ -47,13 +47,13 @@ pub(crate) struct IndirectPing<'a> {
     pub(crate) source: Source<'a>,
 }
 
-/// What else an ack carries is for the application of its sender.
+/// An ack; its payload, for the sender's `PingDelegate`, is ignored.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) seq: u32,
 }
 
-/// That a member is suspected, or that it is dead; or that it left, if it says so itself.
+/// A suspect or dead message; a dead message from the member itself means that it left.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Accusation<'a> {
     pub(crate) incarnation: u32,
@@ -71,31 +71,31 @@ pub(crate) struct Alive<'a> {
     pub(crate) vsn: Cow<'a, [u8]>,
 }
 
-/// Reads one message of a datagram; what follows it is ignored.
+/// Decodes one message of a datagram; bytes after it are ignored.
 pub(crate) fn read(leaf: &[u8]) -> Result<Leaf<'_>, Reject> {
     let (&kind, body) = leaf.split_first().ok_or(Reject::Malformed)?;
     let leaf = match kind {
-        PING => take_ping(&mut &body[..]).map(Leaf::Ping),
-        INDIRECT_PING => take_indirect_ping(body).map(Leaf::IndirectPing),
-        ACK => take_ack(&mut &body[..]).map(Leaf::Ack),
-        NACK => take_nack(body).map(|seq| Leaf::Nack { seq }),
-        SUSPECT => take_accusation(body).map(Leaf::Suspect),
-        ALIVE => take_alive(body).map(Leaf::Alive),
-        DEAD => take_accusation(body).map(Leaf::Dead),
+        PING => decode_ping(&mut &body[..]).map(Leaf::Ping),
+        INDIRECT_PING => decode_indirect_ping(body).map(Leaf::IndirectPing),
+        ACK => decode_ack(&mut &body[..]).map(Leaf::Ack),
+        NACK => decode_nack(body).map(|seq| Leaf::Nack { seq }),
+        SUSPECT => decode_accusation(body).map(Leaf::Suspect),
+        ALIVE => decode_alive(body).map(Leaf::Alive),
+        DEAD => decode_accusation(body).map(Leaf::Dead),
         USER => Ok(Leaf::User(body)),
         _ => return Err(Reject::Unexpected),
     };
     leaf.map_err(|_| Reject::Malformed)
 }
 
-pub(super) fn take_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, Flaw> {
+pub(super) fn decode_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, DecodeError> {
     const NAMES: [&str; 5] = ["SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode"];
     let mut ping = Ping::default();
-    take_struct(bytes, &NAMES, |n, value| {
+    decode_struct(bytes, &NAMES, |n, value| {
         match n {
             0 => ping.seq = value.u32()?,
             1 => ping.node = value.bytes()?,
-            n => ping.source.take(n - 2, value)?,
+            n => ping.source.decode_field(n - 2, value)?,
         }
         Ok(())
     })?;
@@ -103,7 +103,7 @@ pub(super) fn take_ping<'a>(bytes: &mut &'a [u8]) -> Result<Ping<'a>, Flaw> {
 }
 
 impl<'a> Source<'a> {
-    fn take(&mut self, n: usize, value: Value<'a>) -> Result<(), Flaw> {
+    fn decode_field(&mut self, n: usize, value: Value<'a>) -> Result<(), DecodeError> {
         match n {
             0 => self.addr = value.bytes()?,
             1 => self.port = value.u16()?,
@@ -112,12 +112,13 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Number of fields that are not empty.
     fn fields(&self) -> u8 {
         let Self { addr, port, node } = self;
         u8::from(!addr.is_empty()) + u8::from(*port != 0) + u8::from(!node.is_empty())
     }
 
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         if !self.addr.is_empty() {
             encode_bytes(buf, "SourceAddr", &self.addr);
         }
@@ -130,27 +131,27 @@ impl<'a> Source<'a> {
     }
 }
 
-fn take_indirect_ping(mut bytes: &[u8]) -> Result<IndirectPing<'_>, Flaw> {
+fn decode_indirect_ping(mut bytes: &[u8]) -> Result<IndirectPing<'_>, DecodeError> {
     const NAMES: [&str; 8] =
         ["SeqNo", "Target", "Port", "Node", "Nack", "SourceAddr", "SourcePort", "SourceNode"];
     let mut ping = IndirectPing::default();
-    take_struct(&mut bytes, &NAMES, |n, value| {
+    decode_struct(&mut bytes, &NAMES, |n, value| {
         match n {
             0 => ping.seq = value.u32()?,
             1 => ping.target = value.bytes()?,
             2 => ping.port = value.u16()?,
             3 => ping.node = value.bytes()?,
             4 => ping.nack = value.bool()?,
-            n => ping.source.take(n - 5, value)?,
+            n => ping.source.decode_field(n - 5, value)?,
         }
         Ok(())
     })?;
     Ok(ping)
 }
 
-pub(super) fn take_ack(bytes: &mut &[u8]) -> Result<Ack, Flaw> {
+pub(super) fn decode_ack(bytes: &mut &[u8]) -> Result<Ack, DecodeError> {
     let mut ack = Ack::default();
-    take_struct(bytes, &["SeqNo", "Payload"], |n, value| {
+    decode_struct(bytes, &["SeqNo", "Payload"], |n, value| {
         match n {
             0 => ack.seq = value.u32()?,
             _ => drop(value.bytes()?),
@@ -160,18 +161,18 @@ pub(super) fn take_ack(bytes: &mut &[u8]) -> Result<Ack, Flaw> {
     Ok(ack)
 }
 
-fn take_nack(mut bytes: &[u8]) -> Result<u32, Flaw> {
+fn decode_nack(mut bytes: &[u8]) -> Result<u32, DecodeError> {
     let mut seq = 0;
-    take_struct(&mut bytes, &["SeqNo"], |_, value| {
+    decode_struct(&mut bytes, &["SeqNo"], |_, value| {
         seq = value.u32()?;
         Ok(())
     })?;
     Ok(seq)
 }
 
-fn take_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, Flaw> {
+fn decode_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, DecodeError> {
     let mut accusation = Accusation::default();
-    take_struct(&mut bytes, &["Incarnation", "Node", "From"], |n, value| {
+    decode_struct(&mut bytes, &["Incarnation", "Node", "From"], |n, value| {
         match n {
             0 => accusation.incarnation = value.u32()?,
             1 => accusation.node = value.bytes()?,
@@ -182,10 +183,10 @@ fn take_accusation(mut bytes: &[u8]) -> Result<Accusation<'_>, Flaw> {
     Ok(accusation)
 }
 
-fn take_alive(mut bytes: &[u8]) -> Result<Alive<'_>, Flaw> {
+fn decode_alive(mut bytes: &[u8]) -> Result<Alive<'_>, DecodeError> {
     const NAMES: [&str; 6] = ["Incarnation", "Node", "Addr", "Port", "Meta", "Vsn"];
     let mut alive = Alive::default();
-    take_struct(&mut bytes, &NAMES, |n, value| {
+    decode_struct(&mut bytes, &NAMES, |n, value| {
         match n {
             0 => alive.incarnation = value.u32()?,
             1 => alive.node = value.bytes()?,
@@ -200,20 +201,20 @@ fn take_alive(mut bytes: &[u8]) -> Result<Alive<'_>, Flaw> {
 }
 
 impl Leaf<'_> {
-    /// Appends the message.
-    pub(crate) fn put(&self, buf: &mut Vec<u8>) {
+    /// Appends the encoded message.
+    pub(crate) fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            Self::Ping(ping) => ping.put(buf),
-            Self::IndirectPing(ping) => ping.put(buf),
-            Self::Ack(ack) => ack.put(buf),
+            Self::Ping(ping) => ping.encode(buf),
+            Self::IndirectPing(ping) => ping.encode(buf),
+            Self::Ack(ack) => ack.encode(buf),
             Self::Nack { seq } => {
                 buf.push(NACK);
                 encode_struct(buf, 1);
                 encode_number(buf, "SeqNo", *seq);
             }
-            Self::Suspect(accusation) => accusation.put(SUSPECT, buf),
-            Self::Alive(alive) => alive.put(buf),
-            Self::Dead(accusation) => accusation.put(DEAD, buf),
+            Self::Suspect(accusation) => accusation.encode(SUSPECT, buf),
+            Self::Alive(alive) => alive.encode(buf),
+            Self::Dead(accusation) => accusation.encode(DEAD, buf),
             Self::User(data) => {
                 buf.push(USER);
                 buf.extend_from_slice(data);
@@ -223,30 +224,30 @@ impl Leaf<'_> {
 }
 
 impl Ping<'_> {
-    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(PING);
         encode_struct(buf, 2 + self.source.fields());
         encode_bytes(buf, "Node", &self.node);
         encode_number(buf, "SeqNo", self.seq);
-        self.source.put(buf);
+        self.source.encode(buf);
     }
 }
 
 impl IndirectPing<'_> {
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(INDIRECT_PING);
         encode_struct(buf, 5 + self.source.fields());
         encode_bool(buf, "Nack", self.nack);
         encode_bytes(buf, "Node", &self.node);
         encode_number(buf, "Port", self.port.into());
         encode_number(buf, "SeqNo", self.seq);
-        self.source.put(buf);
+        self.source.encode(buf);
         encode_bytes(buf, "Target", &self.target);
     }
 }
 
 impl Ack {
-    pub(super) fn put(&self, buf: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(ACK);
         encode_struct(buf, 2);
         encode_bytes_or_nil(buf, "Payload", &[]);
@@ -255,7 +256,7 @@ impl Ack {
 }
 
 impl Accusation<'_> {
-    fn put(&self, kind: u8, buf: &mut Vec<u8>) {
+    fn encode(&self, kind: u8, buf: &mut Vec<u8>) {
         buf.push(kind);
         encode_struct(buf, 3);
         encode_bytes(buf, "From", &self.from);
@@ -265,7 +266,7 @@ impl Accusation<'_> {
 }
 
 impl Alive<'_> {
-    fn put(&self, buf: &mut Vec<u8>) {
+    fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(ALIVE);
         encode_struct(buf, 6);
         encode_bytes(buf, "Addr", &self.addr);

@@ -1,4 +1,4 @@
-//! LZW as memberlist compresses with it: that of GIF, with the lowest bits first and literals of a byte.
+//! LZW as memberlist uses it: GIF's variant, lowest bits first, with literals of 8 bits.
 
 use crate::stats::Reject;
 use alloc::vec::Vec;
@@ -7,11 +7,11 @@ use weezl::BitOrder;
 use weezl::LzwStatus;
 use weezl::decode::Decoder;
 
-/// Compresses `data` onto `out`, into the bytes that Go's `compress/lzw` makes of it.
+/// Appends `data` compressed to `out`: the same bytes as Go's `compress/lzw`.
 pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
-    let mut bits = Bits { out, pending: 0, count: 0 };
+    let mut bits = BitWriter { out, pending: 0, count: 0 };
     let mut table = Table::default();
-    bits.put(CLEAR, table.width);
+    bits.push(CLEAR, table.width);
     let Some((&first, rest)) = data.split_first() else { return bits.end(table.width) };
     let mut code = u16::from(first);
     for &byte in rest {
@@ -19,20 +19,21 @@ pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
             code = longer;
             continue;
         }
-        bits.put(code, table.width);
-        table.learn((code, byte), &mut bits);
+        bits.push(code, table.width);
+        table.assign((code, byte), &mut bits);
         code = byte.into();
     }
-    bits.put(code, table.width);
+    bits.push(code, table.width);
     table.count(&mut bits);
     bits.end(table.width);
 }
 
-/// Undoes that, onto `out`.
+/// Appends `data` decompressed to `out`.
 ///
 /// # Errors
 ///
-/// If it was not compressed so, or comes to more than `limit` bytes.
+/// [`Reject::Malformed`] if `data` is not LZW or has no end code; [`Reject::Oversized`] if the
+/// output exceeds `limit` bytes.
 pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
     let mut decoder = Decoder::new(BitOrder::Lsb, 8);
     let (mut data, begun) = (data, out.len());
@@ -47,13 +48,13 @@ pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result
         match step.status {
             Ok(LzwStatus::Done) => return Ok(()),
             Ok(LzwStatus::Ok) => {}
-            // It ends without saying so.
+            // `NoProgress`: the data ends without an end code.
             Ok(LzwStatus::NoProgress) | Err(_) => return Err(Reject::Malformed),
         }
     }
 }
 
-/// The codes that are longer than a byte.
+/// The codes of sequences longer than a byte.
 struct Table {
     codes: HashMap<(u16, u8), u16, foldhash::fast::FixedState>,
     highest: u16,
@@ -68,21 +69,21 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Gives a code to what has none, unless that takes a new table.
-    fn learn(&mut self, what: (u16, u8), bits: &mut Bits<'_>) {
+    /// Assigns the next code to a sequence, unless the table is full and starts anew.
+    fn assign(&mut self, sequence: (u16, u8), bits: &mut BitWriter<'_>) {
         if self.count(bits) {
-            self.codes.insert(what, self.highest);
+            self.codes.insert(sequence, self.highest);
         }
     }
 
-    /// Counts one more code; `false` if that begins a new table.
-    fn count(&mut self, bits: &mut Bits<'_>) -> bool {
+    /// Counts one more code; `false` if the table was full and starts anew.
+    fn count(&mut self, bits: &mut BitWriter<'_>) -> bool {
         self.highest += 1;
         if self.highest == 1 << self.width {
             self.width += 1;
         }
         if self.highest == LAST {
-            bits.put(CLEAR, self.width);
+            bits.push(CLEAR, self.width);
             self.codes.clear();
             (self.highest, self.width) = (END, 9);
             return false;
@@ -91,15 +92,15 @@ impl Table {
     }
 }
 
-/// Where codes are written.
-struct Bits<'a> {
+/// Writer of codes of variable width.
+struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     pending: u32,
     count: u8,
 }
 
-impl Bits<'_> {
-    fn put(&mut self, code: u16, width: u8) {
+impl BitWriter<'_> {
+    fn push(&mut self, code: u16, width: u8) {
         self.pending |= u32::from(code) << self.count;
         self.count += width;
         while self.count >= 8 {
@@ -110,7 +111,7 @@ impl Bits<'_> {
     }
 
     fn end(&mut self, width: u8) {
-        self.put(END, width);
+        self.push(END, width);
         if self.count > 0 {
             self.out.push(self.pending as u8);
         }
@@ -119,7 +120,7 @@ impl Bits<'_> {
 
 const CLEAR: u16 = 256;
 const END: u16 = 257;
-/// The code with which a table is full: the greatest that has 12 bits.
+/// The code at which the table is full: the greatest of 12 bits.
 const LAST: u16 = 4095;
 
 #[cfg(test)]
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_makes_the_bytes_that_go_makes() {
+    fn compression_gives_the_same_bytes_as_go() {
         for (data, expected) in [
             (&b""[..], "000302"),
             (&[b'a'; 64], "00c3081c48b0a0c18308132a4c1810"),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expands_beyond_the_limit_is_not_taken() {
+    fn output_beyond_the_limit_is_rejected() {
         let bomb = compressed(&alloc::vec![0; 1 << 20]);
         assert!(bomb.len() < 2000);
         assert_eq!(decompressed(&bomb, (1 << 20) - 1), Err(Reject::Oversized));
@@ -161,22 +162,22 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_early_is_not_taken_and_what_follows_the_end_is_ignored() {
+    fn truncated_data_is_rejected_and_bytes_after_the_end_are_ignored() {
         let whole = compressed(b"hello hello hello");
         for len in 0..whole.len() {
             assert_eq!(decompressed(&whole[..len], 100), Err(Reject::Malformed), "{len}");
         }
-        let more = [&whole[..], b"whatever"].concat();
+        let more = [&whole[..], b"trailing"].concat();
         assert_eq!(decompressed(&more, 100).as_deref(), Ok(&b"hello hello hello"[..]));
     }
 
     #[test]
-    fn a_leading_clear_is_not_needed_and_a_code_from_the_future_is_refused() {
+    fn a_leading_clear_is_not_needed_and_an_unassigned_code_is_rejected() {
         // 'a', 258 (which is just being assigned: "aa"), end.
         let pack = |codes: &[u16]| {
             let mut out = Vec::new();
-            let mut bits = Bits { out: &mut out, pending: 0, count: 0 };
-            codes.iter().for_each(|&code| bits.put(code, 9));
+            let mut bits = BitWriter { out: &mut out, pending: 0, count: 0 };
+            codes.iter().for_each(|&code| bits.push(code, 9));
             bits.end(9);
             out
         };
@@ -186,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_comes_back_as_it_was_through_many_tables(
+        fn data_is_decompressed_as_it_was_through_many_tables(
             seed: u64,
             len in 0..100_000usize,
             letters in 1..256u64,

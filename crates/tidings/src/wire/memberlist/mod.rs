@@ -1,8 +1,9 @@
 //! HashiCorp memberlist's wire format, protocols 1 to 5.
 //!
-//! A datagram is, from outside in: a label, encryption, a checksum, compression, a compound of leaves, each
-//! of them msgpack. A stream carries one message each way: a label, encryption, compression, and the
-//! message. `docs/INTEROP.md` says what we do in another way than memberlist, and why.
+//! A datagram is, from outside in: a label, encryption, a checksum, compression, and a compound of
+//! leaves, each of which is one message in msgpack. A stream carries one message each way: a label,
+//! encryption, compression, and the message. `docs/INTEROP.md` lists where we differ from
+//! memberlist, and why.
 
 mod datagram;
 mod envelope;
@@ -22,37 +23,33 @@ use crate::member::{NodeId, ProtocolVersions};
 use crate::wire::is_reachable;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The most that one update takes in a datagram beside its metadata and a label, with the datagram's
-/// envelope, encrypted or not: a name of 255 bytes, 16 bytes of address, and the longest numbers.
-pub(crate) const UPDATE_OVERHEAD: usize = 400;
-
-/// The most that a ping takes beside a label, or a request for one: two names of 255 bytes.
-pub(crate) const PING_OVERHEAD: usize = 700;
-
-/// The names that others give to members, if they are ones that we take.
+/// A member's name as a peer sent it; `None` if it is not a valid name.
 fn name(bytes: &[u8]) -> Option<NodeId> {
     NodeId::new(core::str::from_utf8(bytes).ok()?).ok()
 }
 
+/// The incarnation number for memberlist's `u32`, at most `u32::MAX`.
 fn number(incarnation: Incarnation) -> u32 {
     u32::try_from(incarnation.number).unwrap_or(u32::MAX)
 }
 
+/// memberlist's incarnation number, in generation 0.
 fn incarnation(number: u32) -> Incarnation {
     Incarnation { generation: 0, number: number.into() }
 }
 
-/// An address as somebody says it, and whether that is IPv4 in 16 bytes; `None` if nobody can send to it.
+/// An address as a peer sent it, and whether that was IPv4 in 16 bytes (IPv4-mapped); `None` if it
+/// is not [reachable](is_reachable).
 fn address(ip: &[u8], port: u16) -> Option<(SocketAddr, bool)> {
-    let said = match ip.len() {
+    let sent = match ip.len() {
         4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?)),
         _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?)),
     };
-    let addr = SocketAddr::new(said.to_canonical(), port);
-    is_reachable(addr).then_some((addr, addr.ip() != said))
+    let addr = SocketAddr::new(sent.to_canonical(), port);
+    is_reachable(addr).then_some((addr, addr.ip() != sent))
 }
 
-/// An IP address in the form in which its owner says it.
+/// The bytes of an IP address: 4, or 16 for IPv6 and IPv4-mapped addresses.
 struct Octets {
     octets: [u8; 16],
     len: usize,
@@ -83,8 +80,9 @@ impl Octets {
     }
 }
 
-/// What a member says of how it speaks, if that makes sense; a shorter vector crashes memberlist up to
-/// 0.6.0, and is never passed on.
+/// A member's protocol versions (`Vsn`), if they are valid: at least six numbers, `min` and `max`
+/// first, with `0 < min <= max`. A shorter vector crashes memberlist up to 0.6.0, so it is never
+/// passed on.
 fn versions(vsn: &[u8], mapped: bool) -> Option<ProtocolVersions> {
     let &versions = vsn.first_chunk()?;
     let [min, max, ..]: [u8; 6] = versions;

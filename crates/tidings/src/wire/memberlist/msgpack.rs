@@ -1,131 +1,136 @@
-//! msgpack, as memberlist's nodes write it and as they take it.
+//! msgpack as memberlist encodes and accepts it.
 //!
-//! They write structs as maps whose keys are sorted, bytes and text in the one form of the format's first
-//! version, and take a good deal more.
+//! memberlist encodes structs as maps with sorted keys, and bytes and text alike as the raw type of
+//! msgpack's first version. Its decoder accepts more forms, and so does this one.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// Why something was not read.
+/// The reason why a value could not be decoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Flaw {
-    /// It ends too early; on a stream more may come.
-    Early,
+pub(crate) enum DecodeError {
+    /// The bytes end too early; on a stream, more may arrive.
+    Incomplete,
     Malformed,
 }
 
-/// A value that is not a struct.
+/// The value of a field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Value<'a> {
     Nil,
     Bool(bool),
     Uint(u64),
     Bytes(Cow<'a, [u8]>),
-    /// Something that none of memberlist's fields takes.
+    /// A value of a type that no field of memberlist has.
     Other,
 }
 
 impl<'a> Value<'a> {
-    /// As a number of at most `max`.
-    pub(crate) fn number(&self, max: u64) -> Result<u64, Flaw> {
+    /// The value as a number of at most `max`; nil is 0.
+    pub(crate) fn number(&self, max: u64) -> Result<u64, DecodeError> {
         match self {
             Self::Nil => Ok(0),
             Self::Uint(number) if *number <= max => Ok(*number),
-            _ => Err(Flaw::Malformed),
+            _ => Err(DecodeError::Malformed),
         }
     }
 
-    pub(crate) fn u32(&self) -> Result<u32, Flaw> {
+    pub(crate) fn u32(&self) -> Result<u32, DecodeError> {
         self.number(u32::MAX.into()).map(|number| number as u32)
     }
 
-    pub(crate) fn u16(&self) -> Result<u16, Flaw> {
+    pub(crate) fn u16(&self) -> Result<u16, DecodeError> {
         self.number(u16::MAX.into()).map(|number| number as u16)
     }
 
-    pub(crate) fn bool(&self) -> Result<bool, Flaw> {
+    pub(crate) fn bool(&self) -> Result<bool, DecodeError> {
         match self {
             Self::Bool(truth) => Ok(*truth),
             other => other.number(1).map(|number| number == 1),
         }
     }
 
-    pub(crate) fn bytes(self) -> Result<Cow<'a, [u8]>, Flaw> {
+    pub(crate) fn bytes(self) -> Result<Cow<'a, [u8]>, DecodeError> {
         match self {
             Self::Nil => Ok(Cow::Borrowed(&[])),
             Self::Bytes(bytes) => Ok(bytes),
-            _ => Err(Flaw::Malformed),
+            _ => Err(DecodeError::Malformed),
         }
     }
 }
 
-/// Takes a struct off the front of `bytes`: `field` gets the number of each field that is there, in the
-/// order of `names`, and what it holds.
+/// Decodes a struct from the front of `bytes`. Calls `field` for each field that is present, with
+/// its index in `names` and its value.
 ///
-/// Fields of other names are passed over. A struct that is an array has its fields in that order.
-pub(crate) fn take_struct<'a>(
+/// Fields with other names are skipped. A struct encoded as an array has its fields in the order of
+/// `names`.
+pub(crate) fn decode_struct<'a>(
     bytes: &mut &'a [u8],
     names: &[&str],
-    mut field: impl FnMut(usize, Value<'a>) -> Result<(), Flaw>,
-) -> Result<(), Flaw> {
-    let mut left = MAX_VALUES;
-    match take_head(bytes)? {
-        Head::Map(len) => {
+    mut field: impl FnMut(usize, Value<'a>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut values_left = MAX_VALUES;
+    match decode_marker(bytes)? {
+        Marker::Map(len) => {
             for _ in 0..len {
-                let key = take_value(bytes, MAX_DEPTH, &mut left)?;
-                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
+                let key = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
+                let value = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
                 let Value::Bytes(key) = key else { continue };
                 if let Some(n) = names.iter().position(|name| name.as_bytes() == &key[..]) {
                     field(n, value)?;
                 }
             }
         }
-        Head::Array(len) => {
+        Marker::Array(len) => {
             for n in 0..len as usize {
-                let value = take_value(bytes, MAX_DEPTH, &mut left)?;
+                let value = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
                 if n < names.len() {
                     field(n, value)?;
                 }
             }
         }
-        _ => return Err(Flaw::Malformed),
+        _ => return Err(DecodeError::Malformed),
     }
     Ok(())
 }
 
-fn take_value<'a>(bytes: &mut &'a [u8], depth: u32, left: &mut u32) -> Result<Value<'a>, Flaw> {
-    *left = left.checked_sub(1).ok_or(Flaw::Malformed)?;
-    Ok(match take_head(bytes)? {
-        Head::Nil => Value::Nil,
-        Head::Bool(truth) => Value::Bool(truth),
-        Head::Uint(number) => Value::Uint(number),
-        Head::Bytes(len) => Value::Bytes(Cow::Borrowed(take(bytes, len)?)),
-        Head::Other(len) => {
-            take(bytes, len)?;
+fn decode_value<'a>(
+    bytes: &mut &'a [u8],
+    depth: u32,
+    values_left: &mut u32,
+) -> Result<Value<'a>, DecodeError> {
+    *values_left = values_left.checked_sub(1).ok_or(DecodeError::Malformed)?;
+    Ok(match decode_marker(bytes)? {
+        Marker::Nil => Value::Nil,
+        Marker::Bool(truth) => Value::Bool(truth),
+        Marker::Uint(number) => Value::Uint(number),
+        Marker::Bytes(len) => Value::Bytes(Cow::Borrowed(split(bytes, len)?)),
+        Marker::Other(len) => {
+            split(bytes, len)?;
             Value::Other
         }
-        Head::Array(_) | Head::Map(_) if depth == 0 => return Err(Flaw::Malformed),
-        Head::Array(len) => take_array(bytes, len, depth - 1, left)?,
-        Head::Map(len) => {
+        Marker::Array(_) | Marker::Map(_) if depth == 0 => return Err(DecodeError::Malformed),
+        Marker::Array(len) => decode_array(bytes, len, depth - 1, values_left)?,
+        Marker::Map(len) => {
             for _ in 0..u64::from(len) * 2 {
-                take_value(bytes, depth - 1, left)?;
+                decode_value(bytes, depth - 1, values_left)?;
             }
             Value::Other
         }
     })
 }
 
-/// Takes an array, which may stand for bytes.
-fn take_array<'a>(
+/// Decodes an array; one of numbers up to 255 is a byte string.
+fn decode_array<'a>(
     bytes: &mut &'a [u8],
     len: u32,
     depth: u32,
-    left: &mut u32,
-) -> Result<Value<'a>, Flaw> {
-    // It grows with what is there, and not with what is claimed.
+    values_left: &mut u32,
+) -> Result<Value<'a>, DecodeError> {
+    // Memory grows with the elements that are present, not with the length that is claimed.
     let (mut all, mut octets) = (true, Vec::new());
     for _ in 0..len {
-        match take_value(bytes, depth, left)? {
+        match decode_value(bytes, depth, values_left)? {
             Value::Uint(octet @ 0..=255) if all => octets.push(octet as u8),
             _ => all = false,
         }
@@ -133,8 +138,8 @@ fn take_array<'a>(
     Ok(if all { Value::Bytes(Cow::Owned(octets)) } else { Value::Other })
 }
 
-/// What a value begins with; how many bytes or values follow.
-enum Head {
+/// The beginning of a value: its type, and the number of bytes or values that follow.
+enum Marker {
     Nil,
     Bool(bool),
     Uint(u64),
@@ -144,75 +149,75 @@ enum Head {
     Other(u32),
 }
 
-fn take_head(bytes: &mut &[u8]) -> Result<Head, Flaw> {
-    let [first] = take_chunk(bytes)?;
+fn decode_marker(bytes: &mut &[u8]) -> Result<Marker, DecodeError> {
+    let [first] = split_chunk(bytes)?;
     Ok(match first {
-        0x00..=0x7f => Head::Uint(first.into()),
-        0x80..=0x8f => Head::Map(u32::from(first & 0x0f)),
-        0x90..=0x9f => Head::Array(u32::from(first & 0x0f)),
-        0xa0..=0xbf => Head::Bytes(u32::from(first & 0x1f)),
-        0xc0 => Head::Nil,
-        0xc1 => return Err(Flaw::Malformed),
-        0xc2 | 0xc3 => Head::Bool(first == 0xc3),
-        0xc4 | 0xd9 => Head::Bytes(u8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xc5 | 0xda => Head::Bytes(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xc6 | 0xdb => Head::Bytes(u32::from_be_bytes(take_chunk(bytes)?)),
-        // Extensions have a type before what they hold.
-        0xc7 => Head::Other(u32::from(u8::from_be_bytes(take_chunk(bytes)?)) + 1),
-        0xc8 => Head::Other(u32::from(u16::from_be_bytes(take_chunk(bytes)?)) + 1),
-        0xc9 => Head::Other(u32::from_be_bytes(take_chunk(bytes)?).saturating_add(1)),
-        0xd4..=0xd8 => Head::Other((1 << (first - 0xd4)) + 1),
-        0xca => Head::Other(4),
-        0xcb => Head::Other(8),
-        0xcc => Head::Uint(u8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xcd => Head::Uint(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xce => Head::Uint(u32::from_be_bytes(take_chunk(bytes)?).into()),
-        0xcf => Head::Uint(u64::from_be_bytes(take_chunk(bytes)?)),
-        0xd0 => signed(i8::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd1 => signed(i16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd2 => signed(i32::from_be_bytes(take_chunk(bytes)?).into()),
-        0xd3 => signed(i64::from_be_bytes(take_chunk(bytes)?)),
-        0xdc => Head::Array(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xdd => Head::Array(u32::from_be_bytes(take_chunk(bytes)?)),
-        0xde => Head::Map(u16::from_be_bytes(take_chunk(bytes)?).into()),
-        0xdf => Head::Map(u32::from_be_bytes(take_chunk(bytes)?)),
-        0xe0..=0xff => Head::Other(0),
+        0x00..=0x7f => Marker::Uint(first.into()),
+        0x80..=0x8f => Marker::Map(u32::from(first & 0x0f)),
+        0x90..=0x9f => Marker::Array(u32::from(first & 0x0f)),
+        0xa0..=0xbf => Marker::Bytes(u32::from(first & 0x1f)),
+        0xc0 => Marker::Nil,
+        0xc1 => return Err(DecodeError::Malformed),
+        0xc2 | 0xc3 => Marker::Bool(first == 0xc3),
+        0xc4 | 0xd9 => Marker::Bytes(u8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xc5 | 0xda => Marker::Bytes(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xc6 | 0xdb => Marker::Bytes(u32::from_be_bytes(split_chunk(bytes)?)),
+        // Extensions have a type byte before their data.
+        0xc7 => Marker::Other(u32::from(u8::from_be_bytes(split_chunk(bytes)?)) + 1),
+        0xc8 => Marker::Other(u32::from(u16::from_be_bytes(split_chunk(bytes)?)) + 1),
+        0xc9 => Marker::Other(u32::from_be_bytes(split_chunk(bytes)?).saturating_add(1)),
+        0xd4..=0xd8 => Marker::Other((1 << (first - 0xd4)) + 1),
+        0xca => Marker::Other(4),
+        0xcb => Marker::Other(8),
+        0xcc => Marker::Uint(u8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xcd => Marker::Uint(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xce => Marker::Uint(u32::from_be_bytes(split_chunk(bytes)?).into()),
+        0xcf => Marker::Uint(u64::from_be_bytes(split_chunk(bytes)?)),
+        0xd0 => signed(i8::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd1 => signed(i16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd2 => signed(i32::from_be_bytes(split_chunk(bytes)?).into()),
+        0xd3 => signed(i64::from_be_bytes(split_chunk(bytes)?)),
+        0xdc => Marker::Array(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xdd => Marker::Array(u32::from_be_bytes(split_chunk(bytes)?)),
+        0xde => Marker::Map(u16::from_be_bytes(split_chunk(bytes)?).into()),
+        0xdf => Marker::Map(u32::from_be_bytes(split_chunk(bytes)?)),
+        0xe0..=0xff => Marker::Other(0),
     })
 }
 
-/// No field of memberlist's may be negative.
-fn signed(number: i64) -> Head {
-    u64::try_from(number).map_or(Head::Other(0), Head::Uint)
+/// A signed number; a negative one is not valid in any field of memberlist.
+fn signed(number: i64) -> Marker {
+    u64::try_from(number).map_or(Marker::Other(0), Marker::Uint)
 }
 
-fn take<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], Flaw> {
+fn split<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], DecodeError> {
     let split = usize::try_from(len).ok().and_then(|len| bytes.split_at_checked(len));
-    let (taken, rest) = split.ok_or(Flaw::Early)?;
+    let (prefix, rest) = split.ok_or(DecodeError::Incomplete)?;
     *bytes = rest;
-    Ok(taken)
+    Ok(prefix)
 }
 
-fn take_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Flaw> {
-    let (taken, rest) = bytes.split_first_chunk().ok_or(Flaw::Early)?;
+fn split_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
+    let (chunk, rest) = bytes.split_first_chunk().ok_or(DecodeError::Incomplete)?;
     *bytes = rest;
-    Ok(*taken)
+    Ok(*chunk)
 }
 
 // ---- writing ----
 
-/// Begins a struct of so many fields, at most 15, each of which is a key and a value.
+/// Appends the header of a struct of at most 15 fields; each is a key and a value.
 pub(crate) fn encode_struct(buf: &mut Vec<u8>, fields: u8) {
     debug_assert!(fields < 16);
     buf.push(0x80 | fields);
 }
 
-/// A field that holds bytes or text.
+/// Appends a field of bytes or text.
 pub(crate) fn encode_bytes(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
     encode_raw(buf, key.as_bytes());
     encode_raw(buf, bytes);
 }
 
-/// The same, but that nothing is nil.
+/// Appends a field of bytes or text; nil if it is empty.
 pub(crate) fn encode_bytes_or_nil(buf: &mut Vec<u8>, key: &str, bytes: &[u8]) {
     encode_raw(buf, key.as_bytes());
     if bytes.is_empty() { buf.push(0xc0) } else { encode_raw(buf, bytes) }
@@ -239,8 +244,8 @@ pub(crate) fn encode_number(buf: &mut Vec<u8>, key: &str, number: u32) {
     }
 }
 
-/// What stands before so many bytes.
-pub(crate) fn encode_raw_head(buf: &mut Vec<u8>, len: usize) {
+/// Appends the header of a string of `len` bytes.
+pub(crate) fn encode_raw_marker(buf: &mut Vec<u8>, len: usize) {
     match len {
         0..0x20 => buf.push(0xa0 | len as u8),
         0x20..0x1_0000 => {
@@ -249,21 +254,21 @@ pub(crate) fn encode_raw_head(buf: &mut Vec<u8>, len: usize) {
         }
         _ => {
             buf.push(0xdb);
-            let len = u32::try_from(len).expect("nothing that we write has 4 GiB");
+            let len = u32::try_from(len).expect("no message of ours has 4 GiB");
             buf.extend_from_slice(&len.to_be_bytes());
         }
     }
 }
 
 fn encode_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
-    encode_raw_head(buf, bytes.len());
+    encode_raw_marker(buf, bytes.len());
     buf.extend_from_slice(bytes);
 }
 
-/// How deep what is passed over may be nested.
+/// Largest nesting depth of values that are skipped.
 const MAX_DEPTH: u32 = 16;
-/// How many values a struct may hold, what is passed over included: what comes in many small pieces is
-/// looked at anew with each of them.
+/// Largest number of values in a struct, with those that are skipped. It bounds the work, because
+/// a message that arrives in small chunks is decoded anew with each of them.
 const MAX_VALUES: u32 = 4096;
 
 #[cfg(test)]
@@ -272,9 +277,9 @@ mod tests {
     use alloc::vec;
     use proptest::prelude::*;
 
-    fn fields(mut bytes: &[u8]) -> Result<Vec<(usize, Value<'_>)>, Flaw> {
+    fn fields(mut bytes: &[u8]) -> Result<Vec<(usize, Value<'_>)>, DecodeError> {
         let mut all = vec![];
-        take_struct(&mut bytes, &["A", "B"], |n, value| {
+        decode_struct(&mut bytes, &["A", "B"], |n, value| {
             all.push((n, value));
             Ok(())
         })?;
@@ -282,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_gos_decoder_takes_for_a_field_is_taken() {
+    fn all_field_encodings_that_gos_decoder_accepts_are_accepted() {
         let octets = |bytes: &'static [u8]| Value::Bytes(Cow::Borrowed(bytes));
         for (bytes, value) in [
             (&b"\x81\xa1A\xa2hi"[..], octets(b"hi")),
@@ -316,28 +321,28 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_names_are_passed_over_whatever_they_hold() {
+    fn fields_with_other_names_are_skipped_with_any_value() {
         let others = b"\x85\xa1Z\x82\x01\x93\x01\x02\xa1x\xa1y\xc0\xa1a\x05\xa1X\xd6\x01abcd\x07\x08\xa1B\x09";
         assert_eq!(fields(others), Ok(vec![(1, Value::Uint(9))]));
     }
 
     #[test]
     fn numbers_are_bounded_and_nil_is_zero() {
-        assert_eq!(Value::Uint(1 << 16).u16(), Err(Flaw::Malformed));
-        assert_eq!(Value::Uint(1 << 32).u32(), Err(Flaw::Malformed));
+        assert_eq!(Value::Uint(1 << 16).u16(), Err(DecodeError::Malformed));
+        assert_eq!(Value::Uint(1 << 32).u32(), Err(DecodeError::Malformed));
         assert_eq!(Value::Nil.u32(), Ok(0));
         assert_eq!(Value::Nil.bool(), Ok(false));
         assert_eq!(Value::Uint(1).bool(), Ok(true));
-        assert_eq!(Value::Uint(2).bool(), Err(Flaw::Malformed));
-        assert_eq!(Value::Other.number(9), Err(Flaw::Malformed));
-        assert_eq!(Value::Uint(1).bytes(), Err(Flaw::Malformed));
+        assert_eq!(Value::Uint(2).bool(), Err(DecodeError::Malformed));
+        assert_eq!(Value::Other.number(9), Err(DecodeError::Malformed));
+        assert_eq!(Value::Uint(1).bytes(), Err(DecodeError::Malformed));
         assert_eq!(Value::Nil.bytes(), Ok(Cow::Borrowed(&[][..])));
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_refused_and_what_is_claimed_takes_no_memory() {
+    fn deep_nesting_is_rejected_and_a_claimed_length_takes_no_memory() {
         let deep = [&b"\x81\xa1Z"[..], &[0x91; 17], b"\x00"].concat();
-        assert_eq!(fields(&deep), Err(Flaw::Malformed));
+        assert_eq!(fields(&deep), Err(DecodeError::Malformed));
         let flat = [&b"\x81\xa1Z"[..], &[0x91; 16], b"\x00"].concat();
         assert_eq!(fields(&flat), Ok(vec![]));
         for claim in [
@@ -345,23 +350,23 @@ mod tests {
             b"\x81\xa1A\xdb\xff\xff\xff\xff",
             b"\xdf\xff\xff\xff\xff",
         ] {
-            assert_eq!(fields(claim), Err(Flaw::Early));
+            assert_eq!(fields(claim), Err(DecodeError::Incomplete));
         }
     }
 
     #[test]
-    fn a_struct_of_too_many_values_is_refused() {
+    fn a_struct_of_too_many_values_is_rejected() {
         let with = |count: u16| {
             let [high, low] = count.to_be_bytes();
             [&[0x81, 0xa1, b'Z', 0xdc, high, low][..], &vec![0xc0; count.into()]].concat()
         };
         assert_eq!(fields(&with(4094)), Ok(vec![]));
-        assert_eq!(fields(&with(4095)), Err(Flaw::Malformed));
+        assert_eq!(fields(&with(4095)), Err(DecodeError::Malformed));
     }
 
     proptest! {
         #[test]
-        fn a_struct_comes_back_as_it_was_and_ends_early_wherever_it_is_cut(
+        fn a_struct_is_decoded_as_it_was_encoded_and_a_prefix_is_incomplete(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             number: u32,
             cut in any::<prop::sample::Index>(),
@@ -370,9 +375,10 @@ mod tests {
             encode_struct(&mut buf, 2);
             encode_bytes(&mut buf, "A", &bytes);
             encode_number(&mut buf, "B", number);
-            let all = [(0, Value::Bytes(Cow::Borrowed(&bytes[..]))), (1, Value::Uint(number.into()))];
+            let a = Value::Bytes(Cow::Borrowed(&bytes[..]));
+            let all = [(0, a), (1, Value::Uint(number.into()))];
             prop_assert_eq!(fields(&buf), Ok(all.into()));
-            prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(Flaw::Early));
+            prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(DecodeError::Incomplete));
         }
 
         #[test]

@@ -1,28 +1,29 @@
-//! The layers of a datagram inside label and encryption: checksum, compression, compounds.
+//! The layers of a datagram inside label and encryption: checksum, compression and compounds.
 
 use super::lzw;
-use super::msgpack::{Flaw, encode_number, encode_raw_head, encode_struct, take_struct};
+use super::msgpack::{DecodeError, decode_struct, encode_number, encode_raw_marker, encode_struct};
 use crate::stats::Reject;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// Takes the layers off a datagram, and appends the leaves that are in it to `leaves`, each with its
-/// length in four bytes before it. Where a part of a compound cannot be taken, there is an empty one.
+/// Removes the layers of a datagram, and appends its leaves to `leaves`, each after its length in
+/// four bytes. A malformed part of a compound becomes an empty leaf.
 ///
-/// All that is decompressed on the way comes to at most `limit` bytes.
+/// Decompression produces at most `limit` bytes in all.
 ///
 /// # Errors
 ///
-/// If a checksum does not fit, or the one thing that is in it cannot be read.
+/// If the checksum is wrong, or the outermost message is malformed.
 pub(crate) fn expand(plain: &[u8], limit: usize, leaves: &mut Vec<u8>) -> Result<(), Reject> {
-    Expansion { left: limit, leaves }.take(verify(plain)?, MAX_DEPTH)
+    Expansion { left: limit, leaves }.expand(verify(plain)?, MAX_DEPTH)
 }
 
-/// The leaves that a datagram was expanded to.
+/// Iterates over the leaves that [`expand`] appended.
 pub(crate) fn leaves(leaves: &[u8]) -> Leaves<'_> {
     Leaves(leaves)
 }
 
+/// Iterator over the leaves of an expanded datagram.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaves<'a>(&'a [u8]);
 
@@ -38,39 +39,41 @@ impl<'a> Iterator for Leaves<'a> {
 }
 
 struct Expansion<'a> {
-    /// How many more bytes may come out of decompression.
+    /// Number of bytes that decompression may still produce.
     left: usize,
     leaves: &'a mut Vec<u8>,
 }
 
 impl Expansion<'_> {
-    fn take(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
+    fn expand(&mut self, message: &[u8], depth: u32) -> Result<(), Reject> {
         match message.first() {
             Some(&(COMPOUND | COMPRESS)) if depth == 0 => Err(Reject::Oversized),
             Some(&COMPOUND) => self.decode_compound(&message[1..], depth - 1),
             Some(&COMPRESS) => {
                 let mut inner = Vec::new();
                 let decompressed = decompress(&message[1..], self.left, &mut inner);
-                // What comes to nothing in the end counts too.
+                // Output of a decompression that then fails counts too.
                 self.left -= inner.len();
                 decompressed?;
-                self.take(&inner, depth - 1)
+                self.expand(&inner, depth - 1)
             }
             Some(_) => {
-                self.put(message);
+                self.push_leaf(message);
                 Ok(())
             }
             None => Err(Reject::Malformed),
         }
     }
 
-    fn put(&mut self, leaf: &[u8]) {
-        let len = u32::try_from(leaf.len()).expect("a datagram and what comes of it is shorter");
+    fn push_leaf(&mut self, leaf: &[u8]) {
+        let len = u32::try_from(leaf.len())
+            .expect("a datagram and its decompressed parts have less than 4 GiB");
         self.leaves.extend_from_slice(&len.to_le_bytes());
         self.leaves.extend_from_slice(leaf);
     }
 
-    /// Takes the parts of a compound; from one on for which it is too short they are lost.
+    /// Expands the parts of a compound. If it is cut, the incomplete part becomes an empty leaf and
+    /// the parts after it are lost.
     fn decode_compound(&mut self, body: &[u8], depth: u32) -> Result<(), Reject> {
         let (&count, rest) = body.split_first().ok_or(Reject::Malformed)?;
         let table = 2 * usize::from(count);
@@ -78,19 +81,19 @@ impl Expansion<'_> {
         for length in lengths.chunks_exact(2) {
             let length = u16::from_be_bytes([length[0], length[1]]);
             let Some((part, rest)) = parts.split_at_checked(length.into()) else {
-                self.put(&[]);
+                self.push_leaf(&[]);
                 break;
             };
             parts = rest;
-            if self.take(part, depth).is_err() {
-                self.put(&[]);
+            if self.expand(part, depth).is_err() {
+                self.push_leaf(&[]);
             }
         }
         Ok(())
     }
 }
 
-/// Takes off the checksum, if there is one.
+/// Verifies and removes the checksum, if there is one.
 fn verify(plain: &[u8]) -> Result<&[u8], Reject> {
     let Some((&HAS_CRC, rest)) = plain.split_first() else { return Ok(plain) };
     let (checksum, rest) = rest.split_first_chunk().ok_or(Reject::Malformed)?;
@@ -100,26 +103,26 @@ fn verify(plain: &[u8]) -> Result<&[u8], Reject> {
     Ok(rest)
 }
 
-/// What is in a compress message, from behind its type, which comes to at most `limit` bytes.
+/// Decompresses a compress message, given the bytes behind its type, to at most `limit` bytes.
 fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
     let compressed = decode_compressed(&mut &body[..]).map_err(|_| Reject::Malformed)?;
     lzw::decompress(&compressed, limit, out)
 }
 
-/// Takes what a compress message holds, if that is LZW.
-pub(super) fn decode_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Flaw> {
+/// Decodes the compressed bytes of a compress message; its algorithm must be LZW.
+pub(super) fn decode_compressed<'a>(bytes: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
     let (mut algorithm, mut compressed) = (0, Cow::default());
-    take_struct(bytes, &["Algo", "Buf"], |n, value| {
+    decode_struct(bytes, &["Algo", "Buf"], |n, value| {
         match n {
             0 => algorithm = value.number(u8::MAX.into())?,
             _ => compressed = value.bytes()?,
         }
         Ok(())
     })?;
-    if algorithm == LZW { Ok(compressed) } else { Err(Flaw::Malformed) }
+    if algorithm == LZW { Ok(compressed) } else { Err(DecodeError::Malformed) }
 }
 
-/// Puts the head of a compound before the parts of such lengths that begin at `start`.
+/// Inserts the header of a compound before its parts, which begin at `start`.
 pub(crate) fn wrap_compound(buf: &mut Vec<u8>, start: usize, lengths: &[u16]) {
     debug_assert!(lengths.len() <= MAX_PARTS);
     let (head, end) = (2 + 2 * lengths.len(), buf.len());
@@ -131,16 +134,16 @@ pub(crate) fn wrap_compound(buf: &mut Vec<u8>, start: usize, lengths: &[u16]) {
     }
 }
 
-/// Compresses all from `start` on; in a datagram, where it does not become smaller, it stays as it is.
+/// Compresses everything from `start` on; in a datagram only if that makes it smaller.
 pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
     let mut compressed = Vec::new();
     lzw::compress(&buf[start..], &mut compressed);
     let mut message = Vec::from([COMPRESS]);
     encode_struct(&mut message, 2);
     encode_number(&mut message, "Algo", LZW as u32);
-    encode_raw_head(&mut message, 3);
+    encode_raw_marker(&mut message, 3);
     message.extend_from_slice(b"Buf");
-    encode_raw_head(&mut message, compressed.len());
+    encode_raw_marker(&mut message, compressed.len());
     message.append(&mut compressed);
     if !in_datagram || message.len() < buf.len() - start {
         buf.truncate(start);
@@ -148,20 +151,20 @@ pub(crate) fn compress(buf: &mut Vec<u8>, start: usize, in_datagram: bool) {
     }
 }
 
-/// Writes the checksum of what is behind them into the five bytes at `start`.
+/// Writes the checksum header into the five bytes at `start`, for the bytes behind them.
 pub(crate) fn encode_crc(buf: &mut [u8], start: usize) {
     let checksum = crc32fast::hash(&buf[start + CRC_HEADER..]);
     buf[start] = HAS_CRC;
     buf[start + 1..start + CRC_HEADER].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// How many bytes a checksum takes.
+/// Length of a checksum header: type and CRC-32.
 pub(crate) const CRC_HEADER: usize = 5;
 
-/// The most parts that we put into a compound: memberlist up to 0.2.3 crashes on more.
+/// Largest number of parts in a compound of ours: memberlist up to 0.2.3 crashes on more.
 pub(crate) const MAX_PARTS: usize = 127;
 
-/// How deep compounds and compression may be nested; memberlist sets no limit, and nests them twice.
+/// Largest nesting depth of compounds and compression; memberlist has no limit, and nests two deep.
 const MAX_DEPTH: u32 = 8;
 
 const COMPOUND: u8 = 7;

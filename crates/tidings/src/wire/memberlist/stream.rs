@@ -3,7 +3,8 @@
 use super::leaf::{self, Ack, Ping};
 use super::lzw;
 use super::msgpack::{
-    Flaw, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number, encode_struct, take_struct,
+    DecodeError, decode_struct, encode_bool, encode_bytes, encode_bytes_or_nil, encode_number,
+    encode_struct,
 };
 use super::packet::{self, COMPRESS};
 use crate::stats::Reject;
@@ -11,16 +12,20 @@ use crate::wire::ParseProgress;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// What a stream carries each way, once.
+/// The one message that a stream carries in each direction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unit<'a> {
-    /// All that is encrypted.
+    /// A complete encrypted message, without its type and length.
     Sealed(&'a [u8]),
-    /// What has come of what is not.
+    /// The part of a plaintext message that has arrived.
     Plain(&'a [u8]),
 }
 
-/// Looks at what a stream brought behind its label; `None` if more has to come.
+/// Splits off the message behind a stream's label; `None` if more bytes are needed.
+///
+/// # Errors
+///
+/// If an encrypted message has more than `limit` bytes.
 pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Reject> {
     match bytes.split_first() {
         None => Ok(None),
@@ -36,7 +41,7 @@ pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Rejec
     }
 }
 
-/// One message of a stream, as it is written.
+/// One decoded message of a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Message<'a> {
     PushPull { join: bool, records: Records<'a>, state: &'a [u8] },
@@ -46,8 +51,8 @@ pub(crate) enum Message<'a> {
     Error,
 }
 
-/// The records of a push/pull, all of which were seen to be there; they are read one by one, since the
-/// least takes a byte there and much more here.
+/// Iterator over the records of a push/pull, which were all checked. It decodes them one by one,
+/// because an empty record has one byte encoded and many decoded.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Records<'a> {
     bytes: &'a [u8],
@@ -63,7 +68,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// What a push/pull says of one member.
+/// One member's record in a push/pull.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Record<'a> {
     pub(crate) name: Cow<'a, [u8]>,
@@ -75,20 +80,22 @@ pub(crate) struct Record<'a> {
     pub(crate) vsn: Cow<'a, [u8]>,
 }
 
-/// Reads the message that a stream brings, of at most `limit` bytes, which are in `scratch` if it was
-/// compressed; `None` if more has to come, which it may unless this is the `whole`.
+/// Decodes the message of a stream, of at most `limit` bytes; if it was compressed, into `scratch`.
+///
+/// `None` if more bytes are needed. With `whole`, no more will arrive: a message that ends early is
+/// malformed. `progress` keeps how many records were checked, from one call to the next.
 pub(crate) fn read<'a>(
     plain: &'a [u8],
     whole: bool,
     limit: usize,
-    seen: &mut ParseProgress,
+    progress: &mut ParseProgress,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Option<Message<'a>>, Reject> {
     let (message, whole) = match plain.split_first() {
         Some((&COMPRESS, body)) => {
             let compressed = match packet::decode_compressed(&mut &body[..]) {
                 Ok(compressed) => compressed,
-                Err(Flaw::Early) if !whole => return check_len(plain, limit),
+                Err(DecodeError::Incomplete) if !whole => return check_len(plain, limit),
                 Err(_) => return Err(Reject::Malformed),
             };
             scratch.clear();
@@ -97,72 +104,72 @@ pub(crate) fn read<'a>(
         }
         _ => (plain, whole),
     };
-    match parse(message, limit, seen) {
+    match parse(message, limit, progress) {
         Ok(message) => Ok(Some(message)),
-        Err(Wrong::Flaw(Flaw::Early)) if !whole => check_len(plain, limit),
-        Err(Wrong::Flaw(_)) => Err(Reject::Malformed),
-        Err(Wrong::Reject(reject)) => Err(reject),
+        Err(ParseError::Msgpack(DecodeError::Incomplete)) if !whole => check_len(plain, limit),
+        Err(ParseError::Msgpack(_)) => Err(Reject::Malformed),
+        Err(ParseError::Reject(reject)) => Err(reject),
     }
 }
 
-/// More may come, unless there is as much as may come already.
+/// Waits for more bytes, unless the limit is reached.
 fn check_len<T>(plain: &[u8], limit: usize) -> Result<Option<T>, Reject> {
     if plain.len() < limit { Ok(None) } else { Err(Reject::Oversized) }
 }
 
-enum Wrong {
-    Flaw(Flaw),
+enum ParseError {
+    Msgpack(DecodeError),
     Reject(Reject),
 }
 
-impl From<Flaw> for Wrong {
-    fn from(flaw: Flaw) -> Self {
-        Self::Flaw(flaw)
+impl From<DecodeError> for ParseError {
+    fn from(error: DecodeError) -> Self {
+        Self::Msgpack(error)
     }
 }
 
 fn parse<'a>(
     message: &'a [u8],
     limit: usize,
-    seen: &mut ParseProgress,
-) -> Result<Message<'a>, Wrong> {
-    let (&kind, mut rest) = message.split_first().ok_or(Flaw::Early)?;
+    progress: &mut ParseProgress,
+) -> Result<Message<'a>, ParseError> {
+    let (&kind, mut rest) = message.split_first().ok_or(DecodeError::Incomplete)?;
     Ok(match kind {
-        PUSH_PULL => decode_push_pull(message, limit, seen)?,
-        leaf::PING => Message::Ping(leaf::take_ping(&mut rest)?),
-        leaf::ACK => Message::Ack(leaf::take_ack(&mut rest)?),
+        PUSH_PULL => decode_push_pull(message, limit, progress)?,
+        leaf::PING => Message::Ping(leaf::decode_ping(&mut rest)?),
+        leaf::ACK => Message::Ack(leaf::decode_ack(&mut rest)?),
         leaf::USER => {
             let mut len = 0;
-            take_struct(&mut rest, &["UserMsgLen"], |_, value| {
+            decode_struct(&mut rest, &["UserMsgLen"], |_, value| {
                 len = value.number(u64::MAX)?;
                 Ok(())
             })?;
             Message::User(split_tail(rest, len, limit)?)
         }
         ERROR => {
-            take_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
+            decode_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
             Message::Error
         }
-        // Compression in compression is of no use to anybody.
-        _ => return Err(Wrong::Reject(Reject::Unexpected)),
+        // Compression inside compression is not accepted: it has no use.
+        _ => return Err(ParseError::Reject(Reject::Unexpected)),
     })
 }
 
-/// The application's bytes at the end of a message: so many, and they are all there.
-fn split_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], Wrong> {
+/// The application's `len` bytes at the end of a message, if they are complete.
+fn split_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], ParseError> {
     let len = usize::try_from(len).ok().filter(|&len| len <= limit);
-    let len = len.ok_or(Wrong::Reject(Reject::Oversized))?;
-    Ok(rest.get(..len).ok_or(Flaw::Early)?)
+    let len = len.ok_or(ParseError::Reject(Reject::Oversized))?;
+    Ok(rest.get(..len).ok_or(DecodeError::Incomplete)?)
 }
 
 fn decode_push_pull<'a>(
     message: &'a [u8],
     limit: usize,
-    seen: &mut ParseProgress,
-) -> Result<Message<'a>, Wrong> {
+    progress: &mut ParseProgress,
+) -> Result<Message<'a>, ParseError> {
     let mut rest = &message[1..];
     let (mut nodes, mut len, mut join) = (0, 0, false);
-    take_struct(&mut rest, &["Nodes", "UserStateLen", "Join"], |n, value| {
+    decode_struct(&mut rest, &["Nodes", "UserStateLen", "Join"], |n, value| {
         match n {
             0 => nodes = value.number(u64::MAX)?,
             1 => len = value.number(u64::MAX)?,
@@ -170,26 +177,26 @@ fn decode_push_pull<'a>(
         }
         Ok(())
     })?;
-    // The least record is a struct of no fields.
+    // The shortest record has one byte: a struct without fields.
     if nodes.saturating_add(len) > limit as u64 {
-        return Err(Wrong::Reject(Reject::Oversized));
+        return Err(ParseError::Reject(Reject::Oversized));
     }
     let first = rest;
-    if seen.at > 0 {
-        rest = message.get(seen.at..).ok_or(Flaw::Malformed)?;
+    if progress.at > 0 {
+        rest = message.get(progress.at..).ok_or(DecodeError::Malformed)?;
     }
-    while seen.records < nodes {
+    while progress.records < nodes {
         decode_record(&mut rest)?;
-        *seen = ParseProgress { at: message.len() - rest.len(), records: seen.records + 1 };
+        *progress = ParseProgress { at: message.len() - rest.len(), records: progress.records + 1 };
     }
     let state = split_tail(rest, len, limit)?;
     Ok(Message::PushPull { join, records: Records { bytes: first, left: nodes }, state })
 }
 
-fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
+fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, DecodeError> {
     const NAMES: [&str; 7] = ["Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn"];
     let mut record = Record::default();
-    take_struct(bytes, &NAMES, |n, value| {
+    decode_struct(bytes, &NAMES, |n, value| {
         match n {
             0 => record.name = value.bytes()?,
             1 => record.addr = value.bytes()?,
@@ -204,8 +211,8 @@ fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Flaw> {
     Ok(record)
 }
 
-/// Begins a push/pull of so many records, which follow, and after them so many bytes of the
-/// application's.
+/// Appends the header of a push/pull. Then follow `records` records, and `state` bytes of the
+/// application.
 pub(crate) fn encode_push_pull(buf: &mut Vec<u8>, join: bool, records: u32, state: u32) {
     buf.push(PUSH_PULL);
     encode_struct(buf, 3);

@@ -1,4 +1,5 @@
-//! The format, to the byte: what real nodes of memberlist's send, and any bytes at all.
+//! Tests of memberlist's format: bytes as real memberlist nodes send them, limits, and arbitrary
+//! bytes.
 
 use super::leaf::{self, Accusation, Ack, Alive, IndirectPing, Leaf, Ping, Source};
 use super::packet::{self, MAX_PARTS};
@@ -17,9 +18,9 @@ fn bytes(hex: &str) -> Vec<u8> {
     HEXLOWER.decode(&hex).unwrap()
 }
 
-fn written(leaf: &Leaf<'_>) -> Vec<u8> {
+fn encoded(leaf: &Leaf<'_>) -> Vec<u8> {
     let mut buf = Vec::new();
-    leaf.put(&mut buf);
+    leaf.encode(&mut buf);
     buf
 }
 
@@ -127,7 +128,7 @@ fn leaves_have_the_bytes_that_real_nodes_send() {
         (Leaf::User(b"hi"), "086869"),
     ] {
         let expected = bytes(hex);
-        assert_eq!(HEXLOWER.encode(&written(&leaf)), HEXLOWER.encode(&expected));
+        assert_eq!(HEXLOWER.encode(&encoded(&leaf)), HEXLOWER.encode(&expected));
         assert_eq!(leaf::read(&expected), Ok(leaf));
     }
     let with_payload = bytes("0282a75061796c6f6164a26869a55365714e6fcd012c");
@@ -135,13 +136,13 @@ fn leaves_have_the_bytes_that_real_nodes_send() {
 }
 
 #[test]
-fn what_follows_a_leaf_is_ignored_and_keys_in_lower_case_are_none() {
-    let trailing = [&bytes(ALIVE)[..], b"whatever"].concat();
+fn bytes_after_a_leaf_are_ignored_and_lower_case_keys_are_unknown() {
+    let trailing = [&bytes(ALIVE)[..], b"trailing"].concat();
     assert_eq!(leaf::read(&trailing), Ok(Leaf::Alive(alive())));
     let lower = b"\x0b\x81\xa5seqno\x07";
     assert_eq!(leaf::read(lower), Ok(Leaf::Nack { seq: 0 }));
-    for not_here in [6, 7, 9, 10, 12, 13, 14, 244] {
-        assert_eq!(leaf::read(&[not_here, 0x80]), Err(Reject::Unexpected), "{not_here}");
+    for unexpected in [6, 7, 9, 10, 12, 13, 14, 244] {
+        assert_eq!(leaf::read(&[unexpected, 0x80]), Err(Reject::Unexpected), "{unexpected}");
     }
 }
 
@@ -165,7 +166,7 @@ fn checksums_and_compression_have_the_bytes_that_real_nodes_send() {
         HEXLOWER.encode(&buf)
     };
     let user = [b"\x08", &[b'a'; 64][..]].concat();
-    assert_eq!(crc(b"\x08hi", true), "0c6818b0f9086869", "which compression would make longer");
+    assert_eq!(crc(b"\x08hi", true), "0c6818b0f9086869", "not compressed, because that is longer");
     let compressed = "0c5f312fe30982a4416c676f00a3427566b00011841948b0a0c18308132a5ca83020";
     assert_eq!(crc(&user, true), compressed);
     assert_eq!(expanded(&bytes(compressed)), Ok(vec![user]));
@@ -177,7 +178,7 @@ fn checksums_and_compression_have_the_bytes_that_real_nodes_send() {
 }
 
 #[test]
-fn captured_gossip_and_a_captured_probe_of_a_suspect_are_read() {
+fn captured_gossip_and_a_captured_probe_of_a_suspect_are_decoded() {
     let gossip = bytes(
         "0cffe9e99b0702003e003c0486a441646472a47f000001ab496e6361726e6174696f6e01a44d657461a2676d\
          a44e6f6465a4676f2d61a4506f7274cd461aa356736ea60105020000000486a441646472a47f000001ab496e\
@@ -189,9 +190,9 @@ fn captured_gossip_and_a_captured_probe_of_a_suspect_are_read() {
     let [Leaf::Alive(one), Leaf::Alive(two)] = &read[..] else { panic!("{read:?}") };
     assert_eq!((&one.node[..], &one.meta[..], one.port), (&b"go-a"[..], &b"gm"[..], 17_946));
     assert_eq!((&two.node[..], &two.meta[..], two.port), (&b"py-b"[..], &b""[..], 17_947));
-    let mut spoilt = gossip;
-    spoilt[20] ^= 1;
-    assert_eq!(expanded(&spoilt), Err(Reject::Checksum));
+    let mut damaged = gossip;
+    damaged[20] ^= 1;
+    assert_eq!(expanded(&damaged), Err(Reject::Checksum));
 
     let probe = bytes(
         "0cd5a0ec840702004100230085a44e6f6465a470792d62a55365714e6f03aa536f7572636541646472a47f00\
@@ -206,7 +207,7 @@ fn captured_gossip_and_a_captured_probe_of_a_suspect_are_read() {
 }
 
 #[test]
-fn a_compound_that_is_cut_loses_the_parts_that_are_not_there() {
+fn a_truncated_compound_loses_only_the_parts_that_are_cut() {
     let whole = b"\x07\x03\x00\x02\x00\x02\x00\x02\x08a\x08b\x08c";
     let parts = |end: usize| expanded(&whole[..end]);
     let (a, b, none) = (b"\x08a".to_vec(), b"\x08b".to_vec(), vec![]);
@@ -215,14 +216,14 @@ fn a_compound_that_is_cut_loses_the_parts_that_are_not_there() {
     assert_eq!(parts(10), Ok(vec![a, none.clone()]));
     assert_eq!(parts(7), Err(Reject::Malformed));
     assert_eq!(expanded(b"\x07\x00"), Ok(vec![]));
-    let holed = b"\x07\x02\x00\x00\x00\x02\x08a";
-    assert_eq!(expanded(holed), Ok(vec![none.clone(), b"\x08a".to_vec()]));
-    let spoilt = b"\x07\x02\x00\x02\x00\x02\x09x\x08a";
-    assert_eq!(expanded(spoilt), Ok(vec![none, b"\x08a".to_vec()]));
+    let with_empty_part = b"\x07\x02\x00\x00\x00\x02\x08a";
+    assert_eq!(expanded(with_empty_part), Ok(vec![none.clone(), b"\x08a".to_vec()]));
+    let with_malformed_part = b"\x07\x02\x00\x02\x00\x02\x09x\x08a";
+    assert_eq!(expanded(with_malformed_part), Ok(vec![none, b"\x08a".to_vec()]));
 }
 
 #[test]
-fn layers_may_be_nested_but_not_without_end() {
+fn layers_may_be_nested_eight_deep() {
     let mut nested = b"\x08hi".to_vec();
     for depth in 1..=20 {
         let length = nested.len() as u16;
@@ -238,7 +239,7 @@ fn layers_may_be_nested_but_not_without_end() {
 }
 
 #[test]
-fn what_a_datagram_expands_to_is_bounded_however_it_is_nested() {
+fn the_expanded_size_of_a_datagram_is_bounded_with_any_nesting() {
     let mut bomb = vec![0; LIMIT - 100];
     bomb[0] = 8;
     packet::compress(&mut bomb, 0, true);
@@ -247,7 +248,11 @@ fn what_a_datagram_expands_to_is_bounded_however_it_is_nested() {
     let mut two = [&bomb[..], &bomb].concat();
     packet::wrap_compound(&mut two, 0, &[length, length]);
     let leaves = expanded(&two).unwrap();
-    assert_eq!((leaves[0].len(), leaves[1].len()), (LIMIT - 100, 0), "the second is too much");
+    assert_eq!(
+        (leaves[0].len(), leaves[1].len()),
+        (LIMIT - 100, 0),
+        "the second part exceeds the limit"
+    );
     let mut large = vec![0; LIMIT + 1];
     large[0] = 8;
     packet::compress(&mut large, 0, true);
@@ -256,7 +261,7 @@ fn what_a_datagram_expands_to_is_bounded_however_it_is_nested() {
 
 // ---- streams ----
 
-/// A message with its records, in memory that is not given back.
+/// A message with its records, in leaked memory.
 #[derive(Debug, PartialEq)]
 enum Owned {
     PushPull { join: bool, records: Vec<Record<'static>>, state: &'static [u8] },
@@ -267,8 +272,8 @@ enum Owned {
 }
 
 fn read(plain: &[u8], whole: bool) -> Result<Option<Owned>, Reject> {
-    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
-    let message = stream::read(plain, whole, LIMIT, &mut seen, &mut scratch)?;
+    let (mut progress, mut scratch) = (ParseProgress::default(), Vec::new());
+    let message = stream::read(plain, whole, LIMIT, &mut progress, &mut scratch)?;
     Ok(message.map(into_owned))
 }
 
@@ -344,7 +349,7 @@ fn a_push_pull_has_the_bytes_that_real_nodes_send() {
 }
 
 #[test]
-fn a_compressed_push_pull_of_a_real_node_is_read() {
+fn a_compressed_push_pull_of_a_real_node_is_decoded() {
     let captured = bytes(
         "0982a4416c676f00a3427566da006a000d0c22a5e44d1a37c34a397943a6cc9c00acaacc2923670a9d3074ca\
          3029e326c0215241c8909143ea0f00000156257133268c1c3718d3bce948aa49998ba2ceb421e5244c9b32a4\
@@ -360,9 +365,9 @@ fn a_compressed_push_pull_of_a_real_node_is_read() {
     }
 }
 
-/// Nodes since 0.5.1 write these as signed numbers.
+/// memberlist 0.5.1 and later encode these as signed numbers.
 #[test]
-fn numbers_of_either_library_are_read() {
+fn numbers_of_either_msgpack_library_are_decoded() {
     let records = vec![record("n", 1, ""); 128];
     let state = [7; 200];
     let old = push_pull(false, &records, &state);
@@ -400,13 +405,13 @@ fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send()
     let inner = "0085a44e6f6465a470792d62a55365714e6f02aa536f7572636541646472a47f000001aa536f75726365\
         4e6f6465a4676f2d61aa536f75726365506f7274cd461a";
     let mut plain = Vec::new();
-    expected.put(&mut plain);
+    expected.encode(&mut plain);
     assert_eq!(HEXLOWER.encode(&plain), inner.replace(' ', ""));
     packet::compress(&mut plain, 0, false);
     assert_eq!(HEXLOWER.encode(&plain), HEXLOWER.encode(&ping));
 
     let mut ack = Vec::new();
-    Ack { seq: 30 }.put(&mut ack);
+    Ack { seq: 30 }.encode(&mut ack);
     assert_eq!(HEXLOWER.encode(&ack), "0282a75061796c6f6164c0a55365714e6f1e");
     assert_eq!(read(&ack, false), Ok(Some(Owned::Ack(Ack { seq: 30 }))));
 
@@ -425,44 +430,44 @@ fn reliable_messages_pings_acks_and_errors_have_the_bytes_that_real_nodes_send()
 }
 
 #[test]
-fn what_claims_to_be_longer_than_a_stream_may_be_is_refused_at_once() {
+fn a_claimed_length_beyond_the_limit_is_rejected_at_once() {
     let header = |nodes: &str, len: &str| {
         bytes(&["0683a44a6f696ec2a54e6f646573", nodes, "ac5573657253746174654c656e", len].concat())
     };
     for (nodes, len) in [("ce7fffffff", "00"), ("01", "ce00010000"), ("d3ffffffffffffffff", "00")] {
-        let refused = read(&header(nodes, len), false);
-        assert!(matches!(refused, Err(Reject::Oversized | Reject::Malformed)), "{refused:?}");
+        let rejected = read(&header(nodes, len), false);
+        assert!(matches!(rejected, Err(Reject::Oversized | Reject::Malformed)), "{rejected:?}");
     }
     assert!(read(b"\x08\x81\xaaUserMsgLen\xce\xff\xff\xff\xff", false).is_err());
-    assert!(read(b"\x08\x81\xaaUserMsgLen\xff", false).is_err(), "less than nothing");
+    assert!(read(b"\x08\x81\xaaUserMsgLen\xff", false).is_err(), "a negative length");
     assert_eq!(stream::unit(b"\x0a\x00\x01\x00\x01", LIMIT), Err(Reject::Oversized));
     assert_eq!(stream::unit(b"\x0a\x00\x00\x00\x02a", LIMIT), Ok(None));
     assert_eq!(stream::unit(b"\x0a\x00\x00\x00\x02abc", LIMIT), Ok(Some(Unit::Sealed(b"ab"))));
     for other in [1, 3, 4, 5, 7, 11, 12, 14, 244] {
         assert_eq!(read(&[other, 0x80], false), Err(Reject::Unexpected), "{other}");
     }
-    assert_eq!(read(&bytes(REQUEST)[..40], true), Err(Reject::Malformed), "no more will come");
+    assert_eq!(read(&bytes(REQUEST)[..40], true), Err(Reject::Malformed), "no more will arrive");
 }
 
-/// Looking at each piece costs what the piece has, and not what came before it.
+/// Each chunk costs time for its own bytes, not for those before it.
 #[test]
-fn a_push_pull_in_many_pieces_is_scanned_once() {
+fn a_push_pull_in_many_chunks_is_scanned_once() {
     let records = vec![record("node", 7946, "meta"); 500];
     let message = push_pull(false, &records, b"state");
-    let (mut seen, mut scratch) = (ParseProgress::default(), Vec::new());
+    let (mut progress, mut scratch) = (ParseProgress::default(), Vec::new());
     for end in 0..message.len() {
-        let read = stream::read(&message[..end], false, LIMIT, &mut seen, &mut scratch);
+        let read = stream::read(&message[..end], false, LIMIT, &mut progress, &mut scratch);
         assert_eq!(read, Ok(None));
-        assert!(end - seen.at < 200, "{} of {end}", seen.at);
+        assert!(end - progress.at < 200, "{} of {end}", progress.at);
     }
-    let read = stream::read(&message, false, LIMIT, &mut seen, &mut scratch).unwrap().unwrap();
+    let read = stream::read(&message, false, LIMIT, &mut progress, &mut scratch).unwrap().unwrap();
     let expected = Owned::PushPull { join: false, records, state: b"state" };
     assert_eq!(into_owned(read), expected);
 }
 
 proptest! {
     #[test]
-    fn an_update_comes_back_as_it_was(
+    fn an_update_is_decoded_as_it_was_encoded(
         node in "[ -~]{1,255}",
         meta in prop::collection::vec(any::<u8>(), 0..600),
         incarnation: u32,
@@ -478,12 +483,12 @@ proptest! {
             meta: (&meta[..]).into(),
             vsn: VSN.into(),
         });
-        let bytes = written(&leaf);
+        let bytes = encoded(&leaf);
         prop_assert_eq!(leaf::read(&bytes), Ok(leaf));
     }
 
     #[test]
-    fn up_to_127_parts_of_a_compound_come_back_in_their_order(
+    fn up_to_127_parts_of_a_compound_keep_their_order(
         parts in prop::collection::vec(prop::collection::vec(14..200u8, 1..40), 1..=MAX_PARTS),
         checked: bool,
     ) {
@@ -511,7 +516,7 @@ proptest! {
             drop(read(bytes, false));
             drop(read(bytes, true));
             let _ = stream::unit(bytes, limit);
-            let _ = super::label::take(bytes, b"label");
+            let _ = super::label::strip(bytes, b"label");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! The parts of a comparison: what one side says of ranges of members.
+//! Parts of sync frames, and the member records in them.
 
 use super::profile::{decode_profile, encode_profile};
 use crate::member::{Member, State};
 use crate::membership::claim::Claim;
 use crate::membership::range::Range;
 use crate::stats::Reject;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{Claims, SyncPart};
 use alloc::vec::Vec;
 
-/// Appends a digest of a range.
+/// Appends a part with the digest of a range.
 pub(crate) fn encode_digest(buf: &mut Vec<u8>, range: Range, digest: u64) {
     encode_range(buf, DIGEST, range);
     buf.extend_from_slice(&digest.to_le_bytes());
 }
 
-/// Appends the digests of the sixteenths of a range; those that are empty take no place.
+/// Appends a part with the digests of a range's sixteenths; a digest of 0 takes no bytes.
 pub(crate) fn encode_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16]) {
     encode_range(buf, SPLIT, range);
     let filled = |bits, (n, &digest): (usize, &u64)| bits | (u16::from(digest != 0) << n);
@@ -26,8 +26,8 @@ pub(crate) fn encode_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16])
     }
 }
 
-/// Appends members of a range, unless that makes `buf` longer than `limit`; then `false`, and `buf`
-/// is as it was.
+/// Appends a part with the members of a range, unless `buf` would exceed `limit` bytes: then
+/// returns `false` and leaves `buf` unchanged.
 pub(crate) fn encode_members<'a>(
     buf: &mut Vec<u8>,
     limit: usize,
@@ -48,7 +48,7 @@ pub(crate) fn encode_members<'a>(
     true
 }
 
-/// Appends a member with all that is known of it.
+/// Appends a member's record: state, address, name, incarnation and metadata.
 pub(crate) fn encode_member(buf: &mut Vec<u8>, member: &Member) {
     let head = match member.state() {
         State::Alive => 0,
@@ -60,7 +60,8 @@ pub(crate) fn encode_member(buf: &mut Vec<u8>, member: &Member) {
     encode_profile(buf, member);
 }
 
-/// Takes a member whose first byte was read already; `None` if it is one that we do not take.
+/// Decodes a member's record behind its first byte, `head`; `None` if it is not acceptable (see
+/// [`decode_profile`]).
 pub(crate) fn decode_member(
     head: u8,
     bytes: &mut &[u8],
@@ -76,14 +77,14 @@ pub(crate) fn decode_member(
     decode_profile(bytes, state, head & IPV6 != 0, max_meta)
 }
 
-/// Takes parts to the end.
+/// Decodes the parts of a frame, to its end.
 pub(crate) fn decode_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<SyncPart>, Reject> {
     let mut parts = Vec::new();
     while let Some((&head, rest)) = bytes.split_first() {
         bytes = rest;
         let range = decode_range(head >> 2, &mut bytes)?;
         parts.push(match head & 3 {
-            DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(take(&mut bytes)?) },
+            DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(decode(&mut bytes)?) },
             SPLIT => SyncPart::Split { range, digests: decode_split(range, &mut bytes)? },
             kind => {
                 let claims = decode_claims(&mut bytes, max_meta)?;
@@ -98,11 +99,11 @@ fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
     if range.child(0).is_none() {
         return Err(Reject::Malformed);
     }
-    let bits = u16::from_le_bytes(take(bytes)?);
+    let bits = u16::from_le_bytes(decode(bytes)?);
     let mut digests = [0; 16];
     for (n, digest) in digests.iter_mut().enumerate() {
         if bits & (1 << n) != 0 {
-            *digest = u64::from_le_bytes(take(bytes)?);
+            *digest = u64::from_le_bytes(decode(bytes)?);
         }
     }
     Ok(digests)
@@ -111,7 +112,7 @@ fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
 fn decode_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
     let mut claims = Claims::default();
     loop {
-        match take::<u8>(bytes)? {
+        match decode::<u8>(bytes)? {
             END => return Ok(claims),
             head => match decode_member(head, bytes, max_meta)? {
                 Some(claim) => claims.claims.push(claim),
@@ -121,7 +122,8 @@ fn decode_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
     }
 }
 
-/// The kind in the two lower bits, the depth in those above; then the range's nibbles.
+/// Appends the head of a part: one byte with the kind in the two lower bits and the depth above,
+/// then the range's nibbles.
 fn encode_range(buf: &mut Vec<u8>, kind: u8, range: Range) {
     buf.push(kind | (range.depth() << 2));
     let bytes = range.depth().div_ceil(2);
@@ -132,16 +134,16 @@ fn decode_range(depth: u8, bytes: &mut &[u8]) -> Result<Range, Reject> {
     let len = usize::from(depth.div_ceil(2));
     let mut start = [0; 8];
     let nibbles = start.get_mut(..len).ok_or(Reject::Malformed)?;
-    let (taken, rest) = bytes.split_at_checked(len).ok_or(Reject::Malformed)?;
-    nibbles.copy_from_slice(taken);
+    let (prefix, rest) = bytes.split_at_checked(len).ok_or(Reject::Malformed)?;
+    nibbles.copy_from_slice(prefix);
     *bytes = rest;
     Range::new(u64::from_be_bytes(start), depth).ok_or(Reject::Malformed)
 }
 
-/// Appends a name.
+/// Appends a hello's sender that is identified by name.
 pub(crate) fn encode_name(buf: &mut Vec<u8>, member: &Member) {
     buf.push(NAME);
-    put(buf, member.id());
+    encode(buf, member.id());
 }
 
 const DIGEST: u8 = 0;
@@ -149,9 +151,9 @@ const SPLIT: u8 = 1;
 const MEMBERS: u8 = 2;
 const MEMBERS_AND_ASK: u8 = 3;
 
-/// In the first byte of a member: its address has 16 bytes.
+/// Bit in the first byte of a member: its address has 16 bytes.
 const IPV6: u8 = 0x10;
-/// In the place of a member: only its name follows.
+/// In place of a member's first byte: only its name follows.
 pub(crate) const NAME: u8 = 0x20;
-/// In the place of a member: there are no more.
+/// In place of a member's first byte: the end of the members.
 const END: u8 = 0xff;

@@ -1,4 +1,4 @@
-//! Datagrams: a header, then messages one after another to the end.
+//! Datagrams: a header, then messages one after another, to the end.
 
 use super::Envelope;
 use super::profile::{decode_profile, encode_profile};
@@ -6,7 +6,7 @@ use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
 use crate::wire::message::{Broadcast, BroadcastId};
@@ -15,14 +15,14 @@ use bytes::Bytes;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// The longest data of a note from such a sender that fits into `room`.
+/// The longest data, in bytes, of a user message from `from` that fits into `room`.
 pub(crate) fn max_user_message(from: &NodeId, room: usize) -> usize {
     let name = from.as_str().len();
     let left = room.saturating_sub(1 + varint_len(name as u64) + name);
     left.saturating_sub(varint_len(left as u64))
 }
 
-/// How many bytes a broadcast takes.
+/// Encoded length of a broadcast, in bytes.
 pub(crate) fn broadcast_len(broadcast: &Broadcast) -> usize {
     let Broadcast { id, key, payload } = broadcast;
     let sized = |len: usize| varint_len(len as u64) + len;
@@ -34,13 +34,13 @@ fn varint_len(n: u64) -> usize {
     (64 - (n | 1).leading_zeros() as usize).div_ceil(7)
 }
 
-/// Where a datagram is being written.
+/// Encoder of one datagram, to which messages are appended.
 ///
-/// Messages are appended; one that would make the datagram too large is taken back.
+/// A message that would exceed the datagram's limit is removed again.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     buf: &'a mut Vec<u8>,
-    /// Where the messages begin.
+    /// Offset of the first message.
     start: usize,
     limit: usize,
 }
@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &RequestBody { token, within_ms, target: target.clone() });
+        self.message(PING_REQUEST, &PingRequestBody { token, within_ms, target: target.clone() });
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
         self.message(NACK, &NackBody { token });
     }
 
-    /// News about a member as it is known here; `false` if there is no room for it.
+    /// Appends an update with a member's current record; `false` if there is no room.
     pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
         let before = self.buf.len();
         let Member { id, incarnation, state, .. } = member;
@@ -82,40 +82,43 @@ impl<'a> Writer<'a> {
             State::Suspect => {
                 self.buf.push(SUSPECT);
                 let accuser = accuser.short();
-                put(self.buf, &Suspect { accuser, id: id.clone(), incarnation: *incarnation });
+                encode(
+                    self.buf,
+                    &SuspectBody { accuser, id: id.clone(), incarnation: *incarnation },
+                );
             }
             State::Failed | State::Left => {
                 self.buf.push(if *state == State::Failed { FAILED } else { LEFT });
-                put(self.buf, &Gone { id: id.clone(), incarnation: *incarnation });
+                encode(self.buf, &DepartureBody { id: id.clone(), incarnation: *incarnation });
             }
         }
-        self.keep_if_it_fits(before)
+        self.truncate_unless_fits(before)
     }
 
-    /// A message of our application's; it was seen to fit.
+    /// Appends a message of our application; the caller checked that it fits.
     pub(crate) fn user_message(&mut self, from: &NodeId, data: &[u8]) {
         self.message(USER_MESSAGE, &(from, data));
     }
 
-    /// A broadcast; `false` if there is no room for it.
+    /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         let before = self.buf.len();
         let Broadcast { id: BroadcastId { origin, generation, number }, key, payload } = broadcast;
         self.message(BROADCAST, &(origin, generation, number, &key[..], &payload[..]));
-        self.keep_if_it_fits(before)
+        self.truncate_unless_fits(before)
     }
 
-    /// Where the messages begin.
+    /// Offset of the first message.
     pub(crate) fn start(&self) -> usize {
         self.start
     }
 
-    /// How many bytes may still be written.
+    /// Room that is left, in bytes.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.buf.len())
     }
 
-    /// Keeps so many bytes free for what comes later, or gives them back.
+    /// Keeps bytes free for later messages, until [`Self::release`].
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.limit -= bytes;
     }
@@ -124,7 +127,7 @@ impl<'a> Writer<'a> {
         self.limit += bytes;
     }
 
-    fn keep_if_it_fits(&mut self, before: usize) -> bool {
+    fn truncate_unless_fits(&mut self, before: usize) -> bool {
         let fits = self.buf.len() <= self.limit;
         if !fits {
             self.buf.truncate(before);
@@ -138,16 +141,16 @@ impl<'a> Writer<'a> {
 
     fn message<T: Serialize>(&mut self, kind: u8, body: &T) {
         self.buf.push(kind);
-        put(self.buf, body);
+        encode(self.buf, body);
     }
 }
 
-/// Reads the messages of a datagram that was opened.
+/// Decodes the messages of an opened datagram.
 pub(crate) fn messages(messages: &[u8], max_meta: usize) -> Messages<'_> {
     Messages { rest: messages, max_meta }
 }
 
-/// The messages of a datagram, in order; after one that is malformed there are no more.
+/// Iterator over the messages of a datagram, in order; it ends after a malformed one.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'a> {
     rest: &'a [u8],
@@ -174,12 +177,12 @@ impl Messages<'_> {
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
             PING => {
-                let PingBody { token, target, status } = take(rest)?;
+                let PingBody { token, target, status } = decode(rest)?;
                 let (target, status) = (Some(target), Some(status));
                 Message::Ping(Ping { token, target, status, reply_to: None })
             }
             PING_REQUEST => {
-                let RequestBody { token, within_ms, target } = take(rest)?;
+                let PingRequestBody { token, within_ms, target } = decode(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
                 Message::PingRequest(PingRequest {
                     token,
@@ -191,11 +194,11 @@ impl Messages<'_> {
                 })
             }
             ACK => {
-                let AckBody { token, status } = take(rest)?;
+                let AckBody { token, status } = decode(rest)?;
                 Message::Ack(Ack { token, status: Some(status) })
             }
             NACK => {
-                let NackBody { token } = take(rest)?;
+                let NackBody { token } = decode(rest)?;
                 Message::Nack { token }
             }
             ALIVE_V4 | ALIVE_V6 => {
@@ -205,24 +208,24 @@ impl Messages<'_> {
                 }
             }
             SUSPECT => {
-                let Suspect { accuser, id, incarnation } = take(rest)?;
+                let SuspectBody { accuser, id, incarnation } = decode(rest)?;
                 update(
                     Claim { id, incarnation, state: State::Suspect, profile: None },
                     accuser.into(),
                 )
             }
             FAILED | LEFT => {
-                let Gone { id, incarnation } = take(rest)?;
+                let DepartureBody { id, incarnation } = decode(rest)?;
                 let state = if kind == FAILED { State::Failed } else { State::Left };
                 update(Claim { id, incarnation, state, profile: None }, Accuser::Unknown)
             }
             USER_MESSAGE => {
-                let (from, data) = take::<(NodeId, &[u8])>(rest)?;
+                let (from, data) = decode::<(NodeId, &[u8])>(rest)?;
                 Message::User(UserMessage { from: Some(from), data: Bytes::copy_from_slice(data) })
             }
             BROADCAST => {
                 let (origin, generation, number, key, payload) =
-                    take::<(NodeId, u64, u64, &[u8], &[u8])>(rest)?;
+                    decode::<(NodeId, u64, u64, &[u8], &[u8])>(rest)?;
                 Message::Broadcast(Broadcast {
                     id: BroadcastId { origin, generation, number },
                     key: Bytes::copy_from_slice(key),
@@ -230,7 +233,7 @@ impl Messages<'_> {
                 })
             }
             FIRST_SKIPPABLE.. => {
-                take::<&[u8]>(rest)?;
+                decode::<&[u8]>(rest)?;
                 Message::Unknown
             }
             _ => return Err(Reject::Malformed),
@@ -248,7 +251,7 @@ struct PingBody {
 }
 
 #[derive(Deserialize, Serialize)]
-struct RequestBody {
+struct PingRequestBody {
     #[serde(with = "postcard::fixint::le")]
     token: u32,
     within_ms: u32,
@@ -269,7 +272,7 @@ struct NackBody {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Suspect {
+struct SuspectBody {
     #[serde(with = "postcard::fixint::le")]
     accuser: u32,
     id: NodeId,
@@ -277,7 +280,7 @@ struct Suspect {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Gone {
+struct DepartureBody {
     id: NodeId,
     incarnation: Incarnation,
 }
@@ -293,5 +296,5 @@ const ALIVE_V6: u8 = 9;
 const SUSPECT: u8 = 10;
 const FAILED: u8 = 11;
 const LEFT: u8 = 12;
-/// Kinds from here on carry their length, so that whoever does not know one can skip it.
+/// The first of the kinds that carry their length, so that older versions can skip them.
 const FIRST_SKIPPABLE: u8 = 64;

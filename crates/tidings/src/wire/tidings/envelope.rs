@@ -1,4 +1,4 @@
-//! Envelopes: what binds datagrams and frames to a cluster.
+//! Envelopes, which bind datagrams and frames to a cluster.
 
 use super::SEALED_VERSION;
 #[cfg(feature = "encryption")]
@@ -6,28 +6,28 @@ use super::sealed::Sealing;
 use crate::member::ClusterName;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What binds everything that a node sends to its cluster, and tells whether what it gets is.
+/// Binds all datagrams and frames that a node sends to its cluster, and verifies those it receives.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Envelope {
     name: ClusterName,
-    /// Says at a glance whose a message is: the CRC-32 of the cluster's name.
+    /// The cluster tag: the CRC-32 of the cluster's name.
     tag: u32,
     #[cfg(feature = "encryption")]
     #[serde(skip)]
     sealing: Option<Sealing>,
-    /// What time it is, in seconds, on the clock from which generations are taken.
+    /// The current time, in seconds, on the clock from which generations are taken.
     time: u64,
 }
 
 impl Envelope {
-    /// Without encryption.
+    /// An envelope without encryption.
     pub(crate) fn new(name: &ClusterName) -> Self {
         Self {
             name: name.clone(),
@@ -53,24 +53,24 @@ impl Envelope {
         self.sealing.as_mut().map(Sealing::crypto_mut)
     }
 
-    /// Whether a datagram is sealed for our cluster, so that what is in it is all that matters.
+    /// Whether a datagram is sealed for our cluster, by its first bytes.
     pub(crate) fn is_sealed_for_us(&self, datagram: &[u8]) -> bool {
         let tag = self.tag.to_le_bytes();
         datagram.first() == Some(&SEALED_VERSION) && datagram.get(1..5) == Some(&tag)
     }
 
-    /// The beginning of every datagram that is.
-    pub(crate) fn head_of_sealed(&self) -> [u8; 5] {
+    /// The first bytes of every datagram for which [`Self::is_sealed_for_us`] is true.
+    pub(crate) fn sealed_prefix(&self) -> [u8; 5] {
         let [a, b, c, d] = self.tag.to_le_bytes();
         [SEALED_VERSION, a, b, c, d]
     }
 
-    /// Tells what time it is, in seconds, on the clock from which generations are taken.
+    /// Sets the current time, in seconds, on the clock from which generations are taken.
     pub(crate) fn set_time(&mut self, time: u64) {
         self.time = time;
     }
 
-    /// The most that a datagram takes beside its messages.
+    /// Largest overhead of a datagram, in bytes.
     pub(crate) fn overhead(&self) -> usize {
         #[cfg(feature = "encryption")]
         if self.sealing.as_ref().is_some_and(|sealing| sealing.crypto().seals()) {
@@ -79,8 +79,8 @@ impl Envelope {
         HEADER
     }
 
-    /// Begins a datagram: its messages go behind what is there then. Returns how many bytes will come
-    /// behind them.
+    /// Begins a datagram in `buf`; the caller appends the messages. Returns the number of bytes
+    /// that [`Self::finish`] will append.
     pub(crate) fn begin(&self, buf: &mut Vec<u8>) -> usize {
         buf.clear();
         #[cfg(feature = "encryption")]
@@ -91,8 +91,11 @@ impl Envelope {
         0
     }
 
-    /// Closes a datagram, now that its messages are there.
-    #[cfg_attr(not(feature = "encryption"), expect(clippy::ptr_arg, reason = "sealed ones grow"))]
+    /// Completes a datagram after its messages were appended: checksum or encryption.
+    #[cfg_attr(
+        not(feature = "encryption"),
+        expect(clippy::ptr_arg, reason = "sealing appends a tag")
+    )]
     pub(crate) fn finish(&mut self, buf: &mut Vec<u8>) {
         #[cfg(feature = "encryption")]
         if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.crypto().seals()) {
@@ -104,7 +107,8 @@ impl Envelope {
         buf[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// Opens a datagram; returns its messages, which are in `scratch` if they were sealed.
+    /// Verifies and decrypts a datagram; returns its encoded messages, in `scratch` if they were
+    /// sealed.
     pub(crate) fn open<'a>(
         &mut self,
         datagram: &'a [u8],
@@ -114,7 +118,7 @@ impl Envelope {
         if version != VERSION && version != SEALED_VERSION {
             return Err(Reject::Format);
         }
-        let tag = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
+        let tag = u32::from_le_bytes(decode(&mut rest).map_err(|_| Reject::Format)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
@@ -122,14 +126,14 @@ impl Envelope {
             return self.open_sealed(rest, scratch);
         }
         self.accept_plaintext()?;
-        let checksum = u32::from_le_bytes(take(&mut rest).map_err(|_| Reject::Format)?);
+        let checksum = u32::from_le_bytes(decode(&mut rest).map_err(|_| Reject::Format)?);
         if checksum != self.checksum(rest) {
             return Err(Reject::Checksum);
         }
         Ok(rest)
     }
 
-    /// Begins a frame of a kind: its body goes behind what is there then.
+    /// Begins a frame of this kind; the caller appends its content.
     pub(crate) fn begin_frame(&self, kind: u8) -> Vec<u8> {
         #[cfg(feature = "encryption")]
         if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.crypto().seals()) {
@@ -138,12 +142,12 @@ impl Envelope {
             return buf;
         }
         let mut buf = alloc::vec![0; FRAME_HEADER];
-        put(&mut buf, &self.name);
+        encode(&mut buf, &self.name);
         buf.push(kind);
         buf
     }
 
-    /// Closes a frame, now that its body is there.
+    /// Completes a frame after its content was appended: length, and checksum or encryption.
     pub(crate) fn finish_frame(&mut self, mut buf: Vec<u8>, binding: &mut StreamBinding) -> Bytes {
         #[cfg(feature = "encryption")]
         if let Some(sealing) = self.sealing.as_mut().filter(|sealing| sealing.crypto().seals()) {
@@ -161,10 +165,11 @@ impl Envelope {
         buf.into()
     }
 
-    /// Opens the frame that a stream has brought, if it is complete: its kind and its body.
+    /// Opens the frame that a stream received, if it is complete; returns its kind and its content.
     ///
-    /// What cannot become a frame of ours of at most `limit` bytes is turned away as soon as that can
-    /// be seen.
+    /// # Errors
+    ///
+    /// As soon as the bytes cannot become a frame of this cluster of at most `limit` bytes.
     pub(crate) fn open_frame<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -179,8 +184,8 @@ impl Envelope {
         if bytes.len() < FRAME_HEADER {
             return Ok(None);
         }
-        let tag = u32::from_le_bytes(take(&mut rest)?);
-        let length = u32::from_le_bytes(take(&mut rest)?);
+        let tag = u32::from_le_bytes(decode(&mut rest)?);
+        let length = u32::from_le_bytes(decode(&mut rest)?);
         if tag != self.tag {
             return Err(Reject::ForeignCluster);
         }
@@ -191,27 +196,28 @@ impl Envelope {
             self.open_sealed_frame(sealed, binding, scratch)?
         } else {
             self.accept_plaintext()?;
-            let checksum = u32::from_le_bytes(take(&mut rest)?);
+            let checksum = u32::from_le_bytes(decode(&mut rest)?);
             let Some(mut body) = rest.get(..length) else { return Ok(None) };
             if checksum != self.checksum(body) {
                 return Err(Reject::Checksum);
             }
-            if take::<ClusterName>(&mut body)? != self.name {
+            if decode::<ClusterName>(&mut body)? != self.name {
                 return Err(Reject::ForeignCluster);
             }
             binding.frames += 1;
             body
         };
-        let kind = take(&mut body)?;
+        let kind = decode(&mut body)?;
         Ok(Some((kind, body)))
     }
 
-    /// The envelope of another cluster, from a whole frame that is bound to it and not sealed.
+    /// The envelope of another cluster, from a complete plaintext frame that is bound to that
+    /// cluster's name.
     ///
-    /// With it whoever has the wrong cluster's name can be told so, in a way that it understands.
-    pub(crate) fn of_stranger(&self, frame: &[u8]) -> Option<Self> {
+    /// In it, a node can refuse the frame in a way that the sender understands.
+    pub(crate) fn of_foreign_frame(&self, frame: &[u8]) -> Option<Self> {
         self.accept_plaintext().ok()?;
-        let name = take::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
+        let name = decode::<ClusterName>(&mut frame.get(FRAME_HEADER..)?).ok()?;
         let mut theirs = Self::new(&name);
         theirs
             .open_frame(frame, frame.len(), &mut StreamBinding::default(), &mut Vec::new())
@@ -261,7 +267,7 @@ impl Envelope {
         Ok(())
     }
 
-    /// The CRC-32 of the cluster's name followed by `bytes`: it fits in no other cluster.
+    /// The CRC-32 of the cluster's name followed by `bytes`; not valid in any other cluster.
     fn checksum(&self, bytes: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.tag);
         hasher.update(bytes);
@@ -269,11 +275,11 @@ impl Envelope {
     }
 }
 
-/// The first byte of every datagram and every frame: Tidings' format, version 1.
+/// First byte of all datagrams and frames that are not sealed: Tidings' format, version 1.
 const VERSION: u8 = 0xd1;
 
-/// Of a datagram: version, cluster tag, checksum.
+/// Header length of a datagram: version, cluster tag, checksum.
 pub(super) const HEADER: usize = 9;
 
-/// Of a frame: version, cluster tag, length of what follows, checksum.
+/// Header length of a frame: version, cluster tag, length of the body, checksum.
 pub(super) const FRAME_HEADER: usize = 13;

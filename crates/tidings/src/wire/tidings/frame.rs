@@ -1,12 +1,12 @@
-//! Frames: what travels on a stream. Each answers the one before.
+//! Encoding and decoding of frames.
 
 use super::Envelope;
 use super::compare::{NAME, decode_member, decode_parts, encode_member, encode_name};
+use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
-use crate::stream::Refusal;
 use crate::wire::StreamBinding;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{
     Claims, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
 };
@@ -14,7 +14,9 @@ use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A greeting, to which the parts of a comparison are appended.
+/// Begins a sync or sync reply with our hello; the caller appends the parts.
+///
+/// `introduce`: the hello contains our record, not only our name.
 pub(crate) fn sync(
     envelope: &Envelope,
     reply: bool,
@@ -28,11 +30,11 @@ pub(crate) fn sync(
     } else {
         encode_name(&mut buf, local);
     }
-    put(&mut buf, state);
+    encode(&mut buf, state);
     buf
 }
 
-/// A frame with which a comparison goes on, to which its parts are appended.
+/// Begins a frame that continues a sync; the caller appends the parts.
 pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(COMPARE)
 }
@@ -45,27 +47,27 @@ pub(crate) fn updates(envelope: &Envelope, member: &Member) -> Vec<u8> {
 
 pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u8]) -> Vec<u8> {
     let mut buf = envelope.begin_frame(MESSAGE);
-    put(&mut buf, &(to, from));
+    encode(&mut buf, &(to, from));
     buf.extend_from_slice(data);
     buf
 }
 
 pub(crate) fn packet(envelope: &Envelope, from: &NodeId, messages: &[u8]) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PACKET);
-    put(&mut buf, from);
+    encode(&mut buf, from);
     buf.extend_from_slice(messages);
     buf
 }
 
 pub(crate) fn ping(envelope: &Envelope, target: &NodeId) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PING);
-    put(&mut buf, target);
+    encode(&mut buf, target);
     buf
 }
 
 pub(crate) fn pong(envelope: &Envelope, status: PeerStatus) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PONG);
-    put(&mut buf, &status);
+    encode(&mut buf, &status);
     buf
 }
 
@@ -73,14 +75,17 @@ pub(crate) fn receipt(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(RECEIPT)
 }
 
-pub(crate) fn refused(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
+pub(crate) fn refusal(envelope: &Envelope, refusal: Refusal) -> Vec<u8> {
     let mut buf = envelope.begin_frame(REFUSED);
     buf.push(refusal as u8);
     buf
 }
 
-/// Looks at what a stream brought so far, at most `limit` bytes of it; returns the frame if it is
-/// complete.
+/// Parses the bytes that a stream received so far; returns the frame if it is complete.
+///
+/// # Errors
+///
+/// As soon as the bytes cannot become a valid frame of at most `limit` bytes.
 pub(crate) fn parse(
     bytes: &[u8],
     envelope: &mut Envelope,
@@ -95,7 +100,7 @@ pub(crate) fn parse(
     }
 }
 
-/// Reads the body of a frame of such a kind.
+/// Decodes the body of a frame of this kind.
 pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
     Ok(match kind {
         SYNC => Frame::Sync(decode_hello(body, max_meta)?),
@@ -103,34 +108,36 @@ pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, 
         COMPARE => Frame::Compare(decode_parts(body, max_meta)?),
         UPDATES => Frame::Updates { members: decode_members(body, max_meta)? },
         MESSAGE => {
-            let (to, from) = take::<(NodeId, NodeId)>(&mut body)?;
+            let (to, from) = decode::<(NodeId, NodeId)>(&mut body)?;
             let (to, from) = (Some(to), Some(from));
             Frame::Message(ReliableMessage { to, from, data: Bytes::copy_from_slice(body) })
         }
         RECEIPT => Frame::Receipt,
-        PACKET => Frame::Packet { from: take(&mut body)?, messages: Bytes::copy_from_slice(body) },
+        PACKET => {
+            Frame::Packet { from: decode(&mut body)?, messages: Bytes::copy_from_slice(body) }
+        }
         PING => {
-            let target = Some(take(&mut body)?);
+            let target = Some(decode(&mut body)?);
             Frame::Ping(StreamPing { target, token: None })
         }
         PONG => {
-            let status = Some(take(&mut body)?);
+            let status = Some(decode(&mut body)?);
             Frame::Pong(Pong { token: None, status })
         }
-        REFUSED => Frame::Refusal(Refusal::from_u8(take(&mut body)?)),
+        REFUSED => Frame::Refusal(Refusal::from_u8(decode(&mut body)?)),
         _ => return Err(Reject::Unexpected),
     })
 }
 
 fn decode_hello(mut body: &[u8], max_meta: usize) -> Result<SyncHello, Reject> {
-    let who = match take::<u8>(&mut body)? {
-        NAME => PeerIdentity::Name(take(&mut body)?),
+    let who = match decode::<u8>(&mut body)? {
+        NAME => PeerIdentity::Name(decode(&mut body)?),
         head => match decode_member(head, &mut body, max_meta)? {
             Some(claim) => PeerIdentity::Member(claim),
             None => PeerIdentity::Unacceptable,
         },
     };
-    let state = Bytes::copy_from_slice(take(&mut body)?);
+    let state = Bytes::copy_from_slice(decode(&mut body)?);
     Ok(SyncHello { who, state, parts: decode_parts(body, max_meta)? })
 }
 
@@ -146,8 +153,8 @@ fn decode_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
     Ok(members)
 }
 
-/// The most that a frame with a message takes beside the message, behind its length: two names and
-/// the cluster's, all of the longest, and the envelope, sealed or not.
+/// Upper bound, in bytes, of a user message frame's overhead behind the length: the longest names
+/// of sender, receiver and cluster, and the envelope, sealed or not.
 pub(crate) const MESSAGE_OVERHEAD: usize = 900;
 
 const SYNC: u8 = 0;

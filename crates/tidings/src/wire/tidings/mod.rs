@@ -1,4 +1,4 @@
-//! Our own format: `docs/WIRE.md` describes it to the byte.
+//! Tidings' own wire format; `docs/WIRE.md` describes it to the byte.
 
 pub(crate) mod compare;
 pub(crate) mod datagram;
@@ -16,12 +16,12 @@ use alloc::vec::Vec;
 pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message, messages};
 pub(crate) use envelope::Envelope;
 
-/// The first bytes of a datagram: what was added when it was sealed, if it is.
+/// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
 pub(super) fn head(datagram: &[u8]) -> &[u8] {
     &datagram[..datagram.len().min(SEALED_HEADER)]
 }
 
-/// What anybody can read of a frame that we made.
+/// The part of an encoded frame that is not encrypted.
 pub(super) fn in_clear(frame: &[u8]) -> &[u8] {
     match frame.first() {
         Some(&SEALED_VERSION) => &frame[..frame.len().min(SEALED_FRAME_HEADER)],
@@ -29,46 +29,47 @@ pub(super) fn in_clear(frame: &[u8]) -> &[u8] {
     }
 }
 
-/// The messages of a datagram that a node got, which was opened to this if it was sealed, or that a
-/// replayed node made.
+/// The encoded messages of a datagram, for a summary. `opened` is the plaintext of a received
+/// datagram that was sealed; without it, the datagram is plain or made by a replayed node.
 pub(super) fn messages_in(datagram: &[u8], opened: Option<&[u8]>) -> Option<Vec<u8>> {
-    let plain = opened.and_then(behind_time);
-    plain.or_else(|| unsealed(datagram, envelope::HEADER, SEALED_HEADER)).map(Into::into)
+    let plain = opened.and_then(skip_time);
+    plain.or_else(|| plain_body(datagram, envelope::HEADER, SEALED_HEADER)).map(Into::into)
 }
 
-/// The frame that a replayed node writes.
+/// Decodes a frame that a replayed node wrote.
 pub(super) fn frame_in(bytes: &[u8]) -> Option<Frame> {
-    let mut body = unsealed(bytes, envelope::FRAME_HEADER, SEALED_FRAME_HEADER)?;
+    let mut body = plain_body(bytes, envelope::FRAME_HEADER, SEALED_FRAME_HEADER)?;
     if bytes.first() != Some(&SEALED_VERSION) {
-        codec::take::<ClusterName>(&mut body).ok()?;
+        codec::decode::<ClusterName>(&mut body).ok()?;
     }
     let (&kind, body) = body.split_first()?;
     frame::read(kind, body, usize::MAX).ok()
 }
 
-fn behind_time(mut plain: &[u8]) -> Option<&[u8]> {
-    codec::take::<u64>(&mut plain).ok()?;
+/// The rest of a sealed message's plaintext, behind the time.
+fn skip_time(mut plain: &[u8]) -> Option<&[u8]> {
+    codec::decode::<u64>(&mut plain).ok()?;
     Some(plain)
 }
 
-/// What is behind the header of a datagram or of a frame that is not sealed, or that a replayed node
-/// made, which has no keys and encrypts nothing; the header is so long, or so long if it is sealed.
-fn unsealed(bytes: &[u8], plain: usize, sealed: usize) -> Option<&[u8]> {
+/// The bytes behind the header of a datagram or frame that is plain, or that a replayed node made
+/// (it has no keys and encrypts nothing). `plain` and `sealed` are the lengths of the two headers.
+fn plain_body(bytes: &[u8], plain: usize, sealed: usize) -> Option<&[u8]> {
     match bytes.first()? {
         &SEALED_VERSION => {
-            behind_time(bytes.get(sealed..bytes.len().saturating_sub(SEALED_TRAILER))?)
+            skip_time(bytes.get(sealed..bytes.len().saturating_sub(SEALED_TRAILER))?)
         }
         _ => bytes.get(plain..),
     }
 }
 
-/// The first byte of every datagram and every frame that is sealed: Tidings' format, version 1.
+/// First byte of all sealed datagrams and frames: Tidings' format, version 1.
 const SEALED_VERSION: u8 = 0xe1;
-/// Of a sealed datagram: version, cluster tag, nonce.
+/// Header length of a sealed datagram: version, cluster tag, nonce.
 const SEALED_HEADER: usize = 1 + 4 + 24;
-/// Of a sealed frame: version, cluster tag, length of what follows, nonce.
+/// Header length of a sealed frame: version, cluster tag, length of the rest, nonce.
 const SEALED_FRAME_HEADER: usize = 1 + 4 + 4 + 24;
-/// What comes behind either.
+/// Length of the authentication tag behind either.
 const SEALED_TRAILER: usize = 16;
 
 #[cfg(test)]

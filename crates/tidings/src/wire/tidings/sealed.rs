@@ -1,35 +1,35 @@
-//! Sealed envelopes: encrypted and authenticated, with the time in them.
+//! Sealed envelopes: encryption and authentication, with the time inside.
 
 use super::{SEALED_FRAME_HEADER as FRAME_HEADER, SEALED_HEADER as HEADER, SEALED_VERSION};
 use crate::crypto::aead::{NONCE, TAG};
 use crate::member::ClusterName;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::codec::{put, take};
+use crate::wire::codec::{decode, encode};
 use crate::wire::crypto_state::CryptoState;
 use alloc::vec::Vec;
 
-/// What a node seals with, and opens with.
+/// Seals and opens datagrams and frames.
 #[derive(Debug)]
 pub(crate) struct Sealing {
     crypto: CryptoState,
-    /// What is authenticated beside each datagram.
-    bound_to: Vec<u8>,
-    /// How far from our own time, in seconds, that of a message may be.
+    /// The associated data of every datagram: the byte 0, then the cluster's name.
+    datagram_aad: Vec<u8>,
+    /// Largest difference between a message's time and ours, in seconds.
     ///
-    /// Old messages say what is outdated, and do no harm while what is newer is remembered: so this
-    /// is less than members that failed or left are remembered for.
+    /// A replayed old message does no harm while its claims are outdated by newer ones. So this is
+    /// less than the time for which members that failed or left are remembered.
     tolerance: u64,
 }
 
 impl Sealing {
-    /// The most that a datagram takes beside its messages: the time takes ten bytes at most.
+    /// Largest overhead of a datagram, in bytes; the time takes up to ten of them.
     pub(super) const OVERHEAD: usize = HEADER + 10 + TAG;
 
     pub(crate) fn new(cluster: &ClusterName, crypto: CryptoState, tolerance: u64) -> Self {
-        let mut bound_to = Vec::from([DATAGRAM]);
-        bound_to.extend_from_slice(cluster.as_str().as_bytes());
-        Self { crypto, bound_to, tolerance }
+        let mut datagram_aad = Vec::from([DATAGRAM]);
+        datagram_aad.extend_from_slice(cluster.as_str().as_bytes());
+        Self { crypto, datagram_aad, tolerance }
     }
 
     pub(crate) fn crypto(&self) -> &CryptoState {
@@ -42,7 +42,7 @@ impl Sealing {
 
     pub(super) fn begin(&self, buf: &mut Vec<u8>, time: u64) -> usize {
         buf.resize(HEADER, 0);
-        put(buf, &time);
+        encode(buf, &time);
         TAG
     }
 
@@ -51,10 +51,10 @@ impl Sealing {
         buf[0] = SEALED_VERSION;
         buf[1..5].copy_from_slice(&tag.to_le_bytes());
         buf[5..HEADER].copy_from_slice(&nonce);
-        self.crypto.seal(&nonce, &self.bound_to, buf, HEADER);
+        self.crypto.seal(&nonce, &self.datagram_aad, buf, HEADER);
     }
 
-    /// Opens a datagram from behind its cluster tag.
+    /// Opens a datagram, given the bytes behind its cluster tag.
     pub(super) fn open<'a>(
         &mut self,
         sealed: &[u8],
@@ -62,13 +62,13 @@ impl Sealing {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let opened = self.crypto.open(nonce, &self.bound_to, sealed, scratch, |_| true);
-        self.take_time(opened, time, scratch)
+        let opened = self.crypto.open(nonce, &self.datagram_aad, sealed, scratch, |_| true);
+        self.check_time(opened, time, scratch)
     }
 
     pub(super) fn begin_frame(&self, time: u64) -> Vec<u8> {
         let mut buf = alloc::vec![0; FRAME_HEADER];
-        put(&mut buf, &time);
+        encode(&mut buf, &time);
         buf
     }
 
@@ -79,7 +79,7 @@ impl Sealing {
         binding: &mut StreamBinding,
     ) {
         let nonce = self.crypto.nonce(NONCE);
-        let bound_to = self.bind(binding);
+        let aad = self.frame_aad(binding);
         binding.first.get_or_insert(nonce);
         binding.frames += 1;
         let length = u32::try_from(buf.len() - 9 + TAG).expect("max_frame is at most 64 MiB");
@@ -88,10 +88,10 @@ impl Sealing {
         buf[5..9].copy_from_slice(&length.to_le_bytes());
         buf[9..FRAME_HEADER].copy_from_slice(&nonce);
         self.crypto.note_frame(buf);
-        self.crypto.seal(&nonce, &bound_to, buf, FRAME_HEADER);
+        self.crypto.seal(&nonce, &aad, buf, FRAME_HEADER);
     }
 
-    /// Opens a frame from behind its length.
+    /// Opens a frame, given the bytes behind its length.
     pub(super) fn open_frame<'a>(
         &mut self,
         sealed: &[u8],
@@ -100,10 +100,10 @@ impl Sealing {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let bound_to = self.bind(binding);
-        let opened = self.crypto.open(nonce, &bound_to, rest, scratch, |_| true);
-        let body = self.take_time(opened, time, scratch);
-        // One that is stale is authentic all the same, and gets an answer.
+        let aad = self.frame_aad(binding);
+        let opened = self.crypto.open(nonce, &aad, rest, scratch, |_| true);
+        let body = self.check_time(opened, time, scratch);
+        // A stale frame is authentic and gets a reply, so it counts.
         if body.is_ok() || body == Err(Reject::Stale) {
             binding.first = binding.first.or_else(|| sealed.first_chunk().copied());
             binding.frames += 1;
@@ -111,29 +111,31 @@ impl Sealing {
         body
     }
 
-    fn take_time<'a>(&self, opened: bool, time: u64, plain: &'a [u8]) -> Result<&'a [u8], Reject> {
+    /// Checks the time in an opened message; returns the rest.
+    fn check_time<'a>(&self, opened: bool, time: u64, plain: &'a [u8]) -> Result<&'a [u8], Reject> {
         if !opened {
             return Err(Reject::Key);
         }
         let mut body = plain;
-        let theirs: u64 = take(&mut body)?;
+        let theirs: u64 = decode(&mut body)?;
         if theirs.abs_diff(time) > self.tolerance {
             return Err(Reject::Stale);
         }
         Ok(body)
     }
 
-    /// What is authenticated beside a frame: which one it is, and of which stream, so that none can
-    /// be put in the place of another.
-    fn bind(&self, binding: &StreamBinding) -> Vec<u8> {
-        let mut bound_to = Vec::from([FRAME]);
-        bound_to.extend_from_slice(&binding.frames.to_le_bytes());
-        bound_to.extend_from_slice(&binding.first.unwrap_or_default());
-        bound_to.extend_from_slice(&self.bound_to[1..]);
-        bound_to
+    /// The associated data of a frame. It identifies the frame and its stream, so that no frame can
+    /// be replaced by another.
+    fn frame_aad(&self, binding: &StreamBinding) -> Vec<u8> {
+        let mut aad = Vec::from([FRAME]);
+        aad.extend_from_slice(&binding.frames.to_le_bytes());
+        aad.extend_from_slice(&binding.first.unwrap_or_default());
+        aad.extend_from_slice(&self.datagram_aad[1..]);
+        aad
     }
 }
 
-/// What a message is, first of all that is authenticated beside it.
+/// First byte of a datagram's associated data.
 const DATAGRAM: u8 = 0;
+/// First byte of a frame's associated data.
 const FRAME: u8 = 1;

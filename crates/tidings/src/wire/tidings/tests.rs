@@ -1,16 +1,17 @@
-//! The format, to the byte: vectors, round trips, and any bytes at all.
+//! Tests of Tidings' format: exact bytes, round trips, limits, and arbitrary bytes.
 
 use super::compare;
 use super::{Envelope, Writer, frame, messages};
+use crate::config::limits::UPDATE_OVERHEAD;
+use crate::error::Refusal;
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, Member, Meta, NodeId, State};
 use crate::membership::range::Range;
 use crate::stats::Reject;
-use crate::stream::Refusal;
+use crate::wire::StreamBinding;
 use crate::wire::frame::{Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Message, PeerStatus};
-use crate::wire::{StreamBinding, UPDATE_OVERHEAD};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -31,7 +32,7 @@ fn write(fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     buf
 }
 
-/// A frame, closed.
+/// Completes a frame.
 fn close(frame: Vec<u8>) -> Vec<u8> {
     envelope().finish_frame(frame, &mut StreamBinding::default()).to_vec()
 }
@@ -57,11 +58,11 @@ fn hex(bytes: &[u8]) -> alloc::string::String {
     bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
 }
 
-/// These are the vectors of WIRE.md.
+/// Expected bytes for the layouts in `docs/WIRE.md`, which has no test vectors itself.
 #[test]
-fn messages_have_the_bytes_that_the_description_says() {
+fn messages_have_the_bytes_that_wire_md_describes() {
     let header = hex(&write(|_| {}));
-    assert_eq!(header, "d10c7e7fd80c7e7fd8", "version, tag, checksum of nothing");
+    assert_eq!(header, "d10c7e7fd80c7e7fd8", "version, tag, checksum of no messages");
     let body = |fill: &dyn Fn(&mut Writer<'_>)| hex(&write(|writer| fill(writer))[9..]);
     let target = NodeId::new("db-7").unwrap();
     let short = target.short();
@@ -84,13 +85,13 @@ fn messages_have_the_bytes_that_the_description_says() {
 }
 
 #[test]
-fn frames_have_the_bytes_that_the_description_says() {
-    let taken = hex(&close(frame::receipt(&envelope())));
-    assert_eq!(&taken[..10], "d10c7e7fd8", "version and tag");
-    assert_eq!(&taken[10..18], "06000000", "length");
-    assert_eq!(&taken[26..], "047465737403", "the cluster's name, kind");
+fn frames_have_the_bytes_that_wire_md_describes() {
+    let receipt = hex(&close(frame::receipt(&envelope())));
+    assert_eq!(&receipt[..10], "d10c7e7fd8", "version and tag");
+    assert_eq!(&receipt[10..18], "06000000", "length");
+    assert_eq!(&receipt[26..], "047465737403", "the cluster's name, kind");
     let body = |frame: Vec<u8>| hex(&close(frame)[18..]);
-    assert_eq!(body(frame::refused(&envelope(), Refusal::Full)), "0401");
+    assert_eq!(body(frame::refusal(&envelope(), Refusal::Full)), "0401");
     let profile = "0a0000070a1f0464622d37808ece1c02016d";
     assert_eq!(
         body(frame::updates(&envelope(), &member(State::Left))),
@@ -104,12 +105,12 @@ fn frames_have_the_bytes_that_the_description_says() {
     let pong = frame::pong(&envelope(), PeerStatus { incarnation, digest: 3 });
     assert_eq!(body(pong), "08010203000000");
 
-    let greet = |introduce| {
+    let hello = |introduce| {
         let local = member(State::Alive);
         body(frame::sync(&envelope(), false, &local, introduce, b"s"))
     };
-    assert_eq!(greet(true), alloc::format!("0000{profile}0173"));
-    assert_eq!(greet(false), "00200464622d370173");
+    assert_eq!(hello(true), alloc::format!("0000{profile}0173"));
+    assert_eq!(hello(false), "00200464622d370173");
     let mut parts = Vec::new();
     compare::encode_digest(&mut parts, Range::ALL, 1);
     assert_eq!(hex(&parts), "000100000000000000");
@@ -126,20 +127,20 @@ fn frames_have_the_bytes_that_the_description_says() {
 }
 
 #[test]
-fn quiet_messages_are_as_small_as_they_were_meant_to_be() {
+fn pings_and_acks_stay_within_their_size_targets() {
     let (token, target) = (u32::MAX, NodeId::new("db-7").unwrap());
     let incarnation = Incarnation { generation: 250_000_000, number: 127 };
     let status = PeerStatus { incarnation, digest: u32::MAX };
     let ping = write(|w| w.ping(token, &target, status));
     let ack = write(|w| w.ack(token, status));
-    // Tag and checksum apart, as the targets have it.
+    // The targets do not count cluster tag and checksum.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
-    assert!(ping.len() + ack.len() <= 50, "a quiet round of one member");
+    assert!(ping.len() + ack.len() <= 50, "one probe round without updates");
     assert_eq!(write(|w| w.nack(token)).len(), 9 + 5);
 }
 
 #[test]
-fn the_longest_update_takes_what_the_size_model_says() {
+fn the_longest_update_stays_within_update_overhead_and_max_meta() {
     let id = NodeId::new(&"x".repeat(255)).unwrap();
     let incarnation = Incarnation { generation: u64::MAX, number: u64::MAX };
     let meta = Meta::new(&[7; MAX_META]);
@@ -150,7 +151,7 @@ fn the_longest_update_takes_what_the_size_model_says() {
 }
 
 #[test]
-fn what_does_not_fit_is_taken_back_whole() {
+fn an_update_that_does_not_fit_is_removed_whole() {
     let mut buf = Vec::new();
     let mut writer = Writer::begin(&envelope(), &mut buf, 57);
     assert!(writer.update(&member(State::Alive), &Accuser::Unknown));
@@ -163,7 +164,7 @@ fn what_does_not_fit_is_taken_back_whole() {
 }
 
 #[test]
-fn unknown_kinds_are_skipped_by_their_length_and_unknown_fixed_ones_are_not_guessed() {
+fn unknown_kinds_from_64_are_skipped_and_unknown_kinds_below_are_malformed() {
     let mut datagram = write(|w| w.nack(1));
     datagram.splice(9..9, [200, 3, 1, 2, 3]);
     let read_again = |mut datagram: Vec<u8>| {
@@ -177,7 +178,7 @@ fn unknown_kinds_are_skipped_by_their_length_and_unknown_fixed_ones_are_not_gues
 }
 
 #[test]
-fn members_at_addresses_that_no_node_has_are_not_taken() {
+fn members_at_unreachable_addresses_are_not_accepted() {
     for addr in
         ["0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "10.0.0.1:0", "[::]:1", "[ff02::1]:1"]
     {
@@ -218,21 +219,23 @@ fn members() -> impl Strategy<Value = Member> {
 
 proptest! {
     #[test]
-    fn an_update_comes_back_as_it_was(member in members(), accuser: u32) {
+    fn an_update_is_decoded_as_it_was_encoded(member in members(), accuser: u32) {
         let datagram = write(|writer| assert!(writer.update(&member, &Accuser::from(accuser))));
         let messages = read(&datagram).unwrap();
         let [Message::Update(update)] = &messages[..] else { panic!("{messages:?}") };
         prop_assert_eq!(&update.claim.id, &member.id);
         prop_assert_eq!(update.claim.incarnation, member.incarnation);
         prop_assert_eq!(update.claim.state, member.state);
-        prop_assert_eq!(update.accuser.short(), if member.state == State::Suspect { accuser } else { 0 });
-        let profile = update.claim.profile.as_ref().map(|profile| (profile.addr, profile.meta.clone()));
-        let said = (member.state == State::Alive).then(|| (member.addr(), member.meta.clone()));
-        prop_assert_eq!(profile, said);
+        let expected = if member.state == State::Suspect { accuser } else { 0 };
+        prop_assert_eq!(update.accuser.short(), expected);
+        let profile = update.claim.profile.as_ref();
+        let profile = profile.map(|profile| (profile.addr, profile.meta.clone()));
+        let expected = (member.state == State::Alive).then(|| (member.addr(), member.meta.clone()));
+        prop_assert_eq!(profile, expected);
     }
 
     #[test]
-    fn a_frame_comes_back_as_it_was_however_it_is_cut(
+    fn a_frame_is_decoded_as_it_was_encoded_and_a_prefix_is_incomplete(
         members in prop::collection::vec(members(), 1..20),
         state in prop::collection::vec(any::<u8>(), 0..50),
         cut in any::<prop::sample::Index>(),
@@ -240,8 +243,9 @@ proptest! {
         let frame = hello(&members, &state);
         let cut = cut.index(frame.len());
         prop_assert!(matches!(parse(&frame[..cut]), Ok(None)));
-        let Ok(Some(Frame::Sync(read))) = parse(&frame) else { panic!("it is whole") };
-        prop_assert!(matches!(&read.who, PeerIdentity::Member(claim) if claim.is_all_of(&members[0])));
+        let Ok(Some(Frame::Sync(read))) = parse(&frame) else { panic!("the frame is complete") };
+        let PeerIdentity::Member(claim) = &read.who else { panic!("{:?}", read.who) };
+        prop_assert!(claim.is_all_of(&members[0]));
         prop_assert_eq!(&read.state[..], &state);
         let [SyncPart::Members { range: Range::ALL, claims, ask: true }] = &read.parts[..] else {
             panic!("{:?}", read.parts);
@@ -254,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_with_a_flipped_bit_is_never_taken(
+    fn a_frame_with_a_flipped_bit_is_never_accepted(
         members in prop::collection::vec(members(), 1..4),
         at in any::<prop::sample::Index>(),
         bit in 0..8u8,
@@ -267,16 +271,18 @@ proptest! {
     }
 
     #[test]
-    fn members_that_have_no_room_are_taken_back(
+    fn members_that_do_not_fit_are_removed(
         members in prop::collection::vec(members(), 0..20),
         limit in 0..3000usize,
     ) {
         let mut buf = Vec::from(*b"before");
-        let put = compare::encode_members(&mut buf, limit, Range::ALL, false, members.iter());
-        if put {
+        let fits = compare::encode_members(&mut buf, limit, Range::ALL, false, members.iter());
+        if fits {
             prop_assert!(members.is_empty() || buf.len() <= limit);
             let parts = compare::decode_parts(&buf[6..], MAX_META).unwrap();
-            let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else { panic!("{parts:?}") };
+            let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else {
+                panic!("{parts:?}")
+            };
             prop_assert_eq!(claims.claims.len(), members.len());
         } else {
             prop_assert_eq!(&buf, b"before");
@@ -287,8 +293,8 @@ proptest! {
     fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         drop(read(&bytes));
         drop(parse(&bytes));
-        drop(envelope().of_stranger(&bytes));
-        // In an envelope that is right, so that the messages are reached.
+        drop(envelope().of_foreign_frame(&bytes));
+        // In a valid envelope, so that the bytes reach the message decoders.
         let mut datagram = Vec::new();
         envelope().begin(&mut datagram);
         datagram.extend(&bytes);
@@ -302,7 +308,7 @@ proptest! {
     }
 }
 
-/// A greeting by the first of these, which tells of them all.
+/// A sync by the first of these members, with the records of all of them.
 fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
     let mut buf = frame::sync(&envelope(), false, &members[0], true, state);
     assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));

@@ -1,0 +1,285 @@
+use super::*;
+use crate::config::variant::ProtocolVariant;
+use crate::incarnation::Incarnation;
+use crate::member::{ClusterName, Meta, NodeId};
+use crate::membership::claim::{Claim, Profile};
+use alloc::format;
+
+/// A detector among `others` members, in virtual time.
+struct Bench {
+    detector: Detector,
+    members: Members,
+    timers: Timers,
+    options: Options,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(others: u8) -> Self {
+        let options = Options::lan();
+        let local = Member::new(id(0), addr(0), Incarnation::default(), Meta::EMPTY);
+        let mut members = Members::new(
+            &ClusterName::new("test").unwrap(),
+            local,
+            ProtocolVariant::Tidings,
+            options.max_members,
+            Rng::new([1; 32], RngStream::Members),
+        );
+        for n in 1..=others {
+            members.apply(Instant::ZERO, &claim(n, State::Alive));
+        }
+        let detector = Detector::new([1; 32], &options, Instant::ZERO);
+        Self { detector, members, timers: Timers::default(), options, now: Instant::ZERO }
+    }
+
+    fn with<R>(&mut self, call: impl FnOnce(&mut Detector, &mut Context<'_>) -> R) -> R {
+        let Self { detector, members, timers, options, now } = self;
+        call(detector, &mut Context { now: *now, timers, members, options })
+    }
+
+    fn key(&self, n: u8) -> MemberKey {
+        self.members.find(&id(n)).unwrap()
+    }
+
+    /// Begins a probe round of member `n`; returns its token.
+    fn probe(&mut self, n: u8) -> u32 {
+        let target = self.key(n);
+        self.with(|detector, cx| detector.begin_round(cx, Some(target))).unwrap()
+    }
+
+    fn suspect(&mut self, n: u8) -> MemberKey {
+        let key = self.key(n);
+        self.members.apply(self.now, &claim(n, State::Suspect));
+        self.with(|detector, cx| detector.suspect(cx, key, Accuser::Short(1)));
+        key
+    }
+
+    fn timer(&self, key: TimerKey) -> Option<Duration> {
+        self.timers.at(key).map(|at| at.since(self.now))
+    }
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId::new(&format!("n{n}")).unwrap()
+}
+
+fn addr(n: u8) -> SocketAddr {
+    ([10, 0, 0, n], 7946).into()
+}
+
+fn claim(n: u8, state: State) -> Claim {
+    let profile = Profile { addr: addr(n), meta: Meta::EMPTY, versions: Default::default() };
+    Claim { id: id(n), incarnation: Incarnation::default(), state, profile: Some(profile) }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const ROUND: TimerKey = TimerKey::Fixed(FixedTimer::Probe);
+const ACK: TimerKey = TimerKey::Fixed(FixedTimer::ProbeTimeout);
+
+mod probe_round {
+    use super::*;
+
+    #[test]
+    fn a_round_sets_its_end_and_the_timeout_of_the_direct_ping() {
+        let mut bench = Bench::new(3);
+        bench.probe(1);
+        assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval));
+        assert_eq!(bench.timer(ACK), Some(bench.options.probe_timeout), "no round trip is known");
+        let token = bench.with(|detector, cx| detector.begin_round(cx, None));
+        assert_eq!(token, None, "without a member to probe there is only the next round");
+    }
+
+    #[test]
+    fn an_ack_ends_the_wait_for_it_and_a_second_one_is_stray() {
+        let mut bench = Bench::new(3);
+        let token = bench.probe(1);
+        bench.now += SECOND / 10;
+        let target = bench.key(1);
+        let acked = bench.with(|detector, cx| detector.on_ack(cx, token));
+        assert_eq!(acked, AckedPing::Probe { target, rtt: SECOND / 10 });
+        assert_eq!(bench.timer(ACK), None);
+        let again = bench.with(|detector, cx| detector.on_ack(cx, token));
+        assert_eq!(again, AckedPing::Stray);
+    }
+}
+
+mod indirect_probe {
+    use super::*;
+
+    #[test]
+    fn relays_are_asked_only_without_an_ack_and_never_include_the_target() {
+        let mut bench = Bench::new(6);
+        let mut relays = Vec::new();
+        let token = bench.probe(1);
+        let round = bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays)).unwrap();
+        assert_eq!((round.target, round.token), (bench.key(1), token));
+        assert_eq!(relays.len(), bench.options.indirect_probes);
+        assert!(!relays.contains(&round.target));
+
+        bench.with(|detector, cx| detector.on_ack(cx, token));
+        assert_eq!(bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays)), None);
+    }
+
+    #[test]
+    fn a_forwarded_ping_is_nacked_at_four_fifths_of_its_time_and_then_ends() {
+        let mut bench = Bench::new(3);
+        let own = bench
+            .with(|detector, cx| detector.forward_ping(cx, addr(2), 70, Some(SECOND), true))
+            .unwrap();
+        let timer = TimerKey::IndirectPing(own);
+        assert_eq!(bench.timer(timer), Some(SECOND * 4 / 5));
+        let Bench { detector, timers, .. } = &mut bench;
+        assert_eq!(detector.on_indirect_ping_timeout(timers, own), Some((addr(2), 70)));
+        assert_eq!(bench.timer(timer), Some(SECOND), "an ack may still come");
+        let Bench { detector, timers, .. } = &mut bench;
+        assert_eq!(detector.on_indirect_ping_timeout(timers, own), None);
+        let late = bench.with(|detector, cx| detector.on_ack(cx, own));
+        assert_eq!(late, AckedPing::Stray);
+    }
+
+    #[test]
+    fn the_ack_of_a_forwarded_ping_carries_the_askers_token() {
+        let mut bench = Bench::new(3);
+        let own =
+            bench.with(|detector, cx| detector.forward_ping(cx, addr(2), 70, None, false)).unwrap();
+        let acked = bench.with(|detector, cx| detector.on_ack(cx, own));
+        assert_eq!(acked, AckedPing::Forwarded { asker: addr(2), token: 70 });
+    }
+}
+
+mod local_health {
+    use super::*;
+
+    #[test]
+    fn a_round_without_ack_or_nacks_worsens_it_and_the_next_round_is_longer() {
+        let mut bench = Bench::new(6);
+        bench.probe(1);
+        let mut relays = Vec::new();
+        bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
+        let asked = relays.len() as u32;
+        let missed_nacks = asked;
+        let target = bench.key(1);
+        let outcome = bench.with(|detector, cx| detector.end_round(cx));
+        let expected = ProbeOutcome::NoAck { target, suspect: false, asked, missed_nacks };
+        assert_eq!(outcome, Some(expected));
+        assert_eq!(bench.detector.health(), asked);
+        bench.probe(2);
+        assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval * (asked + 1)));
+    }
+
+    #[test]
+    fn nacks_keep_it_and_acks_improve_it() {
+        let mut bench = Bench::new(6);
+        let mut relays = Vec::new();
+        bench.detector.on_refuted();
+        assert_eq!(bench.detector.health(), 1);
+        let token = bench.probe(1);
+        bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
+        for &relay in &relays {
+            assert!(bench.detector.on_nack(token, bench.members[relay].addr()));
+        }
+        bench.with(|detector, cx| detector.end_round(cx));
+        assert_eq!(bench.detector.health(), 1, "every relay sent a nack");
+        let token = bench.probe(2);
+        bench.with(|detector, cx| detector.on_ack(cx, token));
+        bench.with(|detector, cx| detector.end_round(cx));
+        assert_eq!(bench.detector.health(), 0);
+    }
+
+    #[test]
+    fn an_ack_over_a_stream_alone_leaves_it() {
+        let mut bench = Bench::new(3);
+        bench.detector.on_refuted();
+        let token = bench.probe(1);
+        assert_eq!(bench.detector.on_stream_ack(token), Some(bench.key(1)));
+        bench.with(|detector, cx| detector.end_round(cx));
+        assert_eq!(bench.detector.health(), 1);
+    }
+}
+
+mod suspicion {
+    use super::*;
+
+    #[test]
+    fn a_suspicion_without_a_recent_ack_is_deferred_and_with_one_it_expires() {
+        let mut bench = Bench::new(9);
+        let key = bench.suspect(1);
+        let timer = TimerKey::Suspicion(key);
+        bench.now += bench.timer(timer).unwrap();
+        assert!(!bench.with(|detector, cx| detector.on_suspicion_timeout(cx, key)));
+        let minimum = bench.timer(timer).expect("it is set again");
+
+        bench.now += minimum;
+        bench.with(|detector, cx| detector.renew_lease(cx));
+        assert!(bench.timer(timer).unwrap() >= minimum, "after a stall it has its minimum anew");
+        bench.now += bench.timer(timer).unwrap();
+        bench.with(|detector, cx| detector.renew_lease(cx));
+        assert!(bench.with(|detector, cx| detector.on_suspicion_timeout(cx, key)));
+    }
+
+    #[test]
+    fn it_expires_without_an_ack_if_the_option_is_off_or_all_others_are_suspected() {
+        let mut bench = Bench::new(1);
+        let key = bench.suspect(1);
+        let timer = TimerKey::Suspicion(key);
+        let longest = bench.timer(timer).unwrap();
+        bench.now += longest;
+        assert!(bench.with(|detector, cx| detector.on_suspicion_timeout(cx, key)));
+
+        let mut bench = Bench::new(9);
+        bench.options.require_recent_ack = false;
+        let key = bench.suspect(1);
+        assert!(bench.with(|detector, cx| detector.on_suspicion_timeout(cx, key)));
+    }
+
+    #[test]
+    fn each_further_accuser_brings_the_timeout_forward_and_a_departure_ends_it() {
+        let mut bench = Bench::new(9);
+        let key = bench.suspect(1);
+        let timer = TimerKey::Suspicion(key);
+        let longest = bench.timer(timer).unwrap();
+        let Bench { detector, timers, .. } = &mut bench;
+        assert!(!detector.confirm(timers, key, &Accuser::Short(1)), "it is the first accuser");
+        assert!(detector.confirm(timers, key, &Accuser::Short(2)));
+        assert!(bench.timer(timer).unwrap() < longest);
+        bench.probe(1);
+        let Bench { detector, timers, .. } = &mut bench;
+        detector.on_departed(timers, key);
+        assert_eq!(bench.timer(timer), None);
+        assert_eq!(bench.with(|detector, cx| detector.end_round(cx)), None, "its probe ended too");
+    }
+}
+
+mod user_ping {
+    use super::*;
+
+    #[test]
+    fn a_ping_ends_by_its_ack_by_its_timeout_or_by_a_cancel() {
+        let mut bench = Bench::new(1);
+        let [acked, late, cancelled] = [0, 1, 2].map(Ticket);
+        let token = bench.with(|detector, cx| detector.ping(cx, acked)).unwrap();
+        bench.now += SECOND / 2;
+        let ack = bench.with(|detector, cx| detector.on_ack(cx, token));
+        assert_eq!(ack, AckedPing::User { ticket: acked, rtt: SECOND / 2 });
+        assert_eq!(bench.timer(TimerKey::UserPing(token)), None);
+
+        let token = bench.with(|detector, cx| detector.ping(cx, late)).unwrap();
+        assert_eq!(bench.detector.on_user_ping_timeout(token), Some(late));
+        assert_eq!(bench.detector.on_user_ping_timeout(token), None);
+
+        let token = bench.with(|detector, cx| detector.ping(cx, cancelled)).unwrap();
+        let Bench { detector, timers, .. } = &mut bench;
+        assert!(detector.cancel_user_ping(timers, cancelled));
+        assert!(!detector.cancel_user_ping(timers, cancelled));
+        assert_eq!(bench.timer(TimerKey::UserPing(token)), None);
+    }
+
+    #[test]
+    fn no_more_than_max_pings_are_pending() {
+        let mut bench = Bench::new(1);
+        bench.detector =
+            Detector::new([1; 32], &Options { max_pings: 1, ..Options::lan() }, bench.now);
+        assert!(bench.with(|detector, cx| detector.ping(cx, Ticket(0))).is_some());
+        assert!(bench.with(|detector, cx| detector.ping(cx, Ticket(1))).is_none());
+    }
+}
