@@ -1,7 +1,7 @@
 //! Fuzz targets for the protocol: `just fuzz datagram`.
 //!
-//! The targets are in `harness.rs` and `memberlist.rs`. The crate `tidings-fuzz-replay` shares them,
-//! to replay the corpora on every change with a stable compiler.
+//! The targets are in `harness.rs` and `memberlist.rs`. The crate `tidings-fuzz-replay` shares
+//! them, to replay the corpora on every change with a stable compiler.
 
 #[path = "../../crates/tidings/tests/common/forge.rs"]
 pub mod forge;

@@ -48,8 +48,8 @@ pub fn send(udp: &UdpSocket, local_addr: SocketAddr, data: &[u8], to: SocketAddr
     drop(udp.send_to(data, to));
 }
 
-/// An address in the form that a socket at `local_addr` needs: a socket for IPv6 that takes IPv4 too
-/// needs IPv4 addresses in IPv6's form.
+/// An address in the form that a socket at `local_addr` needs: a socket for IPv6 that takes IPv4
+/// too needs IPv4 addresses in IPv6's form.
 fn in_form_of(local_addr: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (local_addr, to) {
         (SocketAddr::V6(_), SocketAddr::V4(v4)) => {

@@ -164,8 +164,8 @@ impl Checks {
             self.options.max_queued_datagrams + 4 * max_streams + 8 * max_members.min(known) + 64;
         if outputs > max_outputs {
             self.record_violation(format!(
-                "after {now:?}, n{observer} gave {outputs} outputs for one input; its options allow \
-                 {max_outputs}"
+                "after {now:?}, n{observer} gave {outputs} outputs for one input; its options \
+                 allow {max_outputs}"
             ));
         }
         if node.present_count() > known.min(max_members) {

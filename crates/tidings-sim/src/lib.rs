@@ -1,5 +1,5 @@
-//! Deterministic simulator for Tidings: thousands of real nodes in virtual time, repeatable from one
-//! seed.
+//! Deterministic simulator for Tidings: thousands of real nodes in virtual time, repeatable from
+//! one seed.
 //!
 //! - A [`World`] is a set of nodes, each on a simulated machine, and the network between them. It
 //!   advances only when told to, and checks every action of every node.

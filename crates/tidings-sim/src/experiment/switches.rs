@@ -62,7 +62,8 @@ pub(super) fn run(harness: &Harness) -> Section {
     section.tables.push(table);
     section.notes.push(format!(
         "{members} members; {seeds} {}, the same for all rows, with four crashes in each; in \
-         brackets 95% confidence intervals of the means. A crash that no member detected has no time.",
+         brackets 95% confidence intervals of the means. A crash that no member detected has no \
+         time.",
         if seeds == 1 { "seed" } else { "seeds" }
     ));
     let violations: u64 = outcomes.iter().map(|outcome| outcome.violations).sum();

@@ -69,7 +69,8 @@ pub(crate) const NOT_FOR_US: [Expected; 2] = [
         "a node with another key is refused",
     ),
     expected(
-        "[ERR] memberlist: failed to receive: Encryption is configured but remote state is not encrypted",
+        "[ERR] memberlist: failed to receive: Encryption is configured but remote state is not \
+         encrypted",
         "a node without a key is refused",
     ),
 ];

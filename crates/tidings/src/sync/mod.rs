@@ -13,7 +13,8 @@ use crate::sync::reconnect::Reconnect;
 use crate::sync::trigger::SyncTrigger;
 use bytes::Bytes;
 
-/// The anti-entropy of a node: when it syncs, with what, and the members that it tries to find again.
+/// The anti-entropy of a node: when it syncs, with what, and the members that it tries to find
+/// again.
 #[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Sync {

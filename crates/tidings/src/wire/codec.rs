@@ -238,13 +238,17 @@ mod tests {
             let status = PeerStatus { incarnation, digest: a };
             is_postcard(&(b, status), &(b, status));
             if let Ok(name) = NodeId::new(&text) {
-                is_postcard(&(&name, b >> shift, text.as_bytes()), &(&name, b >> shift, text.as_bytes()));
+                let value = (&name, b >> shift, text.as_bytes());
+                is_postcard(&value, &value);
             }
         }
 
         #[test]
         fn read_as_postcard_reads(
-            bytes in prop::collection::vec(prop_oneof![Just(0xff), Just(0x80), 0..0x18u8, any::<u8>()], 0..24),
+            bytes in prop::collection::vec(
+                prop_oneof![Just(0xff), Just(0x80), 0..0x18u8, any::<u8>()],
+                0..24,
+            ),
         ) {
             reads_as_postcard::<u8>(&bytes);
             reads_as_postcard::<u32>(&bytes);

@@ -135,8 +135,8 @@ pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
 }
 
 impl Net {
-    /// Asserts that the journals of all nodes, also of ended ones, replay with more outputs than this.
-    /// Without feature `record` there are no journals.
+    /// Asserts that the journals of all nodes, also of ended ones, replay with more outputs than
+    /// this. Without feature `record` there are no journals.
     pub fn assert_replays(&self, min_outputs: usize) {
         #[cfg(feature = "record")]
         {
