@@ -479,7 +479,8 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Options, as errors of the core and of drivers name them, with the flags that set them.
-const FLAGS: [(&str, &str); 8] = [
+const FLAGS: [(&str, &str); 9] = [
+    ("max_meta", "--meta"),
     ("probe_interval", "--probe-interval"),
     ("probe_timeout", "--probe-timeout"),
     ("indirect_probes", "--indirect-checks"),

@@ -287,7 +287,10 @@ fn a_key_is_replaced_while_agents_run_and_only_who_has_it_joins() {
     }
     assert_eq!(a.ask("keyring add hunter2")["ok"], false);
     let primary = a.ask(&format!("keyring remove {new}"));
-    assert!(primary["error"].as_str().unwrap().contains("use another one first"), "{primary}");
+    assert!(
+        primary["error"].as_str().unwrap().contains("make another one primary first"),
+        "{primary}"
+    );
 
     for with in [&["--key", old.as_str()][..], &[]] {
         let c = Agent::start("c", with);
@@ -348,12 +351,15 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (&["--name", ""], "must not be empty"),
         (&["--name", long.as_str()], "256 bytes; at most 255 are allowed"),
         (&["--name", "a", "--cluster", ""], "must not be empty"),
-        (&["--name", "a", "--meta", meta.as_str()], "--meta has 513 bytes; max_meta allows 512"),
+        (
+            &["--name", "a", "--meta", meta.as_str()],
+            "--meta: metadata has 513 bytes; max_meta allows 512",
+        ),
         (&["--name", "a", "--probe-timeout", "5s"], "--probe-timeout: probe_timeout is 5s"),
         (&["--name", "a", "--bind", "0.0.0.0:0"], "--advertise: "),
         (
             &["--name", "a", "--bind", "127.0.0.1:0", "--state", state.as_str()],
-            "--state has 70000 bytes; max_sync_state",
+            " has 70000 bytes; max_sync_state allows",
         ),
         (&["--name", "a", "--key", "hunter2"], "--key: a key is 32 bytes in base64"),
         (&["--name", "a", "--key-file", "/nowhere"], "cannot read /nowhere: "),

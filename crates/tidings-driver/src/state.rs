@@ -226,7 +226,7 @@ impl DriverState {
     }
 
     /// Ends the application's events, and fails all pending commands with
-    /// [`Failure::Stopped`](tidings::Failure::Stopped): for a driver that has ended and has closed
+    /// [`Failure::Stopped`]: for a driver that has ended and has closed
     /// its sockets.
     pub fn end(&mut self) {
         self.stopped = true;

@@ -1,14 +1,14 @@
 //! The journal of a node that can keep none: `Option<Box<Journal>>` is always `None`.
 //!
 //! It has the methods that a node calls, so that the node is written once. The compiler knows that
-//! there is no such value, and leaves the calls out with the tests for one.
+//! no value of it exists, and removes the calls.
 
 use crate::output::Output;
 use crate::wire::Format;
 
 pub(crate) use super::input::Input;
 
-/// No value is one.
+/// A type without values.
 #[derive(Debug)]
 pub(crate) enum Journal {}
 

@@ -20,7 +20,7 @@ pub(crate) struct CryptoState {
 
 impl CryptoState {
     pub(crate) fn new(keyring: Option<Keyring>, plaintext: Plaintext, nonces: Rng) -> Self {
-        Self { keyring, notes: CryptoNotes::default(), plaintext, nonces }
+        Self { keyring, notes: CryptoNotes::new(), plaintext, nonces }
     }
 
     /// The part that a checkpoint stores: no keys.

@@ -29,18 +29,22 @@ pub(crate) fn octets<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::O
     serializer.serialize_bytes(bytes)
 }
 
-/// What a journal notes of sealing and opening, and what a replay is told in place of keys.
+/// Notes about sealing and opening: for the journal, and for a replay, which has no keys.
 #[cfg(feature = "encryption")]
 #[derive(Debug, Default)]
 pub(crate) struct CryptoNotes {
-    /// What comes of opening what is sealed next, in a replay.
+    /// The content of the next sealed message, in a replay.
     pub(super) script: Option<Vec<u8>>,
-    /// What came of sealing and opening, if a journal is kept.
+    /// The outcomes of sealing and opening, if a journal is kept.
     pub(super) notes: Option<Vec<u8>>,
 }
 
 #[cfg(feature = "encryption")]
 impl CryptoNotes {
+    pub(super) fn new() -> Self {
+        Self { script: None, notes: None }
+    }
+
     /// Notes a frame before it is sealed.
     pub(super) fn note_frame(&mut self, frame: &[u8]) {
         if let Some(notes) = &mut self.notes {
