@@ -7,6 +7,11 @@
 use std::fmt::Arguments;
 use std::io::{self, Write};
 
+/// Prints text to standard output with [`print()`].
+macro_rules! print {
+    ($($args:tt)*) => { $crate::output::print(format_args!($($args)*)) };
+}
+
 /// Prints a line to standard output with [`print()`].
 macro_rules! println {
     () => { $crate::output::print(format_args!("\n")) };

@@ -7,7 +7,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -118,7 +117,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
             swarm(&seeds, jobs, &out, wire, bug.inject_bug)
         }
         Args::Draw { seed, wire } => {
-            print_out(&Scenario::random(seed, wire_format(wire)).to_toml())?;
+            print!("{}", Scenario::random(seed, wire_format(wire)).to_toml());
             Ok(ExitCode::SUCCESS)
         }
         Args::Shrink { scenario, seed, runs, bug } => {
@@ -129,7 +128,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
                 let path = path.display();
                 return Err(Fatal::usage(format!("{path} does not fail with --seed {seed}")));
             }
-            print_out(&shrink(&scenario, seed, &failed, runs, bug.inject_bug).to_toml())?;
+            print!("{}", shrink(&scenario, seed, &failed, runs, bug.inject_bug).to_toml());
             Ok(ExitCode::SUCCESS)
         }
         Args::Experiment { names, out, full, seed, jobs } => {
@@ -151,17 +150,6 @@ fn read(path: &Path) -> Result<Scenario, Fatal> {
     let text = fs::read_to_string(path)
         .map_err(|error| Fatal::usage(format!("cannot read {name}: {error}")))?;
     text.parse().map_err(|error| Fatal::usage(format!("{name}, {error}")))
-}
-
-/// Writes to standard output; a reader that has closed the pipe, such as `head`, is no error.
-fn print_out(text: &str) -> Result<(), Fatal> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fatal::failed(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn run_one(
@@ -189,7 +177,7 @@ fn run_one(
     let elapsed = start.elapsed();
     let result =
         if json { format!("{}\n", as_json(&run, seed)) } else { as_text(&scenario, &run, elapsed) };
-    print_out(&result)?;
+    print!("{}", result);
     let Some(failure) = &run.failure else { return Ok(ExitCode::SUCCESS) };
     Err(Fatal::failed(format!(
         "{failure}\n  repeat: tidings sim run {path} --seed {seed}\n  \
@@ -293,7 +281,7 @@ fn swarm(
         );
     }
     let Some(&(seed, _, run)) = failed.first() else {
-        print_out(&text)?;
+        print!("{}", text);
         return all_exercised(&all, &total);
     };
     let option = if wire == WireArg::Memberlist { " --wire memberlist" } else { "" };
@@ -305,7 +293,7 @@ fn swarm(
         )
         .expect("writing to a string succeeds");
     }
-    print_out(&text)?;
+    print!("{}", text);
     let small = shrink(&random(seed), seed, run, SHRINK_RUNS, bug);
     let path = out.join(format!("swarm-{seed}.toml"));
     let cannot_write = |error| Fatal::failed(format!("cannot write {}: {error}", path.display()));
@@ -350,7 +338,7 @@ fn experiment(
     if names.is_empty() {
         let line =
             |experiment: &Experiment| format!("{:28} {}\n", experiment.name, experiment.about);
-        print_out(&Experiment::all().iter().map(line).collect::<String>())?;
+        print!("{}", Experiment::all().iter().map(line).collect::<String>());
         return Ok(ExitCode::SUCCESS);
     }
     let experiments = if names == ["all"] {
@@ -372,7 +360,7 @@ fn experiment(
         section
     });
     let report = report(sections.collect());
-    print_out(&format!("{}\n", report.markdown("")))?;
+    println!("{}", report.markdown(""));
     let written = report
         .write(out)
         .map_err(|error| Fatal::failed(format!("cannot write to {}: {error}", out.display())))?;

@@ -1,5 +1,7 @@
 //! Help texts, and what becomes of output that nobody reads.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output, Stdio};
 
 fn tidings(args: &[&str]) -> Output {
@@ -33,13 +35,15 @@ fn help_is_a_command_and_short_help_is_a_summary() {
 #[cfg(unix)]
 fn output_that_nobody_reads_ends_a_command_without_a_panic() {
     for args in [&["keygen"][..], &["sim", "draw", "1"], &["sim", "experiment"], &["demo"]] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        // The reader is gone before the command writes anything.
+        let (reader, writer) = UnixStream::pair().unwrap();
+        drop(reader);
+        let child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(args)
-            .stdout(Stdio::piped())
+            .stdout(OwnedFd::from(writer))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         // 128 and SIGPIPE, as other programs in a pipe end.
