@@ -61,10 +61,7 @@ fuzz target seconds="60" *flags:
 
 # Replay the fuzz corpora and mutations of them on a stable compiler
 fuzz-smoke cases="20000":
-    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay --no-default-features
-    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay --no-default-features \
-        --features encryption
-    PROPTEST_CASES={{ cases }} cargo test -p tidings-fuzz-replay memberlist
+    .ci/fuzz-smoke {{ cases }}
 
 # Random faults on a few nodes, for many seeds: crashes, partitions, restarts, loss, leaves
 chaos seeds="5000" first="0":
