@@ -387,7 +387,7 @@ fn sealed(config: &Config, crypto: CryptoState) -> Format {
         }
         #[cfg(feature = "memberlist")]
         Wire::Memberlist(memberlist) => {
-            Format::Memberlist(memberlists(config, memberlist).with_locks(crypto))
+            Format::Memberlist(memberlists(config, memberlist).with_crypto(crypto))
         }
     }
 }

@@ -141,7 +141,8 @@ impl Net {
         #[cfg(feature = "record")]
         {
             let mut all = journal::ReplayCounts::default();
-            let running = self.nodes.iter().filter_map(|host| host.journals.as_ref());
+            let hosts = self.nodes.iter();
+            let running = hosts.map(|host| host.journals.as_ref().expect("it keeps a journal"));
             running.chain(&self.ended_journals).for_each(|one| one.assert_replays(&mut all));
             assert!(all.outputs > min_outputs, "{all:?}");
         }

@@ -60,7 +60,7 @@ impl Envelope {
     }
 
     #[cfg(feature = "encryption")]
-    pub(crate) fn with_locks(self, crypto: CryptoState) -> Self {
+    pub(crate) fn with_crypto(self, crypto: CryptoState) -> Self {
         Self { crypto: Some(crypto), ..self }
     }
 
