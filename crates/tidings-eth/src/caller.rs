@@ -1,0 +1,608 @@
+//! The caller: asks one gateway after another until one has an answer. Does no I/O.
+
+use crate::answer::{Answer, CallError, Revert, hex_bytes};
+use crate::attempt::{Attempt, Fault};
+use crate::endpoint::Endpoint;
+use crate::exchange::Exchange;
+use crate::options::{CallOptions, MAX_AGREE};
+use crate::reach::{NotReached, Reach};
+use crate::request::{Kind, Request};
+use crate::rpc::{self, RpcError, printable};
+use alloy_primitives::B256;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use tidings::Instant;
+
+/// A gateway that may be asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// Where its node answers.
+    pub endpoint: Endpoint,
+    /// For an endpoint that a member advertised, the addresses to which it may lead.
+    advertised: Option<(Reach, IpAddr)>,
+}
+
+impl Candidate {
+    /// An endpoint from local configuration, which may lead anywhere.
+    pub fn local(endpoint: Endpoint) -> Self {
+        Self { endpoint, advertised: None }
+    }
+
+    /// An endpoint that the member at an address advertised.
+    pub fn advertised(endpoint: Endpoint, reach: Reach, member: IpAddr) -> Self {
+        Self { endpoint, advertised: Some((reach, member)) }
+    }
+
+    /// `Ok` if the driver may connect to `ip` to reach this endpoint; it checks each address to
+    /// which the endpoint's name resolves.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration does not permit it.
+    pub fn check(&self, ip: IpAddr) -> Result<(), NotReached> {
+        self.advertised.map_or(Ok(()), |(reach, member)| reach.check(ip, Some(member)))
+    }
+}
+
+/// The gateways for one call, in the order in which to ask them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Candidates {
+    /// The gateways; each is asked once.
+    pub list: Vec<Candidate>,
+    /// The height of the chain as the gateways tell it; `None` if they do not.
+    pub reference: Option<u64>,
+}
+
+impl From<Vec<Endpoint>> for Candidates {
+    fn from(endpoints: Vec<Endpoint>) -> Self {
+        let list = endpoints.into_iter().map(Candidate::local).collect();
+        Self { list, reference: None }
+    }
+}
+
+/// One request on its way: a machine that asks one gateway after another until one has an answer.
+///
+/// It does no I/O. Its driver takes each [`CallerOutput`] with [`poll_output`](Self::poll_output),
+/// and tells it what the network does with the methods `handle_*`. There is at most one connection
+/// at a time: the one of the last [`CallerOutput::Connect`], until it is closed by either side. At
+/// [`poll_timeout`](Self::poll_timeout) the driver calls
+/// [`handle_timeout`](Self::handle_timeout). Inputs that come too late are ignored.
+///
+/// Which verdict an outcome gets, [`Fault`] and [`CallError`] say: the former lead to the next
+/// gateway, the latter are final.
+#[derive(Debug)]
+pub struct Caller {
+    request: Request,
+    options: CallOptions,
+    candidates: Candidates,
+    /// The candidate to ask after the current one.
+    next: usize,
+    /// When all attempts have to have ended.
+    deadline: Instant,
+    current: Option<Current>,
+    /// A pause before a receipt is looked up again, from a candidate.
+    pause: Option<(Instant, usize)>,
+    agreement: Agreement,
+    /// The gateway that accepted the signed transaction, with no receipt.
+    accepted: Option<Answer>,
+    /// The error with which the current gateway refused the signed transaction.
+    refusal: Option<RpcError>,
+    attempts: Vec<Attempt>,
+    outputs: VecDeque<CallerOutput>,
+}
+
+/// The attempt under way.
+#[derive(Debug)]
+struct Current {
+    candidate: usize,
+    stage: Stage,
+    exchange: Exchange,
+    /// The driver is connected, and sends the request.
+    sent: bool,
+    deadline: Instant,
+}
+
+/// The purpose of an exchange, which determines its requests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// The chain, the height, and a read.
+    Read,
+    /// The chain and the height: before a transaction, and before several gateways have to agree.
+    Check,
+    /// The request alone, at a height.
+    Ask { chain: u64, height: u64 },
+    /// The chain, the height, and the receipt of a signed transaction.
+    Receipt,
+}
+
+/// What several gateways answered.
+#[derive(Debug, Default)]
+struct Agreement {
+    /// The gateways that have been checked and not yet asked, with chain and height.
+    checked: VecDeque<(usize, u64, u64)>,
+    /// The block at which all are asked, once as many as have to agree are checked.
+    block: Option<u64>,
+    verdicts: Vec<(Verdict, Vec<Endpoint>)>,
+}
+
+/// What an exchange leads to.
+enum Next {
+    Done(Verdict),
+    /// The same gateway is asked further.
+    Begin(Stage),
+    /// Another gateway is asked, if one is needed.
+    Advance,
+    /// The receipt is looked up again later.
+    Pause,
+}
+
+impl Caller {
+    /// Asks `candidates` in their order.
+    pub fn new(
+        request: Request,
+        candidates: Candidates,
+        options: CallOptions,
+        now: Instant,
+    ) -> Self {
+        let mut caller = Self {
+            deadline: now + options.timeout,
+            request,
+            options,
+            candidates,
+            next: 0,
+            current: None,
+            pause: None,
+            agreement: Agreement::default(),
+            accepted: None,
+            refusal: None,
+            attempts: Vec::new(),
+            outputs: VecDeque::new(),
+        };
+        caller.advance(now);
+        caller
+    }
+
+    // ---- the network speaks ----
+
+    /// The connection is there, and the bytes of [`CallerOutput::Connect`] are being sent.
+    pub fn handle_connected(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.sent = true;
+        }
+    }
+
+    /// Bytes came over the connection.
+    pub fn handle_received(&mut self, bytes: &[u8], now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        match current.exchange.receive(bytes) {
+            Ok(None) => {}
+            Ok(Some(reply)) => self.handle_reply(&reply, now),
+            Err(fault) => self.handle_fault(fault, now),
+        }
+    }
+
+    /// The gateway closed the connection.
+    pub fn handle_closed(&mut self, now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        match current.exchange.close() {
+            Ok(reply) => self.handle_reply(&reply, now),
+            Err(fault) => self.handle_fault(fault, now),
+        }
+    }
+
+    /// There is no connection, or it broke; for the system's reason.
+    pub fn handle_failed(&mut self, reason: &str, now: Instant) {
+        self.handle_fault(Fault::Connection(printable(reason)), now);
+    }
+
+    /// All addresses of the endpoint are ones that [`Candidate::check`] refuses.
+    pub fn handle_not_reached(&mut self, reason: NotReached, now: Instant) {
+        self.handle_fault(Fault::NotReached(reason), now);
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) returned has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match (&self.current, self.pause) {
+            (Some(current), _) if current.deadline <= now => {
+                let timeout = self.options.attempt_timeout;
+                self.handle_fault(Fault::Timeout(timeout), now);
+            }
+            (None, Some((until, candidate))) if until <= now => {
+                self.pause = None;
+                if self.deadline <= now {
+                    self.give_up();
+                } else {
+                    self.begin(candidate, Stage::Receipt, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ---- the caller answers ----
+
+    /// The next thing for the driver to do.
+    pub fn poll_output(&mut self) -> Option<CallerOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` if it is not.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let current = self.current.as_ref().map(|current| current.deadline);
+        current.or(self.pause.map(|(until, _)| until))
+    }
+
+    /// The gateways that were asked and had no answer, so far.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    // ---- attempts ----
+
+    /// Asks the next gateway, or ends if no further one is needed or there.
+    fn advance(&mut self, now: Instant) {
+        let is_read = matches!(self.request.kind(), Kind::Call { .. } | Kind::Read);
+        if is_read && self.options.agree > 1 {
+            self.advance_agreement(now);
+        } else {
+            self.ask_next(if is_read { Stage::Read } else { Stage::Check }, now);
+        }
+    }
+
+    /// Asks those that have been checked once there are enough of them, or checks another one.
+    fn advance_agreement(&mut self, now: Instant) {
+        let agree = self.options.agree.min(MAX_AGREE);
+        let Agreement { checked, block, .. } = &mut self.agreement;
+        if block.is_none() && checked.len() == agree {
+            *block = checked.iter().map(|&(_, _, height)| height).min();
+        }
+        match block.and_then(|block| checked.pop_front().map(|first| (block, first))) {
+            Some((height, (candidate, chain, _))) => {
+                self.begin(candidate, Stage::Ask { chain, height }, now);
+            }
+            None => self.ask_next(Stage::Check, now),
+        }
+    }
+
+    fn ask_next(&mut self, stage: Stage, now: Instant) {
+        if self.next == self.candidates.list.len() || self.deadline <= now {
+            return self.give_up();
+        }
+        self.next += 1;
+        self.begin(self.next - 1, stage, now);
+    }
+
+    /// Ends without asking a further gateway.
+    fn give_up(&mut self) {
+        let verdicts = std::mem::take(&mut self.agreement.verdicts);
+        let attempts = self.attempts.clone();
+        let result = match self.accepted.take() {
+            Some(accepted) => Ok(accepted),
+            None if verdicts.is_empty() => Err(CallError::NoGateway(attempts)),
+            None => {
+                let show = |verdict: Verdict| match verdict {
+                    Ok(answer) => answer.result,
+                    Err(error) => error.to_string(),
+                };
+                let answers = verdicts.into_iter().map(|(verdict, from)| (show(verdict), from));
+                Err(CallError::Disagreement { answers: answers.collect(), attempts })
+            }
+        };
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: Verdict) {
+        self.outputs.push_back(CallerOutput::Done(result));
+    }
+
+    /// Opens a connection to a candidate.
+    fn begin(&mut self, candidate: usize, stage: Stage, now: Instant) {
+        let deadline = self.deadline.min(now + self.options.attempt_timeout);
+        let json = self.requests(stage);
+        let gateway = self.candidates.list[candidate].clone();
+        match Exchange::new(&gateway.endpoint, &json, self.options.max_reply) {
+            Ok((exchange, bytes)) => {
+                self.current = Some(Current { candidate, stage, exchange, sent: false, deadline });
+                let connect = CallerOutput::Connect { candidate: gateway, bytes, deadline };
+                self.outputs.push_back(connect);
+            }
+            Err(fault) => {
+                self.attempts.push(Attempt { endpoint: gateway.endpoint, fault });
+                self.advance(now);
+            }
+        }
+    }
+
+    /// The requests of an exchange, as JSON.
+    fn requests(&self, stage: Stage) -> String {
+        const CHAIN: (&str, &str) = ("eth_chainId", "[]");
+        const HEIGHT: (&str, &str) = ("eth_blockNumber", "[]");
+        let method = self.request.method();
+        match (stage, self.request.kind()) {
+            (Stage::Check, _) => rpc::batch(&[CHAIN, HEIGHT]),
+            (Stage::Receipt, Kind::SendRaw { hash }) => {
+                let params = format!("[\"{hash:#x}\"]");
+                let receipt = ("eth_getTransactionReceipt", &*params);
+                rpc::batch(&[CHAIN, HEIGHT, receipt, ("eth_getTransactionByHash", &params)])
+            }
+            (Stage::Read, kind) => {
+                let params = self.request.params(None);
+                let request = (method, &*params);
+                match kind {
+                    Kind::Call { to, returns: false } => {
+                        let code = format!(r#"["{to:#x}","latest"]"#);
+                        rpc::batch(&[CHAIN, HEIGHT, request, ("eth_getCode", &code)])
+                    }
+                    _ => rpc::batch(&[CHAIN, HEIGHT, request]),
+                }
+            }
+            (Stage::Ask { height, .. }, Kind::Call { to, returns: false }) => {
+                let params = self.request.params(Some(height));
+                let code = format!(r#"["{to:#x}","{height:#x}"]"#);
+                rpc::batch(&[(method, &params), ("eth_getCode", &code)])
+            }
+            (Stage::Ask { height, .. }, _) => {
+                rpc::batch(&[(method, &self.request.params(Some(height)))])
+            }
+            (Stage::Receipt, _) => unreachable!("receipts are of signed transactions"),
+        }
+    }
+
+    // ---- outcomes ----
+
+    /// The current gateway has no answer.
+    fn handle_fault(&mut self, fault: Fault, now: Instant) {
+        let Some(Current { candidate, stage, sent, .. }) = self.current.take() else { return };
+        self.outputs.push_back(CallerOutput::Close);
+        let attempt = Attempt { endpoint: self.candidates.list[candidate].endpoint.clone(), fault };
+        self.refusal = None;
+        let asked = matches!(stage, Stage::Ask { .. });
+        if asked && sent && self.request.kind() == Kind::Send {
+            return self.finish(Err(CallError::Uncertain(attempt)));
+        }
+        self.attempts.push(attempt);
+        if stage == Stage::Receipt && self.accepted.is_some() {
+            let other = (candidate + 1) % self.candidates.list.len();
+            return self.pause(other, now);
+        }
+        self.advance(now);
+    }
+
+    /// The current gateway's reply is complete.
+    fn handle_reply(&mut self, reply: &[u8], now: Instant) {
+        let Some(Current { candidate, stage, .. }) = self.current else { return };
+        let next = match self.judge(candidate, stage, reply) {
+            Ok(next) => next,
+            Err(fault) => return self.handle_fault(fault, now),
+        };
+        self.current = None;
+        self.outputs.push_back(CallerOutput::Close);
+        match next {
+            Next::Done(result) => self.finish(result),
+            Next::Begin(stage) => self.begin(candidate, stage, now),
+            Next::Advance => self.advance(now),
+            Next::Pause => self.pause(candidate, now),
+        }
+    }
+
+    fn pause(&mut self, candidate: usize, now: Instant) {
+        let until = self.deadline.min(now + self.options.receipt_interval);
+        self.pause = Some((until, candidate));
+    }
+
+    /// Judges a reply: what it leads to, or that the gateway has no answer.
+    fn judge(&mut self, candidate: usize, stage: Stage, reply: &[u8]) -> Result<Next, Fault> {
+        let kind = self.request.kind();
+        let asks_code = matches!(kind, Kind::Call { returns: false, .. });
+        let count = match stage {
+            Stage::Check => 2,
+            Stage::Read => 3 + usize::from(asks_code),
+            Stage::Ask { .. } => 1 + usize::from(asks_code),
+            Stage::Receipt => 4,
+        };
+        let mut results = rpc::parse(reply, count)?.into_iter();
+        let mut result = || results.next().expect("there are as many results as requests");
+        let (chain, height) = match stage {
+            Stage::Ask { chain, height } => (chain, height),
+            _ => self.check(result(), result())?,
+        };
+        let from = self.candidates.list[candidate].endpoint.clone();
+        let answer = |result| Answer { from: from.clone(), chain, height, result };
+        match stage {
+            Stage::Check if matches!(kind, Kind::Send | Kind::SendRaw { .. }) => {
+                Ok(Next::Begin(Stage::Ask { chain, height }))
+            }
+            Stage::Check => match self.agreement.block {
+                Some(reference) if height < reference => Err(Fault::Behind { height, reference }),
+                _ => {
+                    self.agreement.checked.push_back((candidate, chain, height));
+                    Ok(Next::Advance)
+                }
+            },
+            Stage::Receipt => self.judge_receipt(result(), result(), answer),
+            Stage::Read | Stage::Ask { .. } => {
+                let outcome = result();
+                match kind {
+                    Kind::SendRaw { hash } => self.judge_raw(hash, outcome, answer),
+                    Kind::Send => Ok(Next::Done(judge_send(outcome)?.map(answer))),
+                    Kind::Call { .. } | Kind::Read => {
+                        let verdict = judge_read(kind, outcome, asks_code.then(result))?;
+                        let agree = self.options.agree.min(MAX_AGREE);
+                        Ok(self.agreement.add(verdict.map(&answer), from.clone(), agree))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks a node's chain and height, and returns them.
+    fn check(&self, chain: Outcome, height: Outcome) -> Result<(u64, u64), Fault> {
+        let chain = quantity(chain, "eth_chainId")?;
+        if self.options.chain.is_some_and(|expected| expected != chain) {
+            return Err(Fault::WrongChain { chain });
+        }
+        let height = quantity(height, "eth_blockNumber")?;
+        match self.candidates.reference {
+            Some(reference) if height.saturating_add(self.options.max_lag) < reference => {
+                Err(Fault::Behind { height, reference })
+            }
+            _ => Ok((chain, height)),
+        }
+    }
+
+    /// A gateway that accepted the signed transaction, or seems to have it already, is asked for
+    /// the receipt. Nodes say in many ways that they have it, or had it, and some say it wrongly.
+    fn judge_raw(
+        &mut self,
+        hash: B256,
+        outcome: Outcome,
+        answer: impl FnOnce(String) -> Answer,
+    ) -> Result<Next, Fault> {
+        match outcome {
+            Ok(result) if result.eq_ignore_ascii_case(&format!("\"{hash:#x}\"")) => {
+                self.accepted = Some(answer(NULL.into()));
+            }
+            Ok(_) => return Err(Fault::Result("eth_sendRawTransaction")),
+            Err(error) => self.refusal = Some(error),
+        }
+        Ok(Next::Begin(Stage::Receipt))
+    }
+
+    fn judge_receipt(
+        &mut self,
+        receipt: Outcome,
+        transaction: Outcome,
+        answer: impl FnOnce(String) -> Answer,
+    ) -> Result<Next, Fault> {
+        let receipt = receipt.map_err(Fault::Rpc)?;
+        if receipt != NULL {
+            let hash = self.request.transaction_hash();
+            let of_this = receipt_hash(&receipt).is_some_and(|found| Some(found) == hash);
+            let wrong = Fault::Result("eth_getTransactionReceipt");
+            return if of_this { Ok(Next::Done(Ok(answer(receipt)))) } else { Err(wrong) };
+        }
+        if transaction.is_ok_and(|transaction| transaction != NULL) {
+            self.accepted.get_or_insert_with(|| answer(NULL.into()));
+        }
+        match self.refusal.take() {
+            Some(refusal) if self.accepted.is_none() => Err(Fault::Rpc(refusal)),
+            _ => Ok(Next::Pause),
+        }
+    }
+}
+
+impl Agreement {
+    /// Counts the verdict of a gateway; it is final once `agree` gateways have given the same.
+    fn add(&mut self, verdict: Verdict, from: Endpoint, agree: usize) -> Next {
+        if agree <= 1 {
+            return Next::Done(verdict);
+        }
+        let same = |(other, _): &&mut (Verdict, _)| match (other, &verdict) {
+            (Ok(one), Ok(other)) => one.result.eq_ignore_ascii_case(&other.result),
+            (Err(CallError::Reverted(one)), Err(CallError::Reverted(other))) => {
+                one.data == other.data
+            }
+            _ => false,
+        };
+        if let Some((verdict, gateways)) = self.verdicts.iter_mut().find(same) {
+            gateways.push(from);
+            return if gateways.len() >= agree {
+                Next::Done(verdict.clone())
+            } else {
+                Next::Advance
+            };
+        }
+        self.verdicts.push((verdict, vec![from]));
+        Next::Advance
+    }
+}
+
+/// The final outcome of a call.
+type Verdict = Result<Answer, CallError>;
+
+/// The result of one request, or the node's error.
+type Outcome = Result<String, RpcError>;
+
+/// The verdict on the outcome of a read: final, or that another gateway is asked.
+fn judge_read(
+    kind: Kind,
+    outcome: Outcome,
+    code: Option<Outcome>,
+) -> Result<Result<String, CallError>, Fault> {
+    let is_call = matches!(kind, Kind::Call { .. });
+    let result = match outcome {
+        Err(error) if is_call && error.is_revert() => return Ok(Err(reverted(error))),
+        Err(error) => return Err(Fault::Rpc(error)),
+        Ok(result) => result,
+    };
+    if is_call {
+        let bytes = hex_bytes(&result).ok_or(Fault::Result("eth_call"))?;
+        let code = match code {
+            Some(code) if bytes.is_empty() => code.map_err(Fault::Rpc)?,
+            _ => result.clone(),
+        };
+        if hex_bytes(&code).ok_or(Fault::Result("eth_getCode"))?.is_empty() {
+            return Err(Fault::NoCode);
+        }
+    }
+    Ok(Ok(result))
+}
+
+/// The verdict on a transaction that the node was to sign: always final.
+fn judge_send(outcome: Outcome) -> Result<Result<String, CallError>, Fault> {
+    match outcome {
+        Ok(hash) if hex_bytes(&hash).is_some_and(|hash| hash.len() == 32) => Ok(Ok(hash)),
+        Ok(_) => Err(Fault::Result("eth_sendTransaction")),
+        Err(error) if error.is_revert() => Ok(Err(reverted(error))),
+        Err(error) => Ok(Err(CallError::Rejected(error))),
+    }
+}
+
+fn reverted(error: RpcError) -> CallError {
+    let data = error.data.unwrap_or_default().into();
+    CallError::Reverted(Revert { data, message: error.message })
+}
+
+/// A number as JSON-RPC has it: a string of `0x` and hex digits.
+fn quantity(outcome: Outcome, method: &'static str) -> Result<u64, Fault> {
+    let text = outcome.map_err(Fault::Rpc)?;
+    let digits = text.strip_prefix("\"0x").and_then(|text| text.strip_suffix('"'));
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.ok_or(Fault::Result(method))
+}
+
+/// The transaction that a receipt is of.
+fn receipt_hash(receipt: &str) -> Option<B256> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Receipt {
+        transaction_hash: B256,
+    }
+
+    serde_json::from_str::<Receipt>(receipt).ok().map(|receipt| receipt.transaction_hash)
+}
+
+/// What the driver of a [`Caller`] has to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CallerOutput {
+    /// Connect, send the bytes, and hand everything that is received to the caller.
+    Connect {
+        /// Where to; each address is subject to [`Candidate::check`].
+        candidate: Candidate,
+        /// The bytes to send.
+        bytes: Vec<u8>,
+        /// When the attempt ends without an answer: a hint for drivers that block, since
+        /// [`Caller::poll_timeout`] says the same.
+        deadline: Instant,
+    },
+    /// Close the connection.
+    Close,
+    /// The call has ended: the last output.
+    Done(Result<Answer, CallError>),
+}
+
+/// A result that is not there, as JSON.
+const NULL: &str = "null";
