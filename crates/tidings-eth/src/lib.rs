@@ -33,7 +33,7 @@ pub use caller::{Caller, CallerOutput, Candidate, Candidates};
 pub use directory::{Directory, KnownGateway};
 pub use endpoint::{Endpoint, Host, HttpEndpoint, InvalidEndpoint};
 pub use framer::{FrameError, JsonFramer};
-pub use gateway::{Gateway, GatewayEvent, GatewayOptions, GatewayOutput, NotServing};
+pub use gateway::{Gateway, GatewayEvent, GatewayOptions, GatewayOutput, NotServing, ServeError};
 #[cfg(feature = "driver")]
 pub use gateways::{Gateways, Membership};
 pub use http::HttpError;
