@@ -33,7 +33,7 @@ pub struct GatewayOptions {
     /// The node is stalled if its height does not change for so long; `None`, the default, for
     /// chains without regular blocks.
     pub stall_after: Option<Duration>,
-    /// How often an unchanged height is told again, for members that joined since; 10 s by default.
+    /// How often an unchanged height is told again, for members that joined since; 5 s by default.
     pub repeat_height: Duration,
 }
 
@@ -49,7 +49,7 @@ impl GatewayOptions {
             poll_timeout: Duration::from_secs(1),
             max_lag: 3,
             stall_after: None,
-            repeat_height: Duration::from_secs(10),
+            repeat_height: Duration::from_secs(5),
         }
     }
 }
@@ -398,8 +398,8 @@ mod tests {
         assert_eq!(test.at(5), first);
         assert!(test.at(5).is_empty());
         assert_eq!(test.at(6), ["eth-height 1 6 gateway"]);
-        let repeated = (0..10).flat_map(|_| test.at(6)).collect::<Vec<_>>();
-        assert_eq!(repeated, ["eth-height 1 6 gateway"], "in ten seconds");
+        let repeated = (0..5).flat_map(|_| test.at(6)).collect::<Vec<_>>();
+        assert_eq!(repeated, ["eth-height 1 6 gateway"], "in five seconds");
     }
 
     #[test]
@@ -434,7 +434,7 @@ mod tests {
         }
         let mut test = Test::new(|_| {});
         test.at(5);
-        (0..5).for_each(|_| assert!(test.answers(Ok(answer(5)), Some(8)).is_empty()));
+        (0..4).for_each(|_| assert!(test.answers(Ok(answer(5)), Some(8)).is_empty()));
     }
 
     #[test]

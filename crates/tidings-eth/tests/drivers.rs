@@ -244,6 +244,7 @@ fn serve(
 ) -> (SocketAddr, JoinHandle<()>) {
     options.poll_interval = Duration::from_millis(100);
     options.poll_timeout = Duration::from_millis(300);
+    options.repeat_height = Duration::from_millis(500);
     let gateways = Gateways::fixed([], CallOptions::default()).unwrap();
     let end = Arc::clone(end);
     let on_event = move |_| match end.load(Ordering::Relaxed) {
