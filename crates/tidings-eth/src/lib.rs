@@ -10,9 +10,10 @@ mod options;
 mod reach;
 mod request;
 mod rpc;
+mod sol;
 
 pub use alloy_primitives;
-pub use alloy_sol_types::{self, sol};
+pub use alloy_sol_types;
 pub use answer::{Answer, CallError, Revert};
 pub use attempt::{Attempt, Fault};
 pub use caller::{Caller, CallerOutput, Candidate, Candidates};
