@@ -1,4 +1,6 @@
 //! Calls of Ethereum contracts through whichever gateway is alive.
+#[cfg(feature = "abi")]
+pub mod abi;
 mod answer;
 mod attempt;
 mod caller;
