@@ -78,7 +78,7 @@ pub enum CallError {
     },
     /// A transaction that the node signs was sent, and the gateway failed before it answered: the
     /// transaction was accepted or it was not. It was not sent to another gateway.
-    Uncertain(Attempt),
+    Uncertain(Box<Attempt>),
     /// The node refused a transaction.
     Rejected(RpcError),
     /// Another transaction of the same account has used the nonce.

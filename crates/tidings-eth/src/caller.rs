@@ -231,7 +231,7 @@ impl Caller {
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` if it is not.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let current = self.current.as_ref().map(|current| current.deadline);
-        current.or(self.pause.map(|(until, _)| until))
+        current.or_else(|| self.pause.map(|(until, _)| until))
     }
 
     /// The gateways that were asked and had no answer, so far.
@@ -360,7 +360,7 @@ impl Caller {
         self.refusal = None;
         let asked = matches!(stage, Stage::Ask { .. });
         if asked && sent && self.request.kind() == Kind::Send {
-            return self.finish(Err(CallError::Uncertain(attempt)));
+            return self.finish(Err(CallError::Uncertain(Box::new(attempt))));
         }
         self.attempts.push(attempt);
         if stage == Stage::Receipt && self.accepted.is_some() {
@@ -538,13 +538,13 @@ fn judge_read(
         Ok(result) => result,
     };
     if is_call {
-        let bytes = hex_bytes(&result).ok_or(Fault::Result("eth_call"))?;
-        let code = match code {
-            Some(code) if bytes.is_empty() => code.map_err(Fault::Rpc)?,
-            _ => result.clone(),
-        };
-        if hex_bytes(&code).ok_or(Fault::Result("eth_getCode"))?.is_empty() {
-            return Err(Fault::NoCode);
+        let returned = hex_bytes(&result).ok_or(Fault::Result("eth_call"))?;
+        if returned.is_empty() {
+            // A function without return values, of a contract that is there.
+            let code = code.ok_or(Fault::NoCode)?.map_err(Fault::Rpc)?;
+            if hex_bytes(&code).ok_or(Fault::Result("eth_getCode"))?.is_empty() {
+                return Err(Fault::NoCode);
+            }
         }
     }
     Ok(Ok(result))
