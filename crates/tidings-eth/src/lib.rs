@@ -1,4 +1,6 @@
 //! Calls of Ethereum contracts through whichever gateway is alive.
+#[cfg(feature = "abi")]
+pub mod abi;
 mod advert;
 mod answer;
 #[cfg(feature = "async-io")]
@@ -21,12 +23,13 @@ mod options;
 mod reach;
 mod request;
 mod rpc;
+mod sol;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
 pub use advert::{Advert, InvalidAdvert};
 pub use alloy_primitives;
-pub use alloy_sol_types::{self, sol};
+pub use alloy_sol_types;
 pub use answer::{Answer, CallError, Revert};
 pub use attempt::{Attempt, Fault};
 pub use caller::{Caller, CallerOutput, Candidate, Candidates};

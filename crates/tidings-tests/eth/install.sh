@@ -5,6 +5,7 @@
 #   bin/anvil     a development node
 #   bin/cast      encodes and decodes calls and signs transactions: an oracle for our codec
 #   bin/solcjs    the compiler; needs Node.js
+#   node_modules/ethers   another oracle, which shares no code with ours; needs Node.js
 # Exit status 3: the machine has no npm, or there is no node for it; a test may then be skipped.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +13,7 @@ out=$(cd "$here/../../.." && pwd)/target/eth
 
 foundry=1.7.1
 solc=0.8.37
+ethers=6.16.0
 
 # The SHA-256 of the programs of this machine.
 case $(uname -sm) in
@@ -33,15 +35,15 @@ case $(uname -sm) in
 esac
 
 # All that is installed, in one line: another version here is installed anew.
-wanted="foundry $foundry $machine, solc $solc"
+wanted="foundry $foundry $machine, solc $solc, ethers $ethers"
 if [ "$(cat "$out/complete" 2>/dev/null)" = "$wanted" ] &&
     [ -x "$out/bin/anvil" ] && [ -x "$out/bin/cast" ] && [ -x "$out/bin/solcjs" ]; then
     exit 0
 fi
 
 if ! command -v npm >/dev/null; then
-    echo "install.sh: npm is missing; it installs anvil, cast and solc, with which tidings-eth" \
-        "is tested against a real Ethereum node" >&2
+    echo "install.sh: npm is missing; it installs anvil, cast, solc and ethers, with which" \
+        "tidings-eth is tested against a real Ethereum node" >&2
     exit 3
 fi
 
@@ -64,7 +66,8 @@ echo '{ "private": true }' >"$out/package.json"
 quietly npm install --prefix "$out" --no-audit --no-fund --ignore-scripts \
     "@foundry-rs/anvil-linux-$machine@$foundry" \
     "@foundry-rs/cast-linux-$machine@$foundry" \
-    "solc@$solc"
+    "solc@$solc" \
+    "ethers@$ethers"
 
 # Links a program of Foundry, if it is the one that is known.
 link() {
@@ -83,4 +86,4 @@ for program in anvil cast solcjs; do
     quietly "$out/bin/$program" --version
 done
 echo "$wanted" >"$out/complete"
-echo "anvil, cast and solcjs are in target/eth/bin"
+echo "anvil, cast and solcjs are in target/eth/bin, ethers in target/eth/node_modules"
