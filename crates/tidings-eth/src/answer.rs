@@ -20,6 +20,8 @@ pub struct Answer {
     pub height: u64,
     /// The result, as JSON.
     pub result: String,
+    /// The gateways that were asked and had no answer.
+    pub attempts: Vec<Attempt>,
 }
 
 impl Answer {
@@ -181,7 +183,8 @@ mod tests {
 
     fn answer(bytes: &[u8]) -> Answer {
         let result = format!("\"{}\"", hex::encode_prefixed(bytes));
-        Answer { from: "/node.ipc".parse().unwrap(), chain: 1, height: 1, result }
+        let from = "/node.ipc".parse().unwrap();
+        Answer { from, chain: 1, height: 1, result, attempts: Vec::new() }
     }
 
     /// An encoding of `levels` nested arrays of `len` elements, all elements of a level in one

@@ -293,7 +293,10 @@ impl Caller {
         self.finish(result);
     }
 
-    fn finish(&mut self, result: Verdict) {
+    fn finish(&mut self, mut result: Verdict) {
+        if let Ok(answer) = &mut result {
+            answer.attempts.clone_from(&self.attempts);
+        }
         self.outputs.push_back(CallerOutput::Done(result));
     }
 
@@ -409,7 +412,10 @@ impl Caller {
             _ => self.check(result(), result())?,
         };
         let from = self.candidates.list[candidate].endpoint.clone();
-        let answer = |result| Answer { from: from.clone(), chain, height, result };
+        let answer = |result| {
+            let attempts = Vec::new();
+            Answer { from: from.clone(), chain, height, result, attempts }
+        };
         match stage {
             Stage::Check if matches!(kind, Kind::Send | Kind::SendRaw { .. }) => {
                 Ok(Next::Begin(Stage::Ask { chain, height }))

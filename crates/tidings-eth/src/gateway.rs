@@ -386,7 +386,7 @@ mod tests {
 
     fn answer(height: u64) -> Answer {
         let from = "/node.ipc".parse().unwrap();
-        Answer { from, chain: 1, height, result: "false".into() }
+        Answer { from, chain: 1, height, result: "false".into(), attempts: Vec::new() }
     }
 
     const ADVERT: &str = "meta \"eth 1 http://10.0.0.7:8545\"";

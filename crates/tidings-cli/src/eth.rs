@@ -1,0 +1,29 @@
+//! `tidings eth`: calls of Ethereum contracts through whichever gateway is alive.
+
+mod demo;
+mod devnode;
+mod gateway;
+mod gateways;
+mod member;
+
+use crate::Fatal;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub(crate) enum Args {
+    /// Tell a cluster where an Ethereum node is, and how far
+    Gateway(Box<gateway::Args>),
+    /// List the gateways of a cluster
+    Gateways(Box<gateways::Args>),
+    /// Call a contract on every runtime while gateways and Ethereum nodes are killed
+    Demo(demo::Args),
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
+    match args {
+        Args::Gateway(args) => gateway::run(*args),
+        Args::Gateways(args) => gateways::run(&args),
+        Args::Demo(args) => demo::run(&args),
+    }
+}
