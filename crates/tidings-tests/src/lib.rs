@@ -24,7 +24,7 @@ mod transcript;
 pub use alertmanager::Alertmanager;
 pub use network::Network;
 pub use peer::{Mark, Peer, hex};
-pub use programs::Kind;
+pub use programs::{Kind, tidings};
 pub use scene::Scene;
 pub use serf::{Serf, SerfSettings};
 pub use settings::Settings;
