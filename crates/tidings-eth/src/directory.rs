@@ -15,9 +15,9 @@ use tidings::{Event, Instant, Member, NodeId, State};
 ///
 /// It is told the events of a node, the round-trip times to gateways, and what became of calls; it
 /// returns [`Candidates`]: this machine's own endpoints first, then gateways whose height does not
-/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that callers
-/// spread over them. A gateway that failed a call comes after all others for a while: 1 s, and twice
-/// that with each further failure, up to a minute.
+/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that
+/// callers spread over them. A gateway that failed a call comes after all others for a while: 1 s,
+/// and twice that with each further failure, up to a minute.
 ///
 /// It knows at most [`MAX_GATEWAYS`](Self::MAX_GATEWAYS) gateways.
 #[derive(Debug)]

@@ -58,8 +58,9 @@ impl GatewayOptions {
 ///
 /// While the node serves, the gateway advertises chain and endpoints in its member's metadata, and
 /// each new height as a broadcast that replaces the one before. It withdraws the advert when the
-/// node has failed to answer twice in a row, is syncing, lags behind other gateways or stands still,
-/// and advertises again after two good answers in a row: changes of metadata are told to all.
+/// node has failed to answer twice in a row, is syncing, lags behind other gateways or stands
+/// still, and advertises again after two good answers in a row, because changes of metadata are
+/// told to all.
 ///
 /// It does no I/O. Its driver takes each [`GatewayOutput`], runs each [`Caller`] in it to its end,
 /// and calls [`handle_answer`](Self::handle_answer), and

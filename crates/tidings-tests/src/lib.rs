@@ -53,6 +53,11 @@ struct Guide;
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
 struct Embedding;
 
+/// The code of docs/CONTRACTS.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/CONTRACTS.md")]
+struct Contracts;
+
 /// The code of docs/RECORDER.md compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/RECORDER.md")]
