@@ -563,7 +563,7 @@ mod tests {
             let data = f.encode(&args).unwrap();
             let ours = f.decode(&data[4..]).unwrap();
             let theirs =
-                DynSolType::Tuple(f.outputs.clone()).abi_decode_params(&data[4..]).unwrap();
+                DynSolType::Tuple(f.outputs).abi_decode_params(&data[4..]).unwrap();
             let ours: Vec<_> = ours.into_iter().map(|Value(value)| value).collect();
             assert_eq!(DynSolValue::Tuple(ours), theirs);
         }
