@@ -7,6 +7,8 @@ mod output;
 mod agent;
 mod command;
 mod demo;
+#[cfg(feature = "eth")]
+mod eth;
 mod keys;
 mod replay;
 mod report;
@@ -32,6 +34,10 @@ enum Command {
     Agent(Box<agent::Args>),
     /// Run five nodes on this machine, kill one, let one leave, and show when each node noticed
     Demo(demo::Args),
+    /// Call Ethereum contracts through whichever node answers, and generate bindings for them
+    #[cfg(feature = "eth")]
+    #[command(subcommand)]
+    Eth(Box<eth::Args>),
     /// Generate a key for encrypted clusters and print it
     Keygen(keys::KeygenArgs),
     /// Simulate clusters in virtual time, repeatably from a seed
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "eth")]
+        Command::Eth(args) => eth::run(*args),
         Command::Keygen(args) => keys::generate(&args),
         Command::Sim(args) => sim::run(args),
         Command::Replay(args) => replay::run(&args),
