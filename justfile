@@ -95,6 +95,11 @@ interop *names:
     crates/tidings-tests/interop/install.sh
     TIDINGS_INTEROP=required cargo test -p tidings-tests --test interop -- {{ names }}
 
+# Call contracts among real Ethereum nodes, installed first (needs npm)
+eth *names:
+    crates/tidings-tests/eth/install.sh
+    TIDINGS_ETH=required cargo test -p tidings-tests --test eth -- --nocapture {{ names }}
+
 # Kill and restart Serf's agents and ours in turn; first Serf's alone, as a control
 interop-soak minutes="10":
     crates/tidings-tests/interop/install.sh

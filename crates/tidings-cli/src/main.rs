@@ -34,10 +34,10 @@ enum Command {
     Agent(Box<agent::Args>),
     /// Run five nodes on this machine, kill one, let one leave, and show when each node noticed
     Demo(demo::Args),
-    /// Call Ethereum contracts through whichever node answers, and generate bindings for them
+    /// Call Ethereum contracts through whichever gateway is alive
     #[cfg(feature = "eth")]
     #[command(subcommand)]
-    Eth(Box<eth::Args>),
+    Eth(eth::Args),
     /// Generate a key for encrypted clusters and print it
     Keygen(keys::KeygenArgs),
     /// Simulate clusters in virtual time, repeatably from a seed
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "eth")]
-        Command::Eth(args) => eth::run(*args),
+        Command::Eth(args) => eth::run(args),
         Command::Keygen(args) => keys::generate(&args),
         Command::Sim(args) => sim::run(args),
         Command::Replay(args) => replay::run(&args),

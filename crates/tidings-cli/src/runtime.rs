@@ -4,8 +4,10 @@
 
 use clap::ValueEnum;
 use futures_lite::future::block_on;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tidings_driver::asynchronous::{self, Tidings};
 use tidings_driver::prelude::{
@@ -37,15 +39,19 @@ impl Runtime {
             Self::Smol => Ok(asynchronous(tidings_smol::bind_to(listen, config)?)),
             Self::AsyncStd => Ok(asynchronous(tidings_async_std::bind_to(listen, config)?)),
             Self::Tokio => {
-                let mut runtime = tokio::runtime::Builder::new_multi_thread();
-                let runtime = runtime.worker_threads(1).enable_all().build();
-                // It lasts as long as the process, which has one node.
-                let runtime = Box::leak(Box::new(runtime.map_err(StartError::System)?));
-                let _inside = runtime.enter();
+                let _inside = tokio().map_err(StartError::System)?.enter();
                 Ok(asynchronous(tidings_tokio::bind_to(listen, config)?))
             }
         }
     }
+}
+
+/// The tokio runtime of this process, which lasts as long as the process.
+pub(crate) fn tokio() -> io::Result<&'static tokio::runtime::Runtime> {
+    static RUNTIME: LazyLock<io::Result<tokio::runtime::Runtime>> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+    });
+    RUNTIME.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))
 }
 
 fn asynchronous((node, events): (Tidings, asynchronous::Events)) -> (Node, Events) {

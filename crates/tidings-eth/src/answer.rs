@@ -5,7 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::rpc::RpcError;
 use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::abi::AbiDecoderConfig;
-use alloy_sol_types::{Revert as RevertReason, SolCall, SolError, SolInterface};
+use alloy_sol_types::{Panic, Revert as RevertReason, SolCall, SolError, SolInterface};
 use std::fmt;
 
 /// A gateway's answer to a request.
@@ -20,6 +20,8 @@ pub struct Answer {
     pub height: u64,
     /// The result, as JSON.
     pub result: String,
+    /// The gateways that were asked and had no answer.
+    pub attempts: Vec<Attempt>,
 }
 
 impl Answer {
@@ -67,7 +69,10 @@ pub enum CallError {
     Reverted(Revert),
     /// The answer is not of the types that were expected.
     Undecodable(String),
-    /// No gateway answered; what became of each that was asked.
+    /// No gateway answered; what became of each.
+    ///
+    /// A signed transaction may have been accepted by one that failed after it was sent. To send it
+    /// again does no harm.
     NoGateway(Vec<Attempt>),
     /// Fewer gateways than asked for gave the same answer; the answers, and who had none.
     Disagreement {
@@ -81,8 +86,6 @@ pub enum CallError {
     Uncertain(Box<Attempt>),
     /// The node refused a transaction.
     Rejected(RpcError),
-    /// Another transaction of the same account has used the nonce.
-    NonceUsed,
 }
 
 impl fmt::Display for CallError {
@@ -105,7 +108,6 @@ impl fmt::Display for CallError {
                 "the transaction was sent, and whether it was accepted is not known; {attempt}"
             ),
             Self::Rejected(error) => write!(f, "the transaction was refused: {error}"),
-            Self::NonceUsed => f.write_str("another transaction has used the nonce"),
         }
     }
 }
@@ -152,7 +154,8 @@ impl Revert {
 
 impl fmt::Display for Revert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason() {
+        let panic = || Panic::abi_decode(&self.data).ok().map(|panic| panic.to_string());
+        match self.reason().or_else(panic) {
             Some(reason) => write!(f, "the contract reverted: {}", crate::rpc::printable(&reason)),
             None if self.data.is_empty() => write!(f, "the contract reverted: {}", self.message),
             None => {
@@ -181,7 +184,8 @@ mod tests {
 
     fn answer(bytes: &[u8]) -> Answer {
         let result = format!("\"{}\"", hex::encode_prefixed(bytes));
-        Answer { from: "/node.ipc".parse().unwrap(), chain: 1, height: 1, result }
+        let from = "/node.ipc".parse().unwrap();
+        Answer { from, chain: 1, height: 1, result, attempts: Vec::new() }
     }
 
     /// An encoding of `levels` nested arrays of `len` elements, all elements of a level in one

@@ -8,7 +8,7 @@ use crate::rpc::{RpcError, RpcFault};
 use std::fmt;
 use std::time::Duration;
 
-/// A gateway that was asked, and the reason why another one was asked after it.
+/// A gateway that had no answer, and the reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -35,8 +35,15 @@ pub enum Fault {
     NotReached(NotReached),
     /// The endpoint is `https`, which this crate does not speak.
     Tls,
-    /// No answer in time.
+    /// No answer within the `attempt_timeout`.
     Timeout(Duration),
+    /// No answer when the call's `timeout` ended it; the gateway may not have been asked.
+    OutOfTime(Duration),
+    /// The gateway would have been asked, if there were as many as have to agree.
+    TooFew {
+        /// How many have to agree.
+        agree: usize,
+    },
     /// The gateway closed the connection before it had answered.
     Closed,
     /// An HTTP status other than 200 to 299: 401 and 429, too.
@@ -70,7 +77,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the gateway is to blame, so that others should be asked before it next time.
     pub(crate) fn is_gateways(&self) -> bool {
-        !matches!(self, Self::Rpc(_) | Self::NoCode)
+        !matches!(self, Self::Rpc(_) | Self::NoCode | Self::OutOfTime(_) | Self::TooFew { .. })
     }
 }
 
@@ -82,6 +89,12 @@ impl fmt::Display for Fault {
             Self::Tls => f.write_str("https is not supported; put a TLS proxy in between"),
             Self::Timeout(timeout) => {
                 write!(f, "no answer within {timeout:?}; attempt_timeout allows no more")
+            }
+            Self::OutOfTime(timeout) => {
+                write!(f, "no answer when the call ended; timeout allows {timeout:?}")
+            }
+            Self::TooFew { agree } => {
+                write!(f, "not asked; agree needs {agree} gateways at about the same height")
             }
             Self::Closed => f.write_str("the connection was closed before an answer"),
             Self::Status(status) => write!(f, "HTTP status {status}"),

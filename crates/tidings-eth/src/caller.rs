@@ -120,11 +120,19 @@ enum Stage {
 /// What several gateways answered.
 #[derive(Debug, Default)]
 struct Agreement {
-    /// The gateways that have been checked and not yet asked, with chain and height.
-    checked: VecDeque<(usize, u64, u64)>,
-    /// The block at which all are asked, once as many as have to agree are checked.
-    block: Option<u64>,
+    /// The gateways that have been checked and not yet asked.
+    checked: VecDeque<Checked>,
+    /// The chain and the block at which all are asked, once as many as have to agree are checked.
+    block: Option<(u64, u64)>,
     verdicts: Vec<(Verdict, Vec<Endpoint>)>,
+}
+
+/// A gateway whose chain and height are known.
+#[derive(Clone, Copy, Debug)]
+struct Checked {
+    candidate: usize,
+    chain: u64,
+    height: u64,
 }
 
 /// What an exchange leads to.
@@ -176,6 +184,7 @@ impl Caller {
     /// Bytes came over the connection.
     pub fn handle_received(&mut self, bytes: &[u8], now: Instant) {
         let Some(current) = &mut self.current else { return };
+        current.sent = true;
         match current.exchange.receive(bytes) {
             Ok(None) => {}
             Ok(Some(reply)) => self.handle_reply(&reply, now),
@@ -186,6 +195,7 @@ impl Caller {
     /// The gateway closed the connection.
     pub fn handle_closed(&mut self, now: Instant) {
         let Some(current) = &mut self.current else { return };
+        current.sent = true;
         match current.exchange.close() {
             Ok(reply) => self.handle_reply(&reply, now),
             Err(fault) => self.handle_fault(fault, now),
@@ -206,16 +216,16 @@ impl Caller {
     pub fn handle_timeout(&mut self, now: Instant) {
         match (&self.current, self.pause) {
             (Some(current), _) if current.deadline <= now => {
-                let timeout = self.options.attempt_timeout;
-                self.handle_fault(Fault::Timeout(timeout), now);
+                let fault = if current.deadline == self.deadline {
+                    Fault::OutOfTime(self.options.timeout)
+                } else {
+                    Fault::Timeout(self.options.attempt_timeout)
+                };
+                self.handle_fault(fault, now);
             }
             (None, Some((until, candidate))) if until <= now => {
                 self.pause = None;
-                if self.deadline <= now {
-                    self.give_up();
-                } else {
-                    self.begin(candidate, Stage::Receipt, now);
-                }
+                self.begin(candidate, Stage::Receipt, now);
             }
             _ => {}
         }
@@ -234,7 +244,7 @@ impl Caller {
         current.or_else(|| self.pause.map(|(until, _)| until))
     }
 
-    /// The gateways that were asked and had no answer, so far.
+    /// The gateways that had no answer, so far.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
@@ -253,29 +263,40 @@ impl Caller {
 
     /// Asks those that have been checked once there are enough of them, or checks another one.
     fn advance_agreement(&mut self, now: Instant) {
-        let agree = self.options.agree.min(MAX_AGREE);
-        let Agreement { checked, block, .. } = &mut self.agreement;
-        if block.is_none() && checked.len() == agree {
-            *block = checked.iter().map(|&(_, _, height)| height).min();
+        if self.agreement.block.is_none() {
+            let agree = self.options.agree.min(MAX_AGREE);
+            for (candidate, fault) in self.agreement.choose_block(agree, self.options.max_lag) {
+                self.add_attempt(candidate, fault);
+            }
         }
+        let Agreement { checked, block, .. } = &mut self.agreement;
         match block.and_then(|block| checked.pop_front().map(|first| (block, first))) {
-            Some((height, (candidate, chain, _))) => {
-                self.begin(candidate, Stage::Ask { chain, height }, now);
+            Some(((chain, height), first)) => {
+                self.begin(first.candidate, Stage::Ask { chain, height }, now);
             }
             None => self.ask_next(Stage::Check, now),
         }
     }
 
     fn ask_next(&mut self, stage: Stage, now: Instant) {
-        if self.next == self.candidates.list.len() || self.deadline <= now {
-            return self.give_up();
+        if self.next == self.candidates.list.len() {
+            let agree = self.options.agree.min(MAX_AGREE);
+            return self.give_up(|| Fault::TooFew { agree });
         }
         self.next += 1;
         self.begin(self.next - 1, stage, now);
     }
 
-    /// Ends without asking a further gateway.
-    fn give_up(&mut self) {
+    fn add_attempt(&mut self, candidate: usize, fault: Fault) {
+        let endpoint = self.candidates.list[candidate].endpoint.clone();
+        self.attempts.push(Attempt { endpoint, fault });
+    }
+
+    /// Ends without asking those gateways that were only checked; for this reason.
+    fn give_up(&mut self, fault: impl Fn() -> Fault) {
+        for checked in std::mem::take(&mut self.agreement.checked) {
+            self.add_attempt(checked.candidate, fault());
+        }
         let verdicts = std::mem::take(&mut self.agreement.verdicts);
         let attempts = self.attempts.clone();
         let result = match self.accepted.take() {
@@ -293,12 +314,18 @@ impl Caller {
         self.finish(result);
     }
 
-    fn finish(&mut self, result: Verdict) {
+    fn finish(&mut self, mut result: Verdict) {
+        if let Ok(answer) = &mut result {
+            answer.attempts.clone_from(&self.attempts);
+        }
         self.outputs.push_back(CallerOutput::Done(result));
     }
 
     /// Opens a connection to a candidate.
     fn begin(&mut self, candidate: usize, stage: Stage, now: Instant) {
+        if self.deadline <= now {
+            return self.run_out_of_time(candidate);
+        }
         let deadline = self.deadline.min(now + self.options.attempt_timeout);
         let json = self.requests(stage);
         let gateway = self.candidates.list[candidate].clone();
@@ -308,11 +335,24 @@ impl Caller {
                 let connect = CallerOutput::Connect { candidate: gateway, bytes, deadline };
                 self.outputs.push_back(connect);
             }
-            Err(fault) => {
-                self.attempts.push(Attempt { endpoint: gateway.endpoint, fault });
-                self.advance(now);
+            Err(fault) => self.fail_over(candidate, stage, fault, now),
+        }
+    }
+
+    /// Ends because there is no time to ask a candidate, nor those after it.
+    fn run_out_of_time(&mut self, candidate: usize) {
+        let timeout = self.options.timeout;
+        let fault = || Fault::OutOfTime(timeout);
+        if let Some(refusal) = self.refusal.take() {
+            self.add_attempt(candidate, Fault::Rpc(refusal));
+        }
+        if self.accepted.is_none() {
+            self.add_attempt(candidate, fault());
+            for unasked in self.next..self.candidates.list.len() {
+                self.add_attempt(unasked, fault());
             }
         }
+        self.give_up(fault);
     }
 
     /// The requests of an exchange, as JSON.
@@ -356,17 +396,31 @@ impl Caller {
     fn handle_fault(&mut self, fault: Fault, now: Instant) {
         let Some(Current { candidate, stage, sent, .. }) = self.current.take() else { return };
         self.outputs.push_back(CallerOutput::Close);
-        let attempt = Attempt { endpoint: self.candidates.list[candidate].endpoint.clone(), fault };
-        self.refusal = None;
         let asked = matches!(stage, Stage::Ask { .. });
         if asked && sent && self.request.kind() == Kind::Send {
-            return self.finish(Err(CallError::Uncertain(Box::new(attempt))));
+            let endpoint = self.candidates.list[candidate].endpoint.clone();
+            let attempt = Box::new(Attempt { endpoint, fault });
+            return self.finish(Err(CallError::Uncertain(attempt)));
         }
-        self.attempts.push(attempt);
+        self.fail_over(candidate, stage, fault, now);
+    }
+
+    /// Notes why a candidate has no answer, and asks another one.
+    fn fail_over(&mut self, candidate: usize, stage: Stage, fault: Fault, now: Instant) {
+        if let Some(refusal) = self.refusal.take() {
+            self.add_attempt(candidate, Fault::Rpc(refusal));
+        }
         if stage == Stage::Receipt && self.accepted.is_some() {
+            // Gateways that have no receipt yet are asked again and again.
+            let endpoint = &self.candidates.list[candidate].endpoint;
+            let same = |one: &Attempt| one.endpoint == *endpoint && one.fault == fault;
+            if !self.attempts.iter().any(same) {
+                self.add_attempt(candidate, fault);
+            }
             let other = (candidate + 1) % self.candidates.list.len();
             return self.pause(other, now);
         }
+        self.add_attempt(candidate, fault);
         self.advance(now);
     }
 
@@ -409,15 +463,21 @@ impl Caller {
             _ => self.check(result(), result())?,
         };
         let from = self.candidates.list[candidate].endpoint.clone();
-        let answer = |result| Answer { from: from.clone(), chain, height, result };
+        let answer = |result| {
+            let attempts = Vec::new();
+            Answer { from: from.clone(), chain, height, result, attempts }
+        };
         match stage {
             Stage::Check if matches!(kind, Kind::Send | Kind::SendRaw { .. }) => {
                 Ok(Next::Begin(Stage::Ask { chain, height }))
             }
             Stage::Check => match self.agreement.block {
-                Some(reference) if height < reference => Err(Fault::Behind { height, reference }),
+                Some((other, _)) if chain != other => Err(Fault::WrongChain { chain }),
+                Some((_, block)) if height < block => {
+                    Err(Fault::Behind { height, reference: block })
+                }
                 _ => {
-                    self.agreement.checked.push_back((candidate, chain, height));
+                    self.agreement.checked.push_back(Checked { candidate, chain, height });
                     Ok(Next::Advance)
                 }
             },
@@ -494,6 +554,41 @@ impl Caller {
 }
 
 impl Agreement {
+    /// Chooses the block at which to ask, if there are `agree` gateways of one chain whose heights
+    /// differ by at most `max_lag`: the lowest of these heights. Returns the gateways that do not
+    /// have this block.
+    ///
+    /// A gateway that claims an old height cannot have the others asked for the past.
+    fn choose_block(&mut self, agree: usize, max_lag: u64) -> Vec<(usize, Fault)> {
+        let mut sorted: Vec<_> = self.checked.iter().copied().collect();
+        sorted.sort_by_key(|one| (one.chain, one.height));
+        let near = |few: &&[Checked]| {
+            let (lowest, highest) = (few[0], few[few.len() - 1]);
+            lowest.chain == highest.chain && highest.height - lowest.height <= max_lag
+        };
+        let Some(&[Checked { chain, height: block, .. }, ..]) = sorted.windows(agree).rfind(near)
+        else {
+            return Vec::new();
+        };
+        self.block = Some((chain, block));
+        let mut without = Vec::new();
+        self.checked.retain(|one| {
+            let fault = if one.chain != chain {
+                Fault::WrongChain { chain: one.chain }
+            } else if one.height < block {
+                Fault::Behind { height: one.height, reference: block }
+            } else {
+                return true;
+            };
+            without.push((one.candidate, fault));
+            false
+        });
+        // Those that are far ahead are asked if the others do not suffice.
+        let ahead = |one: &Checked| one.height - block > max_lag;
+        self.checked.make_contiguous().sort_by_key(ahead);
+        without
+    }
+
     /// Counts the verdict of a gateway; it is final once `agree` gateways have given the same.
     fn add(&mut self, verdict: Verdict, from: Endpoint, agree: usize) -> Next {
         if agree <= 1 {

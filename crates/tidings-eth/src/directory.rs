@@ -15,9 +15,9 @@ use tidings::{Event, Instant, Member, NodeId, State};
 ///
 /// It is told the events of a node, the round-trip times to gateways, and what became of calls; it
 /// returns [`Candidates`]: this machine's own endpoints first, then gateways whose height does not
-/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that callers
-/// spread over them. A gateway that failed a call comes after all others for a while: 1 s, and twice
-/// that with each further failure, up to a minute.
+/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that
+/// callers spread over them. A gateway that failed a call comes after all others for a while: 1 s,
+/// and twice that with each further failure, up to a minute.
 ///
 /// It knows at most [`MAX_GATEWAYS`](Self::MAX_GATEWAYS) gateways.
 #[derive(Debug)]
@@ -113,21 +113,27 @@ impl Directory {
     /// Takes the state of a member.
     pub fn handle_member(&mut self, member: &Member) {
         let advert = member.meta().as_str().and_then(Advert::find);
-        let advert = advert.filter(|advert| self.chain.is_none_or(|chain| chain == advert.chain));
-        let (Some(advert), true) = (advert, member.state().is_present()) else {
-            self.gateways.remove(member.id());
+        let advert = advert.filter(|_| member.state().is_present());
+        let suspect = member.state() == State::Suspect;
+        self.update(member.id(), advert, suspect, member.addr().ip());
+    }
+
+    /// Takes what a member advertises; `None` if it is no gateway, or is gone.
+    fn update(&mut self, id: &NodeId, advert: Option<Advert>, suspect: bool, ip: IpAddr) {
+        let ours = |advert: &Advert| self.chain.is_none_or(|chain| chain == advert.chain);
+        let Some(advert) = advert.filter(ours) else {
+            self.gateways.remove(id);
             return;
         };
-        let known = self.gateways.get(member.id());
+        let known = self.gateways.get(id);
         if known.is_none() && self.gateways.len() == Self::MAX_GATEWAYS {
             return;
         }
         let same_chain = known.filter(|known| known.advert.chain == advert.chain);
         let height = same_chain.and_then(|known| known.height);
         let rtt = known.and_then(|known| known.rtt);
-        let (suspect, ip) = (member.state() == State::Suspect, member.addr().ip());
         let gateway = KnownGateway { advert, height, rtt, suspect, ip };
-        self.gateways.insert(member.id().clone(), gateway);
+        self.gateways.insert(id.clone(), gateway);
     }
 
     fn handle_height(&mut self, told: &Height) {
@@ -241,3 +247,155 @@ fn rtt_class(rtt: Option<Duration>) -> u32 {
 const MAX_FAILURES: usize = 4 * Directory::MAX_GATEWAYS;
 /// An endpoint that failed rests for 2 to this power seconds at most.
 const MAX_DOUBLINGS: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::Fault;
+    use std::collections::BTreeSet;
+    use tidings::Via;
+
+    fn directory() -> Directory {
+        Directory::new(Vec::new(), Some(1), Reach::PUBLIC, 3, 7)
+    }
+
+    fn id(name: &str) -> NodeId {
+        name.parse().unwrap()
+    }
+
+    /// A member that advertises `http://NAME:1`.
+    fn add(directory: &mut Directory, name: &str, suspect: bool) {
+        let advert = Advert::find(&format!("eth 1 http://{name}:1"));
+        directory.update(&id(name), advert, suspect, [10, 0, 0, 1].into());
+    }
+
+    fn tell_height(directory: &mut Directory, from: Option<&str>, text: &str) {
+        let (from, data) = (from.map(id), text.to_owned().into());
+        directory.handle_event(&Event::Message { from, data, via: Via::Broadcast });
+    }
+
+    /// The names of the candidates' hosts.
+    fn order(directory: &mut Directory, now: Instant) -> Vec<String> {
+        let list = directory.candidates(now).list;
+        let name = |candidate: Candidate| match candidate.endpoint {
+            Endpoint::Http(http) => http.host().to_string(),
+            Endpoint::Ipc(path) => path.display().to_string(),
+        };
+        list.into_iter().map(name).collect()
+    }
+
+    fn fails(directory: &mut Directory, name: &str, now: Instant) {
+        let endpoint = format!("http://{name}:1").parse().unwrap();
+        let attempt = Attempt { endpoint, fault: Fault::Closed };
+        directory.handle_outcome(&[attempt], None, now);
+    }
+
+    const ZERO: Instant = Instant::ZERO;
+
+    #[test]
+    fn a_gateway_is_known_while_it_is_present_and_advertises_the_chain() {
+        let mut directory = directory();
+        add(&mut directory, "a", false);
+        let other_chain = Advert::find("eth 2 http://b:1");
+        directory.update(&id("b"), other_chain, false, [10, 0, 0, 1].into());
+        assert_eq!(order(&mut directory, ZERO), ["a"]);
+        directory.update(&id("a"), None, false, [10, 0, 0, 1].into());
+        assert!(order(&mut directory, ZERO).is_empty());
+    }
+
+    #[test]
+    fn own_endpoints_come_first_then_gateways_that_are_current_alive_and_near() {
+        let mut directory = directory();
+        directory.local = vec!["/node.ipc".parse().unwrap()];
+        for (name, suspect, height, millis) in [
+            ("unknown", false, None, 1),
+            ("far", false, Some(100), 200),
+            ("near", false, Some(98), 20),
+            ("behind", false, Some(90), 1),
+            ("suspect", true, Some(100), 1),
+        ] {
+            add(&mut directory, name, suspect);
+            if let Some(height) = height {
+                tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
+            }
+            directory.gateways.get_mut(&id(name)).unwrap().rtt =
+                Some(Duration::from_millis(millis));
+        }
+        let expected = ["/node.ipc", "near", "far", "unknown", "suspect", "behind"];
+        assert_eq!(order(&mut directory, ZERO), expected);
+        assert_eq!(directory.candidates(ZERO).reference, Some(100));
+    }
+
+    #[test]
+    fn callers_spread_over_gateways_that_are_equal_and_repeat_by_seed() {
+        let firsts = |seed| {
+            let mut directory = Directory::new(Vec::new(), None, Reach::PUBLIC, 3, seed);
+            ["a", "b", "c"].iter().for_each(|name| add(&mut directory, name, false));
+            (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect::<Vec<_>>()
+        };
+        assert_eq!(firsts(1), firsts(1));
+        assert_ne!(firsts(1), firsts(2));
+        assert_eq!(firsts(1).into_iter().collect::<BTreeSet<_>>().len(), 3);
+    }
+
+    #[test]
+    fn one_gateway_that_lies_about_its_height_does_not_exclude_two_others() {
+        let mut directory = directory();
+        for (name, height) in [("a", 100), ("b", 101), ("liar", u64::MAX)] {
+            add(&mut directory, name, false);
+            tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
+        }
+        assert_eq!(directory.reference(), Some(101));
+    }
+
+    #[test]
+    fn a_height_counts_from_the_gateway_itself_or_where_the_format_names_no_sender() {
+        let mut directory = directory();
+        add(&mut directory, "a", false);
+        tell_height(&mut directory, Some("b"), "eth-height 1 5 a");
+        tell_height(&mut directory, Some("a"), "eth-height 2 5 a");
+        tell_height(&mut directory, Some("b"), "eth-height 1 5 b");
+        assert_eq!(directory.reference(), None);
+        tell_height(&mut directory, None, "eth-height 1 5 a");
+        assert_eq!(directory.reference(), Some(5));
+    }
+
+    #[test]
+    fn a_gateway_that_failed_comes_last_for_a_while_that_doubles() {
+        let mut directory = directory();
+        ["a", "b"].iter().for_each(|name| add(&mut directory, name, false));
+        let second = Duration::from_secs(1);
+        let mut now = ZERO;
+        for rest in [1, 2, 4] {
+            fails(&mut directory, "a", now);
+            now = now + second * rest - Duration::from_nanos(1);
+            assert_eq!(order(&mut directory, now), ["b", "a"], "after {rest} s less a bit");
+            now = now + Duration::from_nanos(1);
+            let first = |directory: &mut Directory| order(directory, now).remove(0);
+            assert!((0..20).any(|_| first(&mut directory) == "a"), "after {rest} s");
+        }
+        for _ in 0..20 {
+            fails(&mut directory, "a", now);
+        }
+        assert!((0..20).any(|_| order(&mut directory, now + second * 64).remove(0) == "a"));
+        directory.handle_outcome(&[], Some(&"http://a:1".parse().unwrap()), now);
+        assert!((0..20).any(|_| order(&mut directory, now).remove(0) == "a"));
+    }
+
+    #[test]
+    fn nothing_grows_without_a_limit() {
+        let mut directory = directory();
+        for n in 0..2 * Directory::MAX_GATEWAYS {
+            add(&mut directory, &format!("gateway-{n}"), false);
+        }
+        assert_eq!(directory.gateways.len(), Directory::MAX_GATEWAYS);
+        for n in 0..2 * MAX_FAILURES {
+            fails(&mut directory, &format!("host-{n}"), ZERO);
+        }
+        assert_eq!(directory.failures.len(), MAX_FAILURES);
+        assert_eq!(order(&mut directory, ZERO).len(), Directory::MAX_CANDIDATES);
+        let later = ZERO + Duration::from_secs(3600);
+        fails(&mut directory, "later", later);
+        assert_eq!(directory.failures.len(), 1);
+    }
+}

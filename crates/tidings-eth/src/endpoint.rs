@@ -83,9 +83,9 @@ impl fmt::Display for Endpoint {
 
 /// The HTTP address of a node: scheme, host, port and path.
 ///
-/// The host is an IP address or a name of letters, digits, dots, hyphens and underscores. Names that
-/// the system would take for an address, such as `127.1` or `0x7f000001`, are refused. There is no
-/// user name, password, query or fragment.
+/// The host is an IP address or a name of letters, digits, dots, hyphens and underscores. Names
+/// that the system would take for an address, such as `127.1` or `0x7f000001`, are refused. So is a
+/// user name, a password, a query and a fragment.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct HttpEndpoint {
     tls: bool,

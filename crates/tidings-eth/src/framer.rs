@@ -5,8 +5,8 @@ use std::fmt;
 /// Finds the end of one JSON object or array in bytes that arrive in pieces of any size.
 ///
 /// Nodes answer over IPC with one JSON text after another, some with a newline behind each and some
-/// with nothing, so the end is where the outermost bracket closes. Brackets in strings do not count.
-/// That the text is valid JSON is not checked.
+/// with nothing, so the end is where the outermost bracket closes. Brackets in strings do not
+/// count. That the text is valid JSON is not checked.
 ///
 /// ```
 /// use tidings_eth::JsonFramer;

@@ -9,7 +9,7 @@ use crate::request::Request;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
-use tidings::{BroadcastKey, Instant, NodeId};
+use tidings::{BroadcastKey, Instant, NodeId, TooLong};
 
 /// The options of a [`Gateway`].
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,7 +33,7 @@ pub struct GatewayOptions {
     /// The node is stalled if its height does not change for so long; `None`, the default, for
     /// chains without regular blocks.
     pub stall_after: Option<Duration>,
-    /// How often an unchanged height is told again, for members that joined since; 10 s by default.
+    /// How often an unchanged height is told again, for members that joined since; 5 s by default.
     pub repeat_height: Duration,
 }
 
@@ -49,7 +49,7 @@ impl GatewayOptions {
             poll_timeout: Duration::from_secs(1),
             max_lag: 3,
             stall_after: None,
-            repeat_height: Duration::from_secs(10),
+            repeat_height: Duration::from_secs(5),
         }
     }
 }
@@ -58,8 +58,9 @@ impl GatewayOptions {
 ///
 /// While the node serves, the gateway advertises chain and endpoints in its member's metadata, and
 /// each new height as a broadcast that replaces the one before. It withdraws the advert when the
-/// node has failed to answer twice in a row, is syncing, lags behind other gateways or stands still,
-/// and advertises again after two good answers in a row: changes of metadata are told to all.
+/// node has failed to answer twice in a row, is syncing, lags behind other gateways or stands
+/// still, and advertises again after two good answers in a row, because changes of metadata are
+/// told to all.
 ///
 /// It does no I/O. Its driver takes each [`GatewayOutput`], runs each [`Caller`] in it to its end,
 /// and calls [`handle_answer`](Self::handle_answer), and
@@ -295,5 +296,168 @@ impl fmt::Display for NotServing {
     }
 }
 
-/// The number of answers in a row after which the advert changes. Of the first advert the first.
+/// The reason why a gateway cannot run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// What it is to advertise is not valid.
+    Advert(InvalidAdvert),
+    /// The advert, with the application's own lines, is longer than the node's metadata may be.
+    Meta(TooLong),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Advert(error) => error.fmt(f),
+            Self::Meta(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl From<InvalidAdvert> for ServeError {
+    fn from(error: InvalidAdvert) -> Self {
+        Self::Advert(error)
+    }
+}
+
+impl From<TooLong> for ServeError {
+    fn from(error: TooLong) -> Self {
+        Self::Meta(error)
+    }
+}
+
+/// The number of answers in a row that change the advert; at the start one answer is enough.
 const CHANGES_AFTER: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gateway with its time.
+    struct Test {
+        gateway: Gateway,
+        now: Instant,
+    }
+
+    impl Test {
+        fn new(change: impl FnOnce(&mut GatewayOptions)) -> Self {
+            let advertise = vec!["http://10.0.0.7:8545".parse().unwrap()];
+            let mut options = GatewayOptions::new("/node.ipc".parse().unwrap(), advertise);
+            change(&mut options);
+            let id = "gateway".parse().unwrap();
+            let gateway = Gateway::new(options, id, Instant::ZERO).unwrap();
+            Self { gateway, now: Instant::ZERO }
+        }
+
+        /// Answers the gateway's question a second later, and returns what it tells.
+        fn answers(
+            &mut self,
+            answer: Result<Answer, CallError>,
+            reference: Option<u64>,
+        ) -> Vec<String> {
+            let asks = self.gateway.poll_output();
+            assert!(matches!(asks, Some(GatewayOutput::Ask(_))), "{asks:?}");
+            assert_eq!(self.gateway.poll_timeout(), None);
+            self.gateway.handle_answer(answer, reference, self.now);
+            let mut told = Vec::new();
+            while let Some(output) = self.gateway.poll_output() {
+                told.push(match output {
+                    GatewayOutput::SetMeta(meta) => format!("meta {meta:?}"),
+                    GatewayOutput::Broadcast(_, data) => data,
+                    GatewayOutput::Changed(event) => event.to_string(),
+                    GatewayOutput::Ask(_) => panic!("it asks before its time"),
+                });
+            }
+            self.now = self.gateway.poll_timeout().unwrap();
+            self.gateway.handle_timeout(self.now);
+            told
+        }
+
+        fn at(&mut self, height: u64) -> Vec<String> {
+            self.answers(Ok(answer(height)), None)
+        }
+
+        fn fails(&mut self) -> Vec<String> {
+            self.answers(Err(CallError::NoGateway(Vec::new())), None)
+        }
+    }
+
+    fn answer(height: u64) -> Answer {
+        let from = "/node.ipc".parse().unwrap();
+        Answer { from, chain: 1, height, result: "false".into(), attempts: Vec::new() }
+    }
+
+    const ADVERT: &str = "meta \"eth 1 http://10.0.0.7:8545\"";
+
+    #[test]
+    fn a_gateway_advertises_its_node_and_each_new_height() {
+        let mut test = Test::new(|_| {});
+        let first = [ADVERT, "advertised: the node serves chain 1", "eth-height 1 5 gateway"];
+        assert_eq!(test.at(5), first);
+        assert!(test.at(5).is_empty());
+        assert_eq!(test.at(6), ["eth-height 1 6 gateway"]);
+        let repeated = (0..5).flat_map(|_| test.at(6)).collect::<Vec<_>>();
+        assert_eq!(repeated, ["eth-height 1 6 gateway"], "in five seconds");
+    }
+
+    #[test]
+    fn a_gateway_withdraws_after_two_failures_and_returns_after_two_answers() {
+        let mut test = Test::new(|options| options.meta = "role=rpc".into());
+        let advert = "meta \"role=rpc\\neth 1 http://10.0.0.7:8545\"";
+        assert_eq!(test.at(5)[0], advert);
+        assert!(test.fails().is_empty());
+        assert!(test.at(5).is_empty(), "one failure is not enough");
+        assert!(test.fails().is_empty());
+        let withdrawn = "withdrawn: the node does not answer: no gateway is known";
+        assert_eq!(test.fails(), ["meta \"role=rpc\"", withdrawn]);
+        assert!(test.fails().is_empty());
+        assert!(test.at(7).is_empty());
+        assert_eq!(test.at(7)[0], advert);
+    }
+
+    #[test]
+    fn a_node_that_is_syncing_behind_or_on_another_chain_is_not_advertised() {
+        let syncing = Answer { result: "{\"currentBlock\":\"0x1\"}".into(), ..answer(5) };
+        let other_chain = Answer { chain: 2, ..answer(5) };
+        for (answer, reference, reason) in [
+            (syncing, None, "withdrawn: the node is syncing"),
+            (answer(5), Some(9), "withdrawn: the node is at height 5, other gateways are at 9"),
+            (other_chain, None, "withdrawn: the node serves chain 2"),
+        ] {
+            let mut test = Test::new(|_| {});
+            test.at(5);
+            assert!(test.answers(Ok(answer.clone()), reference).is_empty());
+            let told = test.answers(Ok(answer), reference);
+            assert_eq!(told, ["meta \"\"", reason]);
+        }
+        let mut test = Test::new(|_| {});
+        test.at(5);
+        (0..4).for_each(|_| assert!(test.answers(Ok(answer(5)), Some(8)).is_empty()));
+    }
+
+    #[test]
+    fn a_node_without_new_blocks_is_stalled_if_the_chain_is_to_have_some() {
+        let mut test = Test::new(|options| options.stall_after = Some(Duration::from_secs(5)));
+        test.at(5);
+        let told: Vec<_> = (0..10).flat_map(|_| test.at(5)).collect();
+        assert_eq!(told, ["meta \"\"", "withdrawn: the node stands still at height 5"]);
+        assert_eq!(test.at(6).len() + test.at(7).len(), 3, "it moves again");
+    }
+
+    #[test]
+    fn a_gateway_whose_node_never_served_is_silent() {
+        let mut test = Test::new(|options| options.chain = Some(2));
+        assert!((0..5).all(|_| test.at(5).is_empty()));
+    }
+
+    #[test]
+    fn a_gateway_advertises_no_path() {
+        let advertise = vec!["http://node/key".parse().unwrap()];
+        let options = GatewayOptions::new("/node.ipc".parse().unwrap(), advertise);
+        let refused = Gateway::new(options, "gateway".parse().unwrap(), Instant::ZERO);
+        assert_eq!(refused.map(drop).unwrap_err(), InvalidAdvert::Path);
+    }
+}

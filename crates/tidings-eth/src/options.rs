@@ -22,7 +22,7 @@ pub struct CallOptions {
     /// How many gateways have to give the same answer to a read; 1 by default, at most 16.
     ///
     /// A gateway can lie. With 2 or more, contracts are called at one block that all of these
-    /// gateways have. Transactions are not affected.
+    /// gateways have, and their heights differ by at most `max_lag`. Transactions are not affected.
     pub agree: usize,
     /// How many blocks a node may lag behind the height of the chain as other gateways tell it; 3
     /// by default. Nodes of one network differ by one or two.

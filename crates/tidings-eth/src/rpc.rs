@@ -117,7 +117,8 @@ impl<'de> Deserialize<'de> for Replies<'de> {
 }
 
 /// The bytes with which a contract reverted, as nodes put them into an error's data: a string of
-/// hex digits (geth, anvil, ganache), or an object with such a string as its `data` (hardhat).
+/// hex digits (geth, anvil, ganache), with `Reverted ` before it (Nethermind until 2025), or an
+/// object with such a string as its `data` (hardhat).
 fn revert_data(data: &str, depth: usize) -> Option<Vec<u8>> {
     #[derive(serde::Deserialize)]
     struct Nested<'a> {
@@ -126,6 +127,7 @@ fn revert_data(data: &str, depth: usize) -> Option<Vec<u8>> {
     }
 
     if let Ok(text) = serde_json::from_str::<&str>(data) {
+        let text = text.strip_prefix(NETHERMINDS).unwrap_or(text);
         return text.strip_prefix("0x").and_then(|hex| alloy_primitives::hex::decode(hex).ok());
     }
     let Nested { data } = serde_json::from_str(data).ok()?;
@@ -167,11 +169,14 @@ impl RpcError {
     /// (hardhat, ganache), or says so (all, if the contract gave no reason). Other failures of a
     /// call may have empty data.
     pub fn is_revert(&self) -> bool {
-        let says = |text| self.message.starts_with(text);
+        let message = self.message.strip_prefix("Error: ").unwrap_or(&self.message);
+        let says = |text: &str| {
+            let start = message.get(..text.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(text))
+        };
         self.code == 3
             || self.data.as_ref().is_some_and(|data| !data.is_empty())
-            || says("execution reverted")
-            || says("VM Exception while processing transaction: revert")
+            || REVERTS.into_iter().any(says)
     }
 }
 
@@ -210,6 +215,15 @@ impl fmt::Display for RpcFault {
 
 impl std::error::Error for RpcFault {}
 
+/// How nodes begin to say that a contract reverted: geth, anvil and Besu; ganache and hardhat;
+/// hardhat without a reason.
+const REVERTS: [&str; 3] = [
+    "execution reverted",
+    "VM Exception while processing transaction: revert",
+    "transaction reverted",
+];
+/// What Nethermind wrote before the contract's bytes.
+const NETHERMINDS: &str = "Reverted ";
 /// The largest number of replies in a batch.
 const MAX_REPLIES: usize = 8;
 /// How deep an error's data may be in other data.
@@ -283,6 +297,7 @@ mod tests {
             r#"{"code":3,"message":"execution reverted","data":"0x0102"}"#,
             r#"{"code":-32603,"message":"","data":{"message":"","data":"0x0102"}}"#,
             r#"{"code":-32000,"message":"","data":"0x0102"}"#,
+            r#"{"code":-32015,"message":"VM execution error.","data":"Reverted 0x0102"}"#,
         ] {
             assert_eq!(
                 (error(object).data.clone(), error(object).is_revert()),
@@ -291,7 +306,9 @@ mod tests {
         }
         for object in [
             r#"{"code":-32000,"message":"execution reverted"}"#,
+            r#"{"code":-32000,"message":"Execution reverted","data":"0x"}"#,
             r#"{"code":3,"message":"","data":null}"#,
+            r#"{"code":-32603,"message":"Error: Transaction reverted without a reason string"}"#,
         ] {
             assert!(error(object).is_revert(), "{object}");
         }

@@ -4,7 +4,7 @@ use crate::answer::{Answer, CallError};
 use crate::caller::{Caller, CallerOutput, Candidate};
 use crate::driver::{self, BUFFER, ConnectError};
 use crate::endpoint::Endpoint;
-use crate::gateway::{Gateway, GatewayEvent, GatewayOutput};
+use crate::gateway::{Gateway, GatewayEvent, GatewayOptions, GatewayOutput, ServeError};
 use crate::gateways::Gateways;
 use crate::request::Request;
 use ::tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind};
 
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tidings::{Instant, TooLong};
+use tidings::Instant;
 use tidings_driver::asynchronous::Tidings;
 
 /// Calls a contract's function through whichever gateway is alive, and returns its values.
@@ -50,17 +50,19 @@ pub async fn request(gateways: &Gateways, request: Request) -> Result<Answer, Ca
 /// Runs a gateway on a node, until `on_event` breaks. It is called for each change of the gateway,
 /// and with `None` after each question to its Ethereum node.
 ///
-/// `gateways` follow the same node.
+/// `gateways` follow the same node, whose metadata is the gateway's from now on.
 ///
 /// # Errors
 ///
-/// If the metadata is longer than the node's options allow.
+/// If what it is to advertise is not valid, or is longer than the node's metadata may be.
 pub async fn serve(
     node: &Tidings,
     gateways: &Gateways,
-    gateway: &mut Gateway,
+    options: GatewayOptions,
     mut on_event: impl FnMut(Option<GatewayEvent>) -> ControlFlow<()>,
-) -> Result<(), TooLong> {
+) -> Result<(), ServeError> {
+    let id = node.local().id().clone();
+    let mut gateway = Gateway::new(options, id, gateways.now())?;
     loop {
         match gateway.poll_output() {
             Some(GatewayOutput::Ask(mut caller)) => {

@@ -24,7 +24,7 @@ mod transcript;
 pub use alertmanager::Alertmanager;
 pub use network::Network;
 pub use peer::{Mark, Peer, hex};
-pub use programs::Kind;
+pub use programs::{Kind, tidings};
 pub use scene::Scene;
 pub use serf::{Serf, SerfSettings};
 pub use settings::Settings;
@@ -52,6 +52,11 @@ struct Guide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// The code of docs/CONTRACTS.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/CONTRACTS.md")]
+struct Contracts;
 
 /// The code of docs/RECORDER.md compiles.
 #[cfg(doctest)]

@@ -84,7 +84,7 @@ fn folder() -> PathBuf {
 /// another's program. A path guessed from the test's own may have a stale build. So this runs
 /// Cargo, which takes no time if the program is up to date; it does not hold the lock of the target
 /// folder while tests run.
-fn tidings() -> &'static Path {
+pub fn tidings() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
