@@ -81,6 +81,11 @@ impl Function {
         !self.outputs.is_empty()
     }
 
+    /// The types of what the function returns.
+    pub fn outputs(&self) -> &[DynSolType] {
+        &self.outputs
+    }
+
     /// The call's data: the selector and the arguments.
     ///
     /// Arguments are given as `cast` takes them: numbers as decimal or `0x` digits, also as `1.5
@@ -562,8 +567,7 @@ mod tests {
             let args = [r#"[(1,["a","b"]),(2,["",""])]"#, "[[(true,0x01),(false,0x)]]"];
             let data = f.encode(&args).unwrap();
             let ours = f.decode(&data[4..]).unwrap();
-            let theirs =
-                DynSolType::Tuple(f.outputs).abi_decode_params(&data[4..]).unwrap();
+            let theirs = DynSolType::Tuple(f.outputs).abi_decode_params(&data[4..]).unwrap();
             let ours: Vec<_> = ours.into_iter().map(|Value(value)| value).collect();
             assert_eq!(DynSolValue::Tuple(ours), theirs);
         }
