@@ -1,18 +1,20 @@
 //! `tidings eth call`: a call of a contract.
 
+use super::member::{MemberArgs, ReachArgs};
 use super::read;
 use crate::Fatal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use tidings_eth::abi::{Abi, Function, Value};
 use tidings_eth::alloy_primitives::Address;
-use tidings_eth::{Answer, CallError, CallOptions, Endpoint, Gateways, Request, Revert, blocking};
+use tidings_eth::{Answer, CallError, CallOptions, Endpoint, Gateways, Request};
 
 /// Call a contract's function without a transaction, and print what it returns
 ///
 /// Values are printed one per line. A revert, or a call without an answer, ends with status 1.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The contract's address
@@ -30,7 +32,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     abi: Option<PathBuf>,
     /// An Ethereum node, http://HOST:PORT or the path of its socket; several are asked in turn
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:8545")]
+    ///
+    /// Without it and without --join, http://127.0.0.1:8545. With --join, these are asked before
+    /// the gateways of the cluster.
+    #[arg(long, value_name = "URL|PATH")]
     node: Vec<Endpoint>,
     /// The chain that a node has to serve, by its id; any if it is not given
     #[arg(long, value_name = "ID")]
@@ -44,12 +49,20 @@ pub(crate) struct Args {
     /// Print one JSON object: the values, the node that answered, its chain and its height
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+    #[command(flatten)]
+    member: MemberArgs,
 }
+
+const DEFAULT_NODE: &str = "http://127.0.0.1:8545";
 
 const EXAMPLES: &str = "\
 Examples:
   tidings eth call 0x5FbDB2315678afecb367f032d93F642f64180aa3 'get()(uint256)'
-  tidings eth call 0x5FbDB2315678afecb367f032d93F642f64180aa3 divide 7 2 --abi calldemo.abi";
+  tidings eth call 0x5FbDB2315678afecb367f032d93F642f64180aa3 divide 7 2 --abi calldemo.abi
+  tidings eth call 0x5FbDB2315678afecb367f032d93F642f64180aa3 'get()(uint256)' \\
+      --join 10.0.0.7 --bind 10.0.0.9:7946 --chain 1";
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
     let abi = args.abi.as_ref().map(|path| {
@@ -58,8 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
     });
     let abi = abi.transpose()?;
     let (function, request) = args.request(abi.as_ref())?;
-    let gateways = Gateways::fixed(args.node.clone(), args.options()).map_err(Fatal::usage)?;
-    let answer = blocking::request(&gateways, request);
+    let answer = args.ask(request)?;
     let answer = answer.map_err(|error| Fatal::failed(explain(&error, abi.as_ref())))?;
     let shown = if args.json { to_json(&function, &answer) } else { to_text(&function, &answer) };
     print!("{}", shown.map_err(Fatal::failed)?);
@@ -75,6 +87,32 @@ impl Args {
         let function = function.map_err(Fatal::usage)?;
         let request = function.call(self.address, &self.args).map_err(Fatal::usage)?;
         Ok((function, request))
+    }
+
+    /// Asks the nodes that are named, or as a member of a cluster its gateways.
+    fn ask(&self, request: Request) -> Result<Result<Answer, CallError>, Fatal> {
+        let (options, runtime) = (self.options(), self.member.runtime);
+        if self.member.join.is_empty() {
+            let gateways = Gateways::fixed(self.nodes(), options).map_err(Fatal::usage)?;
+            return Ok(runtime.request(&gateways, request));
+        }
+        let reach = self.reach.reach();
+        let (node, gateways) = self.member.start(self.nodes(), options, reach)?;
+        // A gateway that has just joined may be heard of late.
+        let start = Instant::now();
+        while self.node.is_empty() && gateways.list().is_empty() && start.elapsed() < self.timeout {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let answer = runtime.request(&gateways, request);
+        drop(node.leave());
+        Ok(answer)
+    }
+
+    fn nodes(&self) -> Vec<Endpoint> {
+        if self.node.is_empty() && self.member.join.is_empty() {
+            return vec![DEFAULT_NODE.parse().expect("it is a URL")];
+        }
+        self.node.clone()
     }
 
     fn options(&self) -> CallOptions {
@@ -112,8 +150,8 @@ fn to_json(function: &Function, answer: &Answer) -> Result<String, CallError> {
 /// The error, with a revert as the ABI names it.
 fn explain(error: &CallError, abi: Option<&Abi>) -> String {
     let CallError::Reverted(revert) = error else { return error.to_string() };
-    let known = |revert: &Revert| abi.unwrap_or(&Abi::default()).error(revert);
-    match known(revert) {
+    let standard = Abi::default();
+    match abi.unwrap_or(&standard).error(revert) {
         Some(known) => format!("the contract reverted: {known}"),
         None if abi.is_none() && revert.data.len() >= 4 => format!("{error}; --abi may name it"),
         None => error.to_string(),
@@ -143,7 +181,7 @@ mod tests {
 
     const ADDRESS: &str = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
 
-    #[derive(Debug, Parser)]
+    #[derive(Parser)]
     struct Call {
         #[command(flatten)]
         args: Args,
@@ -170,7 +208,8 @@ mod tests {
     #[test]
     fn the_default_node_is_this_machines_and_several_can_be_named() {
         let args = parse(&["get()"]).unwrap();
-        assert_eq!(args.node, ["http://127.0.0.1:8545".parse().unwrap()]);
+        assert_eq!(args.nodes(), ["http://127.0.0.1:8545".parse().unwrap()]);
+        assert_eq!(parse(&["get()", "--join", "10.0.0.7"]).unwrap().nodes(), []);
         assert_eq!(args.options(), CallOptions::default());
         let nodes = ["get()", "--node", "/run/node.ipc", "--node", "http://10.0.0.7:8545"];
         let nodes = parse(&nodes).unwrap().node;
