@@ -1,7 +1,8 @@
 //! Calls and gateways on async-io: for smol, async-std, and any other executor.
 
 use crate::answer::{Answer, CallError};
-use crate::caller::{Caller, CallerOutput, Candidate};
+use crate::caller::{Caller, CallerOutput};
+use crate::candidates::Candidate;
 use crate::driver::{self, BUFFER, ConnectError};
 use crate::endpoint::Endpoint;
 use crate::gateway::{Gateway, GatewayEvent, GatewayOptions, GatewayOutput, ServeError};

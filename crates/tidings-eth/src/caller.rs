@@ -1,66 +1,23 @@
 //! The caller: asks one gateway after another until one has an answer. Does no I/O.
 
-use crate::answer::{Answer, CallError, Revert, hex_bytes};
+mod agreement;
+mod stage;
+mod verdict;
+
+use crate::answer::{Answer, CallError};
 use crate::attempt::{Attempt, Fault};
-use crate::endpoint::Endpoint;
+use crate::candidates::{Candidate, Candidates};
 use crate::exchange::Exchange;
 use crate::options::{CallOptions, MAX_AGREE};
-use crate::reach::{NotReached, Reach};
+use crate::reach::NotReached;
 use crate::request::{Kind, Request};
 use crate::rpc::{self, RpcError, printable};
+use agreement::{Agreement, Checked};
 use alloy_primitives::B256;
+use stage::Stage;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use tidings::Instant;
-
-/// A gateway that may be asked.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Candidate {
-    /// Where its node answers.
-    pub endpoint: Endpoint,
-    /// For an endpoint that a member advertised, the addresses to which it may lead.
-    advertised: Option<(Reach, IpAddr)>,
-}
-
-impl Candidate {
-    /// An endpoint from local configuration, which may lead anywhere.
-    pub fn local(endpoint: Endpoint) -> Self {
-        Self { endpoint, advertised: None }
-    }
-
-    /// An endpoint that the member at an address advertised.
-    pub fn advertised(endpoint: Endpoint, reach: Reach, member: IpAddr) -> Self {
-        Self { endpoint, advertised: Some((reach, member)) }
-    }
-
-    /// `Ok` if the driver may connect to `ip` to reach this endpoint; it checks each address to
-    /// which the endpoint's name resolves.
-    ///
-    /// # Errors
-    ///
-    /// If the configuration does not permit it.
-    pub fn check(&self, ip: IpAddr) -> Result<(), NotReached> {
-        self.advertised.map_or(Ok(()), |(reach, member)| reach.check(ip, Some(member)))
-    }
-}
-
-/// The gateways for one call, in the order in which to ask them.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Candidates {
-    /// The gateways; each is asked once.
-    pub list: Vec<Candidate>,
-    /// The height of the chain as the gateways tell it; `None` if they do not.
-    pub reference: Option<u64>,
-}
-
-impl From<Vec<Endpoint>> for Candidates {
-    fn from(endpoints: Vec<Endpoint>) -> Self {
-        let list = endpoints.into_iter().map(Candidate::local).collect();
-        Self { list, reference: None }
-    }
-}
+use verdict::{Outcome, judge_read, judge_send, quantity, receipt_hash};
 
 /// One request on its way: a machine that asks one gateway after another until one has an answer.
 ///
@@ -98,41 +55,12 @@ pub struct Caller {
 struct Current {
     candidate: usize,
     stage: Stage,
+    /// The number of requests.
+    count: usize,
     exchange: Exchange,
     /// The driver is connected, and sends the request.
     sent: bool,
     deadline: Instant,
-}
-
-/// The purpose of an exchange, which determines its requests.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    /// The chain, the height, and a read.
-    Read,
-    /// The chain and the height: before a transaction, and before several gateways have to agree.
-    Check,
-    /// The request alone, at a height.
-    Ask { chain: u64, height: u64 },
-    /// The chain, the height, and the receipt of a signed transaction.
-    Receipt,
-}
-
-/// What several gateways answered.
-#[derive(Debug, Default)]
-struct Agreement {
-    /// The gateways that have been checked and not yet asked.
-    checked: VecDeque<Checked>,
-    /// The chain and the block at which all are asked, once as many as have to agree are checked.
-    block: Option<(u64, u64)>,
-    verdicts: Vec<(Verdict, Vec<Endpoint>)>,
-}
-
-/// A gateway whose chain and height are known.
-#[derive(Clone, Copy, Debug)]
-struct Checked {
-    candidate: usize,
-    chain: u64,
-    height: u64,
 }
 
 /// What an exchange leads to.
@@ -327,11 +255,14 @@ impl Caller {
             return self.run_out_of_time(candidate);
         }
         let deadline = self.deadline.min(now + self.options.attempt_timeout);
-        let json = self.requests(stage);
+        let requests = stage.requests(&self.request);
+        let (json, count) = (rpc::batch(&requests), requests.len());
         let gateway = self.candidates.list[candidate].clone();
         match Exchange::new(&gateway.endpoint, &json, self.options.max_reply) {
             Ok((exchange, bytes)) => {
-                self.current = Some(Current { candidate, stage, exchange, sent: false, deadline });
+                let sent = false;
+                let current = Current { candidate, stage, count, exchange, sent, deadline };
+                self.current = Some(current);
                 let connect = CallerOutput::Connect { candidate: gateway, bytes, deadline };
                 self.outputs.push_back(connect);
             }
@@ -353,41 +284,6 @@ impl Caller {
             }
         }
         self.give_up(fault);
-    }
-
-    /// The requests of an exchange, as JSON.
-    fn requests(&self, stage: Stage) -> String {
-        const CHAIN: (&str, &str) = ("eth_chainId", "[]");
-        const HEIGHT: (&str, &str) = ("eth_blockNumber", "[]");
-        let method = self.request.method();
-        match (stage, self.request.kind()) {
-            (Stage::Check, _) => rpc::batch(&[CHAIN, HEIGHT]),
-            (Stage::Receipt, Kind::SendRaw { hash }) => {
-                let params = format!("[\"{hash:#x}\"]");
-                let receipt = ("eth_getTransactionReceipt", &*params);
-                rpc::batch(&[CHAIN, HEIGHT, receipt, ("eth_getTransactionByHash", &params)])
-            }
-            (Stage::Read, kind) => {
-                let params = self.request.params(None);
-                let request = (method, &*params);
-                match kind {
-                    Kind::Call { to, returns: false } => {
-                        let code = format!(r#"["{to:#x}","latest"]"#);
-                        rpc::batch(&[CHAIN, HEIGHT, request, ("eth_getCode", &code)])
-                    }
-                    _ => rpc::batch(&[CHAIN, HEIGHT, request]),
-                }
-            }
-            (Stage::Ask { height, .. }, Kind::Call { to, returns: false }) => {
-                let params = self.request.params(Some(height));
-                let code = format!(r#"["{to:#x}","{height:#x}"]"#);
-                rpc::batch(&[(method, &params), ("eth_getCode", &code)])
-            }
-            (Stage::Ask { height, .. }, _) => {
-                rpc::batch(&[(method, &self.request.params(Some(height)))])
-            }
-            (Stage::Receipt, _) => unreachable!("receipts are of signed transactions"),
-        }
     }
 
     // ---- outcomes ----
@@ -426,8 +322,12 @@ impl Caller {
 
     /// The current gateway's reply is complete.
     fn handle_reply(&mut self, reply: &[u8], now: Instant) {
-        let Some(Current { candidate, stage, .. }) = self.current else { return };
-        let next = match self.judge(candidate, stage, reply) {
+        let Some(Current { candidate, stage, count, .. }) = self.current else { return };
+        let results = match rpc::parse(reply, count) {
+            Ok(results) => results,
+            Err(fault) => return self.handle_fault(fault.into(), now),
+        };
+        let next = match self.judge(candidate, stage, results) {
             Ok(next) => next,
             Err(fault) => return self.handle_fault(fault, now),
         };
@@ -446,17 +346,15 @@ impl Caller {
         self.pause = Some((until, candidate));
     }
 
-    /// Judges a reply: what it leads to, or that the gateway has no answer.
-    fn judge(&mut self, candidate: usize, stage: Stage, reply: &[u8]) -> Result<Next, Fault> {
+    /// Judges the results of an exchange: what they lead to, or that the gateway has no answer.
+    fn judge(
+        &mut self,
+        candidate: usize,
+        stage: Stage,
+        results: Vec<Outcome>,
+    ) -> Result<Next, Fault> {
         let kind = self.request.kind();
-        let asks_code = matches!(kind, Kind::Call { returns: false, .. });
-        let count = match stage {
-            Stage::Check => 2,
-            Stage::Read => 3 + usize::from(asks_code),
-            Stage::Ask { .. } => 1 + usize::from(asks_code),
-            Stage::Receipt => 4,
-        };
-        let mut results = rpc::parse(reply, count)?.into_iter();
+        let mut results = results.into_iter();
         let mut result = || results.next().expect("there are as many results as requests");
         let (chain, height) = match stage {
             Stage::Ask { chain, height } => (chain, height),
@@ -488,9 +386,11 @@ impl Caller {
                     Kind::SendRaw { hash } => self.judge_raw(hash, outcome, answer),
                     Kind::Send => Ok(Next::Done(judge_send(outcome)?.map(answer))),
                     Kind::Call { .. } | Kind::Read => {
-                        let verdict = judge_read(kind, outcome, asks_code.then(result))?;
+                        let verdict = judge_read(kind, outcome, results.next())?;
                         let agree = self.options.agree.min(MAX_AGREE);
-                        Ok(self.agreement.add(verdict.map(&answer), from.clone(), agree))
+                        let verdict = verdict.map(&answer);
+                        let agreed = self.agreement.add(verdict, from.clone(), agree);
+                        Ok(agreed.map_or(Next::Advance, Next::Done))
                     }
                 }
             }
@@ -553,132 +453,8 @@ impl Caller {
     }
 }
 
-impl Agreement {
-    /// Chooses the block at which to ask, if there are `agree` gateways of one chain whose heights
-    /// differ by at most `max_lag`: the lowest of these heights. Returns the gateways that do not
-    /// have this block.
-    ///
-    /// A gateway that claims an old height cannot have the others asked for the past.
-    fn choose_block(&mut self, agree: usize, max_lag: u64) -> Vec<(usize, Fault)> {
-        let mut sorted: Vec<_> = self.checked.iter().copied().collect();
-        sorted.sort_by_key(|one| (one.chain, one.height));
-        let near = |few: &&[Checked]| {
-            let (lowest, highest) = (few[0], few[few.len() - 1]);
-            lowest.chain == highest.chain && highest.height - lowest.height <= max_lag
-        };
-        let Some(&[Checked { chain, height: block, .. }, ..]) = sorted.windows(agree).rfind(near)
-        else {
-            return Vec::new();
-        };
-        self.block = Some((chain, block));
-        let mut without = Vec::new();
-        self.checked.retain(|one| {
-            let fault = if one.chain != chain {
-                Fault::WrongChain { chain: one.chain }
-            } else if one.height < block {
-                Fault::Behind { height: one.height, reference: block }
-            } else {
-                return true;
-            };
-            without.push((one.candidate, fault));
-            false
-        });
-        // Those that are far ahead are asked if the others do not suffice.
-        let ahead = |one: &Checked| one.height - block > max_lag;
-        self.checked.make_contiguous().sort_by_key(ahead);
-        without
-    }
-
-    /// Counts the verdict of a gateway; it is final once `agree` gateways have given the same.
-    fn add(&mut self, verdict: Verdict, from: Endpoint, agree: usize) -> Next {
-        if agree <= 1 {
-            return Next::Done(verdict);
-        }
-        let same = |(other, _): &&mut (Verdict, _)| match (other, &verdict) {
-            (Ok(one), Ok(other)) => one.result.eq_ignore_ascii_case(&other.result),
-            (Err(CallError::Reverted(one)), Err(CallError::Reverted(other))) => {
-                one.data == other.data
-            }
-            _ => false,
-        };
-        if let Some((verdict, gateways)) = self.verdicts.iter_mut().find(same) {
-            gateways.push(from);
-            return if gateways.len() >= agree {
-                Next::Done(verdict.clone())
-            } else {
-                Next::Advance
-            };
-        }
-        self.verdicts.push((verdict, vec![from]));
-        Next::Advance
-    }
-}
-
 /// The final outcome of a call.
 type Verdict = Result<Answer, CallError>;
-
-/// The result of one request, or the node's error.
-type Outcome = Result<String, RpcError>;
-
-/// The verdict on the outcome of a read: final, or that another gateway is asked.
-fn judge_read(
-    kind: Kind,
-    outcome: Outcome,
-    code: Option<Outcome>,
-) -> Result<Result<String, CallError>, Fault> {
-    let is_call = matches!(kind, Kind::Call { .. });
-    let result = match outcome {
-        Err(error) if is_call && error.is_revert() => return Ok(Err(reverted(error))),
-        Err(error) => return Err(Fault::Rpc(error)),
-        Ok(result) => result,
-    };
-    if is_call {
-        let returned = hex_bytes(&result).ok_or(Fault::Result("eth_call"))?;
-        if returned.is_empty() {
-            // A function without return values, of a contract that is there.
-            let code = code.ok_or(Fault::NoCode)?.map_err(Fault::Rpc)?;
-            if hex_bytes(&code).ok_or(Fault::Result("eth_getCode"))?.is_empty() {
-                return Err(Fault::NoCode);
-            }
-        }
-    }
-    Ok(Ok(result))
-}
-
-/// The verdict on a transaction that the node was to sign: always final.
-fn judge_send(outcome: Outcome) -> Result<Result<String, CallError>, Fault> {
-    match outcome {
-        Ok(hash) if hex_bytes(&hash).is_some_and(|hash| hash.len() == 32) => Ok(Ok(hash)),
-        Ok(_) => Err(Fault::Result("eth_sendTransaction")),
-        Err(error) if error.is_revert() => Ok(Err(reverted(error))),
-        Err(error) => Ok(Err(CallError::Rejected(error))),
-    }
-}
-
-fn reverted(error: RpcError) -> CallError {
-    let data = error.data.unwrap_or_default().into();
-    CallError::Reverted(Revert { data, message: error.message })
-}
-
-/// A number as JSON-RPC has it: a string of `0x` and hex digits.
-fn quantity(outcome: Outcome, method: &'static str) -> Result<u64, Fault> {
-    let text = outcome.map_err(Fault::Rpc)?;
-    let digits = text.strip_prefix("\"0x").and_then(|text| text.strip_suffix('"'));
-    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    number.ok_or(Fault::Result(method))
-}
-
-/// The transaction that a receipt is of.
-fn receipt_hash(receipt: &str) -> Option<B256> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Receipt {
-        transaction_hash: B256,
-    }
-
-    serde_json::from_str::<Receipt>(receipt).ok().map(|receipt| receipt.transaction_hash)
-}
 
 /// What the driver of a [`Caller`] has to do.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use crate::advert::{Advert, Height};
 use crate::attempt::Attempt;
-use crate::caller::{Candidate, Candidates};
+use crate::candidates::{Candidate, Candidates};
 use crate::endpoint::Endpoint;
 use crate::reach::Reach;
 use alloy_primitives::keccak256;
@@ -370,7 +370,7 @@ mod tests {
             fails(&mut directory, "a", now);
             now = now + second * rest - Duration::from_nanos(1);
             assert_eq!(order(&mut directory, now), ["b", "a"], "after {rest} s less a bit");
-            now = now + Duration::from_nanos(1);
+            now += Duration::from_nanos(1);
             let first = |directory: &mut Directory| order(directory, now).remove(0);
             assert!((0..20).any(|_| first(&mut directory) == "a"), "after {rest} s");
         }

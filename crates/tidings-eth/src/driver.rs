@@ -1,6 +1,7 @@
 //! What the drivers of all runtimes share.
 
-use crate::caller::{Caller, Candidate};
+use crate::caller::Caller;
+use crate::candidates::Candidate;
 use crate::endpoint::{Endpoint, Host};
 use crate::reach::NotReached;
 use std::io;

@@ -2,7 +2,8 @@
 
 use crate::advert::{Advert, Height, InvalidAdvert};
 use crate::answer::{Answer, CallError};
-use crate::caller::{Caller, Candidates};
+use crate::caller::Caller;
+use crate::candidates::Candidates;
 use crate::endpoint::{Endpoint, HttpEndpoint};
 use crate::options::CallOptions;
 use crate::request::Request;

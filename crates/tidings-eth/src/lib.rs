@@ -79,6 +79,7 @@ mod attempt;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod caller;
+mod candidates;
 mod directory;
 #[cfg(feature = "driver")]
 mod driver;
@@ -102,7 +103,8 @@ pub use alloy_primitives;
 pub use alloy_sol_types;
 pub use answer::{Answer, CallError, Revert};
 pub use attempt::{Attempt, Fault};
-pub use caller::{Caller, CallerOutput, Candidate, Candidates};
+pub use caller::{Caller, CallerOutput};
+pub use candidates::{Candidate, Candidates};
 pub use directory::{Directory, KnownGateway};
 pub use endpoint::{Endpoint, Host, HttpEndpoint, InvalidEndpoint};
 pub use framer::{FrameError, JsonFramer};

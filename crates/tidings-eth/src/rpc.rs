@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 /// The text of a batch of requests, by method and parameters; their IDs are their places in it.
-pub(crate) fn batch(requests: &[(&str, &str)]) -> String {
+pub(crate) fn batch(requests: &[(&str, String)]) -> String {
     let mut text = String::from("[");
     for (id, (method, params)) in requests.iter().enumerate() {
         let comma = if id == 0 { "" } else { "," };
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_batch_numbers_its_requests() {
         assert_eq!(
-            batch(&[("eth_chainId", "[]"), ("eth_call", r#"["latest"]"#)]),
+            batch(&[("eth_chainId", "[]".into()), ("eth_call", r#"["latest"]"#.into())]),
             r#"[{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]},{"jsonrpc":"2.0","id":1,"method":"eth_call","params":["latest"]}]"#
         );
     }
