@@ -1,7 +1,7 @@
 //! ABIs that are known at run time only: of a command's user, or from a file.
 //!
 //! A program that knows a contract when it is compiled has bindings instead, by
-//! [`sol!`](crate::sol), which [`abigen`] writes to a file.
+//! [`sol!`](crate::sol!), which [`abigen`] writes to a file.
 //!
 //! ```
 //! use tidings_eth::abi::Function;
