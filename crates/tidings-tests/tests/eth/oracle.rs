@@ -160,9 +160,9 @@ enum Type {
     FixedBytes(usize),
     Bytes,
     String,
-    Array(Box<Type>),
-    FixedArray(Box<Type>, usize),
-    Tuple(Vec<Type>),
+    Array(Box<Self>),
+    FixedArray(Box<Self>, usize),
+    Tuple(Vec<Self>),
 }
 
 impl Type {
