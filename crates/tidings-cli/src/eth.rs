@@ -1,5 +1,7 @@
 //! `tidings eth`: calls of Ethereum contracts through whichever gateway is alive.
 
+mod abigen;
+mod call;
 mod demo;
 mod devnode;
 mod gateway;
@@ -12,6 +14,10 @@ use std::process::ExitCode;
 
 #[derive(Subcommand)]
 pub(crate) enum Args {
+    /// Call a contract's function without a transaction, and print what it returns
+    Call(Box<call::Args>),
+    /// Generate Rust bindings of a contract from its ABI
+    Abigen(abigen::Args),
     /// Tell a cluster where an Ethereum node is, and how far
     Gateway(Box<gateway::Args>),
     /// List the gateways of a cluster
@@ -22,8 +28,15 @@ pub(crate) enum Args {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     match args {
+        Args::Call(args) => call::run(&args),
+        Args::Abigen(args) => abigen::run(&args),
         Args::Gateway(args) => gateway::run(*args),
         Args::Gateways(args) => gateways::run(&args),
         Args::Demo(args) => demo::run(&args),
     }
+}
+
+fn read(path: &std::path::Path) -> Result<String, Fatal> {
+    let text = std::fs::read_to_string(path);
+    text.map_err(|error| Fatal::usage(format!("cannot read {}: {error}", path.display())))
 }

@@ -1,7 +1,7 @@
 //! ABIs that are known at run time only: of a command's user, or from a file.
 //!
 //! A program that knows a contract when it is compiled has bindings instead, by
-//! [`sol!`](crate::sol), which [`abigen`] writes to a file.
+//! [`sol!`](crate::sol!), which [`abigen`] writes to a file.
 //!
 //! ```
 //! use tidings_eth::abi::Function;
@@ -79,6 +79,11 @@ impl Function {
     /// Whether the function returns something.
     pub fn returns(&self) -> bool {
         !self.outputs.is_empty()
+    }
+
+    /// The types of what the function returns.
+    pub fn outputs(&self) -> &[DynSolType] {
+        &self.outputs
     }
 
     /// The call's data: the selector and the arguments.
@@ -562,8 +567,7 @@ mod tests {
             let args = [r#"[(1,["a","b"]),(2,["",""])]"#, "[[(true,0x01),(false,0x)]]"];
             let data = f.encode(&args).unwrap();
             let ours = f.decode(&data[4..]).unwrap();
-            let theirs =
-                DynSolType::Tuple(f.outputs.clone()).abi_decode_params(&data[4..]).unwrap();
+            let theirs = DynSolType::Tuple(f.outputs).abi_decode_params(&data[4..]).unwrap();
             let ours: Vec<_> = ours.into_iter().map(|Value(value)| value).collect();
             assert_eq!(DynSolValue::Tuple(ours), theirs);
         }

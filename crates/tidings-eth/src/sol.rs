@@ -6,6 +6,9 @@
 /// `alloy_sol_types` in this crate, so that a program depends on `tidings-eth` alone. A path is
 /// relative to the `Cargo.toml` of the crate that is compiled.
 ///
+/// Arrays of a fixed length become arrays of Rust, which are decoded on the stack: a function that
+/// returns `uint256[1000][1000]`, 32 MB, needs `tidings_eth::abi` instead.
+///
 /// ```
 /// use tidings_eth::alloy_sol_types::SolCall;
 ///

@@ -5,4 +5,5 @@
 
 mod demo;
 mod nodes;
+mod oracle;
 mod storm;

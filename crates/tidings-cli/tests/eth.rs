@@ -1,0 +1,129 @@
+//! `tidings eth`, as a user runs it; the nodes replay what real ones have sent.
+
+#![cfg(feature = "eth")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::thread;
+
+const CONTRACT: &str = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
+
+fn tidings(args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_tidings")).arg("eth").args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// A file of the crate tidings-eth.
+fn file(path: &str) -> String {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "tidings-eth", path].iter().collect();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// A node on a free port that answers each request with bytes that anvil has sent.
+fn node(reply: &str) -> String {
+    let reply = std::fs::read(file(&format!("tests/fixtures/anvil/{reply}.http"))).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // The whole request comes in one piece.
+            _ = stream.read(&mut [0; 4096]);
+            _ = stream.write_all(&reply);
+        }
+    });
+    url
+}
+
+fn call(node: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let abi = file("contracts/calldemo.abi");
+    let args: Vec<_> = args.iter().map(|arg| if *arg == "ABI" { &abi } else { *arg }).collect();
+    tidings(&[&["call", "--node", node, CONTRACT], &args[..]].concat())
+}
+
+#[test]
+fn a_call_prints_what_the_contract_returns() {
+    let url = node("get");
+    let printed = |text: &str| (Some(0), text.to_owned(), String::new());
+    assert_eq!(call(&url, &["get()(uint256)"]), printed("2020\n"));
+    assert_eq!(call(&url, &["get", "--abi", "ABI"]), printed("2020\n"));
+    let json = "{\"chain\":31337,\"data\":\"0x00000000000000000000000000000000000000000000000000000\
+                000000007e4\",\"height\":1,\"node\":\"URL\",\"values\":[\"2020\"]}\n";
+    let json = json.replace("URL", &url);
+    assert_eq!(call(&url, &["get()(uint256)", "--json", "--chain", "31337"]), printed(&json));
+    assert_eq!(call(&node("name"), &["name()(string)"]), printed("\"calldemo\"\n"));
+}
+
+#[test]
+fn a_revert_ends_with_its_reason() {
+    let failed = |text: &str| {
+        let error = format!("tidings: the contract reverted: {text}\n");
+        (Some(1), String::new(), error)
+    };
+    let custom = node("revert_custom");
+    let set = ["set(uint256)(bool)", "0"];
+    let decoded = failed("TooSmall { given: 0, least: 1 }");
+    assert_eq!(call(&custom, &["divide", "1", "0", "--abi", "ABI"]), decoded);
+    let (status, _, error) = call(&custom, &set);
+    assert_eq!(status, Some(1));
+    assert!(error.starts_with("tidings: the contract reverted: 0xe94fe3af0000"), "{error}");
+    assert!(error.ends_with("; --abi may name it\n"), "{error}");
+    let panic = failed("Panic(0x12): division or modulo by zero");
+    assert_eq!(call(&node("revert_panic"), &["divide(uint256,uint256)(uint256)", "1", "0"]), panic);
+    assert_eq!(call(&node("revert_string"), &["fail()(bool)"]), failed("no luck"));
+}
+
+#[test]
+fn a_call_without_an_answer_says_what_each_node_did() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (status, _, error) = call(&format!("http://{closed}"), &["get()(uint256)"]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains(&format!("no gateway answered; http://{closed}: ")), "{error}");
+
+    let chain = ["get()(uint256)", "--chain", "1"];
+    let (status, _, error) = call(&node("get"), &chain);
+    assert_eq!(status, Some(1));
+    assert!(error.contains("31337"), "{error}");
+
+    let (status, _, error) = call(&node("get"), &["get()(string)"]);
+    assert_eq!(status, Some(1));
+    assert!(error.starts_with("tidings: cannot decode the answer: "), "{error}");
+}
+
+#[test]
+fn wrong_arguments_end_with_status_2() {
+    for (args, expected) in [
+        (&["set(uint8)", "256"][..], "argument 1: `256` is no uint8: "),
+        (&["set(uint8)"], "`set(uint8)` takes 1 argument; 0 given"),
+        (&["get"], "`get` is no signature like `get()(uint256)`: "),
+        (&["put", "--abi", "ABI"], "the ABI has no function `put`, but `divide(uint256,uint256)`"),
+        (&["get()", "--abi", "/nowhere.abi"], "cannot read /nowhere.abi: "),
+        (&["get()", "--agree", "0"], "agree is not 1 to 16"),
+    ] {
+        let (status, _, error) = call("/nowhere.ipc", args);
+        assert_eq!(status, Some(2), "{args:?}");
+        assert!(error.starts_with(&format!("tidings: {expected}")), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn abigen_prints_bindings_or_writes_them_to_a_file() {
+    let abi = file("contracts/calldemo.abi");
+    let args = ["abigen", "--abi", &abi, "--type", "CallDemo"];
+    let (status, printed, error) = tidings(&args);
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+    assert!(printed.contains("tidings_eth::sol! {\n    interface CallDemo {\n"), "{printed}");
+
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("calldemo.rs");
+    let written = tidings(&[&args[..], &["--out", out.to_str().unwrap()]].concat());
+    assert_eq!(written, (Some(0), String::new(), String::new()));
+    assert_eq!(std::fs::read_to_string(out).unwrap(), printed);
+
+    let (status, _, error) = tidings(&["abigen", "--abi", &abi, "--type", "Call Demo"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(error, format!("tidings: {abi}: `Call Demo` is no name for a type\n"));
+}
