@@ -49,8 +49,8 @@ api:
 deny:
     cargo deny --all-features check licenses bans sources
 
-# Targets: datagram, stream, inputs, replay, and memberlist_ with the first three. Flags:
-# `--features encryption`.
+# Targets: datagram, stream, inputs, replay, and memberlist_ with the first three; eth_http, eth_ipc
+# and eth_abi with `--features eth`. Flags: `--features encryption`.
 #
 # Fuzz one target for some seconds (needs nightly and cargo-fuzz)
 fuzz target seconds="60" *flags:

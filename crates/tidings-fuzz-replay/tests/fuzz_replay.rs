@@ -1,5 +1,8 @@
 //! The fuzz targets on a stable compiler: their corpora, mutations of them, and random bytes.
 
+#[cfg(feature = "eth")]
+#[path = "../../../fuzz/ethereum.rs"]
+mod ethereum;
 #[path = "../../tidings/tests/common/forge.rs"]
 mod forge;
 #[path = "../../../fuzz/harness.rs"]
@@ -92,6 +95,44 @@ proptest! {
         harness::datagram(&bytes);
         harness::stream(&bytes);
         harness::replay(&bytes);
+    }
+}
+
+#[cfg(feature = "eth")]
+mod ethereum_nodes {
+    use super::{config, mutated, replay};
+    use crate::ethereum;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ethereum_corpora_do_no_harm() {
+        replay("eth_http", ethereum::http);
+        replay("eth_ipc", ethereum::ipc);
+        replay("eth_abi", ethereum::abi);
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn any_mutation_of_ethereum_corpora_does_no_harm(
+            http in mutated("eth_http"),
+            ipc in mutated("eth_ipc"),
+            abi in mutated("eth_abi"),
+        ) {
+            ethereum::http(&http);
+            ethereum::ipc(&ipc);
+            ethereum::abi(&abi);
+        }
+
+        #[test]
+        fn any_words_of_an_ethereum_contract_do_no_harm(
+            words in prop::collection::vec(0_u8..0x90, 0..60),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            ethereum::abi(&words);
+            ethereum::abi(&bytes);
+        }
     }
 }
 
