@@ -119,7 +119,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        self.follows.take().map(|thread| thread.join().unwrap());
+        self.follows.take().into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
 
