@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::thread;
 
+/// The contract's ABI; tests run in the package's folder.
+const ABI: &str = "contracts/calldemo.abi";
 const CONTRACT: &str = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
 
 fn tidings(args: &[&str]) -> (Option<i32>, String, String) {
@@ -17,15 +19,9 @@ fn tidings(args: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// A file of the crate tidings-eth.
-fn file(path: &str) -> String {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "tidings-eth", path].iter().collect();
-    folder.to_str().unwrap().to_owned()
-}
-
 /// A node on a free port that answers each request with bytes that anvil has sent.
 fn node(reply: &str) -> String {
-    let reply = std::fs::read(file(&format!("tests/fixtures/anvil/{reply}.http"))).unwrap();
+    let reply = std::fs::read(format!("tests/fixtures/{reply}.http")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -40,8 +36,7 @@ fn node(reply: &str) -> String {
 }
 
 fn call(node: &str, args: &[&str]) -> (Option<i32>, String, String) {
-    let abi = file("contracts/calldemo.abi");
-    let args: Vec<_> = args.iter().map(|arg| if *arg == "ABI" { &abi } else { *arg }).collect();
+    let args: Vec<_> = args.iter().map(|arg| if *arg == "ABI" { ABI } else { *arg }).collect();
     tidings(&[&["call", "--node", node, CONTRACT], &args[..]].concat())
 }
 
@@ -112,8 +107,7 @@ fn wrong_arguments_end_with_status_2() {
 
 #[test]
 fn abigen_prints_bindings_or_writes_them_to_a_file() {
-    let abi = file("contracts/calldemo.abi");
-    let args = ["abigen", "--abi", &abi, "--type", "CallDemo"];
+    let args = ["abigen", "--abi", ABI, "--type", "CallDemo"];
     let (status, printed, error) = tidings(&args);
     assert_eq!((status, error.as_str()), (Some(0), ""));
     assert!(printed.contains("tidings_eth::sol! {\n    interface CallDemo {\n"), "{printed}");
@@ -123,7 +117,7 @@ fn abigen_prints_bindings_or_writes_them_to_a_file() {
     assert_eq!(written, (Some(0), String::new(), String::new()));
     assert_eq!(std::fs::read_to_string(out).unwrap(), printed);
 
-    let (status, _, error) = tidings(&["abigen", "--abi", &abi, "--type", "Call Demo"]);
+    let (status, _, error) = tidings(&["abigen", "--abi", ABI, "--type", "Call Demo"]);
     assert_eq!(status, Some(2));
-    assert_eq!(error, format!("tidings: {abi}: `Call Demo` is no name for a type\n"));
+    assert_eq!(error, format!("tidings: {ABI}: `Call Demo` is no name for a type\n"));
 }

@@ -199,7 +199,7 @@ fn gossiped_heights_spare_clients_the_questions_and_the_old_answers() {
         Gateways::fixed(nodes.iter().map(|&node| cluster.endpoint(node)), calls()).unwrap()
     };
     let count = |mut call: Box<dyn FnMut(usize) -> (usize, u32) + '_>| {
-        let calls: Vec<_> = (0..CALLS).map(|number| call(number)).collect();
+        let calls: Vec<_> = (0..CALLS).map(&mut call).collect();
         let requests: usize = calls.iter().map(|(requests, _)| requests).sum();
         let wrong = calls.iter().filter(|(_, value)| *value != 2021).count();
         (requests as f64 / CALLS as f64, wrong)
