@@ -6,7 +6,7 @@
 //!
 //! # Calls
 //!
-//! A contract's interface comes from its ABI file with [`sol!`], and [`Gateways`] are where calls
+//! A contract's interface comes from its ABI file with [`sol!`], and `Gateways` are where calls
 //! can go. On tokio, in a cluster:
 //!
 //! ```no_run
