@@ -68,7 +68,9 @@ pub async fn serve(
         match gateway.poll_output() {
             Some(GatewayOutput::Ask(mut caller)) => {
                 let answer = drive(&mut caller, gateways).await;
-                gateway.handle_answer(answer, gateways.reference(), gateways.now());
+                let chain = answer.as_ref().ok().map(|answer| answer.chain);
+                let reference = chain.and_then(|chain| gateways.reference(chain));
+                gateway.handle_answer(answer, reference, gateways.now());
                 if on_event(None).is_break() {
                     return Ok(());
                 }

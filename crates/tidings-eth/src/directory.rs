@@ -179,7 +179,6 @@ impl Directory {
     /// The gateways to ask, in order: at most [`MAX_CANDIDATES`](Self::MAX_CANDIDATES).
     pub fn candidates(&mut self, now: Instant) -> Candidates {
         self.drawn += 1;
-        let reference = self.reference();
         let rests = |endpoint: &Endpoint| {
             self.failures.get(endpoint).is_some_and(|failures| failures.until > now)
         };
@@ -189,6 +188,7 @@ impl Directory {
             list.push((order, Candidate::local(endpoint.clone())));
         }
         for (id, gateway) in &self.gateways {
+            let reference = self.reference(gateway.advert.chain);
             let behind = |height: u64| {
                 reference.is_some_and(|best| height.saturating_add(self.max_lag) < best)
             };
@@ -209,17 +209,25 @@ impl Directory {
         }
         list.sort_by_key(|(order, _)| *order);
         list.truncate(Self::MAX_CANDIDATES);
-        Candidates { list: list.into_iter().map(|(_, candidate)| candidate).collect(), reference }
+        let list = list.into_iter().map(|(_, candidate)| candidate).collect();
+        Candidates { list, reference: self.only_chain().and_then(|chain| self.reference(chain)) }
     }
 
-    /// The height of the chain as the gateways tell it: the second highest of three or more, so
-    /// that one gateway that lies does not exclude all others, and else the highest.
-    pub fn reference(&self) -> Option<u64> {
-        let mut heights: Vec<_> =
-            self.gateways.values().filter_map(|gateway| gateway.height).collect();
+    /// The height of a chain as its gateways tell it: the second highest of three or more, so that
+    /// one gateway that lies does not exclude all others, and else the highest.
+    pub fn reference(&self, chain: u64) -> Option<u64> {
+        let of_chain = self.gateways.values().filter(|gateway| gateway.advert.chain == chain);
+        let mut heights: Vec<_> = of_chain.filter_map(|gateway| gateway.height).collect();
         heights.sort_unstable();
         let from_top = if heights.len() < 3 { 1 } else { 2 };
         heights.len().checked_sub(from_top).map(|place| heights[place])
+    }
+
+    /// The chain of all gateways; `None` if they serve several, or there are none.
+    fn only_chain(&self) -> Option<u64> {
+        let mut chains = self.gateways.values().map(|gateway| gateway.advert.chain);
+        let first = chains.next()?;
+        chains.all(|chain| chain == first).then_some(first)
     }
 
     /// The gateways, by name.
@@ -345,7 +353,23 @@ mod tests {
             add(&mut directory, name, false);
             tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
         }
-        assert_eq!(directory.reference(), Some(101));
+        assert_eq!(directory.reference(1), Some(101));
+    }
+
+    #[test]
+    fn heights_of_one_chain_say_nothing_about_another() {
+        let mut directory = Directory::new(Vec::new(), None, Reach::PUBLIC, 3, 7);
+        add(&mut directory, "low", false);
+        let other_chain = Advert::find("eth 2 http://high:1");
+        directory.update(&id("high"), other_chain, false, [10, 0, 0, 1].into());
+        tell_height(&mut directory, Some("low"), "eth-height 1 5 low");
+        tell_height(&mut directory, Some("high"), "eth-height 2 1000 high");
+        assert_eq!((directory.reference(1), directory.reference(2)), (Some(5), Some(1000)));
+        assert_eq!(directory.reference(3), None);
+        let firsts: BTreeSet<_> =
+            (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
+        assert_eq!(firsts.len(), 2, "neither is behind");
+        assert_eq!(directory.candidates(ZERO).reference, None);
     }
 
     #[test]
@@ -355,9 +379,9 @@ mod tests {
         tell_height(&mut directory, Some("b"), "eth-height 1 5 a");
         tell_height(&mut directory, Some("a"), "eth-height 2 5 a");
         tell_height(&mut directory, Some("b"), "eth-height 1 5 b");
-        assert_eq!(directory.reference(), None);
+        assert_eq!(directory.reference(1), None);
         tell_height(&mut directory, None, "eth-height 1 5 a");
-        assert_eq!(directory.reference(), Some(5));
+        assert_eq!(directory.reference(1), Some(5));
     }
 
     #[test]

@@ -126,8 +126,8 @@ impl Gateway {
         self.outputs.push_back(GatewayOutput::Ask(Box::new(caller)));
     }
 
-    /// The caller of [`GatewayOutput::Ask`] has ended. `reference` is the height of the chain as
-    /// other gateways tell it: [`Directory::reference`](crate::Directory::reference).
+    /// The caller of [`GatewayOutput::Ask`] has ended. `reference` is the height of the answer's
+    /// chain as other gateways tell it: [`Directory::reference`](crate::Directory::reference).
     pub fn handle_answer(
         &mut self,
         answer: Result<Answer, CallError>,

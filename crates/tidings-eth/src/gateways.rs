@@ -118,9 +118,9 @@ impl Gateways {
         directory.gateways().map(|(id, gateway)| (id.clone(), gateway.clone())).collect()
     }
 
-    /// The height of the chain as the gateways tell it: see [`Directory::reference`].
-    pub fn reference(&self) -> Option<u64> {
-        self.directory().reference()
+    /// The height of a chain as its gateways tell it: see [`Directory::reference`].
+    pub fn reference(&self, chain: u64) -> Option<u64> {
+        self.directory().reference(chain)
     }
 
     /// Prepares a call.

@@ -229,7 +229,7 @@ fn a_caller_finds_a_gateway_by_gossip_at_addresses_that_it_may_reach() {
         let follow = |reach| Gateways::of(client.clone(), [], permitted.clone(), reach).unwrap();
         let (gateways, strict) = (follow(Reach::LOCAL), follow(Reach::PRIVATE));
         let start = Instant::now();
-        while gateways.reference() != Some(5) {
+        while gateways.reference(31337) != Some(5) {
             assert!(start.elapsed() < Duration::from_secs(20), "{gateways:?}");
             if let Some(event) = events.recv_timeout(Duration::from_secs(1)) {
                 gateways.handle_event(&event);
