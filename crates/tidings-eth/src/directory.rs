@@ -203,7 +203,7 @@ impl Directory {
                     distance: 1 + rtt_class(gateway.rtt),
                     tie,
                 };
-                let candidate = Candidate::advertised(endpoint, self.reach, gateway.ip);
+                let candidate = Candidate::advertised(endpoint, self.reach, id.clone(), gateway.ip);
                 list.push((order, candidate));
             }
         }
@@ -366,8 +366,7 @@ mod tests {
         tell_height(&mut directory, Some("high"), "eth-height 2 1000 high");
         assert_eq!((directory.reference(1), directory.reference(2)), (Some(5), Some(1000)));
         assert_eq!(directory.reference(3), None);
-        let firsts: BTreeSet<_> =
-            (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
+        let firsts: BTreeSet<_> = (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
         assert_eq!(firsts.len(), 2, "neither is behind");
         assert_eq!(directory.candidates(ZERO).reference, None);
     }
