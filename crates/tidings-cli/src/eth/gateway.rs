@@ -89,6 +89,9 @@ fn print(event: &GatewayEvent, json: bool) {
         GatewayEvent::Advertised { chain } => {
             serde_json::json!({ "ev": "advertised", "chain": chain })
         }
+        GatewayEvent::Waiting(reason) => {
+            serde_json::json!({ "ev": "waiting", "reason": reason.to_string() })
+        }
         GatewayEvent::Withdrawn(reason) => {
             serde_json::json!({ "ev": "withdrawn", "reason": reason.to_string() })
         }
