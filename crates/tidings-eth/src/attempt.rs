@@ -77,11 +77,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the gateway is to blame, so that others should be asked before it next time.
+    /// Whether the gateway is to blame, so that others should be asked before it next time. For an
+    /// address that may not be reached the member is to blame that advertised it, not the gateway
+    /// that is there.
     pub(crate) fn is_gateways(&self) -> bool {
         !matches!(
             self,
-            Self::Rpc(_)
+            Self::NotReached(_)
+                | Self::Rpc(_)
                 | Self::NoCode
                 | Self::OutOfTime(_)
                 | Self::TooFew { .. }

@@ -357,6 +357,17 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_advertises_anothers_endpoint_cannot_make_it_come_last() {
+        let mut directory = directory();
+        ["a", "b"].iter().for_each(|name| add(&mut directory, name, false));
+        let endpoint = "http://a:1".parse().unwrap();
+        let fault = Fault::NotReached(crate::NotReached::Private);
+        directory.handle_outcome(&[Attempt { endpoint, fault }], None, ZERO);
+        let firsts: BTreeSet<_> = (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
+        assert_eq!(firsts.len(), 2);
+    }
+
+    #[test]
     fn heights_of_one_chain_say_nothing_about_another() {
         let mut directory = Directory::new(Vec::new(), None, Reach::PUBLIC, 3, 7);
         add(&mut directory, "low", false);
