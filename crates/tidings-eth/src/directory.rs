@@ -15,9 +15,10 @@ use tidings::{Event, Instant, Member, NodeId, State};
 ///
 /// It is told the events of a node, the round-trip times to gateways, and what became of calls; it
 /// returns [`Candidates`]: this machine's own endpoints first, then gateways whose height does not
-/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that
-/// callers spread over them. A gateway that failed a call comes after all others for a while: 1 s,
-/// and twice that with each further failure, up to a minute.
+/// lag, that are not suspected, by round-trip time. The first endpoint of each comes before the
+/// second of any. Among equals the order is random, so that callers spread over them. An endpoint
+/// that failed a call comes after all others for a while: 1 s, and twice that with each further
+/// failure, up to a minute.
 ///
 /// It knows at most [`MAX_GATEWAYS`](Self::MAX_GATEWAYS) gateways.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ struct Order {
     rests: bool,
     behind: bool,
     suspect: bool,
+    /// The place of the endpoint among those of its gateway: all first ones come before all second
+    /// ones, so that a gateway with many dead endpoints does not use up a call's time.
+    alternative: usize,
     height_unknown: bool,
     /// 0 for this machine's own endpoints, else the class of the round-trip time and 1.
     distance: u32,
@@ -193,12 +197,13 @@ impl Directory {
                 reference.is_some_and(|best| height.saturating_add(self.max_lag) < best)
             };
             let tie = self.random(id);
-            for endpoint in &gateway.advert.endpoints {
+            for (alternative, endpoint) in gateway.advert.endpoints.iter().enumerate() {
                 let endpoint = Endpoint::from(endpoint.clone());
                 let order = Order {
                     rests: rests(&endpoint),
                     behind: gateway.height.is_some_and(behind),
                     suspect: gateway.suspect,
+                    alternative,
                     height_unknown: gateway.height.is_none(),
                     distance: 1 + rtt_class(gateway.rtt),
                     tie,
@@ -365,6 +370,16 @@ mod tests {
         directory.handle_outcome(&[Attempt { endpoint, fault }], None, ZERO);
         let firsts: BTreeSet<_> = (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
         assert_eq!(firsts.len(), 2);
+    }
+
+    #[test]
+    fn the_first_endpoint_of_each_gateway_comes_before_the_second_of_any() {
+        let mut directory = directory();
+        let many = Advert::find("eth 1 http://m1:1 http://m2:1 http://m3:1 http://m4:1");
+        directory.update(&id("many"), many, false, [10, 0, 0, 1].into());
+        add(&mut directory, "far", false);
+        directory.gateways.get_mut(&id("many")).unwrap().rtt = Some(Duration::ZERO);
+        assert_eq!(order(&mut directory, ZERO), ["m1", "far", "m2", "m3", "m4"]);
     }
 
     #[test]
