@@ -123,6 +123,15 @@ fn abigen_prints_bindings_or_writes_them_to_a_file() {
     assert_eq!(error, format!("tidings: {ABI}: `Call Demo` is no name for a type\n"));
 }
 
+#[test]
+fn a_gateway_that_would_advertise_a_path_does_not_start() {
+    let (status, printed, error) =
+        tidings(&["gateway", "--node", "/node.ipc", "--rpc", "http://127.0.0.1:1/key"]);
+    assert_eq!((status, printed.as_str()), (Some(2), ""));
+    let reason = "an advertised endpoint is http(s)://HOST:PORT without a path";
+    assert_eq!(error, format!("tidings: {reason}\n"));
+}
+
 /// An interrupted demo kills its nodes and removes its folder. The nodes are a script, of which the
 /// first has a socket that answers nothing, so that the demo waits.
 #[cfg(unix)]
