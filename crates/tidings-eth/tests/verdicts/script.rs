@@ -223,8 +223,8 @@ impl Script {
     }
 }
 
-/// A candidate that a member advertised, if its endpoint is one that members can advertise; its name
-/// is the host, or with an IP address all of the endpoint.
+/// A candidate that a member advertised, if its endpoint is one that members can advertise; its
+/// name is the host, or with an IP address all of the endpoint.
 fn candidate(endpoint: Endpoint) -> Candidate {
     match &endpoint {
         Endpoint::Http(http) => {
