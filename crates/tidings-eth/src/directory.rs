@@ -222,10 +222,17 @@ impl Directory {
     /// one gateway that lies does not exclude all others, and else the highest.
     pub fn reference(&self, chain: u64) -> Option<u64> {
         let of_chain = self.gateways.values().filter(|gateway| gateway.advert.chain == chain);
-        let mut heights: Vec<_> = of_chain.filter_map(|gateway| gateway.height).collect();
-        heights.sort_unstable();
-        let from_top = if heights.len() < 3 { 1 } else { 2 };
-        heights.len().checked_sub(from_top).map(|place| heights[place])
+        reference(of_chain.filter_map(|gateway| gateway.height).collect())
+    }
+
+    /// As [`reference`](Self::reference), for the gateway `id` whose node is at `height`: that
+    /// counts, too, so that of three gateways one that lies cannot make the others withdraw.
+    pub fn reference_for(&self, id: &NodeId, chain: u64, height: u64) -> Option<u64> {
+        let others = self.gateways.iter().filter(|(other, _)| *other != id);
+        let of_chain = others.filter(|(_, gateway)| gateway.advert.chain == chain);
+        let mut heights: Vec<_> = of_chain.filter_map(|(_, gateway)| gateway.height).collect();
+        heights.push(height);
+        reference(heights)
     }
 
     /// The chain of all gateways; `None` if they serve several, or there are none.
@@ -247,6 +254,13 @@ impl Directory {
         let hash = keccak256(bytes);
         u64::from_le_bytes(hash[..8].try_into().expect("eight bytes"))
     }
+}
+
+/// The second highest of three or more, and else the highest.
+fn reference(mut heights: Vec<u64>) -> Option<u64> {
+    heights.sort_unstable();
+    let from_top = if heights.len() < 3 { 1 } else { 2 };
+    heights.len().checked_sub(from_top).map(|place| heights[place])
 }
 
 /// The class of a round-trip time: times within a factor of two of each other, and all up to a
@@ -359,6 +373,18 @@ mod tests {
             tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
         }
         assert_eq!(directory.reference(1), Some(101));
+    }
+
+    #[test]
+    fn of_three_gateways_one_that_lies_does_not_make_the_others_withdraw() {
+        let mut directory = directory();
+        for (name, height) in [("b", 100), ("liar", u64::MAX)] {
+            add(&mut directory, name, false);
+            tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
+        }
+        assert_eq!(directory.reference_for(&id("a"), 1, 99), Some(100));
+        assert_eq!(directory.reference_for(&id("b"), 1, 100), Some(u64::MAX), "of two the highest");
+        assert_eq!(directory.reference_for(&id("a"), 2, 99), Some(99));
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Gateway {
     }
 
     /// The caller of [`GatewayOutput::Ask`] has ended. `reference` is the height of the answer's
-    /// chain as other gateways tell it: [`Directory::reference`](crate::Directory::reference).
+    /// chain as this and other gateways tell it:
+    /// [`Directory::reference_for`](crate::Directory::reference_for).
     pub fn handle_answer(
         &mut self,
         answer: Result<Answer, CallError>,

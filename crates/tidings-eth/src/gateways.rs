@@ -123,6 +123,16 @@ impl Gateways {
         self.directory().reference(chain)
     }
 
+    /// The height with which a gateway compares its node's answer.
+    pub(crate) fn reference_for(
+        &self,
+        id: &NodeId,
+        answer: &Result<Answer, CallError>,
+    ) -> Option<u64> {
+        let answer = answer.as_ref().ok()?;
+        self.directory().reference_for(id, answer.chain, answer.height)
+    }
+
     /// Prepares a call.
     pub(crate) fn caller(&self, request: Request) -> Caller {
         let now = self.now();
