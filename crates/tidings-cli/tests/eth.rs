@@ -5,8 +5,9 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 /// The contract's ABI; tests run in the package's folder.
 const ABI: &str = "contracts/calldemo.abi";
@@ -120,4 +121,53 @@ fn abigen_prints_bindings_or_writes_them_to_a_file() {
     let (status, _, error) = tidings(&["abigen", "--abi", ABI, "--type", "Call Demo"]);
     assert_eq!(status, Some(2));
     assert_eq!(error, format!("tidings: {ABI}: `Call Demo` is no name for a type\n"));
+}
+
+#[test]
+fn a_gateway_that_would_advertise_a_path_does_not_start() {
+    let (status, printed, error) =
+        tidings(&["gateway", "--node", "/node.ipc", "--rpc", "http://127.0.0.1:1/key"]);
+    assert_eq!((status, printed.as_str()), (Some(2), ""));
+    let reason = "an advertised endpoint is http(s)://HOST:PORT without a path";
+    assert_eq!(error, format!("tidings: {reason}\n"));
+}
+
+/// An interrupted demo kills its nodes and removes its folder. The nodes are a script, of which the
+/// first has a socket that answers nothing, so that the demo waits.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    use std::os::unix::{fs::PermissionsExt, net::UnixListener};
+
+    let folder = std::env::temp_dir().join(format!("tidings-eth-cli-{}-demo", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, pids) = (folder.join("anvil"), folder.join("pids"));
+    let text = "#!/bin/sh\necho $$ >> \"$TMPDIR/pids\"\n\
+                while ! test -e \"$TMPDIR/go\"; do sleep 0.05; done\n\
+                echo Listening on 127.0.0.1:1\nexec sleep 60\n";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(["eth", "demo", "--anvil"]).arg(&script).env("TMPDIR", &folder);
+    let mut demo = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let read_pids = || std::fs::read_to_string(&pids).unwrap_or_default();
+    let wait_for = |count| {
+        while read_pids().lines().count() < count {
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(1);
+    let sockets = folder.join(format!("tidings-eth-demo-{}", demo.id()));
+    let _silent = UnixListener::bind(sockets.join("n1.ipc")).unwrap();
+    std::fs::write(folder.join("go"), "").unwrap();
+    wait_for(3);
+    let signal = |name: &str, pid: &str| Command::new("kill").args([name, pid]).status().unwrap();
+    thread::sleep(Duration::from_millis(200));
+    signal("-TERM", &demo.id().to_string());
+    assert!(!demo.wait().unwrap().success());
+    assert!(!sockets.exists());
+    for pid in read_pids().lines() {
+        assert!(!signal("-0", pid).success(), "{pid} runs");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -99,6 +99,7 @@ impl fmt::Display for CallError {
                 f.write_str("the gateways do not agree")?;
                 for (answer, from) in answers {
                     let from: Vec<_> = from.iter().map(ToString::to_string).collect();
+                    let answer = crate::rpc::printable(answer);
                     write!(f, "; {} answered {answer}", from.join(", "))?;
                 }
                 write_attempts(f, "", attempts)
@@ -219,6 +220,14 @@ mod tests {
         let empty = vec![String::new(); 500].abi_encode();
         assert_eq!(answer(&empty).decode::<textsCall>().unwrap().len(), 500);
         assert!(answer(b"").decode::<textsCall>().is_err());
+    }
+
+    #[test]
+    fn a_disagreement_shows_the_beginnings_of_the_answers() {
+        let answers = vec![("\"\u{9b}2J".repeat(100_000), vec!["/node.ipc".parse().unwrap()])];
+        let text = CallError::Disagreement { answers, attempts: Vec::new() }.to_string();
+        assert!(text.starts_with("the gateways do not agree; /node.ipc answered \" 2J\" 2J"));
+        assert!(text.len() < 1000 && !text.contains(char::is_control), "{}", text.len());
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub enum Fault {
         /// How many have to agree.
         agree: usize,
     },
+    /// Another endpoint of the same gateway counts among those that have to agree.
+    SameGateway,
     /// The gateway closed the connection before it had answered.
     Closed,
     /// An HTTP status other than 200 to 299: 401 and 429, too.
@@ -75,9 +77,19 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the gateway is to blame, so that others should be asked before it next time.
+    /// Whether the gateway is to blame, so that others should be asked before it next time. For an
+    /// address that may not be reached the member is to blame that advertised it, not the gateway
+    /// that is there.
     pub(crate) fn is_gateways(&self) -> bool {
-        !matches!(self, Self::Rpc(_) | Self::NoCode | Self::OutOfTime(_) | Self::TooFew { .. })
+        !matches!(
+            self,
+            Self::NotReached(_)
+                | Self::Rpc(_)
+                | Self::NoCode
+                | Self::OutOfTime(_)
+                | Self::TooFew { .. }
+                | Self::SameGateway
+        )
     }
 }
 
@@ -95,6 +107,9 @@ impl fmt::Display for Fault {
             }
             Self::TooFew { agree } => {
                 write!(f, "not asked; agree needs {agree} gateways at about the same height")
+            }
+            Self::SameGateway => {
+                f.write_str("not asked; another endpoint of this gateway counts for agree")
             }
             Self::Closed => f.write_str("the connection was closed before an answer"),
             Self::Status(status) => write!(f, "HTTP status {status}"),

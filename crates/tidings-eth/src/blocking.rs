@@ -10,11 +10,17 @@ use crate::gateways::Gateways;
 use crate::request::Request;
 use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
+#[cfg(unix)]
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 #[cfg(unix)]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -61,12 +67,13 @@ pub fn serve(
     mut on_event: impl FnMut(Option<GatewayEvent>) -> ControlFlow<()>,
 ) -> Result<(), ServeError> {
     let id = node.local().id().clone();
-    let mut gateway = Gateway::new(options, id, gateways.now())?;
+    let mut gateway = Gateway::new(options, id.clone(), gateways.now())?;
     loop {
         match gateway.poll_output() {
             Some(GatewayOutput::Ask(mut caller)) => {
                 let answer = drive(&mut caller, gateways);
-                gateway.handle_answer(answer, gateways.reference(), gateways.now());
+                let reference = gateways.reference_for(&id, &answer);
+                gateway.handle_answer(answer, reference, gateways.now());
                 if on_event(None).is_break() {
                     return Ok(());
                 }
@@ -157,7 +164,7 @@ fn connect(
 ) -> Result<Box<dyn Stream>, ConnectError> {
     if let Endpoint::Ipc(path) = &candidate.endpoint {
         #[cfg(unix)]
-        return Ok(Box::new(UnixStream::connect(path)?));
+        return Ok(Box::new(connect_ipc(path, left(deadline, gateways)?)?));
         #[cfg(not(unix))]
         return Err(io::Error::from(ErrorKind::Unsupported).into());
     }
@@ -176,6 +183,19 @@ fn connect(
         }
     }
     Err(last.into())
+}
+
+/// Connects to a Unix socket. Linux makes a connection wait while the socket's queue is full, which
+/// it is if the node is frozen, and counts the timeout for writes.
+#[cfg(unix)]
+fn connect_ipc(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(timeout))?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(UnixStream::from(OwnedFd::from(socket))),
+        Err(error) if is_timeout(&error) => Err(ErrorKind::TimedOut.into()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks a name up on a thread of its own, because a lookup has no timeout. A thread ends when the

@@ -207,12 +207,23 @@ impl Caller {
     }
 
     fn ask_next(&mut self, stage: Stage, now: Instant) {
+        while self.next < self.candidates.list.len() && self.is_counted(self.next) {
+            self.add_attempt(self.next, Fault::SameGateway);
+            self.next += 1;
+        }
         if self.next == self.candidates.list.len() {
             let agree = self.options.agree.min(MAX_AGREE);
             return self.give_up(|| Fault::TooFew { agree });
         }
         self.next += 1;
         self.begin(self.next - 1, stage, now);
+    }
+
+    /// Whether another endpoint of a candidate's gateway counts among those that have to agree.
+    fn is_counted(&self, candidate: usize) -> bool {
+        let list = &self.candidates.list;
+        let same = |&counted: &usize| list[counted].is_same_gateway(&list[candidate]);
+        self.agreement.counted.iter().any(same)
     }
 
     fn add_attempt(&mut self, candidate: usize, fault: Fault) {
@@ -316,6 +327,7 @@ impl Caller {
             let other = (candidate + 1) % self.candidates.list.len();
             return self.pause(other, now);
         }
+        self.agreement.counted.retain(|&counted| counted != candidate);
         self.add_attempt(candidate, fault);
         self.advance(now);
     }
@@ -376,6 +388,7 @@ impl Caller {
                 }
                 _ => {
                     self.agreement.checked.push_back(Checked { candidate, chain, height });
+                    self.agreement.counted.push(candidate);
                     Ok(Next::Advance)
                 }
             },

@@ -3,6 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::reach::{NotReached, Reach};
 use std::net::IpAddr;
+use tidings::NodeId;
 
 /// A gateway that may be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -10,8 +11,8 @@ use std::net::IpAddr;
 pub struct Candidate {
     /// Where its node answers.
     pub endpoint: Endpoint,
-    /// For an endpoint that a member advertised, the addresses to which it may lead.
-    advertised: Option<(Reach, IpAddr)>,
+    /// For an endpoint that a member advertised, who that is.
+    advertised: Option<Advertised>,
 }
 
 impl Candidate {
@@ -20,9 +21,9 @@ impl Candidate {
         Self { endpoint, advertised: None }
     }
 
-    /// An endpoint that the member at an address advertised.
-    pub fn advertised(endpoint: Endpoint, reach: Reach, member: IpAddr) -> Self {
-        Self { endpoint, advertised: Some((reach, member)) }
+    /// An endpoint that the member `gateway` at `ip` advertised.
+    pub fn advertised(endpoint: Endpoint, reach: Reach, gateway: NodeId, ip: IpAddr) -> Self {
+        Self { endpoint, advertised: Some(Advertised { gateway, ip, reach }) }
     }
 
     /// `Ok` if the driver may connect to `ip` to reach this endpoint; it checks each address to
@@ -32,8 +33,26 @@ impl Candidate {
     ///
     /// If the configuration does not permit it.
     pub fn check(&self, ip: IpAddr) -> Result<(), NotReached> {
-        self.advertised.map_or(Ok(()), |(reach, member)| reach.check(ip, Some(member)))
+        match &self.advertised {
+            Some(by) => by.reach.check(ip, Some(by.ip)),
+            None => Ok(()),
+        }
     }
+
+    /// Whether the two count as one gateway: they are one endpoint, or of one member.
+    pub(crate) fn is_same_gateway(&self, other: &Self) -> bool {
+        let gateway = |one: &Self| one.advertised.as_ref().map(|by| by.gateway.clone());
+        self.endpoint == other.endpoint
+            || gateway(self).is_some_and(|id| gateway(other) == Some(id))
+    }
+}
+
+/// The member that advertised an endpoint, and to which addresses its endpoints may lead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Advertised {
+    gateway: NodeId,
+    ip: IpAddr,
+    reach: Reach,
 }
 
 /// The gateways for one call, in the order in which to ask them.

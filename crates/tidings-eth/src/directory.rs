@@ -15,9 +15,10 @@ use tidings::{Event, Instant, Member, NodeId, State};
 ///
 /// It is told the events of a node, the round-trip times to gateways, and what became of calls; it
 /// returns [`Candidates`]: this machine's own endpoints first, then gateways whose height does not
-/// lag, that are not suspected, by round-trip time. Among equals the order is random, so that
-/// callers spread over them. A gateway that failed a call comes after all others for a while: 1 s,
-/// and twice that with each further failure, up to a minute.
+/// lag, that are not suspected, by round-trip time. The first endpoint of each comes before the
+/// second of any. Among equals the order is random, so that callers spread over them. An endpoint
+/// that failed a call comes after all others for a while: 1 s, and twice that with each further
+/// failure, up to a minute.
 ///
 /// It knows at most [`MAX_GATEWAYS`](Self::MAX_GATEWAYS) gateways.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ struct Order {
     rests: bool,
     behind: bool,
     suspect: bool,
+    /// The place of the endpoint among those of its gateway: all first ones come before all second
+    /// ones, so that a gateway with many dead endpoints does not use up a call's time.
+    alternative: usize,
     height_unknown: bool,
     /// 0 for this machine's own endpoints, else the class of the round-trip time and 1.
     distance: u32,
@@ -179,7 +183,6 @@ impl Directory {
     /// The gateways to ask, in order: at most [`MAX_CANDIDATES`](Self::MAX_CANDIDATES).
     pub fn candidates(&mut self, now: Instant) -> Candidates {
         self.drawn += 1;
-        let reference = self.reference();
         let rests = |endpoint: &Endpoint| {
             self.failures.get(endpoint).is_some_and(|failures| failures.until > now)
         };
@@ -189,37 +192,54 @@ impl Directory {
             list.push((order, Candidate::local(endpoint.clone())));
         }
         for (id, gateway) in &self.gateways {
+            let reference = self.reference(gateway.advert.chain);
             let behind = |height: u64| {
                 reference.is_some_and(|best| height.saturating_add(self.max_lag) < best)
             };
             let tie = self.random(id);
-            for endpoint in &gateway.advert.endpoints {
+            for (alternative, endpoint) in gateway.advert.endpoints.iter().enumerate() {
                 let endpoint = Endpoint::from(endpoint.clone());
                 let order = Order {
                     rests: rests(&endpoint),
                     behind: gateway.height.is_some_and(behind),
                     suspect: gateway.suspect,
+                    alternative,
                     height_unknown: gateway.height.is_none(),
                     distance: 1 + rtt_class(gateway.rtt),
                     tie,
                 };
-                let candidate = Candidate::advertised(endpoint, self.reach, gateway.ip);
+                let candidate = Candidate::advertised(endpoint, self.reach, id.clone(), gateway.ip);
                 list.push((order, candidate));
             }
         }
         list.sort_by_key(|(order, _)| *order);
         list.truncate(Self::MAX_CANDIDATES);
-        Candidates { list: list.into_iter().map(|(_, candidate)| candidate).collect(), reference }
+        let list = list.into_iter().map(|(_, candidate)| candidate).collect();
+        Candidates { list, reference: self.only_chain().and_then(|chain| self.reference(chain)) }
     }
 
-    /// The height of the chain as the gateways tell it: the second highest of three or more, so
-    /// that one gateway that lies does not exclude all others, and else the highest.
-    pub fn reference(&self) -> Option<u64> {
-        let mut heights: Vec<_> =
-            self.gateways.values().filter_map(|gateway| gateway.height).collect();
-        heights.sort_unstable();
-        let from_top = if heights.len() < 3 { 1 } else { 2 };
-        heights.len().checked_sub(from_top).map(|place| heights[place])
+    /// The height of a chain as its gateways tell it: the second highest of three or more, so that
+    /// one gateway that lies does not exclude all others, and else the highest.
+    pub fn reference(&self, chain: u64) -> Option<u64> {
+        let of_chain = self.gateways.values().filter(|gateway| gateway.advert.chain == chain);
+        reference(of_chain.filter_map(|gateway| gateway.height).collect())
+    }
+
+    /// As [`reference`](Self::reference), for the gateway `id` whose node is at `height`: that
+    /// counts, too, so that of three gateways one that lies cannot make the others withdraw.
+    pub fn reference_for(&self, id: &NodeId, chain: u64, height: u64) -> Option<u64> {
+        let others = self.gateways.iter().filter(|(other, _)| *other != id);
+        let of_chain = others.filter(|(_, gateway)| gateway.advert.chain == chain);
+        let mut heights: Vec<_> = of_chain.filter_map(|(_, gateway)| gateway.height).collect();
+        heights.push(height);
+        reference(heights)
+    }
+
+    /// The chain of all gateways; `None` if they serve several, or there are none.
+    fn only_chain(&self) -> Option<u64> {
+        let mut chains = self.gateways.values().map(|gateway| gateway.advert.chain);
+        let first = chains.next()?;
+        chains.all(|chain| chain == first).then_some(first)
     }
 
     /// The gateways, by name.
@@ -234,6 +254,13 @@ impl Directory {
         let hash = keccak256(bytes);
         u64::from_le_bytes(hash[..8].try_into().expect("eight bytes"))
     }
+}
+
+/// The second highest of three or more, and else the highest.
+fn reference(mut heights: Vec<u64>) -> Option<u64> {
+    heights.sort_unstable();
+    let from_top = if heights.len() < 3 { 1 } else { 2 };
+    heights.len().checked_sub(from_top).map(|place| heights[place])
 }
 
 /// The class of a round-trip time: times within a factor of two of each other, and all up to a
@@ -345,7 +372,55 @@ mod tests {
             add(&mut directory, name, false);
             tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
         }
-        assert_eq!(directory.reference(), Some(101));
+        assert_eq!(directory.reference(1), Some(101));
+    }
+
+    #[test]
+    fn of_three_gateways_one_that_lies_does_not_make_the_others_withdraw() {
+        let mut directory = directory();
+        for (name, height) in [("b", 100), ("liar", u64::MAX)] {
+            add(&mut directory, name, false);
+            tell_height(&mut directory, Some(name), &format!("eth-height 1 {height} {name}"));
+        }
+        assert_eq!(directory.reference_for(&id("a"), 1, 99), Some(100));
+        assert_eq!(directory.reference_for(&id("b"), 1, 100), Some(u64::MAX), "of two the highest");
+        assert_eq!(directory.reference_for(&id("a"), 2, 99), Some(99));
+    }
+
+    #[test]
+    fn a_member_that_advertises_anothers_endpoint_cannot_make_it_come_last() {
+        let mut directory = directory();
+        ["a", "b"].iter().for_each(|name| add(&mut directory, name, false));
+        let endpoint = "http://a:1".parse().unwrap();
+        let fault = Fault::NotReached(crate::NotReached::Private);
+        directory.handle_outcome(&[Attempt { endpoint, fault }], None, ZERO);
+        let firsts: BTreeSet<_> = (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
+        assert_eq!(firsts.len(), 2);
+    }
+
+    #[test]
+    fn the_first_endpoint_of_each_gateway_comes_before_the_second_of_any() {
+        let mut directory = directory();
+        let many = Advert::find("eth 1 http://m1:1 http://m2:1 http://m3:1 http://m4:1");
+        directory.update(&id("many"), many, false, [10, 0, 0, 1].into());
+        add(&mut directory, "far", false);
+        directory.gateways.get_mut(&id("many")).unwrap().rtt = Some(Duration::ZERO);
+        assert_eq!(order(&mut directory, ZERO), ["m1", "far", "m2", "m3", "m4"]);
+    }
+
+    #[test]
+    fn heights_of_one_chain_say_nothing_about_another() {
+        let mut directory = Directory::new(Vec::new(), None, Reach::PUBLIC, 3, 7);
+        add(&mut directory, "low", false);
+        let other_chain = Advert::find("eth 2 http://high:1");
+        directory.update(&id("high"), other_chain, false, [10, 0, 0, 1].into());
+        tell_height(&mut directory, Some("low"), "eth-height 1 5 low");
+        tell_height(&mut directory, Some("high"), "eth-height 2 1000 high");
+        assert_eq!((directory.reference(1), directory.reference(2)), (Some(5), Some(1000)));
+        assert_eq!(directory.reference(3), None);
+        let firsts: BTreeSet<_> = (0..20).map(|_| order(&mut directory, ZERO).remove(0)).collect();
+        assert_eq!(firsts.len(), 2, "neither is behind");
+        assert_eq!(directory.candidates(ZERO).reference, None);
     }
 
     #[test]
@@ -355,9 +430,9 @@ mod tests {
         tell_height(&mut directory, Some("b"), "eth-height 1 5 a");
         tell_height(&mut directory, Some("a"), "eth-height 2 5 a");
         tell_height(&mut directory, Some("b"), "eth-height 1 5 b");
-        assert_eq!(directory.reference(), None);
+        assert_eq!(directory.reference(1), None);
         tell_height(&mut directory, None, "eth-height 1 5 a");
-        assert_eq!(directory.reference(), Some(5));
+        assert_eq!(directory.reference(1), Some(5));
     }
 
     #[test]

@@ -54,10 +54,21 @@ impl FromStr for Endpoint {
             text.parse().map(Self::Http)
         } else if text.is_empty() || text.contains('\0') {
             Err(InvalidEndpoint::Path)
+        } else if is_authority(text) {
+            Err(InvalidEndpoint::Scheme)
         } else {
             Ok(Self::Ipc(text.into()))
         }
     }
+}
+
+/// Whether the text is HOST:PORT, a URL without its scheme. A socket of that name is `./HOST:PORT`.
+fn is_authority(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        port.parse::<u16>().is_ok()
+            && (host.parse::<Host>().is_ok() || host.parse::<Ipv6Addr>().is_ok())
+    })
 }
 
 impl From<HttpEndpoint> for Endpoint {
@@ -287,6 +298,7 @@ mod tests {
             "http://node_1.example.:80",
             "/run/anvil.ipc",
             "anvil.ipc",
+            "./node:8545",
         ] {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
@@ -300,6 +312,9 @@ mod tests {
         for (text, error) in [
             ("ws://10.0.0.7:8546", Scheme),
             ("HTTP://10.0.0.7", Scheme),
+            ("127.0.0.1:8545", Scheme),
+            ("[::1]:8545", Scheme),
+            ("localhost:8545", Scheme),
             ("http://", Host),
             ("http://user:secret@10.0.0.7", Port),
             ("http://user@node", Host),

@@ -78,6 +78,8 @@ pub struct Gateway {
     /// When the height was told last; `None` if it has to be told.
     told: Option<Instant>,
     serving: bool,
+    /// The application knows why the node does not serve, or that it does.
+    explained: bool,
     /// The number of answers in a row that speak against the present state.
     against: u32,
     next_poll: Instant,
@@ -102,6 +104,7 @@ impl Gateway {
             height_changed: now,
             told: None,
             serving: false,
+            explained: false,
             against: CHANGES_AFTER - 1,
             next_poll: now,
             polling: false,
@@ -126,8 +129,9 @@ impl Gateway {
         self.outputs.push_back(GatewayOutput::Ask(Box::new(caller)));
     }
 
-    /// The caller of [`GatewayOutput::Ask`] has ended. `reference` is the height of the chain as
-    /// other gateways tell it: [`Directory::reference`](crate::Directory::reference).
+    /// The caller of [`GatewayOutput::Ask`] has ended. `reference` is the height of the answer's
+    /// chain as this and other gateways tell it:
+    /// [`Directory::reference_for`](crate::Directory::reference_for).
     pub fn handle_answer(
         &mut self,
         answer: Result<Answer, CallError>,
@@ -148,6 +152,10 @@ impl Gateway {
                 Err(reason) => GatewayEvent::Withdrawn(reason.clone()),
             }));
         }
+        if let (false, Err(reason)) = (self.explained, &state) {
+            self.outputs.push_back(GatewayOutput::Changed(GatewayEvent::Waiting(reason.clone())));
+        }
+        self.explained = true;
         let repeat = |told: Instant| now.since(told) >= self.options.repeat_height;
         if self.serving && state.is_ok() && self.told.is_none_or(repeat) {
             self.told = Some(now);
@@ -243,6 +251,8 @@ pub enum GatewayEvent {
         /// The chain that it serves.
         chain: u64,
     },
+    /// The node does not serve at the start, and is advertised when it does.
+    Waiting(NotServing),
     /// The node does not serve, and is advertised no more.
     Withdrawn(NotServing),
 }
@@ -251,6 +261,7 @@ impl fmt::Display for GatewayEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Advertised { chain } => write!(f, "advertised: the node serves chain {chain}"),
+            Self::Waiting(reason) => write!(f, "not advertised yet: {reason}"),
             Self::Withdrawn(reason) => write!(f, "withdrawn: {reason}"),
         }
     }
@@ -449,8 +460,9 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_whose_node_never_served_is_silent() {
+    fn a_gateway_whose_node_never_served_tells_the_application_why_and_nobody_else() {
         let mut test = Test::new(|options| options.chain = Some(2));
+        assert_eq!(test.at(5), ["not advertised yet: the node serves chain 1"]);
         assert!((0..5).all(|_| test.at(5).is_empty()));
     }
 

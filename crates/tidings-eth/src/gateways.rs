@@ -118,9 +118,19 @@ impl Gateways {
         directory.gateways().map(|(id, gateway)| (id.clone(), gateway.clone())).collect()
     }
 
-    /// The height of the chain as the gateways tell it: see [`Directory::reference`].
-    pub fn reference(&self) -> Option<u64> {
-        self.directory().reference()
+    /// The height of a chain as its gateways tell it: see [`Directory::reference`].
+    pub fn reference(&self, chain: u64) -> Option<u64> {
+        self.directory().reference(chain)
+    }
+
+    /// The height with which a gateway compares its node's answer.
+    pub(crate) fn reference_for(
+        &self,
+        id: &NodeId,
+        answer: &Result<Answer, CallError>,
+    ) -> Option<u64> {
+        let answer = answer.as_ref().ok()?;
+        self.directory().reference_for(id, answer.chain, answer.height)
     }
 
     /// Prepares a call.

@@ -9,8 +9,8 @@ use ureq_proto::http::Request;
 
 /// One request to post JSON, and its reply, read from bytes in pieces of any size (RFC 9112).
 ///
-/// Interim replies are skipped. A body has a length, is chunked, or ends with the connection. The
-/// head, and what surrounds the chunks of a body, have at most 16 KiB. Redirects are not
+/// Interim replies are skipped. A body has a length, is chunked, or ends with the connection. All
+/// heads, and what surrounds the chunks of a body, have at most 16 KiB. Redirects are not
 /// followed: they are replies with a status like others. A compressed body is an error, because the
 /// request accepts none.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct HttpExchange {
     state: State,
     /// Received and not yet processed.
     buf: Vec<u8>,
+    /// The length of all heads so far.
+    heads: usize,
     status: u16,
     body: Vec<u8>,
     max_body: usize,
@@ -65,7 +67,8 @@ impl HttpExchange {
         bytes.truncate(len);
         let call = call.proceed().ok_or(HttpError::Closed)?;
         let (buf, body) = (Vec::new(), Vec::new());
-        Ok((Self { state: State::Head(Box::new(call)), buf, status: 0, body, max_body }, bytes))
+        let state = State::Head(Box::new(call));
+        Ok((Self { state, buf, heads: 0, status: 0, body, max_body }, bytes))
     }
 
     /// Takes bytes that the server sent; the status and the body once the reply is complete.
@@ -117,7 +120,8 @@ impl HttpExchange {
             return Ok(false);
         };
         let (used, head) = call.try_response(&self.buf, false).map_err(HttpError::new)?;
-        if used > MAX_HEAD {
+        self.heads += used;
+        if self.heads > MAX_HEAD {
             return Err(HttpError::HeadTooLong);
         }
         self.buf.drain(..used);
@@ -177,7 +181,7 @@ fn has_blank_line(buf: &[u8], seen: usize) -> bool {
 pub enum HttpError {
     /// The bytes break a rule of HTTP.
     Invalid(String),
-    /// The head, or what surrounds the chunks of a body, is longer than 16 KiB.
+    /// The heads, or what surrounds the chunks of a body, are longer than 16 KiB.
     HeadTooLong,
     /// The body is longer than the limit.
     BodyTooLong {
@@ -299,6 +303,9 @@ mod tests {
         let long = "x".repeat(MAX_HEAD);
         let endless = format!("HTTP/1.1 200 OK\r\na: {long}");
         assert_eq!(exchange().receive(endless.as_bytes()), Err(HttpError::HeadTooLong));
+        let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+        assert_eq!(exchange().receive(interim.as_bytes()), Err(HttpError::HeadTooLong));
+
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let trailer = format!("{chunked}0\r\na: {long}");
         assert_eq!(exchange().receive(trailer.as_bytes()), Err(HttpError::HeadTooLong));

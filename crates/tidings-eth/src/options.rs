@@ -19,7 +19,8 @@ use std::time::Duration;
 pub struct CallOptions {
     /// The chain that a node has to serve, which each answer is checked for; `None` takes any.
     pub chain: Option<u64>,
-    /// How many gateways have to give the same answer to a read; 1 by default, at most 16.
+    /// How many gateways have to give the same answer to a read; 1 by default, at most 16. Several
+    /// endpoints of one member are one gateway.
     ///
     /// A gateway can lie. With 2 or more, contracts are called at one block that all of these
     /// gateways have, and their heights differ by at most `max_lag`. Transactions are not affected.

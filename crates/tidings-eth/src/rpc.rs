@@ -134,9 +134,12 @@ fn revert_data(data: &str, depth: usize) -> Option<Vec<u8>> {
     if depth == MAX_NESTED { None } else { revert_data(data?.get(), depth + 1) }
 }
 
-/// Text of a node as it may be shown: without control characters, and not longer than a few lines.
+/// Text of a node as it may be shown: without control characters and marks that change the
+/// direction of text, and not longer than a few lines.
 pub(crate) fn printable(text: &str) -> String {
-    let parts = text.split(char::is_control).filter(|part| !part.is_empty());
+    let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    let hidden = |c: char| c.is_control() || turns.iter().any(|range| range.contains(&c));
+    let parts = text.split(hidden).filter(|part| !part.is_empty());
     let mut shown = String::new();
     for part in parts {
         let space = if shown.is_empty() { "" } else { " " };
@@ -277,6 +280,12 @@ mod tests {
         }
         let many = format!("[{}{{}}]", "{},".repeat(1000));
         assert!(matches!(texts(&many), Err(RpcFault::Invalid(_))));
+    }
+
+    #[test]
+    fn text_of_a_node_cannot_steer_a_terminal_nor_turn_the_text_around_it() {
+        assert_eq!(printable("a\u{1b}[2J\u{9b}31m\u{202e}b\r\nc\u{2066}"), "a [2J 31m b c");
+        assert_eq!(printable(&"é".repeat(1000)).chars().count(), MAX_MESSAGE + 1);
     }
 
     #[test]

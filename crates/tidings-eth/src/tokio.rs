@@ -63,12 +63,13 @@ pub async fn serve(
     mut on_event: impl FnMut(Option<GatewayEvent>) -> ControlFlow<()>,
 ) -> Result<(), ServeError> {
     let id = node.local().id().clone();
-    let mut gateway = Gateway::new(options, id, gateways.now())?;
+    let mut gateway = Gateway::new(options, id.clone(), gateways.now())?;
     loop {
         match gateway.poll_output() {
             Some(GatewayOutput::Ask(mut caller)) => {
                 let answer = drive(&mut caller, gateways).await;
-                gateway.handle_answer(answer, gateways.reference(), gateways.now());
+                let reference = gateways.reference_for(&id, &answer);
+                gateway.handle_answer(answer, reference, gateways.now());
                 if on_event(None).is_break() {
                     return Ok(());
                 }

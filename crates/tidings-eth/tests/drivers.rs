@@ -3,10 +3,11 @@
 #![cfg(unix)]
 
 use futures_lite::future::block_on;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -191,6 +192,24 @@ fn nodes_that_are_closed_silent_or_missing_are_passed_over_and_remembered() {
     }
 }
 
+/// A frozen node accepts no connections, and those that wait for it fill its queue.
+#[test]
+fn a_socket_whose_queue_is_full_does_not_hold_a_call_up() {
+    let path = std::env::temp_dir().join(format!("tidings-{}-full.ipc", std::process::id()));
+    drop(std::fs::remove_file(&path));
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _waits = UnixStream::connect(&path).unwrap();
+    for driver in DRIVERS {
+        let list = [Endpoint::from(path.clone()), Node::default().http()];
+        let gateways = Gateways::fixed(list, options()).unwrap();
+        let start = Instant::now();
+        assert_eq!(driver.year(&gateways), Ok(year()), "{driver:?}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{driver:?}");
+    }
+}
+
 /// A gateway on a member of its own, whose node this test plays, and a caller that finds it.
 #[test]
 fn a_caller_finds_a_gateway_by_gossip_at_addresses_that_it_may_reach() {
@@ -210,7 +229,7 @@ fn a_caller_finds_a_gateway_by_gossip_at_addresses_that_it_may_reach() {
         let follow = |reach| Gateways::of(client.clone(), [], permitted.clone(), reach).unwrap();
         let (gateways, strict) = (follow(Reach::LOCAL), follow(Reach::PRIVATE));
         let start = Instant::now();
-        while gateways.reference() != Some(5) {
+        while gateways.reference(31337) != Some(5) {
             assert!(start.elapsed() < Duration::from_secs(20), "{gateways:?}");
             if let Some(event) = events.recv_timeout(Duration::from_secs(1)) {
                 gateways.handle_event(&event);

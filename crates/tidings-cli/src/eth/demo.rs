@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_eth::alloy_primitives::{Address, U256, hex};
@@ -34,6 +35,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
         Some(anvil) => anvil.clone(),
         None => devnode::find_or_install()?,
     };
+    // A demo that is interrupted ends like one that fails: its processes are killed on drop.
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(Fatal::failed)?;
     let start = Instant::now();
     let say = |text: &str| println!("{:7.3} s  {text}", start.elapsed().as_secs_f64());
 
@@ -125,12 +128,17 @@ fn deploy(node: &DevNode) -> Result<Address, Fatal> {
 fn wait(what: &str, mut done: impl FnMut() -> bool) -> Result<(), Fatal> {
     let start = Instant::now();
     while !done() {
+        check_interrupted()?;
         if start.elapsed() > LIMIT {
             return Err(Fatal::failed(format!("timed out while waiting for {what}")));
         }
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+fn check_interrupted() -> Result<(), Fatal> {
+    if INTERRUPTED.load(Ordering::Relaxed) { Err(Fatal::failed("interrupted")) } else { Ok(()) }
 }
 
 /// A member that calls the contract.
@@ -187,6 +195,7 @@ impl Tally {
     ) -> Result<(), Fatal> {
         for Caller { runtime, http, ipc, .. } in callers {
             for gateways in [http, ipc] {
+                check_interrupted()?;
                 let start = Instant::now();
                 let request = Request::call(contract, &CallDemo::getCall {});
                 let answer = runtime.request(gateways, request).map_err(Fatal::failed)?;
@@ -263,6 +272,8 @@ impl Drop for Folder {
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The contract's code, as the compiler wrote it.
 const INIT_CODE: &str = include_str!("../../contracts/calldemo.bin");

@@ -5,7 +5,9 @@ use crate::Fatal;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
-use tidings_eth::{CallOptions, Endpoint, GatewayEvent, GatewayOptions, HttpEndpoint, Reach};
+use tidings_eth::{
+    Advert, CallOptions, Endpoint, GatewayEvent, GatewayOptions, HttpEndpoint, Reach,
+};
 
 /// Tell all members of a cluster where an Ethereum node is, and how far
 ///
@@ -45,6 +47,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
             Fatal::usage("--rpc is missing: others cannot reach a socket of this machine")
         })?);
     }
+    // Before it joins a cluster; the chain is not known yet.
+    Advert::new(args.chain.unwrap_or_default(), advertise.clone()).map_err(Fatal::usage)?;
     let mut options = GatewayOptions::new(args.node, advertise);
     options.chain = args.chain;
     options.stall_after = args.stall_after;
@@ -88,6 +92,9 @@ fn print(event: &GatewayEvent, json: bool) {
     let line = match event {
         GatewayEvent::Advertised { chain } => {
             serde_json::json!({ "ev": "advertised", "chain": chain })
+        }
+        GatewayEvent::Waiting(reason) => {
+            serde_json::json!({ "ev": "waiting", "reason": reason.to_string() })
         }
         GatewayEvent::Withdrawn(reason) => {
             serde_json::json!({ "ev": "withdrawn", "reason": reason.to_string() })

@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 pub(super) struct Agreement {
     /// The gateways that have been checked and not yet asked.
     pub(super) checked: VecDeque<Checked>,
+    /// The candidates that were good when they were checked: the others of their gateways are not
+    /// asked, because one gateway has one voice.
+    pub(super) counted: Vec<usize>,
     /// The chain and the block at which all are asked, once as many as have to agree are checked.
     pub(super) block: Option<(u64, u64)>,
     pub(super) verdicts: Vec<(Verdict, Vec<Endpoint>)>,

@@ -45,6 +45,29 @@ fn no_more_gateways_are_asked_than_have_to_agree() {
 }
 
 #[test]
+fn a_gateway_has_one_voice_however_many_endpoints_it_advertises() {
+    let at = |endpoint: &str, value| says(Node::Anvil, 9, value).at(endpoint);
+    let unused = |endpoint: &str| Gateway::unused().at(endpoint);
+    let honest = || [at("http://b:1", 2020), at("http://c:1", 2020)];
+    let liar = [at("http://liar:1", 666), unused("http://liar:2"), unused("http://liar:1")];
+    let run = agree(2, liar.into_iter().chain(honest()));
+    assert_eq!(number(&run.result), 2020);
+    assert_eq!(run.faults(), [&Fault::SameGateway, &Fault::SameGateway]);
+
+    let run = agree(2, [checked(Node::Anvil, 9).at("http://a:1"), unused("http://a:1")]);
+    assert!(matches!(run.result, Err(CallError::NoGateway(_))));
+    assert_eq!(run.faults(), [&Fault::SameGateway, &Fault::TooFew { agree: 2 }]);
+}
+
+#[test]
+fn another_endpoint_of_a_gateway_is_asked_if_the_first_fails() {
+    let dead = Gateway::new(Node::Anvil, [Act::Refuse]).at("http://a:1");
+    let second = says(Node::Anvil, 9, 2020).at("http://a:2");
+    let run = agree(2, [dead, second, says(Node::Anvil, 9, 2020).at("http://b:1")]);
+    assert_eq!(number(&run.result), 2020);
+}
+
+#[test]
 fn a_liar_is_outvoted() {
     for node in NODES {
         for liar in 0..3 {

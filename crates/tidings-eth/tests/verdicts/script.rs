@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::time::Duration;
-use tidings::Instant;
+use tidings::{Instant, NodeId};
 use tidings_eth::{
     Answer, Attempt, CallError, CallOptions, Caller, CallerOutput, Candidate, Candidates, Endpoint,
-    Fault, NotReached, Reach, Request,
+    Fault, Host, NotReached, Reach, Request,
 };
 
 use crate::nodes::Node;
@@ -223,10 +223,18 @@ impl Script {
     }
 }
 
-/// A candidate that a member advertised, if its endpoint is one that members can advertise.
+/// A candidate that a member advertised, if its endpoint is one that members can advertise; its
+/// name is the host, or with an IP address all of the endpoint.
 fn candidate(endpoint: Endpoint) -> Candidate {
-    match endpoint {
-        Endpoint::Http(_) => Candidate::advertised(endpoint, Reach::PUBLIC, [10, 0, 0, 7].into()),
+    match &endpoint {
+        Endpoint::Http(http) => {
+            let name = match http.host() {
+                Host::Name(name) => name.clone(),
+                Host::Ip(_) => http.to_string(),
+            };
+            let gateway = NodeId::new(&name).unwrap();
+            Candidate::advertised(endpoint, Reach::PUBLIC, gateway, [10, 0, 0, 7].into())
+        }
         Endpoint::Ipc(_) => Candidate::local(endpoint),
     }
 }

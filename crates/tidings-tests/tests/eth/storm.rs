@@ -152,7 +152,7 @@ fn a_thousand_calls_are_answered_right_while_nodes_are_killed_frozen_and_stalled
                     cluster.nodes[3..].iter().for_each(|node| _ = scope.spawn(|| node.set(2021)));
                 });
                 wait("the heights to be known", || {
-                    cluster.caller.reference().is_some_and(|height| height > stalled_at + 3)
+                    cluster.caller.reference(31337).is_some_and(|height| height > stalled_at + 3)
                 });
                 value = 2021;
                 stale = (0..3).map(|node| cluster.endpoint(node)).collect();
@@ -191,7 +191,7 @@ fn gossiped_heights_spare_clients_the_questions_and_the_old_answers() {
     wait("the node to lag", || cluster.nodes[2].height() > stalled_at + 3);
     cluster.nodes[1..].iter().for_each(|node| node.set(2021));
     wait("the heights to be known", || {
-        cluster.caller.reference().is_some_and(|height| height > stalled_at + 3)
+        cluster.caller.reference(31337).is_some_and(|height| height > stalled_at + 3)
     });
 
     // Each strategy: the requests to nodes, and the wrong answers.
