@@ -52,7 +52,7 @@ pub enum Fault {
     Status(u16),
     /// The reply is no HTTP.
     Http(HttpError),
-    /// The reply over IPC is no JSON object or array.
+    /// The reply is nested too deep; over IPC also, if it is no JSON object or array.
     Frame(FrameError),
     /// The reply is no JSON-RPC, or has the wrong IDs, or refuses the batch.
     Reply(RpcFault),

@@ -2,7 +2,7 @@
 
 use crate::attempt::Fault;
 use crate::endpoint::Endpoint;
-use crate::framer::JsonFramer;
+use crate::framer::{FrameError, JsonFramer};
 use crate::http::{HttpError, HttpExchange};
 
 /// The reading half of one exchange over one connection.
@@ -50,6 +50,28 @@ impl Exchange {
     }
 }
 
+/// The body of a reply that is none of an error, and no deeper than one over IPC may be.
 fn json((status, body): (u16, Vec<u8>)) -> Result<Vec<u8>, Fault> {
-    if (200..300).contains(&status) { Ok(body) } else { Err(Fault::Status(status)) }
+    if !(200..300).contains(&status) {
+        return Err(Fault::Status(status));
+    }
+    match JsonFramer::new(body.len()).receive(&body) {
+        Err(FrameError::TooDeep) => Err(FrameError::TooDeep.into()),
+        // What is no JSON is left to its parser.
+        _ => Ok(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_over_http_is_no_deeper_than_one_over_ipc() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(json((200, nested(JsonFramer::MAX_DEPTH))).is_ok());
+        let too_deep = Err(Fault::Frame(FrameError::TooDeep));
+        assert_eq!(json((200, nested(JsonFramer::MAX_DEPTH + 1))), too_deep);
+        assert_eq!(json((429, Vec::new())), Err(Fault::Status(429)));
+    }
 }

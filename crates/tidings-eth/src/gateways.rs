@@ -70,6 +70,9 @@ impl Gateways {
     ///
     /// Set [`CallOptions::chain`]: without it, gateways of all chains are called.
     ///
+    /// This holds a handle of the node, which runs until that is dropped, too; also by a task that
+    /// passes on the node's events.
+    ///
     /// # Errors
     ///
     /// If an option is out of its range.

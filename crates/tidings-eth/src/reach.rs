@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// connects to public addresses, and to the address of the advertising member itself unless that is
 /// on loopback. Addresses from the caller's own configuration are not restricted.
 ///
-/// Link-local addresses (where clouds serve credentials), multicast, unspecified and reserved ones
-/// are never reached. An address in IPv6 that stands for one in IPv4 counts as that.
+/// Link-local addresses and others at which clouds serve credentials, multicast, unspecified and
+/// reserved ones are never reached. An address in IPv6 that stands for one in IPv4 counts as that.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reach {
@@ -90,6 +90,8 @@ fn classify(ip: IpAddr) -> Class {
 fn classify_v4(ip: Ipv4Addr) -> Class {
     match ip.octets() {
         [127, ..] => Class::Loopback,
+        // Where Alibaba Cloud serves credentials.
+        [100, 100, 100, 200] => Class::Special,
         [100, second, ..] if second & 0xc0 == 64 => Class::Private,
         _ if ip.is_private() => Class::Private,
         // "This network", protocol assignments, benchmarks, and class E with broadcast.
@@ -102,6 +104,8 @@ fn classify_v4(ip: Ipv4Addr) -> Class {
 fn classify_v6(ip: Ipv6Addr) -> Class {
     match ip.segments() {
         _ if ip.is_loopback() => Class::Loopback,
+        // Where AWS serves credentials.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Class::Special,
         _ if ip.is_unique_local() => Class::Private,
         [0x2001, 0x0db8, ..] | [0x3fff, 0..=0xfff, ..] => Class::Special,
         // Global unicast (RFC 4291 §2.4) as far as it is assigned.
@@ -170,6 +174,8 @@ mod tests {
             "0.0.0.0",
             "0.0.0.1",
             "169.254.169.254",
+            "100.100.100.200",
+            "fd00:ec2::254",
             "192.0.0.1",
             "192.0.2.1",
             "198.18.0.1",
