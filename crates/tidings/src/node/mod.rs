@@ -401,9 +401,10 @@ const MAX_DATAGRAM: usize = 65_535;
 
 #[cfg(debug_assertions)]
 impl Node {
-    /// The number of lookups in the table of members, for the test of their cost.
+    /// The number of lookups in the table of members and its index, for the test of their cost.
     #[doc(hidden)]
     pub fn visits(&self) -> usize {
-        self.members.visits().load(core::sync::atomic::Ordering::Relaxed)
+        let lookups = self.members.visits().load(core::sync::atomic::Ordering::Relaxed);
+        lookups + self.members.index_visits()
     }
 }

@@ -273,9 +273,6 @@ impl Node {
     fn forget(&mut self, id: StreamId) {
         self.streams.exchanges.remove(id);
         self.timers.clear(TimerKey::Stream(id));
-        if !self.streams.exchanges.is_comparing() {
-            self.sync.index.clear();
-        }
         self.contact_seeds();
     }
 

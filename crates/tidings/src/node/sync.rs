@@ -28,6 +28,7 @@ impl Node {
         let interval =
             trigger::interval(self.config.options.sync_interval, self.members.present_count());
         self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + interval);
+        self.members.release_index();
         if self.streams.exchanges.any(Purpose::Sync) {
             return;
         }
@@ -136,10 +137,9 @@ impl Node {
             }
         }
         let begun = buf.len();
-        let limit = begun + self.config.options.sync_chunk;
-        let (members, receiver) = (&self.members, &comparison.with);
+        let chunk = self.config.options.sync_chunk;
         self.stats.sync_left_out +=
-            Answer::write(members, &mut self.sync.index, receiver, &mut buf, limit, parts);
+            Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }

@@ -6,7 +6,7 @@ use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::time::Instant;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{DecodeLimits, Frame};
 use crate::wire::{Format, StreamBinding};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -97,6 +97,7 @@ pub(crate) struct Limits {
     pub(crate) max_frame: usize,
     pub(crate) max_memory: usize,
     pub(crate) max_meta: usize,
+    pub(crate) sync_chunk: usize,
 }
 
 impl Exchanges {
@@ -182,11 +183,6 @@ impl Exchanges {
         }
     }
 
-    /// Whether a sync runs on any stream.
-    pub(crate) fn is_comparing(&self) -> bool {
-        self.table.values().any(|exchange| exchange.comparison.is_some())
-    }
-
     /// The state that binds the frames of a stream to each other.
     pub(crate) fn binding(&mut self, id: StreamId) -> Option<&mut StreamBinding> {
         Some(&mut self.table.get_mut(&id)?.binding)
@@ -211,9 +207,10 @@ impl Exchanges {
         }
         exchange.buffer.extend_from_slice(data);
         self.buffered += data.len();
-        let Limits { max_frame, max_meta, .. } = self.limits;
+        let Limits { max_frame, max_meta, sync_chunk, .. } = self.limits;
+        let limits = DecodeLimits::new(max_meta, max_frame, sync_chunk);
         let Exchange { buffer, binding, .. } = exchange;
-        let Some(frame) = wire.parse(buffer, max_frame, binding, max_meta)? else {
+        let Some(frame) = wire.parse(buffer, max_frame, binding, limits)? else {
             return Ok(None);
         };
         exchange.received = true;

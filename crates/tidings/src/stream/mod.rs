@@ -28,6 +28,7 @@ impl Streams {
             max_frame: options.max_frame,
             max_memory: options.max_stream_memory,
             max_meta: options.max_meta,
+            sync_chunk: options.sync_chunk,
         };
         Self { exchanges: Exchanges::new(limits), tickets: Tickets::default() }
     }
