@@ -133,8 +133,14 @@ impl Node {
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
         }
-        let Some(&Exchange { purpose, peer, .. }) = self.streams.exchanges.get(id) else { return };
+        let Some(exchange) = self.streams.exchanges.get(id) else { return };
+        let &Exchange { purpose, peer, .. } = exchange;
+        let greeted = exchange.comparison.is_some();
         match (purpose, frame) {
+            // A second greeting would begin the sync's limits anew.
+            (_, Frame::Sync(_) | Frame::SyncReply(_)) if greeted => {
+                self.reject(id, Reject::Unexpected);
+            }
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
             (Purpose::Inbound, Frame::Updates { members }) => {
                 self.handle_updates(members);
@@ -233,6 +239,7 @@ impl Node {
 
     /// Resolves a stream by its reply and closes it; its deadline stays until it is closed.
     pub(super) fn resolve(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+        self.streams.exchanges.stop_reading(id);
         self.outputs.stream(id, StreamAction::Close);
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
