@@ -141,7 +141,8 @@ fn wait<T>(answered: &Receiver<Result<T, Failure>>) -> Result<T, Failure> {
 ///
 /// It holds 1,024 events, and 64 MiB of them. An application that takes them too slowly never holds
 /// up the node: further ones, messages among them, are lost and counted by
-/// [`lagged`](Self::lagged), and the application should look at [`members`](Tidings::members) again.
+/// [`lagged`](Self::lagged), and the application should look at
+/// [`members`](Tidings::members) again.
 #[derive(Debug)]
 pub struct Events {
     receiver: Receiver<Event>,
