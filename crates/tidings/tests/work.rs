@@ -98,7 +98,7 @@ impl Victim {
 
     /// Opens a stream, and begins a sync on it.
     fn greet(&mut self, parts: &[u8]) -> StreamId {
-        self.now = self.now + Duration::from_millis(1);
+        self.now += Duration::from_millis(1);
         let stream = self.node.accept_stream(self.now, STRANGER.parse().unwrap()).unwrap();
         let stranger = forge::member(0, "stranger", STRANGER, GENERATION, b"");
         self.frame(stream, SYNC, &[&stranger[..], &[0], parts].concat());

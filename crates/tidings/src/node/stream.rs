@@ -6,7 +6,7 @@ use crate::error::{ExchangeError, Failure, SeedFailure};
 use crate::event::Event;
 use crate::event::{Done, Ticket};
 use crate::stats::Reject;
-use crate::stream::exchange::{Exchange, Purpose};
+use crate::stream::exchange::{Exchange, Place, Purpose};
 use crate::stream::tickets::Retry;
 use crate::stream::{StreamAction, StreamId, StreamInput};
 use crate::time::Instant;
@@ -20,10 +20,15 @@ use core::time::Duration;
 
 impl Node {
     pub(super) fn process_accept(&mut self, from: SocketAddr) -> Option<StreamId> {
-        let Some(id) = self.streams.exchanges.accept(from) else {
-            self.stats.streams_refused += 1;
-            return None;
-        };
+        match self.streams.exchanges.place_for(from, self.now) {
+            Place::Free => {}
+            Place::Of(idle) => self.on_stream_timeout(idle),
+            Place::None => {
+                self.stats.streams_refused += 1;
+                return None;
+            }
+        }
+        let id = self.streams.exchanges.accept(from, self.now);
         self.stats.streams_in += 1;
         self.extend(id);
         Some(id)
@@ -47,7 +52,7 @@ impl Node {
         request: Option<Vec<u8>>,
         deadline: Instant,
     ) -> bool {
-        let Some(id) = self.streams.exchanges.open(to, purpose, request) else {
+        let Some(id) = self.streams.exchanges.open(to, purpose, request, self.now) else {
             return false;
         };
         self.stats.streams_out += 1;
@@ -74,7 +79,8 @@ impl Node {
             // The driver repeats itself.
             StreamInput::Opened => {}
             StreamInput::Data(data) => {
-                match self.streams.exchanges.receive(id, data, &mut self.wire) {
+                self.streams.exchanges.hear(id);
+                match self.streams.exchanges.receive(id, data, &mut self.wire, self.now) {
                     Ok(None) => {}
                     Ok(Some(frame)) => self.handle_frame(id, frame),
                     Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
@@ -180,15 +186,22 @@ impl Node {
 
     /// Sends the reply, and closes the stream.
     pub(super) fn reply(&mut self, id: StreamId, frame: Vec<u8>) {
-        self.write(id, frame);
-        self.outputs.stream(id, StreamAction::Close);
+        if self.write(id, frame) {
+            self.outputs.stream(id, StreamAction::Close);
+        }
     }
 
-    /// Writes a frame to a stream.
-    pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
-        let Some(binding) = self.streams.exchanges.binding(id) else { return };
+    /// Writes a frame to a stream; `false` if the stream was reset instead, because too many
+    /// answers wait for peers to read them.
+    pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) -> bool {
+        let Some(binding) = self.streams.exchanges.binding(id) else { return false };
         let frame = self.wire.finish_frame(frame, binding);
+        if !self.streams.exchanges.hold_answer(id, frame.len()) {
+            self.reject(id, Reject::Oversized);
+            return false;
+        }
         self.outputs.stream(id, StreamAction::Write(frame));
+        true
     }
 
     pub(super) fn refuse(&mut self, id: StreamId, refusal: Refusal) {
@@ -210,7 +223,9 @@ impl Node {
     /// learns of its mistake, and nothing about this cluster.
     fn reject_foreign_cluster(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match self.wire.send_away(self.streams.exchanges.received(id)) {
+        let exchanges = &mut self.streams.exchanges;
+        let answer = self.wire.send_away(exchanges.received(id));
+        match answer.filter(|frame| exchanges.hold_answer(id, frame.len())) {
             Some(frame) => {
                 self.streams.exchanges.stop_reading(id);
                 self.outputs.stream(id, StreamAction::Write(frame));

@@ -44,7 +44,8 @@ impl Node {
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
         if let Some(all) = self.push_pull(introduce) {
-            return self.write(id, all);
+            self.write(id, all);
+            return;
         }
         let Some(envelope) = self.wire.tidings() else { return };
         let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
@@ -143,9 +144,10 @@ impl Node {
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }
-        self.write(id, buf);
-        self.streams.exchanges.continue_comparison(id, comparison);
-        self.extend(id);
+        if self.write(id, buf) {
+            self.streams.exchanges.continue_comparison(id, comparison);
+            self.extend(id);
+        }
     }
 
     /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.

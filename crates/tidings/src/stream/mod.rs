@@ -10,6 +10,7 @@ use crate::stream::tickets::Tickets;
 use crate::time::Instant;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// The open streams of a node, and its commands that have not ended.
 #[derive(Debug)]
@@ -29,9 +30,19 @@ impl Streams {
             max_memory: options.max_stream_memory,
             max_meta: options.max_meta,
             sync_chunk: options.sync_chunk,
+            idle: idle_after(options),
         };
         Self { exchanges: Exchanges::new(limits), tickets: Tickets::default() }
     }
+}
+
+/// How long no frame of a peer's stream was complete when it is idle: a fortieth of
+/// `stream_timeout`, at least a tenth of a second.
+///
+/// That is a few round trips, and less than the time in which a seed that turned a node away is
+/// asked again, so that a join succeeds while idle streams take all places.
+fn idle_after(options: &Options) -> Duration {
+    (options.stream_timeout / 40).max(Duration::from_millis(100))
 }
 
 /// The id of a stream; a node never uses one twice.
