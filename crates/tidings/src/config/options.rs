@@ -112,6 +112,9 @@ options! {
         /// interval is longer, as in memberlist.
         pub sync_interval: Duration,
         /// Longest time from a stream's opening to its reply. 10 ms to 10 min.
+        ///
+        /// A stream that a peer opened has a quarter of that, and at least a second, for its first
+        /// byte.
         pub stream_timeout: Duration,
         /// How long a member that failed or left is remembered, so that stale updates cannot bring
         /// it back. 1 s to 30 days.

@@ -8,7 +8,7 @@ use crate::event::{Done, Ticket};
 use crate::stats::Reject;
 use crate::stream::exchange::{Exchange, Place, Purpose};
 use crate::stream::tickets::Retry;
-use crate::stream::{StreamAction, StreamId, StreamInput};
+use crate::stream::{StreamAction, StreamId, StreamInput, first_byte_timeout};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 #[cfg(feature = "record")]
@@ -30,7 +30,8 @@ impl Node {
         }
         let id = self.streams.exchanges.accept(from, self.now);
         self.stats.streams_in += 1;
-        self.extend(id);
+        let deadline = self.now + first_byte_timeout(&self.config.options);
+        self.timers.set(TimerKey::Stream(id), deadline);
         Some(id)
     }
 
@@ -79,7 +80,11 @@ impl Node {
             // The driver repeats itself.
             StreamInput::Opened => {}
             StreamInput::Data(data) => {
-                self.streams.exchanges.hear(id);
+                let accepted = self.streams.exchanges.hear(id);
+                if let Some(accepted) = accepted.filter(|_| purpose == Purpose::Inbound) {
+                    let deadline = accepted + self.config.options.stream_timeout;
+                    self.timers.set(TimerKey::Stream(id), deadline);
+                }
                 match self.streams.exchanges.receive(id, data, &mut self.wire, self.now) {
                     Ok(None) => {}
                     Ok(Some(frame)) => self.handle_frame(id, frame),

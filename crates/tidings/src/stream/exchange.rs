@@ -60,6 +60,8 @@ pub(crate) struct Exchange {
     unsent: usize,
     /// When the stream was added, or its peer's latest frame was complete.
     active: Instant,
+    /// Whether any byte arrived.
+    heard: bool,
 }
 
 impl Exchange {
@@ -221,6 +223,7 @@ impl Exchanges {
             resolved: false,
             unsent: 0,
             active: now,
+            heard: false,
         };
         self.table.insert(id, exchange);
         id
@@ -254,10 +257,11 @@ impl Exchanges {
     }
 
     /// Notes that bytes arrived, so that all answers are written: a driver reads nothing before.
-    pub(crate) fn hear(&mut self, id: StreamId) {
-        if let Some(exchange) = self.table.get_mut(&id) {
-            self.held -= mem::take(&mut exchange.unsent);
-        }
+    /// Returns when the stream was added if they are the first ones.
+    pub(crate) fn hear(&mut self, id: StreamId) -> Option<Instant> {
+        let exchange = self.table.get_mut(&id)?;
+        self.held -= mem::take(&mut exchange.unsent);
+        (!mem::replace(&mut exchange.heard, true)).then_some(exchange.active)
     }
 
     /// Counts an answer until it is written; `false` if it does not fit into their memory.

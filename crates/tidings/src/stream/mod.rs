@@ -45,6 +45,15 @@ fn idle_after(options: &Options) -> Duration {
     (options.stream_timeout / 40).max(Duration::from_millis(100))
 }
 
+/// How long a stream of a peer waits for its first byte: a quarter of `stream_timeout`, at least a
+/// second.
+///
+/// A peer opens a stream to send a request, whose first byte comes within a round trip. The second
+/// is for machines that are busy.
+pub(crate) fn first_byte_timeout(options: &Options) -> Duration {
+    (options.stream_timeout / 4).max(Duration::from_secs(1)).min(options.stream_timeout)
+}
+
 /// The id of a stream; a node never uses one twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

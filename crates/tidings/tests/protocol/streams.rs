@@ -124,6 +124,23 @@ fn the_stream_that_is_idle_for_longest_gives_way() {
 }
 
 #[test]
+fn a_stream_waits_for_its_first_byte_for_a_quarter_of_its_timeout() {
+    let options = Options::lan();
+    let config = common::config_with(0, &options).with_generation(1);
+    let mut node = Node::new(config, [7; 32], Instant::ZERO);
+    node.leave(Instant::ZERO);
+    let silent = node.accept_stream(Instant::ZERO, source(1)).unwrap();
+    let begun = node.accept_stream(Instant::ZERO, source(2)).unwrap();
+    let first = Instant::ZERO + 2 * SECOND;
+    node.handle_stream(first, begun, StreamInput::Data(&forge::frame(7, &[2, b'n', b'0'])[..9]));
+    for (at, ended) in [(2.4, vec![]), (2.5, vec![silent]), (9.9, vec![]), (10.0, vec![begun])] {
+        node.handle_timeout(Instant::ZERO + Duration::from_secs_f64(at));
+        let ended: Vec<_> = ended.iter().map(|id| id.as_u64()).collect();
+        assert_eq!(stream_resets(&mut node), ended, "after {at} seconds");
+    }
+}
+
+#[test]
 fn answers_that_peers_do_not_read_count_against_the_memory_for_streams() {
     let mut options = Options::lan();
     options.max_stream_memory = options.max_frame + 1024;
