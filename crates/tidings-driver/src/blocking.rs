@@ -6,14 +6,14 @@ use crate::handle::{Drive, Handle, answered_at_once};
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
 use crate::seed::{Resolved, Seed};
-use crate::state::{Emitter, MAX_EVENTS};
+use crate::state::{Emitter, EventRoom, MAX_EVENTS};
 use bytes::Bytes;
 use std::net::SocketAddr;
 #[cfg(feature = "record")]
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tidings::{
     BroadcastError, BroadcastKey, Event, Failure, Member, Meta, NodeId, Phase, SendError, Stats,
@@ -139,36 +139,47 @@ fn wait<T>(answered: &Receiver<Result<T, Failure>>) -> Result<T, Failure> {
 
 /// The events of a node, in order; ends once the node has stopped and its sockets are closed.
 ///
-/// It holds 1,024 events. An application that takes them too slowly never holds up the node:
-/// further ones, messages among them, are lost and counted by [`lagged`](Self::lagged), and the
-/// application should look at [`members`](Tidings::members) again.
+/// It holds 1,024 events, and 64 MiB of them. An application that takes them too slowly never holds
+/// up the node: further ones, messages among them, are lost and counted by
+/// [`lagged`](Self::lagged), and the application should look at
+/// [`members`](Tidings::members) again.
 #[derive(Debug)]
 pub struct Events {
     receiver: Receiver<Event>,
+    room: EventRoom,
     lagged: Arc<AtomicU64>,
 }
 
 impl Events {
     pub(crate) fn channel() -> (Emitter, Self) {
         let (sender, receiver) = sync_channel(MAX_EVENTS);
-        let emitter = Emitter::new(move |event| sender.try_send(event).is_ok());
+        let room = EventRoom::default();
+        let emitter = Emitter::bounded(room.clone(), move |event| {
+            sender.try_send(event).map_err(|error| match error {
+                TrySendError::Full(event) | TrySendError::Disconnected(event) => event,
+            })
+        });
         let lagged = emitter.lagged();
-        (emitter, Self { receiver, lagged })
+        (emitter, Self { receiver, room, lagged })
     }
 
     /// Waits for the next event; `None` once the node has stopped.
     pub fn recv(&self) -> Option<Event> {
-        self.receiver.recv().ok()
+        self.received(self.receiver.recv().ok())
     }
 
     /// Waits for the next event, for some time; `None` if there is none in it.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Event> {
-        self.receiver.recv_timeout(timeout).ok()
+        self.received(self.receiver.recv_timeout(timeout).ok())
     }
 
     /// The next event, if one is there.
     pub fn try_recv(&self) -> Option<Event> {
-        self.receiver.try_recv().ok()
+        self.received(self.receiver.try_recv().ok())
+    }
+
+    fn received(&self, event: Option<Event>) -> Option<Event> {
+        event.inspect(|event| self.room.release(event))
     }
 
     /// The number of events lost so far, because the application took them too slowly.

@@ -40,4 +40,4 @@ pub use keys::KeyError;
 pub use lookup::{LookupError, look_up, services};
 pub use recording::Finishing;
 pub use seed::Seed;
-pub use state::{DriverState, Emitter, MAX_EVENTS, Started, start};
+pub use state::{DriverState, Emitter, MAX_EVENT_BYTES, MAX_EVENTS, Started, start};

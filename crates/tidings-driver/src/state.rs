@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 #[cfg(feature = "record")]
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tidings::{Clock, Config, Done, Event, Failure, Instant, Node, Output, Ticket};
 #[cfg(feature = "record")]
 use tidings_record::{Limits, RecordError};
@@ -25,6 +25,17 @@ impl Emitter {
     /// `false` if there is no room.
     pub fn new(emit: impl FnMut(Event) -> bool + Send + 'static) -> Self {
         Self { emit: Box::new(emit), lagged: Arc::default() }
+    }
+
+    /// An emitter that gives each event for which there is `room` to `send`, which returns those
+    /// that it cannot send.
+    pub(crate) fn bounded(
+        room: EventRoom,
+        mut send: impl FnMut(Event) -> Result<(), Event> + Send + 'static,
+    ) -> Self {
+        Self::new(move |event| {
+            room.take(&event) && send(event).map_err(|lost| room.release(&lost)).is_ok()
+        })
     }
 
     /// The number of events lost so far.
@@ -271,5 +282,99 @@ impl fmt::Debug for DriverState {
     }
 }
 
+/// The room that is left for an application's events, in bytes; both ends of the events share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventRoom {
+    taken: Arc<AtomicUsize>,
+}
+
+impl EventRoom {
+    /// Takes the room for an event; `false` if there is not enough.
+    pub(crate) fn take(&self, event: &Event) -> bool {
+        let size = size_of_event(event);
+        let more = |taken: usize| taken.checked_add(size).filter(|&taken| taken <= MAX_EVENT_BYTES);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives back the room of an event that the application has, or that was lost.
+    pub(crate) fn release(&self, event: &Event) {
+        self.taken.fetch_sub(size_of_event(event), Ordering::Relaxed);
+    }
+}
+
+/// The memory that an event takes, in bytes: what is sent, and the event itself.
+fn size_of_event(event: &Event) -> usize {
+    let carried = match event {
+        Event::Message { data, .. } | Event::SyncState { data, .. } => data.len(),
+        Event::Joined(member)
+        | Event::Updated(member)
+        | Event::Suspected(member)
+        | Event::Recovered(member)
+        | Event::Failed(member)
+        | Event::Left(member)
+        | Event::Degraded(member)
+        | Event::Restored(member) => member.id().as_str().len() + member.meta().len(),
+        _ => 0,
+    };
+    size_of::<Event>() + carried
+}
+
 /// The number of events that an adapter holds for its application.
 pub const MAX_EVENTS: usize = 1024;
+/// The memory of the events that an adapter holds for its application, in bytes.
+///
+/// As much as a node's streams may take ([`max_stream_memory`](tidings::Options::max_stream_memory)
+/// by default), from which the longest events come. The longest message that any option allows
+/// fits.
+pub const MAX_EVENT_BYTES: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings::Via;
+
+    fn message(len: usize) -> Event {
+        Event::Message { from: None, data: vec![7; len].into(), via: Via::Reliable }
+    }
+
+    /// Emits messages of a mebibyte to a reader that does not read; returns how many it is given.
+    fn given(mut emitter: Emitter) -> usize {
+        let lagged = emitter.lagged();
+        let data = message(1 << 20);
+        let given = (0..MAX_EVENTS).filter(|_| (emitter.emit)(data.clone())).count();
+        assert_eq!(lagged.load(Ordering::Relaxed), 0, "the state counts those that are lost");
+        given
+    }
+
+    #[test]
+    fn the_events_of_a_reader_that_does_not_read_are_bounded_in_bytes() {
+        let (emitter, events) = crate::build::blocking_events();
+        assert_eq!(given(emitter), 63);
+        assert_eq!(events.count(), 63);
+        #[cfg(feature = "async")]
+        {
+            let (emitter, mut events) = crate::build::async_events();
+            assert_eq!(given(emitter), 63);
+            assert_eq!(std::iter::from_fn(|| events.try_recv()).count(), 63);
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_received_makes_room_for_the_next() {
+        let (mut emitter, events) = crate::build::blocking_events();
+        for _ in 0..3 {
+            // The longest message that any option allows.
+            assert!((emitter.emit)(message((64 << 20) - 900)));
+            assert!(!(emitter.emit)(message(900)));
+            assert!((emitter.emit)(message(100)));
+            assert!(events.try_recv().is_some() && events.try_recv().is_some());
+        }
+        for _ in 0..MAX_EVENTS {
+            assert!((emitter.emit)(message(0)));
+        }
+        // One that is lost for their number takes no room.
+        assert!(!(emitter.emit)(message(60 << 20)));
+        assert!(events.try_recv().is_some());
+        assert!((emitter.emit)(message(60 << 20)));
+    }
+}

@@ -66,9 +66,11 @@ pub struct Stats {
     pub streams_out: u64,
     /// Streams accepted from others.
     pub streams_in: u64,
-    /// Streams not accepted, because [`max_streams_in`](crate::Options::max_streams_in) were open.
+    /// Streams not accepted, because [`max_streams_in`](crate::Options::max_streams_in) were open,
+    /// or half of them by one source, and none was idle.
     pub streams_refused: u64,
-    /// Streams ended by [`stream_timeout`](crate::Options::stream_timeout).
+    /// Streams ended by [`stream_timeout`](crate::Options::stream_timeout), or before it because
+    /// they were idle and gave way to others.
     pub streams_timed_out: u64,
     /// Syncs completed, on either side.
     pub syncs: u64,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::forge;
-use common::single_node::{STRANGER, SingleNode};
+use common::single_node::{STRANGER, SingleNode, address};
 use tidings::StreamInput;
 
 #[test]
@@ -59,8 +59,8 @@ fn announced_bytes_that_do_not_arrive_take_no_memory() {
     let mut frame = forge::plain_frame(forge::CLUSTER, 6, &[1, b'n', 1, b'n']);
     frame[5..9].copy_from_slice(&length.to_le_bytes());
     let counted = allocation_counter::measure(|| {
-        for _ in 0..100 {
-            let stream = single.node.accept_stream(single.now, STRANGER).unwrap();
+        for n in 0..100 {
+            let stream = single.node.accept_stream(single.now, address(n)).unwrap();
             single.node.handle_stream(single.now, stream, StreamInput::Data(&frame));
         }
     });

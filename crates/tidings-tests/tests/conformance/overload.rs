@@ -5,12 +5,15 @@ use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::thread;
 use tidings_driver::prelude::{Event, State};
-use tidings_tests::conformance::{Adapter, Node, id, loopback, quick, trusting, wait};
+use tidings_tests::conformance::{
+    Adapter, Node, id, loopback, patient, quick, trusting, wait, with,
+};
 
 tests! {
     sealed too: [
         a_megabyte_of_noise_does_a_node_no_harm,
         a_flood_of_datagrams_is_lost_and_the_node_goes_on,
+        connections_without_a_word_do_not_keep_a_node_from_joining,
     ]
     plain only: [
         a_slow_application_loses_events_and_holds_up_nothing,
@@ -62,6 +65,20 @@ fn a_flood_of_datagrams_is_lost_and_the_node_goes_on(adapter: &Adapter) {
         }
     });
     assert_still_works(&a, &b);
+}
+
+fn connections_without_a_word_do_not_keep_a_node_from_joining(adapter: &Adapter) {
+    let mut options = patient("a").options().clone();
+    options.max_streams_in = 4;
+    let (a, b) = (adapter.start(with(options, "a")), adapter.start(patient("b")));
+    let silent: Vec<_> = (0..8).map(|_| TcpStream::connect(a.addr()).unwrap()).collect();
+    wait(|| a.stats().streams_refused == 6);
+    // It is asked again until one of the connections gives way.
+    b.join([a.addr()]).unwrap();
+    assert!(a.stats().streams_timed_out >= 1);
+    // The others end when no first byte comes.
+    wait(|| a.stats().streams_timed_out == 2);
+    drop(silent);
 }
 
 /// The number of datagrams dropped because a node's socket buffer was full.

@@ -112,6 +112,9 @@ options! {
         /// interval is longer, as in memberlist.
         pub sync_interval: Duration,
         /// Longest time from a stream's opening to its reply. 10 ms to 10 min.
+        ///
+        /// A stream that a peer opened has a quarter of that, and at least a second, for its first
+        /// byte.
         pub stream_timeout: Duration,
         /// How long a member that failed or left is remembered, so that stale updates cannot bring
         /// it back. 1 s to 30 days.
@@ -153,10 +156,19 @@ options! {
         pub max_sync_state: usize,
         /// Largest frame on a stream, in bytes. `max_sync_state` + twice `sync_chunk` to 64 MiB.
         pub max_frame: usize,
-        /// Memory for incomplete frames on all streams together, in bytes. `max_frame` + 1 KiB to
-        /// 1 GiB.
+        /// Memory for incomplete frames, and for answers that peers have not read, on all streams
+        /// together, in bytes. `max_frame` + 1 KiB to 1 GiB.
+        ///
+        /// At the limit, a stream that needs more is reset, and counted. The requests of this node
+        /// do not count: `max_streams_out` bounds them.
         pub max_stream_memory: usize,
         /// Largest number of streams that peers have open to this node. 1 to 65,536.
+        ///
+        /// Half of them, rounded up, may come from one source: an IPv4 address, or the IPv6
+        /// addresses with the same first 64 bits. If all are open, or all of a source, the one that
+        /// is idle for longest gives way to a new one: that is a stream without a complete frame
+        /// for a fortieth of `stream_timeout`, and at least 100 ms. If none is idle, the new one is
+        /// not accepted.
         pub max_streams_in: usize,
         /// Largest number of streams that this node has open to peers. 1 to 65,536.
         ///

@@ -129,7 +129,6 @@ impl Members {
         member.state = claim.state;
         member.versions = profile.versions;
         let key = self.table.add(member);
-        self.changes += 1;
         if claim.state.is_present() {
             self.add_to_digest(key);
             self.on_present(key);

@@ -2,6 +2,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod digest;
+pub(crate) mod index;
 mod merge;
 pub(crate) mod probe_order;
 pub(crate) mod range;
@@ -12,12 +13,14 @@ mod tombstones;
 use crate::config::variant::ProtocolVariant;
 use crate::member::{ClusterName, Member, NodeId, State};
 use crate::membership::digest::Digester;
+use crate::membership::index::{DigestIndex, Entry, record_len};
 use crate::membership::probe_order::ProbeOrder;
 use crate::membership::table::MemberKey;
-use crate::membership::table::{Slot, Table};
+use crate::membership::table::Table;
 use crate::rng::Rng;
 use crate::rtt::Rtt;
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -35,8 +38,12 @@ pub(crate) struct Members {
     /// The sum of the digests of the members present.
     #[cfg_attr(feature = "record", serde(skip))]
     digest: u64,
-    /// Number of members added or removed so far.
-    changes: u64,
+    /// The members by place, for syncs; built for the first one that needs it.
+    #[cfg_attr(feature = "record", serde(skip))]
+    index: Option<Box<DigestIndex>>,
+    /// A sync needed the index since it was to be [released](Self::release_index).
+    #[cfg_attr(feature = "record", serde(skip))]
+    index_used: bool,
     /// Members that failed or left, oldest first; some entries may be outdated.
     tombstones: VecDeque<Tombstone>,
     /// Number of the latest tombstone.
@@ -78,7 +85,8 @@ impl Members {
             probe_order: ProbeOrder::default(),
             digester,
             digest: 0,
-            changes: 0,
+            index: None,
+            index_used: false,
             tombstones: VecDeque::new(),
             last_tombstone: 0,
             variant,
@@ -217,25 +225,68 @@ impl Members {
         if member.state.is_present() { self.digester.member(member) } else { 0 }
     }
 
-    /// All members with their places, in that order.
-    pub(crate) fn places(&self) -> Vec<(u64, MemberKey)> {
-        let place = |(key, slot): (MemberKey, &Slot)| (self.digester.place(&slot.member.id), key);
-        let mut places: Vec<_> = self.table.iter().map(place).collect();
-        places.sort_unstable();
-        places
+    /// Builds the index by place, if it does not exist.
+    pub(crate) fn build_index(&mut self) {
+        self.index_used = true;
+        if self.index.is_none() {
+            let mut index = Box::<DigestIndex>::default();
+            let entries = self.table.iter().filter_map(|(key, _)| self.entry(key));
+            entries.for_each(|entry| index.add(entry));
+            self.index = Some(index);
+        }
     }
 
-    /// Number of members added or removed so far; [`places`](Self::places) changes with it.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes
+    /// The index by place, which [`build_index`](Self::build_index) has built.
+    pub(crate) fn index(&self) -> Option<&DigestIndex> {
+        self.index.as_deref()
     }
 
+    /// Releases the memory of the index, if no sync needed it since the last call.
+    ///
+    /// It is kept between syncs, because building it takes a look at each member.
+    pub(crate) fn release_index(&mut self) {
+        if !core::mem::take(&mut self.index_used) {
+            self.index = None;
+        }
+    }
+
+    /// A member's entry in the index; `None` if it belongs there not.
+    fn entry(&self, key: MemberKey) -> Option<Entry> {
+        let member = &self[key];
+        let shared = self.is_shared(key, None);
+        (shared || member.state.is_present()).then(|| Entry {
+            place: self.place(key),
+            digest: self.digest_of(key),
+            key,
+            record: if shared { record_len(member) } else { 0 },
+        })
+    }
+
+    /// The place of a member: the hash of its name.
+    pub(crate) fn place(&self, key: MemberKey) -> u64 {
+        self.digester.place(&self[key].id)
+    }
+
+    /// Adds a member to the digest and the index, after a change.
     fn add_to_digest(&mut self, key: MemberKey) {
         self.digest = self.digest.wrapping_add(self.digest_of(key));
+        if self.index.is_some() {
+            let entry = self.entry(key);
+            if let (Some(index), Some(entry)) = (&mut self.index, entry) {
+                index.add(entry);
+            }
+        }
     }
 
+    /// Removes a member from the digest and the index, before a change.
     fn remove_from_digest(&mut self, key: MemberKey) {
         self.digest = self.digest.wrapping_sub(self.digest_of(key));
+        if self.index.is_some() {
+            let place = self.place(key);
+            if let Some(index) = &mut self.index {
+                index.remove(place, key);
+            }
+        }
     }
 
     // ---- probe order ----
@@ -313,6 +364,11 @@ const MAX_RECENTLY_FAILED: usize = 64;
 
 #[cfg(debug_assertions)]
 impl Members {
+    /// Number of entries of the index looked at so far.
+    pub(crate) fn index_visits(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.visits())
+    }
+
     /// Number of slot accesses so far.
     pub(crate) fn visits(&self) -> &core::sync::atomic::AtomicUsize {
         self.table.visits()
@@ -338,6 +394,12 @@ impl Members {
             self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
         assert_eq!(recorded, absent, "each departed member has one current tombstone");
         assert!(self.tombstones.len() <= 2 * self.table.slot_count().max(1));
+        if let Some(index) = &self.index {
+            let mut entries: Vec<_> =
+                self.table.iter().filter_map(|(key, _)| self.entry(key)).collect();
+            entries.sort_unstable_by_key(|entry| (entry.place, entry.key));
+            assert!(index.check() == entries, "the index has all members as they are");
+        }
     }
 }
 

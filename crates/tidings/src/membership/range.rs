@@ -10,12 +10,15 @@ pub(crate) struct Range {
 impl Range {
     /// All members.
     pub(crate) const ALL: Self = Self { start: 0, depth: 0 };
+    /// Maximum depth, in nibbles: 48 bits. Two names whose places share that many bits must be
+    /// searched for on purpose.
+    pub(crate) const MAX_DEPTH: u8 = 12;
 
     /// The range of the places that share the first `depth` nibbles of `start`; `None` if `start`
     /// has further bits, or if `depth` is above 12.
     pub(crate) fn new(start: u64, depth: u8) -> Option<Self> {
         let range = Self { start, depth };
-        (depth <= MAX_DEPTH && start & range.mask() == 0).then_some(range)
+        (depth <= Self::MAX_DEPTH && start & range.mask() == 0).then_some(range)
     }
 
     /// Mask of the bits in which the places of the range differ.
@@ -26,7 +29,8 @@ impl Range {
     /// Sixteenth number `n` of the range; `None` at the maximum depth.
     pub(crate) fn child(self, n: u64) -> Option<Self> {
         let depth = self.depth + 1;
-        (depth <= MAX_DEPTH).then(|| Self { start: self.start | (n << (64 - 4 * depth)), depth })
+        (depth <= Self::MAX_DEPTH)
+            .then(|| Self { start: self.start | (n << (64 - 4 * depth)), depth })
     }
 
     /// The first place in the range.
@@ -39,15 +43,16 @@ impl Range {
         self.start | self.mask()
     }
 
+    /// Whether a place is in the range.
+    pub(crate) fn contains(self, place: u64) -> bool {
+        (self.start..=self.last()).contains(&place)
+    }
+
     /// The number of nibbles that the range's places share.
     pub(crate) fn depth(self) -> u8 {
         self.depth
     }
 }
-
-/// Maximum depth of a range, in nibbles: 48 bits. Two names whose places share that many bits must
-/// be searched for on purpose.
-const MAX_DEPTH: u8 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -67,10 +72,10 @@ mod tests {
 
     #[test]
     fn ranges_have_a_maximum_depth_and_one_canonical_form() {
-        let deepest = (0..MAX_DEPTH).fold(Range::ALL, |range, _| range.child(7).unwrap());
+        let deepest = (0..Range::MAX_DEPTH).fold(Range::ALL, |range, _| range.child(7).unwrap());
         assert_eq!(deepest.child(0), None);
-        assert_eq!(Range::new(deepest.start(), MAX_DEPTH), Some(deepest));
-        assert_eq!(Range::new(deepest.start(), MAX_DEPTH + 1), None);
+        assert_eq!(Range::new(deepest.start(), Range::MAX_DEPTH), Some(deepest));
+        assert_eq!(Range::new(deepest.start(), Range::MAX_DEPTH + 1), None);
         assert_eq!(Range::new(1, 3), None, "bits after the shared nibbles");
     }
 }

@@ -107,7 +107,6 @@ impl Node {
         self.gossip.broadcasts.clear();
         self.sync.reconnect = Reconnect::new(self.config.options.max_reconnect);
         self.members.forget_others();
-        self.sync.index.clear();
         self.bump_incarnation(State::Alive);
         self.start_rounds();
     }

@@ -76,7 +76,8 @@ use core::time::Duration;
 /// 6. The node writes to a stream only in answer to `Opened` or `Data`, so a driver with nothing to
 ///    write may block in a read. Read nothing from a stream while anything is unsent: then a peer
 ///    that sends requests and does not read the replies has to wait, and the unsent bytes are the
-///    reply to one read.
+///    reply to one read. Until the next read, the node counts them against
+///    [`max_stream_memory`](crate::Options::max_stream_memory).
 /// 7. Deadlines, limits, retries and framing are the node's. A driver has no policy.
 /// 8. [`poll_timeout`](Self::poll_timeout) is due at once while output waits. Early and late calls
 ///    of `handle_timeout` are harmless; feed input that is there already before a timeout.
@@ -172,7 +173,8 @@ impl Node {
     }
 
     /// Accepts a stream that a peer opened; returns its id, or `None` if the driver must drop it,
-    /// because [`max_streams_in`](crate::Options::max_streams_in) are open.
+    /// because [`max_streams_in`](crate::Options::max_streams_in) are open. A stream that is idle
+    /// may be reset for it.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let from = canonical(from);
         self.input(now, |_| Input::Accept { from }, |node| node.process_accept(from))
@@ -401,9 +403,10 @@ const MAX_DATAGRAM: usize = 65_535;
 
 #[cfg(debug_assertions)]
 impl Node {
-    /// The number of lookups in the table of members, for the test of their cost.
+    /// The number of lookups in the table of members and its index, for the test of their cost.
     #[doc(hidden)]
     pub fn visits(&self) -> usize {
-        self.members.visits().load(core::sync::atomic::Ordering::Relaxed)
+        let lookups = self.members.visits().load(core::sync::atomic::Ordering::Relaxed);
+        lookups + self.members.index_visits()
     }
 }

@@ -6,9 +6,9 @@ use crate::error::{ExchangeError, Failure, SeedFailure};
 use crate::event::Event;
 use crate::event::{Done, Ticket};
 use crate::stats::Reject;
-use crate::stream::exchange::{Exchange, Purpose};
+use crate::stream::exchange::{Exchange, Place, Purpose};
 use crate::stream::tickets::Retry;
-use crate::stream::{StreamAction, StreamId, StreamInput};
+use crate::stream::{StreamAction, StreamId, StreamInput, first_byte_timeout};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 #[cfg(feature = "record")]
@@ -20,12 +20,18 @@ use core::time::Duration;
 
 impl Node {
     pub(super) fn process_accept(&mut self, from: SocketAddr) -> Option<StreamId> {
-        let Some(id) = self.streams.exchanges.accept(from) else {
-            self.stats.streams_refused += 1;
-            return None;
-        };
+        match self.streams.exchanges.place_for(from, self.now) {
+            Place::Free => {}
+            Place::Of(idle) => self.on_stream_timeout(idle),
+            Place::None => {
+                self.stats.streams_refused += 1;
+                return None;
+            }
+        }
+        let id = self.streams.exchanges.accept(from, self.now);
         self.stats.streams_in += 1;
-        self.extend(id);
+        let deadline = self.now + first_byte_timeout(&self.config.options);
+        self.timers.set(TimerKey::Stream(id), deadline);
         Some(id)
     }
 
@@ -47,7 +53,7 @@ impl Node {
         request: Option<Vec<u8>>,
         deadline: Instant,
     ) -> bool {
-        let Some(id) = self.streams.exchanges.open(to, purpose, request) else {
+        let Some(id) = self.streams.exchanges.open(to, purpose, request, self.now) else {
             return false;
         };
         self.stats.streams_out += 1;
@@ -74,7 +80,12 @@ impl Node {
             // The driver repeats itself.
             StreamInput::Opened => {}
             StreamInput::Data(data) => {
-                match self.streams.exchanges.receive(id, data, &mut self.wire) {
+                let accepted = self.streams.exchanges.hear(id);
+                if let Some(accepted) = accepted.filter(|_| purpose == Purpose::Inbound) {
+                    let deadline = accepted + self.config.options.stream_timeout;
+                    self.timers.set(TimerKey::Stream(id), deadline);
+                }
+                match self.streams.exchanges.receive(id, data, &mut self.wire, self.now) {
                     Ok(None) => {}
                     Ok(Some(frame)) => self.handle_frame(id, frame),
                     Err(Reject::ForeignCluster) if purpose == Purpose::Inbound => {
@@ -133,8 +144,14 @@ impl Node {
         if let Some(script) = self.journal.as_mut().and_then(|journal| journal.script()) {
             script.heard.push(in_frame(&frame));
         }
-        let Some(&Exchange { purpose, peer, .. }) = self.streams.exchanges.get(id) else { return };
+        let Some(exchange) = self.streams.exchanges.get(id) else { return };
+        let &Exchange { purpose, peer, .. } = exchange;
+        let greeted = exchange.comparison.is_some();
         match (purpose, frame) {
+            // A second greeting would begin the sync's limits anew.
+            (_, Frame::Sync(_) | Frame::SyncReply(_)) if greeted => {
+                self.reject(id, Reject::Unexpected);
+            }
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
             (Purpose::Inbound, Frame::Updates { members }) => {
                 self.handle_updates(members);
@@ -174,15 +191,22 @@ impl Node {
 
     /// Sends the reply, and closes the stream.
     pub(super) fn reply(&mut self, id: StreamId, frame: Vec<u8>) {
-        self.write(id, frame);
-        self.outputs.stream(id, StreamAction::Close);
+        if self.write(id, frame) {
+            self.outputs.stream(id, StreamAction::Close);
+        }
     }
 
-    /// Writes a frame to a stream.
-    pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) {
-        let Some(binding) = self.streams.exchanges.binding(id) else { return };
+    /// Writes a frame to a stream; `false` if the stream was reset instead, because too many
+    /// answers wait for peers to read them.
+    pub(super) fn write(&mut self, id: StreamId, frame: Vec<u8>) -> bool {
+        let Some(binding) = self.streams.exchanges.binding(id) else { return false };
         let frame = self.wire.finish_frame(frame, binding);
+        if !self.streams.exchanges.hold_answer(id, frame.len()) {
+            self.reject(id, Reject::Oversized);
+            return false;
+        }
         self.outputs.stream(id, StreamAction::Write(frame));
+        true
     }
 
     pub(super) fn refuse(&mut self, id: StreamId, refusal: Refusal) {
@@ -204,7 +228,9 @@ impl Node {
     /// learns of its mistake, and nothing about this cluster.
     fn reject_foreign_cluster(&mut self, id: StreamId) {
         self.stats.rejected_streams.count(Reject::ForeignCluster);
-        match self.wire.send_away(self.streams.exchanges.received(id)) {
+        let exchanges = &mut self.streams.exchanges;
+        let answer = self.wire.send_away(exchanges.received(id));
+        match answer.filter(|frame| exchanges.hold_answer(id, frame.len())) {
             Some(frame) => {
                 self.streams.exchanges.stop_reading(id);
                 self.outputs.stream(id, StreamAction::Write(frame));
@@ -233,6 +259,7 @@ impl Node {
 
     /// Resolves a stream by its reply and closes it; its deadline stays until it is closed.
     pub(super) fn resolve(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+        self.streams.exchanges.stop_reading(id);
         self.outputs.stream(id, StreamAction::Close);
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
@@ -273,9 +300,6 @@ impl Node {
     fn forget(&mut self, id: StreamId) {
         self.streams.exchanges.remove(id);
         self.timers.clear(TimerKey::Stream(id));
-        if !self.streams.exchanges.is_comparing() {
-            self.sync.index.clear();
-        }
         self.contact_seeds();
     }
 

@@ -28,6 +28,7 @@ impl Node {
         let interval =
             trigger::interval(self.config.options.sync_interval, self.members.present_count());
         self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + interval);
+        self.members.release_index();
         if self.streams.exchanges.any(Purpose::Sync) {
             return;
         }
@@ -43,7 +44,8 @@ impl Node {
     pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
         #[cfg(feature = "memberlist")]
         if let Some(all) = self.push_pull(introduce) {
-            return self.write(id, all);
+            self.write(id, all);
+            return;
         }
         let Some(envelope) = self.wire.tidings() else { return };
         let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
@@ -136,16 +138,16 @@ impl Node {
             }
         }
         let begun = buf.len();
-        let limit = begun + self.config.options.sync_chunk;
-        let (members, receiver) = (&self.members, &comparison.with);
+        let chunk = self.config.options.sync_chunk;
         self.stats.sync_left_out +=
-            Answer::write(members, &mut self.sync.index, receiver, &mut buf, limit, parts);
+            Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }
-        self.write(id, buf);
-        self.streams.exchanges.continue_comparison(id, comparison);
-        self.extend(id);
+        if self.write(id, buf) {
+            self.streams.exchanges.continue_comparison(id, comparison);
+            self.extend(id);
+        }
     }
 
     /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.

@@ -6,12 +6,13 @@ use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::time::Instant;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{DecodeLimits, Frame};
 use crate::wire::{Format, StreamBinding};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 /// The purpose of a stream: the command or task that it serves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +56,18 @@ pub(crate) struct Exchange {
     received: bool,
     /// Whether the purpose has ended, so that the stream only has to be closed.
     resolved: bool,
+    /// Length of the answer that the driver may not have written yet, in bytes.
+    unsent: usize,
+    /// When the stream was added, or its peer's latest frame was complete.
+    active: Instant,
+    /// Whether any byte arrived.
+    heard: bool,
+}
+
+impl Exchange {
+    fn held(&self) -> usize {
+        self.buffer.len() + self.unsent
+    }
 }
 
 /// The state of a sync that runs.
@@ -81,9 +94,9 @@ pub(crate) struct Exchanges {
     next: u64,
     #[cfg_attr(feature = "record", serde(skip))]
     inbound: usize,
-    /// The sum of the buffers' lengths, in bytes.
+    /// The sum of the lengths of buffers and unsent answers, in bytes.
     #[cfg_attr(feature = "record", serde(skip))]
-    buffered: usize,
+    held: usize,
     limits: Limits,
 }
 
@@ -97,11 +110,23 @@ pub(crate) struct Limits {
     pub(crate) max_frame: usize,
     pub(crate) max_memory: usize,
     pub(crate) max_meta: usize,
+    pub(crate) sync_chunk: usize,
+    /// How long a stream is idle before it gives way to another one.
+    pub(crate) idle: Duration,
+}
+
+/// Whether there is a place for a stream that a peer opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    Free,
+    /// That of this stream, which is idle.
+    Of(StreamId),
+    None,
 }
 
 impl Exchanges {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { table: BTreeMap::new(), next: 0, inbound: 0, buffered: 0, limits }
+        Self { table: BTreeMap::new(), next: 0, inbound: 0, held: 0, limits }
     }
 
     /// Recounts streams and buffers after deserialization; `None` if an id or a size is invalid.
@@ -109,14 +134,44 @@ impl Exchanges {
     pub(crate) fn restore(&mut self) -> Option<()> {
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         self.inbound = inbound.count();
-        self.buffered = self.table.values().map(|exchange| exchange.buffer.len()).sum();
+        self.held = self.table.values().map(Exchange::held).sum();
         let issued = self.table.keys().all(|id| id.0 < self.next);
-        (issued && self.buffered <= self.limits.max_memory).then_some(())
+        (issued && self.held <= self.limits.max_memory).then_some(())
     }
 
-    /// Adds a stream that the peer opened; `None` if `max_in` are open.
-    pub(crate) fn accept(&mut self, peer: SocketAddr) -> Option<StreamId> {
-        (self.inbound < self.limits.max_in).then(|| self.insert(peer, Purpose::Inbound, None))
+    /// The place for a stream that a peer opens.
+    ///
+    /// The streams from one source have at most half of the places, so that no source has them all.
+    /// If all that it may have are taken, the stream that is idle for longest gives way, of that
+    /// source or of all.
+    pub(crate) fn place_for(&self, peer: SocketAddr, now: Instant) -> Place {
+        let source = source(peer);
+        let (mut from_source, mut oldest, mut oldest_from_source) = (0, None, None);
+        for (&id, exchange) in &self.table {
+            if exchange.purpose != Purpose::Inbound {
+                continue;
+            }
+            let this = Some((exchange.active, id));
+            oldest = oldest.min(this).or(this);
+            if self::source(exchange.peer) == source {
+                from_source += 1;
+                oldest_from_source = oldest_from_source.min(this).or(this);
+            }
+        }
+        let gives_way = if from_source >= self.limits.max_in.div_ceil(2) {
+            oldest_from_source
+        } else if self.inbound >= self.limits.max_in {
+            oldest
+        } else {
+            return Place::Free;
+        };
+        let idle = gives_way.filter(|&(active, _)| now.since(active) >= self.limits.idle);
+        idle.map_or(Place::None, |(_, id)| Place::Of(id))
+    }
+
+    /// Adds a stream that a peer opened, for which there is a [place](Self::place_for).
+    pub(crate) fn accept(&mut self, peer: SocketAddr, now: Instant) -> StreamId {
+        self.insert(peer, Purpose::Inbound, None, now)
     }
 
     /// The number of streams that may still be opened.
@@ -136,16 +191,23 @@ impl Exchanges {
         peer: SocketAddr,
         purpose: Purpose,
         request: Option<Vec<u8>>,
+        now: Instant,
     ) -> Option<StreamId> {
         let reserve = match purpose {
             Purpose::Leave(_) => self.limits.max_leave,
             _ => 0,
         };
         (self.outbound() < self.limits.max_out + reserve)
-            .then(|| self.insert(peer, purpose, request))
+            .then(|| self.insert(peer, purpose, request, now))
     }
 
-    fn insert(&mut self, peer: SocketAddr, purpose: Purpose, request: Option<Vec<u8>>) -> StreamId {
+    fn insert(
+        &mut self,
+        peer: SocketAddr,
+        purpose: Purpose,
+        request: Option<Vec<u8>>,
+        now: Instant,
+    ) -> StreamId {
         let id = StreamId(self.next);
         self.next += 1;
         self.inbound += usize::from(purpose == Purpose::Inbound);
@@ -159,6 +221,9 @@ impl Exchanges {
             buffer: Vec::new(),
             received: false,
             resolved: false,
+            unsent: 0,
+            active: now,
+            heard: false,
         };
         self.table.insert(id, exchange);
         id
@@ -182,11 +247,6 @@ impl Exchanges {
         }
     }
 
-    /// Whether a sync runs on any stream.
-    pub(crate) fn is_comparing(&self) -> bool {
-        self.table.values().any(|exchange| exchange.comparison.is_some())
-    }
-
     /// The state that binds the frames of a stream to each other.
     pub(crate) fn binding(&mut self, id: StreamId) -> Option<&mut StreamBinding> {
         Some(&mut self.table.get_mut(&id)?.binding)
@@ -196,28 +256,56 @@ impl Exchanges {
         self.table.get(&id)
     }
 
+    /// Notes that bytes arrived, so that all answers are written: a driver reads nothing before.
+    /// Returns when the stream was added if they are the first ones.
+    pub(crate) fn hear(&mut self, id: StreamId) -> Option<Instant> {
+        let exchange = self.table.get_mut(&id)?;
+        self.held -= mem::take(&mut exchange.unsent);
+        (!mem::replace(&mut exchange.heard, true)).then_some(exchange.active)
+    }
+
+    /// Counts an answer until it is written; `false` if it does not fit into their memory.
+    ///
+    /// Requests do not count: this node sends them of its own accord, one on each stream.
+    #[must_use]
+    pub(crate) fn hold_answer(&mut self, id: StreamId, len: usize) -> bool {
+        let Some(exchange) = self.table.get_mut(&id) else { return false };
+        if exchange.purpose != Purpose::Inbound && exchange.comparison.is_none() {
+            return true;
+        }
+        let fits = self.held + len <= self.limits.max_memory;
+        if fits {
+            exchange.unsent += len;
+            self.held += len;
+        }
+        fits
+    }
+
     /// Adds bytes from the peer; returns its frame once that is complete.
     pub(crate) fn receive(
         &mut self,
         id: StreamId,
         data: &[u8],
         wire: &mut Format,
+        now: Instant,
     ) -> Result<Option<Frame>, Reject> {
         let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
         };
-        if self.buffered + data.len() > self.limits.max_memory {
+        if self.held + data.len() > self.limits.max_memory {
             return Err(Reject::Oversized);
         }
         exchange.buffer.extend_from_slice(data);
-        self.buffered += data.len();
-        let Limits { max_frame, max_meta, .. } = self.limits;
+        self.held += data.len();
+        let Limits { max_frame, max_meta, sync_chunk, .. } = self.limits;
+        let limits = DecodeLimits::new(max_meta, max_frame, sync_chunk);
         let Exchange { buffer, binding, .. } = exchange;
-        let Some(frame) = wire.parse(buffer, max_frame, binding, max_meta)? else {
+        let Some(frame) = wire.parse(buffer, max_frame, binding, limits)? else {
             return Ok(None);
         };
         exchange.received = true;
-        self.buffered -= exchange.buffer.len();
+        exchange.active = now;
+        self.held -= exchange.buffer.len();
         exchange.buffer = Vec::new();
         Ok(Some(frame))
     }
@@ -226,7 +314,7 @@ impl Exchanges {
     pub(crate) fn stop_reading(&mut self, id: StreamId) {
         if let Some(exchange) = self.table.get_mut(&id) {
             exchange.received = true;
-            self.buffered -= mem::take(&mut exchange.buffer).len();
+            self.held -= mem::take(&mut exchange.buffer).len();
         }
     }
 
@@ -247,7 +335,7 @@ impl Exchanges {
             return;
         };
         self.inbound -= usize::from(exchange.purpose == Purpose::Inbound);
-        self.buffered -= exchange.buffer.len();
+        self.held -= exchange.held();
     }
 
     /// Whether a stream has this purpose, and it has not ended.
@@ -271,10 +359,19 @@ impl Exchanges {
 
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
-        let buffered: usize = self.table.values().map(|exchange| exchange.buffer.len()).sum();
-        assert_eq!(buffered, self.buffered, "`buffered` is the sum of the buffers");
-        assert!(self.buffered <= self.limits.max_memory);
+        let held: usize = self.table.values().map(Exchange::held).sum();
+        assert_eq!(held, self.held, "`held` is the sum of the buffers and unsent answers");
+        assert!(self.held <= self.limits.max_memory);
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound).count();
         assert_eq!(inbound, self.inbound, "`inbound` is the number of inbound streams");
+    }
+}
+
+/// The source that an address belongs to: an IPv4 address, or a network of IPv6, of which one host
+/// has all addresses.
+fn source(peer: SocketAddr) -> u128 {
+    match peer.ip() {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits() & !u128::from(u64::MAX),
     }
 }

@@ -10,6 +10,7 @@ use crate::stream::tickets::Tickets;
 use crate::time::Instant;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// The open streams of a node, and its commands that have not ended.
 #[derive(Debug)]
@@ -28,9 +29,29 @@ impl Streams {
             max_frame: options.max_frame,
             max_memory: options.max_stream_memory,
             max_meta: options.max_meta,
+            sync_chunk: options.sync_chunk,
+            idle: idle_after(options),
         };
         Self { exchanges: Exchanges::new(limits), tickets: Tickets::default() }
     }
+}
+
+/// How long no frame of a peer's stream was complete when it is idle: a fortieth of
+/// `stream_timeout`, at least a tenth of a second.
+///
+/// That is a few round trips, and less than the time in which a seed that turned a node away is
+/// asked again, so that a join succeeds while idle streams take all places.
+fn idle_after(options: &Options) -> Duration {
+    (options.stream_timeout / 40).max(Duration::from_millis(100))
+}
+
+/// How long a stream of a peer waits for its first byte: a quarter of `stream_timeout`, at least a
+/// second.
+///
+/// A peer opens a stream to send a request, whose first byte comes within a round trip. The second
+/// is for machines that are busy.
+pub(crate) fn first_byte_timeout(options: &Options) -> Duration {
+    (options.stream_timeout / 4).max(Duration::from_secs(1)).min(options.stream_timeout)
 }
 
 /// The id of a stream; a node never uses one twice.

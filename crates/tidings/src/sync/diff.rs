@@ -6,8 +6,8 @@
 
 use crate::member::{Member, NodeId};
 use crate::membership::Members;
+use crate::membership::index::{DigestIndex, record_len};
 use crate::membership::range::Range;
-use crate::sync::index::DigestIndex;
 use crate::wire::frame::{Claims, SyncPart};
 use crate::wire::tidings::compare::{encode_digest, encode_members, encode_split};
 use alloc::vec::Vec;
@@ -30,8 +30,10 @@ pub(crate) struct Answer<'a> {
     /// The peer's name.
     receiver: &'a NodeId,
     buf: &'a mut Vec<u8>,
-    /// Target size of the frame, in bytes.
+    /// Target length of `buf`, in bytes.
     limit: usize,
+    /// Largest length of `buf`, in bytes.
+    max: usize,
     /// Number of members whose records fit into no frame.
     oversized: u64,
     /// The frame is full: all further ranges are deferred to the next frame.
@@ -42,15 +44,15 @@ pub(crate) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Writes into `buf` the reply to `parts`, whose records were applied already; nothing if the
-    /// tables are equal.
+    /// tables are equal. The reply has about `chunk` bytes, and at most a few more than twice that:
+    /// ranges beyond wait for the next sync.
     ///
     /// Returns the number of members whose records fit into no frame.
     pub(crate) fn write(
-        members: &'a Members,
-        index: &'a mut DigestIndex,
+        members: &'a mut Members,
         receiver: &'a NodeId,
         buf: &'a mut Vec<u8>,
-        limit: usize,
+        chunk: usize,
         parts: &[SyncPart],
     ) -> u64 {
         let same = |part: &SyncPart| match part {
@@ -60,10 +62,12 @@ impl<'a> Answer<'a> {
         if parts.iter().all(same) {
             return 0;
         }
-        index.refresh(members);
+        members.build_index();
+        let Some(index) = members.index() else { return 0 };
+        let (limit, max) = (buf.len() + chunk, buf.len() + 2 * chunk);
         let (oversized, full, has_records) = (0, false, false);
         let mut answer =
-            Self { members, index, receiver, buf, limit, oversized, full, has_records };
+            Self { members, index, receiver, buf, limit, max, oversized, full, has_records };
         answer.reply_to_parts(parts);
         answer.oversized
     }
@@ -71,11 +75,16 @@ impl<'a> Answer<'a> {
     fn reply_to_parts(&mut self, parts: &[SyncPart]) {
         for part in parts {
             match part {
-                SyncPart::Digest { range, digest } => self.compare(*range, *digest),
+                SyncPart::Digest { range, digest } => {
+                    if self.index.totals(*range).digest != *digest {
+                        self.descend(*range);
+                    }
+                }
                 SyncPart::Split { range, digests } => {
-                    for (n, &digest) in (0..).zip(digests) {
-                        if let Some(child) = range.child(n) {
-                            self.compare(child, digest);
+                    let ours = self.index.digests(*range);
+                    for (n, (ours, theirs)) in (0..).zip(ours.into_iter().zip(digests.all())) {
+                        if ours != theirs {
+                            range.child(n).into_iter().for_each(|child| self.descend(child));
                         }
                     }
                 }
@@ -85,21 +94,15 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn compare(&mut self, range: Range, theirs: u64) {
-        if self.index.digest(range) != theirs {
-            self.descend(range);
-        }
-    }
-
     /// Continues the search in a range that differs: splits it, or sends its records.
     fn descend(&mut self, range: Range) {
         if self.full {
             return self.defer(range);
         }
-        if self.index.within(range).len() > MAX_RECORDS && self.split(range) {
+        if self.index.totals(range).shared > MAX_RECORDS && self.split(range) {
             return;
         }
-        if !self.encode_members(range, true, |_| true) {
+        if !self.encode_members(range, true, 0, |_| true) {
             self.defer(range);
         }
     }
@@ -115,44 +118,58 @@ impl<'a> Answer<'a> {
             let same = theirs.binary_search_by(|claim| claim.id.cmp(&member.id));
             !same.is_ok_and(|at| theirs[at].is_all_of(member))
         };
-        if self.encode_members(range, false, is_new) {
+        let known = theirs.iter().filter_map(|claim| self.members.find(&claim.id));
+        let known = known.map(|key| u64::from(record_len(&self.members[key]))).sum();
+        if self.encode_members(range, false, known, is_new) {
             return;
         }
         if self.has_records {
             self.defer(range);
         } else if !self.split(range) {
-            self.oversized += self.index.within(range).len() as u64;
+            self.oversized += u64::from(self.index.totals(range).shared);
         }
     }
 
-    /// Appends records of a range; `false` if not all fit.
+    /// Appends records of a range; `false` if not all fit. At most `known` bytes of them are left
+    /// out by `include`.
     fn encode_members(
         &mut self,
         range: Range,
         ask: bool,
+        known: u64,
         include: impl Fn(&Member) -> bool,
     ) -> bool {
-        let keys = self.index.within(range).iter().map(|&(_, key)| key);
-        let shared = keys.filter(|&key| self.members.is_shared(key, Some(self.receiver)));
-        let mut members =
-            shared.map(|key| &self.members[key]).filter(|member| include(member)).peekable();
-        if members.peek().is_none() && !ask {
-            return true;
-        }
-        let encoded = encode_members(self.buf, self.limit, range, ask, members);
+        let encoded = self.may_fit(range, known) && {
+            // Of a member that is not shared, only that member itself learns.
+            let own = self.members.find(self.receiver).filter(|&key| {
+                !self.members.is_shared(key, None) && range.contains(self.members.place(key))
+            });
+            let keys = self.index.shared(range).chain(own);
+            let members = keys.map(|key| &self.members[key]);
+            let mut members = members.filter(|member| include(member)).peekable();
+            if members.peek().is_none() && !ask {
+                return true;
+            }
+            encode_members(self.buf, self.limit, range, ask, members)
+        };
         self.has_records |= encoded;
         self.full |= !encoded && self.has_records;
         encoded
     }
 
+    /// Whether the records of a range, without `known` bytes of them, may fit into the frame. So
+    /// the node does not look at records that it cannot send.
+    fn may_fit(&self, range: Range, known: u64) -> bool {
+        let room = self.limit.saturating_sub(self.buf.len()) as u64;
+        self.index.totals(range).records <= room + known
+    }
+
     /// Appends the digests of a range's sixteenths; `false` if the range cannot be split.
     fn split(&mut self, range: Range) -> bool {
-        let mut digests = [0; 16];
-        for (n, digest) in (0..).zip(&mut digests) {
-            let Some(child) = range.child(n) else { return false };
-            *digest = self.index.digest(child);
+        if range.child(0).is_none() {
+            return false;
         }
-        encode_split(self.buf, range, &digests);
+        encode_split(self.buf, range, &self.index.digests(range));
         self.full |= self.buf.len() >= self.limit;
         true
     }
@@ -160,9 +177,11 @@ impl<'a> Answer<'a> {
     /// Defers a range to the next frame, by sending its digest, which differs from the peer's.
     fn defer(&mut self, range: Range) {
         self.full = true;
-        encode_digest(self.buf, range, self.index.digest(range));
+        if self.buf.len() < self.max {
+            encode_digest(self.buf, range, self.index.totals(range).digest);
+        }
     }
 }
 
 /// Maximum number of members in a range that is answered with records instead of being split.
-const MAX_RECORDS: usize = 16;
+const MAX_RECORDS: u32 = 16;

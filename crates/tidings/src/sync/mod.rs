@@ -2,13 +2,11 @@
 //! and how they reconnect to members that failed.
 
 pub(crate) mod diff;
-pub(crate) mod index;
 pub(crate) mod reconnect;
 pub(crate) mod trigger;
 
 use crate::config::options::Options;
 use crate::rng::{Rng, RngStream};
-use crate::sync::index::DigestIndex;
 use crate::sync::reconnect::Reconnect;
 use crate::sync::trigger::SyncTrigger;
 use bytes::Bytes;
@@ -19,8 +17,6 @@ use bytes::Bytes;
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Sync {
     pub(crate) trigger: SyncTrigger,
-    #[cfg_attr(feature = "record", serde(skip))]
-    pub(crate) index: DigestIndex,
     pub(crate) reconnect: Reconnect,
     /// The application's state, sent with each sync.
     pub(crate) state: Bytes,
@@ -32,7 +28,6 @@ impl Sync {
     pub(crate) fn new(seed: [u8; 32], options: &Options) -> Self {
         Self {
             trigger: SyncTrigger::default(),
-            index: DigestIndex::default(),
             reconnect: Reconnect::new(options.max_reconnect),
             state: Bytes::new(),
             rng: Rng::new(seed, RngStream::Sync),

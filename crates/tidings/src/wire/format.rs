@@ -2,7 +2,7 @@
 
 #[cfg(feature = "encryption")]
 use super::crypto_state::CryptoState;
-use super::frame::Frame;
+use super::frame::{DecodeLimits, Frame};
 #[cfg(feature = "memberlist")]
 use super::memberlist;
 use super::message::PeerStatus;
@@ -343,14 +343,14 @@ impl Format {
         bytes: &[u8],
         limit: usize,
         binding: &mut StreamBinding,
-        max_meta: usize,
+        limits: DecodeLimits,
     ) -> Result<Option<Frame>, Reject> {
         match self {
             Self::Tidings(envelope) => {
-                tidings::frame::parse(bytes, envelope, limit, binding, max_meta)
+                tidings::frame::parse(bytes, envelope, limit, binding, limits)
             }
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(envelope) => envelope.parse(bytes, limit, binding, max_meta),
+            Self::Memberlist(envelope) => envelope.parse(bytes, limit, binding, limits),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::error::Refusal;
 use crate::member::NodeId;
 use crate::membership::claim::Claim;
 use crate::membership::range::Range;
+use crate::stats::Reject;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -97,10 +98,62 @@ pub(crate) enum SyncPart {
     /// The digest of the members present in the range.
     Digest { range: Range, digest: u64 },
     /// The digest of each sixteenth of the range.
-    Split { range: Range, digests: [u64; 16] },
+    Split { range: Range, digests: SplitDigests },
     /// Everything that the sender tells about the range; `ask`: the receiver is to reply with its
     /// own records.
     Members { range: Range, claims: Claims, ask: bool },
+}
+
+/// The digests of a range's sixteenths, without those that are 0: as long as in the frame.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitDigests {
+    /// Bit `n` is set for each sixteenth `n` whose digest is not left out.
+    pub(crate) filled: u16,
+    pub(crate) digests: Vec<u64>,
+}
+
+impl SplitDigests {
+    /// All of them.
+    pub(crate) fn all(&self) -> [u64; 16] {
+        let mut digests = self.digests.iter().copied();
+        core::array::from_fn(|n| {
+            let filled = self.filled & (1 << n) != 0;
+            filled.then(|| digests.next()).flatten().unwrap_or(0)
+        })
+    }
+}
+
+/// Limits of what a frame is decoded to.
+///
+/// A record of a few bytes takes many in memory, so a peer could make a frame of `max_frame` bytes
+/// take a multiple of that. Honest frames stay far below both.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecodeLimits {
+    /// Largest metadata of a member, in bytes.
+    pub(crate) max_meta: usize,
+    /// Memory that is left for decoded parts and claims, in bytes.
+    left: usize,
+}
+
+impl DecodeLimits {
+    /// The limits of a frame of a node with such options.
+    ///
+    /// Parts of a sync, of which the shortest has four bytes, take up to 16 times their length, and
+    /// a frame of a sync has up to two chunks. Records in memberlist's format have at least 70
+    /// bytes, and take less than four times that.
+    pub(crate) fn new(max_meta: usize, max_frame: usize, sync_chunk: usize) -> Self {
+        Self { max_meta, left: (4 * max_frame).max(32 * sync_chunk) }
+    }
+
+    /// No limits, for what this node has encoded itself.
+    #[cfg(any(test, feature = "record"))]
+    pub(crate) const NONE: Self = Self { max_meta: usize::MAX, left: usize::MAX };
+
+    /// Takes memory for a decoded value, with `more` bytes beside it.
+    pub(crate) fn take<T>(&mut self, more: usize) -> Result<(), Reject> {
+        self.left = self.left.checked_sub(size_of::<T>() + more).ok_or(Reject::Oversized)?;
+        Ok(())
+    }
 }
 
 /// Claims about members, as a peer sent them.
@@ -109,4 +162,22 @@ pub(crate) struct Claims {
     pub(crate) claims: Vec<Claim>,
     /// Number of further claims, about members that are not acceptable.
     pub(crate) refused: usize,
+}
+
+impl Claims {
+    /// Adds a claim that was decoded; `None` if it is not acceptable.
+    pub(crate) fn push(
+        &mut self,
+        claim: Option<Claim>,
+        limits: &mut DecodeLimits,
+    ) -> Result<(), Reject> {
+        let Some(claim) = claim else {
+            self.refused += 1;
+            return Ok(());
+        };
+        let meta = claim.profile.as_ref().map_or(0, |profile| profile.meta.len());
+        limits.take::<Claim>(claim.id.as_str().len() + meta)?;
+        self.claims.push(claim);
+        Ok(())
+    }
 }

@@ -677,6 +677,35 @@ mod replies {
 mod streams {
     use super::*;
 
+    /// memberlist answers a push/pull of a few bytes with its whole table, to whoever asks.
+    #[test]
+    fn tables_that_peers_do_not_read_count_against_the_memory_for_streams() {
+        let mut options = Options::local();
+        options.max_stream_memory = options.max_frame + 1024;
+        let mut harness = Harness::with(&options);
+        let names = (0..1000).map(|n| (format!("x{n}"), format!("10.1.{}.{}:1", n / 250, n % 250)));
+        let records: Vec<_> =
+            names.map(|(name, addr)| forge::record(0, 1, &name, &addr, b"")).collect();
+        harness.serve_stream(&forge::push_pull(true, &records, b""), 1_000_000);
+        let (mut unread, mut reset) = (0, 0);
+        for n in 0..30 {
+            let from = SocketAddr::from(([198, 18, 0, n], 999));
+            let stream = harness.node.accept_stream(harness.now, from).expect("there is room");
+            harness.actions.clear();
+            let request = forge::push_pull(false, &[], b"");
+            harness.node.handle_stream(harness.now, stream, StreamInput::Data(&request));
+            harness.drain();
+            match &harness.actions[..] {
+                [(_, StreamAction::Write(answer)), (_, StreamAction::Close)] => {
+                    unread += answer.len();
+                }
+                actions => reset += usize::from(*actions == [(stream, StreamAction::Reset)]),
+            }
+        }
+        let most = options.max_stream_memory;
+        assert!(unread <= most && unread > most / 2, "{unread} bytes, {reset} streams");
+        assert!(reset > 0 && harness.node.stats().rejected_streams.oversized == reset as u64);
+    }
     #[test]
     fn a_length_beyond_the_stream_limit_is_dropped_at_its_header() {
         let huge = [1 << 21, 1 << 30, u64::from(u32::MAX), 1 << 32, 1 << 63, u64::MAX];

@@ -184,6 +184,46 @@ fn a_comparison_that_never_ends_is_ended() {
     assert_eq!(net.nodes[0].node.stats().rejected_streams.unexpected, 1);
 }
 
+#[test]
+fn a_stream_has_one_greeting() {
+    let mut net = trio();
+    let greeting = [&forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0]].concat();
+    let stream = net.inject_stream(0, stranger(), &forge::frame(0, &greeting));
+    assert!(matches!(net.injected_stream_actions(0, stream), [StreamAction::Write(_)]));
+    let again = forge::later_frame(2, 0, &greeting);
+    net.feed_stream(0, stream, StreamInput::Data(&again));
+    let actions = net.injected_stream_actions(0, stream);
+    assert_eq!(actions.last(), Some(&StreamAction::Reset));
+    assert_eq!(net.nodes[0].node.stats().rejected_streams.unexpected, 1);
+}
+
+/// Without keys, because a frame that replies is bound to the request's nonce.
+#[test]
+#[cfg(not(feature = "encryption"))]
+fn a_seed_that_greets_again_does_not_keep_a_join_waiting() {
+    let mut node = Node::new(config(0, addr(0)), [7; 32], Instant::ZERO);
+    node.join(Instant::ZERO, &[addr(1)]).unwrap();
+    let mut buf = Vec::new();
+    let mut opened = None;
+    while let Some(output) = node.poll_output(&mut buf) {
+        if let Output::Stream { id, action: StreamAction::Open { .. } } = output {
+            opened = Some(id);
+        }
+    }
+    let stream = opened.unwrap();
+    node.handle_stream(Instant::ZERO, stream, StreamInput::Opened);
+    // A digest that never agrees.
+    let seed = forge::member(0, "n1", &addr(1).to_string(), 1, b"");
+    let greeting = [&seed[..], &[0], &[0][..], &[7; 8]].concat();
+    for (before, expected) in [(1, false), (3, true)] {
+        let frame = forge::later_frame(before, 1, &greeting);
+        node.handle_stream(Instant::ZERO, stream, StreamInput::Data(&frame));
+        let reset = stream_actions(&mut node, stream).last() == Some(&StreamAction::Reset);
+        assert_eq!(reset, expected);
+    }
+    assert_eq!(node.stats().rejected_streams.unexpected, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

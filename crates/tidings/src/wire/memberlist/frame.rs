@@ -11,7 +11,9 @@ use crate::member::{Member, NodeId, State};
 use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::frame::{Claims, Frame, Pong, PushPull, ReliableMessage, StreamPing};
+use crate::wire::frame::{
+    Claims, DecodeLimits, Frame, Pong, PushPull, ReliableMessage, StreamPing,
+};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -74,13 +76,13 @@ impl Envelope {
         bytes: &[u8],
         limit: usize,
         binding: &mut StreamBinding,
-        max_meta: usize,
+        limits: DecodeLimits,
     ) -> Result<Option<Frame>, Reject> {
         let (mut opened, mut scratch) = (Vec::new(), Vec::new());
         let opened = self.open_frame(bytes, limit, binding, &mut opened)?;
         let Some((plain, whole)) = opened else { return Ok(None) };
         let message = read(plain, whole, limit, &mut binding.progress, &mut scratch)?;
-        message.map(|message| frame(message, max_meta)).transpose()
+        message.map(|message| frame(message, limits)).transpose()
     }
 
     /// Decodes a frame that a replayed node wrote.
@@ -89,7 +91,7 @@ impl Envelope {
         let (plain, mut scratch) = (self.plaintext_of_frame(bytes)?, Vec::new());
         let message =
             read(&plain, true, usize::MAX, &mut Default::default(), &mut scratch).ok()??;
-        frame(message, usize::MAX).ok()
+        frame(message, DecodeLimits::NONE).ok()
     }
 }
 
@@ -112,15 +114,12 @@ fn encode_member(buf: &mut Vec<u8>, member: &Member) {
     encode_record(buf, &record);
 }
 
-fn frame(message: Message<'_>, max_meta: usize) -> Result<Frame, Reject> {
+fn frame(message: Message<'_>, mut limits: DecodeLimits) -> Result<Frame, Reject> {
     Ok(match message {
         Message::PushPull { join, records, state } => {
             let mut claims = Claims::default();
             for record in records {
-                match claim(&record, max_meta) {
-                    Some(claim) => claims.claims.push(claim),
-                    None => claims.refused += 1,
-                }
+                claims.push(claim(&record, limits.max_meta), &mut limits)?;
             }
             Frame::PushPull(PushPull { join, claims, state: Bytes::copy_from_slice(state) })
         }

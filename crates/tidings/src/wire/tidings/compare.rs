@@ -6,7 +6,7 @@ use crate::membership::claim::Claim;
 use crate::membership::range::Range;
 use crate::stats::Reject;
 use crate::wire::codec::{decode, encode};
-use crate::wire::frame::{Claims, SyncPart};
+use crate::wire::frame::{Claims, DecodeLimits, SplitDigests, SyncPart};
 use alloc::vec::Vec;
 
 /// Appends a part with the digest of a range.
@@ -78,16 +78,27 @@ pub(crate) fn decode_member(
 }
 
 /// Decodes the parts of a frame, to its end.
-pub(crate) fn decode_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<SyncPart>, Reject> {
+///
+/// Their ranges are in order and do not overlap, as every reply to such parts: so a frame asks for
+/// no member twice.
+pub(crate) fn decode_parts(
+    mut bytes: &[u8],
+    limits: &mut DecodeLimits,
+) -> Result<Vec<SyncPart>, Reject> {
     let mut parts = Vec::new();
+    let mut last = None;
     while let Some((&head, rest)) = bytes.split_first() {
         bytes = rest;
         let range = decode_range(head >> 2, &mut bytes)?;
+        if last.replace(range.last()).is_some_and(|last| range.start() <= last) {
+            return Err(Reject::Malformed);
+        }
+        limits.take::<SyncPart>(0)?;
         parts.push(match head & 3 {
             DIGEST => SyncPart::Digest { range, digest: u64::from_le_bytes(decode(&mut bytes)?) },
-            SPLIT => SyncPart::Split { range, digests: decode_split(range, &mut bytes)? },
+            SPLIT => SyncPart::Split { range, digests: decode_split(range, &mut bytes, limits)? },
             kind => {
-                let claims = decode_claims(&mut bytes, max_meta)?;
+                let claims = decode_claims(&mut bytes, limits)?;
                 SyncPart::Members { range, claims, ask: kind == MEMBERS_AND_ASK }
             }
         });
@@ -95,29 +106,29 @@ pub(crate) fn decode_parts(mut bytes: &[u8], max_meta: usize) -> Result<Vec<Sync
     Ok(parts)
 }
 
-fn decode_split(range: Range, bytes: &mut &[u8]) -> Result<[u64; 16], Reject> {
+fn decode_split(
+    range: Range,
+    bytes: &mut &[u8],
+    limits: &mut DecodeLimits,
+) -> Result<SplitDigests, Reject> {
     if range.child(0).is_none() {
         return Err(Reject::Malformed);
     }
-    let bits = u16::from_le_bytes(decode(bytes)?);
-    let mut digests = [0; 16];
-    for (n, digest) in digests.iter_mut().enumerate() {
-        if bits & (1 << n) != 0 {
-            *digest = u64::from_le_bytes(decode(bytes)?);
-        }
+    let filled = u16::from_le_bytes(decode(bytes)?);
+    let mut digests = Vec::with_capacity(filled.count_ones() as usize);
+    for _ in 0..filled.count_ones() {
+        limits.take::<u64>(0)?;
+        digests.push(u64::from_le_bytes(decode(bytes)?));
     }
-    Ok(digests)
+    Ok(SplitDigests { filled, digests })
 }
 
-fn decode_claims(bytes: &mut &[u8], max_meta: usize) -> Result<Claims, Reject> {
+fn decode_claims(bytes: &mut &[u8], limits: &mut DecodeLimits) -> Result<Claims, Reject> {
     let mut claims = Claims::default();
     loop {
         match decode::<u8>(bytes)? {
             END => return Ok(claims),
-            head => match decode_member(head, bytes, max_meta)? {
-                Some(claim) => claims.claims.push(claim),
-                None => claims.refused += 1,
-            },
+            head => claims.push(decode_member(head, bytes, limits.max_meta)?, limits)?,
         }
     }
 }

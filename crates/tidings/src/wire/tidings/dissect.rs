@@ -3,7 +3,7 @@
 use super::{SEALED_FRAME_HEADER, SEALED_HEADER, SEALED_TRAILER, SEALED_VERSION, envelope, frame};
 use crate::member::ClusterName;
 use crate::wire::codec;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{DecodeLimits, Frame};
 use alloc::vec::Vec;
 
 /// The first bytes of a datagram of ours: if it is sealed, the header before the sealed part.
@@ -33,7 +33,7 @@ pub(in crate::wire) fn frame_in(bytes: &[u8]) -> Option<Frame> {
         codec::decode::<ClusterName>(&mut body).ok()?;
     }
     let (&kind, body) = body.split_first()?;
-    frame::read(kind, body, usize::MAX).ok()
+    frame::read(kind, body, DecodeLimits::NONE).ok()
 }
 
 /// The rest of a sealed message's plaintext, behind the time.

@@ -8,7 +8,7 @@ use crate::stats::Reject;
 use crate::wire::StreamBinding;
 use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{
-    Claims, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
+    Claims, DecodeLimits, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
 };
 use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
@@ -91,22 +91,23 @@ pub(crate) fn parse(
     envelope: &mut Envelope,
     limit: usize,
     binding: &mut StreamBinding,
-    max_meta: usize,
+    limits: DecodeLimits,
 ) -> Result<Option<Frame>, Reject> {
     let mut scratch = Vec::new();
     match envelope.open_frame(bytes, limit, binding, &mut scratch)? {
-        Some((kind, body)) => read(kind, body, max_meta).map(Some),
+        Some((kind, body)) => read(kind, body, limits).map(Some),
         None => Ok(None),
     }
 }
 
 /// Decodes the body of a frame of this kind.
-pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, Reject> {
+pub(super) fn read(kind: u8, mut body: &[u8], limits: DecodeLimits) -> Result<Frame, Reject> {
+    let limits = &mut { limits };
     Ok(match kind {
-        SYNC => Frame::Sync(decode_hello(body, max_meta)?),
-        SYNC_REPLY => Frame::SyncReply(decode_hello(body, max_meta)?),
-        COMPARE => Frame::Compare(decode_parts(body, max_meta)?),
-        UPDATES => Frame::Updates { members: decode_members(body, max_meta)? },
+        SYNC => Frame::Sync(decode_hello(body, limits)?),
+        SYNC_REPLY => Frame::SyncReply(decode_hello(body, limits)?),
+        COMPARE => Frame::Compare(decode_parts(body, limits)?),
+        UPDATES => Frame::Updates { members: decode_members(body, limits)? },
         MESSAGE => {
             let (to, from) = decode::<(NodeId, NodeId)>(&mut body)?;
             let (to, from) = (Some(to), Some(from));
@@ -129,26 +130,23 @@ pub(super) fn read(kind: u8, mut body: &[u8], max_meta: usize) -> Result<Frame, 
     })
 }
 
-fn decode_hello(mut body: &[u8], max_meta: usize) -> Result<SyncHello, Reject> {
+fn decode_hello(mut body: &[u8], limits: &mut DecodeLimits) -> Result<SyncHello, Reject> {
     let who = match decode::<u8>(&mut body)? {
         NAME => PeerIdentity::Name(decode(&mut body)?),
-        head => match decode_member(head, &mut body, max_meta)? {
+        head => match decode_member(head, &mut body, limits.max_meta)? {
             Some(claim) => PeerIdentity::Member(claim),
             None => PeerIdentity::Unacceptable,
         },
     };
     let state = Bytes::copy_from_slice(decode(&mut body)?);
-    Ok(SyncHello { who, state, parts: decode_parts(body, max_meta)? })
+    Ok(SyncHello { who, state, parts: decode_parts(body, limits)? })
 }
 
-fn decode_members(mut body: &[u8], max_meta: usize) -> Result<Claims, Reject> {
+fn decode_members(mut body: &[u8], limits: &mut DecodeLimits) -> Result<Claims, Reject> {
     let mut members = Claims::default();
     while let Some((&head, rest)) = body.split_first() {
         body = rest;
-        match decode_member(head, &mut body, max_meta)? {
-            Some(claim) => members.claims.push(claim),
-            None => members.refused += 1,
-        }
+        members.push(decode_member(head, &mut body, limits.max_meta)?, limits)?;
     }
     Ok(members)
 }

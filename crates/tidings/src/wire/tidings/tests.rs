@@ -6,10 +6,11 @@ use crate::config::limits::UPDATE_OVERHEAD;
 use crate::error::Refusal;
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, Member, Meta, NodeId, State};
+use crate::membership::index::record_len;
 use crate::membership::range::Range;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::frame::{Frame, PeerIdentity, SyncPart};
+use crate::wire::frame::{DecodeLimits, Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Message, PeerStatus};
 use alloc::vec::Vec;
@@ -19,6 +20,8 @@ use proptest::prelude::*;
 
 const MAX_META: usize = 512;
 const LIMIT: usize = 1400;
+const MAX_FRAME: usize = 1 << 20;
+const SYNC_CHUNK: usize = 64 << 10;
 
 fn envelope() -> Envelope {
     Envelope::new(&ClusterName::new("test").unwrap())
@@ -38,7 +41,8 @@ fn close(frame: Vec<u8>) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<Frame>, Reject> {
-    frame::parse(bytes, &mut envelope(), 1 << 20, &mut StreamBinding::default(), MAX_META)
+    let limits = DecodeLimits::new(MAX_META, MAX_FRAME, SYNC_CHUNK);
+    frame::parse(bytes, &mut envelope(), MAX_FRAME, &mut StreamBinding::default(), limits)
 }
 
 fn read(datagram: &[u8]) -> Result<Vec<Message>, Reject> {
@@ -124,6 +128,66 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     parts.clear();
     assert!(compare::encode_members(&mut parts, 100, range, true, [member(State::Left)].iter()));
     assert_eq!(hex(&parts), alloc::format!("0fabc003{profile}ff"));
+}
+
+#[test]
+fn a_frame_asks_for_no_range_twice() {
+    let child = |n| Range::ALL.child(n).unwrap();
+    let reads = |ranges: &[Range]| {
+        let mut parts = Vec::new();
+        ranges.iter().for_each(|&range| compare::encode_digest(&mut parts, range, 1));
+        compare::decode_parts(&parts, &mut { DecodeLimits::NONE }).is_ok()
+    };
+    assert!(reads(&[child(0), child(1).child(0).unwrap(), child(1).child(1).unwrap(), child(2)]));
+    for twice in [
+        [Range::ALL, Range::ALL],
+        [Range::ALL, child(3)],
+        [child(3), Range::ALL],
+        [child(3), child(3).child(5).unwrap()],
+        [child(3), child(2)],
+    ] {
+        assert!(!reads(&twice), "{twice:?}");
+    }
+}
+
+#[test]
+fn what_a_frame_is_decoded_to_is_bounded() {
+    // The shortest parts: members of a range of four nibbles, of which there are none.
+    let mut parts = Vec::new();
+    for start in 0..65_536_u64 {
+        let range = Range::new(start << 48, 4).unwrap();
+        assert!(compare::encode_members(&mut parts, usize::MAX, range, true, [].iter()));
+    }
+    let frame = |parts: &[u8]| {
+        let mut frame = frame::compare(&envelope());
+        frame.extend(parts);
+        parse(&close(frame)).map(|_| ())
+    };
+    assert_eq!(frame(&parts[..2 * SYNC_CHUNK]), Ok(()), "as long as an honest frame may be");
+    let decoded = size_of::<SyncPart>() * 65_536;
+    assert!(decoded <= 16 * parts.len(), "{decoded} bytes");
+    let mut limits = DecodeLimits::new(MAX_META, 0, SYNC_CHUNK);
+    let refused = compare::decode_parts(&parts, &mut limits).map(|_| ());
+    assert_eq!(refused, Err(Reject::Oversized));
+}
+
+#[test]
+fn the_index_of_members_knows_how_long_their_records_are() {
+    let (v4, v6) = ("10.0.0.7:7946", "[2001:db8::1]:7946");
+    for (name, addr, generation, number, meta) in [
+        (1, v4, 0, 127, 0),
+        (127, v6, 128, 16_383, 127),
+        (128, v4, 16_384, 1 << 49, 128),
+        (255, v6, u64::MAX, u64::MAX, 512),
+    ] {
+        let id = NodeId::new(&"n".repeat(name)).unwrap();
+        let incarnation = Incarnation { generation, number };
+        let meta = Meta::new(&[7; MAX_META][..meta]);
+        let member = Member::new(id, addr.parse().unwrap(), incarnation, meta);
+        let mut record = Vec::new();
+        compare::encode_member(&mut record, &member);
+        assert_eq!(record_len(&member) as usize, record.len());
+    }
 }
 
 #[test]
@@ -279,7 +343,7 @@ proptest! {
         let fits = compare::encode_members(&mut buf, limit, Range::ALL, false, members.iter());
         if fits {
             prop_assert!(members.is_empty() || buf.len() <= limit);
-            let parts = compare::decode_parts(&buf[6..], MAX_META).unwrap();
+            let parts = compare::decode_parts(&buf[6..], &mut { DecodeLimits::NONE }).unwrap();
             let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else {
                 panic!("{parts:?}")
             };

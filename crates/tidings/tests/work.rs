@@ -1,0 +1,173 @@
+//! The work that one input causes: bounded by its length and that of the answer, at any size of the
+//! table.
+
+mod common;
+
+use common::forge;
+use common::single_node::{GENERATION, address, config, name};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant as Clock};
+use tidings::{Instant, Node, Options, Output, StreamAction, StreamId, StreamInput};
+
+/// Frames of a sync that look for the most work: each asks for as many members as it can.
+#[test]
+fn a_frame_of_a_sync_causes_work_by_its_length_and_that_of_the_answer() {
+    for members in [5_000, 100_000] {
+        let mut node = Victim::new(members);
+        let ask_all = part(MEMBERS_AND_ASK, 0, 0, &[END]);
+        // The index is built, once.
+        let stream = node.greet(&ask_all);
+        node.frame(stream, COMPARE, &ask_all);
+        for depth in [0, 1, 2, 3, 4] {
+            let every = |kind: u8, rest: &[u8]| -> Vec<u8> {
+                let ranges = 0..1_u64 << (4 * depth);
+                ranges.flat_map(|start| part(kind, depth, start, rest)).collect()
+            };
+            let all_differ = [&[0xff; 2][..], &[7; 16 * 8]].concat();
+            for (kind, rest) in [
+                (MEMBERS_AND_ASK, &[END][..]),
+                (DIGEST, &[7; 8]),
+                (SPLIT, &[0; 2]),
+                (SPLIT, &all_differ),
+            ] {
+                let mut parts = every(kind, rest);
+                let len = parts.len() >> (4 * depth);
+                parts.truncate(MAX_PARTS / len * len);
+                node.check(&format!("{members} members, kind {kind}, depth {depth}"), |node| {
+                    let stream = node.greet(&[]);
+                    node.frame(stream, COMPARE, &parts)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn overlapping_ranges_are_refused() {
+    let mut node = Victim::new(100);
+    let stream = node.greet(&[]);
+    let twice = part(MEMBERS_AND_ASK, 0, 0, &[END]).repeat(2);
+    node.frame(stream, COMPARE, &twice);
+    assert_eq!(node.actions, [StreamAction::Reset]);
+    assert_eq!(node.node.stats().rejected_streams.malformed, 1);
+}
+
+#[test]
+fn a_new_stream_and_a_new_member_do_not_cost_a_look_at_all_members() {
+    for members in [5_000, 100_000] {
+        let mut node = Victim::new(members);
+        let digest = part(DIGEST, 0, 0, &[7; 8]);
+        let stream = node.greet(&digest);
+        node.frame(stream, COMPARE, &digest);
+        for n in 1..=10 {
+            node.check(&format!("{members} members, stream {n}"), |node| {
+                let alive = record(0, members + n);
+                let parts = [&part(MEMBERS, 1, 0, &[&alive[..], &[END]].concat())[..], &digest];
+                // The members come in a frame of their own.
+                let stream = node.greet(parts[0]);
+                node.frame(stream, COMPARE, parts[1])
+            });
+        }
+    }
+}
+
+/// A node with members of which half are present, and half are known gone by hearsay.
+struct Victim {
+    node: Node,
+    now: Instant,
+    /// The actions on the latest stream.
+    actions: Vec<StreamAction>,
+    bytes: usize,
+}
+
+impl Victim {
+    fn new(members: u32) -> Self {
+        let mut options = Options::lan();
+        // So that one input brings all members, because each is followed by a check of all.
+        options.max_frame = 16 << 20;
+        options.max_stream_memory = 64 << 20;
+        options.max_members = 200_000;
+        let node = Node::new(config("victim", address(0), options), [7; 32], Instant::ZERO);
+        let mut victim = Self { node, now: Instant::ZERO, actions: Vec::new(), bytes: 0 };
+        let all: Vec<u8> = (1..=members).flat_map(|n| record(n as u8 % 2 * FAILED, n)).collect();
+        victim.greet(&part(MEMBERS, 0, 0, &[&all[..], &[END]].concat()));
+        let known = victim.node.all_members().count();
+        assert!(known >= members as usize, "{known}");
+        victim
+    }
+
+    /// Opens a stream, and begins a sync on it.
+    fn greet(&mut self, parts: &[u8]) -> StreamId {
+        self.now += Duration::from_millis(1);
+        let stream = self.node.accept_stream(self.now, STRANGER.parse().unwrap()).unwrap();
+        let stranger = forge::member(0, "stranger", STRANGER, GENERATION, b"");
+        self.frame(stream, SYNC, &[&stranger[..], &[0], parts].concat());
+        stream
+    }
+
+    /// Sends a frame on a stream, and handles the outputs.
+    fn frame(&mut self, stream: StreamId, kind: u8, body: &[u8]) {
+        let frame = forge::plain_frame(forge::CLUSTER, kind, body);
+        self.node.handle_stream(self.now, stream, StreamInput::Data(&frame));
+        self.bytes += frame.len();
+        self.actions.clear();
+        let mut buf = Vec::new();
+        while let Some(output) = self.node.poll_output(&mut buf) {
+            if let Output::Stream { id, action } = output {
+                if let StreamAction::Write(bytes) = &action {
+                    self.bytes += bytes.len();
+                }
+                self.actions.extend((id == stream).then_some(action));
+            }
+        }
+    }
+
+    /// Asserts that inputs cause work by their length and that of the answers.
+    fn check(&mut self, what: &str, inputs: impl FnOnce(&mut Self)) {
+        self.bytes = 0;
+        #[cfg(debug_assertions)]
+        let visits = self.node.visits();
+        let begun = Clock::now();
+        inputs(self);
+        let took = begun.elapsed();
+        assert!(self.actions != [StreamAction::Reset], "{what}: it is an acceptable frame");
+        #[cfg(debug_assertions)]
+        {
+            let visits = self.node.visits() - visits;
+            eprintln!("{what}: {visits} looks, {} bytes, {took:?}", self.bytes);
+            assert!(
+                visits <= 4 * self.bytes + 1000,
+                "{what}: {visits} looks, {} bytes",
+                self.bytes
+            );
+        }
+        #[cfg(not(debug_assertions))]
+        eprintln!("{what}: {} bytes, {took:?}", self.bytes);
+    }
+}
+
+/// The record of a member in this state.
+fn record(state: u8, n: u32) -> Vec<u8> {
+    let addr: SocketAddr = address(n);
+    forge::member(state, &name(n), &addr.to_string(), GENERATION, b"")
+}
+
+/// A part of a frame about the range that begins with these nibbles.
+fn part(kind: u8, depth: u8, nibbles: u64, rest: &[u8]) -> Vec<u8> {
+    let start = if depth == 0 { 0 } else { nibbles << (64 - 4 * depth) };
+    let prefix = &start.to_be_bytes()[..usize::from(depth.div_ceil(2))];
+    [&[kind | (depth << 2)], prefix, rest].concat()
+}
+
+const FAILED: u8 = 2;
+const STRANGER: &str = "192.0.2.1:999";
+/// The longest frame of a sync that the tests send, in bytes.
+const MAX_PARTS: usize = 128 << 10;
+
+const SYNC: u8 = 0;
+const COMPARE: u8 = 5;
+const DIGEST: u8 = 0;
+const SPLIT: u8 = 1;
+const MEMBERS: u8 = 2;
+const MEMBERS_AND_ASK: u8 = 3;
+const END: u8 = 0xff;
