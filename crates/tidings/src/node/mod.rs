@@ -329,8 +329,12 @@ impl Node {
 
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now.min(END_OF_TIME));
-        let running_for = self.now.since(self.started).as_secs();
-        self.wire.set_time(self.config.generation.saturating_add(running_for));
+        self.wire.set_time(self.clock());
+    }
+
+    /// The current time, in seconds, on the clock from which generations are taken.
+    fn clock(&self) -> u64 {
+        self.config.generation.saturating_add(self.now.since(self.started).as_secs())
     }
 
     fn event(&mut self, event: fn(Member) -> Event, key: MemberKey) {

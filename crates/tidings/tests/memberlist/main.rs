@@ -92,6 +92,40 @@ mod refutation {
         assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
     }
 
+    #[test]
+    fn a_forged_incarnation_hides_a_member_from_no_newcomer() {
+        for forged in [3 << 30, (3 << 30) - 1, 1 << 31, (1 << 30) + 1024, 1 << 30, 1 << 29] {
+            let mut net = cluster(3);
+            // Again and again, each time at the highest incarnation that a claim can have.
+            for step in 0..40 {
+                let own = u32::try_from(net.nodes[1].node.local().incarnation().number).unwrap();
+                for number in [forged + step, own + 1] {
+                    for claim in [
+                        forge::suspect(number, "n1", "n0"),
+                        forge::alive(number, "n1", "10.0.0.2:7946", b"not so"),
+                    ] {
+                        net.inject(1, addr(9), &claim);
+                    }
+                }
+            }
+            for newcomer in [3, 4] {
+                net.start(config(newcomer));
+                net.join(newcomer, &[addr(0)]);
+                net.run_for(SECOND * 30);
+                let own = net.nodes[1].node.local().incarnation();
+                for here in [0, 2, newcomer] {
+                    let known = net.member(here, 1).map(|member| member.incarnation());
+                    assert_eq!(known, Some(own), "{forged} at {here}");
+                    assert_eq!(net.state(here, 1), Some(State::Alive));
+                }
+                // The member forgets everything; the others do not.
+                net.restart(1, config(1));
+                net.join(1, &[addr(0)]);
+                net.run_for(SECOND * 30);
+            }
+        }
+    }
+
     /// memberlist's nodes announce zero after the greatest number, and stay out for good.
     #[test]
     fn a_forged_incarnation_separates_nobody_from_the_member() {
