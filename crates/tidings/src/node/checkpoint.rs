@@ -280,4 +280,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
