@@ -72,6 +72,8 @@ pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
 }
 
 /// Whether the address is one that a single node can have. Members with other addresses are not
+    /// Length of the message below which it cannot be complete.
+    pub(crate) needed: usize,
 /// accepted, so that a peer cannot make nodes send to a group of hosts or to nowhere.
 ///
 /// Not reachable: port 0, and unspecified, multicast, broadcast and IPv4-mapped addresses (an IPv4
