@@ -219,6 +219,10 @@ impl Exchanges {
         exchange.received = true;
         self.buffered -= exchange.buffer.len();
         exchange.buffer = Vec::new();
+        let binding = exchange.binding;
+        if self.table.values().any(|other| binding.is_reflection_of(&other.binding)) {
+            return Err(Reject::Unexpected);
+        }
         Ok(Some(frame))
     }
 

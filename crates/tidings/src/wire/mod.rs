@@ -36,6 +36,10 @@ pub(crate) use writer::Writer;
 pub(crate) struct StreamBinding {
     /// The nonce of the first frame, if that was sealed.
     first: Option<[u8; 24]>,
+    /// The nonces of the last frame that this node sent, and of the last one that it received, if
+    /// these were sealed.
+    sent: Option<[u8; 24]>,
+    received: Option<[u8; 24]>,
     /// Number of frames so far, in both directions.
     frames: u32,
     /// Whether this node opened the stream.
@@ -48,6 +52,15 @@ impl StreamBinding {
     pub(crate) fn new(ours: bool) -> Self {
         Self { ours, ..Self::default() }
     }
+
+    /// Whether the frame that was received last is the one that this node sent last on `other`:
+    /// then somebody connected two streams of this node with each other, or one with itself.
+    ///
+    /// Nonces are drawn at random, so no other frame has it, and nobody without the key can change
+    /// it.
+    pub(crate) fn is_reflection_of(&self, other: &Self) -> bool {
+        self.received.is_some() && self.received == other.sent
+    }
 }
 
 /// The parse position in a long message that arrives in chunks.
@@ -59,6 +72,8 @@ pub(crate) struct ParseProgress {
     at: usize,
     /// Number of records parsed.
     records: u64,
+    /// Length of the message below which it cannot be complete.
+    pub(crate) needed: usize,
 }
 
 /// The part of an encoded frame that is not encrypted.
@@ -72,8 +87,6 @@ pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
 }
 
 /// Whether the address is one that a single node can have. Members with other addresses are not
-    /// Length of the message below which it cannot be complete.
-    pub(crate) needed: usize,
 /// accepted, so that a peer cannot make nodes send to a group of hosts or to nowhere.
 ///
 /// Not reachable: port 0, and unspecified, multicast, broadcast and IPv4-mapped addresses (an IPv4

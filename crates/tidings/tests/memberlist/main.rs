@@ -539,6 +539,37 @@ mod encryption {
     }
 
     #[test]
+    fn a_stream_connected_back_to_its_origin_is_refused() {
+        for echo in [false, true] {
+            let keyed = |n| {
+                let config = config(n).to_builder();
+                config.encryption(Keyring::new(key(1, 32)), Plaintext::Refused).build().unwrap()
+            };
+            let mut net = joined([0, 1].map(keyed));
+            let now = net.now;
+            let ended = |events: &[Event], of| {
+                let result = events.iter().find_map(|event| match event {
+                    Event::Completed { ticket, result } if *ticket == of => Some(result.clone()),
+                    _ => None,
+                });
+                result.expect("each command ends")
+            };
+            let mut alone = tidings::Node::new(keyed(2), [5; 32], now);
+            let join = alone.join(now, &[addr(0)]).unwrap();
+            let events = common::connect_back(&mut alone, now, echo);
+            assert!(matches!(ended(&events, join), Err(Failure::NoSeed(_))), "{events:?}");
+            assert_eq!(alone.stats().syncs, 0);
+
+            let member = &mut net.nodes[0].node;
+            let leave = member.leave(now);
+            let syncs = member.stats().syncs;
+            let events = common::connect_back(member, now, echo);
+            assert_eq!(ended(&events, leave), Err(Failure::Unconfirmed));
+            assert_eq!(member.stats().syncs, syncs);
+        }
+    }
+
+    #[test]
     fn clusters_with_keys_of_each_length_and_in_both_versions_are_joined() {
         for (len, protocol) in [(16, 2), (24, 2), (32, 2), (16, 1)] {
             let memberlist = || {
