@@ -191,7 +191,7 @@ impl Node {
         self.streams.exchanges.restore()?;
         self.timers.restore()?;
         self.outputs.restore();
-        self.wire = format(&self.config, [0; 32]);
+        self.wire = format(&mut self.config, [0; 32]);
         self.advance(self.now);
         self.is_consistent().then_some(())
     }
