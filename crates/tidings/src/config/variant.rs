@@ -37,7 +37,7 @@ impl ProtocolVariant {
             Self::Tidings => own.above(claimed),
             #[cfg(feature = "memberlist")]
             Self::Memberlist { .. } => {
-                let number = own.number.max(claimed.number) + 1;
+                let number = own.number.max(claimed.number).saturating_add(1);
                 Incarnation { generation: 0, number: number.min(u32::MAX.into()) }
             }
         }
@@ -55,7 +55,7 @@ impl ProtocolVariant {
             Self::Tidings => incarnation.is_within_reach(clock, known, from),
             #[cfg(feature = "memberlist")]
             Self::Memberlist { .. } => {
-                let next = known.map(|known| known.number + 1);
+                let next = known.map(|known| known.number.saturating_add(1));
                 let own = 2 * MAX_INCARNATION + clock.min(MAX_CLOCK);
                 let limit = match from {
                     IncarnationSource::Others => MAX_INCARNATION,

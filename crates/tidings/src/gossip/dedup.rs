@@ -1,6 +1,8 @@
 //! Deduplication of broadcasts: a node delivers each one at most once.
 
 use crate::member::NodeId;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::wire::message::BroadcastId;
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -53,7 +55,8 @@ impl BroadcastDedup {
         let last_seen = |(origin, window): (&NodeId, &Window)| (window.last_seen, origin.clone());
         self.by_last_seen = self.origins.iter().map(last_seen).collect();
         let windows = self.origins.values().all(Window::is_valid);
-        (self.by_last_seen.len() == self.origins.len()
+        (self.next <= MAX_COUNT
+            && self.by_last_seen.len() == self.origins.len()
             && self.origins.len() <= self.max_origins
             && self.max_origins > 0
             && windows)

@@ -17,6 +17,8 @@ use crate::membership::table::MemberKey;
 use crate::membership::table::{Slot, Table};
 use crate::rng::Rng;
 use crate::rtt::Rtt;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -111,7 +113,10 @@ impl Members {
             self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
         // The loop above counted members of the table only, so the ring holds no others.
         let present = self.table.len() - 1 - absent;
-        (self.probe_order.len() == present && recorded == absent && self.len() <= self.max)
+        (self.probe_order.len() == present
+            && recorded == absent
+            && self.len() <= self.max
+            && self.changes <= MAX_COUNT)
             .then_some(())
     }
 

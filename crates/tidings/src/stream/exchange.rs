@@ -3,6 +3,8 @@
 
 use crate::event::Ticket;
 use crate::member::NodeId;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::time::Instant;
@@ -87,6 +89,10 @@ pub(crate) struct Exchanges {
     limits: Limits,
 }
 
+/// The highest limit in a checkpoint; those of the options are lower.
+#[cfg(feature = "record")]
+const MAX_LIMIT: usize = usize::MAX / 4;
+
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Limits {
@@ -110,8 +116,14 @@ impl Exchanges {
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         self.inbound = inbound.count();
         self.buffered = self.table.values().map(|exchange| exchange.buffer.len()).sum();
-        let issued = self.table.keys().all(|id| id.0 < self.next);
-        (issued && self.buffered <= self.limits.max_memory).then_some(())
+        let issued = self.next <= MAX_COUNT && self.table.keys().all(|id| id.0 < self.next);
+        let Limits { max_in, max_out, max_leave, max_memory, .. } = self.limits;
+        let limits = [max_in, max_out, max_leave, max_memory].iter().all(|&max| max <= MAX_LIMIT);
+        let countable = self.table.values().all(|exchange| {
+            let rounds = exchange.comparison.as_ref().map_or(0, |comparison| comparison.rounds);
+            rounds < u32::MAX / 2 && exchange.binding.is_countable()
+        });
+        (issued && limits && countable && self.buffered <= max_memory).then_some(())
     }
 
     /// Adds a stream that the peer opened; `None` if `max_in` are open.

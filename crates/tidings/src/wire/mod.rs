@@ -4,6 +4,8 @@
 //! [`tidings`], our own format, or of `memberlist`; [`Format`] is the one that a node speaks.
 //! Decoders are total: any bytes become valid values, or a [`Reject`](crate::Reject).
 
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) mod codec;
@@ -51,6 +53,12 @@ impl StreamBinding {
     /// The state of a new stream; `ours` if this node opened it.
     pub(crate) fn new(ours: bool) -> Self {
         Self { ours, ..Self::default() }
+    }
+
+    /// Whether no count of a restored stream is near its end.
+    #[cfg(feature = "record")]
+    pub(crate) fn is_countable(&self) -> bool {
+        self.frames < u32::MAX / 2 && self.progress.records <= MAX_COUNT
     }
 
     /// Whether the frame that was received last is the one that this node sent last on `other`:
