@@ -49,6 +49,10 @@ api:
 deny:
     cargo deny --all-features check licenses bans sources
 
+# Check dependencies for known vulnerabilities (needs cargo-deny, and the network for its database)
+advisories:
+    cargo deny --all-features check advisories
+
 # Targets: datagram, stream, inputs, replay, and memberlist_ with the first three; eth_http, eth_ipc
 # and eth_abi with `--features eth`. Flags: `--features encryption`.
 #

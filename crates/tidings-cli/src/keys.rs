@@ -2,13 +2,21 @@
 
 use crate::Fatal;
 use clap::ValueEnum;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tidings_driver::prelude::{Cipher, ConfigBuilder, InvalidKey, Key, Keyring, Plaintext};
+use zeroize::Zeroizing;
 
-/// Generate a key for `tidings agent --key-file`, and print it
+/// Generate a key for `tidings agent --key-file`, and print it or write it to a file
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeygenArgs {
+    /// Write the key to a new file that only its owner can read
+    ///
+    /// An existing file is left as it is, and the command fails
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// The cipher that the key is for
     #[arg(long, value_enum, default_value_t = CipherArg::Aes256Gcm)]
     cipher: CipherArg,
@@ -50,18 +58,39 @@ pub(crate) fn to_text(key: &Key) -> String {
 /// The core's prefix of keys for memberlist's format.
 const MEMBERLIST: &str = "memberlist:";
 
-/// Generates a key from the operating system's random source, and prints it.
+/// Generates a key from the operating system's random source, and prints it or writes it to a file.
 pub(crate) fn generate(args: &KeygenArgs) -> Result<ExitCode, Fatal> {
     let cipher = match args.cipher {
         CipherArg::Aes256Gcm => Cipher::Aes256Gcm,
         CipherArg::ChaCha20Poly1305 => Cipher::ChaCha20Poly1305,
         CipherArg::Memberlist => Cipher::Memberlist,
     };
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Fatal::failed)?;
-    let key = to_text(&Key::new(cipher, bytes));
-    println!("{key}");
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(Fatal::failed)?;
+    let key = Zeroizing::new(to_text(&Key::new(cipher, *bytes)));
+    match &args.out {
+        Some(path) => write_new(path, &key)?,
+        None => println!("{}", *key),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a key to a file that does not exist yet, and that only its owner can read.
+fn write_new(path: &Path, key: &str) -> Result<(), Fatal> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path);
+    file.and_then(|mut file| writeln!(file, "{key}").and_then(|()| file.sync_all())).map_err(
+        |error| match error.kind() {
+            ErrorKind::AlreadyExists => Fatal::usage(format!(
+                "--out: {} exists already, and a key in it would be lost; choose another name",
+                path.display()
+            )),
+            _ => Fatal::usage(format!("--out: cannot write {}: {error}", path.display())),
+        },
+    )
 }
 
 /// The keys that an agent starts with.
@@ -79,6 +108,9 @@ pub(crate) struct KeyArgs {
     /// reads the file: changes by the command `keyring` are not written to it
     #[arg(long, value_name = "PATH", group = "keys")]
     key_file: Option<PathBuf>,
+    /// Read the --key-file although other users of this machine can read it, too
+    #[arg(long, requires = "key_file", hide_short_help = true)]
+    insecure_key_file: bool,
     /// The treatment of unencrypted messages, for a node with keys
     #[arg(
         long,
@@ -126,8 +158,8 @@ impl KeyArgs {
             let keys = self.key.iter().map(|text| ("--key".to_owned(), text.as_str()));
             return parse(keys, format);
         };
-        let (text, path) = (std::fs::read_to_string(path), path.display());
-        let text = text.map_err(|error| Fatal::usage(format!("cannot read {path}: {error}")))?;
+        let text = self.read(path)?;
+        let path = path.display();
         let lines = text.lines().enumerate();
         let keys = lines.map(|(n, line)| (format!("{path}, line {}", n + 1), line.trim()));
         let keyring = parse(keys.filter(|(_, line)| !line.is_empty()), format)?;
@@ -135,6 +167,39 @@ impl KeyArgs {
             .map(Some)
             .ok_or_else(|| Fatal::usage(format!("{path} has no key; `tidings keygen` prints one")))
     }
+
+    /// The text of a key file, unless other users can read it.
+    fn read(&self, path: &Path) -> Result<Zeroizing<String>, Fatal> {
+        let cannot = |error| Fatal::usage(format!("cannot read {}: {error}", path.display()));
+        let mut file = File::open(path).map_err(cannot)?;
+        let found = file.metadata().map_err(cannot)?;
+        // Modes say nothing about pipes and devices, in which a key may come from elsewhere.
+        if let Some(mode) = open_mode(&found).filter(|_| found.is_file() && !self.insecure_key_file)
+        {
+            return Err(Fatal::usage(format!(
+                "--key-file: other users can read or change {path} (mode {mode:03o}); run \
+                 `chmod 600 {path}`, or add --insecure-key-file",
+                path = path.display()
+            )));
+        }
+        // One allocation: a string that grows would leave copies of the keys in memory.
+        let len = usize::try_from(found.len()).unwrap_or(0).clamp(4096, 1 << 20);
+        let mut text = Zeroizing::new(String::with_capacity(len));
+        file.read_to_string(&mut text).map_err(cannot)?;
+        Ok(text)
+    }
+}
+
+/// The mode of a file that its group or all users can read or change; `None` if only the owner can.
+#[cfg(unix)]
+fn open_mode(found: &Metadata) -> Option<u32> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
+    (mode & 0o066 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_mode(_: &Metadata) -> Option<u32> {
+    None
 }
 
 /// Parses keys, each given with its place for errors; the first one becomes the primary key.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -119,6 +120,12 @@ fn keygen(more: &[&str]) -> String {
     let output = tidings(&[&["keygen"], more].concat()).output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Writes a file that only its owner can read.
+fn write_secret(path: &str, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn run(args: &[&str]) -> (Option<i32>, String) {
@@ -261,7 +268,7 @@ fn a_key_is_replaced_while_agents_run_and_only_who_has_it_joins() {
     let (old, new) = (keygen(&[]), keygen(&["--cipher", "chacha20-poly1305"]));
     assert!(new.starts_with("chacha20-poly1305:"), "{new}");
     let file = format!("{}/keys-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
-    std::fs::write(&file, format!("{old}\r\n\n")).unwrap();
+    write_secret(&file, &format!("{old}\r\n\n"));
     let a = Agent::start("a", &["--key-file", &file]);
     let b = Agent::start("b", &["--key", &old, "--join", &a.addr]);
     std::fs::remove_file(&file).unwrap();
@@ -457,10 +464,55 @@ fn text_lines_have_levels_units_and_readable_metadata() {
 }
 
 #[test]
+fn a_key_is_written_to_a_new_file_that_others_cannot_read() {
+    let file = format!("{}/out-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    drop(std::fs::remove_file(&file));
+    assert_eq!(run(&["keygen", "--out", &file]), (Some(0), String::new()));
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert!(key.len() == 45 && key.ends_with('\n'), "32 bytes in base64");
+    let (status, said) = run(&["keygen", "--out", &file]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains("exists already") && said.contains(&file), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), key);
+    let link = format!("{file}-link");
+    drop(std::fs::remove_file(&link));
+    std::os::unix::fs::symlink(format!("{file}-nowhere"), &link).unwrap();
+    assert_eq!(run(&["keygen", "--out", &link]).0, Some(2), "a link is not followed");
+    assert_eq!(run(&["keygen", "--out", "/nowhere/key"]).0, Some(2));
+    let agent = Agent::start("a", &["--key-file", &file]);
+    assert_eq!(agent.ask("keyring list")["keys"], serde_json::json!([key.trim_end()]));
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    let file = format!("{}/loose-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let key = keygen(&[]);
+    write_secret(&file, &key);
+    for mode in [0o640, 0o604, 0o644, 0o620, 0o602, 0o666] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (status, said) = run(&["agent", "--name", "a", "--key-file", &file]);
+        assert_eq!(status, Some(2), "{mode:o}: {said}");
+        for part in [&format!("(mode {mode:o})"), &format!("chmod 600 {file}")] {
+            assert!(said.contains(part.as_str()), "{said}");
+        }
+        assert!(said.contains("--insecure-key-file") && !said.contains(&key), "{said}");
+    }
+    drop(Agent::start("a", &["--key-file", &file, "--insecure-key-file"]));
+    for mode in [0o600, 0o400, 0o700, 0o711] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        drop(Agent::start("a", &["--key-file", &file]));
+    }
+    let (status, _) = run(&["agent", "--name", "a", "--insecure-key-file"]);
+    assert_eq!(status, Some(2), "without a key file");
+}
+
+#[test]
 fn a_changed_keyring_is_reported_as_not_saved() {
     let file = format!("{}/unsaved-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let (old, new) = (keygen(&[]), keygen(&[]));
-    std::fs::write(&file, &old).unwrap();
+    write_secret(&file, &old);
     let (mut a, mut stdin, lines) = text_agent(&["--name", "a", "--key-file", &file]);
     for (command, text) in [
         (format!("add {new}"), "key accepted from now on"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -76,6 +77,7 @@ fn an_encrypted_node_replays_without_its_keys_which_are_not_in_the_recording() {
     let key = "aes-256-gcm:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws=";
     let keys = dir.0.join("key");
     fs::write(&keys, key).unwrap();
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
     let mut agent = tidings(&["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0"])
         .arg("--record")
         .arg(&file)

@@ -10,17 +10,18 @@ use core::fmt;
 /// suspicion, to change its metadata, to leave, and to join again.
 ///
 /// A node drops claims whose incarnation is too high, so that a forged one never exceeds the
-/// member's own reach:
+/// member's own reach. The limits move with the receiver's clock, which started at its generation
+/// and counts seconds:
 ///
-/// - The generation is at most 2^48 above the receiver's at its start, or one above the known one;
-///   the number is at most 2^47.
-/// - If the claim has an address and metadata, so that it may be the member's own, both limits
-///   double. They double once more if the claim is about the receiver.
+/// - The generation is at most 2^48 above the clock; with address and metadata, so that the claim
+///   may be the member's own, at most 2^49. The number is at most 2^47 or 2^48.
+/// - A claim about the receiver may be 1,024 above that, and one about an unknown member 2,048.
+///   So a node never raises itself beyond what nodes that do not know it accept.
 /// - An incarnation in an ack to the node's own ping has no limit.
 ///
 /// memberlist's format has no generations: the generation is 0, and the number has 32 bits and
-/// starts at 1 in every run. The limit for claims by others is then 2^30, and twice that for a
-/// member's own.
+/// starts at 1 in every run. The limit for claims by others is then 2^29, and for a member's own
+/// 2^30 above the clock.
 ///
 /// Exhaustive on purpose: the wire format has these two numbers.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -54,22 +55,29 @@ impl Incarnation {
     /// Whether a claim with this incarnation is plausible: not so high that the member could not go
     /// above it.
     ///
-    /// `own` is the receiver's generation at its start, `known` the member's known incarnation. The
-    /// generation that follows the known one is always plausible, so that a node that accepted a
-    /// forged claim accepts the refutation too.
+    /// `clock` is the receiver's clock, `known` the member's known incarnation.
     pub(crate) fn is_within_reach(
         self,
-        own: u64,
+        clock: u64,
         known: Option<Self>,
         from: IncarnationSource,
     ) -> bool {
-        let next = known.map_or(0, |known| known.generation.saturating_add(1));
-        let latest = own.saturating_add(MAX_GENERATION_LEAD << from as u32).max(next);
-        self.number <= MAX_NUMBER << from as u32 && self.generation <= latest
+        let (lead, most) = match from {
+            IncarnationSource::Others => (MAX_GENERATION_LEAD, MAX_NUMBER),
+            IncarnationSource::Itself | IncarnationSource::Unknown => {
+                (2 * MAX_GENERATION_LEAD, 2 * MAX_NUMBER)
+            }
+            IncarnationSource::AboutUs | IncarnationSource::AtFirstHand => {
+                (2 * MAX_GENERATION_LEAD, 4 * MAX_NUMBER)
+            }
+        };
+        let next = known.map(|known| known.generation.saturating_add(1));
+        let own = clock.saturating_add(2 * MAX_GENERATION_LEAD);
+        self.number <= most && self.generation <= from.latest(clock.saturating_add(lead), own, next)
     }
 }
 
-/// The source of a claimed incarnation; each allows twice as much as the one before.
+/// The source of a claimed incarnation, which decides how high it may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum IncarnationSource {
     /// Another member: the claim has no address and metadata.
@@ -82,13 +90,44 @@ pub(crate) enum IncarnationSource {
     /// The member itself, from its own address; only in memberlist's format, whose acks carry no
     /// incarnation.
     AtFirstHand,
+    /// Anybody, with address and metadata, about a member that is not known.
+    Unknown,
+}
+
+impl IncarnationSource {
+    /// The highest generation, or number in memberlist's format, that a claim from this source may
+    /// have.
+    ///
+    /// `limit` is the limit for the source without regard to clocks, `own` the one for a member's
+    /// own claims, and `next` the incarnation that follows the known one. That one is plausible a
+    /// little above the limit, so that a node that accepted a forged claim accepts the refutation
+    /// at once.
+    ///
+    /// No limit can hold for good: above the highest forged claim that is accepted there has to be
+    /// room for the member. So all limits move with the clock, and whatever is just beyond one is
+    /// within it soon.
+    pub(crate) fn latest(self, limit: u64, own: u64, next: Option<u64>) -> u64 {
+        let refuted = own.saturating_add(MAX_CLOCK_LEAD);
+        match self {
+            Self::Others | Self::Itself => {
+                limit.max(next.unwrap_or(0).min(refuted.saturating_add(1)))
+            }
+            Self::AboutUs => refuted,
+            Self::AtFirstHand => refuted.saturating_add(1),
+            Self::Unknown => own.saturating_add(2 * MAX_CLOCK_LEAD),
+        }
+    }
 }
 
 /// The highest number of a generation; the next incarnation starts a new generation.
 const MAX_NUMBER: u64 = 1 << 47;
-/// The highest lead of a claimed generation over the receiver's: in seconds nine million years, in
-/// microseconds nine.
+/// The highest lead of a claimed generation over the receiver's clock: in seconds nine million
+/// years, in microseconds nine.
 const MAX_GENERATION_LEAD: u64 = 1 << 48;
+/// The lead, in seconds, of another node's clock within which this node can refute at once what
+/// that node accepted, and within which unknown members are accepted whatever was forged about
+/// them.
+const MAX_CLOCK_LEAD: u64 = 1024;
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,30 +153,50 @@ mod tests {
 
     #[test]
     fn a_member_can_go_above_any_accepted_incarnation() {
-        let own = 60_000_000;
-        let highest = Incarnation { generation: own + MAX_GENERATION_LEAD, number: MAX_NUMBER };
-        assert!(highest.is_within_reach(own, None, IncarnationSource::Others));
+        let clock = 60_000_000;
+        let highest = Incarnation { generation: clock + MAX_GENERATION_LEAD, number: MAX_NUMBER };
+        assert!(highest.is_within_reach(clock, None, IncarnationSource::Others));
         let above = highest.above(highest);
         assert!(
-            !above.is_within_reach(own, None, IncarnationSource::Others),
+            !above.is_within_reach(clock, None, IncarnationSource::Others),
             "only the member itself can claim that"
         );
-        assert!(above.is_within_reach(own, None, IncarnationSource::Itself));
-        let earlier = own - 1_000_000;
+        assert!(above.is_within_reach(clock, None, IncarnationSource::Itself));
+        let slow = clock - 1_000_000;
         assert!(
-            above.is_within_reach(earlier, None, IncarnationSource::Itself),
-            "also at a node that started earlier"
+            above.is_within_reach(slow, None, IncarnationSource::Itself),
+            "also at a node with a slow clock"
         );
         let most = Incarnation { generation: u64::MAX, number: u64::MAX };
-        assert!(!most.is_within_reach(own, None, IncarnationSource::AboutUs));
+        assert!(!most.is_within_reach(clock, None, IncarnationSource::AboutUs));
 
         // The member gets claims that were forged as its own, and can go above these too.
         let highest =
-            Incarnation { generation: own + 2 * MAX_GENERATION_LEAD, number: 2 * MAX_NUMBER };
-        assert!(highest.is_within_reach(own, None, IncarnationSource::Itself));
-        assert!(highest.is_within_reach(earlier, None, IncarnationSource::AboutUs));
+            Incarnation { generation: clock + 2 * MAX_GENERATION_LEAD, number: 2 * MAX_NUMBER };
+        assert!(highest.is_within_reach(clock, None, IncarnationSource::Itself));
+        let slow = clock - MAX_CLOCK_LEAD;
+        assert!(highest.is_within_reach(slow, None, IncarnationSource::AboutUs));
         let above = highest.above(highest);
-        assert!(!above.is_within_reach(own, None, IncarnationSource::Itself));
-        assert!(above.is_within_reach(own, Some(highest), IncarnationSource::Itself));
+        assert!(!above.is_within_reach(clock, None, IncarnationSource::Itself));
+        assert!(above.is_within_reach(clock, Some(highest), IncarnationSource::Itself));
+        assert!(above.is_within_reach(clock + 1, None, IncarnationSource::Itself));
+    }
+
+    #[test]
+    fn a_node_never_goes_beyond_what_is_accepted_of_unknown_members() {
+        let (clock, slow) = (60_000_000, 60_000_000 - MAX_CLOCK_LEAD + 1);
+        let mut own = Incarnation::first(clock);
+        for generation in (1..=64)
+            .rev()
+            .map(|bit| u64::MAX >> (64 - bit))
+            .chain((0..3000).map(|beyond| clock + 2 * MAX_GENERATION_LEAD + beyond))
+        {
+            let forged = Incarnation { generation, number: 4 * MAX_NUMBER };
+            if forged.is_within_reach(clock, Some(own), IncarnationSource::AboutUs) {
+                own = own.above(forged);
+            }
+            assert!(own.is_within_reach(slow, None, IncarnationSource::Unknown), "{own}");
+        }
+        assert!(own.generation > clock + 2 * MAX_GENERATION_LEAD);
     }
 }

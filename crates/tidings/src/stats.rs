@@ -85,6 +85,11 @@ pub struct Stats {
     pub rejected_streams: Rejected,
 }
 
+/// The highest count in a checkpoint; no node comes that far. A forged checkpoint must not bring a
+/// count to its end, because counts number things too.
+#[cfg(feature = "record")]
+pub(crate) const MAX_COUNT: u64 = 1 << 62;
+
 /// Counts of rejected input, by reason.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -37,7 +37,7 @@ impl ProtocolVariant {
             Self::Tidings => own.above(claimed),
             #[cfg(feature = "memberlist")]
             Self::Memberlist { .. } => {
-                let number = own.number.max(claimed.number) + 1;
+                let number = own.number.max(claimed.number).saturating_add(1);
                 Incarnation { generation: 0, number: number.min(u32::MAX.into()) }
             }
         }
@@ -47,23 +47,21 @@ impl ProtocolVariant {
     pub(crate) fn is_within_reach(
         self,
         incarnation: Incarnation,
-        own: u64,
+        clock: u64,
         known: Option<Incarnation>,
         from: IncarnationSource,
     ) -> bool {
         match self {
-            Self::Tidings => incarnation.is_within_reach(own, known, from),
+            Self::Tidings => incarnation.is_within_reach(clock, known, from),
             #[cfg(feature = "memberlist")]
             Self::Memberlist { .. } => {
-                let next = known.map_or(0, |known| known.number + 1);
-                let highest = match from {
+                let next = known.map(|known| known.number.saturating_add(1));
+                let own = 2 * MAX_INCARNATION + clock.min(MAX_CLOCK);
+                let limit = match from {
                     IncarnationSource::Others => MAX_INCARNATION,
-                    IncarnationSource::Itself => 2 * MAX_INCARNATION,
-                    IncarnationSource::AboutUs => 3 * MAX_INCARNATION,
-                    // The refutation of the highest claim about the member.
-                    IncarnationSource::AtFirstHand => 3 * MAX_INCARNATION + 1,
+                    _ => own,
                 };
-                incarnation.number > 0 && incarnation.number <= highest.max(next)
+                incarnation.number > 0 && incarnation.number <= from.latest(limit, own, next)
             }
         }
     }
@@ -136,13 +134,17 @@ impl ProtocolVariant {
 }
 
 /// The highest incarnation that others may claim of a member; a member's own claims may have twice
-/// that.
+/// that, and one more for each second of the clock.
 ///
 /// Nodes that run for years refute a few thousand times. Above each incarnation that is accepted
 /// there has to be room to refute it, also after a forger has raised it step by step. memberlist
 /// itself accepts any, and wraps to 0 after the last one, which nobody accepts.
 #[cfg(feature = "memberlist")]
-const MAX_INCARNATION: u64 = 1 << 30;
+const MAX_INCARNATION: u64 = 1 << 29;
+
+/// The clock at which the limits stop to move, so that they stay below 2^32: the year 2072.
+#[cfg(feature = "memberlist")]
+const MAX_CLOCK: u64 = 3 * (1 << 30) - (1 << 13);
 
 #[cfg(all(test, feature = "memberlist"))]
 mod tests {
@@ -156,26 +158,34 @@ mod tests {
 
     #[test]
     fn a_member_of_memberlists_can_go_above_any_accepted_incarnation() {
-        let within = |number, known, from| VARIANT.is_within_reach(at(number), 0, known, from);
-        for (source, next, highest) in [
-            (IncarnationSource::Others, IncarnationSource::Itself, MAX_INCARNATION),
-            (IncarnationSource::Itself, IncarnationSource::AboutUs, 2 * MAX_INCARNATION),
-            (IncarnationSource::AboutUs, IncarnationSource::AtFirstHand, 3 * MAX_INCARNATION),
-        ] {
-            assert!(within(highest, None, source) && !within(highest + 1, None, source));
-            let above = VARIANT.above(at(1), at(highest));
-            assert!(above.number > highest && above.number < u64::from(u32::MAX));
-            assert!(within(above.number, None, next), "{source:?}");
+        for clock in [0, 1_800_000_000, MAX_CLOCK, u64::MAX] {
+            let within =
+                |number, known, from| VARIANT.is_within_reach(at(number), clock, known, from);
+            let own = 2 * MAX_INCARNATION + clock.min(MAX_CLOCK);
+            for (source, next, highest) in [
+                (IncarnationSource::Others, IncarnationSource::Itself, MAX_INCARNATION),
+                (IncarnationSource::Itself, IncarnationSource::AboutUs, own),
+                (IncarnationSource::AboutUs, IncarnationSource::AtFirstHand, own + 1024),
+            ] {
+                assert!(within(highest, None, source) && !within(highest + 1, None, source));
+                let above = VARIANT.above(at(1), at(highest));
+                assert!(above.number > highest && above.number < u64::from(u32::MAX));
+                assert!(within(above.number, None, next), "{source:?}");
+                assert!(
+                    within(above.number, Some(at(highest)), IncarnationSource::Others),
+                    "a node that accepted the forged claim accepts the refutation"
+                );
+                assert!(
+                    within(above.number, None, IncarnationSource::Unknown),
+                    "a node that does not know the member accepts the refutation"
+                );
+            }
             assert!(
-                within(above.number, Some(at(highest)), IncarnationSource::Others),
-                "a node that accepted the forged claim accepts the refutation"
+                !within(u64::from(u32::MAX), None, IncarnationSource::Unknown),
+                "no incarnation is above it"
             );
+            assert!(!within(0, None, IncarnationSource::Itself));
         }
-        assert!(
-            !within(u64::from(u32::MAX), None, IncarnationSource::AboutUs),
-            "no incarnation is above it"
-        );
-        assert!(!within(0, None, IncarnationSource::Itself));
     }
 
     #[test]

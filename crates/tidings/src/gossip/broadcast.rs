@@ -3,6 +3,8 @@
 use crate::gossip::queue::{GossipQueue, Offer};
 use crate::member::NodeId;
 use crate::membership::table::MemberKey;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::wire::message::{Broadcast, BroadcastId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -58,7 +60,8 @@ impl Broadcasts {
         }
         let mut numbers: Vec<_> = self.queue.keys().collect();
         numbers.sort_unstable();
-        (self.by_subject.len() == self.queued.len()
+        (self.next <= MAX_COUNT
+            && self.by_subject.len() == self.queued.len()
             && self.queued.keys().copied().eq(numbers)
             && self.own.plus(self.forwarded).fits(self.max)
             && self.forwarded.fits(self.max.half()))

@@ -1,6 +1,8 @@
 //! Deduplication of broadcasts: a node delivers each one at most once.
 
 use crate::member::NodeId;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::wire::message::BroadcastId;
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -9,13 +11,17 @@ use core::cmp::Ordering;
 
 /// Deduplication windows: the broadcasts already seen from each origin's latest generation.
 ///
-/// A window holds the highest number of the origin, and which of the 1,024 numbers below it were
-/// seen, as IPsec's anti-replay window does (RFC 4303 §3.4.3). Numbers below the window count as
-/// seen: a lost broadcast is better than a duplicate. After an origin's window was evicted, all of
-/// its broadcasts count as new again.
+/// Seen numbers are kept in blocks of 64, of which an origin has at most 32: enough for a burst of
+/// 1,024 broadcasts that arrive in any order, because each forwarder sends its least-sent ones
+/// first. Blocks in which all numbers were seen are closed, and stored as ranges, so that an
+/// unbroken sequence takes two words. So is the oldest block that is a quarter full if there are
+/// too many of these: a lost broadcast is better than a duplicate. Emptier ones are forgotten.
 ///
-/// The window is that large because a burst of broadcasts arrives in any order: each forwarder
-/// sends its least-sent ones first.
+/// Nothing is concluded from a number about others far from it. A window below the highest number,
+/// as IPsec's (RFC 4303 §3.4.3), is for senders with a key: without one, anybody can forge a number
+/// so high that all later broadcasts of the origin fall below the window.
+///
+/// After an origin's window was evicted, all of its broadcasts count as new again.
 #[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct BroadcastDedup {
@@ -30,7 +36,7 @@ pub(crate) struct BroadcastDedup {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
     New,
-    /// It was seen before, or its number is below the window.
+    /// It was seen before, or its block is closed.
     Duplicate,
 }
 
@@ -48,8 +54,9 @@ impl BroadcastDedup {
     pub(crate) fn restore(&mut self) -> Option<()> {
         let last_seen = |(origin, window): (&NodeId, &Window)| (window.last_seen, origin.clone());
         self.by_last_seen = self.origins.iter().map(last_seen).collect();
-        let windows = self.origins.values().all(|window| window.below.len() <= WINDOW_WORDS);
-        (self.by_last_seen.len() == self.origins.len()
+        let windows = self.origins.values().all(Window::is_valid);
+        (self.next <= MAX_COUNT
+            && self.by_last_seen.len() == self.origins.len()
             && self.origins.len() <= self.max_origins
             && self.max_origins > 0
             && windows)
@@ -78,7 +85,9 @@ impl BroadcastDedup {
         assert!(self.origins.len() <= self.max_origins);
         assert_eq!(self.origins.len(), self.by_last_seen.len());
         for (last_seen, origin) in &self.by_last_seen {
-            assert_eq!(self.origins[origin].last_seen, *last_seen);
+            let window = &self.origins[origin];
+            assert_eq!(window.last_seen, *last_seen);
+            assert!(window.open.len() <= 2 * MAX_OPEN && window.closed.len() <= MAX_CLOSED);
         }
     }
 
@@ -96,20 +105,49 @@ impl BroadcastDedup {
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Window {
     generation: u64,
-    highest: u64,
-    /// Bitmap of the numbers below the highest: the lowest bit of the first word stands for the
-    /// next lower number, and so on. Numbers beyond the last word count as seen, so that an
-    /// unbroken sequence needs no words.
-    below: Vec<u64>,
+    /// Blocks of which some numbers were seen, in the order of their first numbers' arrival.
+    open: Vec<Block>,
+    /// Ranges of blocks of which all numbers count as seen; no two of them touch.
+    closed: Vec<Blocks>,
     /// Count of the origin's latest broadcast.
     last_seen: u64,
 }
 
+/// The numbers from `64 × index` to `64 × index + 63`: the lowest bit stands for the first.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct Block {
+    index: u64,
+    seen: u64,
+}
+
+/// The blocks from the first to the last index.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct Blocks {
+    first: u64,
+    last: u64,
+}
+
+impl Block {
+    fn is_dense(&self) -> bool {
+        self.seen.count_ones() >= DENSE
+    }
+}
+
 impl Window {
-    /// The window after an origin's first broadcast: no lower number was seen.
+    /// The window after an origin's first broadcast: no other number was seen.
     fn new(id: &BroadcastId, last_seen: u64) -> Self {
-        let words = id.number.div_ceil(64).min(WINDOW_WORDS as u64) as usize;
-        Self { generation: id.generation, highest: id.number, below: vec![0; words], last_seen }
+        let open = vec![Block { index: id.number / 64, seen: 1 << (id.number % 64) }];
+        Self { generation: id.generation, open, closed: Vec::new(), last_seen }
+    }
+
+    /// Whether a deserialized window is within the limits.
+    #[cfg(feature = "record")]
+    fn is_valid(&self) -> bool {
+        self.open.len() <= 2 * MAX_OPEN
+            && self.closed.len() <= MAX_CLOSED
+            && self.closed.iter().all(|range| range.first <= range.last && range.last <= MAX_INDEX)
     }
 
     fn first_time(&mut self, id: &BroadcastId) -> Seen {
@@ -121,53 +159,74 @@ impl Window {
                 return Seen::New;
             }
         }
-        if id.number > self.highest {
-            let distance = id.number - self.highest;
-            self.shift(distance);
-            self.highest = id.number;
-            self.mark_seen(distance - 1);
-            return Seen::New;
-        }
-        let Some(distance) = (self.highest - id.number).checked_sub(1) else {
+        let (index, bit) = (id.number / 64, 1 << (id.number % 64));
+        if self.closed.iter().any(|range| (range.first..=range.last).contains(&index)) {
             return Seen::Duplicate;
+        }
+        let Some(at) = self.open.iter().rposition(|block| block.index == index) else {
+            self.open_block(Block { index, seen: bit });
+            return Seen::New;
         };
-        self.mark_seen(distance)
+        let block = &mut self.open[at];
+        if block.seen & bit != 0 {
+            return Seen::Duplicate;
+        }
+        block.seen |= bit;
+        if block.seen == u64::MAX {
+            self.open.remove(at);
+            self.close(index);
+        } else if block.seen.count_ones() == DENSE {
+            if let Some(oldest) = self.remove_oldest(Block::is_dense) {
+                self.close(oldest.index);
+            }
+        }
+        Seen::New
     }
 
-    /// Marks the number `highest - 1 - distance` as seen.
-    fn mark_seen(&mut self, distance: u64) -> Seen {
-        let word = usize::try_from(distance / 64).unwrap_or(usize::MAX);
-        let Some(bits) = self.below.get_mut(word) else { return Seen::Duplicate };
-        let bit = 1 << (distance % 64);
-        let seen = if *bits & bit == 0 { Seen::New } else { Seen::Duplicate };
-        *bits |= bit;
-        while self.below.last() == Some(&u64::MAX) {
-            self.below.pop();
-        }
-        seen
+    /// Adds a block; the oldest sparse one is forgotten if there is no room.
+    fn open_block(&mut self, block: Block) {
+        self.open.push(block);
+        self.remove_oldest(|block| !block.is_dense());
     }
 
-    /// Shifts the bitmap by `distance`, above zero; the numbers shifted in are not seen.
-    fn shift(&mut self, distance: u64) {
-        let words = usize::try_from(distance / 64).unwrap_or(usize::MAX);
-        let bits = distance % 64;
-        let old = self.below.len();
-        let len = old.saturating_add(words).saturating_add(1).min(WINDOW_WORDS);
-        self.below.resize(len, u64::MAX);
-        for at in (0..len).rev() {
-            let word = |below: usize| match at.checked_sub(below) {
-                Some(from) if from < old => self.below[from],
-                Some(_) => u64::MAX,
-                None => 0,
-            };
-            let carried = if bits == 0 { 0 } else { word(words.saturating_add(1)) >> (64 - bits) };
-            self.below[at] = word(words) << bits | carried;
+    /// Removes the oldest block of a kind, if there are too many of them.
+    fn remove_oldest(&mut self, is_of_kind: fn(&Block) -> bool) -> Option<Block> {
+        let oldest = self.open.iter().position(is_of_kind)?;
+        let count = self.open.iter().filter(|block| is_of_kind(block)).count();
+        (count > MAX_OPEN).then(|| self.open.remove(oldest))
+    }
+
+    /// Closes a block; if there is no room, the shortest range is forgotten.
+    fn close(&mut self, index: u64) {
+        let mut range = Blocks { first: index, last: index };
+        self.closed.retain(|other| {
+            let touches = other.last + 1 == range.first || range.last + 1 == other.first;
+            if touches {
+                range.first = range.first.min(other.first);
+                range.last = range.last.max(other.last);
+            }
+            !touches
+        });
+        if self.closed.len() >= MAX_CLOSED {
+            let len = |at: &usize| self.closed[*at].last - self.closed[*at].first;
+            let shortest = (0..self.closed.len()).min_by_key(len).expect("there is a range");
+            self.closed.remove(shortest);
         }
+        self.closed.push(range);
     }
 }
 
-/// Maximum size of a window below the highest number, in words of 64 numbers.
-const WINDOW_WORDS: usize = 16;
+/// Largest number of sparse blocks of an origin, and of dense ones.
+const MAX_OPEN: usize = 16;
+/// Numbers of a block that have to be seen to make it dense. A forger has to send so many for each
+/// block, and 16 such blocks to close one of the origin's; fewer hide nothing that comes later.
+const DENSE: u32 = 16;
+/// Ranges of closed blocks of an origin: one for each time that the node missed so many broadcasts
+/// that a whole block was never seen.
+const MAX_CLOSED: usize = 8;
+/// The index of the last block.
+#[cfg(feature = "record")]
+const MAX_INDEX: u64 = u64::MAX / 64;
 
 #[cfg(test)]
 mod tests {
@@ -198,34 +257,70 @@ mod tests {
     }
 
     #[test]
-    fn the_window_holds_the_1024_below_the_highest() {
-        assert_eq!(seen([5000, 3976, 3976, 3975]), [New, New, Duplicate, Duplicate]);
-        assert_eq!(seen([3976, 5000, 3976, 3977]), [New, New, Duplicate, New]);
-        assert_eq!(seen([3900, 5000, 3900, 3976]), [New, New, Duplicate, New]);
+    fn forged_numbers_hide_none_that_come_later() {
+        for (every, duplicates_too) in [(10, true), (1, false)] {
+            let mut dedup = BroadcastDedup::new(1);
+            let mut first_time = |number| dedup.first_time(&id(1, 1, number));
+            assert_eq!(first_time(u64::MAX), New, "also as the first of its origin");
+            for number in 0..10_000 {
+                assert_eq!(first_time(number), New);
+                assert_eq!(first_time(number), Duplicate);
+                // Forged ones all over the range, and just ahead.
+                for forged in [number << 45 | 1 << 63, number * 64 + 20_000] {
+                    if number % every == 0 {
+                        first_time(forged);
+                        assert_eq!(first_time(forged), Duplicate);
+                    }
+                }
+            }
+            if duplicates_too {
+                assert!((0..9_900).all(|number| first_time(number) == Duplicate));
+            }
+        }
     }
 
     #[test]
-    fn a_window_for_numbers_in_order_has_no_words() {
+    fn a_burst_in_any_order_is_new_once() {
+        for step in [1, 3, 511, 1023] {
+            let mut dedup = BroadcastDedup::new(1);
+            for n in 0..1024 {
+                let number = 4992 + n * step % 1024;
+                assert_eq!(dedup.first_time(&id(1, 1, number)), New);
+            }
+            for number in 4992..6016 {
+                assert_eq!(dedup.first_time(&id(1, 1, number)), Duplicate);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_dense_blocks_counts_as_seen() {
+        for (blocks, then) in [(17, Duplicate), (16, New)] {
+            let mut dedup = BroadcastDedup::new(1);
+            let mut first_time = |number| dedup.first_time(&id(1, 1, number));
+            for block in 0..blocks {
+                assert!((0..16).all(|n| first_time(block * 64 + n) == New));
+            }
+            assert_eq!(first_time(63), then);
+        }
+    }
+
+    #[test]
+    fn a_window_for_numbers_in_order_has_two_words() {
         let mut dedup = BroadcastDedup::new(1);
+        let size = |dedup: &BroadcastDedup| {
+            let window = dedup.origins.values().next().unwrap();
+            (window.open.len(), window.closed.len())
+        };
         for number in 0..10_000 {
             assert_eq!(dedup.first_time(&id(1, 1, number)), New);
-            assert_eq!(dedup.origins.values().map(|window| window.below.len()).sum::<usize>(), 0);
+            assert!(size(&dedup) <= (1, 1));
         }
-        // Nor has one for any order within the window, once it is complete.
-        for number in (10_000..11_000).rev().chain(11_000..11_001) {
+        // Nor has one for any order more than a few words, once it is complete.
+        for number in (10_000..11_000).rev().chain(11_000..11_008) {
             assert_eq!(dedup.first_time(&id(1, 1, number)), New);
         }
-        assert!(dedup.origins.values().all(|window| window.below.is_empty()));
-    }
-
-    #[test]
-    fn numbers_may_jump_across_the_whole_range() {
-        let max = u64::MAX;
-        assert_eq!(seen([0, max, 0, max, max - 1]), [New, New, Duplicate, Duplicate, New]);
-        assert_eq!(
-            seen([max - 1024, max, max - 1024, max - 1025]),
-            [New, New, Duplicate, Duplicate]
-        );
+        assert_eq!(size(&dedup), (0, 1));
     }
 
     #[test]
@@ -247,28 +342,38 @@ mod tests {
         assert_eq!([seen(1), seen(2)], [Duplicate, New], "2 was evicted");
     }
 
-    /// Numbers close to one another, far from one another, and at both ends.
+    /// Numbers close to one another, and at both ends: of at most 16 blocks.
     fn numbers() -> impl Strategy<Value = u64> {
-        let around = prop::sample::select(&[0, 10_000, u64::MAX - 1500][..]);
-        prop_oneof![9 => (around, 0..1500u64).prop_map(|(base, n)| base + n), 1 => any::<u64>()]
+        let around = prop::sample::select(&[0, 10_000, u64::MAX - 250][..]);
+        (around, 0..250u64).prop_map(|(base, n)| base + n)
     }
 
     proptest! {
         #[test]
-        fn no_broadcast_is_new_twice_and_each_within_the_window_is_new_once(
+        fn each_broadcast_of_the_latest_generation_is_new_once(
             ids in prop::collection::vec((0..3u8, 0..2u64, numbers()), 0..400),
         ) {
             let mut dedup = BroadcastDedup::new(3);
             let mut all = BTreeSet::new();
             for (origin, generation, number) in ids {
                 let latest = all.range((origin, 0, 0)..=(origin, 1, u64::MAX)).last();
-                let due = latest.is_none_or(|&(_, latest, highest)| {
-                    generation > latest
-                        || generation == latest && highest.saturating_sub(number) <= 1024
-                });
+                let due = latest.is_none_or(|&(_, latest, _)| generation >= latest);
                 let first = all.insert((origin, generation, number));
                 let seen = dedup.first_time(&id(origin, generation, number));
                 prop_assert_eq!(seen == New, first && due);
+                dedup.check();
+            }
+        }
+
+        #[test]
+        fn any_numbers_take_bounded_memory_and_hide_none_far_from_them(
+            numbers in prop::collection::vec(any::<u64>(), 0..400),
+        ) {
+            let mut dedup = BroadcastDedup::new(1);
+            for (real, number) in numbers.into_iter().enumerate() {
+                dedup.first_time(&id(1, 1, number | 1 << 40));
+                prop_assert_eq!(dedup.first_time(&id(1, 1, real as u64)), New);
+                prop_assert_eq!(dedup.first_time(&id(1, 1, real as u64)), Duplicate);
                 dedup.check();
             }
         }

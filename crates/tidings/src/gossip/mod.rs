@@ -10,6 +10,8 @@ use crate::gossip::broadcast::Broadcasts;
 use crate::gossip::dedup::BroadcastDedup;
 use crate::gossip::queue::GossipQueue;
 use crate::rng::{Rng, RngStream};
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::time::Instant;
 
 /// The gossip of a node: the updates and broadcasts that it still sends, and when.
@@ -52,6 +54,7 @@ impl Gossip {
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.queue.restore()?;
         self.broadcasts.restore()?;
-        self.dedup.restore()
+        self.dedup.restore()?;
+        (self.next_broadcast.max(self.datagrams_built) <= MAX_COUNT).then_some(())
     }
 }

@@ -1,6 +1,8 @@
 //! The gossip queue: which updates are still to be sent, and how often each was sent.
 
 use crate::membership::table::MemberKey;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use alloc::collections::BTreeMap;
 use alloc::vec::{Drain, Vec};
 
@@ -52,11 +54,13 @@ impl<K: Copy + Ord> GossipQueue<K> {
         }
     }
 
-    /// Rebuilds the index that a checkpoint omits; `None` if a key has two entries.
+    /// Rebuilds the index that a checkpoint omits; `None` if a key has two entries, or a count is
+    /// out of range.
     #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.positions = self.order.iter().map(|(&position, &key)| (key, position)).collect();
-        (self.positions.len() == self.order.len()).then_some(())
+        let counts = self.order.keys().all(|position| position.transmits < u32::MAX);
+        (counts && self.next <= MAX_COUNT && self.positions.len() == self.order.len()).then_some(())
     }
 
     #[cfg(feature = "record")]

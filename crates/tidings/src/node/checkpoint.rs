@@ -2,7 +2,7 @@
 
 #[cfg(feature = "encryption")]
 use super::sealed;
-use super::{Node, Scratch, format};
+use super::{END_OF_TIME, Node, Scratch, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
 use crate::config::variant::ProtocolVariant;
@@ -19,11 +19,11 @@ use crate::record::error::ReplayError;
 use crate::record::journal::{Input, Journal};
 use crate::record::suspect::Suspect;
 use crate::rng::Rng;
-use crate::stats::Stats;
+use crate::stats::{MAX_COUNT, Stats};
 use crate::stream::{StreamId, Streams};
 use crate::sync::Sync;
 use crate::time::Instant;
-use crate::timers::{Timer, TimerKey, Timers};
+use crate::timers::{FixedTimer, Timer, TimerKey, Timers};
 use crate::wire::Format;
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
@@ -189,11 +189,25 @@ impl Node {
         self.members.restore(&self.config.cluster)?;
         self.gossip.restore()?;
         self.streams.exchanges.restore()?;
+        self.streams.tickets.restore()?;
         self.timers.restore()?;
         self.outputs.restore();
-        self.wire = format(&self.config, [0; 32]);
+        self.wire = format(&mut self.config, [0; 32]);
         self.advance(self.now);
         self.is_consistent().then_some(())
+    }
+
+    /// Whether no statistic is near its end.
+    fn is_countable(&self) -> bool {
+        let mut encoded = Vec::new();
+        encode(&mut encoded, &self.stats);
+        let mut counts = &encoded[..];
+        while !counts.is_empty() {
+            if !decode::<u64>(&mut counts).is_ok_and(|count| count <= MAX_COUNT) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the restored parts agree with one another.
@@ -202,12 +216,18 @@ impl Node {
             TimerKey::Suspicion(key) => self.members.get(key).is_some(),
             _ => true,
         };
+        // Deadlines beyond that would be due at once, again and again.
+        if self.now > END_OF_TIME || !self.is_countable() {
+            return false;
+        }
         let (members, timers) = (&self.members, &self.timers);
         self.detector.is_consistent(members, timers, &self.config.options)
             && timers.iter().all(|(_, timer)| known(timer))
             && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.local().id() == &self.config.id
             && matches!(self.local().state(), State::Alive | State::Left)
+            && timers.at(TimerKey::Fixed(FixedTimer::Probe)).is_some()
+                == (self.local().state() == State::Alive)
     }
 }
 
@@ -280,4 +300,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;

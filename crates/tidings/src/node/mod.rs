@@ -122,15 +122,16 @@ impl Node {
     ///
     /// All its random choices come from `seed`: the same seed and the same calls give the same
     /// outputs, on any machine.
-    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(mut config: Config, seed: [u8; 32], now: Instant) -> Self {
         let variant = config.variant();
         let (addr, incarnation) = (canonical(config.addr), variant.first(config.generation));
         let mut local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());
         local.versions = config.wire.versions();
+        let wire = format(&mut config, seed);
         let options = &config.options;
         let mut node = Self {
             variant,
-            wire: format(&config, seed),
+            wire,
             started: now,
             now,
             members: Members::new(
@@ -294,7 +295,7 @@ impl Node {
         &self.stats
     }
 
-    /// The node's configuration.
+    /// The node's configuration, without its keys: these are in its keyring alone.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -331,8 +332,12 @@ impl Node {
 
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now.min(END_OF_TIME));
-        let running_for = self.now.since(self.started).as_secs();
-        self.wire.set_time(self.config.generation.saturating_add(running_for));
+        self.wire.set_time(self.clock());
+    }
+
+    /// The current time, in seconds, on the clock from which generations are taken.
+    fn clock(&self) -> u64 {
+        self.config.generation.saturating_add(self.now.since(self.started).as_secs())
     }
 
     fn event(&mut self, event: fn(Member) -> Event, key: MemberKey) {
@@ -358,11 +363,15 @@ impl fmt::Debug for Node {
 }
 
 /// The wire format of a node.
-fn format(config: &Config, seed: [u8; 32]) -> Format {
+///
+/// The keys move from the configuration to it: a copy would stay after they are removed from the
+/// keyring.
+#[cfg_attr(not(feature = "encryption"), expect(clippy::needless_pass_by_ref_mut))]
+fn format(config: &mut Config, seed: [u8; 32]) -> Format {
     #[cfg(feature = "encryption")]
-    if let Some((keyring, plaintext)) = &config.encryption {
+    if let Some((keyring, plaintext)) = config.encryption.take() {
         let nonces = Rng::new(seed, RngStream::Nonces);
-        return sealed(config, CryptoState::new(Some(keyring.clone()), *plaintext, nonces));
+        return sealed(config, CryptoState::new(Some(keyring), plaintext, nonces));
     }
     let _ = seed;
     match &config.wire {

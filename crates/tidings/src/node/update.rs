@@ -85,19 +85,25 @@ impl Node {
     /// can refute them.
     fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
         let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
-        if known.is_some_and(|known| claim.incarnation <= known) {
+        let about_us = claim.id == *self.local().id();
+        if known.is_some_and(|known| claim.incarnation < known)
+            || known == Some(claim.incarnation) && !about_us
+        {
             return true;
         }
         let source = match &claim.profile {
-            _ if claim.id == *self.local().id() => IncarnationSource::AboutUs,
+            // Also at our own incarnation, because we go above it: else each repetition would take
+            // us further.
+            _ if about_us => IncarnationSource::AboutUs,
             // The refutation of a forged claim is accepted, as far as it had to go.
             Some(profile) if self.variant.lacks_peer_status() && from == Some(profile.addr) => {
                 IncarnationSource::AtFirstHand
             }
+            Some(_) if known.is_none() => IncarnationSource::Unknown,
             Some(_) => IncarnationSource::Itself,
             None => IncarnationSource::Others,
         };
-        self.variant.is_within_reach(claim.incarnation, self.config.generation, known, source)
+        self.variant.is_within_reach(claim.incarnation, self.clock(), known, source)
     }
 
     /// Applies the incarnation in an ack, even if it is beyond the plausible ones: an ack with the

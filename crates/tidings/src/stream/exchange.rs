@@ -3,6 +3,8 @@
 
 use crate::event::Ticket;
 use crate::member::NodeId;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::time::Instant;
@@ -100,6 +102,10 @@ pub(crate) struct Exchanges {
     limits: Limits,
 }
 
+/// The highest limit in a checkpoint; those of the options are lower.
+#[cfg(feature = "record")]
+const MAX_LIMIT: usize = usize::MAX / 4;
+
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Limits {
@@ -134,9 +140,18 @@ impl Exchanges {
     pub(crate) fn restore(&mut self) -> Option<()> {
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         self.inbound = inbound.count();
-        self.held = self.table.values().map(Exchange::held).sum();
-        let issued = self.table.keys().all(|id| id.0 < self.next);
-        (issued && self.held <= self.limits.max_memory).then_some(())
+        let held = |sum: usize, exchange: &Exchange| {
+            sum.checked_add(exchange.buffer.len())?.checked_add(exchange.unsent)
+        };
+        self.held = self.table.values().try_fold(0, held)?;
+        let issued = self.next <= MAX_COUNT && self.table.keys().all(|id| id.0 < self.next);
+        let Limits { max_in, max_out, max_leave, max_memory, .. } = self.limits;
+        let limits = [max_in, max_out, max_leave, max_memory].iter().all(|&max| max <= MAX_LIMIT);
+        let countable = self.table.values().all(|exchange| {
+            let rounds = exchange.comparison.as_ref().map_or(0, |comparison| comparison.rounds);
+            rounds < u32::MAX / 2 && exchange.binding.is_countable()
+        });
+        (issued && limits && countable && self.held <= max_memory).then_some(())
     }
 
     /// The place for a stream that a peer opens.
@@ -307,6 +322,10 @@ impl Exchanges {
         exchange.active = now;
         self.held -= exchange.buffer.len();
         exchange.buffer = Vec::new();
+        let binding = exchange.binding;
+        if self.table.values().any(|other| binding.is_reflection_of(&other.binding)) {
+            return Err(Reject::Unexpected);
+        }
         Ok(Some(frame))
     }
 

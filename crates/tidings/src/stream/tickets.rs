@@ -3,6 +3,8 @@
 use crate::addr::Dialled;
 use crate::error::{ExchangeError, Failure, SeedFailure};
 use crate::event::{Done, Ticket};
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -68,6 +70,16 @@ struct Leave {
 }
 
 impl Tickets {
+    /// Checks the counts after deserialization; `None` if one is out of range.
+    #[cfg(feature = "record")]
+    pub(crate) fn restore(&self) -> Option<()> {
+        let joins = self.joins.values().all(|join| join.open > 0);
+        let leave = self.leave.as_ref().is_none_or(|leave| {
+            leave.open > 0 && u64::try_from(leave.confirmed).is_ok_and(|count| count <= MAX_COUNT)
+        });
+        (self.next.max(self.next_retry) <= MAX_COUNT && joins && leave).then_some(())
+    }
+
     pub(crate) fn issue(&mut self) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;

@@ -63,8 +63,9 @@ impl Reconnect {
             (self.failures, self.reported) = (0, false);
         }
         self.last_failure = now;
-        self.failures += 1;
-        let is_partition = self.failures >= 3 && self.failures * 4 >= present + self.failures;
+        self.failures = self.failures.saturating_add(1);
+        // A quarter of those that were present.
+        let is_partition = self.failures >= 3 && self.failures.saturating_mul(3) >= present;
         (is_partition && !core::mem::replace(&mut self.reported, true)).then_some(self.failures)
     }
 

@@ -38,7 +38,7 @@ impl SyncTrigger {
         }
         let wait = settle_time.saturating_mul(2 << self.without_change.min(16)).min(max_wait);
         self.not_before = now + wait;
-        self.without_change += 1;
+        self.without_change = self.without_change.saturating_add(1);
         true
     }
 

@@ -4,6 +4,8 @@
 //! [`tidings`], our own format, or of `memberlist`; [`Format`] is the one that a node speaks.
 //! Decoders are total: any bytes become valid values, or a [`Reject`](crate::Reject).
 
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) mod codec;
@@ -36,6 +38,10 @@ pub(crate) use writer::Writer;
 pub(crate) struct StreamBinding {
     /// The nonce of the first frame, if that was sealed.
     first: Option<[u8; 24]>,
+    /// The nonces of the last frame that this node sent, and of the last one that it received, if
+    /// these were sealed.
+    sent: Option<[u8; 24]>,
+    received: Option<[u8; 24]>,
     /// Number of frames so far, in both directions.
     frames: u32,
     /// Whether this node opened the stream.
@@ -48,6 +54,21 @@ impl StreamBinding {
     pub(crate) fn new(ours: bool) -> Self {
         Self { ours, ..Self::default() }
     }
+
+    /// Whether no count of a restored stream is near its end.
+    #[cfg(feature = "record")]
+    pub(crate) fn is_countable(&self) -> bool {
+        self.frames < u32::MAX / 2 && self.progress.records <= MAX_COUNT
+    }
+
+    /// Whether the frame that was received last is the one that this node sent last on `other`:
+    /// then somebody connected two streams of this node with each other, or one with itself.
+    ///
+    /// Nonces are drawn at random, so no other frame has it, and nobody without the key can change
+    /// it.
+    pub(crate) fn is_reflection_of(&self, other: &Self) -> bool {
+        self.received.is_some() && self.received == other.sent
+    }
 }
 
 /// The parse position in a long message that arrives in chunks.
@@ -59,6 +80,8 @@ pub(crate) struct ParseProgress {
     at: usize,
     /// Number of records parsed.
     records: u64,
+    /// Length of the message below which it cannot be complete.
+    pub(crate) needed: usize,
 }
 
 /// The part of an encoded frame that is not encrypted.

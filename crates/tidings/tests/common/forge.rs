@@ -265,16 +265,21 @@ pub mod encrypted {
 
     pub fn frame(body: &[u8]) -> Vec<u8> {
         // The first frame of a stream: number 0, no nonce before it.
-        bound_frame(0, [0; 24], body)
+        bound_frame(REQUEST, 0, [0; 24], body)
     }
 
     /// A later frame on a stream whose first frame came from [`frame`].
     pub fn later_frame(before: u32, body: &[u8]) -> Vec<u8> {
-        bound_frame(before, NONCE, body)
+        bound_frame(REQUEST, before, NONCE, body)
     }
 
-    fn bound_frame(before: u32, first: [u8; 24], body: &[u8]) -> Vec<u8> {
-        let binding = [&[1][..], &before.to_le_bytes(), &first, CLUSTER.as_bytes()].concat();
+    const REQUEST: u8 = 1;
+
+    /// A frame in this direction, 1 from the side that opened the stream, 2 from the other, on a
+    /// stream whose first frame had the nonce `first`.
+    pub fn bound_frame(direction: u8, before: u32, first: [u8; 24], body: &[u8]) -> Vec<u8> {
+        let binding =
+            [&[direction][..], &before.to_le_bytes(), &first, CLUSTER.as_bytes()].concat();
         let sealed = seal(&binding, &[&varint(NOW), body].concat());
         let length = (sealed.len() as u32).to_le_bytes();
         [&[0xe1][..], &tag(), &length, &sealed].concat()

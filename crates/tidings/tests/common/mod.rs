@@ -134,6 +134,49 @@ pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
     forge::with_keys(config.build().unwrap())
 }
 
+/// Carries out a node's outputs for a while, as somebody who connects each stream that it opens
+/// back to it; with `echo`, each stream with itself. Returns the node's events.
+pub fn connect_back(node: &mut Node, mut now: Instant, echo: bool) -> Vec<Event> {
+    let (mut events, mut ends, mut buf) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let end = now + Duration::from_secs(60);
+    while now < end {
+        while let Some(output) = node.poll_output(&mut buf) {
+            let (id, action) = match output {
+                Output::Stream { id, action } => (id, action),
+                Output::Event(event) => {
+                    events.push(event);
+                    continue;
+                }
+                _ => continue,
+            };
+            if let StreamAction::Open { to, .. } = action {
+                let other = if echo { id } else { node.accept_stream(now, to).unwrap() };
+                ends.extend([(id, other), (other, id)]);
+                node.handle_stream(now, id, StreamInput::Opened);
+                continue;
+            }
+            // Streams from before have no other end.
+            let Some(&other) = ends.get(&id) else { continue };
+            match action {
+                StreamAction::Write(bytes) => {
+                    node.handle_stream(now, other, StreamInput::Data(&bytes));
+                }
+                StreamAction::Close => {
+                    node.handle_stream(now, id, StreamInput::Closed);
+                    node.handle_stream(now, other, StreamInput::Closed);
+                }
+                _ => {
+                    let error = StreamError::Reset;
+                    node.handle_stream(now, other, StreamInput::Failed(error));
+                }
+            }
+        }
+        now = node.poll_timeout().unwrap_or(end);
+        node.handle_timeout(now);
+    }
+    events
+}
+
 impl Net {
     /// Asserts that the journals of all nodes, also of ended ones, replay with more outputs than
     /// this. Without feature `record` there are no journals.

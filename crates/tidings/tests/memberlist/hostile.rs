@@ -466,6 +466,51 @@ mod datagrams {
     }
 
     #[test]
+    fn a_datagram_is_a_bounded_number_of_messages() {
+        let parts = |count, part: &[u8]| forge::compound(&vec![part.to_vec(); count]);
+        let none = parts(255, b"");
+        for (many, messages) in [
+            (parts(255, &forge::user(b"")), 255),
+            (parts(2, &parts(200, &forge::user(b""))), 0),
+            (parts(15, &parts(17, &forge::user(b""))), 255),
+            (parts(16, &parts(16, &forge::user(b""))), 0),
+            (parts(255, &none), 0),
+            (parts(200, &forge::compress(&parts(255, &forge::user(b"")))), 0),
+            (forge::compress(&parts(85, &parts(255, &forge::user(b"")))), 0),
+            (forge::compress(&parts(255, &forge::compress(&parts(60, b"\x08")))), 0),
+            (parts(128, &parts(2, &[1])), 0),
+        ] {
+            let mut harness = Harness::new();
+            let before = harness.rejected();
+            harness.receive(MEMBER, &many);
+            harness.receive(MEMBER, &forge::crc(&many));
+            assert_eq!(harness.node.stats().messages_in, 2 * messages);
+            let rejected = harness.rejected() - before;
+            assert_eq!(rejected, if messages == 0 { 2 } else { 0 }, "each as a whole");
+            // A stream has one message, never a compound.
+            harness.serve_stream(&many, 1000);
+            harness.serve_stream(&forge::compress(&many), 1000);
+            assert_eq!(harness.node.stats().messages_in, 2 * messages);
+            harness.assert_responsive();
+        }
+    }
+
+    #[test]
+    fn a_push_pull_has_no_more_records_than_its_length_allows() {
+        let mut harness = Harness::new();
+        let refused = harness.refused();
+        for count in [40_000, 1_000_000] {
+            let empty = vec![vec![0x80]; count];
+            let push_pull = forge::push_pull(true, &empty, b"");
+            for message in [forge::compress(&push_pull), push_pull] {
+                assert_eq!(harness.serve_stream(&message, 10_000), [StreamAction::Reset]);
+            }
+        }
+        assert_eq!(harness.refused(), refused, "no record was looked at");
+        harness.assert_responsive();
+    }
+
+    #[test]
     fn endless_nesting_is_refused() {
         let (mut compounds, mut compressions) = (forge::user(b"hi"), forge::user(b"hi"));
         for depth in 1..400 {

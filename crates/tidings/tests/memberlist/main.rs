@@ -92,6 +92,40 @@ mod refutation {
         assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
     }
 
+    #[test]
+    fn a_forged_incarnation_hides_a_member_from_no_newcomer() {
+        for forged in [3 << 30, (3 << 30) - 1, 1 << 31, (1 << 30) + 1024, 1 << 30, 1 << 29] {
+            let mut net = cluster(3);
+            // Again and again, each time at the highest incarnation that a claim can have.
+            for step in 0..40 {
+                let own = u32::try_from(net.nodes[1].node.local().incarnation().number).unwrap();
+                for number in [forged + step, own + 1] {
+                    for claim in [
+                        forge::suspect(number, "n1", "n0"),
+                        forge::alive(number, "n1", "10.0.0.2:7946", b"not so"),
+                    ] {
+                        net.inject(1, addr(9), &claim);
+                    }
+                }
+            }
+            for newcomer in [3, 4] {
+                net.start(config(newcomer));
+                net.join(newcomer, &[addr(0)]);
+                net.run_for(SECOND * 30);
+                let own = net.nodes[1].node.local().incarnation();
+                for here in [0, 2, newcomer] {
+                    let known = net.member(here, 1).map(|member| member.incarnation());
+                    assert_eq!(known, Some(own), "{forged} at {here}");
+                    assert_eq!(net.state(here, 1), Some(State::Alive));
+                }
+                // The member forgets everything; the others do not.
+                net.restart(1, config(1));
+                net.join(1, &[addr(0)]);
+                net.run_for(SECOND * 30);
+            }
+        }
+    }
+
     /// memberlist's nodes announce zero after the greatest number, and stay out for good.
     #[test]
     fn a_forged_incarnation_separates_nobody_from_the_member() {
@@ -502,6 +536,37 @@ mod encryption {
 
     fn with(n: usize, keyring: Keyring, plaintext: Plaintext) -> Config {
         config(n).to_builder().encryption(keyring, plaintext).build().unwrap()
+    }
+
+    #[test]
+    fn a_stream_connected_back_to_its_origin_is_refused() {
+        for echo in [false, true] {
+            let keyed = |n| {
+                let config = config(n).to_builder();
+                config.encryption(Keyring::new(key(1, 32)), Plaintext::Refused).build().unwrap()
+            };
+            let mut net = joined([0, 1].map(keyed));
+            let now = net.now;
+            let ended = |events: &[Event], of| {
+                let result = events.iter().find_map(|event| match event {
+                    Event::Completed { ticket, result } if *ticket == of => Some(result.clone()),
+                    _ => None,
+                });
+                result.expect("each command ends")
+            };
+            let mut alone = tidings::Node::new(keyed(2), [5; 32], now);
+            let join = alone.join(now, &[addr(0)]).unwrap();
+            let events = common::connect_back(&mut alone, now, echo);
+            assert!(matches!(ended(&events, join), Err(Failure::NoSeed(_))), "{events:?}");
+            assert_eq!(alone.stats().syncs, 0);
+
+            let member = &mut net.nodes[0].node;
+            let leave = member.leave(now);
+            let syncs = member.stats().syncs;
+            let events = common::connect_back(member, now, echo);
+            assert_eq!(ended(&events, leave), Err(Failure::Unconfirmed));
+            assert_eq!(member.stats().syncs, syncs);
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ fn broadcasts_whose_origin_is_no_member_are_dropped() {
     assert_eq!(net.nodes[0].node.stats().broadcasts_unknown_origin, 2);
     net.inject(0, addr(1), &broadcast("n1", 1, u64::MAX));
     net.inject(0, addr(1), &broadcast("n1", 1, u64::MAX));
-    net.inject(0, addr(1), &broadcast("n1", 1, 0));
+    net.inject(0, addr(1), &broadcast("n1", 1, u64::MAX));
     assert_eq!(net.messages(0).len(), 1);
     assert_eq!(net.nodes[0].node.stats().broadcasts_duplicate, 2);
 }
@@ -245,4 +245,30 @@ fn a_broadcast_that_is_too_long_for_our_datagrams_holds_up_no_other() {
     let ours = (id(0), b"ours".to_vec(), Via::Broadcast);
     assert!((1..8).all(|here| net.messages(here) == [ours.clone()]));
     assert_eq!(net.nodes[0].node.stats().broadcasts_dropped, 8);
+}
+
+#[test]
+fn a_forged_number_does_not_mute_its_origin() {
+    for forged in [u64::MAX, u64::MAX - 1, 1 << 32, 3000] {
+        let mut net = joined(4);
+        net.command(1, |node, now| node.broadcast(now, "before".into())).unwrap();
+        net.run_for(5 * SECOND);
+        for here in [0, 2, 3] {
+            for step in 0..20 {
+                let lie = forge::broadcast("n1", 1, forged.wrapping_sub(step * 64), b"", b"forged");
+                net.inject(here, addr(9), &forge::datagram(&[lie]));
+            }
+        }
+        net.run_for(5 * SECOND);
+        for n in 0..100_u8 {
+            net.command(1, |node, now| node.broadcast(now, vec![n; 20].into())).unwrap();
+        }
+        net.run_for(20 * SECOND);
+        for here in [0, 2, 3] {
+            let mut counts = counts(&net, here);
+            assert!(counts.remove(&b"forged"[..]).is_some(), "it was taken for the member's");
+            assert_eq!(counts.len(), 101, "n{here} after {forged}");
+            assert!(counts.values().all(|&count| count == 1), "n{here}: {counts:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use common::forge::encrypted;
-use tidings::{Cipher, Key, Keyring, Plaintext};
+use tidings::{Cipher, Key, Keyring, Plaintext, Ticket};
 
 fn key(n: u8) -> Key {
     Key::new(Cipher::Aes256Gcm, [n; 32])
@@ -291,4 +291,74 @@ fn forged_times_are_not_believed() {
     assert_eq!(rejected(&net, 0).stale, 2);
     net.inject(0, addr(1), &encrypted::datagram_at(day / 3, &alive));
     assert_eq!(net.nodes[0].node.present_count(), 3);
+}
+
+#[test]
+fn a_stream_connected_back_to_its_origin_is_refused() {
+    for echo in [false, true] {
+        let mut net = Net::of([0, 1].map(|n| keyed(n, Keyring::new(key(1)), Plaintext::Refused)));
+        net.join(1, &[addr(0)]);
+        net.run_for(5 * SECOND);
+        let now = net.now;
+        // A join of a new node, and a message, a sync and a leave of a member.
+        let alone = keyed(2, Keyring::new(key(1)), Plaintext::Refused);
+        let mut alone = Node::new(alone, [5; 32], now);
+        let join = alone.join(now, &[addr(0)]).unwrap();
+        let events = common::connect_back(&mut alone, now, echo);
+        assert!(matches!(ended(&events, join), Err(Failure::NoSeed(_))), "{events:?}");
+        assert_eq!(alone.stats().syncs, 0);
+
+        let member = &mut net.nodes[1].node;
+        let message = member.send_reliable(now, &id(0), "to another".into()).unwrap();
+        let events = common::connect_back(member, now, echo);
+        assert!(ended(&events, message).is_err(), "{events:?}");
+
+        let member = &mut net.nodes[0].node;
+        let leave = member.leave(now);
+        let syncs = member.stats().syncs;
+        let events = common::connect_back(member, now, echo);
+        assert_eq!(*ended(&events, leave), Err(Failure::Unconfirmed));
+        assert_eq!(member.stats().syncs, syncs);
+    }
+}
+
+/// The result of a command.
+fn ended(events: &[Event], of: Ticket) -> &Result<Done, Failure> {
+    let result = events.iter().find_map(|event| match event {
+        Event::Completed { ticket, result } if *ticket == of => Some(result),
+        _ => None,
+    });
+    result.expect("each command ends")
+}
+
+#[test]
+fn a_frame_counts_in_its_direction_only() {
+    const REQUEST: u8 = 1;
+    const ANSWER: u8 = 2;
+    for direction in [ANSWER, REQUEST] {
+        let mut net = pair();
+        let now = net.now;
+        let node = &mut net.nodes[0].node;
+        let message = node.send_reliable(now, &id(1), "hello".into()).unwrap();
+        let (mut buf, mut result) = (Vec::new(), None);
+        while let Some(output) = node.poll_output(&mut buf) {
+            match output {
+                Output::Stream { id, action: StreamAction::Open { .. } } => {
+                    node.handle_stream(now, id, StreamInput::Opened);
+                }
+                Output::Stream { id, action: StreamAction::Write(request) } => {
+                    let first = request[9..33].try_into().unwrap();
+                    // A refusal: has left.
+                    let answer = encrypted::bound_frame(direction, 1, first, &[4, 0]);
+                    node.handle_stream(now, id, StreamInput::Data(&answer));
+                }
+                Output::Event(Event::Completed { ticket, result: ended }) if ticket == message => {
+                    result = Some(ended);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(node.stats().rejected_streams.key, u64::from(direction == REQUEST));
+        assert!(matches!(result, Some(Err(_))), "{result:?}");
+    }
 }

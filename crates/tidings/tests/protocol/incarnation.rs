@@ -67,7 +67,7 @@ fn claims_with_an_impossible_incarnation_are_dropped() {
         (u64::MAX, u64::MAX, &never[..]),
         (u64::MAX, 0, &never),
         (1, u64::MAX, &never),
-        (2 + (1 << 48), 0, &others),
+        (1 + (1 << 48) + 60, 0, &others),
         (1, (1 << 47) + 1, &others),
     ] {
         for victim in victims {
@@ -119,4 +119,38 @@ fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
         }
     }
     assert!(!net.saw(0, |event| matches!(event, Event::Failed(_))));
+}
+
+#[test]
+fn a_forged_incarnation_hides_a_member_from_no_newcomer() {
+    let leads = [49, 50].into_iter().flat_map(|bits| [0, 1, 1024, 1025].map(|n| (1 << bits) + n));
+    for lead in leads.chain([1 << 48, 1]) {
+        let mut net = trio();
+        // Again and again, each time at the highest incarnation that a claim can have.
+        for step in 0..40 {
+            for claim in [
+                forge::failed("n1", 1 + lead + step, 0),
+                forge::alive("n1", "10.0.0.2:7946", 1 + lead + step, 0, b"not so"),
+            ] {
+                net.inject(1, addr(9), &forge::datagram(&[claim]));
+            }
+            let own = net.nodes[1].node.local().incarnation();
+            net.inject(1, addr(9), &forge::datagram(&[forge::left("n1", own.generation + 1, 0)]));
+        }
+        for newcomer in [3, 4] {
+            net.start(config(newcomer, addr(newcomer)).with_generation(2));
+            net.join(newcomer, &[addr(0)]);
+            net.run_for(20 * SECOND);
+            assert!(
+                all_believe(&net, [0, 2, newcomer].into_iter(), 1),
+                "{lead} {:?} {:?}",
+                net.nodes[1].node.local().incarnation(),
+                net.member(newcomer, 1)
+            );
+            // The member forgets everything; the others do not.
+            net.restart(1, config(1, addr(1)).with_generation(3));
+            net.join(1, &[addr(0)]);
+            net.run_for(20 * SECOND);
+        }
+    }
 }

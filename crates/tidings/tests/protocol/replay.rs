@@ -229,3 +229,52 @@ fn a_journal_that_is_never_taken_ends() {
     node.stop_journal();
     assert_eq!(node.journal_len(), None);
 }
+
+/// With the overflow checks of this build.
+#[test]
+fn a_forged_recording_is_an_error_or_replays_but_never_panics() {
+    let mut net = journaling();
+    for n in 0..40_u8 {
+        net.command(0, |node, now| node.broadcast(now, vec![n; 30].into())).unwrap();
+    }
+    net.command(1, |node, now| node.send_reliable(now, &id(2), "to one".into())).unwrap();
+    net.join(2, &[addr(0), addr(7)]);
+    net.run_for(SECOND);
+    net.command(1, |node, now| node.leave(now));
+    net.run_for(2 * SECOND);
+    let segments: Vec<_> = (0..3).flat_map(|n| journals(&net, n).segments().to_vec()).collect();
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut replayed = 0;
+    for _ in 0..12_000 {
+        let (mut checkpoint, mut journal) = segments[random(segments.len())].clone();
+        for _ in 0..=random(3) {
+            let forged = if random(4) == 0 { &mut journal } else { &mut checkpoint };
+            if forged.len() < 2 {
+                continue;
+            }
+            let at = 1 + random(forged.len() - 1);
+            let number = forged[at..].iter().position(|byte| byte & 0x80 == 0).map_or(1, |n| n + 1);
+            match random(4) {
+                0 => forged[at] = random(256) as u8,
+                1 => forged[at] ^= 1 << random(8),
+                // A number at its end, of 64 bits and of 32.
+                2 => drop(forged.splice(at..at + number, [[0xff; 9].as_slice(), &[1]].concat())),
+                _ => drop(forged.splice(at..at + number, [0xff, 0xff, 0xff, 0xff, 0x0f])),
+            }
+        }
+        let Ok(mut replay) = Replay::new(&checkpoint, &journal) else { continue };
+        replayed += 1;
+        for _ in 0..400 {
+            drop((replay.timers(), replay.suspects().len(), replay.next_at()));
+            let Ok(Some(step)) = replay.step() else { break };
+            assert!(!format!("{step:?}").is_empty());
+        }
+    }
+    assert!(replayed > 1000, "{replayed}");
+}

@@ -235,6 +235,7 @@ impl Envelope {
             buf.append(&mut message);
             crypto.note_frame(&buf);
             let nonce = crypto.nonce(NONCE);
+            binding.sent = Some(nonce);
             seal(crypto, &nonce, self.version, &aad, &mut buf, start);
             return buf.into();
         }
@@ -248,7 +249,7 @@ impl Envelope {
         &mut self,
         bytes: &'a [u8],
         limit: usize,
-        binding: &StreamBinding,
+        binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Option<(&'a [u8], bool)>, Reject> {
         let labelled = if binding.ours { Some(bytes) } else { label::strip(bytes, &self.label)? };
@@ -259,6 +260,9 @@ impl Envelope {
             Some(Unit::Plain(_)) => Err(Reject::Plaintext),
             Some(Unit::Sealed(sealed)) => {
                 self.open_sealed_frame(sealed, scratch)?;
+                let mut nonce = [0; 24];
+                nonce[..NONCE].copy_from_slice(&sealed[1..SEALED_HEADER]);
+                binding.received = Some(nonce);
                 Ok(Some((scratch, true)))
             }
         }

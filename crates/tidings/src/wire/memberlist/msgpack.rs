@@ -9,9 +9,24 @@ use alloc::vec::Vec;
 /// The reason why a value could not be decoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum DecodeError {
-    /// The bytes end too early; on a stream, more may arrive.
-    Incomplete,
+    /// The bytes end too early; on a stream, more may arrive. At least `missing` bytes are needed.
+    Incomplete {
+        missing: usize,
+    },
     Malformed,
+}
+
+impl DecodeError {
+    /// The error of a value after which at least `values` more follow, of a byte or more each.
+    fn before(self, values: u64) -> Self {
+        match self {
+            Self::Incomplete { missing } => {
+                let values = usize::try_from(values).unwrap_or(usize::MAX);
+                Self::Incomplete { missing: missing.saturating_add(values) }
+            }
+            Self::Malformed => Self::Malformed,
+        }
+    }
 }
 
 /// The value of a field.
@@ -72,9 +87,10 @@ pub(crate) fn decode_struct<'a>(
     let mut values_left = MAX_VALUES;
     match decode_marker(bytes)? {
         Marker::Map(len) => {
+            let mut values = 2 * u64::from(len);
             for _ in 0..len {
-                let key = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
-                let value = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
+                let key = decode_one(bytes, MAX_DEPTH, &mut values_left, &mut values)?;
+                let value = decode_one(bytes, MAX_DEPTH, &mut values_left, &mut values)?;
                 let Value::Bytes(key) = key else { continue };
                 if let Some(n) = names.iter().position(|name| name.as_bytes() == &key[..]) {
                     field(n, value)?;
@@ -82,8 +98,9 @@ pub(crate) fn decode_struct<'a>(
             }
         }
         Marker::Array(len) => {
+            let mut values = len.into();
             for n in 0..len as usize {
-                let value = decode_value(bytes, MAX_DEPTH, &mut values_left)?;
+                let value = decode_one(bytes, MAX_DEPTH, &mut values_left, &mut values)?;
                 if n < names.len() {
                     field(n, value)?;
                 }
@@ -92,6 +109,19 @@ pub(crate) fn decode_struct<'a>(
         _ => return Err(DecodeError::Malformed),
     }
     Ok(())
+}
+
+/// Decodes the next of `values` values of a container.
+fn decode_one<'a>(
+    bytes: &mut &'a [u8],
+    depth: u32,
+    values_left: &mut u32,
+    values: &mut u64,
+) -> Result<Value<'a>, DecodeError> {
+    *values -= 1;
+    // More values than are left would be an error, however they end.
+    decode_value(bytes, depth, values_left)
+        .map_err(|error| error.before((*values).min(u64::from(*values_left))))
 }
 
 fn decode_value<'a>(
@@ -112,8 +142,9 @@ fn decode_value<'a>(
         Marker::Array(_) | Marker::Map(_) if depth == 0 => return Err(DecodeError::Malformed),
         Marker::Array(len) => decode_array(bytes, len, depth - 1, values_left)?,
         Marker::Map(len) => {
-            for _ in 0..u64::from(len) * 2 {
-                decode_value(bytes, depth - 1, values_left)?;
+            let mut values = u64::from(len) * 2;
+            while values > 0 {
+                decode_one(bytes, depth - 1, values_left, &mut values)?;
             }
             Value::Other
         }
@@ -129,8 +160,9 @@ fn decode_array<'a>(
 ) -> Result<Value<'a>, DecodeError> {
     // Memory grows with the elements that are present, not with the length that is claimed.
     let (mut all, mut octets) = (true, Vec::new());
-    for _ in 0..len {
-        match decode_value(bytes, depth, values_left)? {
+    let mut values = len.into();
+    while values > 0 {
+        match decode_one(bytes, depth, values_left, &mut values)? {
             Value::Uint(octet @ 0..=255) if all => octets.push(octet as u8),
             _ => all = false,
         }
@@ -191,14 +223,17 @@ fn signed(number: i64) -> Marker {
 }
 
 fn split<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], DecodeError> {
-    let split = usize::try_from(len).ok().and_then(|len| bytes.split_at_checked(len));
-    let (prefix, rest) = split.ok_or(DecodeError::Incomplete)?;
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let missing = len.saturating_sub(bytes.len());
+    let split = bytes.split_at_checked(len);
+    let (prefix, rest) = split.ok_or(DecodeError::Incomplete { missing })?;
     *bytes = rest;
     Ok(prefix)
 }
 
 fn split_chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
-    let (chunk, rest) = bytes.split_first_chunk().ok_or(DecodeError::Incomplete)?;
+    let missing = N.saturating_sub(bytes.len());
+    let (chunk, rest) = bytes.split_first_chunk().ok_or(DecodeError::Incomplete { missing })?;
     *bytes = rest;
     Ok(*chunk)
 }
@@ -268,7 +303,7 @@ fn encode_raw(buf: &mut Vec<u8>, bytes: &[u8]) {
 /// Largest nesting depth of values that are skipped.
 const MAX_DEPTH: u32 = 16;
 /// Largest number of values in a struct, with those that are skipped. It bounds the work, because
-/// a message that arrives in small chunks is decoded anew with each of them.
+/// a message that arrives in small chunks is decoded anew whenever the missing bytes have arrived.
 const MAX_VALUES: u32 = 4096;
 
 #[cfg(test)]
@@ -350,7 +385,7 @@ mod tests {
             b"\x81\xa1A\xdb\xff\xff\xff\xff",
             b"\xdf\xff\xff\xff\xff",
         ] {
-            assert_eq!(fields(claim), Err(DecodeError::Incomplete));
+            assert!(matches!(fields(claim), Err(DecodeError::Incomplete { .. })));
         }
     }
 
@@ -378,7 +413,11 @@ mod tests {
             let a = Value::Bytes(Cow::Borrowed(&bytes[..]));
             let all = [(0, a), (1, Value::Uint(number.into()))];
             prop_assert_eq!(fields(&buf), Ok(all.into()));
-            prop_assert_eq!(fields(&buf[..cut.index(buf.len())]), Err(DecodeError::Incomplete));
+            let cut = cut.index(buf.len());
+            let Err(DecodeError::Incomplete { missing }) = fields(&buf[..cut]) else {
+                return Err(TestCaseError::fail("a prefix is not incomplete"));
+            };
+            prop_assert!(0 < missing && cut + missing <= buf.len());
         }
 
         #[test]

@@ -9,13 +9,14 @@ use alloc::vec::Vec;
 /// Removes the layers of a datagram, and appends its leaves to `leaves`, each after its length in
 /// four bytes. A malformed part of a compound becomes an empty leaf.
 ///
-/// Decompression produces at most `limit` bytes in all.
+/// Decompression produces at most `limit` bytes in all, and there are at most [`MAX_LEAVES`]
+/// leaves.
 ///
 /// # Errors
 ///
-/// If the checksum is wrong, or the outermost message is malformed.
+/// If the checksum is wrong, the outermost message is malformed, or there are too many leaves.
 pub(crate) fn expand(plain: &[u8], limit: usize, leaves: &mut Vec<u8>) -> Result<(), Reject> {
-    Expansion { left: limit, leaves }.expand(verify(plain)?, MAX_DEPTH)
+    Expansion { left: limit, leaves_left: MAX_LEAVES, leaves }.expand(verify(plain)?, MAX_DEPTH)
 }
 
 /// Iterates over the leaves that [`expand`] appended.
@@ -41,6 +42,7 @@ impl<'a> Iterator for Leaves<'a> {
 struct Expansion<'a> {
     /// Number of bytes that decompression may still produce.
     left: usize,
+    leaves_left: usize,
     leaves: &'a mut Vec<u8>,
 }
 
@@ -57,23 +59,22 @@ impl Expansion<'_> {
                 decompressed?;
                 self.expand(&inner, depth - 1)
             }
-            Some(_) => {
-                self.push_leaf(message);
-                Ok(())
-            }
+            Some(_) => self.push_leaf(message),
             None => Err(Reject::Malformed),
         }
     }
 
-    fn push_leaf(&mut self, leaf: &[u8]) {
+    fn push_leaf(&mut self, leaf: &[u8]) -> Result<(), Reject> {
+        self.leaves_left = self.leaves_left.checked_sub(1).ok_or(Reject::Oversized)?;
         let len = u32::try_from(leaf.len())
             .expect("a datagram and its decompressed parts have less than 4 GiB");
         self.leaves.extend_from_slice(&len.to_le_bytes());
         self.leaves.extend_from_slice(leaf);
+        Ok(())
     }
 
     /// Expands the parts of a compound. If it is cut, the incomplete part becomes an empty leaf and
-    /// the parts after it are lost.
+    /// the parts after it are lost. Too many leaves are an error at each depth.
     fn decode_compound(&mut self, body: &[u8], depth: u32) -> Result<(), Reject> {
         let (&count, rest) = body.split_first().ok_or(Reject::Malformed)?;
         let table = 2 * usize::from(count);
@@ -81,12 +82,12 @@ impl Expansion<'_> {
         for length in lengths.chunks_exact(2) {
             let length = u16::from_be_bytes([length[0], length[1]]);
             let Some((part, rest)) = parts.split_at_checked(length.into()) else {
-                self.push_leaf(&[]);
+                self.push_leaf(&[])?;
                 break;
             };
             parts = rest;
             if self.expand(part, depth).is_err() {
-                self.push_leaf(&[]);
+                self.push_leaf(&[])?;
             }
         }
         Ok(())
@@ -163,6 +164,11 @@ pub(crate) const CRC_HEADER: usize = 5;
 
 /// Largest number of parts in a compound of ours: memberlist up to 0.2.3 crashes on more.
 pub(crate) const MAX_PARTS: usize = 127;
+
+/// Largest number of leaves in a datagram, at all depths together: as many as one compound can
+/// have. memberlist has no limit, and sends one compound in a datagram. Without it, 1,000 bytes of
+/// nested compounds or of compression would become 20,000 events.
+const MAX_LEAVES: usize = 255;
 
 /// Largest nesting depth of compounds and compression; memberlist has no limit, and nests two deep.
 const MAX_DEPTH: u32 = 8;

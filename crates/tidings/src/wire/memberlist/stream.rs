@@ -83,7 +83,8 @@ pub(crate) struct Record<'a> {
 /// Decodes the message of a stream, of at most `limit` bytes; if it was compressed, into `scratch`.
 ///
 /// `None` if more bytes are needed. With `whole`, no more will arrive: a message that ends early is
-/// malformed. `progress` keeps how many records were checked, from one call to the next.
+/// malformed. `progress` keeps how many records were checked and how many bytes are needed, from
+/// one call to the next, so that a message that arrives byte by byte takes linear time.
 pub(crate) fn read<'a>(
     plain: &'a [u8],
     whole: bool,
@@ -91,11 +92,17 @@ pub(crate) fn read<'a>(
     progress: &mut ParseProgress,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Option<Message<'a>>, Reject> {
+    if !whole && plain.len() < progress.needed {
+        return check_len(plain, limit);
+    }
     let (message, whole) = match plain.split_first() {
         Some((&COMPRESS, body)) => {
             let compressed = match packet::decode_compressed(&mut &body[..]) {
                 Ok(compressed) => compressed,
-                Err(DecodeError::Incomplete) if !whole => return check_len(plain, limit),
+                Err(DecodeError::Incomplete { missing }) if !whole => {
+                    progress.needed = plain.len().saturating_add(missing);
+                    return check_len(plain, limit);
+                }
                 Err(_) => return Err(Reject::Malformed),
             };
             scratch.clear();
@@ -106,7 +113,10 @@ pub(crate) fn read<'a>(
     };
     match parse(message, limit, progress) {
         Ok(message) => Ok(Some(message)),
-        Err(ParseError::Msgpack(DecodeError::Incomplete)) if !whole => check_len(plain, limit),
+        Err(ParseError::Msgpack(DecodeError::Incomplete { missing })) if !whole => {
+            progress.needed = plain.len().saturating_add(missing);
+            check_len(plain, limit)
+        }
         Err(ParseError::Msgpack(_)) => Err(Reject::Malformed),
         Err(ParseError::Reject(reject)) => Err(reject),
     }
@@ -133,7 +143,7 @@ fn parse<'a>(
     limit: usize,
     progress: &mut ParseProgress,
 ) -> Result<Message<'a>, ParseError> {
-    let (&kind, mut rest) = message.split_first().ok_or(DecodeError::Incomplete)?;
+    let (&kind, mut rest) = message.split_first().ok_or(DecodeError::Incomplete { missing: 1 })?;
     Ok(match kind {
         PUSH_PULL => decode_push_pull(message, limit, progress)?,
         leaf::PING => Message::Ping(leaf::decode_ping(&mut rest)?),
@@ -159,7 +169,8 @@ fn parse<'a>(
 fn split_tail(rest: &[u8], len: u64, limit: usize) -> Result<&[u8], ParseError> {
     let len = usize::try_from(len).ok().filter(|&len| len <= limit);
     let len = len.ok_or(ParseError::Reject(Reject::Oversized))?;
-    Ok(rest.get(..len).ok_or(DecodeError::Incomplete)?)
+    let missing = len.saturating_sub(rest.len());
+    Ok(rest.get(..len).ok_or(DecodeError::Incomplete { missing })?)
 }
 
 fn decode_push_pull<'a>(
@@ -177,8 +188,7 @@ fn decode_push_pull<'a>(
         }
         Ok(())
     })?;
-    // The shortest record has one byte: a struct without fields.
-    if nodes.saturating_add(len) > limit as u64 {
+    if nodes.saturating_mul(MIN_RECORD).saturating_add(len) > limit as u64 {
         return Err(ParseError::Reject(Reject::Oversized));
     }
     let first = rest;
@@ -187,7 +197,8 @@ fn decode_push_pull<'a>(
     }
     while progress.records < nodes {
         decode_record(&mut rest)?;
-        *progress = ParseProgress { at: message.len() - rest.len(), records: progress.records + 1 };
+        progress.at = message.len() - rest.len();
+        progress.records += 1;
     }
     let state = split_tail(rest, len, limit)?;
     Ok(Message::PushPull { join, records: Records { bytes: first, left: nodes }, state })
@@ -248,6 +259,10 @@ pub(crate) fn encode_error(buf: &mut Vec<u8>, error: &str) {
     encode_struct(buf, 1);
     encode_bytes(buf, "Error", error.as_bytes());
 }
+
+/// The least number of bytes that counts for a record. The records of memberlist's nodes have 60 or
+/// more; a struct without fields has one, and decompression makes a million of them from 2 kB.
+const MIN_RECORD: u64 = 32;
 
 const PUSH_PULL: u8 = 6;
 pub(crate) const ENCRYPT: u8 = 10;

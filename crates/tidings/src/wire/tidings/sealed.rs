@@ -79,8 +79,9 @@ impl Sealing {
         binding: &mut StreamBinding,
     ) {
         let nonce = self.crypto.nonce(NONCE);
-        let aad = self.frame_aad(binding);
+        let aad = self.frame_aad(binding, binding.ours);
         binding.first.get_or_insert(nonce);
+        binding.sent = Some(nonce);
         binding.frames += 1;
         let length = u32::try_from(buf.len() - 9 + TAG).expect("max_frame is at most 64 MiB");
         buf[0] = SEALED_VERSION;
@@ -100,12 +101,13 @@ impl Sealing {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let aad = self.frame_aad(binding);
+        let aad = self.frame_aad(binding, !binding.ours);
         let opened = self.crypto.open(nonce, &aad, rest, scratch, |_| true);
         let body = self.check_time(opened, time, scratch);
         // A stale frame is authentic and gets a reply, so it counts.
         if body.is_ok() || body == Err(Reject::Stale) {
-            binding.first = binding.first.or_else(|| sealed.first_chunk().copied());
+            binding.first.get_or_insert(*nonce);
+            binding.received = Some(*nonce);
             binding.frames += 1;
         }
         body
@@ -124,10 +126,10 @@ impl Sealing {
         Ok(body)
     }
 
-    /// The associated data of a frame. It identifies the frame and its stream, so that no frame can
-    /// be replaced by another.
-    fn frame_aad(&self, binding: &StreamBinding) -> Vec<u8> {
-        let mut aad = Vec::from([FRAME]);
+    /// The associated data of a frame. It identifies the frame, its direction and its stream, so
+    /// that no frame can be replaced by another.
+    fn frame_aad(&self, binding: &StreamBinding, from_opener: bool) -> Vec<u8> {
+        let mut aad = Vec::from([if from_opener { REQUEST } else { ANSWER }]);
         aad.extend_from_slice(&binding.frames.to_le_bytes());
         aad.extend_from_slice(&binding.first.unwrap_or_default());
         aad.extend_from_slice(&self.datagram_aad[1..]);
@@ -137,5 +139,7 @@ impl Sealing {
 
 /// First byte of a datagram's associated data.
 const DATAGRAM: u8 = 0;
-/// First byte of a frame's associated data.
-const FRAME: u8 = 1;
+/// First byte of the associated data of a frame from the side that opened the stream.
+const REQUEST: u8 = 1;
+/// First byte of the associated data of a frame from the other side.
+const ANSWER: u8 = 2;
