@@ -19,7 +19,6 @@ use crate::membership::table::MemberKey;
 use crate::membership::table::Table;
 use crate::rng::Rng;
 use crate::rtt::Rtt;
-#[cfg(feature = "record")]
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -142,7 +142,7 @@ impl DecodeLimits {
     /// a frame of a sync has up to two chunks. Records in memberlist's format have at least 70
     /// bytes, and take less than four times that.
     pub(crate) fn new(max_meta: usize, max_frame: usize, sync_chunk: usize) -> Self {
-        Self { max_meta, left: (4 * max_frame).max(32 * sync_chunk) }
+        Self { max_meta, left: max_frame.saturating_mul(4).max(sync_chunk.saturating_mul(32)) }
     }
 
     /// No limits, for what this node has encoded itself.
