@@ -149,6 +149,7 @@ impl Suspicions {
     }
 
     /// The deadlines of all suspicions.
+    #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (MemberKey, Instant)> {
         self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
     }

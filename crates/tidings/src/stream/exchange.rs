@@ -372,6 +372,7 @@ impl Exchanges {
         matching.map(|(&id, exchange)| (id, exchange.peer)).collect()
     }
 
+    #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn ids(&self) -> impl Iterator<Item = StreamId> {
         self.table.keys().copied()
     }
