@@ -6,7 +6,7 @@ use crate::candidates::{Candidate, Candidates};
 use crate::endpoint::Endpoint;
 use crate::reach::Reach;
 use alloy_primitives::keccak256;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 use tidings::{Event, Instant, Member, NodeId, State};
@@ -112,6 +112,13 @@ impl Directory {
             }
             _ => {}
         }
+    }
+
+    /// Takes the members that are present: all others are gone.
+    pub fn handle_members(&mut self, present: &[Member]) {
+        let ids: BTreeSet<_> = present.iter().map(Member::id).collect();
+        self.gateways.retain(|id, _| ids.contains(id));
+        present.iter().for_each(|member| self.handle_member(member));
     }
 
     /// Takes the state of a member.
@@ -279,8 +286,7 @@ const MAX_DOUBLINGS: u32 = 6;
 mod tests {
     use super::*;
     use crate::attempt::Fault;
-    use std::collections::BTreeSet;
-    use tidings::Via;
+    use tidings::{Config, Node, Via};
 
     fn directory() -> Directory {
         Directory::new(Vec::new(), Some(1), Reach::PUBLIC, 3, 7)
@@ -455,6 +461,22 @@ mod tests {
         assert!((0..20).any(|_| order(&mut directory, now + second * 64).remove(0) == "a"));
         directory.handle_outcome(&[], Some(&"http://a:1".parse().unwrap()), now);
         assert!((0..20).any(|_| order(&mut directory, now).remove(0) == "a"));
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_among_the_present_members_is_gone() {
+        let member = |name: &str| {
+            let config = Config::builder("c".parse().unwrap(), id(name), ([10, 0, 0, 1], 1).into());
+            let config = config.meta(format!("eth 1 http://{name}:1").as_str().into()).build();
+            Node::new(config.unwrap(), [7; 32], ZERO).local().clone()
+        };
+        let mut directory = directory();
+        directory.handle_members(&[member("a"), member("b")]);
+        tell_height(&mut directory, Some("b"), "eth-height 1 5 b");
+        directory.handle_members(&[member("b"), member("c")]);
+        let known: Vec<_> =
+            directory.gateways().map(|(id, known)| (id.as_str(), known.height)).collect();
+        assert_eq!(known, [("b", Some(5)), ("c", None)]);
     }
 
     #[test]

@@ -109,8 +109,7 @@ impl Gateways {
     pub fn refresh(&self) {
         if let Some(node) = &self.shared.node {
             let members = node.members();
-            let mut directory = self.directory();
-            members.iter().for_each(|member| directory.handle_member(member));
+            self.directory().handle_members(&members);
         }
     }
 

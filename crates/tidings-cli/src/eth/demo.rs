@@ -194,6 +194,8 @@ impl Tally {
         say: &impl Fn(&str),
     ) -> Result<(), Fatal> {
         for Caller { runtime, http, ipc, .. } in callers {
+            // The member's events go to the other ones.
+            ipc.refresh();
             for gateways in [http, ipc] {
                 check_interrupted()?;
                 let start = Instant::now();
