@@ -5,9 +5,10 @@ use crate::caller::{Caller, CallerOutput};
 use crate::candidates::Candidate;
 use crate::driver::{self, BUFFER, ConnectError};
 use crate::endpoint::Endpoint;
-use crate::gateway::{Gateway, GatewayEvent, GatewayOptions, GatewayOutput, ServeError};
+use crate::gateway::{GatewayEvent, GatewayOptions, ServeError};
 use crate::gateways::Gateways;
 use crate::request::Request;
+use crate::service::{Service, Step};
 use ::blocking::unblock;
 use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
@@ -60,35 +61,19 @@ pub async fn serve(
     node: &Tidings,
     gateways: &Gateways,
     options: GatewayOptions,
-    mut on_event: impl FnMut(Option<GatewayEvent>) -> ControlFlow<()>,
+    on_event: impl FnMut(Option<GatewayEvent>) -> ControlFlow<()>,
 ) -> Result<(), ServeError> {
-    let id = node.local().id().clone();
-    let mut gateway = Gateway::new(options, id.clone(), gateways.now())?;
+    let mut service = Service::new(node, gateways, options, on_event)?;
     loop {
-        match gateway.poll_output() {
-            Some(GatewayOutput::Ask(mut caller)) => {
+        match service.step()? {
+            Step::Ask(mut caller) => {
                 let answer = drive(&mut caller, gateways).await;
-                let reference = gateways.reference_for(&id, &answer);
-                gateway.handle_answer(answer, reference, gateways.now());
-                if on_event(None).is_break() {
+                if service.handle_answer(answer).is_break() {
                     return Ok(());
                 }
             }
-            Some(GatewayOutput::SetMeta(meta)) => node.set_meta(meta)?,
-            Some(GatewayOutput::Broadcast(key, data)) => {
-                // A height that does not fit into the queue is told by the next one.
-                _ = node.broadcast_replacing(key, data.into_bytes());
-            }
-            Some(GatewayOutput::Changed(event)) => {
-                if on_event(Some(event)).is_break() {
-                    return Ok(());
-                }
-            }
-            None => {
-                let due = gateway.poll_timeout().expect("it asks nothing now");
-                Timer::after(due.since(gateways.now())).await;
-                gateway.handle_timeout(gateways.now());
-            }
+            Step::Sleep(time) => _ = Timer::after(time).await,
+            Step::End => return Ok(()),
         }
     }
 }

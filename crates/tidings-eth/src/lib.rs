@@ -94,6 +94,8 @@ mod options;
 mod reach;
 mod request;
 mod rpc;
+#[cfg(feature = "driver")]
+mod service;
 mod sol;
 #[cfg(feature = "tokio")]
 pub mod tokio;
