@@ -82,6 +82,7 @@ impl Caller {
         options: CallOptions,
         now: Instant,
     ) -> Self {
+        let options = CallOptions { agree: options.agree.clamp(1, MAX_AGREE), ..options };
         let mut caller = Self {
             deadline: now + options.timeout,
             request,
@@ -192,8 +193,8 @@ impl Caller {
     /// Asks those that have been checked once there are enough of them, or checks another one.
     fn advance_agreement(&mut self, now: Instant) {
         if self.agreement.block.is_none() {
-            let agree = self.options.agree.min(MAX_AGREE);
-            for (candidate, fault) in self.agreement.choose_block(agree, self.options.max_lag) {
+            let CallOptions { agree, max_lag, .. } = self.options;
+            for (candidate, fault) in self.agreement.choose_block(agree, max_lag) {
                 self.add_attempt(candidate, fault);
             }
         }
@@ -212,7 +213,7 @@ impl Caller {
             self.next += 1;
         }
         if self.next == self.candidates.list.len() {
-            let agree = self.options.agree.min(MAX_AGREE);
+            let agree = self.options.agree;
             return self.give_up(|| Fault::TooFew { agree });
         }
         self.next += 1;
@@ -400,8 +401,8 @@ impl Caller {
                     Kind::Send => Ok(Next::Done(judge_send(outcome)?.map(answer))),
                     Kind::Call { .. } | Kind::Read => {
                         let verdict = judge_read(kind, outcome, results.next())?;
-                        let agree = self.options.agree.min(MAX_AGREE);
                         let verdict = verdict.map(&answer);
+                        let agree = self.options.agree;
                         let agreed = self.agreement.add(verdict, from.clone(), agree);
                         Ok(agreed.map_or(Next::Advance, Next::Done))
                     }

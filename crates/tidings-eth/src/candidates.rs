@@ -41,9 +41,11 @@ impl Candidate {
 
     /// Whether the two count as one gateway: they are one endpoint, or of one member.
     pub(crate) fn is_same_gateway(&self, other: &Self) -> bool {
-        let gateway = |one: &Self| one.advertised.as_ref().map(|by| by.gateway.clone());
-        self.endpoint == other.endpoint
-            || gateway(self).is_some_and(|id| gateway(other) == Some(id))
+        let same_member = match (&self.advertised, &other.advertised) {
+            (Some(one), Some(other)) => one.gateway == other.gateway,
+            _ => false,
+        };
+        same_member || self.endpoint == other.endpoint
     }
 }
 
