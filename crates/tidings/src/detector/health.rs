@@ -35,6 +35,11 @@ impl LocalHealth {
         self.score = self.score.saturating_sub(1);
     }
 
+    /// Resets the score, because all relays of a probe answered.
+    pub(crate) fn recover(&mut self) {
+        self.score = 0;
+    }
+
     /// Worsens the score.
     pub(crate) fn worsen(&mut self, by: u32) {
         self.score = self.score.saturating_add(by).min(self.limit - 1);

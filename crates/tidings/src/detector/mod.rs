@@ -6,6 +6,7 @@ pub(crate) mod lease;
 pub(crate) mod probe;
 pub(crate) mod suspicion;
 pub(crate) mod user_pings;
+pub(crate) mod witnesses;
 
 use crate::config::options::Options;
 use crate::detector::health::LocalHealth;
@@ -16,6 +17,7 @@ use crate::detector::probe::{Probe, ProbeOutcome, Round};
 use crate::detector::suspicion::Suspicion;
 use crate::detector::suspicion::{SuspicionTimeout, Suspicions};
 use crate::detector::user_pings::{PendingPing, UserPings};
+use crate::detector::witnesses::{SEARCHED, Witnesses};
 use crate::event::Ticket;
 #[cfg(feature = "record")]
 use crate::member::Member;
@@ -42,6 +44,12 @@ pub(crate) struct Detector {
     indirect_pings: IndirectPings,
     user_pings: UserPings,
     lease: VerdictLease,
+    witnesses: Witnesses,
+    /// Nacks missed in the latest round, in which nobody was heard: they count against this node
+    /// unless the relays that the search finds answer the next probe.
+    missed: u32,
+    /// Grows with each round in which all targets were silent; see [`width`](Self::width).
+    silence: u32,
     suspicions: Suspicions,
     rng: Rng,
     ping_rng: Rng,
@@ -62,6 +70,8 @@ pub(crate) enum AckedPing {
     Probe { target: MemberKey, rtt: Duration },
     /// A ping of the application's.
     User { ticket: Ticket, rtt: Duration },
+    /// A ping of a search for witnesses.
+    Search,
     /// A ping that this node sent for another one, which waits for an ack with its own token.
     Forwarded { asker: SocketAddr, token: u32 },
     /// None that is pending.
@@ -76,6 +86,9 @@ impl Detector {
             indirect_pings: IndirectPings::new(options.max_relays),
             user_pings: UserPings::new(options.max_pings),
             lease: VerdictLease::new(now),
+            witnesses: Witnesses::default(),
+            missed: 0,
+            silence: 0,
             suspicions: Suspicions::default(),
             rng: Rng::new(seed, RngStream::Probe),
             ping_rng: Rng::new(seed, RngStream::Ping),
@@ -91,7 +104,7 @@ impl Detector {
 
     /// Stops probing, because the node leaves; suspicions stay.
     pub(crate) fn stop(&mut self, timers: &mut Timers) {
-        self.probe.end();
+        self.probe.stop();
         timers.clear(TimerKey::Fixed(FixedTimer::Probe));
         timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
     }
@@ -103,73 +116,140 @@ impl Detector {
             timers.clear(TimerKey::Suspicion(key));
         }
         self.health = LocalHealth::new(options.awareness_max);
+        self.witnesses.clear();
+        (self.missed, self.silence) = (0, 0);
     }
 
     // ---- probe rounds ----
 
-    /// Ends the current probe round, and adjusts the local health by its outcome (Lifeguard §IV-A).
+    /// Ends one probe of the current round, and adjusts the local health by its outcome (Lifeguard
+    /// §IV-A); `None` if all have ended.
     ///
-    /// A round that only a stream answered leaves the health as it is.
-    pub(crate) fn end_round(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
-        let outcome = self.probe.end()?;
+    /// A probe that only a stream answered leaves the health as it is. One without an ack, for
+    /// which all relays sent nacks, shows that this node is well: the target is at fault.
+    pub(crate) fn end_probe(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
+        let outcome = self.probe.end(|silent| self.witnesses.remove(silent))?;
         match outcome {
             ProbeOutcome::Acked { by_stream: true, .. } => {}
-            ProbeOutcome::Acked { by_stream: false, .. } => self.health.improve(),
-            ProbeOutcome::NoAck { suspect, asked, missed_nacks, .. } => {
+            ProbeOutcome::Acked { target, by_stream: false } => {
+                self.witnesses.add(target);
+                self.health.improve();
+            }
+            ProbeOutcome::NoAck { target, suspect, asked, missed_nacks } => {
+                self.witnesses.remove(target);
                 if suspect {
                     let round = self.health.scale(cx.options.probe_interval);
                     self.lease.extend(cx.now, round);
                 }
-                let nacks = cx.options.nacks && asked > 0;
-                self.health.worsen(if nacks { missed_nacks } else { 1 });
+                match (missed_nacks, core::mem::take(&mut self.missed)) {
+                    (_, before) if !cx.options.nacks || asked == 0 => {
+                        self.health.worsen(before + 1);
+                    }
+                    (0, _) => self.health.recover(),
+                    (missed, 0) if missed == asked => self.missed = missed,
+                    (missed, before) => self.health.worsen(before + missed),
+                }
             }
         }
         Some(outcome)
     }
 
-    /// Begins a probe round, which lasts one probe interval scaled by the local health; returns the
-    /// token of the ping to send to its target.
-    pub(crate) fn begin_round(
-        &mut self,
-        cx: &mut Context<'_>,
-        target: Option<MemberKey>,
-    ) -> Option<u32> {
-        let Context { now, members, options, .. } = *cx;
-        let ends = now + self.health.scale(options.probe_interval);
-        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), ends);
-        let target = target?;
-        let rtt = members.rtt(target);
-        let timeout = rtt.timeout(options.probe_timeout_min, options.probe_timeout);
-        cx.timers.set(TimerKey::Fixed(FixedTimer::ProbeTimeout), now + timeout);
-        let token = self.rng.u32();
-        let suspect = members[target].state() == State::Suspect;
-        self.probe.begin(target, suspect, token, now, ends);
-        Some(token)
+    /// Counts a round, of whose probes so many were acked and so many not.
+    pub(crate) fn on_round_ended(&mut self, acked: usize, silent: usize) {
+        self.silence = match (acked, silent) {
+            (0, 0) => self.silence,
+            (0, _) => (self.silence + 1).min(MAX_SILENCE),
+            _ if acked < silent => self.silence,
+            _ => self.silence / 2,
+        };
     }
 
-    /// The direct ping was not acked in time: picks the members to ask for an indirect ping into
-    /// `relays`, and returns the round; `None` if an ack has come.
+    /// How many members to probe at once in the next round.
+    ///
+    /// One, as in SWIM; after two rounds in a row without an ack two, and twice as many after each
+    /// further one, up to eight: where most of a cluster is gone, one at a time would take as long
+    /// as the cluster was large. Only a node that is well, and hears others, does so.
+    pub(crate) fn width(&self, now: Instant) -> usize {
+        let well = self.health.score() == 0 && self.lease.is_valid(now);
+        if well { 1 << self.silence.saturating_sub(1) } else { 1 }
+    }
+
+    /// Begins a round, which lasts one probe interval scaled by the local health.
+    pub(crate) fn begin_round(&mut self, cx: &mut Context<'_>) {
+        let ends = cx.now + self.health.scale(cx.options.probe_interval);
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), ends);
+    }
+
+    /// Begins a probe in the current round; returns the token of the ping to send.
+    pub(crate) fn begin_probe(&mut self, cx: &mut Context<'_>, target: MemberKey) -> u32 {
+        let Context { now, members, options, .. } = *cx;
+        let ends = now + self.health.scale(options.probe_interval);
+        let rtt = members.rtt(target);
+        let timeout = now + rtt.timeout(options.probe_timeout_min, options.probe_timeout);
+        let token = self.rng.u32();
+        let suspect = members[target].state() == State::Suspect;
+        self.probe.begin(target, suspect, token, now, [timeout, ends]);
+        self.arm_probe_timeout(cx.timers);
+        token
+    }
+
+    fn arm_probe_timeout(&self, timers: &mut Timers) {
+        let timer = TimerKey::Fixed(FixedTimer::ProbeTimeout);
+        match self.probe.next_timeout() {
+            Some(at) => timers.set(timer, at),
+            None => timers.clear(timer),
+        }
+    }
+
+    /// A direct ping was not acked in time: picks the members to ask for an indirect ping into
+    /// `relays`, and returns the probe; `None` if there is no other such ping.
+    ///
+    /// Members that answered lately come first: what their silence says is about this node.
     pub(crate) fn on_probe_timeout(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         relays: &mut Vec<MemberKey>,
     ) -> Option<Round> {
-        let round = self.probe.unacked()?;
-        let count = cx.options.indirect_probes;
-        cx.members.pick(&mut self.rng, count, Some(round.target), relays);
-        self.probe.add_relays(relays.iter().map(|&relay| cx.members[relay].addr()));
+        let round = self.probe.take_timed_out(cx.now);
+        self.arm_probe_timeout(cx.timers);
+        let round = round?;
+        let (members, count) = (cx.members, cx.options.indirect_probes);
+        let alive = |key| key != round.target && members[key].state() == State::Alive;
+        self.witnesses.pick(&mut self.rng, count, alive, relays);
+        if relays.is_empty() {
+            members.pick(&mut self.rng, count, Some(round.target), relays);
+        }
+        let relays = relays.iter().map(|&relay| (relay, members[relay].addr()));
+        self.probe.add_relays(round.token, relays);
         Some(round)
+    }
+
+    /// Begins a search for witnesses, because a target and all its relays were silent: picks the
+    /// members to ping into `picked`.
+    pub(crate) fn begin_search(&mut self, cx: &Context<'_>, picked: &mut Vec<MemberKey>) {
+        self.witnesses.begin_search();
+        cx.members.pick(&mut self.rng, SEARCHED, None, picked);
+    }
+
+    /// Registers a ping of the search; returns its token.
+    pub(crate) fn search(&mut self, key: MemberKey) -> u32 {
+        let token = self.rng.u32();
+        self.witnesses.search(token, key);
+        token
     }
 
     /// Handles an ack; returns the ping that it answers.
     pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, token: u32) -> AckedPing {
         if let Some((target, sent)) = self.probe.acked(token) {
-            cx.timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
+            self.arm_probe_timeout(cx.timers);
             return AckedPing::Probe { target, rtt: cx.now.since(sent) };
         }
         if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
             cx.timers.clear(TimerKey::UserPing(token));
             return AckedPing::User { ticket, rtt: cx.now.since(sent) };
+        }
+        if self.witnesses.found(token) {
+            return AckedPing::Search;
         }
         cx.timers.clear(TimerKey::IndirectPing(token));
         match self.indirect_pings.end(token) {
@@ -183,12 +263,18 @@ impl Detector {
         self.probe.acked_by_stream(token)
     }
 
-    /// Handles a nack; `false` if it answers no request of the current round.
-    pub(crate) fn on_nack(&mut self, token: u32, from: SocketAddr) -> bool {
-        self.probe.nacked(token, from)
+    /// Handles a nack, which shows that this node hears; `false` if it answers no request of the
+    /// current round.
+    pub(crate) fn on_nack(&mut self, cx: &mut Context<'_>, token: u32, from: SocketAddr) -> bool {
+        let known = self.probe.nacked(token, from);
+        if known {
+            self.renew_lease(cx);
+        }
+        known
     }
 
-    /// Renews the permission to declare members failed, because the target of a probe answered.
+    /// Renews the permission to declare members failed, because the target of a probe answered, or
+    /// a relay.
     ///
     /// The lease has the length of plain probe rounds: that a node's own rounds are longer is no
     /// reason to trust it for longer. After a gap without lease the suspicion timeouts go on from
@@ -301,6 +387,19 @@ impl Detector {
         true
     }
 
+    /// Counts a gossiped verdict about an alive member as a suspicion of it, which ends after the
+    /// minimum timeout.
+    pub(crate) fn on_verdict(&mut self, timers: &mut Timers, key: MemberKey) {
+        if let Some(deadline) = self.suspicions.set_by_verdict(key) {
+            timers.set(TimerKey::Suspicion(key), deadline);
+        }
+    }
+
+    /// Whether a gossiped verdict began the suspicion of a member.
+    pub(crate) fn is_suspected_by_verdict(&self, key: MemberKey) -> bool {
+        self.suspicions.is_by_verdict(key)
+    }
+
     /// The timeout of a suspicion expired; `true` if the node may declare the member failed.
     ///
     /// Without a recent ack it may not (Lifeguard's lesson: most false positives come from nodes
@@ -326,6 +425,8 @@ impl Detector {
     pub(crate) fn on_departed(&mut self, timers: &mut Timers, key: MemberKey) {
         self.clear_suspicion(timers, key);
         self.probe.abandon(key);
+        self.arm_probe_timeout(timers);
+        self.witnesses.on_departed(key);
     }
 
     /// The accuser to name in the `n`th datagram with a suspicion: each in turn, so that receivers
@@ -372,12 +473,15 @@ impl Detector {
             state == Some(State::Suspect) && timers.at(TimerKey::Suspicion(key)) == Some(at)
         };
         let suspects = members.iter().filter(|member| member.state() == State::Suspect);
-        let target = self.probe.target();
+        let known = |key| key != MemberKey::LOCAL && members.get(key).is_some();
         self.health.is_below(options.awareness_max)
             && self.suspicions.is_consistent()
             && self.suspicions.deadlines().all(suspect)
             && suspects.count() == self.suspicions.len()
-            && target.is_none_or(|key| key != MemberKey::LOCAL && members.get(key).is_some())
+            && self.probe.targets().all(known)
+            && self.probe.is_consistent()
+            && self.witnesses.is_consistent(known)
+            && self.silence <= MAX_SILENCE
     }
 
     /// Asserts that each suspicion and each ping of the application's has its timer, and each
@@ -395,6 +499,9 @@ impl Detector {
         }
     }
 }
+
+/// The silence at which [`Detector::width`] is largest: eight.
+const MAX_SILENCE: u32 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,23 @@ use crate::time::Instant;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// The current probe round, if there is one.
+/// The probes of the current round: one, or several after many members were silent at once.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Probe {
-    round: Option<Round>,
-    /// The relays of the round that have sent no nack.
-    relays: Vec<SocketAddr>,
+    rounds: Vec<Round>,
+    /// The relays that have sent no nack.
+    relays: Vec<AskedRelay>,
+}
+
+/// A relay that is asked for an indirect ping.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct AskedRelay {
+    /// The token of the probe.
+    token: u32,
+    relay: MemberKey,
+    addr: SocketAddr,
 }
 
 /// One probe of one member, which lasts one probe interval (SWIM §3.1).
@@ -23,6 +33,8 @@ pub(crate) struct Round {
     pub(crate) token: u32,
     /// When the direct ping was sent.
     sent: Instant,
+    /// When relays are asked, if there is no ack; `None` once they were.
+    timeout: Option<Instant>,
     /// When the round ends, acked or not.
     pub(crate) ends: Instant,
     acked: bool,
@@ -45,84 +57,124 @@ pub(crate) enum ProbeOutcome {
 }
 
 impl Probe {
-    /// Begins a round.
+    /// Begins a probe.
     pub(crate) fn begin(
         &mut self,
         target: MemberKey,
         suspect: bool,
         token: u32,
         sent: Instant,
-        ends: Instant,
+        [timeout, ends]: [Instant; 2],
     ) {
-        self.relays.clear();
-        let (acked, by_stream, asked) = (false, false, 0);
-        self.round = Some(Round { target, token, sent, ends, acked, by_stream, suspect, asked });
+        let (acked, by_stream, asked, timeout) = (false, false, 0, Some(timeout));
+        let round = Round { target, token, sent, timeout, ends, acked, by_stream, suspect, asked };
+        self.rounds.push(round);
     }
 
     /// Handles an ack, direct or through a relay; returns the target and when it was pinged, if the
-    /// token is the round's and this is its first ack.
+    /// token is a probe's and this is its first ack.
     pub(crate) fn acked(&mut self, token: u32) -> Option<(MemberKey, Instant)> {
-        let round = self.round.as_mut().filter(|round| round.token == token && !round.acked)?;
+        let round = self.find(token).filter(|round| !round.acked)?;
         round.acked = true;
         Some((round.target, round.sent))
     }
 
-    /// Handles an ack over a stream; returns the target, if the token is the round's.
+    /// Handles an ack over a stream; returns the target, if the token is a probe's.
     pub(crate) fn acked_by_stream(&mut self, token: u32) -> Option<MemberKey> {
-        let round = self.round.as_mut().filter(|round| round.token == token)?;
+        let round = self.find(token)?;
         round.by_stream = true;
         Some(round.target)
     }
 
-    /// Handles a nack; `false` if its sender is no relay of the round, or has sent one before.
+    fn find(&mut self, token: u32) -> Option<&mut Round> {
+        self.rounds.iter_mut().find(|round| round.token == token)
+    }
+
+    /// Handles a nack; `false` if its sender is no relay of that probe, or has sent one before.
     pub(crate) fn nacked(&mut self, token: u32, from: SocketAddr) -> bool {
-        let relay = self.relays.iter().position(|&relay| relay == from);
-        match (self.round, relay) {
-            (Some(round), Some(relay)) if round.token == token => {
-                self.relays.swap_remove(relay);
-                true
-            }
-            _ => false,
-        }
+        let is_it = |asked: &AskedRelay| asked.token == token && asked.addr == from;
+        let relay = self.relays.iter().position(is_it);
+        relay.map(|relay| self.relays.swap_remove(relay)).is_some()
     }
 
-    /// The target of the current round.
+    /// The targets of the current probes.
     #[cfg(feature = "record")]
-    pub(crate) fn target(&self) -> Option<MemberKey> {
-        self.round.map(|round| round.target)
+    pub(crate) fn targets(&self) -> impl Iterator<Item = MemberKey> {
+        self.rounds.iter().map(|round| round.target)
     }
 
-    /// The current round, if no datagram has acked it.
-    pub(crate) fn unacked(&self) -> Option<Round> {
-        self.round.filter(|round| !round.acked)
+    /// The next probe whose direct ping was not acked in time, once.
+    pub(crate) fn take_timed_out(&mut self, now: Instant) -> Option<Round> {
+        let timed_out = |round: &&mut Round| round.timeout.is_some_and(|timeout| timeout <= now);
+        let mut rounds = self.rounds.iter_mut().filter(|round| !round.acked);
+        let round = rounds.find(timed_out)?;
+        round.timeout = None;
+        Some(*round)
+    }
+
+    /// When the next direct ping that is not acked times out.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let unacked = self.rounds.iter().filter(|round| !round.acked);
+        unacked.filter_map(|round| round.timeout).min()
     }
 
     /// Records the relays that are asked for an indirect ping.
-    pub(crate) fn add_relays(&mut self, relays: impl Iterator<Item = SocketAddr>) {
-        if let Some(round) = &mut self.round {
-            self.relays.extend(relays);
-            round.asked = self.relays.len() as u32;
+    pub(crate) fn add_relays(
+        &mut self,
+        token: u32,
+        relays: impl Iterator<Item = (MemberKey, SocketAddr)>,
+    ) {
+        let before = self.relays.len();
+        self.relays.extend(relays.map(|(relay, addr)| AskedRelay { token, relay, addr }));
+        let asked = (self.relays.len() - before) as u32;
+        if let Some(round) = self.find(token) {
+            round.asked = asked;
         }
     }
 
-    /// Ends the current round; returns its outcome.
-    pub(crate) fn end(&mut self) -> Option<ProbeOutcome> {
-        let Round { target, acked, by_stream, suspect, asked, .. } = self.round.take()?;
-        let missed_nacks = self.relays.len() as u32;
-        Some(if acked || by_stream {
-            ProbeOutcome::Acked { target, by_stream: !acked }
-        } else {
-            ProbeOutcome::NoAck { target, suspect, asked, missed_nacks }
-        })
+    /// Ends one of the current probes; returns its outcome. Without an ack, `silent` is called with
+    /// each of its relays that sent no nack.
+    pub(crate) fn end(&mut self, mut silent: impl FnMut(MemberKey)) -> Option<ProbeOutcome> {
+        let Some(Round { target, token, acked, by_stream, suspect, asked, .. }) = self.rounds.pop()
+        else {
+            self.relays.clear();
+            return None;
+        };
+        if acked || by_stream {
+            return Some(ProbeOutcome::Acked { target, by_stream: !acked });
+        }
+        let mut missed_nacks = 0;
+        for asked in self.relays.iter().filter(|asked| asked.token == token) {
+            silent(asked.relay);
+            missed_nacks += 1;
+        }
+        Some(ProbeOutcome::NoAck { target, suspect, asked, missed_nacks })
     }
 
-    /// Ends the round without an outcome if this member, which failed or left, is its target.
+    /// Ends all probes, without an outcome.
+    pub(crate) fn stop(&mut self) {
+        self.rounds.clear();
+        self.relays.clear();
+    }
+
+    /// Whether restored probes are within their limits.
+    #[cfg(feature = "record")]
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.rounds.len() <= MAX_PROBES && self.relays.len() <= MAX_PROBES * MAX_RELAYS
+    }
+
+    /// Ends the probe of a member that failed or left, without an outcome.
     pub(crate) fn abandon(&mut self, target: MemberKey) {
-        if self.round.is_some_and(|round| round.target == target) {
-            self.round = None;
-        }
+        self.rounds.retain(|round| round.target != target);
     }
 }
+
+/// The most members probed at once.
+#[cfg(feature = "record")]
+const MAX_PROBES: usize = 8;
+/// The most relays of a probe: the largest `indirect_probes`.
+#[cfg(feature = "record")]
+const MAX_RELAYS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -135,9 +187,25 @@ mod tests {
         ([10, 0, 0, n], 7946).into()
     }
 
+    fn begin(probe: &mut Probe, target: MemberKey, suspect: bool, token: u32) {
+        probe.begin(target, suspect, token, NOW, [Instant::from_nanos(5), Instant::from_nanos(9)]);
+    }
+
+    fn end(probe: &mut Probe) -> Option<ProbeOutcome> {
+        probe.end(|_| {})
+    }
+
+    fn timed_out(probe: &mut Probe) -> Option<MemberKey> {
+        probe.take_timed_out(Instant::from_nanos(5)).map(|round| round.target)
+    }
+
+    fn asked(n: u8) -> (MemberKey, SocketAddr) {
+        (MemberKey::for_test(n.into()), relay(n))
+    }
+
     fn begun(suspect: bool) -> Probe {
         let mut probe = Probe::default();
-        probe.begin(TARGET, suspect, 7, NOW, Instant::from_nanos(9));
+        begin(&mut probe, TARGET, suspect, 7);
         probe
     }
 
@@ -147,9 +215,9 @@ mod tests {
         assert_eq!(probe.acked(8), None, "another token");
         assert_eq!(probe.acked(7), Some((TARGET, NOW)));
         assert_eq!(probe.acked(7), None, "again");
-        assert_eq!(probe.unacked(), None);
-        assert_eq!(probe.end(), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
-        assert_eq!(probe.end(), None, "the round is over");
+        assert_eq!(timed_out(&mut probe), None);
+        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), None, "the round is over");
     }
 
     #[test]
@@ -157,35 +225,57 @@ mod tests {
         let mut probe = begun(false);
         assert_eq!(probe.acked_by_stream(8), None);
         assert_eq!(probe.acked_by_stream(7), Some(TARGET));
-        assert!(probe.unacked().is_some());
-        assert_eq!(probe.end(), Some(ProbeOutcome::Acked { target: TARGET, by_stream: true }));
+        assert_eq!(timed_out(&mut probe), Some(TARGET));
+        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: true }));
 
         let mut probe = begun(false);
         probe.acked_by_stream(7);
         assert!(probe.acked(7).is_some());
-        assert_eq!(probe.end(), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
     }
 
     #[test]
     fn a_relay_that_sends_no_nack_is_missed_and_each_nack_counts_once() {
         let mut probe = begun(true);
-        probe.add_relays([relay(1), relay(2), relay(3)].into_iter());
+        probe.add_relays(7, [asked(1), asked(2), asked(3)].into_iter());
         assert!(!probe.nacked(8, relay(1)), "another token");
         assert!(!probe.nacked(7, relay(4)), "a member that was not asked");
         assert!(probe.nacked(7, relay(1)));
         assert!(!probe.nacked(7, relay(1)), "again");
         let (target, suspect, asked, missed_nacks) = (TARGET, true, 3, 2);
         let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks };
-        assert_eq!(probe.end(), Some(outcome));
+        let mut silent = Vec::new();
+        assert_eq!(probe.end(|relay| silent.push(relay)), Some(outcome));
+        silent.sort_unstable();
+        assert_eq!(silent, [MemberKey::for_test(2), MemberKey::for_test(3)]);
+    }
+
+    #[test]
+    fn of_several_probes_each_has_its_own_ack_timeout_and_relays() {
+        let mut probe = begun(false);
+        let other = MemberKey::for_test(2);
+        begin(&mut probe, other, false, 8);
+        assert_eq!(probe.next_timeout(), Some(Instant::from_nanos(5)));
+        assert!(probe.acked(7).is_some());
+        assert_eq!(timed_out(&mut probe), Some(other));
+        assert_eq!(timed_out(&mut probe), None, "once");
+        assert_eq!(probe.next_timeout(), None);
+        probe.add_relays(8, [asked(3)].into_iter());
+        assert!(!probe.nacked(7, relay(3)), "it was not asked for that one");
+        let (suspect, asked, missed_nacks) = (false, 1, 1);
+        let outcome = ProbeOutcome::NoAck { target: other, suspect, asked, missed_nacks };
+        assert_eq!(end(&mut probe), Some(outcome));
+        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), None);
     }
 
     #[test]
     fn a_round_whose_target_departs_has_no_outcome() {
         let mut probe = begun(false);
         probe.abandon(MemberKey::for_test(2));
-        assert_eq!(probe.unacked().map(|round| round.target), Some(TARGET), "another member");
+        assert_eq!(timed_out(&mut probe), Some(TARGET), "another member");
         probe.abandon(TARGET);
-        assert_eq!(probe.end(), None);
+        assert_eq!(end(&mut probe), None);
         assert_eq!(probe.acked(7), None);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Suspicion {
     /// The earliest time of expiry.
     not_before: Instant,
     timeout: SuspicionTimeout,
+    /// It began with a gossiped verdict, and not with a suspicion.
+    by_verdict: bool,
 }
 
 /// The range of a suspicion timeout, and the number of confirmations that shorten it to the
@@ -54,6 +56,7 @@ impl Suspicions {
             counted_from: now,
             not_before: now,
             timeout,
+            by_verdict: false,
         };
         let deadline = suspicion.deadline();
         self.0.insert(key, suspicion);
@@ -77,6 +80,20 @@ impl Suspicions {
         }
         suspicion.accusers.push(accuser.clone());
         Some(suspicion.deadline())
+    }
+
+    /// A gossiped verdict began the suspicion of a member: its timeout is the minimum, because the
+    /// members that reached the verdict have waited for the rest. Returns the new deadline.
+    pub(crate) fn set_by_verdict(&mut self, key: MemberKey) -> Option<Instant> {
+        let suspicion = self.0.get_mut(&key)?;
+        suspicion.by_verdict = true;
+        suspicion.timeout.max = suspicion.timeout.min;
+        Some(suspicion.deadline())
+    }
+
+    /// Whether a gossiped verdict began the suspicion of a member.
+    pub(crate) fn is_by_verdict(&self, key: MemberKey) -> bool {
+        self.0.get(&key).is_some_and(|suspicion| suspicion.by_verdict)
     }
 
     /// Whether each restored suspicion has an accuser and a valid timeout.

@@ -45,7 +45,10 @@ impl Bench {
     /// Begins a probe round of member `n`; returns its token.
     fn probe(&mut self, n: u8) -> u32 {
         let target = self.key(n);
-        self.with(|detector, cx| detector.begin_round(cx, Some(target))).unwrap()
+        self.with(|detector, cx| {
+            detector.begin_round(cx);
+            detector.begin_probe(cx, target)
+        })
     }
 
     fn suspect(&mut self, n: u8) -> MemberKey {
@@ -86,8 +89,6 @@ mod probe_round {
         bench.probe(1);
         assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval));
         assert_eq!(bench.timer(ACK), Some(bench.options.probe_timeout), "no round trip is known");
-        let token = bench.with(|detector, cx| detector.begin_round(cx, None));
-        assert_eq!(token, None, "without a member to probe there is only the next round");
     }
 
     #[test]
@@ -112,6 +113,7 @@ mod indirect_probe {
         let mut bench = Bench::new(6);
         let mut relays = Vec::new();
         let token = bench.probe(1);
+        bench.now += bench.options.probe_timeout;
         let round = bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays)).unwrap();
         assert_eq!((round.target, round.token), (bench.key(1), token));
         assert_eq!(relays.len(), bench.options.indirect_probes);
@@ -151,39 +153,93 @@ mod indirect_probe {
 mod local_health {
     use super::*;
 
-    #[test]
-    fn a_round_without_ack_or_nacks_worsens_it_and_the_next_round_is_longer() {
-        let mut bench = Bench::new(6);
-        bench.probe(1);
+    /// Ends a round in which member `n`, which is not acked, was probed; the relays are silent.
+    fn silent_round(bench: &mut Bench, n: u8) -> u32 {
+        bench.probe(n);
+        bench.now += bench.options.probe_timeout;
         let mut relays = Vec::new();
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
         let asked = relays.len() as u32;
+        let target = bench.key(n);
+        let outcome = bench.with(|detector, cx| detector.end_probe(cx));
         let missed_nacks = asked;
-        let target = bench.key(1);
-        let outcome = bench.with(|detector, cx| detector.end_round(cx));
         let expected = ProbeOutcome::NoAck { target, suspect: false, asked, missed_nacks };
         assert_eq!(outcome, Some(expected));
-        assert_eq!(bench.detector.health(), asked);
-        bench.probe(2);
-        assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval * (asked + 1)));
+        bench.detector.on_round_ended(0, 1);
+        asked
     }
 
     #[test]
-    fn nacks_keep_it_and_acks_improve_it() {
+    fn rounds_without_ack_or_nacks_worsen_it_and_the_next_round_is_longer() {
+        let mut bench = Bench::new(6);
+        let asked = silent_round(&mut bench, 1);
+        assert_eq!(bench.detector.health(), 0, "the relays may be gone too: others are asked");
+        assert_eq!(silent_round(&mut bench, 2), asked);
+        assert_eq!(bench.detector.health(), 2 * asked, "nobody is heard");
+        bench.probe(3);
+        assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval * (2 * asked + 1)));
+    }
+
+    #[test]
+    fn silent_relays_do_not_count_if_those_found_instead_answer() {
+        let mut bench = Bench::new(6);
+        silent_round(&mut bench, 1);
+        let mut picked = Vec::new();
+        bench.with(|detector, cx| detector.begin_search(cx, &mut picked));
+        let tokens: Vec<_> = picked.iter().map(|&key| bench.detector.search(key)).collect();
+        let found = bench.with(|detector, cx| detector.on_ack(cx, tokens[0]));
+        assert_eq!(found, AckedPing::Search);
+
+        let target = (2..=6).find(|&n| bench.key(n) != picked[0]).unwrap();
+        let token = bench.probe(target);
+        bench.now += bench.options.probe_timeout;
+        let mut relays = Vec::new();
+        bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
+        assert_eq!(relays, [picked[0]], "who was found is the relay");
+        let addr = bench.members[picked[0]].addr();
+        assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
+        assert!(bench.detector.lease.is_valid(bench.now), "the nack shows that this node hears");
+        bench.with(|detector, cx| detector.end_probe(cx));
+        assert_eq!(bench.detector.health(), 0);
+    }
+
+    #[test]
+    fn the_longer_all_are_silent_the_more_are_probed_at_once_by_a_node_that_is_well() {
+        let mut bench = Bench::new(6);
+        let Bench { detector, now, .. } = &mut bench;
+        let mut widths = Vec::new();
+        for (acked, silent) in
+            [(0, 1), (0, 1), (0, 2), (0, 4), (0, 8), (3, 5), (5, 3), (2, 0), (1, 0), (1, 0)]
+        {
+            detector.on_round_ended(acked, silent);
+            widths.push(detector.width(*now));
+        }
+        assert_eq!(widths, [1, 2, 4, 8, 8, 8, 2, 1, 1, 1]);
+        (0..4).for_each(|_| detector.on_round_ended(0, 1));
+        assert_eq!(detector.width(*now + SECOND), 1, "it has heard nobody lately");
+        detector.on_refuted();
+        assert_eq!(detector.width(*now), 1, "it may be the one that is slow");
+    }
+
+    #[test]
+    fn nacks_of_all_relays_restore_it_and_acks_improve_it() {
         let mut bench = Bench::new(6);
         let mut relays = Vec::new();
         bench.detector.on_refuted();
         assert_eq!(bench.detector.health(), 1);
         let token = bench.probe(1);
+        bench.now += bench.options.probe_timeout;
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
         for &relay in &relays {
-            assert!(bench.detector.on_nack(token, bench.members[relay].addr()));
+            let addr = bench.members[relay].addr();
+            assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
         }
-        bench.with(|detector, cx| detector.end_round(cx));
-        assert_eq!(bench.detector.health(), 1, "every relay sent a nack");
+        bench.with(|detector, cx| detector.end_probe(cx));
+        assert_eq!(bench.detector.health(), 0, "every relay sent a nack");
+        bench.detector.on_refuted();
         let token = bench.probe(2);
         bench.with(|detector, cx| detector.on_ack(cx, token));
-        bench.with(|detector, cx| detector.end_round(cx));
+        bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 0);
     }
 
@@ -193,7 +249,7 @@ mod local_health {
         bench.detector.on_refuted();
         let token = bench.probe(1);
         assert_eq!(bench.detector.on_stream_ack(token), Some(bench.key(1)));
-        bench.with(|detector, cx| detector.end_round(cx));
+        bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 1);
     }
 }
@@ -247,7 +303,7 @@ mod suspicion {
         let Bench { detector, timers, .. } = &mut bench;
         detector.on_departed(timers, key);
         assert_eq!(bench.timer(timer), None);
-        assert_eq!(bench.with(|detector, cx| detector.end_round(cx)), None, "its probe ended too");
+        assert_eq!(bench.with(|detector, cx| detector.end_probe(cx)), None, "its probe ended too");
     }
 }
 

@@ -69,7 +69,9 @@ impl Node {
                 Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
                 Message::Ack(ack) => self.handle_ack(from, ack),
                 Message::Nack { token } => {
-                    self.stats.stray_acks += u64::from(!self.detector.on_nack(token, from));
+                    let (detector, mut cx) = self.detector();
+                    let known = detector.on_nack(&mut cx, token, from);
+                    self.stats.stray_acks += u64::from(!known);
                 }
                 Message::Update(update) => {
                     // Checked before the first claim: a datagram cannot make its own sender a
@@ -291,6 +293,7 @@ impl Node {
                 self.on_target_alive(target, status);
             }
             AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
+            AckedPing::Search => {}
             AckedPing::Forwarded { asker, token } => self.queue_datagram(PendingDatagram {
                 to: asker,
                 payload: Payload::Ack { token, of: status },

@@ -15,28 +15,58 @@ impl Node {
         (detector, Context { now: *now, timers, members, options: &config.options })
     }
 
-    /// Ends the current probe round, suspects its target if there was no ack, and begins the next
+    /// Ends the current probe round, suspects its targets that did not ack, and begins the next
     /// round (SWIM §3.1).
     pub(super) fn start_probe_round(&mut self) {
-        let (detector, cx) = self.detector();
-        match detector.end_round(&cx) {
-            None => {}
-            Some(ProbeOutcome::Acked { target, by_stream }) => {
-                self.set_degraded(target, by_stream);
-                self.stats.probes_by_stream += u64::from(by_stream);
-            }
-            Some(ProbeOutcome::NoAck { target, .. }) => {
-                self.stats.probes_failed += 1;
-                self.suspect_locally(target);
-            }
-        }
-        let target = self.members.next_to_probe();
+        self.end_probe_round();
         let (detector, mut cx) = self.detector();
-        let token = detector.begin_round(&mut cx, target);
-        if let (Some(target), Some(token)) = (target, token) {
+        let width = detector.width(cx.now).min(cx.members.others());
+        detector.begin_round(&mut cx);
+        for _ in 0..width {
+            let Some(target) = self.members.next_to_probe() else { break };
+            let (detector, mut cx) = self.detector();
+            let token = detector.begin_probe(&mut cx, target);
             self.stats.probes += 1;
             self.send_ping(target, token);
         }
+    }
+
+    fn end_probe_round(&mut self) {
+        let (mut acked, mut silent, mut unheard) = (0, 0, false);
+        loop {
+            let (detector, cx) = self.detector();
+            let Some(outcome) = detector.end_probe(&cx) else { break };
+            match outcome {
+                ProbeOutcome::Acked { target, by_stream } => {
+                    acked += 1;
+                    self.set_degraded(target, by_stream);
+                    self.stats.probes_by_stream += u64::from(by_stream);
+                }
+                ProbeOutcome::NoAck { target, asked, missed_nacks, .. } => {
+                    silent += 1;
+                    unheard |= asked == missed_nacks;
+                    self.stats.probes_failed += 1;
+                    self.suspect_locally(target);
+                }
+            }
+        }
+        self.detector.on_round_ended(acked, silent);
+        if unheard {
+            self.search_witnesses();
+        }
+    }
+
+    /// Pings a few members, because neither the target of a probe nor a relay was heard of: those
+    /// that answer are the relays of the next probe.
+    fn search_witnesses(&mut self) {
+        let mut picked = core::mem::take(&mut self.scratch.picked);
+        let (detector, cx) = self.detector();
+        detector.begin_search(&cx, &mut picked);
+        for &key in &picked {
+            let token = self.detector.search(key);
+            self.send_ping(key, token);
+        }
+        self.scratch.picked = picked;
     }
 
     /// Sets whether a member answers streams and no datagrams, and reports a change.
@@ -47,12 +77,12 @@ impl Node {
         }
     }
 
-    /// Asks other members for indirect pings, because the target of the round did not ack in time.
+    /// Asks other members for indirect pings, because targets of the round did not ack in time.
     pub(super) fn probe_indirectly(&mut self) {
         let mut relays = core::mem::take(&mut self.scratch.picked);
-        let (detector, cx) = self.detector();
-        let round = detector.on_probe_timeout(&cx, &mut relays);
-        if let Some(round) = round {
+        loop {
+            let (detector, mut cx) = self.detector();
+            let Some(round) = detector.on_probe_timeout(&mut cx, &mut relays) else { break };
             self.stats.probes_indirect += 1;
             if self.config.options.stream_probes {
                 // Tells a member that is down from one to which datagrams do not get through.

@@ -60,6 +60,13 @@ impl Node {
             self.apply_update(&source, &Claim { state: State::Suspect, profile: None, ..claim });
             return None;
         }
+        if let Some(key) = self.outrun_by(&source, &claim) {
+            if self.members[key].state() == State::Alive {
+                self.apply_update(&source, &Claim { state: State::Suspect, ..claim });
+                self.detector.on_verdict(&mut self.timers, key);
+            }
+            return None;
+        }
         let about = self.apply_update(&source, &claim)?;
         let to = source.from.filter(|_| !source.hearsay)?;
         let known = &self.members[about];
@@ -76,6 +83,25 @@ impl Node {
     fn is_accusation(&self, source: &UpdateSource, claim: &Claim) -> bool {
         let by_hearsay = claim.state == State::Failed && source.hearsay;
         claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
+    }
+
+    /// The member that a gossiped verdict is about, if this node has not heard the suspicion before
+    /// it.
+    ///
+    /// The copies of the suspicion may have gone to members that cannot be reached, and the member
+    /// itself has not heard it either: it gets the time of a suspect.
+    fn outrun_by(&self, source: &UpdateSource, claim: &Claim) -> Option<MemberKey> {
+        if claim.state != State::Failed || source.hearsay {
+            return None;
+        }
+        let key = self.members.find(&claim.id)?;
+        let known = &self.members[key];
+        let unheard = match known.state() {
+            State::Alive => claim.incarnation >= known.incarnation(),
+            State::Suspect => self.detector.is_suspected_by_verdict(key),
+            State::Failed | State::Left => false,
+        };
+        unheard.then_some(key)
     }
 
     /// Whether a member can have reached the incarnation of a claim.
