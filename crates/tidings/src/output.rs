@@ -69,6 +69,10 @@ pub(crate) enum Payload {
         token: u32,
         target: MemberKey,
     },
+    /// A ping to validate an address.
+    Validation {
+        token: u32,
+    },
     PingRequest {
         token: u32,
         target: MemberKey,

@@ -62,6 +62,9 @@ pub struct Stats {
     ///
     /// [`Incarnation`]: crate::Incarnation
     pub implausible_claims: u64,
+    /// Datagrams with claims from an address where no member is: at most one such claim is taken,
+    /// once the address in it has answered.
+    pub claims_by_strangers: u64,
     /// Streams opened by this node.
     pub streams_out: u64,
     /// Streams accepted from others.

@@ -4,7 +4,7 @@
 mod common;
 
 use common::forge;
-use common::single_node::{GENERATION, STRANGER, SingleNode, address, name};
+use common::single_node::{GENERATION, SingleNode, address, name};
 use std::time::Duration;
 use tidings::{NodeId, Options, State};
 
@@ -29,7 +29,7 @@ fn a_second_with_updates_costs_what_is_sent() {
     let most = most(&mut single, 60, |single| {
         let n = peers.next().unwrap();
         let renewed = forge::alive(&name(n), &address(n).to_string(), GENERATION, 1, b"");
-        single.receive(STRANGER, &forge::plain_datagram(forge::CLUSTER, &[renewed]));
+        single.receive(address(0), &forge::plain_datagram(forge::CLUSTER, &[renewed]));
         single.round();
     });
     assert!(most.visits <= 250, "{most:?}");
@@ -43,7 +43,7 @@ fn a_second_with_a_suspicion_a_failure_and_a_removal_costs_what_is_sent() {
     let mut peers = 1..;
     let most = most(&mut single, 300, |single| {
         let suspect = forge::suspect(7, &name(peers.next().unwrap()), GENERATION, 0);
-        single.receive(STRANGER, &forge::plain_datagram(forge::CLUSTER, &[suspect]));
+        single.receive(address(0), &forge::plain_datagram(forge::CLUSTER, &[suspect]));
         single.round();
     });
     // Recently failed members are looked at whenever there is gossip, up to a limit.
@@ -68,6 +68,7 @@ fn single() -> SingleNode {
     options.tombstone_timeout = Duration::from_secs(60);
     let mut single = SingleNode::with(options, MEMBERS);
     single.learn_all_peers();
+    single.hear_all_peers();
     single.settle();
     single
 }

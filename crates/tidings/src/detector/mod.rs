@@ -6,6 +6,7 @@ pub(crate) mod lease;
 pub(crate) mod probe;
 pub(crate) mod suspicion;
 pub(crate) mod user_pings;
+pub(crate) mod validation;
 pub(crate) mod witnesses;
 
 use crate::config::options::Options;
@@ -17,17 +18,20 @@ use crate::detector::probe::{Probe, ProbeOutcome, Round};
 use crate::detector::suspicion::Suspicion;
 use crate::detector::suspicion::{SuspicionTimeout, Suspicions};
 use crate::detector::user_pings::{PendingPing, UserPings};
+use crate::detector::validation::{Validation, Validations};
 use crate::detector::witnesses::{SEARCHED, Witnesses};
 use crate::event::Ticket;
 #[cfg(feature = "record")]
 use crate::member::Member;
-use crate::member::State;
+use crate::member::{NodeId, State};
 use crate::membership::Members;
+use crate::membership::claim::Claim;
 use crate::membership::table::MemberKey;
 use crate::rng::{Rng, RngStream};
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey, Timers};
 use crate::wire::message::Accuser;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -51,6 +55,7 @@ pub(crate) struct Detector {
     /// Grows with each round in which all targets were silent; see [`width`](Self::width).
     silence: u32,
     suspicions: Suspicions,
+    validations: Validations,
     rng: Rng,
     ping_rng: Rng,
 }
@@ -90,6 +95,7 @@ impl Detector {
             missed: 0,
             silence: 0,
             suspicions: Suspicions::default(),
+            validations: Validations::default(),
             rng: Rng::new(seed, RngStream::Probe),
             ping_rng: Rng::new(seed, RngStream::Ping),
         }
@@ -117,13 +123,14 @@ impl Detector {
         }
         self.health = LocalHealth::new(options.awareness_max);
         self.witnesses.clear();
+        self.validations.clear();
         (self.missed, self.silence) = (0, 0);
     }
 
     // ---- probe rounds ----
 
     /// Ends one probe of the current round, and adjusts the local health by its outcome (Lifeguard
-    /// §IV-A); `None` if all have ended.
+    /// §IV-A); `None` if all have ended. The silence of a member that never answered says nothing.
     ///
     /// A probe that only a stream answered leaves the health as it is. One without an ack, for
     /// which all relays sent nacks, shows that this node is well: the target is at fault.
@@ -135,6 +142,7 @@ impl Detector {
                 self.witnesses.add(target);
                 self.health.improve();
             }
+            ProbeOutcome::NoAck { target, .. } if !cx.members.is_validated(target) => {}
             ProbeOutcome::NoAck { target, suspect, asked, missed_nacks } => {
                 self.witnesses.remove(target);
                 if suspect {
@@ -213,7 +221,10 @@ impl Detector {
         let round = self.probe.take_timed_out(cx.now);
         self.arm_probe_timeout(cx.timers);
         let round = round?;
-        let (members, count) = (cx.members, cx.options.indirect_probes);
+        let members = cx.members;
+        // Of a member that never answered the address may be a third party's.
+        let most = if members.is_validated(round.target) { usize::MAX } else { 1 };
+        let count = cx.options.indirect_probes.min(most);
         let alive = |key| key != round.target && members[key].state() == State::Alive;
         self.witnesses.pick(&mut self.rng, count, alive, relays);
         if relays.is_empty() {
@@ -333,6 +344,33 @@ impl Detector {
         Some((forward.asker, forward.token))
     }
 
+    // ---- address validation ----
+
+    /// Begins to validate an address, with a stranger's claim about the member there, or of a
+    /// member in the table; returns the token of the ping to send, or `None` if that is pending or
+    /// too many others are.
+    pub(crate) fn validate(
+        &mut self,
+        cx: &Context<'_>,
+        addr: SocketAddr,
+        id: &NodeId,
+        claim: Option<Box<Claim>>,
+    ) -> Option<u32> {
+        let token = self.ping_rng.u32();
+        let lifetime = cx.options.probe_interval;
+        self.validations.begin(cx.now, lifetime, (token, addr), id, claim).then_some(token)
+    }
+
+    /// The member that a pending validation is about.
+    pub(crate) fn to_validate(&self, token: u32) -> Option<&NodeId> {
+        self.validations.target(token)
+    }
+
+    /// Handles an ack from an address; returns the validation that it completes.
+    pub(crate) fn on_validated(&mut self, token: u32, from: SocketAddr) -> Option<Validation> {
+        self.validations.end(token, from)
+    }
+
     // ---- pings of the application's ----
 
     /// Registers a ping of the application's; returns its token, or `None` if
@@ -365,7 +403,7 @@ impl Detector {
     pub(crate) fn suspect(&mut self, cx: &mut Context<'_>, key: MemberKey, accuser: Accuser) {
         let Context { now, members, options, .. } = *cx;
         let timeout = SuspicionTimeout::among(
-            members.present_count(),
+            members.size(),
             options.suspicion_mult,
             options.suspicion_max_mult,
             options.probe_interval,
@@ -481,6 +519,7 @@ impl Detector {
             && self.probe.targets().all(known)
             && self.probe.is_consistent()
             && self.witnesses.is_consistent(known)
+            && self.validations.is_consistent()
             && self.silence <= MAX_SILENCE
     }
 
@@ -494,6 +533,7 @@ impl Detector {
         }
         let suspects = members.iter().filter(|member| member.state() == State::Suspect);
         assert_eq!(suspects.count(), self.suspicions.len(), "each suspect has its suspicion");
+        assert!(self.validations.is_consistent());
         for token in self.user_pings.tokens() {
             assert!(timers.at(TimerKey::UserPing(token)).is_some(), "each ping has its deadline");
         }

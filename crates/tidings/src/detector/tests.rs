@@ -27,7 +27,7 @@ impl Bench {
             Rng::new([1; 32], RngStream::Members),
         );
         for n in 1..=others {
-            members.apply(Instant::ZERO, &claim(n, State::Alive));
+            members.apply(Instant::ZERO, &claim(n, State::Alive), true);
         }
         let detector = Detector::new([1; 32], &options, Instant::ZERO);
         Self { detector, members, timers: Timers::default(), options, now: Instant::ZERO }
@@ -53,7 +53,7 @@ impl Bench {
 
     fn suspect(&mut self, n: u8) -> MemberKey {
         let key = self.key(n);
-        self.members.apply(self.now, &claim(n, State::Suspect));
+        self.members.apply(self.now, &claim(n, State::Suspect), true);
         self.with(|detector, cx| detector.suspect(cx, key, Accuser::Short(1)));
         key
     }

@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 /// A claim: a member's incarnation and state, as a node states them (SWIM's Alive, Suspect and
 /// Confirm messages).
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Claim {
     pub(crate) id: NodeId,
     pub(crate) incarnation: Incarnation,
@@ -27,7 +28,9 @@ impl Claim {
 
 /// Address, metadata and versions that a member announces in one of its incarnations.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Profile {
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
     pub(crate) addr: SocketAddr,
     pub(crate) meta: Meta,
     pub(crate) versions: ProtocolVersions,

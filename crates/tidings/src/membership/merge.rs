@@ -13,23 +13,35 @@ impl Members {
     /// wins, in whatever order they arrive. Profiles of one incarnation are ordered too. The table
     /// is therefore a join of all claims with profiles that were applied: commutative, associative,
     /// idempotent, monotone.
-    pub(crate) fn apply(&mut self, now: Instant, claim: &Claim) -> Change {
+    ///
+    /// `validated` is whether the address in the claim is known to be the member's.
+    pub(crate) fn apply(&mut self, now: Instant, claim: &Claim, validated: bool) -> Change {
         let Some(key) = self.find(&claim.id) else {
-            return self.insert(now, claim);
+            return self.insert(now, claim, validated);
         };
         debug_assert_ne!(key, MemberKey::LOCAL);
-        if let Some(change) = self.check_address(now, key, claim) {
+        if let Some(change) = self.check_address(now, key, claim, validated) {
             return change;
         }
+        let before = self[key].addr();
         self.remove_from_digest(key);
         let change = self.update(now, key, claim);
         self.add_to_digest(key);
+        if self[key].addr() != before {
+            self.set_validated(key, validated);
+        }
         change
     }
 
     /// Handles a claim that a member is alive at another address, in the variant where a name does
     /// not move to a new address by itself (memberlist's `aliveNode`); `None` for other claims.
-    fn check_address(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Option<Change> {
+    fn check_address(
+        &mut self,
+        now: Instant,
+        key: MemberKey,
+        claim: &Claim,
+        validated: bool,
+    ) -> Option<Change> {
         let profile = claim.profile.as_ref().filter(|_| claim.state == State::Alive)?;
         let (known, other) = (&self[key], profile.addr);
         if self.variant.names_move() || known.addr() == other {
@@ -39,9 +51,9 @@ impl Members {
         if self.variant.frees_name(known.state, || self.time_since_departure(now, key)) {
             // Its incarnation does not matter: it is another node.
             self.forget(key);
-            return Some(self.insert(now, claim));
+            return Some(self.insert(now, claim, validated));
         }
-        let _ = now;
+        let _ = (now, validated);
         Some(Change::Disputed { key, other })
     }
 
@@ -117,7 +129,7 @@ impl Members {
     }
 
     /// Adds an unknown member, if the claim has its profile.
-    fn insert(&mut self, now: Instant, claim: &Claim) -> Change {
+    fn insert(&mut self, now: Instant, claim: &Claim, validated: bool) -> Change {
         let Some(profile) = &claim.profile else {
             return Change::Unknown;
         };
@@ -128,7 +140,7 @@ impl Members {
             Member::new(claim.id.clone(), profile.addr, claim.incarnation, profile.meta.clone());
         member.state = claim.state;
         member.versions = profile.versions;
-        let key = self.table.add(member);
+        let key = self.table.add(member, validated);
         if claim.state.is_present() {
             self.add_to_digest(key);
             self.on_present(key);

@@ -7,6 +7,7 @@ mod merge;
 pub(crate) mod probe_order;
 pub(crate) mod range;
 pub(crate) mod refute;
+mod rings;
 pub(crate) mod table;
 mod tombstones;
 
@@ -14,7 +15,7 @@ use crate::config::variant::ProtocolVariant;
 use crate::member::{ClusterName, Member, NodeId, State};
 use crate::membership::digest::Digester;
 use crate::membership::index::{DigestIndex, Entry, record_len};
-use crate::membership::probe_order::ProbeOrder;
+use crate::membership::rings::Rings;
 use crate::membership::table::MemberKey;
 use crate::membership::table::Table;
 use crate::rng::Rng;
@@ -32,7 +33,7 @@ use core::net::SocketAddr;
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Members {
     table: Table,
-    probe_order: ProbeOrder,
+    rings: Rings,
     #[cfg_attr(feature = "record", serde(skip))]
     digester: Digester,
     /// The sum of the digests of the members present.
@@ -82,7 +83,7 @@ impl Members {
     ) -> Self {
         let mut members = Self {
             table: Table::new(rng.u64()),
-            probe_order: ProbeOrder::default(),
+            rings: Rings::default(),
             digester,
             digest: 0,
             index: None,
@@ -93,7 +94,7 @@ impl Members {
             max,
             rng,
         };
-        let key = members.table.add(local);
+        let key = members.table.add(local, true);
         debug_assert_eq!(key, MemberKey::LOCAL);
         members.add_to_digest(key);
         members
@@ -104,11 +105,14 @@ impl Members {
     pub(crate) fn restore(&mut self, cluster: &ClusterName) -> Option<()> {
         self.digester = Digester::new(cluster);
         self.table.get(MemberKey::LOCAL)?;
-        self.probe_order.restore()?;
+        self.rings.restore()?;
         let (mut digest, mut absent) = (0_u64, 0);
         for (key, slot) in self.table.iter() {
             let present = slot.member.state.is_present();
-            if self.probe_order.contains(key) != (present && key != MemberKey::LOCAL) {
+            let in_ring = present && key != MemberKey::LOCAL;
+            if self.rings.contains(key) != in_ring
+                || in_ring && !self.rings.has_in(key, slot.validated)
+            {
                 return None;
             }
             absent += usize::from(!present && key != MemberKey::LOCAL);
@@ -119,8 +123,7 @@ impl Members {
             self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
         // The loop above counted members of the table only, so the ring holds no others.
         let present = self.table.len() - 1 - absent;
-        (self.probe_order.len() == present && recorded == absent && self.len() <= self.max)
-            .then_some(())
+        (self.rings.len() == present && recorded == absent && self.len() <= self.max).then_some(())
     }
 
     // ---- lookup ----
@@ -186,12 +189,56 @@ impl Members {
 
     /// Number of members present, including the local one unless it left (`n`).
     pub(crate) fn present_count(&self) -> usize {
-        self.probe_order.len() + usize::from(self.local().state.is_present())
+        self.rings.len() + usize::from(self.local().state.is_present())
+    }
+
+    /// The size of the cluster in verdicts: as [`present_count`](Self::present_count), but members
+    /// that are only told of count as at most as many as the validated ones.
+    pub(crate) fn size(&self) -> usize {
+        let validated = self.rings.validated();
+        let told = self.rings.len() - validated;
+        validated + told.min(validated.max(1)) + usize::from(self.local().state.is_present())
     }
 
     /// Number of other members present.
     pub(crate) fn others(&self) -> usize {
-        self.probe_order.len()
+        self.rings.len()
+    }
+
+    /// Whether a member's address is validated.
+    pub(crate) fn is_validated(&self, key: MemberKey) -> bool {
+        self.table.slot(key).validated
+    }
+
+    /// Records that a member answered from its address; `false` if that was known.
+    pub(crate) fn validate(&mut self, key: MemberKey) -> bool {
+        self.set_validated(key, true)
+    }
+
+    fn set_validated(&mut self, key: MemberKey, validated: bool) -> bool {
+        let slot = self.table.slot_mut(key);
+        if core::mem::replace(&mut slot.validated, validated) == validated {
+            return false;
+        }
+        if self.rings.contains(key) {
+            self.rings.remove(key);
+            self.rings.insert(&mut self.rng, key, validated);
+        }
+        true
+    }
+
+    /// The next member that is only told of and was not asked yet whether it is there, now it is.
+    pub(crate) fn next_to_ask(&mut self) -> Option<MemberKey> {
+        let key = self.rings.next_told()?;
+        let asked = core::mem::replace(&mut self.table.slot_mut(key).asked, true);
+        (!asked).then_some(key)
+    }
+
+    /// A member that is only told of, at random: it makes room for one that answers.
+    pub(crate) fn pick_told(&mut self, picked: &mut Vec<MemberKey>) -> Option<MemberKey> {
+        picked.clear();
+        self.rings.draw_told(&mut self.rng, picked);
+        picked.pop()
     }
 
     /// Number of records, tombstones included.
@@ -293,10 +340,11 @@ impl Members {
 
     /// The next member to probe.
     pub(crate) fn next_to_probe(&mut self) -> Option<MemberKey> {
-        self.probe_order.next(&mut self.rng)
+        self.rings.next(&mut self.rng)
     }
 
-    /// Picks up to `count` alive members other than `except` at random, into `picked`.
+    /// Picks up to `count` alive members other than `except` at random, into `picked`: such as have
+    /// answered, if there are any.
     pub(crate) fn pick(
         &self,
         rng: &mut Rng,
@@ -306,7 +354,7 @@ impl Members {
     ) {
         picked.clear();
         let alive = |key| Some(key) != except && self[key].state == State::Alive;
-        self.probe_order.draw(rng, count, alive, picked);
+        self.rings.draw(rng, count, alive, picked);
     }
 
     /// Picks up to `count` gossip targets into `picked`: present members in turn and, in proportion
@@ -324,27 +372,29 @@ impl Members {
         let latest = self.tombstones.range(first..).rev().take(MAX_RECENTLY_FAILED);
         recently_failed.extend(latest.filter_map(|tombstone| {
             let slot = self.table.get(tombstone.key)?;
-            let failed = slot.member.state == State::Failed && !slot.hearsay;
+            let failed = slot.member.state == State::Failed && !slot.hearsay && slot.validated;
             (failed && self.is_current(tombstone)).then_some(tombstone.key)
         }));
-        let all = recently_failed.len() + self.probe_order.len();
+        let targets = self.rings.gossip_targets();
+        let all = recently_failed.len() + targets;
         let count = count.min(all);
         let share = (0..count).filter(|_| rng.below(all) < recently_failed.len()).count();
-        let from_ring = (count - share.min(recently_failed.len())).min(self.probe_order.len());
+        let from_ring = (count - share.min(recently_failed.len())).min(targets);
         picked.clear();
-        picked.extend((0..from_ring).filter_map(|_| self.probe_order.next_for_gossip()));
+        picked.extend((0..from_ring).filter_map(|_| self.rings.next_for_gossip()));
         rng.shuffle(recently_failed);
         picked.extend(recently_failed.iter().take(count - from_ring));
     }
 
     fn on_present(&mut self, key: MemberKey) {
-        self.probe_order.insert(&mut self.rng, key);
-        self.table.slot_mut(key).hearsay = false;
+        let slot = self.table.slot_mut(key);
+        slot.hearsay = false;
+        self.rings.insert(&mut self.rng, key, slot.validated);
         self.table.index_addr(key);
     }
 
     fn on_departed(&mut self, now: Instant, key: MemberKey) {
-        self.probe_order.remove(key);
+        self.rings.remove(key);
         self.set_degraded(key, false);
         self.add_tombstone(now, key);
     }
@@ -377,15 +427,12 @@ impl Members {
     /// Asserts that the table, the ring, the digest and the tombstones agree.
     pub(crate) fn check(&self) {
         self.table.check();
-        self.probe_order.check();
+        self.rings.check();
         let mut digest = 0_u64;
         for (key, slot) in self.table.iter() {
             let present = key != MemberKey::LOCAL && slot.member.state.is_present();
-            assert_eq!(
-                self.probe_order.contains(key),
-                present,
-                "the ring holds the members present"
-            );
+            assert_eq!(self.rings.contains(key), present, "the rings hold the members present");
+            assert!(!present || self.rings.has_in(key, slot.validated));
             digest = digest.wrapping_add(self.digest_of(key));
         }
         assert_eq!(digest, self.digest, "the digest is that of the members present");

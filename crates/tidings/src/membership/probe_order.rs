@@ -111,9 +111,12 @@ impl ProbeOrder {
         let last = self.keys.len();
         grow(&mut self.keys);
         self.keys.push(key);
-        while self.positions.len() <= key.index() {
-            grow(&mut self.positions);
-            self.positions.push(ABSENT);
+        if self.positions.len() <= key.index() {
+            let missing = key.index() + 1 - self.positions.len();
+            if self.positions.capacity() <= key.index() {
+                self.positions.reserve_exact(missing + key.index() / 16);
+            }
+            self.positions.resize(key.index() + 1, ABSENT);
         }
         self.positions[key.index()] = last as u32;
         let position = rng.below(last + 1);
@@ -136,6 +139,12 @@ impl ProbeOrder {
         self.swap(position, self.keys.len() - 1);
         self.keys.pop();
         self.positions[key.index()] = ABSENT;
+    }
+
+    /// Releases the memory of an empty ring.
+    pub(crate) fn release(&mut self) {
+        debug_assert_eq!(self.len(), 0);
+        *self = Self::default();
     }
 
     fn swap(&mut self, a: usize, b: usize) {

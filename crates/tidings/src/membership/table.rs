@@ -44,6 +44,10 @@ pub(crate) struct Slot {
     pub(crate) profile_behind: bool,
     /// Its failure or leave is known only from a peer's table.
     pub(crate) hearsay: bool,
+    /// The member has answered from its address, or the cluster has keys.
+    pub(crate) validated: bool,
+    /// It was asked to validate its address, when others had told of it.
+    pub(crate) asked: bool,
 }
 
 /// A slab of members, with an index by name and one by address.
@@ -112,8 +116,15 @@ impl Table {
         self.slots.entries.len()
     }
 
-    pub(crate) fn add(&mut self, member: Member) -> MemberKey {
-        let slot = Slot { member, tombstone: 0, profile_behind: false, hearsay: false };
+    pub(crate) fn add(&mut self, member: Member, validated: bool) -> MemberKey {
+        let slot = Slot {
+            member,
+            tombstone: 0,
+            profile_behind: false,
+            hearsay: false,
+            validated,
+            asked: false,
+        };
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots.entries[index as usize] = Some(slot);

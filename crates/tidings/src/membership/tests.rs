@@ -70,9 +70,9 @@ fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
         ((2, Left), (1, Failed), false),
     ] {
         let mut members = table(10);
-        members.apply(NOW, &claim(1, 1, Alive));
-        members.apply(NOW, &claim(1, known.0, known.1));
-        members.apply(NOW, &claim(1, claimed.0, claimed.1));
+        members.apply(NOW, &claim(1, 1, Alive), true);
+        members.apply(NOW, &claim(1, known.0, known.1), true);
+        members.apply(NOW, &claim(1, claimed.0, claimed.1), true);
         let member = &members[members.find(&id(1)).unwrap()];
         let expected = if wins { claimed } else { known };
         assert_eq!((member.incarnation.number, member.state), expected, "{known:?} {claimed:?}");
@@ -83,11 +83,11 @@ fn precedence_is_that_of_swim_and_a_leave_beats_a_failure() {
 #[test]
 fn a_full_table_forgets_tombstones_before_it_rejects_new_members() {
     let mut members = table(3);
-    members.apply(NOW, &claim(1, 0, State::Alive));
-    members.apply(NOW, &claim(2, 0, State::Alive));
-    assert_eq!(members.apply(NOW, &claim(3, 0, State::Alive)), Change::Full);
-    members.apply(NOW, &bare(1, 0, State::Failed));
-    assert!(matches!(members.apply(NOW, &claim(3, 0, State::Alive)), Change::Joined(_)));
+    members.apply(NOW, &claim(1, 0, State::Alive), true);
+    members.apply(NOW, &claim(2, 0, State::Alive), true);
+    assert_eq!(members.apply(NOW, &claim(3, 0, State::Alive), true), Change::Full);
+    members.apply(NOW, &bare(1, 0, State::Failed), true);
+    assert!(matches!(members.apply(NOW, &claim(3, 0, State::Alive), true), Change::Joined(_)));
     assert_eq!(members.find(&id(1)), None);
     members.check();
 }
@@ -97,8 +97,8 @@ fn members_that_failed_at_one_instant_are_picked_for_gossip_once_each() {
     let mut members = table(10);
     for number in 0..50 {
         for n in [1, 2] {
-            members.apply(NOW, &claim(n, number, State::Alive));
-            members.apply(NOW, &bare(n, number, State::Failed));
+            members.apply(NOW, &claim(n, number, State::Alive), true);
+            members.apply(NOW, &bare(n, number, State::Failed), true);
         }
         members.check();
     }
@@ -112,9 +112,9 @@ fn members_that_failed_at_one_instant_are_picked_for_gossip_once_each() {
 #[test]
 fn a_member_known_gone_by_hearsay_is_not_shared_and_so_is_forgotten_by_all() {
     let mut members = table(10);
-    members.apply(NOW, &claim(1, 0, State::Failed));
-    members.apply(NOW, &claim(2, 0, State::Alive));
-    members.apply(NOW, &bare(2, 0, State::Failed));
+    members.apply(NOW, &claim(1, 0, State::Failed), true);
+    members.apply(NOW, &claim(2, 0, State::Alive), true);
+    members.apply(NOW, &bare(2, 0, State::Failed), true);
     assert_eq!(shared(&members, None), [id(0), id(2)]);
     assert_eq!(
         shared(&members, Some(&id(1))),
@@ -122,17 +122,17 @@ fn a_member_known_gone_by_hearsay_is_not_shared_and_so_is_forgotten_by_all() {
         "but it is shared with its subject"
     );
     // Its tombstone still keeps stale updates from bringing the member back.
-    assert!(matches!(members.apply(NOW, &claim(1, 0, State::Alive)), Change::Stale(_)));
+    assert!(matches!(members.apply(NOW, &claim(1, 0, State::Alive), true), Change::Stale(_)));
 }
 
 #[test]
 fn a_suspicion_of_an_incarnation_that_we_missed_does_not_block_its_profile() {
     let mut members = table(10);
-    members.apply(NOW, &claim(1, 0, State::Alive));
-    members.apply(NOW, &bare(1, 2, State::Suspect));
+    members.apply(NOW, &claim(1, 0, State::Alive), true);
+    members.apply(NOW, &bare(1, 2, State::Suspect), true);
     let mut moved = claim(1, 2, State::Alive);
     moved.profile = Some(profile(addr(99), Meta::from("new")));
-    assert!(matches!(members.apply(NOW, &moved), Change::Updated(_)));
+    assert!(matches!(members.apply(NOW, &moved, true), Change::Updated(_)));
     let key = members.find(&id(1)).unwrap();
     assert_eq!((members[key].addr(), members[key].state), (addr(99), State::Suspect));
     assert_eq!(members.find_addr(addr(99)), Some(key));
@@ -142,14 +142,14 @@ fn a_suspicion_of_an_incarnation_that_we_missed_does_not_block_its_profile() {
 #[test]
 fn a_failed_member_takes_no_address_from_one_that_is_present() {
     let mut members = table(10);
-    members.apply(NOW, &claim(1, 0, State::Alive));
+    members.apply(NOW, &claim(1, 0, State::Alive), true);
     let mut failed = claim(2, 0, State::Failed);
     failed.profile = Some(profile(addr(2), Meta::EMPTY));
-    members.apply(NOW, &failed);
+    members.apply(NOW, &failed, true);
     assert_eq!(members.find_addr(addr(2)), members.find(&id(1)));
     failed.state = State::Alive;
     failed.incarnation = at(1);
-    members.apply(NOW, &failed);
+    members.apply(NOW, &failed, true);
     assert_eq!(members.find_addr(addr(2)), members.find(&id(2)));
 }
 
@@ -160,10 +160,10 @@ fn an_address_that_was_shared_belongs_to_the_member_that_stays() {
         profile: Some(profile(addr(at), Meta::EMPTY)),
         ..claim(n, number, State::Alive)
     };
-    members.apply(NOW, &moved(1, 0, 50));
-    members.apply(NOW, &moved(2, 0, 50));
-    members.apply(NOW, &moved(2, 1, 51));
-    members.apply(NOW, &moved(1, 1, 50));
+    members.apply(NOW, &moved(1, 0, 50), true);
+    members.apply(NOW, &moved(2, 0, 50), true);
+    members.apply(NOW, &moved(2, 1, 51), true);
+    members.apply(NOW, &moved(1, 1, 50), true);
     assert_eq!(members.find_addr(addr(50)), members.find(&id(1)));
     assert_eq!(members.find_addr(addr(51)), members.find(&id(2)));
 }
@@ -171,8 +171,8 @@ fn an_address_that_was_shared_belongs_to_the_member_that_stays() {
 #[test]
 fn the_profile_of_an_earlier_incarnation_is_not_shared_with_a_later_one() {
     let mut members = table(10);
-    members.apply(NOW, &claim(1, 0, State::Alive));
-    members.apply(NOW, &bare(1, 2, State::Suspect));
+    members.apply(NOW, &claim(1, 0, State::Alive), true);
+    members.apply(NOW, &bare(1, 2, State::Suspect), true);
     assert_eq!(shared(&members, None), [id(0)]);
     assert_eq!(shared(&members, Some(&id(1))), [id(0), id(1)]);
 }
@@ -203,7 +203,7 @@ fn tables() -> impl Strategy<Value = Vec<Claim>> {
 fn built(claims: &[Claim]) -> Members {
     let mut members = table(10);
     for claim in claims {
-        members.apply(NOW, claim);
+        members.apply(NOW, claim, true);
     }
     members
 }
@@ -217,7 +217,7 @@ fn merge(mut members: Members, other: &Members) -> Members {
     for member in other.iter().skip(1) {
         let Member { id, incarnation, state, meta, .. } = member.clone();
         let profile = Some(profile(member.addr(), meta));
-        members.apply(NOW, &Claim { id, incarnation, state, profile });
+        members.apply(NOW, &Claim { id, incarnation, state, profile }, true);
     }
     members.check();
     members
@@ -239,7 +239,7 @@ proptest! {
     ) {
         let mut members = table(4);
         for (n, (claim, probe)) in claims.iter().zip(probes).enumerate() {
-            members.apply(Instant::from_nanos(n as u64 / 3), claim);
+            members.apply(Instant::from_nanos(n as u64 / 3), claim, true);
             if probe {
                 let target = members.next_to_probe();
                 prop_assert_eq!(target.is_some(), members.present_count() > 1);
@@ -259,10 +259,10 @@ proptest! {
         let known_after = |claims: &[Claim]| {
             let mut members = table(10);
             for n in 1..6 {
-                members.apply(NOW, &claim(n, 0, State::Alive));
+                members.apply(NOW, &claim(n, 0, State::Alive), true);
             }
             for claim in claims {
-                members.apply(NOW, claim);
+                members.apply(NOW, claim, true);
             }
             known(&members)
         };
@@ -320,7 +320,7 @@ proptest! {
     ) {
         let mut members = table(10);
         for claim in &claims {
-            members.apply(NOW, claim);
+            members.apply(NOW, claim, true);
         }
         for _ in 0..probes {
             members.next_to_probe();

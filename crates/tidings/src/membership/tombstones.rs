@@ -51,7 +51,7 @@ impl Members {
 
     /// Removes a departed member from the table.
     pub(super) fn forget(&mut self, key: MemberKey) {
-        debug_assert!(!self.probe_order.contains(key) && key != MemberKey::LOCAL);
+        debug_assert!(!self.rings.contains(key) && key != MemberKey::LOCAL);
         self.remove_from_digest(key);
         self.table.remove(key);
     }

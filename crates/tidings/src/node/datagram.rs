@@ -8,6 +8,7 @@ use crate::event::Done;
 use crate::event::Via;
 use crate::incarnation::Incarnation;
 use crate::member::{NodeId, State};
+use crate::membership::claim::Claim;
 use crate::membership::digest;
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
@@ -74,16 +75,21 @@ impl Node {
                     self.stats.stray_acks += u64::from(!known);
                 }
                 Message::Update(update) => {
-                    // Checked before the first claim: a datagram cannot make its own sender a
+                    // Looked up before the first claim: a datagram cannot make its own sender a
                     // member.
-                    if replies.from_member.is_none() {
-                        replies.from_member = Some(self.members.find_addr(from).is_some());
+                    let sender = || self.members.find_addr(from);
+                    let sender = *replies.sender.get_or_insert_with(sender);
+                    let stranger = sender.is_none() && !self.wire.is_authenticated();
+                    if stranger && update.claim.id != *self.local().id() {
+                        replies.offer(from, update.claim);
+                        continue;
                     }
                     let source = UpdateSource {
                         from: Some(from),
                         accuser: update.accuser,
                         disseminate: true,
                         hearsay: false,
+                        validated: self.wire.is_authenticated(),
                     };
                     let correction = self.handle_update(source, update.claim);
                     // A claim about this node has precedence.
@@ -112,8 +118,12 @@ impl Node {
         if let Some(request) = &replies.request {
             self.handle_ping_request(from, request);
         }
-        if let (Some(correction), Some(true)) = (replies.correction, replies.from_member) {
+        if let (Some(correction), Some(Some(_))) = (replies.correction, replies.sender) {
             self.send_correction(correction);
+        }
+        if let Some(claim) = replies.offered {
+            self.stats.claims_by_strangers += 1;
+            self.validate_claim(claim);
         }
         Ok(())
     }
@@ -137,6 +147,12 @@ impl Node {
             }
             return;
         }
+        if let Some(key) = member {
+            self.validate_told(key);
+        }
+        // One that never answered gets what a stranger gets, and so does one that only asks.
+        let asks = status.is_some_and(|status| status.incarnation == Incarnation::default());
+        let member = member.filter(|&key| !asks && self.members.is_validated(key));
         if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
             // Another node may have this address now: it is the same one only in the same
             // generation.
@@ -147,10 +163,9 @@ impl Node {
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         // An ack with our own incarnation could be longer than the ping.
-        let bare = PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() };
         let (piggyback, of) = match member {
             Some(_) => (Piggyback::Uncounted, None),
-            None => (Piggyback::None, Some(bare)),
+            None => (Piggyback::None, Some(self.bare_status())),
         };
         self.queue_datagram(PendingDatagram {
             to: from,
@@ -178,15 +193,7 @@ impl Node {
             return;
         }
         let claim = self.claim_without_profile(key, incarnation, State::Alive);
-        self.handle_update(
-            UpdateSource {
-                from: None,
-                accuser: Accuser::Unknown,
-                disseminate: false,
-                hearsay: false,
-            },
-            claim,
-        );
+        self.handle_update(UpdateSource::own(Accuser::Unknown, false), claim);
     }
 
     /// Compares a member's digest with ours, and starts a sync if they have differed for a while.
@@ -283,10 +290,14 @@ impl Node {
 
     fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
+        if let Some(validation) = self.detector.on_validated(token, from) {
+            return self.on_validated(from, validation);
+        }
         let (detector, mut cx) = self.detector();
         match detector.on_ack(&mut cx, token) {
             AckedPing::Probe { target, rtt } => {
                 if self.members[target].addr() == from {
+                    self.members.validate(target);
                     self.members.rtt_mut(target).measure(rtt);
                     self.apply_acked_incarnation(target, status);
                 }
@@ -325,8 +336,24 @@ impl Node {
 struct Replies {
     ping: Option<Ping>,
     request: Option<PingRequest>,
-    /// Whether the sender was a member before the first claim; `None` if there was no claim.
-    from_member: Option<bool>,
+    /// The sender, if it was a member before the first claim; `None` if there was no claim.
+    sender: Option<Option<MemberKey>>,
     /// The correction to send.
     correction: Option<Correction>,
+    /// The claim of a stranger to validate: the first, or the first about itself.
+    offered: Option<Claim>,
+}
+
+impl Replies {
+    /// Takes a claim of the stranger at `from`.
+    fn offer(&mut self, from: SocketAddr, claim: Claim) {
+        let at = |claim: &Claim| claim.profile.as_ref().map(|profile| profile.addr);
+        let is_better = match &self.offered {
+            None => true,
+            Some(first) => at(first) != Some(from) && at(&claim) == Some(from),
+        };
+        if is_better {
+            self.offered = Some(claim);
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod stream;
 mod sync;
 mod transmit;
 mod update;
+mod validate;
 
 use crate::addr::canonical;
 #[cfg(feature = "memberlist")]

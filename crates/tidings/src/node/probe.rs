@@ -43,8 +43,10 @@ impl Node {
                     self.stats.probes_by_stream += u64::from(by_stream);
                 }
                 ProbeOutcome::NoAck { target, asked, missed_nacks, .. } => {
-                    silent += 1;
-                    unheard |= asked == missed_nacks;
+                    if self.members.is_validated(target) {
+                        silent += 1;
+                        unheard |= asked == missed_nacks;
+                    }
                     self.stats.probes_failed += 1;
                     self.suspect_locally(target);
                 }
@@ -84,7 +86,8 @@ impl Node {
             let (detector, mut cx) = self.detector();
             let Some(round) = detector.on_probe_timeout(&mut cx, &mut relays) else { break };
             self.stats.probes_indirect += 1;
-            if self.config.options.stream_probes {
+            let validated = self.members.is_validated(round.target);
+            if self.config.options.stream_probes && validated {
                 // Tells a member that is down from one to which datagrams do not get through.
                 let target = &self.members[round.target];
                 let (to, request) = (target.addr(), self.wire.ping(target.id(), round.token));

@@ -30,8 +30,10 @@ impl Node {
             return self.reply(id, left);
         }
         let Some(ours) = self.push_pull(theirs.join) else { return };
+        let peer = self.streams.exchanges.get(id).map(|exchange| canonical(exchange.peer).ip());
         self.reply(id, ours);
-        self.merge_push_pull(None, true, theirs);
+        let proven = |addr: SocketAddr| Some(addr.ip()) == peer;
+        self.merge_push_pull(None, true, theirs, proven);
     }
 
     /// Handles the reply to a push/pull.
@@ -51,11 +53,20 @@ impl Node {
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
-        self.merge_push_pull(Some(canonical(peer)), disseminate, theirs);
+        let peer = canonical(peer);
+        let seed = matches!(purpose, Purpose::Join(_) | Purpose::Reconnect);
+        self.merge_push_pull(Some(peer), disseminate, theirs, |addr| seed || addr == peer);
         self.resolve(id, Ok(()));
     }
 
-    fn merge_push_pull(&mut self, from: Option<SocketAddr>, disseminate: bool, theirs: PushPull) {
+    /// Applies a peer's table; the addresses that `proven` accepts are validated.
+    fn merge_push_pull(
+        &mut self,
+        from: Option<SocketAddr>,
+        disseminate: bool,
+        theirs: PushPull,
+        proven: impl Fn(SocketAddr) -> bool,
+    ) {
         let PushPull { join, claims, state } = theirs;
         self.stats.syncs += 1;
         self.stats.members_refused += claims.refused as u64;
@@ -64,10 +75,16 @@ impl Node {
                 self.stats.members_refused += 1;
                 continue;
             }
-            let source =
-                UpdateSource { from, accuser: Accuser::Unknown, disseminate, hearsay: true };
+            let addr = claim.profile.as_ref().map(|profile| profile.addr);
+            let validated = self.wire.is_authenticated() || addr.is_some_and(&proven);
+            let accuser = Accuser::Unknown;
+            let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
+            let id = claim.id.clone();
             if let Some(correction) = self.handle_update(source, claim) {
                 self.send_correction(correction);
+            }
+            if let (true, Some(addr)) = (validated, addr) {
+                self.validate_at(&id, addr);
             }
         }
         if !state.is_empty() {

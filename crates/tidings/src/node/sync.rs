@@ -6,7 +6,7 @@ use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
-use crate::member::State;
+use crate::member::{NodeId, State};
 use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
@@ -60,7 +60,10 @@ impl Node {
             return self.refuse(id, Refusal::NotRunning);
         }
         let introduced = matches!(who, PeerIdentity::Member(_));
-        let comparison = match self.admit_peer(who, true) {
+        let Some(peer) = self.streams.exchanges.get(id).map(|exchange| exchange.peer) else {
+            return;
+        };
+        let comparison = match self.admit_peer(who, canonical(peer), true) {
             Ok(comparison) => comparison,
             Err(refusal) => return self.refuse(id, refusal),
         };
@@ -79,8 +82,9 @@ impl Node {
         let joins = matches!(who, PeerIdentity::Member(_));
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
-        match self.admit_peer(who, disseminate) {
+        match self.admit_peer(who, canonical(peer), disseminate) {
             Ok(comparison) => {
+                self.validate_at(&comparison.with, canonical(peer));
                 self.stats.syncs += 1;
                 self.emit_sync_state(&comparison, state, joins);
                 let addr = comparison.addr.or_else(|| Some(canonical(peer)));
@@ -132,9 +136,12 @@ impl Node {
         if comparison.rounds > MAX_ROUNDS || self.now > comparison.ends {
             return self.reject(id, Reject::Unexpected);
         }
+        // The seeds of a join are trusted: without them a newcomer knows nobody.
+        let seed = matches!(purpose, Purpose::Join(_) | Purpose::Reconnect);
+        let validated = seed || self.wire.is_authenticated();
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                self.merge(&comparison, claims);
+                self.merge(&comparison, claims, validated);
             }
         }
         let begun = buf.len();
@@ -150,8 +157,24 @@ impl Node {
         }
     }
 
+    /// Validates the address of a member that named itself over a stream to it.
+    pub(super) fn validate_at(&mut self, id: &NodeId, addr: SocketAddr) {
+        let key = self.members.find(id).filter(|&key| self.members[key].addr() == addr);
+        if let Some(key) = key {
+            self.members.validate(key);
+        }
+    }
+
     /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.
-    fn admit_peer(&mut self, who: PeerIdentity, disseminate: bool) -> Result<Comparison, Refusal> {
+    ///
+    /// A stream proves the IP address of its peer. A node that joins with another one is asked
+    /// there before others hear of it.
+    fn admit_peer(
+        &mut self,
+        who: PeerIdentity,
+        peer: SocketAddr,
+        disseminate: bool,
+    ) -> Result<Comparison, Refusal> {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
         let claim = match who {
             PeerIdentity::Name(with) => {
@@ -170,10 +193,20 @@ impl Node {
         }
         let with = claim.id.clone();
         let addr = claim.profile.as_ref().map(|profile| profile.addr);
-        let source =
-            UpdateSource { from: addr, accuser: Accuser::Unknown, disseminate, hearsay: true };
+        let proven = addr.is_some_and(|addr| addr.ip() == peer.ip());
+        let validated = proven || self.wire.is_authenticated();
+        let known = self.members.find(&with).map(|key| self.members[key].addr());
+        if !validated && (known.is_none() || known != addr) {
+            self.validate_claim(claim);
+            return Ok(Comparison { with, addr, disseminate: false, rounds: 0, ends });
+        }
+        let accuser = Accuser::Unknown;
+        let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, validated };
         if let Some(correction) = self.handle_update(source, claim) {
             self.send_correction(correction);
+        }
+        if let (true, Some(addr)) = (validated, addr) {
+            self.validate_at(&with, addr);
         }
         if self.members.find(&with).is_none() {
             return Err(Refusal::Full);
@@ -188,13 +221,23 @@ impl Node {
         }
     }
 
-    fn merge(&mut self, comparison: &Comparison, Claims { claims, refused }: &Claims) {
+    fn merge(
+        &mut self,
+        comparison: &Comparison,
+        Claims { claims, refused }: &Claims,
+        validated: bool,
+    ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
         let mut correction = None;
+        // A peer that is not in the table has to answer at its address first.
+        let unproven = self.members.find(&comparison.with).is_none().then_some(&comparison.with);
         for claim in claims {
-            let source =
-                UpdateSource { from, accuser: Accuser::Unknown, disseminate, hearsay: true };
+            if unproven == Some(&claim.id) {
+                continue;
+            }
+            let accuser = Accuser::Unknown;
+            let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
             correction = self.handle_update(source, claim.clone()).or(correction);
         }
         if let Some(correction) = correction {
@@ -207,11 +250,13 @@ impl Node {
     pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         for claim in claims {
+            let validated = self.wire.is_authenticated();
             let source = UpdateSource {
                 from: None,
                 accuser: Accuser::Unknown,
                 disseminate: true,
                 hearsay: false,
+                validated,
             };
             if let Some(correction) = self.handle_update(source, claim) {
                 self.send_correction(correction);

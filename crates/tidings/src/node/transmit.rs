@@ -3,6 +3,7 @@
 use super::Node;
 use crate::detector::Detector;
 use crate::gossip::queue::{Offer, transmit_limit};
+use crate::incarnation::Incarnation;
 use crate::member::State;
 use crate::membership::Members;
 use crate::membership::digest;
@@ -25,6 +26,7 @@ impl Node {
         if !self.gossip.is_pending() {
             return;
         }
+        self.ask_newcomers();
         let options = &self.config.options;
         let since = self.now - options.gossip_to_the_dead;
         let mut picked = core::mem::take(&mut self.scratch.picked);
@@ -134,6 +136,9 @@ impl Node {
             Payload::Ping { token, target } => {
                 writer.ping(token, self.members.get(target)?.id(), self.peer_status());
             }
+            Payload::Validation { token } => {
+                writer.ping(token, self.detector.to_validate(token)?, self.bare_status());
+            }
             Payload::Ack { token, of } => {
                 writer.ack(token, of.unwrap_or_else(|| self.peer_status()))
             }
@@ -149,6 +154,12 @@ impl Node {
     pub(super) fn peer_status(&self) -> PeerStatus {
         let digest = digest::short(self.members.digest());
         PeerStatus { incarnation: self.local().incarnation(), digest }
+    }
+
+    /// This node's status without its incarnation, which shows that no updates are expected in
+    /// return.
+    pub(super) fn bare_status(&self) -> PeerStatus {
+        PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() }
     }
 
     /// Fills a datagram of gossip with updates and broadcasts.

@@ -24,6 +24,15 @@ pub(super) struct UpdateSource {
     pub(super) disseminate: bool,
     /// Whether it is a row of another node's table, and not the gossip of a new verdict.
     pub(super) hearsay: bool,
+    /// Whether the address in it is known to be the member's; see [`Node::is_validated`].
+    pub(super) validated: bool,
+}
+
+impl UpdateSource {
+    /// This node itself; or a member's ack, which has no address in it.
+    pub(super) fn own(accuser: Accuser, disseminate: bool) -> Self {
+        Self { from: None, accuser, disseminate, hearsay: false, validated: true }
+    }
 }
 
 /// An answer to a stale claim: the newer update, and its receiver.
@@ -72,8 +81,11 @@ impl Node {
         let known = &self.members[about];
         // Our verdict may be that of one side of a partition: the member gets it, so that it can
         // refute it, and not the node that considers it alive.
-        let to = if known.state() == State::Failed { known.addr() } else { to };
-        Some(Correction { to, about })
+        let failed = known.state() == State::Failed;
+        if failed && !self.members.is_validated(about) {
+            return None;
+        }
+        Some(Correction { to: if failed { known.addr() } else { to }, about })
     }
 
     /// Whether a claim is a suspicion, which the member can refute.
@@ -109,7 +121,7 @@ impl Node {
     /// No node may raise another one's incarnation so far that none is above it. Known incarnations
     /// are always plausible; a member's own claims may go further than those of others, so that it
     /// can refute them.
-    fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
+    pub(super) fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
         let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
         let about_us = claim.id == *self.local().id();
         if known.is_some_and(|known| claim.incarnation < known)
@@ -144,13 +156,7 @@ impl Node {
         }
         let claim = self.claim_without_profile(key, incarnation, State::Alive);
         if !self.is_plausible(&claim, None) {
-            let source = UpdateSource {
-                from: None,
-                accuser: Accuser::Unknown,
-                disseminate: false,
-                hearsay: false,
-            };
-            self.apply_update(&source, &claim);
+            self.apply_update(&UpdateSource::own(Accuser::Unknown, false), &claim);
         }
     }
 
@@ -195,10 +201,7 @@ impl Node {
         // A node that has left gets no refutations, and keeps its verdicts to itself.
         let local = self.local();
         let (accuser, disseminate) = (self.wire.accuser(local.id()), local.state().is_present());
-        self.apply_update(
-            &UpdateSource { from: None, accuser, disseminate, hearsay: false },
-            &claim,
-        );
+        self.apply_update(&UpdateSource::own(accuser, disseminate), &claim);
     }
 
     /// A claim without address and metadata.
@@ -217,7 +220,11 @@ impl Node {
         source: &UpdateSource,
         claim: &Claim,
     ) -> Option<MemberKey> {
-        let key = match self.members.apply(self.now, claim) {
+        let mut change = self.members.apply(self.now, claim, source.validated);
+        if change == Change::Full && source.validated && self.make_room() {
+            change = self.members.apply(self.now, claim, true);
+        }
+        let key = match change {
             Change::Unknown => return None,
             Change::Stale(key) => return Some(key),
             Change::Unchanged => {
@@ -261,7 +268,7 @@ impl Node {
             }
             Change::Suspected(key) => {
                 self.suspect(key, source.accuser.clone());
-                if source.hearsay {
+                if source.hearsay && self.members.is_validated(key) {
                     // The suspect gets it first, so that it can refute before others get it.
                     self.send_correction(Correction { to: self.members[key].addr(), about: key });
                 }
@@ -299,6 +306,18 @@ impl Node {
         None
     }
 
+    /// Makes room in a full table for a member that answers: one that never did is given up.
+    fn make_room(&mut self) -> bool {
+        let mut picked = core::mem::take(&mut self.scratch.picked);
+        let told = self.members.pick_told(&mut picked);
+        self.scratch.picked = picked;
+        let Some(key) = told else { return false };
+        let incarnation = self.members[key].incarnation();
+        let claim = self.claim_without_profile(key, incarnation, State::Failed);
+        self.apply_update(&UpdateSource::own(Accuser::Unknown, false), &claim);
+        true
+    }
+
     fn suspect(&mut self, key: MemberKey, accuser: Accuser) {
         let (detector, mut cx) = self.detector();
         detector.suspect(&mut cx, key, accuser);
@@ -321,10 +340,13 @@ impl Node {
     }
 
     /// Remembers the address of a failed member, to reconnect to it, and reports many failures at
-    /// once.
+    /// once. A member that never answered is not missed.
     fn on_failed(&mut self, key: MemberKey) {
+        if !self.members.is_validated(key) {
+            return;
+        }
         let member = &self.members[key];
-        let (present, options) = (self.members.present_count(), &self.config.options);
+        let (present, options) = (self.members.size(), &self.config.options);
         let window = options.probe_interval * 10;
         let lost =
             self.sync.reconnect.on_failed(self.now, member.id(), member.addr(), present, window);

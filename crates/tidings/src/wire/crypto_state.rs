@@ -57,7 +57,7 @@ impl CryptoState {
         self.plaintext != Plaintext::Sent
     }
 
-    pub(super) fn accepts_plaintext(&self) -> bool {
+    pub(crate) fn accepts_plaintext(&self) -> bool {
         self.plaintext != Plaintext::Refused
     }
 

@@ -62,6 +62,15 @@ impl Format {
         }
     }
 
+    /// Whether all that this node accepts was sent by somebody who has a key.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        if let Some(crypto) = self.crypto() {
+            return !crypto.accepts_plaintext();
+        }
+        false
+    }
+
     /// The accuser with this name, as messages of this format identify it.
     pub(crate) fn accuser(&self, name: &NodeId) -> Accuser {
         match self {

@@ -362,13 +362,11 @@ impl Net {
         let addr = |n: usize| format!("10.{}.{}.{}:7946", 1 + n / 62_500, n / 250 % 250, n % 250);
         let alive: Vec<_> =
             (0..count).map(|n| forge::alive(&name(n), &addr(n), 1, 0, b"")).collect();
+        // Claims by datagram count only from members: the node's own address is one.
+        let from = self.nodes[here].node.local().addr();
         for alive in alive.chunks(300) {
             let datagram = forge::datagram(alive);
-            self.nodes[here].node.handle_datagram(
-                self.now,
-                "192.0.2.1:1".parse().unwrap(),
-                &datagram,
-            );
+            self.nodes[here].node.handle_datagram(self.now, from, &datagram);
         }
         let mut buf = Vec::new();
         while self.nodes[here].node.poll_output(&mut buf).is_some() {}

@@ -67,15 +67,21 @@ impl SingleNode {
     pub fn warm(members: u32) -> Self {
         let mut single = Self::new(members);
         single.learn_all_peers();
+        single.hear_all_peers();
         single.settle();
         single
     }
 
-    /// Sends the node an update about each peer, at once.
+    /// Sends the node an update about each peer, at once, as from a member.
     pub fn learn_all_peers(&mut self) {
         for datagram in self.alive_updates(0) {
-            self.receive(STRANGER, &datagram);
+            self.receive(address(0), &datagram);
         }
+    }
+
+    /// Lets each peer ping the node, which asks whether it is there.
+    pub fn hear_all_peers(&mut self) {
+        (1..=self.peers).for_each(|n| self.ping_from(address(n)));
     }
 
     /// Datagrams with an alive update about each peer, in the incarnation with this number.

@@ -37,8 +37,13 @@ impl Harness {
             actions: Vec::new(),
             events: Vec::new(),
         };
+        // The node asks the member whether it is there.
         harness.receive(MEMBER, &forge::alive(1, "n1", MEMBER, b""));
+        let asked = harness.sent.iter().find_map(|(_, data)| forge::ping_in(data));
+        harness.receive(MEMBER, &forge::ack(asked.expect("it asks")));
         assert_eq!(harness.state("n1"), Some(State::Alive));
+        harness.sent.clear();
+        harness.events.clear();
         harness
     }
 
@@ -397,7 +402,7 @@ mod updates {
             let incarnation = 1 << 30;
             let name = name.as_bytes();
             let alive = forge::alive_with(incarnation, name, &ip, 65_535, &[7; 300], forge::VSN);
-            harness.receive(STRANGER, &alive);
+            harness.receive(MEMBER, &alive);
         }
         let [one, two] = &long;
         harness.receive(MEMBER, &forge::suspect(1 << 30, one, two));
@@ -419,7 +424,7 @@ mod updates {
             (0..50).map(|n| (format!("x{n}"), format!("10.1.0.{n}:7946"))).collect();
         let alive: Vec<_> =
             names.iter().map(|(name, addr)| forge::alive(1, name, addr, b"")).collect();
-        harness.receive(STRANGER, &forge::compound(&alive));
+        harness.receive(MEMBER, &forge::compound(&alive));
         assert_eq!((harness.node.all_members().count(), harness.refused()), (10, 42));
         let records: Vec<_> =
             names.iter().map(|(name, addr)| forge::record(0, 1, name, addr, b"")).collect();

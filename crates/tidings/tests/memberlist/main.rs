@@ -142,12 +142,12 @@ mod refutation {
                 let mut net = cluster(3);
                 let lie = "83a446726f6da66e6f64652d61ab496e6361726e6174696f6e";
                 let lie = [kind, lie, number, "a44e6f6465a26e31"].concat();
-                inject(&mut net, liar_tells, "192.0.2.1:1".parse().unwrap(), &lie);
+                inject(&mut net, liar_tells, addr(2), &lie);
                 net.run_for(SECOND);
                 // A node that missed or refused the claim accuses the member later.
                 let later =
                     "0383a446726f6da66e6f64652d61ab496e6361726e6174696f6e01a44e6f6465a26e31";
-                inject(&mut net, 0, "192.0.2.1:1".parse().unwrap(), later);
+                inject(&mut net, 0, addr(2), later);
                 net.run_for(SECOND * 90);
                 assert!((0..3).all(|here| net.state(here, 1) == Some(State::Alive)), "{number}");
                 assert!(net.nodes[1].node.local().incarnation().number > 0);

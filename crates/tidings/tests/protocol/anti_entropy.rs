@@ -61,7 +61,7 @@ fn one_difference_among_ten_thousand_costs_less_than_four_kilobytes_in_all() {
     net.add_fictional_members(1, 10_000);
     sync(&mut net);
     let more = [forge::alive("one more", "10.200.0.1:1", 1, 0, b"")];
-    net.inject(0, addr(77), &forge::datagram(&more));
+    net.inject(0, addr(0), &forge::datagram(&more));
     let [a, b] = sync(&mut net);
     assert_eq!(net.nodes[1].node.present_count(), 10_003);
     assert!(a + b <= 4000, "{a} + {b} bytes");
@@ -242,7 +242,7 @@ proptest! {
             for (n, number) in members {
                 let addr = format!("10.7.{}.{}:7946", n / 250, n % 250);
                 let alive = forge::alive(&format!("x{n}"), &addr, 1, (*number).into(), b"meta");
-                net.inject(here, self::addr(200), &forge::datagram(&[alive]));
+                net.inject(here, self::addr(here), &forge::datagram(&[alive]));
                 let highest = joined.entry(format!("x{n}")).or_insert(*number);
                 *highest = (*highest).max(*number);
             }

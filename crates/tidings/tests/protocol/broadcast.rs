@@ -154,7 +154,7 @@ fn broadcasts_and_updates_do_not_starve_each_other() {
         })
         .collect();
     for some in strangers.chunks(100) {
-        net.inject(0, addr(99), &forge::datagram(some));
+        net.inject(0, addr(0), &forge::datagram(some));
     }
     for n in 0..200_u8 {
         let data = [vec![n], vec![0; 600]].concat();
@@ -169,7 +169,7 @@ fn broadcasts_and_updates_do_not_starve_each_other() {
         let holds = |data: &[u8]| data.windows(what.len()).any(|window| window == what);
         gossip.iter().filter(|(_, _, data)| holds(data)).count()
     };
-    assert!(gossip.len() >= 40);
+    assert!(gossip.len() >= 10);
     assert_eq!(holding(&[0; 600]), gossip.len(), "each has a broadcast in it");
     assert_eq!(holding(b"stranger"), gossip.len(), "each has updates of members in it");
 }

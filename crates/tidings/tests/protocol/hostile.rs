@@ -207,7 +207,7 @@ fn members_that_come_and_go_at_one_instant_neither_hang_a_node_nor_grow_it() {
             story.push(forge::failed(name, 1, number));
         }
     }
-    net.inject(0, stranger(), &forge::datagram(&story));
+    net.inject(0, addr(0), &forge::datagram(&story));
     net.run_for(10 * SECOND);
     assert_eq!(net.nodes[0].node.all_members().count(), 3);
 }

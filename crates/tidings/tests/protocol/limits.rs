@@ -100,7 +100,7 @@ fn the_table_of_members_is_capped() {
     let mut net = Net::with_options(1, &options);
     for n in 0..100 {
         let alive = forge::alive(&format!("x{n}"), &format!("10.1.0.{n}:1"), 1, 0, b"");
-        net.inject(0, stranger(), &forge::datagram(&[alive]));
+        net.inject(0, addr(0), &forge::datagram(&[alive]));
     }
     assert_eq!(net.nodes[0].node.all_members().count(), 10);
     assert_eq!(net.nodes[0].node.stats().members_refused, 91);

@@ -33,6 +33,8 @@ mod streams;
 mod suspicion;
 mod tombstone;
 mod user_ping;
+#[cfg(not(feature = "encryption"))]
+mod validation;
 
 use common::{LATENCY, Net, addr, config, config_at, forge, id, joined, pair, trio, wide_addr};
 use proptest::prelude::*;

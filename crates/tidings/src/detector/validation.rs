@@ -1,0 +1,121 @@
+//! Address validation: pings to addresses of which others have told, before they count.
+
+use crate::member::NodeId;
+use crate::membership::claim::Claim;
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// The addresses that are being validated, oldest first.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) struct Validations {
+    pending: VecDeque<Validation>,
+}
+
+/// A ping to an address, whose ack validates it.
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) struct Validation {
+    token: u32,
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
+    addr: SocketAddr,
+    sent: Instant,
+    /// The member's name.
+    id: NodeId,
+    /// A stranger's claim about the member at that address, to apply then; `None`: the member is
+    /// in the table.
+    pub(crate) claim: Option<Box<Claim>>,
+}
+
+impl Validations {
+    /// Begins a validation; `false` if one of the address is pending, or
+    /// [`MAX_PENDING`] others are.
+    #[must_use]
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        lifetime: Duration,
+        (token, addr): (u32, SocketAddr),
+        id: &NodeId,
+        claim: Option<Box<Claim>>,
+    ) -> bool {
+        while self.pending.front().is_some_and(|first| now.since(first.sent) > lifetime) {
+            self.pending.pop_front();
+        }
+        let is_pending = self.pending.iter().any(|one| one.addr == addr || one.token == token);
+        if is_pending || self.pending.len() >= MAX_PENDING {
+            return false;
+        }
+        self.pending.push_back(Validation { token, addr, sent: now, id: id.clone(), claim });
+        true
+    }
+
+    /// Handles an ack from an address; returns the validation that it completes.
+    pub(crate) fn end(&mut self, token: u32, from: SocketAddr) -> Option<Validation> {
+        let is_it = |one: &Validation| one.token == token && one.addr == from;
+        let at = self.pending.iter().position(is_it)?;
+        self.pending.remove(at)
+    }
+
+    /// The member that a pending validation is about.
+    pub(crate) fn target(&self, token: u32) -> Option<&NodeId> {
+        self.pending.iter().find(|one| one.token == token).map(|one| &one.id)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.pending.clear();
+    }
+
+    #[cfg(any(debug_assertions, feature = "record"))]
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.pending.len() <= MAX_PENDING
+    }
+}
+
+/// Validations pending at a time: more than honest newcomers need in a probe interval, and few
+/// enough that a list is searched.
+const MAX_PENDING: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(n: u8) -> SocketAddr {
+        ([10, 0, 0, n], 7946).into()
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        ([10, 0, 1, 1], port).into()
+    }
+
+    #[test]
+    fn an_address_is_validated_by_an_ack_from_it_with_the_token_once() {
+        let (mut validations, id) = (Validations::default(), NodeId::new("x").unwrap());
+        let second = Duration::from_secs(1);
+        assert!(validations.begin(Instant::ZERO, second, (7, addr(1)), &id, None));
+        assert!(
+            !validations.begin(Instant::ZERO, second, (8, addr(1)), &id, None),
+            "it is pending"
+        );
+        assert!(validations.end(7, addr(2)).is_none(), "from elsewhere");
+        assert!(validations.end(8, addr(1)).is_none(), "another token");
+        assert!(validations.end(7, addr(1)).is_some());
+        assert!(validations.end(7, addr(1)).is_none());
+    }
+
+    #[test]
+    fn pending_ones_are_bounded_and_expire() {
+        let (mut validations, id) = (Validations::default(), NodeId::new("x").unwrap());
+        let second = Duration::from_secs(1);
+        for n in 0..MAX_PENDING as u32 {
+            assert!(validations.begin(Instant::ZERO, second, (n, at(n as u16)), &id, None));
+        }
+        let later = Instant::ZERO + second;
+        assert!(!validations.begin(later, second, (999, addr(99)), &id, None));
+        assert!(validations.begin(later + second, second, (999, addr(99)), &id, None));
+        assert!(validations.end(1, at(1)).is_none(), "it has expired");
+    }
+}

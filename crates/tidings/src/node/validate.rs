@@ -1,0 +1,84 @@
+//! Address validation: what others only told of is asked at its address before it counts.
+
+use super::Node;
+use super::update::UpdateSource;
+use crate::detector::validation::Validation;
+use crate::member::{NodeId, State};
+use crate::membership::claim::Claim;
+use crate::membership::table::MemberKey;
+use crate::output::{Payload, PendingDatagram, Piggyback};
+use crate::wire::message::Accuser;
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+impl Node {
+    /// Whether a member has answered this node from its address, or the cluster has keys; `false`
+    /// if others have only told of it, or it is not known.
+    ///
+    /// Without keys anybody can claim that somebody is a member at any address. Such a member is
+    /// asked once and probed in its turn, and nothing else is sent to it; it does not count in this node's health
+    /// and in [`PartitionSuspected`](crate::Event::PartitionSuspected), and it gives way when the
+    /// table is full. QUIC has the term (RFC 9000 §8).
+    pub fn is_validated(&self, id: &NodeId) -> bool {
+        self.members.find(id).is_some_and(|key| self.members.is_validated(key))
+    }
+
+    /// Asks at the address in a stranger's claim whether that member is there; only then the claim
+    /// is applied.
+    pub(super) fn validate_claim(&mut self, claim: Claim) {
+        let Some(profile) = &claim.profile else { return };
+        let addr = profile.addr;
+        let running = self.local().state().is_present() && addr != self.local().addr();
+        if !running || claim.state != State::Alive || !self.is_plausible(&claim, None) {
+            return;
+        }
+        self.ask_at(addr, &claim.id.clone(), Some(claim.into()));
+    }
+
+    /// Asks a member that others have only told of whether it is there.
+    pub(super) fn validate_told(&mut self, key: MemberKey) {
+        if self.members.is_validated(key) || !self.members[key].state().is_present() {
+            return;
+        }
+        let member = &self.members[key];
+        let (addr, id) = (member.addr(), member.id().clone());
+        self.ask_at(addr, &id, None);
+    }
+
+    /// Asks members that others have only told of whether they are there, each once: while there is
+    /// news, so that they get it too, and in a gossip round as many as get gossip.
+    pub(super) fn ask_newcomers(&mut self) {
+        for _ in 0..self.config.options.gossip_nodes {
+            let Some(key) = self.members.next_to_ask() else { return };
+            self.validate_told(key);
+        }
+    }
+
+    fn ask_at(&mut self, to: SocketAddr, id: &NodeId, claim: Option<Box<Claim>>) {
+        let (detector, cx) = self.detector();
+        let Some(token) = detector.validate(&cx, to, id, claim) else { return };
+        let (payload, piggyback) = (Payload::Validation { token }, Piggyback::None);
+        self.queue_datagram(PendingDatagram { to, payload, about: None, piggyback });
+    }
+
+    /// The member at an address answered: it is validated, and a stranger's claim about it applied
+    /// and told on.
+    pub(super) fn on_validated(&mut self, addr: SocketAddr, validation: Validation) {
+        let claimed = validation.claim.is_some();
+        if let Some(claim) = validation.claim {
+            let (accuser, hearsay) = (Accuser::Unknown, false);
+            let from = Some(addr);
+            let source =
+                UpdateSource { from, accuser, disseminate: true, hearsay, validated: true };
+            if let Some(correction) = self.handle_update(source, *claim) {
+                self.send_correction(correction);
+            }
+        }
+        if let Some(key) = self.members.find_addr(addr)
+            && self.members.validate(key)
+            && claimed
+        {
+            self.disseminate(key);
+        }
+    }
+}
