@@ -343,6 +343,23 @@ fn a_join_that_fails_says_which_address_and_the_agent_goes_on() {
 }
 
 #[test]
+fn agents_in_no_allowed_network_are_refused_and_learn_why() {
+    let a = Agent::start("a", &["--allow-network", "10.0.0.0/8", "--allow-network", "127.0.0.0/8"]);
+    let elsewhere = ["--advertise", "192.0.2.7:7946", "--join", &a.addr, "--retry-join", "300ms"];
+    let b = Agent::start("b", &elsewhere);
+    let result = b.wait(|line| line["ev"] == "result");
+    assert_eq!((&result["id"], &result["ok"]), (&"start".into(), &false.into()));
+    let reason = "it refused: its allowed_networks do not have this node's address";
+    assert!(result["error"].as_str().unwrap().contains(reason), "{result}");
+    let stats = a.ask("stats");
+    assert!(stats["stats"]["addresses_refused"].as_u64().unwrap() > 0, "{stats}");
+    assert_eq!(a.ask("members")["members"].as_array().unwrap().len(), 1);
+    let c = Agent::start("c", &["--join", &a.addr, "--allow-network", "127.0.0.0/8"]);
+    c.wait(|line| line["ev"] == "result" && line["ok"] == true);
+    assert_eq!(a.ask("join 192.0.2.7:7946")["ok"], false);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
     let long = "x".repeat(256);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -379,6 +396,11 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (
             &["--name", "a", "--label", "l"],
             "--label, --delegate-protocol and --compress need --wire",
+        ),
+        (&["--name", "a", "--allow-network", "127.0.0.1"], "is not ADDRESS/PREFIX, as in 10.0"),
+        (
+            &["--name", "a", "--allow-network", "10.0.0.0/8,::/0"],
+            "--allow-network: allowed_networks (10.0.0.0/8, ::/0) do not have this node's own",
         ),
         (&["--name", "a", "--record-size", "3MB"], "expected a number with the unit KiB"),
         (
