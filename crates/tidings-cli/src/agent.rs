@@ -189,8 +189,8 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
     let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::builder(args.cluster.clone(), args.name.clone(), advertised)
         .options(options)
-        .meta(Meta::new(&args.meta.0))
-        .wire(args.wire.wire()?);
+        .meta(Meta::new(&args.meta.0));
+    let config = args.wire.apply(config)?;
     let config = args.keys.apply(config, args.wire.keys())?.build().map_err(usage)?;
     let (node, events) = args.runtime.bind(args.bind, config).map_err(usage)?;
     node.set_sync_state(args.state.0.clone())
@@ -479,7 +479,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Options, as errors of the core and of drivers name them, with the flags that set them.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("max_meta", "--meta"),
     ("probe_interval", "--probe-interval"),
     ("probe_timeout", "--probe-timeout"),
@@ -489,6 +489,7 @@ const FLAGS: [(&str, &str); 9] = [
     ("sync_interval", "--pushpull-interval"),
     ("stream_only", "--stream-only"),
     ("advertise", "--advertise"),
+    ("allowed_networks", "--allow-network"),
 ];
 /// The pause before `--join` is retried.
 const JOIN_RETRY_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,11 +1,11 @@
-//! The flags of an agent that choose its wire format.
+//! The flags of an agent that choose its wire format, and the networks that it talks with.
 
 use crate::Fatal;
 use crate::keys::KeyFormat;
 use clap::ValueEnum;
-use tidings_driver::prelude::{ClusterName, Memberlist, Wire};
+use tidings_driver::prelude::{ClusterName, ConfigBuilder, IpNetwork, Memberlist, Wire};
 
-/// The wire format, and its settings.
+/// The wire format and its settings, and the networks that are allowed.
 #[derive(clap::Args)]
 pub(crate) struct WireArgs {
     /// The wire format, which all members of a cluster share
@@ -28,6 +28,16 @@ pub(crate) struct WireArgs {
     /// Compress messages to a memberlist cluster; compressed messages are always accepted
     #[arg(long, hide_short_help = true)]
     compress: bool,
+    /// A network in which members' addresses must lie; repeat it for further ones
+    ///
+    /// The node sends no datagram and opens no stream to addresses elsewhere, and refuses theirs
+    #[arg(
+        long = "allow-network",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        hide_short_help = true
+    )]
+    allow_networks: Vec<IpNetwork>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -39,8 +49,17 @@ pub(crate) enum WireArg {
 }
 
 impl WireArgs {
+    /// Sets the wire format and the allowed networks.
+    pub(crate) fn apply(&self, config: ConfigBuilder) -> Result<ConfigBuilder, Fatal> {
+        let config = config.wire(self.wire()?);
+        if self.allow_networks.is_empty() {
+            return Ok(config);
+        }
+        Ok(config.allowed_networks(self.allow_networks.iter().copied()))
+    }
+
     /// The wire format that the flags ask for.
-    pub(crate) fn wire(&self) -> Result<Wire, Fatal> {
+    fn wire(&self) -> Result<Wire, Fatal> {
         if self.wire == WireArg::Tidings {
             let given = self.label.is_some() || self.delegate_protocol.is_some() || self.compress;
             let help = "--label, --delegate-protocol and --compress need --wire memberlist";

@@ -1,6 +1,8 @@
 //! Agents as users run them: processes, standard input, signals.
 
 use serde_json::Value;
+#[cfg(target_os = "linux")]
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -343,6 +345,63 @@ fn a_join_that_fails_says_which_address_and_the_agent_goes_on() {
 }
 
 #[test]
+fn agents_in_no_allowed_network_are_refused_and_learn_why() {
+    let a = Agent::start("a", &["--allow-network", "10.0.0.0/8", "--allow-network", "127.0.0.0/8"]);
+    let elsewhere = ["--advertise", "192.0.2.7:7946", "--join", &a.addr, "--retry-join", "300ms"];
+    let b = Agent::start("b", &elsewhere);
+    let result = b.wait(|line| line["ev"] == "result");
+    assert_eq!((&result["id"], &result["ok"]), (&"start".into(), &false.into()));
+    let reason = "it refused: its allowed_networks do not have this node's address";
+    assert!(result["error"].as_str().unwrap().contains(reason), "{result}");
+    let stats = a.ask("stats");
+    assert!(stats["stats"]["addresses_refused"].as_u64().unwrap() > 0, "{stats}");
+    assert_eq!(a.ask("members")["members"].as_array().unwrap().len(), 1);
+    let c = Agent::start("c", &["--join", &a.addr, "--allow-network", "127.0.0.0/8"]);
+    c.wait(|line| line["ev"] == "result" && line["ok"] == true);
+    assert_eq!(a.ask("join 192.0.2.7:7946")["ok"], false);
+}
+
+/// Other users of the machine reach an agent as a stranger on the network does, and not otherwise.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_agent_listens_at_its_address_only_and_takes_commands_from_its_input_only() {
+    for runtime in ["std", "smol", "async-std", "tokio"] {
+        let a = Agent::start("a", &["--runtime", runtime]);
+        let process = format!("/proc/{}", a.process.id());
+        let links = std::fs::read_dir(format!("{process}/fd")).unwrap();
+        let links = links.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        let inodes: BTreeSet<String> = links
+            .filter_map(|link| {
+                let link = link.to_str()?.to_owned();
+                Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+            })
+            .collect();
+        let table = |name: &str| std::fs::read_to_string(format!("{process}/net/{name}")).unwrap();
+        let (mut found, mut waiting) = (Vec::new(), 0);
+        for name in ["tcp", "udp", "tcp6", "udp6", "raw", "raw6", "packet", "unix"] {
+            for line in table(name).lines().skip(1) {
+                let fields: Vec<_> = line.split_ascii_whitespace().collect();
+                if !fields.iter().any(|&field| inodes.contains(field)) {
+                    continue;
+                }
+                // A pair of connected sockets without a name wakes the agent's own threads.
+                if name == "unix" {
+                    assert!(fields.len() == 7 && fields[5] == "03", "{runtime}: {line}");
+                    waiting += 1;
+                } else {
+                    let (ip, port) = fields[1].split_once(':').unwrap();
+                    let port = u16::from_str_radix(port, 16).unwrap();
+                    assert_eq!((ip, format!("127.0.0.1:{port}")), ("0100007F", a.addr.clone()));
+                    found.push(name);
+                }
+            }
+        }
+        assert_eq!(found, ["tcp", "udp"], "{runtime}");
+        assert_eq!(inodes.len(), found.len() + waiting, "{runtime}: each socket is known");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
     let long = "x".repeat(256);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -379,6 +438,11 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         (
             &["--name", "a", "--label", "l"],
             "--label, --delegate-protocol and --compress need --wire",
+        ),
+        (&["--name", "a", "--allow-network", "127.0.0.1"], "is not ADDRESS/PREFIX, as in 10.0"),
+        (
+            &["--name", "a", "--allow-network", "10.0.0.0/8,::/0"],
+            "--allow-network: allowed_networks (10.0.0.0/8, ::/0) do not have this node's own",
         ),
         (&["--name", "a", "--record-size", "3MB"], "expected a number with the unit KiB"),
         (

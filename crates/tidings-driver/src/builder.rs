@@ -4,7 +4,7 @@ use crate::advertise;
 use crate::error::StartError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tidings::{ClusterName, Config, Member, Meta, NodeId, Options, Target, Wire};
+use tidings::{ClusterName, Config, IpNetwork, Member, Meta, NodeId, Options, Target, Wire};
 #[cfg(feature = "encryption")]
 use tidings::{Keyring, Plaintext};
 
@@ -35,6 +35,7 @@ pub struct Builder<T> {
     options: Options,
     wire: Wire,
     admission: Option<fn(&Member) -> bool>,
+    networks: Option<Vec<String>>,
     #[cfg(feature = "encryption")]
     encryption: Option<(Keyring, Plaintext)>,
 }
@@ -54,6 +55,7 @@ impl<T> Builder<T> {
             options: Options::lan(),
             wire: Wire::Tidings,
             admission: None,
+            networks: None,
             #[cfg(feature = "encryption")]
             encryption: None,
         }
@@ -111,6 +113,15 @@ impl<T> Builder<T> {
         self
     }
 
+    /// Sets the networks in which the addresses of members have to lie, each as `ADDRESS/PREFIX`;
+    /// without this, all addresses are allowed.
+    ///
+    /// [`ConfigBuilder::allowed_networks`](tidings::ConfigBuilder::allowed_networks) has the rules.
+    pub fn allowed_networks<N: ToString>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
+        self.networks = Some(networks.into_iter().map(|network| network.to_string()).collect());
+        self
+    }
+
     /// Encrypts everything that the node sends, and drops messages that are not encrypted with one
     /// of these keys.
     #[cfg(feature = "encryption")]
@@ -161,6 +172,11 @@ impl<T> Builder<T> {
             .wire(self.wire);
         if let Some(admit) = self.admission {
             config = config.admission(admit);
+        }
+        if let Some(networks) = &self.networks {
+            let networks = networks.iter().map(|network| network.parse());
+            let networks = networks.collect::<Result<Vec<IpNetwork>, _>>();
+            config = config.allowed_networks(networks.map_err(StartError::Network)?);
         }
         #[cfg(feature = "encryption")]
         if let Some((keyring, plaintext)) = self.encryption {
@@ -252,6 +268,11 @@ mod tests {
         assert!(said.starts_with("\"\" is not a cluster's name"), "{said}");
         let said = error(builder().meta(&*vec![7; 1000]));
         assert!(said.contains("1000") && said.contains("512"), "{said}");
+        let said = error(builder().allowed_networks(["10.0.0.0/8", "10.0.0.0"]));
+        assert!(said.starts_with("`allowed_networks`: \"10.0.0.0\" is not"), "{said}");
+        let said = error(builder().allowed_networks(["10.0.0.0/8"]));
+        assert!(said.starts_with("allowed_networks (10.0.0.0/8) do not have"), "{said}");
+        assert!(said.contains("127.0.0.1"), "{said}");
         let mut options = Options::lan();
         options.awareness_max = 0;
         let said = error(builder().options(options));

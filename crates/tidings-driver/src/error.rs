@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::{fmt, io};
-use tidings::{ConfigError, ExchangeError, Failure, InvalidName, SendError, TargetError};
+use tidings::{
+    ConfigError, ExchangeError, Failure, InvalidName, InvalidNetwork, SendError, TargetError,
+};
 
 /// The reason why a node did not start; each text names the setting and its value.
 ///
@@ -47,6 +49,9 @@ pub enum StartError {
         /// The machine's addresses, those of the loopback interface left out.
         candidates: Vec<IpAddr>,
     },
+    /// A network of [`allowed_networks`](crate::Builder::allowed_networks) is not
+    /// `ADDRESS/PREFIX`.
+    Network(InvalidNetwork),
     /// An option is outside its range, or options contradict each other.
     Config(ConfigError),
     /// A socket cannot listen at an address.
@@ -97,6 +102,7 @@ impl fmt::Display for StartError {
                 }
                 f.write_str("; set `advertise` to the address of this machine that they reach")
             }
+            Self::Network(error) => write!(f, "`allowed_networks`: {error}"),
             Self::Config(error) => error.fmt(f),
             Self::Socket { protocol, addr, error } => {
                 write!(f, "cannot listen on {protocol} {addr}: {error}")
@@ -125,6 +131,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Cluster { error, .. } | Self::Name { error, .. } => Some(error),
+            Self::Network(error) => Some(error),
             Self::Config(error) => Some(error),
             Self::Socket { error, .. } | Self::System(error) => Some(error),
             Self::NoHostName { .. }

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tidings::{Clock, Config, Done, Event, Failure, Instant, Node, Output, Ticket};
+use tidings::{Clock, Config, ConfigError, Done, Event, Failure, Instant, Node, Output, Ticket};
 #[cfg(feature = "record")]
 use tidings_record::{Limits, RecordError};
 
@@ -98,7 +98,7 @@ pub struct Started {
 /// # Errors
 ///
 /// If the port is taken, or the address is not one of this machine; if other nodes cannot use the
-/// address of the configuration, because it is unspecified or has a zone.
+/// address of the configuration: it is unspecified, has a zone, or is in no allowed network.
 pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, StartError> {
     let (udp, tcp, local) = sockets::bind(listen)?;
     let mut advertised = config.addr();
@@ -110,6 +110,11 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
     }
     if matches!(advertised, SocketAddr::V6(v6) if v6.scope_id() != 0) {
         return Err(StartError::Zone(advertised));
+    }
+    // The address may have been set after the configuration was built.
+    if let Some(networks) = config.allowed_networks().filter(|_| !config.allows(advertised.ip())) {
+        let (addr, networks) = (advertised, networks.into());
+        return Err(StartError::Config(ConfigError::AddressNotAllowed { addr, networks }));
     }
     let generation = match config.generation() {
         0 => Clock::generation(),

@@ -149,6 +149,9 @@ impl fmt::Display for ExchangeError {
             Self::NotAccepted(Refusal::Versions) => f.write_str(
                 "its members speak another version (is the delegate protocol that of the cluster?)",
             ),
+            Self::NotAccepted(Refusal::AddressNotAllowed) => {
+                f.write_str("this node's allowed_networks do not have its address")
+            }
             Self::NotAccepted(_) => f.write_str(
                 "this node does not accept its address, or its metadata is longer than max_meta",
             ),
@@ -336,6 +339,10 @@ pub enum Refusal {
     /// The peer cannot read this node's frames: it has other keys or none; in memberlist's format
     /// only.
     Unreadable = 8,
+    /// This node's address is in none of the peer's
+    /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks): the address that it
+    /// advertises, or that from which its connection comes.
+    AddressNotAllowed = 9,
     /// A reason that this version does not know.
     Unknown = 255,
 }
@@ -350,6 +357,7 @@ impl Refusal {
             4 => Self::NotAdmitted,
             5 => Self::NotMe,
             6 => Self::Clock,
+            9 => Self::AddressNotAllowed,
             _ => Self::Unknown,
         }
     }
@@ -367,6 +375,9 @@ impl fmt::Display for Refusal {
             Self::Clock => "its clock is too far from this node's",
             Self::Versions => "the versions differ; is the delegate protocol that of the cluster?",
             Self::Unreadable => "it cannot read this node's messages; are the keys the same?",
+            Self::AddressNotAllowed => {
+                "its allowed_networks do not have this node's address, as advertised or as seen"
+            }
             Self::Unknown => "its reason is unknown to this version",
         })
     }

@@ -166,6 +166,7 @@ pub use bytes::Bytes;
 pub use config::Memberlist;
 #[cfg(feature = "encryption")]
 pub use config::Plaintext;
+pub use config::network::{InvalidNetwork, IpNetwork};
 pub use config::options::{ConfigError, Options};
 pub use config::{Config, ConfigBuilder, Wire};
 #[cfg(feature = "encryption")]

@@ -49,6 +49,9 @@ pub struct Stats {
     /// [`max_meta`](crate::Options::max_meta), the address cannot be sent to, or the application
     /// does not admit the member.
     pub members_refused: u64,
+    /// Claims about members that were not accepted, because their addresses are in none of the
+    /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks).
+    pub addresses_refused: u64,
     /// Messages delivered to the application, broadcasts included.
     pub messages_in: u64,
     /// Broadcasts received again and dropped; gossip delivers each several times.
@@ -116,6 +119,9 @@ pub struct Rejected {
     pub key: u64,
     /// Encrypted too long ago, or by a node whose clock is too far from this node's.
     pub stale: u64,
+    /// From an address in none of the
+    /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks).
+    pub address_not_allowed: u64,
 }
 
 impl Rejected {
@@ -123,8 +129,9 @@ impl Rejected {
     pub fn total(&self) -> u64 {
         let Self { format, foreign_cluster, checksum, malformed, .. } = self;
         let Self { oversized, unexpected, plaintext, key, stale, .. } = self;
+        let Self { address_not_allowed: elsewhere, .. } = self;
         let of_content = checksum + malformed + oversized + unexpected;
-        format + foreign_cluster + of_content + plaintext + key + stale
+        format + foreign_cluster + of_content + plaintext + key + stale + elsewhere
     }
 
     pub(crate) fn count(&mut self, reject: Reject) {
@@ -138,6 +145,7 @@ impl Rejected {
             Reject::Plaintext => &mut self.plaintext,
             Reject::Key => &mut self.key,
             Reject::Stale => &mut self.stale,
+            Reject::AddressNotAllowed => &mut self.address_not_allowed,
         } += 1;
     }
 }
@@ -165,6 +173,9 @@ pub enum Reject {
     Key,
     /// Encrypted too long ago, or by a node whose clock is too far from this node's.
     Stale,
+    /// From an address in none of the
+    /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks).
+    AddressNotAllowed,
 }
 
 impl fmt::Display for Reject {
@@ -179,6 +190,7 @@ impl fmt::Display for Reject {
             Self::Plaintext => "it is not encrypted",
             Self::Key => "none of this node's keys decrypts it",
             Self::Stale => "it is too old, or the clocks are too far apart",
+            Self::AddressNotAllowed => "its sender's address is in no allowed network",
         })
     }
 }

@@ -85,8 +85,8 @@ impl MemberArgs {
         let advertised = self.advertise.unwrap_or(self.bind);
         let config = Config::builder(self.cluster.clone(), name, advertised)
             .options(timing)
-            .meta(Meta::EMPTY)
-            .wire(self.wire.wire()?);
+            .meta(Meta::EMPTY);
+        let config = self.wire.apply(config)?;
         let config = self.keys.apply(config, self.wire.keys())?.build().map_err(Fatal::usage)?;
         let (node, events) = self.runtime.bind(self.bind, config).map_err(Fatal::usage)?;
         let gateways = Gateways::of(node.clone(), local, options, reach).map_err(Fatal::usage)?;

@@ -9,6 +9,7 @@ tests! {
         a_taken_port_is_an_error_that_names_the_address,
         port_0_is_a_free_one_and_the_node_tells_which,
         an_address_that_others_cannot_reach_is_not_advertised,
+        an_address_in_no_allowed_network_is_not_advertised,
         nodes_find_each_other_by_ipv6,
         a_node_that_listens_for_both_reaches_nodes_at_ipv4_and_ipv6,
     ]
@@ -46,6 +47,16 @@ fn port_0_is_a_free_one_and_the_node_tells_which(adapter: &Adapter) {
     for taken in [TcpListener::bind(addr).map(drop), UdpSocket::bind(addr).map(drop)] {
         assert!(taken.is_err(), "the node does not listen at {addr}");
     }
+}
+
+fn an_address_in_no_allowed_network_is_not_advertised(adapter: &Adapter) {
+    let networks = ["127.0.0.0/8".parse().unwrap()];
+    let config = quick("a").to_builder().allowed_networks(networks).build().unwrap();
+    let error = adapter.bind_to(loopback(), config.with_addr("192.0.2.7:0".parse().unwrap()));
+    let error = error.unwrap_err();
+    assert!(matches!(error, StartError::Config(_)), "{error}");
+    let said = "allowed_networks (127.0.0.0/8) do not have this node's own address, 192.0.2.7; ";
+    assert!(error.to_string().starts_with(said), "{error}");
 }
 
 fn an_address_that_others_cannot_reach_is_not_advertised(adapter: &Adapter) {

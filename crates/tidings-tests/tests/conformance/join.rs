@@ -16,6 +16,7 @@ tests! {
         one_seed_of_several_that_answers_is_enough,
         nodes_of_other_clusters_are_not_let_in,
         a_join_to_somebody_who_is_silent_fails_at_its_deadline,
+        a_joiner_at_an_address_that_is_not_allowed_learns_why,
     ]
     plain only: [
         names_are_looked_up_and_one_that_is_found_is_enough,
@@ -103,6 +104,27 @@ fn a_join_to_somebody_who_is_silent_fails_at_its_deadline(adapter: &Adapter) {
     assert_eq!(*error, ExchangeError::TimedOut);
     assert_eq!(error.to_string(), "there was no answer within stream_timeout");
     assert!((Duration::from_secs(1)..LIMIT).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+fn a_joiner_at_an_address_that_is_not_allowed_learns_why(adapter: &Adapter) {
+    let networks = ["127.0.0.0/8".parse().unwrap()];
+    let config = patient("a").to_builder().allowed_networks(networks);
+    let a = adapter.start(config.build().unwrap());
+    let elsewhere = "192.0.2.7:7946".parse().unwrap();
+    let b = adapter.bind_to(loopback(), patient("b").with_addr(elsewhere)).unwrap();
+    let error = b.join([a.addr()]).unwrap_err();
+    let refused = ExchangeError::Refused(Refusal::AddressNotAllowed);
+    assert_eq!(error.seeds()[0].exchange(), Some(refused));
+    assert!(error.to_string().contains("allowed_networks"), "{error}");
+    assert_eq!((a.members().len(), a.stats().addresses_refused), (1, 1));
+    // The other way round, the seed is not dialled.
+    let error = a.join([elsewhere]).unwrap_err();
+    let refused = ExchangeError::NotAccepted(Refusal::AddressNotAllowed);
+    assert_eq!(error.seeds()[0].exchange(), Some(refused));
+    assert_eq!(a.stats().streams_out, 0);
+    // A node within joins.
+    let c = adapter.start(patient("c"));
+    assert_eq!(c.join([a.addr()]).unwrap(), 2);
 }
 
 fn a_join_to_nobody_is_not_begun(adapter: &Adapter) {

@@ -8,11 +8,11 @@ macro_rules! reexports {
                 use $adapter::{
                     BroadcastError, Builder, Bytes, Cipher, ClusterName, CommandError, Config,
                     ConfigError, Done, Event, Events, ExchangeError, Failure, Incarnation,
-                    InvalidKey, InvalidName, JoinError, Key, KeyError, KeyId, Keyring,
-                    KeyringError, Limits, LookupError, Member, Memberlist, Meta, Network, NodeId,
-                    Options, Phase, Plaintext, RecordError, Refusal, Reject, Rejected, Seed,
-                    SeedError, SeedFailure, SendError, Services, StartError, State, Stats, Target,
-                    TargetError, Ticket, Tidings, TooLong, Via, Wire,
+                    InvalidKey, InvalidName, InvalidNetwork, IpNetwork, JoinError, Key, KeyError,
+                    KeyId, Keyring, KeyringError, Limits, LookupError, Member, Memberlist, Meta,
+                    Network, NodeId, Options, Phase, Plaintext, RecordError, Refusal, Reject,
+                    Rejected, Seed, SeedError, SeedFailure, SendError, Services, StartError, State,
+                    Stats, Target, TargetError, Ticket, Tidings, TooLong, Via, Wire,
                 };
                 // An event takes apart into types that have names here.
                 let _: fn(Event) -> Option<(Ticket, Result<Done, Failure>)> = |event| match event {
@@ -44,14 +44,16 @@ macro_rules! reexports {
                 errors::<ConfigError>();
                 errors::<InvalidKey>();
                 errors::<InvalidName>();
+                errors::<InvalidNetwork>();
                 errors::<KeyringError>();
                 errors::<TargetError>();
                 errors::<TooLong>();
                 // The others have names here too.
                 type _Others = (
-                    (Bytes, Cipher, ClusterName, Config, Incarnation, Key, KeyId, Keyring),
-                    (Limits, Member, Memberlist, Meta, Network, NodeId, Options, Phase, Plaintext),
-                    (Rejected, Seed, SeedFailure, Services, State, Stats, Target, Via, Wire),
+                    (Bytes, Cipher, ClusterName, Config, Incarnation, IpNetwork, Key, KeyId),
+                    (Keyring, Limits, Member, Memberlist, Meta, Network, NodeId, Options, Phase),
+                    (Plaintext, Rejected, Seed, SeedFailure, Services, State, Stats, Target),
+                    (Via, Wire),
                 );
             }
         )*

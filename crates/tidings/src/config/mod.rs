@@ -3,9 +3,11 @@
 pub(crate) mod limits;
 #[cfg(feature = "memberlist")]
 mod memberlist;
+pub(crate) mod network;
 pub(crate) mod options;
 pub(crate) mod variant;
 
+use crate::config::network::{AllowedNetworks, IpNetwork};
 pub(crate) use crate::config::options::ConfigError;
 use crate::config::options::Options;
 #[cfg(feature = "memberlist")]
@@ -15,7 +17,7 @@ use crate::config::variant::ProtocolVariant;
 use crate::crypto::keyring::Keyring;
 use crate::member::{ClusterName, Member, Meta, NodeId, ProtocolVersions};
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 #[cfg(feature = "memberlist")]
 pub use memberlist::Memberlist;
@@ -60,6 +62,7 @@ pub struct Config {
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
     pub(crate) wire: Wire,
     pub(crate) admission: Option<fn(&Member) -> bool>,
+    pub(crate) networks: AllowedNetworks,
     pub(crate) options: Options,
 }
 
@@ -118,11 +121,13 @@ impl Config {
             encryption: None,
             wire: Wire::Tidings,
             admission: None,
+            networks: AllowedNetworks::default(),
             options,
         }
     }
 
-    /// Sets another address: for drivers, which learn the port when they bind.
+    /// Sets another address: for drivers, which learn the port when they bind. The IP address has
+    /// to be in the [allowed networks](ConfigBuilder::allowed_networks), if there are any.
     #[must_use]
     pub fn with_addr(mut self, addr: SocketAddr) -> Self {
         self.addr = addr;
@@ -140,6 +145,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.options.check()?;
         self.meta.check_len(self.options.max_meta).map_err(ConfigError::Meta)?;
+        self.check_networks()?;
         #[cfg(feature = "encryption")]
         if let Some((keyring, _)) = &self.encryption {
             if keyring.is_memberlist() != self.wire.is_memberlist() {
@@ -163,6 +169,21 @@ impl Config {
                 let given = &["datagram_size"];
                 return Err(ConfigError::Count { option, value, min: 0, max, given });
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that the node's own address is in the allowed networks, if there are any.
+    fn check_networks(&self) -> Result<(), ConfigError> {
+        let networks = self.allowed_networks().unwrap_or_default();
+        let max = AllowedNetworks::MAX;
+        if networks.len() > max {
+            let (option, value) = ("allowed_networks", networks.len());
+            return Err(ConfigError::Count { option, value, min: 0, max, given: &[] });
+        }
+        if !self.allows(self.addr.ip()) {
+            let (addr, networks) = (self.addr, networks.into());
+            return Err(ConfigError::AddressNotAllowed { addr, networks });
         }
         Ok(())
     }
@@ -206,6 +227,17 @@ impl Config {
     /// The [generation](ConfigBuilder::generation); 0 if none is set.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The networks in which members' addresses have to lie; `None` if all addresses are allowed.
+    pub fn allowed_networks(&self) -> Option<&[IpNetwork]> {
+        self.networks.list()
+    }
+
+    /// Whether a member may have this address: it is in one of the
+    /// [allowed networks](Self::allowed_networks), or all addresses are allowed.
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        self.networks.allow(ip)
     }
 
     /// Timing and limits.
@@ -291,13 +323,29 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets the networks in which the addresses of members have to lie, at most 256; without this,
+    /// all addresses are allowed. An empty list allows none, and so is an error.
+    ///
+    /// The node talks with addresses in these networks only: claims about members elsewhere are
+    /// refused before anything is sent because of them, datagrams from elsewhere are dropped, and
+    /// streams from elsewhere get a refusal ([`Refusal::AddressNotAllowed`]). Seeds have to be in
+    /// them too. IPv4 and IPv6 networks are listed separately. All nodes of a cluster should have
+    /// the same list.
+    ///
+    /// [`Refusal::AddressNotAllowed`]: crate::Refusal::AddressNotAllowed
+    pub fn allowed_networks(mut self, networks: impl IntoIterator<Item = IpNetwork>) -> Self {
+        self.config.networks = AllowedNetworks::new(networks);
+        self
+    }
+
     /// Checks the configuration, and returns it.
     ///
     /// # Errors
     ///
     /// If an option is outside its range, the metadata is longer than
-    /// [`max_meta`](Options::max_meta), or the keys or an option do not suit the wire format. The
-    /// error names the value, the limit and the option.
+    /// [`max_meta`](Options::max_meta), the node's own address is in none of its
+    /// [`allowed_networks`](Self::allowed_networks), or the keys or an option do not suit the wire
+    /// format. The error names the value, the limit and the option.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.config.check()?;
         Ok(self.config)
@@ -359,6 +407,7 @@ impl fmt::Debug for Config {
         #[cfg(feature = "encryption")]
         debug.field("encryption", &self.encryption);
         debug.field("wire", &self.wire).field("admission", &self.admission.is_some());
+        debug.field("networks", &self.allowed_networks());
         debug.field("options", &self.options).finish()
     }
 }
@@ -380,6 +429,7 @@ pub(crate) struct ConfigForm {
     wire: Wire,
     #[serde(skip)]
     admission: Option<fn(&Member) -> bool>,
+    networks: AllowedNetworks,
     options: Options,
 }
 
@@ -397,6 +447,7 @@ mod tests {
     use super::*;
     use crate::member::TooLong;
     use alloc::string::ToString;
+    use alloc::vec::Vec;
 
     fn builder() -> ConfigBuilder {
         let (cluster, id) = ("test".parse().unwrap(), "a".parse().unwrap());
@@ -425,6 +476,36 @@ mod tests {
             "{error:?}"
         );
         assert_eq!(error.to_string(), "metadata has 600 bytes; max_meta allows 512");
+    }
+
+    #[test]
+    fn an_own_address_outside_of_the_allowed_networks_is_an_error_that_says_what_to_do() {
+        let networks = |all: &[&str]| -> Vec<IpNetwork> {
+            all.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let error = builder().allowed_networks(networks(&["10.1.0.0/16", "::/0"])).build();
+        let error = error.unwrap_err();
+        assert!(matches!(error, ConfigError::AddressNotAllowed { .. }));
+        assert_eq!(
+            error.to_string(),
+            "allowed_networks (10.1.0.0/16, ::/0) do not have this node's own address, 10.0.0.1; \
+             advertise an address in one of them, or allow its network too"
+        );
+        let empty = builder().allowed_networks([]).build().unwrap_err().to_string();
+        assert!(empty.starts_with("allowed_networks is an empty list, which"), "{empty}");
+        assert_eq!(builder().build().unwrap().allowed_networks(), None);
+        for allowed in [&["10.0.0.0/24"][..], &["::/0", "10.0.0.1/32"], &["0.0.0.0/0"]] {
+            let config = builder().allowed_networks(networks(allowed)).build().unwrap();
+            assert_eq!(config.allowed_networks(), Some(&networks(allowed)[..]));
+        }
+        // Also an IPv4 address in IPv6 form.
+        let (cluster, id) = ("test".parse().unwrap(), "a".parse().unwrap());
+        let mapped = Config::builder(cluster, id, "[::ffff:10.0.0.1]:7946".parse().unwrap());
+        assert!(mapped.clone().allowed_networks(networks(&["10.0.0.0/8"])).build().is_ok());
+        assert!(mapped.allowed_networks(networks(&["::/0"])).build().is_err());
+        let many = networks(&["10.0.0.0/8"]).repeat(257);
+        let error = builder().allowed_networks(many).build().unwrap_err().to_string();
+        assert_eq!(error, "allowed_networks is 257; it must be 0 to 256");
     }
 
     #[test]

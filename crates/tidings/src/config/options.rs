@@ -1,8 +1,11 @@
 //! Options: a node's timing and limits, with their presets and ranges.
 
 use crate::config::limits;
+use crate::config::network::IpNetwork;
 use crate::member::TooLong;
+use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer};
@@ -435,6 +438,14 @@ pub enum ConfigError {
         /// The option's name.
         option: &'static str,
     },
+    /// The node's own address is in none of its
+    /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks).
+    AddressNotAllowed {
+        /// The address.
+        addr: SocketAddr,
+        /// The networks.
+        networks: Vec<IpNetwork>,
+    },
     /// The keys are for another wire format.
     #[cfg(feature = "encryption")]
     KeyFormat,
@@ -458,6 +469,22 @@ impl fmt::Display for ConfigError {
             Self::Meta(too_long) => too_long.fmt(f),
             Self::NotInFormat { option } => {
                 write!(f, "{option} is set; memberlist's wire format does not have it, unset it")
+            }
+            Self::AddressNotAllowed { networks, .. } if networks.is_empty() => f.write_str(
+                "allowed_networks is an empty list, which allows no address, not even this node's \
+                 own; name its network, or do not set it",
+            ),
+            Self::AddressNotAllowed { addr, networks } => {
+                f.write_str("allowed_networks (")?;
+                for (n, network) in networks.iter().enumerate() {
+                    write!(f, "{}{network}", if n == 0 { "" } else { ", " })?;
+                }
+                write!(
+                    f,
+                    ") do not have this node's own address, {}; advertise an address in one of \
+                     them, or allow its network too",
+                    addr.ip()
+                )
             }
             #[cfg(feature = "encryption")]
             Self::KeyFormat => f.write_str(

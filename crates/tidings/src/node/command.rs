@@ -4,7 +4,7 @@ use super::Node;
 use crate::addr::{Dialled, canonical, dialled};
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
-use crate::error::{Failure, JoinError, SeedFailure};
+use crate::error::{ExchangeError, Failure, JoinError, Refusal, SeedFailure};
 use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
 use crate::member::{Meta, State, TooLong};
@@ -30,9 +30,11 @@ impl Node {
     /// are merged later), or with the reason of each when the last one has failed: at the latest
     /// [`stream_timeout`](crate::Options::stream_timeout) after it was contacted. A seed that
     /// closes the stream without a reply, because it is overloaded, is contacted again after a
-    /// delay. This node's own address among the seeds is skipped; if it is the only one, the node
-    /// is the first of its cluster, and has joined. A seed's address may have a zone (the scope id
-    /// of an IPv6 address), which is used to connect; members' addresses have none.
+    /// delay. One outside of the [allowed networks](crate::ConfigBuilder::allowed_networks) fails
+    /// without being contacted. This node's own address among the seeds is skipped; if it is the
+    /// only one, the node is the first of its cluster, and has joined. A seed's address may have a
+    /// zone (the scope id of an IPv6 address), which is used to connect; members' addresses have
+    /// none.
     ///
     /// A node that has left joins again by this. It missed all updates, so it forgets all other
     /// members, without an event: earlier events are void, and each member joins again.
@@ -84,6 +86,11 @@ impl Node {
         let deadline = self.now + self.config.options.stream_timeout;
         while self.streams.exchanges.room_out() > 0 {
             let Some((ticket, seed)) = self.streams.tickets.next_seed(deadline) else { return };
+            if !self.config.allows(seed.ip()) {
+                let error = ExchangeError::NotAccepted(Refusal::AddressNotAllowed);
+                self.seed_failed(ticket, SeedFailure { seed, error });
+                continue;
+            }
             self.open_until(seed, Purpose::Join(ticket), None, deadline);
         }
     }

@@ -30,6 +30,9 @@ impl Node {
     }
 
     fn open_datagram(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), Reject> {
+        if !self.config.allows(from.ip()) {
+            return Err(Reject::AddressNotAllowed);
+        }
         if data.len() > self.config.options.max_datagram {
             return Err(Reject::Oversized);
         }

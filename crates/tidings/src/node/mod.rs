@@ -8,6 +8,7 @@ mod input;
 #[cfg(debug_assertions)]
 mod invariants;
 mod message;
+mod networks;
 mod probe;
 #[cfg(feature = "memberlist")]
 mod push_pull;

@@ -29,6 +29,10 @@ impl Node {
             let left = self.wire.updates(self.local());
             return self.reply(id, left);
         }
+        if theirs.join && self.are_all_outside(&theirs.claims) {
+            self.stats.addresses_refused += theirs.claims.claims.len() as u64;
+            return self.refuse(id, Refusal::AddressNotAllowed);
+        }
         let Some(ours) = self.push_pull(theirs.join) else { return };
         let peer = self.streams.exchanges.get(id).map(|exchange| canonical(exchange.peer).ip());
         self.reply(id, ours);
@@ -50,6 +54,10 @@ impl Node {
         let foreign = |claim: &Claim| claim.state.is_present() && !self.understands(claim);
         if matches!(purpose, Purpose::Join(_)) && theirs.claims.claims.iter().any(foreign) {
             return self.resolve(id, Err(ExchangeError::NotAccepted(Refusal::Versions)));
+        }
+        if matches!(purpose, Purpose::Join(_)) && self.are_all_outside(&theirs.claims) {
+            let refusal = Refusal::AddressNotAllowed;
+            return self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;

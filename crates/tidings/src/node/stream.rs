@@ -147,6 +147,9 @@ impl Node {
         let Some(exchange) = self.streams.exchanges.get(id) else { return };
         let &Exchange { purpose, peer, .. } = exchange;
         let greeted = exchange.comparison.is_some();
+        if purpose == Purpose::Inbound && self.refuse_source(id, peer) {
+            return;
+        }
         match (purpose, frame) {
             // A second greeting would begin the sync's limits anew.
             (_, Frame::Sync(_) | Frame::SyncReply(_)) if greeted => {

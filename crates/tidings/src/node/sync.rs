@@ -187,6 +187,9 @@ impl Node {
             }
             PeerIdentity::Member(claim) => claim,
         };
+        if !self.is_allowed(&claim) {
+            return Err(Refusal::AddressNotAllowed);
+        }
         if !self.is_admitted(&claim) {
             self.stats.members_refused += 1;
             return Err(Refusal::NotAdmitted);

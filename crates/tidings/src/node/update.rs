@@ -51,6 +51,9 @@ impl Node {
         source: UpdateSource,
         claim: Claim,
     ) -> Option<Correction> {
+        if !self.is_allowed(&claim) {
+            return None;
+        }
         if !self.is_plausible(&claim, source.from) {
             self.stats.implausible_claims += 1;
             return None;

@@ -298,12 +298,12 @@ impl Format {
         }
     }
 
-    /// A refusal; `None` in memberlist's format: close the stream instead.
+    /// A refusal; `None` for most in memberlist's format: close the stream instead.
     pub(crate) fn refused(&self, refusal: Refusal) -> Option<Vec<u8>> {
         match self {
             Self::Tidings(envelope) => Some(tidings::frame::refusal(envelope, refusal)),
             #[cfg(feature = "memberlist")]
-            Self::Memberlist(_) => None,
+            Self::Memberlist(envelope) => envelope.refused(refusal),
         }
     }
 

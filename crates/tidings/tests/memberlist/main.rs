@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod allowed_networks;
 mod hostile;
 
 #[cfg(feature = "record")]

@@ -65,6 +65,31 @@ fn a_node_with_another_key_or_none_is_not_let_in() {
 }
 
 #[test]
+fn nothing_is_answered_to_a_sender_without_the_key() {
+    let mut net = pair();
+    let ping = forge::datagram(&[forge::ping(7, "n0")]);
+    let mut altered = ping.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    let question = [forge::ping(7, "n0"), forge::ping_request(8, 100, "n1")];
+    let unreadable = [altered, vec![7; 100], forge::plain_datagram("test", &question)];
+    let before = net.datagrams.len();
+    for (datagram, from) in unreadable.iter().flat_map(|one| [(one, addr(1)), (one, stranger())]) {
+        net.inject(0, from, datagram);
+    }
+    assert_eq!(net.datagrams.len(), before);
+    net.inject(0, stranger(), &ping);
+    assert_eq!(net.datagrams.len(), before + 1, "the same question with the key is answered");
+
+    let hello = forge::sync_hello(&[forge::member(0, "x", "10.0.0.9:1", 1, b"")]);
+    let mut altered = forge::frame(0, &hello);
+    *altered.last_mut().unwrap() ^= 1;
+    for frame in [altered, forge::plain_frame("test", 0, &hello)] {
+        let id = net.inject_stream(0, stranger(), &frame);
+        assert_eq!(net.injected_stream_actions(0, id), [StreamAction::Reset]);
+    }
+}
+
+#[test]
 fn the_same_key_under_another_clusters_name_opens_nothing() {
     let mut net = pair();
     let other = Config::local(ClusterName::new("other").unwrap(), id(9), addr(9));

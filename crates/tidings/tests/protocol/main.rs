@@ -7,6 +7,7 @@
 mod common;
 
 mod addresses;
+mod allowed_networks;
 mod anti_entropy;
 mod broadcast;
 #[cfg(feature = "encryption")]

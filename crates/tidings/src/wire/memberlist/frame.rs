@@ -71,6 +71,13 @@ impl Envelope {
         Some(buf)
     }
 
+    /// The error reply for a refusal; `None` for those that memberlist's nodes do not reply to.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Option<Vec<u8>> {
+        let mut buf = Vec::new();
+        (refusal == Refusal::AddressNotAllowed).then(|| encode_error(&mut buf, NOT_ALLOWED))?;
+        Some(buf)
+    }
+
     pub(crate) fn parse(
         &mut self,
         bytes: &[u8],
@@ -136,7 +143,10 @@ fn frame(message: Message<'_>, mut limits: DecodeLimits) -> Result<Frame, Reject
             from: None,
             data: Bytes::copy_from_slice(data),
         }),
-        Message::Error => Frame::Refusal(Refusal::Unreadable),
+        Message::Error(text) if *text == *NOT_ALLOWED.as_bytes() => {
+            Frame::Refusal(Refusal::AddressNotAllowed)
+        }
+        Message::Error(_) => Frame::Refusal(Refusal::Unreadable),
     })
 }
 
@@ -157,6 +167,9 @@ fn claim(record: &Record<'_>, max_meta: usize) -> Option<Claim> {
         profile: Some(profile(addr, *port, meta, vsn, max_meta)?),
     })
 }
+
+/// The text of the error reply to a node at an address in no allowed network.
+const NOT_ALLOWED: &str = "your address is in none of the networks that are allowed here";
 
 const ALIVE: u8 = 0;
 const SUSPECT: u8 = 1;

@@ -44,11 +44,16 @@ pub(crate) fn unit(bytes: &[u8], limit: usize) -> Result<Option<Unit<'_>>, Rejec
 /// One decoded message of a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Message<'a> {
-    PushPull { join: bool, records: Records<'a>, state: &'a [u8] },
+    PushPull {
+        join: bool,
+        records: Records<'a>,
+        state: &'a [u8],
+    },
     Ping(Ping<'a>),
     Ack(Ack),
     User(&'a [u8]),
-    Error,
+    /// An error reply, with its text.
+    Error(Cow<'a, [u8]>),
 }
 
 /// Iterator over the records of a push/pull, which were all checked. It decodes them one by one,
@@ -157,8 +162,12 @@ fn parse<'a>(
             Message::User(split_tail(rest, len, limit)?)
         }
         ERROR => {
-            decode_struct(&mut rest, &["Error"], |_, value| value.bytes().map(drop))?;
-            Message::Error
+            let mut text = Cow::default();
+            decode_struct(&mut rest, &["Error"], |_, value| {
+                text = value.bytes()?;
+                Ok(())
+            })?;
+            Message::Error(text)
         }
         // Compression inside compression is not accepted: it has no use.
         _ => return Err(ParseError::Reject(Reject::Unexpected)),

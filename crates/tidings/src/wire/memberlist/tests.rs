@@ -302,7 +302,7 @@ fn into_owned(message: Message<'_>) -> Owned {
         }),
         Message::Ack(ack) => Owned::Ack(ack),
         Message::User(data) => Owned::User(owned(data)),
-        Message::Error => Owned::Error,
+        Message::Error(_) => Owned::Error,
     }
 }
 
