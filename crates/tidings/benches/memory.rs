@@ -96,7 +96,7 @@ fn on_the_wire() {
     println!("| sent per quiet second, in 2 datagrams | {sent:.1} |");
     println!("| received per quiet second, in 2 datagrams | {received:.1} |");
 
-    single.write_ping(&mut buf);
+    single.write_ping(&mut buf, 1);
     println!("| ping | {} |", buf.len());
     println!("| ack | {} |", reply_len(&mut single, &buf));
     let request = forge::plain_datagram(forge::CLUSTER, &[forge::ping_request(1, 100, "nobody")]);

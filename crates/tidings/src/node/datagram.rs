@@ -17,6 +17,7 @@ use crate::stream::exchange::Purpose;
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
+use crate::wire::message::{PingSender, sender_tag};
 use core::net::SocketAddr;
 
 impl Node {
@@ -119,28 +120,26 @@ impl Node {
     /// Answers a ping to this node.
     ///
     /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
-    /// there is one. A stranger gets a bare ack, which is no longer than its ping. A node that has
+    /// there is one. A stranger gets a bare ack, which is no longer than its ping; so does a ping
+    /// from a member's address that another node sent, or that member in another generation. A node that has
     /// left sends no ack: it sends members the update that it left, and strangers nothing.
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
-        let Ping { token, target, status, reply_to } = ping;
+        let Ping { token, target, sender, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
-        if target.is_some_and(|target| target != self.local().id().short()) {
+        if target.is_some_and(|target| target != self.short_name) {
             self.stats.misdirected_pings += 1;
             return;
         }
-        let member = self.members.find_addr(from);
+        let member = self.members.find_addr(from).filter(|&key| self.is_sender(key, sender));
         if !self.local().state().is_present() {
             if member.is_some() {
                 self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
             }
             return;
         }
-        if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
-            // Another node may have this address now: it is the same one only in the same
-            // generation.
-            if incarnation.generation == self.members[key].incarnation().generation {
-                self.apply_peer_incarnation(key, incarnation);
-            }
+        if let (Some(key), Some(PingSender { number, digest, .. })) = (member, sender) {
+            let Incarnation { generation, .. } = self.members[key].incarnation();
+            self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
@@ -156,6 +155,15 @@ impl Node {
             about,
             piggyback,
         });
+    }
+
+    /// Whether a ping is from this member, in the generation in which it is known; always in a
+    /// format that does not tell.
+    fn is_sender(&self, key: MemberKey, sender: Option<PingSender>) -> bool {
+        sender.is_none_or(|PingSender { tag, .. }| {
+            let member = &self.members[key];
+            tag == sender_tag(member.id().short(), member.incarnation().generation)
+        })
     }
 
     /// The address for a reply: the one that the request names, if it has the request's IP or is a

@@ -12,7 +12,7 @@ use crate::stream::exchange::Purpose;
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::Writer;
 use crate::wire::message::Broadcast;
-use crate::wire::message::PeerStatus;
+use crate::wire::message::{PeerStatus, PingSender, sender_tag};
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -132,7 +132,7 @@ impl Node {
         match payload {
             Payload::Gossip => {}
             Payload::Ping { token, target } => {
-                writer.ping(token, self.members.get(target)?.id(), self.peer_status());
+                writer.ping(token, self.members.get(target)?.id(), self.ping_sender());
             }
             Payload::Ack { token, of } => {
                 writer.ack(token, of.unwrap_or_else(|| self.peer_status()))
@@ -145,7 +145,14 @@ impl Node {
         Some(())
     }
 
-    /// This node's status, for a ping or an ack.
+    /// This node as the sender of a ping.
+    fn ping_sender(&self) -> PingSender {
+        let PeerStatus { incarnation, digest } = self.peer_status();
+        let tag = sender_tag(self.short_name, incarnation.generation);
+        PingSender { tag, number: incarnation.number, digest }
+    }
+
+    /// This node's status, for an ack.
     pub(super) fn peer_status(&self) -> PeerStatus {
         let digest = digest::short(self.members.digest());
         PeerStatus { incarnation: self.local().incarnation(), digest }

@@ -6,7 +6,7 @@
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, NodeId};
 use crate::stats::Reject;
-use crate::wire::message::PeerStatus;
+use crate::wire::message::{PeerStatus, PingSender};
 use alloc::vec::Vec;
 
 /// A value with a form on the wire.
@@ -173,6 +173,19 @@ impl Decode<'_> for PeerStatus {
     fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
         let (incarnation, Fixed(digest)) = decode(bytes)?;
         Ok(Self { incarnation, digest })
+    }
+}
+
+impl Encode for PingSender {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        (Fixed(self.tag), self.number, Fixed(self.digest)).encode(buf);
+    }
+}
+
+impl Decode<'_> for PingSender {
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
+        let (Fixed(tag), number, Fixed(digest)) = decode(bytes)?;
+        Ok(Self { tag, number, digest })
     }
 }
 

@@ -81,10 +81,24 @@ pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
     [sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
 }
 
-/// A ping of a sender in its incarnation 1.0, with the digest 0.
+/// A ping of n1 in its incarnation 1.0, with the digest 0.
 pub fn ping(token: u32, target: &str) -> Vec<u8> {
     let target = crc32fast::hash(target.as_bytes());
-    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &[1, 0, 0, 0, 0, 0]].concat()
+    let sender = [&sender_tag(b"n1", 1).to_le_bytes()[..], &[0, 0, 0, 0, 0]].concat();
+    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &sender].concat()
+}
+
+/// A ping of this sender in the incarnation with this number of its generation.
+pub fn ping_numbered(sender: &str, generation: u64, number: u8, target: &str) -> Vec<u8> {
+    let mut ping = ping(7, target);
+    ping[9..13].copy_from_slice(&sender_tag(sender.as_bytes(), generation).to_le_bytes());
+    ping[13] = number;
+    ping
+}
+
+/// The short name of a sender and its generation, in one number.
+pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
+    crc32fast::hash(name) ^ (generation ^ generation >> 32) as u32
 }
 
 pub fn ping_request(token: u32, within_ms: u64, target: &str) -> Vec<u8> {
@@ -164,12 +178,12 @@ fn put_varint(bytes: &mut Vec<u8>, mut n: u64) {
 
 // ---- without allocations and never encrypted, for benches and tests of a node's costs ----
 
-/// Writes a datagram with a ping of a sender in its incarnation `generation`.0.
-pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, generation: u64, digest: u32) {
+/// Writes a datagram with a ping of a sender, by its tag, in its incarnation 0.
+pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, sender: u32, digest: u32) {
     begin(buf, 0);
     buf.extend_from_slice(&token.to_le_bytes());
     buf.extend_from_slice(&target.to_le_bytes());
-    put_varint(buf, generation);
+    buf.extend_from_slice(&sender.to_le_bytes());
     buf.push(0);
     buf.extend_from_slice(&digest.to_le_bytes());
     close(buf);
@@ -189,12 +203,9 @@ pub fn write_ack(buf: &mut Vec<u8>, token: u32, generation: u64, digest: u32) {
 pub fn read_ping(datagram: &[u8]) -> Option<(u32, u32)> {
     let body = datagram.get(HEADER..).filter(|body| body.first() == Some(&0))?;
     let token = u32::from_le_bytes(body[1..5].try_into().unwrap());
-    let mut rest = &body[9..];
-    for _ in ["generation", "number"] {
-        let last = rest.iter().position(|byte| byte & 0x80 == 0)?;
-        rest = &rest[last + 1..];
-    }
-    Some((token, u32::from_le_bytes(rest[..4].try_into().unwrap())))
+    let number = &body[13..];
+    let last = number.iter().position(|byte| byte & 0x80 == 0)?;
+    Some((token, u32::from_le_bytes(number[last + 1..][..4].try_into().unwrap())))
 }
 
 /// Whether a datagram holds updates only.

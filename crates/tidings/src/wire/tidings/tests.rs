@@ -12,7 +12,7 @@ use crate::stats::Reject;
 use crate::wire::StreamBinding;
 use crate::wire::frame::{DecodeLimits, Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
-use crate::wire::message::{Message, PeerStatus};
+use crate::wire::message::{Message, PeerStatus, PingSender, sender_tag};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -75,7 +75,10 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let incarnation = Incarnation { generation: 60_000_000, number: 2 };
     let digest = 0x0807_0605;
     let status = PeerStatus { incarnation, digest };
-    assert_eq!(body(&|w| w.ping(token, &target, status)), "0001020304e65fc446808ece1c0205060708");
+    let tag = sender_tag(short, incarnation.generation);
+    assert_eq!(hex(&tag.to_le_bytes()), "e6d85745", "db-7 in generation 60,000,000");
+    let sender = PingSender { tag, number: 2, digest };
+    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e65fc446e6d857450205060708");
     let within = Duration::from_millis(500);
     assert_eq!(body(&|w| w.ping_request(token, &target, within)), "0101020304f4030464622d37");
     assert_eq!(body(&|w| w.ack(token, status)), "0201020304808ece1c0205060708");
@@ -195,7 +198,8 @@ fn pings_and_acks_stay_within_their_size_targets() {
     let (token, target) = (u32::MAX, NodeId::new("db-7").unwrap());
     let incarnation = Incarnation { generation: 250_000_000, number: 127 };
     let status = PeerStatus { incarnation, digest: u32::MAX };
-    let ping = write(|w| w.ping(token, &target, status));
+    let sender = PingSender { tag: u32::MAX, number: 127, digest: u32::MAX };
+    let ping = write(|w| w.ping(token, &target, sender));
     let ack = write(|w| w.ack(token, status));
     // The targets do not count cluster tag and checksum.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
