@@ -210,13 +210,9 @@ impl Node {
         }
     }
 
-    /// Answers a ping over a stream, if this node is its target.
-    pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
-        let local = self.local();
-        if ping.target.is_some_and(|target| target != *local.id()) {
-            return self.refuse(id, Refusal::NotMe);
-        }
-        if !local.state().is_present() {
+    /// Answers a ping over a stream.
+    pub(super) fn serve_ping(&mut self, id: StreamId, ping: &StreamPing) {
+        if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
         let pong = self.wire.pong(ping.token, self.peer_status());

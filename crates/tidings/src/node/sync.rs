@@ -6,7 +6,7 @@ use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
-use crate::member::State;
+use crate::member::{NodeId, State};
 use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
@@ -48,14 +48,18 @@ impl Node {
             return;
         }
         let Some(envelope) = self.wire.tidings() else { return };
-        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
+        // A seed, or a node that took the place of a lost one, may have any name.
+        let peer = self.streams.exchanges.get(id).filter(|_| !introduce).map(|one| one.peer);
+        let to = peer.and_then(|peer| self.members.find_addr(peer));
+        let to = to.map(|key| self.members[key].id());
+        let mut buf = frame::sync(envelope, to, self.local(), introduce, &self.sync.state);
         diff::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
 
     /// Answers the first frame of a sync.
     pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
-        let SyncHello { who, state, parts } = hello;
+        let SyncHello { who, state, parts, .. } = hello;
         if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
@@ -68,15 +72,19 @@ impl Node {
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
-        let buf = frame::sync(envelope, true, local, introduced, &self.sync.state);
+        let buf = frame::sync_reply(envelope, local, introduced, &self.sync.state);
         self.streams.exchanges.continue_comparison(id, comparison);
         self.answer(id, buf, &parts);
     }
 
     /// Handles the peer's reply to our first frame.
     pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
-        let SyncHello { who, state, parts } = hello;
-        let joins = matches!(who, PeerIdentity::Member(_));
+        let SyncHello { who, state, parts, .. } = hello;
+        let name = match &who {
+            PeerIdentity::Member(claim) => Some(claim.id.clone()),
+            _ => None,
+        };
+        let joins = name.is_some();
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
         match self.admit_peer(who, disseminate) {
@@ -88,8 +96,8 @@ impl Node {
                 self.compare(id, &parts);
             }
             Err(refusal) => {
-                if joins && refusal != Refusal::Full {
-                    self.withdraw(id);
+                if let (true, Some(peer)) = (refusal != Refusal::Full, name) {
+                    self.withdraw(id, &peer);
                 }
                 self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
             }
@@ -99,10 +107,10 @@ impl Node {
     /// Withdraws our introduction: the peer, which made us a member, learns that we left.
     ///
     /// Our claims to others use a later incarnation.
-    fn withdraw(&mut self, id: StreamId) {
+    fn withdraw(&mut self, id: StreamId, peer: &NodeId) {
         let mut local = self.local().clone();
         local.state = State::Left;
-        let news = self.wire.updates(&local);
+        let news = self.wire.updates(Some(peer), &local);
         self.write(id, news);
         let variant = self.variant;
         self.members.update_local(|local| {
@@ -138,7 +146,12 @@ impl Node {
             }
         }
         let begun = buf.len();
-        let chunk = self.config.options.sync_chunk;
+        let mut chunk = self.config.options.sync_chunk;
+        if purpose == Purpose::Inbound && comparison.rounds == 1 && self.wire.seals() {
+            // Somebody without a key may have recorded the request: only a peer that answers this
+            // frame is live.
+            chunk = chunk.min(FIRST_ANSWER);
+        }
         self.stats.sync_left_out +=
             Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
@@ -251,6 +264,9 @@ impl Node {
     }
 }
 
+/// Target length of the parts in the first answer to an encrypted sync, in bytes: the members of a
+/// small cluster, or the digests with which the peer asks for those of a larger one.
+const FIRST_ANSWER: usize = 1024;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
 /// Limit of the duration of a sync, in `stream_timeout`s.

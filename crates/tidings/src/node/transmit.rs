@@ -100,7 +100,8 @@ impl Node {
     /// Sends the content of a datagram over a stream of its own, in `stream_only` mode.
     fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
         let Some(envelope) = self.wire.tidings() else { return };
-        let packet = frame::packet(envelope, self.local().id(), messages);
+        let receiver = self.members.find_addr(to).map(|key| self.members[key].id());
+        let packet = frame::packet(envelope, receiver, self.local().id(), messages);
         if !self.open(to, Purpose::Packet, Some(packet)) {
             self.stats.datagrams_dropped += 1;
         }

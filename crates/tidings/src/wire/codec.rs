@@ -151,6 +151,25 @@ macro_rules! names {
 
 names! { ClusterName NodeId }
 
+/// A name; an empty one where there is none.
+impl Encode for Option<&NodeId> {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        self.map_or(&[][..], |name| name.as_str().as_bytes()).encode(buf);
+    }
+}
+
+impl Decode<'_> for Option<NodeId> {
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
+        match bytes.split_first() {
+            Some((0, rest)) => {
+                *bytes = rest;
+                Ok(None)
+            }
+            _ => decode(bytes).map(Some),
+        }
+    }
+}
+
 impl Encode for Incarnation {
     fn encode(&self, buf: &mut Vec<u8>) {
         (self.generation, self.number).encode(buf);

@@ -231,7 +231,7 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
         Frame::Sync(hello) => summarize_hello(hello, false),
         Frame::SyncReply(hello) => summarize_hello(hello, true),
         Frame::Compare(parts) => summarize_parts(parts),
-        Frame::Updates { members } => summarize_claims(members).collect(),
+        Frame::Updates { members, .. } => summarize_claims(members).collect(),
         Frame::Message(ReliableMessage { from, data, .. }) => {
             [MessageSummary::UserMessage { from: from.clone(), len: data.len() }].into()
         }

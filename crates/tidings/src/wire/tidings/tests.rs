@@ -101,10 +101,16 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     assert_eq!(body(frame::refusal(&envelope(), Refusal::Full)), "0401");
     let profile = "0a0000070a1f0464622d37808ece1c02016d";
     assert_eq!(
-        body(frame::updates(&envelope(), &member(State::Left))),
-        alloc::format!("0203{profile}")
+        body(frame::updates(&envelope(), None, &member(State::Left))),
+        alloc::format!("020003{profile}")
     );
     let name = NodeId::new("n1").unwrap();
+    assert_eq!(
+        body(frame::updates(&envelope(), Some(&name), &member(State::Left))),
+        alloc::format!("02026e3103{profile}")
+    );
+    let packet = frame::packet(&envelope(), Some(&name), &name, &[3, 1, 2, 3, 4]);
+    assert_eq!(body(packet), "09026e31026e310301020304");
     let message = frame::message(&envelope(), &name, &name, b"hi");
     assert_eq!(body(message), "06026e31026e316869");
     assert_eq!(body(frame::ping(&envelope(), &name)), "07026e31");
@@ -112,12 +118,13 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     let pong = frame::pong(&envelope(), PeerStatus { incarnation, digest: 3 });
     assert_eq!(body(pong), "08010203000000");
 
-    let hello = |introduce| {
-        let local = member(State::Alive);
-        body(frame::sync(&envelope(), false, &local, introduce, b"s"))
-    };
-    assert_eq!(hello(true), alloc::format!("0000{profile}0173"));
-    assert_eq!(hello(false), "00200464622d370173");
+    let local = member(State::Alive);
+    let hello =
+        |to: Option<&NodeId>| body(frame::sync(&envelope(), to, &local, to.is_none(), b"s"));
+    assert_eq!(hello(None), alloc::format!("000000{profile}0173"));
+    assert_eq!(hello(Some(&name)), "00026e31200464622d370173");
+    let reply = frame::sync_reply(&envelope(), &local, false, b"s");
+    assert_eq!(body(reply), "01200464622d370173");
     let mut parts = Vec::new();
     compare::encode_digest(&mut parts, Range::ALL, 1);
     assert_eq!(hex(&parts), "000100000000000000");
@@ -378,7 +385,7 @@ proptest! {
 
 /// A sync by the first of these members, with the records of all of them.
 fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
-    let mut buf = frame::sync(&envelope(), false, &members[0], true, state);
+    let mut buf = frame::sync(&envelope(), None, &members[0], true, state);
     assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
     close(buf)
 }
