@@ -130,7 +130,10 @@ impl Node {
             self.stats.misdirected_pings += 1;
             return;
         }
-        let member = self.members.find_addr(from).filter(|&key| self.is_sender(key, sender));
+        let member = self
+            .members
+            .find_addr(from)
+            .filter(|&key| self.is_sender(key, sender.map(|sender| sender.tag)));
         if !self.local().state().is_present() {
             if member.is_some() {
                 self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
@@ -157,10 +160,10 @@ impl Node {
         });
     }
 
-    /// Whether a ping is from this member, in the generation in which it is known; always in a
-    /// format that does not tell.
-    fn is_sender(&self, key: MemberKey, sender: Option<PingSender>) -> bool {
-        sender.is_none_or(|PingSender { tag, .. }| {
+    /// Whether a ping or a request with this tag is from a member, in the generation in which that
+    /// is known; always in a format without tags.
+    fn is_sender(&self, key: MemberKey, tag: Option<u32>) -> bool {
+        tag.is_none_or(|tag| {
             let member = &self.members[key];
             tag == sender_tag(member.id().short(), member.incarnation().generation)
         })
@@ -245,7 +248,7 @@ impl Node {
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
-        if asker.is_none() {
+        if !asker.is_some_and(|key| self.is_sender(key, request.sender)) {
             self.stats.indirect_pings_refused += 1;
             return;
         }

@@ -140,7 +140,7 @@ impl Node {
             }
             Payload::Nack { token } => writer.nack(token),
             Payload::PingRequest { token, target, within } => {
-                writer.ping_request(token, self.members.get(target)?, within);
+                writer.ping_request(token, self.sender_tag(), self.members.get(target)?, within);
             }
         }
         Some(())
@@ -149,8 +149,11 @@ impl Node {
     /// This node as the sender of a ping.
     fn ping_sender(&self) -> PingSender {
         let PeerStatus { incarnation, digest } = self.peer_status();
-        let tag = sender_tag(self.short_name, incarnation.generation);
-        PingSender { tag, number: incarnation.number, digest }
+        PingSender { tag: self.sender_tag(), number: incarnation.number, digest }
+    }
+
+    fn sender_tag(&self) -> u32 {
+        sender_tag(self.short_name, self.local().incarnation().generation)
     }
 
     /// This node's status, for an ack.

@@ -233,7 +233,7 @@ macro_rules! tuples {
     )*};
 }
 
-tuples! { (A B) (A B C) (A B C D E) }
+tuples! { (A B) (A B C) (A B C D) (A B C D E) }
 
 #[cfg(all(test, feature = "record"))]
 mod tests {

@@ -71,6 +71,8 @@ pub(crate) fn sender_tag(short: u32, generation: u64) -> u32 {
 pub(crate) struct PingRequest {
     pub(crate) token: u32,
     pub(crate) target: NodeId,
+    /// The [tag](sender_tag) of the sender, in a format that carries it.
+    pub(crate) sender: Option<u32>,
     /// The target's address as the sender knows it, in a format that carries it.
     pub(crate) at: Option<SocketAddr>,
     /// Time for which an ack remains useful, in a format that carries it.

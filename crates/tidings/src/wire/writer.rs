@@ -30,9 +30,15 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn ping_request(&mut self, token: u32, target: &Member, within: Duration) {
+    pub(crate) fn ping_request(
+        &mut self,
+        token: u32,
+        sender: u32,
+        target: &Member,
+        within: Duration,
+    ) {
         match self {
-            Self::Tidings(writer) => writer.ping_request(token, target.id(), within),
+            Self::Tidings(writer) => writer.ping_request(token, sender, target.id(), within),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ping_request(token, target),
         }

@@ -103,8 +103,14 @@ pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
     crc32fast::hash(name) ^ (generation ^ generation >> 32) as u32
 }
 
+/// A ping request of n1 in generation 1.
 pub fn ping_request(token: u32, within_ms: u64, target: &str) -> Vec<u8> {
-    [&[1], &token.to_le_bytes()[..], &varint(within_ms), &text(target)].concat()
+    ping_request_of(sender_tag(b"n1", 1), token, within_ms, target)
+}
+
+pub fn ping_request_of(sender: u32, token: u32, within_ms: u64, target: &str) -> Vec<u8> {
+    let numbers = [token.to_le_bytes(), sender.to_le_bytes()].concat();
+    [&[1], &numbers[..], &varint(within_ms), &text(target)].concat()
 }
 
 /// An ack of a sender in its incarnation 1.0.

@@ -141,6 +141,18 @@ fn a_ping_replayed_from_another_members_address_gets_a_bare_ack_and_starts_no_sy
 }
 
 #[test]
+fn a_ping_request_replayed_from_another_members_address_is_not_relayed() {
+    let mut net = trio();
+    let request = forge::datagram(&[forge::ping_request(7, 100, "n2")]);
+    let before = net.datagrams.len();
+    net.inject(0, addr(2), &request);
+    assert_eq!(net.datagrams.len(), before);
+    assert_eq!(net.nodes[0].node.stats().indirect_pings_refused, 1);
+    net.inject(0, addr(1), &request);
+    assert!(net.datagrams[before..].iter().any(|(_, to, _)| *to == addr(2)));
+}
+
+#[test]
 fn a_ping_of_an_earlier_generation_says_nothing_about_the_member_that_it_was() {
     let mut net = pair();
     net.cut(1, 0);

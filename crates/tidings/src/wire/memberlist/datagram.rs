@@ -205,6 +205,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
             Message::PingRequest(PingRequest {
                 token,
                 target,
+                sender: None,
                 at: Some(at),
                 within: None,
                 nack,

@@ -55,9 +55,15 @@ impl<'a> Writer<'a> {
         self.message(PING, &(Fixed(token), Fixed(target.short()), sender));
     }
 
-    pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
+    pub(crate) fn ping_request(
+        &mut self,
+        token: u32,
+        sender: u32,
+        target: &NodeId,
+        within: Duration,
+    ) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &(Fixed(token), within_ms, target));
+        self.message(PING_REQUEST, &(Fixed(token), Fixed(sender), within_ms, target));
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
@@ -177,11 +183,13 @@ impl Messages<'_> {
                 Message::Ping(Ping { token, target, sender, reply_to: None })
             }
             PING_REQUEST => {
-                let (Fixed(token), within_ms, target) = decode::<(_, u32, _)>(rest)?;
+                let (Fixed(token), Fixed(sender), within_ms, target) =
+                    decode::<(_, _, u32, _)>(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
                 Message::PingRequest(PingRequest {
                     token,
                     target,
+                    sender: Some(sender),
                     at: None,
                     within,
                     nack: true,

@@ -80,7 +80,8 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let sender = PingSender { tag, number: 2, digest };
     assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e65fc446e6d857450205060708");
     let within = Duration::from_millis(500);
-    assert_eq!(body(&|w| w.ping_request(token, &target, within)), "0101020304f4030464622d37");
+    let request = body(&|w| w.ping_request(token, tag, &target, within));
+    assert_eq!(request, "0101020304e6d85745f4030464622d37");
     assert_eq!(body(&|w| w.ack(token, status)), "0201020304808ece1c0205060708");
     assert_eq!(body(&|w| w.nack(token)), "0301020304");
     let update =
