@@ -121,8 +121,8 @@ impl Node {
     ///
     /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
     /// there is one. A stranger gets a bare ack, which is no longer than its ping; so does a ping
-    /// from a member's address that another node sent, or that member in another generation. A node that has
-    /// left sends no ack: it sends members the update that it left, and strangers nothing.
+    /// from a member's address that another node sent, or that member in another generation. A node
+    /// that has left sends no ack: it sends members the update that it left, and strangers nothing.
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
         let Ping { token, target, sender, reply_to } = ping;
         let from = self.reply_address(from, reply_to);

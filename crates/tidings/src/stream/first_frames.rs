@@ -2,8 +2,8 @@
 
 use alloc::collections::VecDeque;
 
-/// The first frames of peers' streams that this node accepted, latest last, by the first eight bytes
-/// of their random nonces.
+/// The first frames of peers' streams that this node accepted, latest last, by the first eight
+/// bytes of their random nonces.
 ///
 /// Somebody without a key can repeat a recorded frame, and make none: only accepted frames of this
 /// node's own peers take the places here.

@@ -296,8 +296,8 @@ pub mod encrypted {
 
     const REQUEST: u8 = 1;
 
-    /// A frame in this direction, 1 from the side that opened the stream, 2 from the other, in reply
-    /// to the frame with the nonce `replies_to`.
+    /// A frame in this direction, 1 from the side that opened the stream, 2 from the other, in
+    /// reply to the frame with the nonce `replies_to`.
     pub fn bound_frame(direction: u8, before: u32, replies_to: [u8; 24], body: &[u8]) -> Vec<u8> {
         let binding =
             [&[direction][..], &before.to_le_bytes(), &replies_to, CLUSTER.as_bytes()].concat();

@@ -419,8 +419,8 @@ fn a_leave_redirected_to_another_member_is_not_confirmed() {
     assert!((1..3).all(|here| net.state(here, 0) == Some(State::Alive)));
 }
 
-/// Runs nodes 0 and 1, which are members; returns all frames that they wrote since they joined, with
-/// the writers: those of syncs, of stream pings, and of a reliable message each.
+/// Runs nodes 0 and 1, which are members; returns all frames that they wrote since they joined,
+/// with the writers: those of syncs, of stream pings, and of a reliable message each.
 fn recorded_frames(net: &mut Net) -> Vec<(usize, Vec<u8>)> {
     for (from, to) in [(0, id(1)), (1, id(0))] {
         net.command(from, |node, now| node.send_reliable(now, &to, "once".into())).unwrap();
@@ -500,8 +500,8 @@ fn a_recorded_frame_is_refused_by_another_member() {
     assert!(refusals >= 6, "of syncs, messages, stream pings and the leave");
 }
 
-/// Node 2 joins through node 0, which knows so many members, as node 1 does; returns all frames, with
-/// the writers, and how long the join took.
+/// Node 2 joins through node 0, which knows so many members, as node 1 does; returns all frames,
+/// with the writers, and how long the join took.
 fn recorded_join(members: usize) -> (Net, Vec<(usize, Vec<u8>)>, Duration) {
     let mut net = Net::of((0..3).map(|n| config(n, addr(n)).with_generation(1)));
     net.add_fictional_members(0, members);

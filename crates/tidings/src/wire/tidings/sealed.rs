@@ -124,10 +124,11 @@ impl Sealing {
         Ok(body)
     }
 
-    /// The associated data of a frame, with the nonce of the frame that it replies to. It identifies
-    /// the frame, its direction and its stream, so that no frame can be replaced by another; and a
-    /// node that gets a reply to its own frame knows that the peer is live, because it drew the
-    /// nonce.
+    /// The associated data of a frame, with the nonce of the frame that it replies to.
+    ///
+    /// It identifies the frame, its direction and its stream, so that no frame can be replaced by
+    /// another; and a node that gets a reply to its own frame knows that the peer is live, because
+    /// it drew the nonce.
     fn frame_aad(
         &self,
         binding: &StreamBinding,
