@@ -96,10 +96,12 @@ fn on_the_wire() {
     println!("| sent per quiet second, in 2 datagrams | {sent:.1} |");
     println!("| received per quiet second, in 2 datagrams | {received:.1} |");
 
-    single.write_ping(&mut buf);
+    single.write_ping(&mut buf, 1);
     println!("| ping | {} |", buf.len());
     println!("| ack | {} |", reply_len(&mut single, &buf));
-    let request = forge::plain_datagram(forge::CLUSTER, &[forge::ping_request(1, 100, "nobody")]);
+    let sender = forge::sender_tag(name(1).as_bytes(), GENERATION);
+    let request = forge::ping_request_of(sender, 1, 100, "nobody");
+    let request = forge::plain_datagram(forge::CLUSTER, &[request]);
     println!("| nack | {} |", reply_len(&mut single, &request));
     let bare = forge::plain_datagram(forge::CLUSTER, &[]).len();
     println!("| header of a datagram | {bare} |");

@@ -29,13 +29,18 @@ fn datagrams(criterion: &mut Criterion) {
         });
         #[cfg(feature = "record")]
         recording(&mut single, &mut group, members);
-        let mut ping = Vec::new();
-        single.write_ping(&mut ping);
-        let mut pings = 0;
+        let ping = |peer| {
+            let mut ping = Vec::new();
+            single.write_ping(&mut ping, peer);
+            ping
+        };
+        let pings: Vec<_> = (1..members).map(ping).collect();
+        let mut sent = 0;
         group.bench_function(BenchmarkId::new("ping received and answered", members), |bencher| {
             bencher.iter(|| {
-                pings += 1;
-                single.receive(address(1 + spread(pings) % single.peers), &ping);
+                sent += 1;
+                let peer = spread(sent) % single.peers;
+                single.receive(address(1 + peer), &pings[peer as usize]);
             });
         });
         group.bench_function(BenchmarkId::new("ack received", members), |bencher| {

@@ -101,7 +101,7 @@ impl Victim {
         self.now += Duration::from_millis(1);
         let stream = self.node.accept_stream(self.now, STRANGER.parse().unwrap()).unwrap();
         let stranger = forge::member(0, "stranger", STRANGER, GENERATION, b"");
-        self.frame(stream, SYNC, &[&stranger[..], &[0], parts].concat());
+        self.frame(stream, SYNC, &[&[0], &stranger[..], &[0], parts].concat());
         stream
     }
 

@@ -28,7 +28,10 @@ impl World {
         // The introducer, which stands in for n0, learns of all nodes first.
         let mut introducer = self.new_node(0, [1; 32]);
         for node in 1..nodes {
-            announce(&mut self.new_node(node, [2; 32]), &mut introducer);
+            // No seed twice: nonces are drawn from it, and one that repeats is that of a replay.
+            let mut seed = [2; 32];
+            seed[..8].copy_from_slice(&(node as u64).to_le_bytes());
+            announce(&mut self.new_node(node, seed), &mut introducer);
         }
         while introducer.poll_output(&mut self.buf).is_some() {}
         let mut last = None;

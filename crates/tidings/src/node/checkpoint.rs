@@ -186,6 +186,7 @@ impl Node {
     /// Rebuilds the parts that a checkpoint leaves out; `None` if the rest is not consistent.
     fn fill_in(&mut self) -> Option<()> {
         self.config.check().ok()?;
+        self.short_name = self.config.id.short();
         self.members.restore(&self.config.cluster)?;
         self.gossip.restore()?;
         self.streams.exchanges.restore()?;
@@ -248,6 +249,8 @@ struct NodeForm {
     config: Config,
     variant: ProtocolVariant,
     wire: Format,
+    #[serde(skip)]
+    short_name: u32,
     started: Instant,
     now: Instant,
     members: Members,

@@ -204,7 +204,8 @@ impl Node {
         }
         self.streams.tickets.begin_leave(ticket, peers.len(), members);
         for peer in peers {
-            let news = self.wire.updates(self.local());
+            let to = self.members.find_addr(peer).map(|key| self.members[key].id());
+            let news = self.wire.updates(to, self.local());
             if !self.open(peer, Purpose::Leave(ticket), Some(news)) {
                 self.on_leave_confirmed(ticket, false);
             }

@@ -18,6 +18,7 @@ use crate::stream::exchange::Purpose;
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
+use crate::wire::message::{PingSender, sender_tag};
 use core::net::SocketAddr;
 
 impl Node {
@@ -134,16 +135,20 @@ impl Node {
     /// Answers a ping to this node.
     ///
     /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
-    /// there is one. A stranger gets a bare ack, which is no longer than its ping. A node that has
-    /// left sends no ack: it sends members the update that it left, and strangers nothing.
+    /// there is one. A stranger gets a bare ack, which is no longer than its ping; so does a ping
+    /// from a member's address that another node sent, or that member in another generation. A node
+    /// that has left sends no ack: it sends members the update that it left, and strangers nothing.
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
-        let Ping { token, target, status, reply_to } = ping;
+        let Ping { token, target, sender, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
-        if target.is_some_and(|target| target != self.local().id().short()) {
+        if target.is_some_and(|target| target != self.short_name) {
             self.stats.misdirected_pings += 1;
             return;
         }
-        let member = self.members.find_addr(from);
+        let member = self
+            .members
+            .find_addr(from)
+            .filter(|&key| self.is_sender(key, sender.map(|sender| sender.tag)));
         if !self.local().state().is_present() {
             if member.is_some() {
                 self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
@@ -153,15 +158,11 @@ impl Node {
         if let Some(key) = member {
             self.validate_told(key);
         }
-        // One that never answered gets what a stranger gets, and so does one that only asks.
-        let asks = status.is_some_and(|status| status.incarnation == Incarnation::default());
-        let member = member.filter(|&key| !asks && self.members.is_validated(key));
-        if let (Some(key), Some(PeerStatus { incarnation, digest })) = (member, status) {
-            // Another node may have this address now: it is the same one only in the same
-            // generation.
-            if incarnation.generation == self.members[key].incarnation().generation {
-                self.apply_peer_incarnation(key, incarnation);
-            }
+        // One that never answered gets what a stranger gets.
+        let member = member.filter(|&key| self.members.is_validated(key));
+        if let (Some(key), Some(PingSender { number, digest, .. })) = (member, sender) {
+            let Incarnation { generation, .. } = self.members[key].incarnation();
+            self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
@@ -176,6 +177,15 @@ impl Node {
             about,
             piggyback,
         });
+    }
+
+    /// Whether a ping or a request with this tag is from a member, in the generation in which that
+    /// is known; always in a format without tags.
+    fn is_sender(&self, key: MemberKey, tag: Option<u32>) -> bool {
+        tag.is_none_or(|tag| {
+            let member = &self.members[key];
+            tag == sender_tag(member.id().short(), member.incarnation().generation)
+        })
     }
 
     /// The address for a reply: the one that the request names, if it has the request's IP or is a
@@ -214,13 +224,9 @@ impl Node {
         }
     }
 
-    /// Answers a ping over a stream, if this node is its target.
-    pub(super) fn serve_ping(&mut self, id: StreamId, ping: StreamPing) {
-        let local = self.local();
-        if ping.target.is_some_and(|target| target != *local.id()) {
-            return self.refuse(id, Refusal::NotMe);
-        }
-        if !local.state().is_present() {
+    /// Answers a ping over a stream.
+    pub(super) fn serve_ping(&mut self, id: StreamId, ping: &StreamPing) {
+        if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
         let pong = self.wire.pong(ping.token, self.peer_status());
@@ -253,7 +259,7 @@ impl Node {
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
-        if asker.is_none() {
+        if !asker.is_some_and(|key| self.is_sender(key, request.sender)) {
             self.stats.indirect_pings_refused += 1;
             return;
         }

@@ -218,9 +218,6 @@ impl Node {
 
     /// Delivers a message that came over a stream, and sends a receipt.
     pub(super) fn handle_reliable(&mut self, id: StreamId, letter: ReliableMessage) {
-        if letter.to.is_some_and(|to| to != *self.local().id()) {
-            return self.refuse(id, Refusal::NotMe);
-        }
         if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }

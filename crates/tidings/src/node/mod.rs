@@ -91,6 +91,8 @@ pub struct Node {
     config: Config,
     variant: ProtocolVariant,
     wire: Format,
+    /// The short name of the local member.
+    short_name: u32,
     started: Instant,
     /// The latest time that an input had.
     now: Instant,
@@ -134,6 +136,7 @@ impl Node {
         let mut node = Self {
             variant,
             wire,
+            short_name: local.id().short(),
             started: now,
             now,
             members: Members::new(

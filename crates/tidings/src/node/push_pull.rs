@@ -26,7 +26,7 @@ impl Node {
     /// The reply is the table before the merge: a joining node needs no update about itself.
     pub(super) fn serve_push_pull(&mut self, id: StreamId, theirs: PushPull) {
         if !self.local().state().is_present() {
-            let left = self.wire.updates(self.local());
+            let left = self.wire.updates(None, self.local());
             return self.reply(id, left);
         }
         if theirs.join && self.are_all_outside(&theirs.claims) {

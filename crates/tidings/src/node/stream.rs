@@ -150,19 +150,22 @@ impl Node {
         if purpose == Purpose::Inbound && self.refuse_source(id, peer) {
             return;
         }
+        if purpose == Purpose::Inbound && !self.is_fresh_and_ours(id, &frame) {
+            return;
+        }
         match (purpose, frame) {
             // A second greeting would begin the sync's limits anew.
             (_, Frame::Sync(_) | Frame::SyncReply(_)) if greeted => {
                 self.reject(id, Reject::Unexpected);
             }
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
-            (Purpose::Inbound, Frame::Updates { members }) => {
+            (Purpose::Inbound, Frame::Updates { members, .. }) => {
                 self.handle_updates(members);
                 self.send_receipt(id);
             }
             (Purpose::Inbound, Frame::Message(letter)) => self.handle_reliable(id, letter),
-            (Purpose::Inbound, Frame::Ping(ping)) => self.serve_ping(id, ping),
-            (Purpose::Inbound, Frame::Packet { from, messages }) => {
+            (Purpose::Inbound, Frame::Ping(ping)) => self.serve_ping(id, &ping),
+            (Purpose::Inbound, Frame::Packet { from, messages, .. }) => {
                 self.process_stream_datagram(peer, &from, &messages);
             }
             (Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect, Frame::SyncReply(hello)) => {
@@ -190,6 +193,23 @@ impl Node {
             }
             _ => self.reject(id, Reject::Unexpected),
         }
+    }
+
+    /// Whether a peer's request is for this node and was not received before; otherwise it is
+    /// refused.
+    ///
+    /// Without a key, somebody can connect a stream to another node than the one that it is for, or
+    /// repeat the first frame of an earlier one.
+    fn is_fresh_and_ours(&mut self, id: StreamId, frame: &Frame) -> bool {
+        if frame.receiver().is_some_and(|to| to != self.local().id()) {
+            self.refuse(id, Refusal::NotMe);
+            return false;
+        }
+        let replayed = self.wire.tidings().is_some() && self.streams.exchanges.is_replay(id);
+        if replayed {
+            self.reject(id, Reject::Unexpected);
+        }
+        !replayed
     }
 
     /// Sends the reply, and closes the stream.

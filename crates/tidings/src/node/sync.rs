@@ -20,7 +20,7 @@ use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 impl Node {
     /// Starts a sync with a member picked at random.
@@ -48,14 +48,18 @@ impl Node {
             return;
         }
         let Some(envelope) = self.wire.tidings() else { return };
-        let mut buf = frame::sync(envelope, false, self.local(), introduce, &self.sync.state);
+        // A seed, or a node that took the place of a lost one, may have any name.
+        let peer = self.streams.exchanges.get(id).filter(|_| !introduce).map(|one| one.peer);
+        let to = peer.and_then(|peer| self.members.find_addr(peer));
+        let to = to.map(|key| self.members[key].id());
+        let mut buf = frame::sync(envelope, to, self.local(), introduce, &self.sync.state);
         diff::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
 
     /// Answers the first frame of a sync.
     pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
-        let SyncHello { who, state, parts } = hello;
+        let SyncHello { who, state, parts, .. } = hello;
         if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
         }
@@ -63,7 +67,7 @@ impl Node {
         let Some(peer) = self.streams.exchanges.get(id).map(|exchange| exchange.peer) else {
             return;
         };
-        let comparison = match self.admit_peer(who, canonical(peer), true) {
+        let comparison = match self.admit_peer(who, Some(canonical(peer).ip()), true) {
             Ok(comparison) => comparison,
             Err(refusal) => return self.refuse(id, refusal),
         };
@@ -71,18 +75,22 @@ impl Node {
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
-        let buf = frame::sync(envelope, true, local, introduced, &self.sync.state);
+        let buf = frame::sync_reply(envelope, local, introduced, &self.sync.state);
         self.streams.exchanges.continue_comparison(id, comparison);
         self.answer(id, buf, &parts);
     }
 
     /// Handles the peer's reply to our first frame.
     pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
-        let SyncHello { who, state, parts } = hello;
-        let joins = matches!(who, PeerIdentity::Member(_));
+        let SyncHello { who, state, parts, .. } = hello;
+        let name = match &who {
+            PeerIdentity::Member(claim) => Some(claim.id.clone()),
+            _ => None,
+        };
+        let joins = name.is_some();
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
-        match self.admit_peer(who, canonical(peer), disseminate) {
+        match self.admit_peer(who, None, disseminate) {
             Ok(comparison) => {
                 self.validate_at(&comparison.with, canonical(peer));
                 self.stats.syncs += 1;
@@ -92,8 +100,8 @@ impl Node {
                 self.compare(id, &parts);
             }
             Err(refusal) => {
-                if joins && refusal != Refusal::Full {
-                    self.withdraw(id);
+                if let (true, Some(peer)) = (refusal != Refusal::Full, name) {
+                    self.withdraw(id, &peer);
                 }
                 self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
             }
@@ -103,10 +111,10 @@ impl Node {
     /// Withdraws our introduction: the peer, which made us a member, learns that we left.
     ///
     /// Our claims to others use a later incarnation.
-    fn withdraw(&mut self, id: StreamId) {
+    fn withdraw(&mut self, id: StreamId, peer: &NodeId) {
         let mut local = self.local().clone();
         local.state = State::Left;
-        let news = self.wire.updates(&local);
+        let news = self.wire.updates(Some(peer), &local);
         self.write(id, news);
         let variant = self.variant;
         self.members.update_local(|local| {
@@ -145,7 +153,12 @@ impl Node {
             }
         }
         let begun = buf.len();
-        let chunk = self.config.options.sync_chunk;
+        let mut chunk = self.config.options.sync_chunk;
+        if purpose == Purpose::Inbound && comparison.rounds == 1 && self.wire.seals() {
+            // Somebody without a key may have recorded the request: only a peer that answers this
+            // frame is live.
+            chunk = chunk.min(FIRST_ANSWER);
+        }
         self.stats.sync_left_out +=
             Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
         if purpose != Purpose::Inbound && buf.len() == begun {
@@ -167,12 +180,12 @@ impl Node {
 
     /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.
     ///
-    /// A stream proves the IP address of its peer. A node that joins with another one is asked
-    /// there before others hear of it.
+    /// A stream from a peer proves its IP address. A node that joins with another one than `source`
+    /// is asked there before others hear of it; `None` is for the peer of a stream of our own.
     fn admit_peer(
         &mut self,
         who: PeerIdentity,
-        peer: SocketAddr,
+        source: Option<IpAddr>,
         disseminate: bool,
     ) -> Result<Comparison, Refusal> {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
@@ -196,7 +209,7 @@ impl Node {
         }
         let with = claim.id.clone();
         let addr = claim.profile.as_ref().map(|profile| profile.addr);
-        let proven = addr.is_some_and(|addr| addr.ip() == peer.ip());
+        let proven = source.is_none() || source == addr.map(|addr| addr.ip());
         let validated = proven || self.wire.is_authenticated();
         let known = self.members.find(&with).map(|key| self.members[key].addr());
         if !validated && (known.is_none() || known != addr) {
@@ -299,6 +312,9 @@ impl Node {
     }
 }
 
+/// Target length of the parts in the first answer to an encrypted sync, in bytes: the members of a
+/// small cluster, or the digests with which the peer asks for those of a larger one.
+const FIRST_ANSWER: usize = 1024;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
 /// Limit of the duration of a sync, in `stream_timeout`s.

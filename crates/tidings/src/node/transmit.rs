@@ -13,7 +13,7 @@ use crate::stream::exchange::Purpose;
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::Writer;
 use crate::wire::message::Broadcast;
-use crate::wire::message::PeerStatus;
+use crate::wire::message::{PeerStatus, PingSender, sender_tag};
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -102,7 +102,8 @@ impl Node {
     /// Sends the content of a datagram over a stream of its own, in `stream_only` mode.
     fn send_by_stream(&mut self, to: SocketAddr, messages: &[u8]) {
         let Some(envelope) = self.wire.tidings() else { return };
-        let packet = frame::packet(envelope, self.local().id(), messages);
+        let receiver = self.members.find_addr(to).map(|key| self.members[key].id());
+        let packet = frame::packet(envelope, receiver, self.local().id(), messages);
         if !self.open(to, Purpose::Packet, Some(packet)) {
             self.stats.datagrams_dropped += 1;
         }
@@ -134,30 +135,41 @@ impl Node {
         match payload {
             Payload::Gossip => {}
             Payload::Ping { token, target } => {
-                writer.ping(token, self.members.get(target)?.id(), self.peer_status());
+                writer.ping(token, self.members.get(target)?.id(), self.ping_sender());
             }
             Payload::Validation { token } => {
-                writer.ping(token, self.detector.to_validate(token)?, self.bare_status());
+                let target = self.detector.to_validate(token)?;
+                // Without the tag: no updates are expected in return.
+                writer.ping(token, target, PingSender { tag: 0, number: 0, ..self.ping_sender() });
             }
             Payload::Ack { token, of } => {
                 writer.ack(token, of.unwrap_or_else(|| self.peer_status()))
             }
             Payload::Nack { token } => writer.nack(token),
             Payload::PingRequest { token, target, within } => {
-                writer.ping_request(token, self.members.get(target)?, within);
+                writer.ping_request(token, self.sender_tag(), self.members.get(target)?, within);
             }
         }
         Some(())
     }
 
-    /// This node's status, for a ping or an ack.
+    /// This node as the sender of a ping.
+    fn ping_sender(&self) -> PingSender {
+        let PeerStatus { incarnation, digest } = self.peer_status();
+        PingSender { tag: self.sender_tag(), number: incarnation.number, digest }
+    }
+
+    fn sender_tag(&self) -> u32 {
+        sender_tag(self.short_name, self.local().incarnation().generation)
+    }
+
+    /// This node's status, for an ack.
     pub(super) fn peer_status(&self) -> PeerStatus {
         let digest = digest::short(self.members.digest());
         PeerStatus { incarnation: self.local().incarnation(), digest }
     }
 
-    /// This node's status without its incarnation, which shows that no updates are expected in
-    /// return.
+    /// This node's status without its incarnation.
     pub(super) fn bare_status(&self) -> PeerStatus {
         PeerStatus { incarnation: Incarnation::default(), ..self.peer_status() }
     }

@@ -29,7 +29,11 @@ impl Node {
         let Some(profile) = &claim.profile else { return };
         let addr = profile.addr;
         let running = self.local().state().is_present() && addr != self.local().addr();
-        if !running || claim.state != State::Alive || !self.is_plausible(&claim, None) {
+        if !running
+            || !self.is_allowed(&claim)
+            || claim.state != State::Alive
+            || !self.is_plausible(&claim, None)
+        {
             return;
         }
         self.ask_at(addr, &claim.id.clone(), Some(claim.into()));

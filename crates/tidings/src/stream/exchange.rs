@@ -7,6 +7,7 @@ use crate::member::NodeId;
 use crate::stats::MAX_COUNT;
 use crate::stats::Reject;
 use crate::stream::StreamId;
+use crate::stream::first_frames::FirstFrames;
 use crate::time::Instant;
 use crate::wire::frame::{DecodeLimits, Frame};
 use crate::wire::{Format, StreamBinding};
@@ -100,6 +101,8 @@ pub(crate) struct Exchanges {
     #[cfg_attr(feature = "record", serde(skip))]
     held: usize,
     limits: Limits,
+    /// The first frames of peers' streams.
+    first_frames: FirstFrames,
 }
 
 /// The highest limit in a checkpoint; those of the options are lower.
@@ -132,7 +135,8 @@ pub(crate) enum Place {
 
 impl Exchanges {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { table: BTreeMap::new(), next: 0, inbound: 0, held: 0, limits }
+        let first_frames = FirstFrames::default();
+        Self { table: BTreeMap::new(), next: 0, inbound: 0, held: 0, limits, first_frames }
     }
 
     /// Recounts streams and buffers after deserialization; `None` if an id or a size is invalid.
@@ -151,7 +155,8 @@ impl Exchanges {
             let rounds = exchange.comparison.as_ref().map_or(0, |comparison| comparison.rounds);
             rounds < u32::MAX / 2 && exchange.binding.is_countable()
         });
-        (issued && limits && countable && self.held <= max_memory).then_some(())
+        let bounded = self.held <= max_memory && self.first_frames.is_bounded();
+        (issued && limits && countable && bounded).then_some(())
     }
 
     /// The place for a stream that a peer opens.
@@ -327,6 +332,13 @@ impl Exchanges {
             return Err(Reject::Unexpected);
         }
         Ok(Some(frame))
+    }
+
+    /// Whether the first frame of a peer's stream, which was received just now, was received on an
+    /// earlier stream.
+    pub(crate) fn is_replay(&mut self, id: StreamId) -> bool {
+        let opening = self.table.get(&id).and_then(|exchange| exchange.binding.opening());
+        opening.is_some_and(|nonce| !self.first_frames.add(nonce))
     }
 
     /// Ignores all further input of a stream.

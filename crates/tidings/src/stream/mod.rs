@@ -1,6 +1,7 @@
 //! Streams: the actions that a node requests of its driver, and the driver's inputs about them.
 
 pub(crate) mod exchange;
+mod first_frames;
 pub(crate) mod tickets;
 
 use crate::config::options::Options;

@@ -6,7 +6,7 @@
 use crate::incarnation::Incarnation;
 use crate::member::{ClusterName, NodeId};
 use crate::stats::Reject;
-use crate::wire::message::PeerStatus;
+use crate::wire::message::{PeerStatus, PingSender};
 use alloc::vec::Vec;
 
 /// A value with a form on the wire.
@@ -151,6 +151,25 @@ macro_rules! names {
 
 names! { ClusterName NodeId }
 
+/// A name; an empty one where there is none.
+impl Encode for Option<&NodeId> {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        self.map_or(&[][..], |name| name.as_str().as_bytes()).encode(buf);
+    }
+}
+
+impl Decode<'_> for Option<NodeId> {
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
+        match bytes.split_first() {
+            Some((0, rest)) => {
+                *bytes = rest;
+                Ok(None)
+            }
+            _ => decode(bytes).map(Some),
+        }
+    }
+}
+
 impl Encode for Incarnation {
     fn encode(&self, buf: &mut Vec<u8>) {
         (self.generation, self.number).encode(buf);
@@ -173,6 +192,19 @@ impl Decode<'_> for PeerStatus {
     fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
         let (incarnation, Fixed(digest)) = decode(bytes)?;
         Ok(Self { incarnation, digest })
+    }
+}
+
+impl Encode for PingSender {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        (Fixed(self.tag), self.number, Fixed(self.digest)).encode(buf);
+    }
+}
+
+impl Decode<'_> for PingSender {
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Reject> {
+        let (Fixed(tag), number, Fixed(digest)) = decode(bytes)?;
+        Ok(Self { tag, number, digest })
     }
 }
 
@@ -201,7 +233,7 @@ macro_rules! tuples {
     )*};
 }
 
-tuples! { (A B) (A B C) (A B C D E) }
+tuples! { (A B) (A B C) (A B C D) (A B C D E) }
 
 #[cfg(all(test, feature = "record"))]
 mod tests {

@@ -32,8 +32,9 @@ pub enum MessageSummary {
         token: u32,
         /// The target; `None`: any node answers.
         target: Option<ShortName>,
-        /// The sender's incarnation, in a format that carries it.
-        incarnation: Option<Incarnation>,
+        /// The number of the sender's incarnation, without its generation, in a format that carries
+        /// it.
+        number: Option<u64>,
         /// The digest of the sender's membership table, in a format that carries it.
         digest: Option<u32>,
     },
@@ -230,7 +231,7 @@ pub(crate) fn in_frame(frame: &Frame) -> Vec<MessageSummary> {
         Frame::Sync(hello) => summarize_hello(hello, false),
         Frame::SyncReply(hello) => summarize_hello(hello, true),
         Frame::Compare(parts) => summarize_parts(parts),
-        Frame::Updates { members } => summarize_claims(members).collect(),
+        Frame::Updates { members, .. } => summarize_claims(members).collect(),
         Frame::Message(ReliableMessage { from, data, .. }) => {
             [MessageSummary::UserMessage { from: from.clone(), len: data.len() }].into()
         }
@@ -287,15 +288,12 @@ fn summarize_claims(claims: &Claims) -> impl Iterator<Item = MessageSummary> {
 
 fn summarize_message(message: &Message) -> MessageSummary {
     match message {
-        Message::Ping(ping) => {
-            let (incarnation, digest) = split_status(ping.status);
-            MessageSummary::Ping {
-                token: ping.token,
-                target: ping.target.map(ShortName),
-                incarnation,
-                digest,
-            }
-        }
+        Message::Ping(ping) => MessageSummary::Ping {
+            token: ping.token,
+            target: ping.target.map(ShortName),
+            number: ping.sender.map(|sender| sender.number),
+            digest: ping.sender.map(|sender| sender.digest),
+        },
         Message::PingRequest(request) => MessageSummary::PingRequest {
             token: request.token,
             within: request.within,

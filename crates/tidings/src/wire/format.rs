@@ -44,6 +44,14 @@ impl Format {
         }
     }
 
+    /// Whether messages are sent encrypted.
+    pub(crate) fn seals(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        return self.crypto().is_some_and(CryptoState::seals);
+        #[cfg(not(feature = "encryption"))]
+        false
+    }
+
     #[cfg(feature = "encryption")]
     pub(crate) fn crypto(&self) -> Option<&CryptoState> {
         match self {
@@ -247,10 +255,10 @@ impl Format {
 
     // ---- frames ----
 
-    /// A request that tells the peer about one member.
-    pub(crate) fn updates(&self, member: &Member) -> Vec<u8> {
+    /// A request that tells the peer about one member. `to`: the peer's name, if it is known.
+    pub(crate) fn updates(&self, to: Option<&NodeId>, member: &Member) -> Vec<u8> {
         match self {
-            Self::Tidings(envelope) => tidings::frame::updates(envelope, member),
+            Self::Tidings(envelope) => tidings::frame::updates(envelope, to, member),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(envelope) => envelope.push_pull(false, core::iter::once(member), &[]),
         }

@@ -19,13 +19,13 @@ pub(crate) enum Frame {
     /// Continues a sync: the reply to [`Frame::SyncReply`], and to another [`Frame::Compare`].
     Compare(Vec<SyncPart>),
     /// Request: claims to apply.
-    Updates { members: Claims },
+    Updates { to: Option<NodeId>, members: Claims },
     /// Request: a reliable message.
     Message(ReliableMessage),
     /// Reply to [`Frame::Updates`] and [`Frame::Message`]: received.
     Receipt,
     /// The content of a datagram, in stream-only mode. It has no reply.
-    Packet { from: NodeId, messages: Bytes },
+    Packet { to: Option<NodeId>, from: NodeId, messages: Bytes },
     /// Request: a stream probe.
     Ping(StreamPing),
     /// Reply to [`Frame::Ping`].
@@ -37,9 +37,25 @@ pub(crate) enum Frame {
     Refusal(Refusal),
 }
 
+impl Frame {
+    /// The name of the node that a request is for, if its sender knows that.
+    pub(crate) fn receiver(&self) -> Option<&NodeId> {
+        match self {
+            Self::Sync(SyncHello { to, .. })
+            | Self::Updates { to, .. }
+            | Self::Message(ReliableMessage { to, .. })
+            | Self::Packet { to, .. }
+            | Self::Ping(StreamPing { target: to, .. }) => to.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// The first frame of a sync from either side: the sender's identity, and the first parts.
 #[derive(Clone, Debug)]
 pub(crate) struct SyncHello {
+    /// The member that a request is for; `None`: whoever is at the address, or this is the reply.
+    pub(crate) to: Option<NodeId>,
     pub(crate) who: PeerIdentity,
     /// The data that the sender's application attaches to every sync.
     pub(crate) state: Bytes,

@@ -39,9 +39,31 @@ pub(crate) struct Ping {
     /// The short name of the target, because its address may have passed to another node; `None`:
     /// any node answers.
     pub(crate) target: Option<u32>,
-    pub(crate) status: Option<PeerStatus>,
+    /// The sender, in a format that has room.
+    pub(crate) sender: Option<PingSender>,
     /// The address for the ack; `None`: the source address of the ping.
     pub(crate) reply_to: Option<SocketAddr>,
+}
+
+/// The sender of a [`Ping`], and its status.
+///
+/// The receiver knows the rest of the incarnation, and applies the status only if the tag is that
+/// of the member at the source address: a ping that somebody repeats from another address, or from
+/// an earlier life of that member, says nothing about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PingSender {
+    /// The sender's tag; see [`sender_tag`].
+    pub(crate) tag: u32,
+    /// The number of its incarnation within its generation.
+    pub(crate) number: u64,
+    /// Digest of its membership table, folded to 32 bits.
+    pub(crate) digest: u32,
+}
+
+/// A member's short name and generation in 32 bits: of one name, no two generations that are less
+/// than 2^32 apart have the same.
+pub(crate) fn sender_tag(short: u32, generation: u64) -> u32 {
+    short ^ generation as u32 ^ (generation >> 32) as u32
 }
 
 /// A request to a relay to ping a member (indirect probe).
@@ -49,6 +71,8 @@ pub(crate) struct Ping {
 pub(crate) struct PingRequest {
     pub(crate) token: u32,
     pub(crate) target: NodeId,
+    /// The [tag](sender_tag) of the sender, in a format that carries it.
+    pub(crate) sender: Option<u32>,
     /// The target's address as the sender knows it, in a format that carries it.
     pub(crate) at: Option<SocketAddr>,
     /// Time for which an ack remains useful, in a format that carries it.
@@ -66,7 +90,7 @@ pub(crate) struct Ack {
     pub(crate) status: Option<PeerStatus>,
 }
 
-/// A member's incarnation and digest, which its pings and acks carry in a format that has room.
+/// A member's incarnation and digest, which its acks carry in a format that has room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct PeerStatus {

@@ -36,8 +36,6 @@ pub(crate) use writer::Writer;
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct StreamBinding {
-    /// The nonce of the first frame, if that was sealed.
-    first: Option<[u8; 24]>,
     /// The nonces of the last frame that this node sent, and of the last one that it received, if
     /// these were sealed.
     sent: Option<[u8; 24]>,
@@ -59,6 +57,14 @@ impl StreamBinding {
     #[cfg(feature = "record")]
     pub(crate) fn is_countable(&self) -> bool {
         self.frames < u32::MAX / 2 && self.progress.records <= MAX_COUNT
+    }
+
+    /// The start of the nonce of the peer's first frame on a stream that the peer opened; `None` if
+    /// it was not sealed, or after further frames.
+    pub(crate) fn opening(&self) -> Option<u64> {
+        let nonce = self.received.filter(|_| !self.ours && self.frames == 1)?;
+        let (start, _) = nonce.split_first_chunk().expect("it has 24 bytes");
+        Some(u64::from_le_bytes(*start))
     }
 
     /// Whether the frame that was received last is the one that this node sent last on `other`:

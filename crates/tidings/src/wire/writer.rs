@@ -2,7 +2,7 @@
 
 #[cfg(feature = "memberlist")]
 use super::memberlist;
-use super::message::{Message, PeerStatus};
+use super::message::{Message, PeerStatus, PingSender};
 use super::tidings;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
@@ -22,17 +22,23 @@ pub(crate) enum Writer<'a> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, status: PeerStatus) {
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, sender: PingSender) {
         match self {
-            Self::Tidings(writer) => writer.ping(token, target, status),
+            Self::Tidings(writer) => writer.ping(token, target, sender),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ping(token, target),
         }
     }
 
-    pub(crate) fn ping_request(&mut self, token: u32, target: &Member, within: Duration) {
+    pub(crate) fn ping_request(
+        &mut self,
+        token: u32,
+        sender: u32,
+        target: &Member,
+        within: Duration,
+    ) {
         match self {
-            Self::Tidings(writer) => writer.ping_request(token, target.id(), within),
+            Self::Tidings(writer) => writer.ping_request(token, sender, target.id(), within),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ping_request(token, target),
         }

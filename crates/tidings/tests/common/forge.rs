@@ -54,13 +54,14 @@ pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     plain_frame(CLUSTER, kind, body)
 }
 
-/// A later frame on a stream, after `before` frames in either direction.
-pub fn later_frame(before: u32, kind: u8, body: &[u8]) -> Vec<u8> {
+/// A later frame on a stream, after `before` frames in either direction, of which `answer` is the
+/// latest.
+pub fn later_frame(answer: &[u8], before: u32, kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    return encrypted::later_frame(before, &[&[kind], body].concat());
+    return encrypted::later_frame(answer, before, &[&[kind], body].concat());
     #[cfg(not(feature = "encryption"))]
     {
-        let _ = before;
+        let _ = (answer, before);
         plain_frame(CLUSTER, kind, body)
     }
 }
@@ -74,21 +75,42 @@ pub fn plain_frame(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     [&[0xd1], &header[..], &body].concat()
 }
 
-/// The body of a sync hello: the sender, which is the first of these members, and its table.
+/// The body of a sync for whoever is at the address: a hello of the sender, which is the first of
+/// these members, and its table.
 pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
     let sender = members.first().cloned().unwrap_or_else(|| vec![0x20, 1, b'?']);
     const MEMBERS_AND_ASK: u8 = 3;
-    [sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
+    [vec![0], sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
 }
 
-/// A ping of a sender in its incarnation 1.0, with the digest 0.
+/// A ping of n1 in its incarnation 1.0, with the digest 0.
 pub fn ping(token: u32, target: &str) -> Vec<u8> {
     let target = crc32fast::hash(target.as_bytes());
-    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &[1, 0, 0, 0, 0, 0]].concat()
+    let sender = [&sender_tag(b"n1", 1).to_le_bytes()[..], &[0, 0, 0, 0, 0]].concat();
+    [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &sender].concat()
 }
 
+/// A ping of this sender in the incarnation with this number of its generation.
+pub fn ping_numbered(sender: &str, generation: u64, number: u8, target: &str) -> Vec<u8> {
+    let mut ping = ping(7, target);
+    ping[9..13].copy_from_slice(&sender_tag(sender.as_bytes(), generation).to_le_bytes());
+    ping[13] = number;
+    ping
+}
+
+/// The short name of a sender and its generation, in one number.
+pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
+    crc32fast::hash(name) ^ (generation ^ generation >> 32) as u32
+}
+
+/// A ping request of n1 in generation 1.
 pub fn ping_request(token: u32, within_ms: u64, target: &str) -> Vec<u8> {
-    [&[1], &token.to_le_bytes()[..], &varint(within_ms), &text(target)].concat()
+    ping_request_of(sender_tag(b"n1", 1), token, within_ms, target)
+}
+
+pub fn ping_request_of(sender: u32, token: u32, within_ms: u64, target: &str) -> Vec<u8> {
+    let numbers = [token.to_le_bytes(), sender.to_le_bytes()].concat();
+    [&[1], &numbers[..], &varint(within_ms), &text(target)].concat()
 }
 
 /// An ack of a sender in its incarnation 1.0.
@@ -164,12 +186,12 @@ fn put_varint(bytes: &mut Vec<u8>, mut n: u64) {
 
 // ---- without allocations and never encrypted, for benches and tests of a node's costs ----
 
-/// Writes a datagram with a ping of a sender in its incarnation `generation`.0.
-pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, generation: u64, digest: u32) {
+/// Writes a datagram with a ping of a sender, by its tag, in its incarnation 0.
+pub fn write_ping(buf: &mut Vec<u8>, token: u32, target: u32, sender: u32, digest: u32) {
     begin(buf, 0);
     buf.extend_from_slice(&token.to_le_bytes());
     buf.extend_from_slice(&target.to_le_bytes());
-    put_varint(buf, generation);
+    buf.extend_from_slice(&sender.to_le_bytes());
     buf.push(0);
     buf.extend_from_slice(&digest.to_le_bytes());
     close(buf);
@@ -189,12 +211,9 @@ pub fn write_ack(buf: &mut Vec<u8>, token: u32, generation: u64, digest: u32) {
 pub fn read_ping(datagram: &[u8]) -> Option<(u32, u32)> {
     let body = datagram.get(HEADER..).filter(|body| body.first() == Some(&0))?;
     let token = u32::from_le_bytes(body[1..5].try_into().unwrap());
-    let mut rest = &body[9..];
-    for _ in ["generation", "number"] {
-        let last = rest.iter().position(|byte| byte & 0x80 == 0)?;
-        rest = &rest[last + 1..];
-    }
-    Some((token, u32::from_le_bytes(rest[..4].try_into().unwrap())))
+    let number = &body[13..];
+    let last = number.iter().position(|byte| byte & 0x80 == 0)?;
+    Some((token, u32::from_le_bytes(number[last + 1..][..4].try_into().unwrap())))
 }
 
 /// Whether a datagram holds updates only.
@@ -229,12 +248,14 @@ pub mod encrypted {
     use super::{CLUSTER, varint};
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
     use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+    use std::sync::atomic::{AtomicU64, Ordering};
     use tidings::{Cipher, Key, Keyring};
 
     pub const KEY: [u8; 32] = [7; 32];
     /// The time at which test nodes start, in seconds.
     const NOW: u64 = 1;
-    const NONCE: [u8; 24] = [9; 24];
+    /// Numbers the nonces.
+    static SEALED: AtomicU64 = AtomicU64::new(0);
 
     pub fn keyring() -> Keyring {
         Keyring::new(Key::new(Cipher::ChaCha20Poly1305, KEY))
@@ -264,30 +285,32 @@ pub mod encrypted {
     }
 
     pub fn frame(body: &[u8]) -> Vec<u8> {
-        // The first frame of a stream: number 0, no nonce before it.
+        // The first frame of a stream: number 0, no frame before it.
         bound_frame(REQUEST, 0, [0; 24], body)
     }
 
-    /// A later frame on a stream whose first frame came from [`frame`].
-    pub fn later_frame(before: u32, body: &[u8]) -> Vec<u8> {
-        bound_frame(REQUEST, before, NONCE, body)
+    /// A later frame on a stream that the tests opened, which replies to `answer`.
+    pub fn later_frame(answer: &[u8], before: u32, body: &[u8]) -> Vec<u8> {
+        bound_frame(REQUEST, before, answer[9..33].try_into().unwrap(), body)
     }
 
     const REQUEST: u8 = 1;
 
-    /// A frame in this direction, 1 from the side that opened the stream, 2 from the other, on a
-    /// stream whose first frame had the nonce `first`.
-    pub fn bound_frame(direction: u8, before: u32, first: [u8; 24], body: &[u8]) -> Vec<u8> {
+    /// A frame in this direction, 1 from the side that opened the stream, 2 from the other, in
+    /// reply to the frame with the nonce `replies_to`.
+    pub fn bound_frame(direction: u8, before: u32, replies_to: [u8; 24], body: &[u8]) -> Vec<u8> {
         let binding =
-            [&[direction][..], &before.to_le_bytes(), &first, CLUSTER.as_bytes()].concat();
+            [&[direction][..], &before.to_le_bytes(), &replies_to, CLUSTER.as_bytes()].concat();
         let sealed = seal(&binding, &[&varint(NOW), body].concat());
         let length = (sealed.len() as u32).to_le_bytes();
         [&[0xe1][..], &tag(), &length, &sealed].concat()
     }
 
     fn seal(binding: &[u8], plain: &[u8]) -> Vec<u8> {
-        let sealed = cipher().encrypt(&nonce_of(&NONCE), Payload { msg: plain, aad: binding });
-        [&NONCE[..], &sealed.unwrap()].concat()
+        let mut nonce = [9; 24];
+        nonce[..8].copy_from_slice(&SEALED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        let sealed = cipher().encrypt(&nonce_of(&nonce), Payload { msg: plain, aad: binding });
+        [&nonce[..], &sealed.unwrap()].concat()
     }
 
     fn datagram_binding() -> Vec<u8> {

@@ -81,7 +81,7 @@ impl SingleNode {
 
     /// Lets each peer ping the node, which asks whether it is there.
     pub fn hear_all_peers(&mut self) {
-        (1..=self.peers).for_each(|n| self.ping_from(address(n)));
+        (1..=self.peers).for_each(|n| self.ping_from(n));
     }
 
     /// Datagrams with an alive update about each peer, in the incarnation with this number.
@@ -112,7 +112,7 @@ impl SingleNode {
     pub fn round(&mut self) {
         self.run_for(SECOND);
         let pinger = self.now.since(Instant::ZERO).as_secs() as u32;
-        self.ping_from(address(1 + spread(pinger) % self.peers.max(1)));
+        self.ping_from(1 + spread(pinger) % self.peers.max(1));
     }
 
     /// Runs without pings from the peers.
@@ -127,16 +127,23 @@ impl SingleNode {
     }
 
     /// A peer pings the node.
-    pub fn ping_from(&mut self, from: SocketAddr) {
+    pub fn ping_from(&mut self, peer: u32) {
         let mut incoming = std::mem::take(&mut self.incoming);
-        self.write_ping(&mut incoming);
-        self.receive(from, &incoming);
+        self.write_ping(&mut incoming, peer);
+        self.receive(address(peer), &incoming);
         self.incoming = incoming;
     }
 
-    /// Writes a ping as each of the peers sends it.
-    pub fn write_ping(&self, buf: &mut Vec<u8>) {
-        forge::write_ping(buf, 9, crc32fast::hash(b"solo-00000"), GENERATION, self.digest);
+    /// Writes the ping of a peer.
+    pub fn write_ping(&self, buf: &mut Vec<u8>, peer: u32) {
+        let mut name = *b"node-00000";
+        let mut rest = peer;
+        for digit in name[5..].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        let sender = forge::sender_tag(&name, GENERATION);
+        forge::write_ping(buf, 9, crc32fast::hash(b"solo-00000"), sender, self.digest);
     }
 
     /// Hands a datagram to the node, and handles its outputs.

@@ -84,8 +84,8 @@ fn a_claim_on_a_stream_about_a_member_elsewhere_is_refused_by_name() {
     for state in 0..4 {
         let bad = forge::member(state, "x", OUTSIDE, 1, b"");
         let hello = forge::sync_hello(&[good.clone(), bad.clone()]);
-        for frame in [forge::frame(0, &hello), forge::frame(2, &bad)] {
-            net.inject_stream(0, addr(50), &frame);
+        for frame in [forge::frame(0, &hello), forge::frame(2, &[&[0], &bad[..]].concat())] {
+            net.inject_stream(0, "10.1.0.9:999".parse().unwrap(), &frame);
             count += 1;
             assert_eq!(refused(&net, 0), count, "state {state}");
         }
@@ -132,7 +132,7 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
     for (state, from) in (0..4).flat_map(|state| [(state, addr(50)), (state, outside())]) {
         let bad = forge::member(state, "x", OUTSIDE, 1, b"");
         let hello = forge::sync_hello(std::slice::from_ref(&bad));
-        for frame in [forge::frame(0, &hello), forge::frame(2, &bad)] {
+        for frame in [forge::frame(0, &hello), forge::frame(2, &[&[0], &bad[..]].concat())] {
             let id = node.accept_stream(now, from).expect("there is room");
             node.handle_stream(now, id, StreamInput::Data(&frame));
             drain(&mut node, now, &mut all);
@@ -190,10 +190,10 @@ fn a_stream_from_elsewhere_gets_a_refusal_whatever_it_asks() {
     let name = |name: &str| [&[name.len() as u8], name.as_bytes()].concat();
     let requests = [
         forge::frame(0, &forge::sync_hello(&[forge::member(0, "y", "10.1.0.9:1", 1, b"")])),
-        forge::frame(2, &forge::member(0, "y", "10.1.0.9:1", 1, b"")),
+        forge::frame(2, &[&[0], &forge::member(0, "y", "10.1.0.9:1", 1, b"")[..]].concat()),
         forge::frame(6, &[name("n0"), name("n1"), b"hello".to_vec()].concat()),
         forge::frame(7, &name("n0")),
-        forge::frame(9, &[name("n1"), forge::suspect(1, "n1", 1, 0)].concat()),
+        forge::frame(9, &[vec![0], name("n1"), forge::suspect(1, "n1", 1, 0)].concat()),
     ];
     let mut length = None;
     for (n, request) in requests.iter().enumerate() {

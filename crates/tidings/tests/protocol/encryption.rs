@@ -356,6 +356,231 @@ fn ended(events: &[Event], of: Ticket) -> &Result<Done, Failure> {
     result.expect("each command ends")
 }
 
+/// Runs node 0 for a while, as somebody who connects each of its streams to another member than the
+/// one that it is for, and drops its datagrams. Returns the number of streams, and the events.
+fn redirect(
+    net: &mut Net,
+    during: Duration,
+    begin: impl FnOnce(&mut Node, Instant),
+) -> (usize, Vec<Event>) {
+    let end = net.now + during;
+    let (mut streams, mut events, mut buf) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let now = net.now;
+    begin(&mut net.nodes[0].node, now);
+    while net.now < end {
+        let now = net.now;
+        while let Some(output) = net.nodes[0].node.poll_output(&mut buf) {
+            match output {
+                Output::Stream { id, action: StreamAction::Open { to, .. } } => {
+                    streams.insert(id, if to == addr(1) { 2 } else { 1 });
+                    net.nodes[0].node.handle_stream(now, id, StreamInput::Opened);
+                }
+                Output::Stream { id, action: StreamAction::Write(request) } => {
+                    let other = streams[&id];
+                    let theirs = net.inject_stream(other, addr(0), &request);
+                    for action in net.injected_stream_actions(other, theirs).to_vec() {
+                        let input = match &action {
+                            StreamAction::Write(answer) => StreamInput::Data(answer),
+                            StreamAction::Close => StreamInput::Closed,
+                            _ => StreamInput::Failed(tidings::StreamError::Reset),
+                        };
+                        net.nodes[0].node.handle_stream(now, id, input);
+                    }
+                }
+                Output::Event(event) => events.push(event),
+                _ => {}
+            }
+        }
+        net.now = net.nodes[0].node.poll_timeout().unwrap_or(end).min(end);
+        let now = net.now;
+        net.nodes[0].node.handle_timeout(now);
+    }
+    (streams.len(), events)
+}
+
+#[test]
+fn a_sync_redirected_to_another_member_is_refused() {
+    let mut options = Options::local();
+    options.stream_probes = false;
+    options.sync_interval = SECOND;
+    let mut net = joined_with(3, &options);
+    let syncs = |net: &Net| [0, 1, 2].map(|here| net.nodes[here].node.stats().syncs);
+    let before = syncs(&net);
+    let (streams, _) = redirect(&mut net, 3 * SECOND, |_, _| {});
+    assert!(streams > 0, "it begins syncs");
+    assert_eq!(syncs(&net), before);
+}
+
+#[test]
+fn a_reliable_message_redirected_to_another_member_is_refused() {
+    let mut net = trio();
+    let mut message = None;
+    let (_, events) = redirect(&mut net, SECOND, |node, now| {
+        message = Some(node.send_reliable(now, &id(1), "hello".into()).unwrap());
+    });
+    let refused = Failure::Undelivered(ExchangeError::Refused(Refusal::NotMe));
+    assert_eq!(*ended(&events, message.unwrap()), Err(refused));
+    assert!((1..3).all(|here| net.messages(here).is_empty()));
+}
+
+#[test]
+fn a_stream_ping_redirected_to_another_member_is_refused() {
+    let mut net = trio();
+    let (streams, events) = redirect(&mut net, 5 * SECOND, |_, _| {});
+    assert!(streams > 0);
+    assert!(events.iter().any(|event| matches!(event, Event::Suspected(_))));
+    assert!(!events.iter().any(|event| matches!(event, Event::Degraded(_))), "no pong counts");
+}
+
+#[test]
+fn a_leave_redirected_to_another_member_is_not_confirmed() {
+    let mut net = trio();
+    let mut leave = None;
+    let (streams, events) = redirect(&mut net, 5 * SECOND, |node, now| {
+        leave = Some(node.leave(now));
+    });
+    assert_eq!(streams, 2);
+    assert_eq!(*ended(&events, leave.unwrap()), Err(Failure::Unconfirmed));
+    assert!((1..3).all(|here| net.state(here, 0) == Some(State::Alive)));
+}
+
+/// Runs nodes 0 and 1, which are members; returns all frames that they wrote since they joined,
+/// with the writers: those of syncs, of stream pings, and of a reliable message each.
+fn recorded_frames(net: &mut Net) -> Vec<(usize, Vec<u8>)> {
+    for (from, to) in [(0, id(1)), (1, id(0))] {
+        net.command(from, |node, now| node.send_reliable(now, &to, "once".into())).unwrap();
+    }
+    net.run_for(60 * SECOND);
+    net.cut_datagrams(0, 1);
+    net.run_for(5 * SECOND);
+    net.heal();
+    net.run_for(5 * SECOND);
+    std::mem::take(&mut net.writes)
+}
+
+/// What a replay may change: the table, the number of syncs and of messages.
+fn changes(net: &Net, here: usize) -> String {
+    let (node, messages) = (&net.nodes[here].node, net.messages(here).len());
+    format!("{:?}, {} syncs, {messages} messages", known(node), node.stats().syncs)
+}
+
+#[test]
+fn a_recorded_frame_is_refused_by_the_node_that_it_was_for() {
+    let mut net = pair();
+    let frames = recorded_frames(&mut net);
+    assert!(net.nodes.iter().all(|host| host.node.stats().probes_by_stream > 0));
+    assert!(net.nodes.iter().all(|host| host.node.stats().syncs > 2));
+    for (from, frame) in frames {
+        let to = 1 - from;
+        let before = changes(&net, to);
+        for source in [addr(from), stranger()] {
+            let stream = net.inject_stream(to, source, &frame);
+            assert_eq!(net.injected_stream_actions(to, stream), [StreamAction::Reset]);
+            assert_eq!(changes(&net, to), before);
+        }
+    }
+    assert_eq!(net.messages(0).len() + net.messages(1).len(), 2);
+}
+
+#[test]
+fn a_recorded_leave_is_refused_by_the_node_that_it_was_for() {
+    let mut net = pair();
+    net.writes.clear();
+    net.leave(1);
+    net.run_for(SECOND);
+    let leave = net.writes.iter().find(|(by, _)| *by == 1).unwrap().1.clone();
+    net.run_for(SECOND);
+    let stream = net.inject_stream(0, addr(1), &leave);
+    assert_eq!(net.injected_stream_actions(0, stream), [StreamAction::Reset]);
+}
+
+#[test]
+fn a_recorded_frame_is_refused_by_another_member() {
+    let mut net = pair();
+    net.run_for(SECOND);
+    net.writes.clear();
+    let mut frames = recorded_frames(&mut net);
+    net.leave(1);
+    net.run_for(SECOND);
+    frames.append(&mut net.writes);
+    // A member that was not there: it knows both, and node 1 as alive.
+    let mut late = joined(3);
+    late.now = net.now;
+    late.command(2, |node, now| node.handle_timeout(now));
+    let before = changes(&late, 2);
+    let mut refusals = 0;
+    for (from, frame) in frames {
+        let stream = late.inject_stream(2, addr(from), &frame);
+        match late.injected_stream_actions(2, stream) {
+            [StreamAction::Reset] => {}
+            [StreamAction::Write(refusal), StreamAction::Close] => {
+                assert!(refusal.len() <= 64, "{} bytes", refusal.len());
+                refusals += 1;
+            }
+            actions => panic!("{actions:?}"),
+        }
+        assert_eq!(changes(&late, 2), before);
+        late.feed_stream(2, stream, StreamInput::Closed);
+    }
+    assert!(refusals >= 6, "of syncs, messages, stream pings and the leave");
+}
+
+/// Node 2 joins through node 0, which knows so many members, as node 1 does; returns all frames,
+/// with the writers, and how long the join took.
+fn recorded_join(members: usize) -> (Net, Vec<(usize, Vec<u8>)>, Duration) {
+    let mut net = Net::of((0..3).map(|n| config(n, addr(n)).with_generation(1)));
+    net.add_fictional_members(0, members);
+    net.add_fictional_members(1, members);
+    let join = net.join(2, &[addr(0)]);
+    let took = net.run_until(|net| net.result(2, join).is_some());
+    assert!(net.result(2, join).unwrap().is_ok());
+    assert_eq!(net.nodes[2].node.present_count(), members + 2);
+    let writes = std::mem::take(&mut net.writes);
+    (net, writes, took)
+}
+
+#[test]
+fn a_recorded_join_is_answered_once_and_briefly_until_the_peer_is_live() {
+    let (mut net, writes, _) = recorded_join(1000);
+    let frames: Vec<_> = writes.iter().filter(|(by, _)| *by == 2).collect();
+    let answered: usize = writes.iter().filter(|(by, _)| *by == 0).map(|(_, w)| w.len()).sum();
+    let join = &frames[0].1;
+    assert!(answered > 100 * join.len(), "a live node gets {answered} bytes");
+    let stream = net.inject_stream(1, stranger(), join);
+    let [StreamAction::Write(answer)] = net.injected_stream_actions(1, stream) else {
+        panic!("the recorded join has no receiver, and node 1 did not get it yet");
+    };
+    assert!(answer.len() <= 3 * join.len(), "{} to {} bytes", answer.len(), join.len());
+    // What the live node went on with is bound to the answer that it got.
+    net.feed_stream(1, stream, StreamInput::Data(&frames[1].1));
+    assert_eq!(net.injected_stream_actions(1, stream)[1..], [StreamAction::Reset]);
+    for here in [0, 1] {
+        let stream = net.inject_stream(here, stranger(), join);
+        assert_eq!(net.injected_stream_actions(here, stream), [StreamAction::Reset]);
+    }
+}
+
+#[test]
+fn the_first_answer_to_a_sync_is_short_at_any_number_of_members() {
+    for members in [1, 20, 40, 60, 300, 3000] {
+        let (mut net, writes, _) = recorded_join(members);
+        let stream = net.inject_stream(1, stranger(), &writes[0].1);
+        let [StreamAction::Write(answer)] = net.injected_stream_actions(1, stream) else {
+            panic!()
+        };
+        assert!(answer.len() <= 1200, "{} bytes with {members} members", answer.len());
+    }
+}
+
+#[test]
+fn a_join_takes_two_round_trips_in_a_small_cluster_and_three_in_a_large_one() {
+    let round_trip = 2 * LATENCY;
+    for (members, round_trips) in [(1, 2), (30, 2), (100, 3), (1000, 3)] {
+        let (_, _, took) = recorded_join(members);
+        assert_eq!(took, round_trips * round_trip, "{members} members");
+    }
+}
+
 #[test]
 fn a_frame_counts_in_its_direction_only() {
     const REQUEST: u8 = 1;

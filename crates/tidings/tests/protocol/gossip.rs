@@ -27,7 +27,7 @@ fn updates_from_before_a_join_are_gossiped_and_then_expire() {
     assert_eq!(net.member(0, 1).unwrap().meta(), &Meta::from("early"));
     let before = net.datagrams.len();
     net.run_for(10 * SECOND);
-    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 16);
+    let bare = net.datagrams[before..].iter().all(|(_, _, data)| data.len() <= 18);
     assert!(bare, "nothing rides on pings and acks any more");
 }
 

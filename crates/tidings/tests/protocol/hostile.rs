@@ -89,6 +89,83 @@ fn a_stranger_gets_a_bare_ack_no_larger_than_its_ping() {
     assert!(answers[0].2.len() <= 15 && answers[0].2.len() <= ping.len());
 }
 
+/// Three nodes, and the latest ping from node 1 to node 0, as it was sent, after node 1 has raised
+/// its incarnation twice.
+fn with_recorded_ping() -> (Net, Vec<u8>) {
+    let mut net = trio();
+    net.set_meta(1, "first");
+    net.set_meta(1, "second");
+    net.recorded = Some(Vec::new());
+    net.run_for(10 * SECOND);
+    let recorded = net.recorded.take().unwrap();
+    let is_ping = |(from, to, data): &&(SocketAddr, SocketAddr, Vec<u8>)| {
+        (*from, *to) == (addr(1), addr(0)) && forge::open(data)[0] == 0
+    };
+    let (_, _, ping) = recorded.iter().rev().find(is_ping).expect("node 1 probes node 0");
+    (net, ping.clone())
+}
+
+#[test]
+fn a_ping_replayed_from_another_members_address_does_not_revive_that_member() {
+    let (mut net, ping) = with_recorded_ping();
+    net.kill(2);
+    net.run_until(|net| net.state(0, 2) == Some(State::Suspect));
+    for _ in 0..3 {
+        net.inject(0, addr(2), &ping);
+        assert_eq!(net.state(0, 2), Some(State::Suspect));
+        assert_eq!(net.member(0, 2).unwrap().incarnation().number, 0);
+    }
+    net.run_until(|net| net.state(0, 2) == Some(State::Failed));
+    net.inject(0, addr(2), &ping);
+    assert_eq!(net.state(0, 2), Some(State::Failed));
+}
+
+#[test]
+fn a_ping_replayed_from_another_members_address_gets_a_bare_ack_and_starts_no_sync() {
+    let (mut net, ping) = with_recorded_ping();
+    // Everybody's digest differs from that in the ping.
+    net.set_meta(0, "third");
+    net.run_for(SECOND);
+    let syncs = net.nodes[0].node.stats().syncs_by_digest;
+    for _ in 0..20 {
+        let before = net.datagrams.len();
+        net.nodes[0].node.set_meta(net.now, Meta::from(format!("{:?}", net.now).as_str())).unwrap();
+        net.inject(0, addr(2), &ping);
+        let acks =
+            net.datagrams[before..].iter().filter(|(_, to, data)| *to == addr(2) && data[0] == 2);
+        let acks: Vec<_> = acks.collect();
+        assert!(acks.len() == 1 && acks[0].2.len() <= 11, "an ack without gossip: {acks:?}");
+        net.run_for(SECOND);
+    }
+    assert_eq!(net.nodes[0].node.stats().syncs_by_digest, syncs);
+}
+
+#[test]
+fn a_ping_request_replayed_from_another_members_address_is_not_relayed() {
+    let mut net = trio();
+    let request = forge::datagram(&[forge::ping_request(7, 100, "n2")]);
+    let before = net.datagrams.len();
+    net.inject(0, addr(2), &request);
+    assert_eq!(net.datagrams.len(), before);
+    assert_eq!(net.nodes[0].node.stats().indirect_pings_refused, 1);
+    net.inject(0, addr(1), &request);
+    assert!(net.datagrams[before..].iter().any(|(_, to, _)| *to == addr(2)));
+}
+
+#[test]
+fn a_ping_of_an_earlier_generation_says_nothing_about_the_member_that_it_was() {
+    let mut net = pair();
+    net.cut(1, 0);
+    net.run_until(|net| net.state(0, 1) == Some(State::Suspect));
+    let ping = |generation| forge::datagram(&[forge::ping_numbered("n1", generation, 9, "n0")]);
+    for generation in [0, 2, 1 << 32 | 1] {
+        net.inject(0, addr(1), &ping(generation));
+        assert_eq!(net.state(0, 1), Some(State::Suspect));
+    }
+    net.inject(0, addr(1), &ping(1));
+    assert_eq!(net.state(0, 1), Some(State::Alive));
+}
+
 #[test]
 fn a_datagram_is_answered_once_however_often_it_asks() {
     let mut net = trio();
@@ -227,7 +304,7 @@ fn node() -> Node {
 /// Feeds bytes to a stream, in pieces; returns the node's actions on it.
 fn stream(node: &mut Node, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
     let now = Instant::ZERO + SECOND;
-    let id = node.accept_stream(now, stranger()).expect("there is room");
+    let id = node.accept_stream(now, "10.0.0.9:999".parse().unwrap()).expect("there is room");
     for piece in bytes.chunks(piece.max(1)) {
         node.handle_stream(now, id, StreamInput::Data(piece));
     }

@@ -65,7 +65,8 @@ fn relays_are_capped_and_expire() {
     // The number of pings that a request leads to; a refused request leads to a nack.
     let ask = |net: &mut Net, token| {
         let before = net.datagrams.len();
-        let request = forge::ping_request(token, u32::MAX.into(), "n1");
+        let sender = forge::sender_tag(b"n2", 1);
+        let request = forge::ping_request_of(sender, token, u32::MAX.into(), "n1");
         net.inject(0, addr(2), &forge::datagram(&[request]));
         net.datagrams[before..].iter().filter(|(_, to, _)| *to == addr(1)).count()
     };

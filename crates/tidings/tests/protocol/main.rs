@@ -45,7 +45,7 @@ use std::time::Duration;
 use tidings::{
     BroadcastError, ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant,
     JoinError, Member, Meta, Node, NodeId, Options, Output, Phase, Refusal, Rejected, SeedFailure,
-    SendError, State, StreamAction, StreamInput, Timer, TooLong, Via,
+    SendError, State, StreamAction, StreamId, StreamInput, Timer, TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ fn all_believe(net: &Net, mut observers: impl Iterator<Item = usize>, other: usi
 }
 
 /// Takes all outputs of a node; returns its actions on one stream.
-fn stream_actions(node: &mut Node, of: tidings::StreamId) -> Vec<StreamAction> {
+fn stream_actions(node: &mut Node, of: StreamId) -> Vec<StreamAction> {
     let mut buf = Vec::new();
     let mut actions = Vec::new();
     while let Some(output) = node.poll_output(&mut buf) {

@@ -147,12 +147,20 @@ fn answers_that_peers_do_not_read_count_against_the_memory_for_streams() {
     let mut net = Net::with_options(1, &options);
     net.add_fictional_members(0, 1000);
     // Peers that ask for all members, and do not read the answer.
-    let greeting = [&forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0, 3, 0xff]].concat();
-    let ask = |net: &mut Net, n| net.inject_stream(0, source(n), &forge::frame(0, &greeting));
+    let greeting = [&[0], &forge::member(0, "x", "10.0.0.9:1", 1, b"")[..], &[0]].concat();
+    let ask = |net: &mut Net, n| {
+        let stream = net.inject_stream(0, source(n), &forge::frame(0, &greeting));
+        let [StreamAction::Write(answer)] = net.injected_stream_actions(0, stream) else {
+            panic!("the answer to the greeting is short");
+        };
+        let all = forge::later_frame(&answer.clone(), 2, 5, &[3, 0xff]);
+        net.feed_stream(0, stream, StreamInput::Data(&all));
+        stream
+    };
     let (mut unread, mut streams) = (0, Vec::new());
     for n in 0..100 {
         let stream = ask(&mut net, n);
-        match net.injected_stream_actions(0, stream) {
+        match &net.injected_stream_actions(0, stream)[1..] {
             [StreamAction::Write(answer)] => {
                 unread += answer.len();
                 streams.push(stream);
@@ -164,12 +172,12 @@ fn answers_that_peers_do_not_read_count_against_the_memory_for_streams() {
     assert_eq!(net.nodes[0].node.stats().rejected_streams.oversized, 100 - streams.len() as u64);
     // One that reads its answer, and says something more, makes room for another one; and one that
     // ends.
-    for input in [StreamInput::Data(&forge::later_frame(2, 5, &[])[..1]), StreamInput::Closed] {
+    for input in [StreamInput::Data(&forge::frame(5, &[])[..1]), StreamInput::Closed] {
         net.feed_stream(0, streams.pop().unwrap(), input);
         let stream = ask(&mut net, 200);
-        assert!(matches!(net.injected_stream_actions(0, stream), [StreamAction::Write(_)]));
+        assert!(matches!(net.injected_stream_actions(0, stream)[1..], [StreamAction::Write(_)]));
         let stream = ask(&mut net, 201);
-        assert_eq!(net.injected_stream_actions(0, stream), [StreamAction::Reset]);
+        assert_eq!(net.injected_stream_actions(0, stream)[1..], [StreamAction::Reset]);
     }
 }
 

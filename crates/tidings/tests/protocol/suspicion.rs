@@ -81,7 +81,7 @@ fn a_ping_to_a_suspect_carries_the_suspicion() {
             |(from, to, data): &&(usize, _, Vec<u8>)| *from == 0 && *to == addr(3) && data[0] == 0;
         let ping = net.datagrams[before..].iter().find(is_ping).unwrap();
         const SUSPECT: u8 = 10;
-        assert_eq!(ping.2.get(15) == Some(&SUSPECT), buddy);
+        assert_eq!(ping.2.get(18) == Some(&SUSPECT), buddy);
     }
 }
 

@@ -67,7 +67,7 @@ fn a_failure_or_leave_of_an_unknown_member_leaves_no_trace() {
     let claim = forge::member(2, "w", "10.0.0.9:1", 0, b"");
     net.inject_stream(
         0,
-        stranger(),
+        "10.0.0.8:999".parse().unwrap(),
         &forge::frame(0, &forge::sync_hello(&[forge::member(0, "v", "10.0.0.8:1", 1, b""), claim])),
     );
     assert_eq!(net.nodes[0].node.present_count(), 3);

@@ -197,7 +197,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
     Ok(match leaf {
         Leaf::Ping(PingLeaf { seq: token, node, source }) => {
             let target = (!node.is_empty()).then(|| crc32fast::hash(&node));
-            Message::Ping(Ping { token, target, status: None, reply_to: reply_to(&source) })
+            Message::Ping(Ping { token, target, sender: None, reply_to: reply_to(&source) })
         }
         Leaf::IndirectPing(IndirectPing { seq: token, target, port, node, nack, source }) => {
             let (at, _) = address(&target, port).ok_or(Reject::Malformed)?;
@@ -205,6 +205,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
             Message::PingRequest(PingRequest {
                 token,
                 target,
+                sender: None,
                 at: Some(at),
                 within: None,
                 nack,

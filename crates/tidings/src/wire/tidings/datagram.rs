@@ -7,8 +7,8 @@ use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::wire::codec::{Encode, Fixed, decode, encode};
 use crate::wire::message::Accuser;
-use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
-use crate::wire::message::{Broadcast, BroadcastId};
+use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, PingSender};
+use crate::wire::message::{Broadcast, BroadcastId, Update, UserMessage};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
@@ -51,13 +51,19 @@ impl<'a> Writer<'a> {
         Self { buf, start, limit: limit - trailer }
     }
 
-    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, status: PeerStatus) {
-        self.message(PING, &(Fixed(token), Fixed(target.short()), status));
+    pub(crate) fn ping(&mut self, token: u32, target: &NodeId, sender: PingSender) {
+        self.message(PING, &(Fixed(token), Fixed(target.short()), sender));
     }
 
-    pub(crate) fn ping_request(&mut self, token: u32, target: &NodeId, within: Duration) {
+    pub(crate) fn ping_request(
+        &mut self,
+        token: u32,
+        sender: u32,
+        target: &NodeId,
+        within: Duration,
+    ) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &(Fixed(token), within_ms, target));
+        self.message(PING_REQUEST, &(Fixed(token), Fixed(sender), within_ms, target));
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
@@ -172,16 +178,18 @@ impl Messages<'_> {
         let update = |claim, accuser| Message::Update(Update { claim, accuser });
         Ok(match kind {
             PING => {
-                let (Fixed(token), Fixed(target), status) = decode(rest)?;
-                let (target, status) = (Some(target), Some(status));
-                Message::Ping(Ping { token, target, status, reply_to: None })
+                let (Fixed(token), Fixed(target), sender) = decode(rest)?;
+                let (target, sender) = (Some(target), Some(sender));
+                Message::Ping(Ping { token, target, sender, reply_to: None })
             }
             PING_REQUEST => {
-                let (Fixed(token), within_ms, target) = decode::<(_, u32, _)>(rest)?;
+                let (Fixed(token), Fixed(sender), within_ms, target) =
+                    decode::<(_, _, u32, _)>(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
                 Message::PingRequest(PingRequest {
                     token,
                     target,
+                    sender: Some(sender),
                     at: None,
                     within,
                     nack: true,

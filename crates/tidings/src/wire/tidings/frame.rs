@@ -14,24 +14,42 @@ use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Begins a sync or sync reply with our hello; the caller appends the parts.
+/// Begins a sync with our hello; the caller appends the parts.
 ///
-/// `introduce`: the hello contains our record, not only our name.
+/// `to`: the member that it is for, unless it is for whoever is at the address. `introduce`: the
+/// hello contains our record, not only our name.
 pub(crate) fn sync(
     envelope: &Envelope,
-    reply: bool,
+    to: Option<&NodeId>,
     local: &Member,
     introduce: bool,
     state: &[u8],
 ) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(if reply { SYNC_REPLY } else { SYNC });
-    if introduce {
-        encode_member(&mut buf, local);
-    } else {
-        encode_name(&mut buf, local);
-    }
-    encode(&mut buf, state);
+    let mut buf = envelope.begin_frame(SYNC);
+    encode(&mut buf, &to);
+    encode_hello(&mut buf, local, introduce, state);
     buf
+}
+
+/// Begins the reply to a sync with our hello; the caller appends the parts.
+pub(crate) fn sync_reply(
+    envelope: &Envelope,
+    local: &Member,
+    introduce: bool,
+    state: &[u8],
+) -> Vec<u8> {
+    let mut buf = envelope.begin_frame(SYNC_REPLY);
+    encode_hello(&mut buf, local, introduce, state);
+    buf
+}
+
+fn encode_hello(buf: &mut Vec<u8>, local: &Member, introduce: bool, state: &[u8]) {
+    if introduce {
+        encode_member(buf, local);
+    } else {
+        encode_name(buf, local);
+    }
+    encode(buf, state);
 }
 
 /// Begins a frame that continues a sync; the caller appends the parts.
@@ -39,8 +57,9 @@ pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
     envelope.begin_frame(COMPARE)
 }
 
-pub(crate) fn updates(envelope: &Envelope, member: &Member) -> Vec<u8> {
+pub(crate) fn updates(envelope: &Envelope, to: Option<&NodeId>, member: &Member) -> Vec<u8> {
     let mut buf = envelope.begin_frame(UPDATES);
+    encode(&mut buf, &to);
     encode_member(&mut buf, member);
     buf
 }
@@ -52,9 +71,14 @@ pub(crate) fn message(envelope: &Envelope, to: &NodeId, from: &NodeId, data: &[u
     buf
 }
 
-pub(crate) fn packet(envelope: &Envelope, from: &NodeId, messages: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(
+    envelope: &Envelope,
+    to: Option<&NodeId>,
+    from: &NodeId,
+    messages: &[u8],
+) -> Vec<u8> {
     let mut buf = envelope.begin_frame(PACKET);
-    encode(&mut buf, from);
+    encode(&mut buf, &(to, from));
     buf.extend_from_slice(messages);
     buf
 }
@@ -104,10 +128,16 @@ pub(crate) fn parse(
 pub(super) fn read(kind: u8, mut body: &[u8], limits: DecodeLimits) -> Result<Frame, Reject> {
     let limits = &mut { limits };
     Ok(match kind {
-        SYNC => Frame::Sync(decode_hello(body, limits)?),
+        SYNC => {
+            let to = decode(&mut body)?;
+            Frame::Sync(SyncHello { to, ..decode_hello(body, limits)? })
+        }
         SYNC_REPLY => Frame::SyncReply(decode_hello(body, limits)?),
         COMPARE => Frame::Compare(decode_parts(body, limits)?),
-        UPDATES => Frame::Updates { members: decode_members(body, limits)? },
+        UPDATES => {
+            let to = decode(&mut body)?;
+            Frame::Updates { to, members: decode_members(body, limits)? }
+        }
         MESSAGE => {
             let (to, from) = decode::<(NodeId, NodeId)>(&mut body)?;
             let (to, from) = (Some(to), Some(from));
@@ -115,7 +145,8 @@ pub(super) fn read(kind: u8, mut body: &[u8], limits: DecodeLimits) -> Result<Fr
         }
         RECEIPT => Frame::Receipt,
         PACKET => {
-            Frame::Packet { from: decode(&mut body)?, messages: Bytes::copy_from_slice(body) }
+            let (to, from) = decode(&mut body)?;
+            Frame::Packet { to, from, messages: Bytes::copy_from_slice(body) }
         }
         PING => {
             let target = Some(decode(&mut body)?);
@@ -139,7 +170,7 @@ fn decode_hello(mut body: &[u8], limits: &mut DecodeLimits) -> Result<SyncHello,
         },
     };
     let state = Bytes::copy_from_slice(decode(&mut body)?);
-    Ok(SyncHello { who, state, parts: decode_parts(body, limits)? })
+    Ok(SyncHello { to: None, who, state, parts: decode_parts(body, limits)? })
 }
 
 fn decode_members(mut body: &[u8], limits: &mut DecodeLimits) -> Result<Claims, Reject> {

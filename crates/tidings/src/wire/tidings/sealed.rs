@@ -79,8 +79,7 @@ impl Sealing {
         binding: &mut StreamBinding,
     ) {
         let nonce = self.crypto.nonce(NONCE);
-        let aad = self.frame_aad(binding, binding.ours);
-        binding.first.get_or_insert(nonce);
+        let aad = self.frame_aad(binding, binding.ours, binding.received);
         binding.sent = Some(nonce);
         binding.frames += 1;
         let length = u32::try_from(buf.len() - 9 + TAG).expect("max_frame is at most 64 MiB");
@@ -101,12 +100,11 @@ impl Sealing {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
-        let aad = self.frame_aad(binding, !binding.ours);
+        let aad = self.frame_aad(binding, !binding.ours, binding.sent);
         let opened = self.crypto.open(nonce, &aad, rest, scratch, |_| true);
         let body = self.check_time(opened, time, scratch);
         // A stale frame is authentic and gets a reply, so it counts.
         if body.is_ok() || body == Err(Reject::Stale) {
-            binding.first.get_or_insert(*nonce);
             binding.received = Some(*nonce);
             binding.frames += 1;
         }
@@ -126,12 +124,20 @@ impl Sealing {
         Ok(body)
     }
 
-    /// The associated data of a frame. It identifies the frame, its direction and its stream, so
-    /// that no frame can be replaced by another.
-    fn frame_aad(&self, binding: &StreamBinding, from_opener: bool) -> Vec<u8> {
+    /// The associated data of a frame, with the nonce of the frame that it replies to.
+    ///
+    /// It identifies the frame, its direction and its stream, so that no frame can be replaced by
+    /// another; and a node that gets a reply to its own frame knows that the peer is live, because
+    /// it drew the nonce.
+    fn frame_aad(
+        &self,
+        binding: &StreamBinding,
+        from_opener: bool,
+        replies_to: Option<[u8; NONCE]>,
+    ) -> Vec<u8> {
         let mut aad = Vec::from([if from_opener { REQUEST } else { ANSWER }]);
         aad.extend_from_slice(&binding.frames.to_le_bytes());
-        aad.extend_from_slice(&binding.first.unwrap_or_default());
+        aad.extend_from_slice(&replies_to.unwrap_or_default());
         aad.extend_from_slice(&self.datagram_aad[1..]);
         aad
     }

@@ -12,7 +12,7 @@ use crate::stats::Reject;
 use crate::wire::StreamBinding;
 use crate::wire::frame::{DecodeLimits, Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
-use crate::wire::message::{Message, PeerStatus};
+use crate::wire::message::{Message, PeerStatus, PingSender, sender_tag};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -75,9 +75,13 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let incarnation = Incarnation { generation: 60_000_000, number: 2 };
     let digest = 0x0807_0605;
     let status = PeerStatus { incarnation, digest };
-    assert_eq!(body(&|w| w.ping(token, &target, status)), "0001020304e65fc446808ece1c0205060708");
+    let tag = sender_tag(short, incarnation.generation);
+    assert_eq!(hex(&tag.to_le_bytes()), "e6d85745", "db-7 in generation 60,000,000");
+    let sender = PingSender { tag, number: 2, digest };
+    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e65fc446e6d857450205060708");
     let within = Duration::from_millis(500);
-    assert_eq!(body(&|w| w.ping_request(token, &target, within)), "0101020304f4030464622d37");
+    let request = body(&|w| w.ping_request(token, tag, &target, within));
+    assert_eq!(request, "0101020304e6d85745f4030464622d37");
     assert_eq!(body(&|w| w.ack(token, status)), "0201020304808ece1c0205060708");
     assert_eq!(body(&|w| w.nack(token)), "0301020304");
     let update =
@@ -98,10 +102,16 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     assert_eq!(body(frame::refusal(&envelope(), Refusal::Full)), "0401");
     let profile = "0a0000070a1f0464622d37808ece1c02016d";
     assert_eq!(
-        body(frame::updates(&envelope(), &member(State::Left))),
-        alloc::format!("0203{profile}")
+        body(frame::updates(&envelope(), None, &member(State::Left))),
+        alloc::format!("020003{profile}")
     );
     let name = NodeId::new("n1").unwrap();
+    assert_eq!(
+        body(frame::updates(&envelope(), Some(&name), &member(State::Left))),
+        alloc::format!("02026e3103{profile}")
+    );
+    let packet = frame::packet(&envelope(), Some(&name), &name, &[3, 1, 2, 3, 4]);
+    assert_eq!(body(packet), "09026e31026e310301020304");
     let message = frame::message(&envelope(), &name, &name, b"hi");
     assert_eq!(body(message), "06026e31026e316869");
     assert_eq!(body(frame::ping(&envelope(), &name)), "07026e31");
@@ -109,12 +119,13 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     let pong = frame::pong(&envelope(), PeerStatus { incarnation, digest: 3 });
     assert_eq!(body(pong), "08010203000000");
 
-    let hello = |introduce| {
-        let local = member(State::Alive);
-        body(frame::sync(&envelope(), false, &local, introduce, b"s"))
-    };
-    assert_eq!(hello(true), alloc::format!("0000{profile}0173"));
-    assert_eq!(hello(false), "00200464622d370173");
+    let local = member(State::Alive);
+    let hello =
+        |to: Option<&NodeId>| body(frame::sync(&envelope(), to, &local, to.is_none(), b"s"));
+    assert_eq!(hello(None), alloc::format!("000000{profile}0173"));
+    assert_eq!(hello(Some(&name)), "00026e31200464622d370173");
+    let reply = frame::sync_reply(&envelope(), &local, false, b"s");
+    assert_eq!(body(reply), "01200464622d370173");
     let mut parts = Vec::new();
     compare::encode_digest(&mut parts, Range::ALL, 1);
     assert_eq!(hex(&parts), "000100000000000000");
@@ -195,7 +206,8 @@ fn pings_and_acks_stay_within_their_size_targets() {
     let (token, target) = (u32::MAX, NodeId::new("db-7").unwrap());
     let incarnation = Incarnation { generation: 250_000_000, number: 127 };
     let status = PeerStatus { incarnation, digest: u32::MAX };
-    let ping = write(|w| w.ping(token, &target, status));
+    let sender = PingSender { tag: u32::MAX, number: 127, digest: u32::MAX };
+    let ping = write(|w| w.ping(token, &target, sender));
     let ack = write(|w| w.ack(token, status));
     // The targets do not count cluster tag and checksum.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
@@ -374,7 +386,7 @@ proptest! {
 
 /// A sync by the first of these members, with the records of all of them.
 fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
-    let mut buf = frame::sync(&envelope(), false, &members[0], true, state);
+    let mut buf = frame::sync(&envelope(), None, &members[0], true, state);
     assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
     close(buf)
 }
