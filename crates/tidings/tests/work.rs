@@ -84,6 +84,51 @@ fn a_ping_does_not_cost_a_look_at_all_queued_updates() {
     node.check("a ping from an address of many members", |node| node.datagram(&ping));
 }
 
+/// In memberlist's format a node answers with its whole table.
+#[cfg(all(feature = "memberlist", debug_assertions))]
+#[test]
+fn a_table_that_does_not_fit_into_the_memory_for_answers_is_not_looked_at() {
+    use common::memberlist;
+    let mut options = Options::lan();
+    options.max_frame = 512 << 10;
+    // The next request is answered as long as the answers before it were read.
+    options.max_stream_memory = options.max_frame + 1024;
+    let now = Instant::ZERO;
+    let config = config("victim", address(0), options).to_builder();
+    let config = config.wire(tidings::Wire::Memberlist(tidings::Memberlist::new()));
+    let mut node = Node::new(config.build().unwrap(), [7; 32], now);
+    for first in [1, 2_001, 4_001] {
+        let record = |n| memberlist::record(0, 1, &name(n), &address(n).to_string(), &[]);
+        let all: Vec<_> = (first..first + 2_000).map(record).collect();
+        let stream = node.accept_stream(now, address(first)).unwrap();
+        let all = memberlist::push_pull(false, &all, b"");
+        node.handle_stream(now, stream, StreamInput::Data(&all));
+        node.handle_stream(now, stream, StreamInput::Closed);
+    }
+    assert_eq!(node.present_count(), 6_001);
+    let mut written = 0;
+    for n in 1..=10 {
+        let stream = node.accept_stream(now, address(n)).unwrap();
+        let before = node.visits();
+        let request = memberlist::push_pull(false, &[], b"");
+        node.handle_stream(now, stream, StreamInput::Data(&request));
+        let visits = node.visits() - before;
+        let mut answered = 0;
+        while let Some(output) = node.poll_output(&mut Vec::new()) {
+            if let Output::Stream { action: StreamAction::Write(bytes), .. } = output {
+                answered += bytes.len();
+            }
+        }
+        written += answered;
+        assert!(
+            visits <= 4 * (request.len() + answered) + 1000,
+            "{visits} looks, {answered} bytes"
+        );
+    }
+    assert!(written > 0, "the first one is answered");
+    assert!(node.stats().rejected_streams.oversized > 0, "and some later one is not");
+}
+
 /// A node with members of which half are present, and half are known gone by hearsay.
 struct Victim {
     node: Node,

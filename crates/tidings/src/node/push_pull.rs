@@ -7,6 +7,7 @@ use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::membership::claim::Claim;
+use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
 use crate::wire::frame::PushPull;
@@ -23,11 +24,15 @@ impl Node {
 
     /// Answers a push/pull.
     ///
-    /// The reply is the table before the merge: a joining node needs no update about itself.
+    /// The reply is the table before the merge: a joining node needs no update about itself. A
+    /// table that certainly does not fit into the memory for answers is not encoded.
     pub(super) fn serve_push_pull(&mut self, id: StreamId, theirs: PushPull) {
         if !self.local().state().is_present() {
             let left = self.wire.updates(self.local());
             return self.reply(id, left);
+        }
+        if self.members.present_count() * MIN_RECORD > self.streams.exchanges.room_for_answers() {
+            return self.reject(id, Reject::Oversized);
         }
         let Some(ours) = self.push_pull(theirs.join) else { return };
         self.reply(id, ours);
@@ -84,3 +89,8 @@ impl Node {
         profile.is_none_or(|profile| profile.versions.agrees(self.local().versions))
     }
 }
+
+/// The least number of bytes that a record takes, whatever the member's name and metadata: the
+/// names of the fields, and the address. If members are not shared their table has fewer, and a
+/// request may be rejected although its answer would just fit.
+const MIN_RECORD: usize = 60;

@@ -296,6 +296,12 @@ impl Exchanges {
         fits
     }
 
+    /// The length of an answer for which there is memory, in bytes.
+    #[cfg(feature = "memberlist")]
+    pub(crate) fn room_for_answers(&self) -> usize {
+        self.limits.max_memory.saturating_sub(self.held)
+    }
+
     /// Adds bytes from the peer; returns its frame once that is complete.
     pub(crate) fn receive(
         &mut self,
