@@ -84,6 +84,35 @@ fn a_ping_does_not_cost_a_look_at_all_queued_updates() {
     node.check("a ping from an address of many members", |node| node.datagram(&ping));
 }
 
+/// Peers that ask for all members and do not read the answers.
+#[cfg(debug_assertions)]
+#[test]
+fn an_answer_for_which_there_is_no_memory_is_not_looked_for() {
+    let mut node = Victim::new(5_000);
+    let ask_all = part(MEMBERS_AND_ASK, 0, 0, &[END]);
+    // The beginnings of frames take all of it but a megabyte.
+    let mut begun = forge::plain_frame(forge::CLUSTER, SYNC, &vec![0; 1 << 20]);
+    begun.truncate(1 << 20);
+    let accept = |node: &mut Victim, n: u32| {
+        node.node.accept_stream(node.now, address(1_000_000 + n)).unwrap()
+    };
+    for n in 0..63 {
+        let stream = accept(&mut node, n);
+        node.node.handle_stream(node.now, stream, StreamInput::Data(&begun));
+    }
+    let mut rejected = 0;
+    for n in 63..128 {
+        let stream = accept(&mut node, n);
+        let stranger = forge::member(0, "stranger", STRANGER, GENERATION, b"");
+        let (before, visits) = (node.bytes, node.node.visits());
+        node.frame(stream, SYNC, &[&stranger[..], &[0], &ask_all].concat());
+        let (bytes, visits) = (node.bytes - before, node.node.visits() - visits);
+        assert!(visits <= 4 * bytes + 1000, "stream {n}: {visits} looks, {bytes} bytes");
+        rejected += u32::from(node.actions == [StreamAction::Reset]);
+    }
+    assert!(rejected > 0, "the memory was full");
+}
+
 /// In memberlist's format a node answers with its whole table.
 #[cfg(all(feature = "memberlist", debug_assertions))]
 #[test]

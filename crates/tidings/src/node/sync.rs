@@ -139,8 +139,11 @@ impl Node {
         }
         let begun = buf.len();
         let chunk = self.config.options.sync_chunk;
-        self.stats.sync_left_out +=
-            Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
+        let room = self.streams.exchanges.room_for_answers();
+        let written =
+            Answer::write(&mut self.members, &comparison.with, &mut buf, (chunk, room), parts);
+        let Some(left_out) = written else { return self.reject(id, Reject::Oversized) };
+        self.stats.sync_left_out += left_out;
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }

@@ -297,7 +297,6 @@ impl Exchanges {
     }
 
     /// The length of an answer for which there is memory, in bytes.
-    #[cfg(feature = "memberlist")]
     pub(crate) fn room_for_answers(&self) -> usize {
         self.limits.max_memory.saturating_sub(self.held)
     }
