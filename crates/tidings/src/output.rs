@@ -183,6 +183,17 @@ impl OutputQueue {
         self.datagrams = self.queue.iter().filter(datagram).count();
     }
 
+    #[cfg(debug_assertions)]
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The outputs behind the first ones.
+    #[cfg(debug_assertions)]
+    pub(crate) fn after(&self, first: usize) -> impl Iterator<Item = &PendingOutput> {
+        self.queue.range(first.min(self.queue.len())..)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
