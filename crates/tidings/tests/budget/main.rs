@@ -22,7 +22,7 @@ use victim::{Cost, Format, Table, Victim};
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     name: &'static str,
-    /// The highest value that is allowed; infinite if the value is only shown.
+    /// The highest value that is allowed.
     bound: f64,
     value: fn(&Cost) -> f64,
 }
@@ -40,12 +40,12 @@ const OBJECTIVES: [Objective; 9] = [
     },
     Objective {
         name: "bytes to one that is no member per byte in",
-        bound: f64::INFINITY,
+        bound: 1.0,
         value: |cost| cost.most_to_a_stranger() as f64 / cost.bytes_in as f64,
     },
     Objective {
         name: "bytes to all that are no members per byte in",
-        bound: f64::INFINITY,
+        bound: 1.0,
         value: |cost| {
             let bytes: usize = cost.to_strangers.iter().map(|(_, len)| len).sum();
             bytes as f64 / cost.bytes_in as f64
@@ -53,12 +53,12 @@ const OBJECTIVES: [Objective; 9] = [
     },
     Objective {
         name: "datagrams to the source of a datagram",
-        bound: f64::INFINITY,
+        bound: 2.0,
         value: |cost| cost.datagrams_back as f64,
     },
     Objective {
         name: "datagrams sent for one datagram",
-        bound: f64::INFINITY,
+        bound: 2.0,
         value: |cost| cost.datagrams_for_datagram as f64,
     },
     Objective {
