@@ -71,6 +71,11 @@ fuzz-smoke cases="20000":
 chaos seeds="5000" first="0":
     SEEDS={{ seeds }} FIRST_SEED={{ first }} cargo test -p tidings --test chaos -- --nocapture
 
+# Search for the input that costs most for its length, in each wire format at each size of table
+budget seconds="600" seed="1":
+    BUDGET_SECONDS={{ seconds }} BUDGET_SEED={{ seed }} \
+        cargo test --release -p tidings --features memberlist --test budget -- --nocapture
+
 # Simulate generated scenarios, one per seed
 swarm seeds="0..10000":
     cargo run --release -p tidings-cli -- sim swarm --seeds {{ seeds }} --out target

@@ -5,7 +5,7 @@ use crate::world::{Settings, number};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tidings::{Event, Incarnation, Instant, Member, Node, NodeId, Options, Ticket};
+use tidings::{Event, Incarnation, Instant, Member, Node, NodeId, Options, Output, Ticket};
 
 /// The ground truth about all nodes, and the violations found so far.
 #[derive(Debug)]
@@ -53,6 +53,24 @@ enum ObservedState {
     Suspect,
     Failed,
     Left,
+}
+
+/// Numbers of outputs that a node gave for one input.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outputs {
+    datagrams: usize,
+    actions: usize,
+    events: usize,
+}
+
+impl Outputs {
+    pub(crate) fn count(&mut self, output: &Output<'_>) {
+        match output {
+            Output::Datagram { .. } => self.datagrams += 1,
+            Output::Stream { .. } => self.actions += 1,
+            Output::Event(_) => self.events += 1,
+        }
+    }
 }
 
 impl Checks {
@@ -137,15 +155,34 @@ impl Checks {
         }
     }
 
+    /// Checks what a datagram of `len` bytes caused at its receiver, by the bounds of
+    /// docs/PROTOCOL.md, "Limits".
+    pub(crate) fn caused(&mut self, now: Instant, observer: usize, len: usize, outputs: Outputs) {
+        let messages = match self.wire {
+            Wire::Tidings => len / SHORTEST_MESSAGE,
+            Wire::Memberlist => MAX_MESSAGES,
+        };
+        let Outputs { datagrams, actions, events } = outputs;
+        let (max_datagrams, max_events) = (REPLIES, 2 * messages + 2);
+        if datagrams > max_datagrams || events > max_events || actions > MAX_ACTIONS {
+            self.record_violation(format!(
+                "after {now:?}, n{observer} gave {datagrams} datagrams, {events} events and \
+                 {actions} actions on streams for one datagram of {len} bytes, which may cause \
+                 {max_datagrams}, {max_events} and {MAX_ACTIONS}"
+            ));
+        }
+    }
+
     /// Checks a node after all its outputs for one input were processed.
     pub(crate) fn drained(
         &mut self,
         now: Instant,
         observer: usize,
         node: &Node,
-        outputs: usize,
+        outputs: Outputs,
         streams: usize,
     ) {
+        let outputs = outputs.datagrams + outputs.actions + outputs.events;
         let local = node.local().incarnation();
         let truth = &mut self.nodes[observer];
         // After its wall clock was set back, a node starts below its highest incarnation until it
@@ -366,6 +403,16 @@ impl Checks {
     }
 }
 
+/// Datagrams in reply to one: an ack, a ping or nack for another member, a correction. Each ack in
+/// it can be forwarded in addition.
+const REPLIES: usize = 2;
+/// The shortest message that causes an output, in bytes: one of the application.
+const SHORTEST_MESSAGE: usize = 4;
+/// Largest number of messages in a datagram of memberlist's format.
+const MAX_MESSAGES: usize = 255;
+/// Actions on streams that one datagram causes: a sync is opened, and those messages that a node in
+/// stream-only mode sends in place of datagrams.
+const MAX_ACTIONS: usize = 8;
 /// Allowance in bytes for the envelope of a frame, which `max_frame` does not count.
 const MAX_ENVELOPE: usize = 1024;
 /// Maximum number of violations kept; one is enough to fail a run.

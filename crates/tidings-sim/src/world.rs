@@ -230,7 +230,7 @@ impl World {
         let seed = self.node_seeds.seed();
         self.install_node(node, addr, |now| Node::new(config, seed, now));
         self.tally.starts += 1;
-        self.drain(node, host::Loop::Other);
+        self.drain(node, host::Loop::Other, None);
     }
 
     /// Installs a newly started node on its machine.

@@ -51,8 +51,9 @@ pub(crate) struct PendingDatagram {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) enum Piggyback {
-    /// None, because the receiver may not be a member.
-    None,
+    /// None, because the receiver may not be a member. A datagram of more than `most` bytes is not
+    /// sent.
+    None { most: usize },
     /// Updates that do not count against the retransmit limit.
     Uncounted,
     /// Updates that count against the retransmit limit.
@@ -185,6 +186,17 @@ impl OutputQueue {
             matches!(pending, PendingOutput::Datagram(_) | PendingOutput::Message { .. })
         };
         self.datagrams = self.queue.iter().filter(datagram).count();
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The outputs behind the first ones.
+    #[cfg(debug_assertions)]
+    pub(crate) fn after(&self, first: usize) -> impl Iterator<Item = &PendingOutput> {
+        self.queue.range(first.min(self.queue.len())..)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -71,6 +71,93 @@ fn a_new_stream_and_a_new_member_do_not_cost_a_look_at_all_members() {
     }
 }
 
+/// Many members at one address: all of their queued updates are skipped in an ack to it.
+#[test]
+fn a_ping_does_not_cost_a_look_at_all_queued_updates() {
+    let mut node = Victim::new(5_000);
+    let alive = |n| forge::alive(&name(n), STRANGER, GENERATION, 1, b"");
+    let claims: Vec<_> = (1..=5_000).map(alive).collect();
+    for some in claims.chunks(200) {
+        node.datagram(&forge::plain_datagram(forge::CLUSTER, some));
+    }
+    let ping = forge::plain_datagram(forge::CLUSTER, &[forge::ping(7, "victim")]);
+    node.check("a ping from an address of many members", |node| node.datagram(&ping));
+}
+
+/// Peers that ask for all members and do not read the answers.
+#[cfg(debug_assertions)]
+#[test]
+fn an_answer_for_which_there_is_no_memory_is_not_looked_for() {
+    let mut node = Victim::new(5_000);
+    let ask_all = part(MEMBERS_AND_ASK, 0, 0, &[END]);
+    // The beginnings of frames take all of it but a megabyte.
+    let mut begun = forge::plain_frame(forge::CLUSTER, SYNC, &vec![0; 1 << 20]);
+    begun.truncate(1 << 20);
+    let accept = |node: &mut Victim, n: u32| {
+        node.node.accept_stream(node.now, address(1_000_000 + n)).unwrap()
+    };
+    for n in 0..63 {
+        let stream = accept(&mut node, n);
+        node.node.handle_stream(node.now, stream, StreamInput::Data(&begun));
+    }
+    let mut rejected = 0;
+    for n in 63..128 {
+        let stream = accept(&mut node, n);
+        let stranger = forge::member(0, "stranger", STRANGER, GENERATION, b"");
+        let (before, visits) = (node.bytes, node.node.visits());
+        node.frame(stream, SYNC, &[&stranger[..], &[0], &ask_all].concat());
+        let (bytes, visits) = (node.bytes - before, node.node.visits() - visits);
+        assert!(visits <= 4 * bytes + 1000, "stream {n}: {visits} looks, {bytes} bytes");
+        rejected += u32::from(node.actions == [StreamAction::Reset]);
+    }
+    assert!(rejected > 0, "the memory was full");
+}
+
+/// In memberlist's format a node answers with its whole table.
+#[cfg(all(feature = "memberlist", debug_assertions))]
+#[test]
+fn a_table_that_does_not_fit_into_the_memory_for_answers_is_not_looked_at() {
+    use common::memberlist;
+    let mut options = Options::lan();
+    options.max_frame = 512 << 10;
+    // The next request is answered as long as the answers before it were read.
+    options.max_stream_memory = options.max_frame + 1024;
+    let now = Instant::ZERO;
+    let config = config("victim", address(0), options).to_builder();
+    let config = config.wire(tidings::Wire::Memberlist(tidings::Memberlist::new()));
+    let mut node = Node::new(config.build().unwrap(), [7; 32], now);
+    for first in [1, 2_001, 4_001] {
+        let record = |n| memberlist::record(0, 1, &name(n), &address(n).to_string(), &[]);
+        let all: Vec<_> = (first..first + 2_000).map(record).collect();
+        let stream = node.accept_stream(now, address(first)).unwrap();
+        let all = memberlist::push_pull(false, &all, b"");
+        node.handle_stream(now, stream, StreamInput::Data(&all));
+        node.handle_stream(now, stream, StreamInput::Closed);
+    }
+    assert_eq!(node.present_count(), 6_001);
+    let mut written = 0;
+    for n in 1..=10 {
+        let stream = node.accept_stream(now, address(n)).unwrap();
+        let before = node.visits();
+        let request = memberlist::push_pull(false, &[], b"");
+        node.handle_stream(now, stream, StreamInput::Data(&request));
+        let visits = node.visits() - before;
+        let mut answered = 0;
+        while let Some(output) = node.poll_output(&mut Vec::new()) {
+            if let Output::Stream { action: StreamAction::Write(bytes), .. } = output {
+                answered += bytes.len();
+            }
+        }
+        written += answered;
+        assert!(
+            visits <= 4 * (request.len() + answered) + 1000,
+            "{visits} looks, {answered} bytes"
+        );
+    }
+    assert!(written > 0, "the first one is answered");
+    assert!(node.stats().rejected_streams.oversized > 0, "and some later one is not");
+}
+
 /// A node with members of which half are present, and half are known gone by hearsay.
 struct Victim {
     node: Node,
@@ -110,6 +197,18 @@ impl Victim {
         let frame = forge::plain_frame(forge::CLUSTER, kind, body);
         self.node.handle_stream(self.now, stream, StreamInput::Data(&frame));
         self.bytes += frame.len();
+        self.drain(Some(stream));
+    }
+
+    /// Hands over a datagram of a stranger, and handles the outputs.
+    fn datagram(&mut self, data: &[u8]) {
+        self.node.handle_datagram(self.now, STRANGER.parse().unwrap(), data);
+        self.bytes += data.len();
+        self.drain(None);
+    }
+
+    /// Handles the outputs, and keeps the actions on a stream.
+    fn drain(&mut self, stream: Option<StreamId>) {
         self.actions.clear();
         let mut buf = Vec::new();
         while let Some(output) = self.node.poll_output(&mut buf) {
@@ -117,7 +216,7 @@ impl Victim {
                 if let StreamAction::Write(bytes) = &action {
                     self.bytes += bytes.len();
                 }
-                self.actions.extend((id == stream).then_some(action));
+                self.actions.extend((Some(id) == stream).then_some(action));
             }
         }
     }

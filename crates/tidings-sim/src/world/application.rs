@@ -56,7 +56,7 @@ impl World {
         if let Some(checks) = &mut self.checks {
             checks.ticket_issued(node, ticket);
         }
-        self.drain(node, host::Loop::Other);
+        self.drain(node, host::Loop::Other, None);
         Some(ticket)
     }
 
@@ -71,7 +71,7 @@ impl World {
         }
         let now = self.hosts[node].clock.local(self.now);
         let result = command(self.hosts[node].node_mut(), now);
-        self.drain(node, host::Loop::Other);
+        self.drain(node, host::Loop::Other, None);
         Some(result)
     }
 }

@@ -4,6 +4,7 @@ use super::host::{HostState, Input, Loop};
 use super::queue::SimEvent;
 use super::streams::{End, StreamChunk};
 use super::{World, number};
+use crate::check::Outputs;
 use crate::events::{EventKind, LoggedEvent};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -155,8 +156,10 @@ impl World {
         let tracing = self.settings.trace;
         self.tally.inputs += 1;
         let mut from_loop = Loop::Other;
+        let mut datagram = None;
         match input {
             Input::Datagram { from, data } => {
+                datagram = Some(data.len());
                 if tracing {
                     self.trace.record(self.now, here, 1, &data);
                 }
@@ -193,7 +196,7 @@ impl World {
                 self.hosts[here].node_mut().handle_stream(now, end.id, chunk.input());
             }
         }
-        self.drain(here, from_loop);
+        self.drain(here, from_loop, datagram);
     }
 
     fn accept(&mut self, here: usize, now: Instant, stream: u64) {
@@ -215,12 +218,13 @@ impl World {
 
     // ---- from nodes ----
 
-    /// Processes all outputs of a node, and sets its timer.
-    pub(super) fn drain(&mut self, here: usize, from_loop: Loop) {
+    /// Processes all outputs of a node, and sets its timer. `datagram` is the length of the
+    /// datagram that caused them, if one did.
+    pub(super) fn drain(&mut self, here: usize, from_loop: Loop, datagram: Option<usize>) {
         let mut buf = std::mem::take(&mut self.buf);
-        let mut outputs = 0;
+        let mut outputs = Outputs::default();
         while let Some(output) = self.hosts[here].node_mut().poll_output(&mut buf) {
-            outputs += 1;
+            outputs.count(&output);
             match output {
                 Output::Datagram { to, data } => self.send(here, from_loop, to, data),
                 Output::Stream { id, action } => {
@@ -238,6 +242,9 @@ impl World {
         if let Some(checks) = &mut self.checks {
             let host = &self.hosts[here];
             let node = host.node.as_ref().expect("the node exists, because it gave output");
+            if let Some(len) = datagram {
+                checks.caused(self.now, here, len, outputs);
+            }
             checks.drained(self.now, here, node, outputs, host.streams.len());
         }
         self.arm(here);

@@ -91,7 +91,8 @@ impl<K: Copy + Ord> GossipQueue<K> {
         as_often.map(|(_, &key)| key).find(|&key| matching(key))
     }
 
-    /// Fills a gossip datagram: offers updates, least-sent first, until several did not fit.
+    /// Fills a gossip datagram: offers updates, least-sent first, until several did not fit or
+    /// [`MAX_SKIPPED`] were skipped.
     ///
     /// `offer` appends the update to the datagram and returns the outcome. Updates that were sent
     /// `limit` times are removed and returned.
@@ -126,11 +127,12 @@ impl<K: Copy + Ord> GossipQueue<K> {
 
     /// Offers updates; returns those that count as sent.
     fn offer(&self, mut offer: impl FnMut(K) -> Offer) -> impl Iterator<Item = QueuePosition> {
-        let mut misses = 0;
+        let (mut misses, mut skipped) = (0, 0);
         let offers = self.order.iter().map(move |(&position, &key)| (position, offer(key)));
         let fits = move |&(_, offer): &(QueuePosition, Offer)| {
             misses += u32::from(offer == Offer::NoRoom);
-            misses < MAX_MISSES
+            skipped += u32::from(offer == Offer::Skip);
+            misses < MAX_MISSES && skipped < MAX_SKIPPED
         };
         let counts = |offer| matches!(offer, Offer::Added | Offer::Skip);
         let sent =
@@ -182,6 +184,9 @@ pub(crate) fn transmit_limit(mult: u32, members: usize, gossip_nodes: usize) -> 
 
 /// Number of updates that do not fit after which a datagram counts as full.
 const MAX_MISSES: u32 = 4;
+/// Number of updates that the receiver does not need after which no more are offered to a datagram.
+/// Else an ack to an address that many members claim to have would take a look at all of them.
+const MAX_SKIPPED: u32 = 64;
 
 #[cfg(test)]
 mod tests {

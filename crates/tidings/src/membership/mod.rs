@@ -419,6 +419,11 @@ impl Members {
         self.index.as_ref().map_or(0, |index| index.visits())
     }
 
+    /// Number of tombstones, outdated ones included.
+    pub(crate) fn tombstone_count(&self) -> usize {
+        self.tombstones.len()
+    }
+
     /// Number of slot accesses so far.
     pub(crate) fn visits(&self) -> &core::sync::atomic::AtomicUsize {
         self.table.visits()

@@ -39,7 +39,7 @@ impl Node {
         }
         let mut scratch = core::mem::take(&mut self.scratch.opened);
         let taken = match self.wire.open(data, &mut scratch) {
-            Ok(messages) => self.dispatch_messages(from, messages),
+            Ok(messages) => self.dispatch_messages(from, messages, data.len()),
             Err(reject) => Err(reject),
         };
         self.scratch.opened = scratch;
@@ -58,22 +58,43 @@ impl Node {
     ) {
         let key = self.members.find(from).filter(|&key| key != MemberKey::LOCAL);
         let from = key.map_or(peer, |key| self.members[key].addr());
-        if let Err(reject) = self.dispatch_messages(from, messages) {
+        if let Err(reject) = self.dispatch_messages(from, messages, messages.len()) {
             self.stats.rejected_streams.count(reject);
         }
     }
 
-    fn dispatch_messages(&mut self, from: SocketAddr, messages: &[u8]) -> Result<(), Reject> {
+    /// Handles the messages of a datagram of `len` bytes.
+    fn dispatch_messages(
+        &mut self,
+        from: SocketAddr,
+        messages: &[u8],
+        len: usize,
+    ) -> Result<(), Reject> {
         let mut replies = Replies::default();
         for message in self.wire.messages(messages, self.config.options.max_meta) {
             match message? {
-                Message::Ping(ping) if replies.ping.is_none() => replies.ping = Some(ping),
-                Message::PingRequest(request) if replies.request.is_none() => {
+                Message::Ping(_)
+                | Message::PingRequest(_)
+                | Message::Ack(_)
+                | Message::Nack { .. }
+                    if replies.has_payload =>
+                {
+                    return Err(Reject::Unexpected);
+                }
+                Message::Ping(ping) => {
+                    replies.has_payload = true;
+                    replies.ping = Some(ping);
+                }
+                Message::PingRequest(request) => {
+                    replies.has_payload = true;
                     replies.request = Some(request);
                 }
-                Message::Ping(_) | Message::PingRequest(_) => return Err(Reject::Unexpected),
-                Message::Ack(ack) => self.handle_ack(from, ack),
+                Message::Ack(ack) => {
+                    replies.has_payload = true;
+                    self.handle_ack(from, ack);
+                }
                 Message::Nack { token } => {
+                    replies.has_payload = true;
                     let (detector, mut cx) = self.detector();
                     let known = detector.on_nack(&mut cx, token, from);
                     self.stats.stray_acks += u64::from(!known);
@@ -116,29 +137,34 @@ impl Node {
                 Message::Unreadable(reject) => self.stats.rejected_datagrams.count(reject),
             }
         }
+        let pinged = replies.ping.is_some();
         if let Some(ping) = replies.ping {
-            self.handle_ping(from, ping);
+            self.handle_ping(from, ping, len);
         }
         if let Some(request) = &replies.request {
             self.handle_ping_request(from, request);
         }
-        if let (Some(correction), Some(Some(_))) = (replies.correction, replies.sender) {
+        let sender = replies.sender.flatten().filter(|&key| self.members.is_validated(key));
+        if let (Some(correction), Some(_)) = (replies.correction, sender) {
             self.send_correction(correction);
         }
         if let Some(claim) = replies.offered {
             self.stats.claims_by_strangers += 1;
-            self.validate_claim(claim);
+            // To both together a stranger gets no more than it sent.
+            if !pinged {
+                self.validate_claim(claim, len);
+            }
         }
         Ok(())
     }
 
-    /// Answers a ping to this node.
+    /// Answers a ping to this node, in a datagram of `len` bytes.
     ///
     /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
     /// there is one. A stranger gets a bare ack, which is no longer than its ping; so does a ping
     /// from a member's address that another node sent, or that member in another generation. A node
     /// that has left sends no ack: it sends members the update that it left, and strangers nothing.
-    fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
+    fn handle_ping(&mut self, from: SocketAddr, ping: Ping, len: usize) {
         let Ping { token, target, sender, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
         if target.is_some_and(|target| target != self.short_name) {
@@ -155,9 +181,6 @@ impl Node {
             }
             return;
         }
-        if let Some(key) = member {
-            self.validate_told(key);
-        }
         // One that never answered gets what a stranger gets.
         let member = member.filter(|&key| self.members.is_validated(key));
         if let (Some(key), Some(PingSender { number, digest, .. })) = (member, sender) {
@@ -169,7 +192,7 @@ impl Node {
         // An ack with our own incarnation could be longer than the ping.
         let (piggyback, of) = match member {
             Some(_) => (Piggyback::Uncounted, None),
-            None => (Piggyback::None, Some(self.bare_status())),
+            None => (Piggyback::None { most: len }, Some(self.bare_status())),
         };
         self.queue_datagram(PendingDatagram {
             to: from,
@@ -280,7 +303,7 @@ impl Node {
                 to,
                 payload: Payload::Nack { token },
                 about: None,
-                piggyback: Piggyback::None,
+                piggyback: Piggyback::None { most: usize::MAX },
             });
         }
     }
@@ -340,9 +363,11 @@ impl Node {
     }
 }
 
-/// The requests in one datagram: at most one reply of each kind, however many there are.
+/// The replies that one datagram causes: at most two, whatever is in it.
 #[derive(Debug, Default)]
 struct Replies {
+    /// It has had a ping, a ping request, an ack or a nack: no node sends two of them together.
+    has_payload: bool,
     ping: Option<Ping>,
     request: Option<PingRequest>,
     /// The sender, if it was a member before the first claim; `None` if there was no claim.

@@ -1,5 +1,7 @@
 //! The node: its parts, its inputs and outputs, and nothing else.
 
+#[cfg(debug_assertions)]
+mod budget;
 #[cfg(feature = "record")]
 mod checkpoint;
 mod command;

@@ -7,6 +7,7 @@ use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::membership::claim::Claim;
+use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
 use crate::wire::frame::PushPull;
@@ -23,7 +24,8 @@ impl Node {
 
     /// Answers a push/pull.
     ///
-    /// The reply is the table before the merge: a joining node needs no update about itself.
+    /// The reply is the table before the merge: a joining node needs no update about itself. A
+    /// table that certainly does not fit into the memory for answers is not encoded.
     pub(super) fn serve_push_pull(&mut self, id: StreamId, theirs: PushPull) {
         if !self.local().state().is_present() {
             let left = self.wire.updates(None, self.local());
@@ -33,10 +35,15 @@ impl Node {
             self.stats.addresses_refused += theirs.claims.claims.len() as u64;
             return self.refuse(id, Refusal::AddressNotAllowed);
         }
+        if self.members.present_count() * MIN_RECORD > self.streams.exchanges.room_for_answers() {
+            return self.reject(id, Reject::Oversized);
+        }
         let Some(ours) = self.push_pull(theirs.join) else { return };
         let peer = self.streams.exchanges.get(id).map(|exchange| canonical(exchange.peer).ip());
         self.reply(id, ours);
-        let proven = |addr: SocketAddr| Some(addr.ip()) == peer;
+        // The stream proves the address of one record: its sender's, which is not named.
+        let mut peer = peer;
+        let proven = |addr: SocketAddr| peer.take_if(|peer| *peer == addr.ip()).is_some();
         self.merge_push_pull(None, true, theirs, proven);
     }
 
@@ -73,7 +80,7 @@ impl Node {
         from: Option<SocketAddr>,
         disseminate: bool,
         theirs: PushPull,
-        proven: impl Fn(SocketAddr) -> bool,
+        mut proven: impl FnMut(SocketAddr) -> bool,
     ) {
         let PushPull { join, claims, state } = theirs;
         self.stats.syncs += 1;
@@ -84,7 +91,7 @@ impl Node {
                 continue;
             }
             let addr = claim.profile.as_ref().map(|profile| profile.addr);
-            let validated = self.wire.is_authenticated() || addr.is_some_and(&proven);
+            let validated = self.wire.is_authenticated() || addr.is_some_and(&mut proven);
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
             let id = claim.id.clone();
@@ -109,3 +116,8 @@ impl Node {
         profile.is_none_or(|profile| profile.versions.agrees(self.local().versions))
     }
 }
+
+/// The least number of bytes that a record takes, whatever the member's name and metadata: the
+/// names of the fields, and the address. If members are not shared their table has fewer, and a
+/// request may be rejected although its answer would just fit.
+const MIN_RECORD: usize = 60;

@@ -159,8 +159,11 @@ impl Node {
             // frame is live.
             chunk = chunk.min(FIRST_ANSWER);
         }
-        self.stats.sync_left_out +=
-            Answer::write(&mut self.members, &comparison.with, &mut buf, chunk, parts);
+        let room = self.streams.exchanges.room_for_answers();
+        let written =
+            Answer::write(&mut self.members, &comparison.with, &mut buf, (chunk, room), parts);
+        let Some(left_out) = written else { return self.reject(id, Reject::Oversized) };
+        self.stats.sync_left_out += left_out;
         if purpose != Purpose::Inbound && buf.len() == begun {
             return self.resolve(id, Ok(()));
         }
@@ -213,7 +216,7 @@ impl Node {
         let validated = proven || self.wire.is_authenticated();
         let known = self.members.find(&with).map(|key| self.members[key].addr());
         if !validated && (known.is_none() || known != addr) {
-            self.validate_claim(claim);
+            self.validate_claim(claim, usize::MAX);
             return Ok(Comparison { with, addr, disseminate: false, rounds: 0, ends });
         }
         let accuser = Accuser::Unknown;
@@ -255,6 +258,9 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
             correction = self.handle_update(source, claim.clone()).or(correction);
+            if let (true, Some(profile)) = (validated, &claim.profile) {
+                self.validate_at(&claim.id, profile.addr);
+            }
         }
         if let Some(correction) = correction {
             self.send_correction(correction);

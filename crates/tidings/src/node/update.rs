@@ -417,7 +417,7 @@ impl Node {
             to,
             payload: Payload::Gossip,
             about: Some(about),
-            piggyback: Piggyback::None,
+            piggyback: Piggyback::None { most: usize::MAX },
         });
     }
 

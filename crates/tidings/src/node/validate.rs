@@ -24,8 +24,8 @@ impl Node {
     }
 
     /// Asks at the address in a stranger's claim whether that member is there; only then the claim
-    /// is applied.
-    pub(super) fn validate_claim(&mut self, claim: Claim) {
+    /// is applied. The question is no longer than the `len` bytes that the stranger sent.
+    pub(super) fn validate_claim(&mut self, claim: Claim, len: usize) {
         let Some(profile) = &claim.profile else { return };
         let addr = profile.addr;
         let running = self.local().state().is_present() && addr != self.local().addr();
@@ -36,17 +36,17 @@ impl Node {
         {
             return;
         }
-        self.ask_at(addr, &claim.id.clone(), Some(claim.into()));
+        self.ask_at(addr, &claim.id.clone(), Some(claim.into()), len);
     }
 
     /// Asks a member that others have only told of whether it is there.
-    pub(super) fn validate_told(&mut self, key: MemberKey) {
+    fn validate_told(&mut self, key: MemberKey) {
         if self.members.is_validated(key) || !self.members[key].state().is_present() {
             return;
         }
         let member = &self.members[key];
         let (addr, id) = (member.addr(), member.id().clone());
-        self.ask_at(addr, &id, None);
+        self.ask_at(addr, &id, None, usize::MAX);
     }
 
     /// Asks members that others have only told of whether they are there, each once: while there is
@@ -58,10 +58,10 @@ impl Node {
         }
     }
 
-    fn ask_at(&mut self, to: SocketAddr, id: &NodeId, claim: Option<Box<Claim>>) {
+    fn ask_at(&mut self, to: SocketAddr, id: &NodeId, claim: Option<Box<Claim>>, most: usize) {
         let (detector, cx) = self.detector();
         let Some(token) = detector.validate(&cx, to, id, claim) else { return };
-        let (payload, piggyback) = (Payload::Validation { token }, Piggyback::None);
+        let (payload, piggyback) = (Payload::Validation { token }, Piggyback::None { most });
         self.queue_datagram(PendingDatagram { to, payload, about: None, piggyback });
     }
 

@@ -301,6 +301,11 @@ impl Exchanges {
         fits
     }
 
+    /// The length of an answer for which there is memory, in bytes.
+    pub(crate) fn room_for_answers(&self) -> usize {
+        self.limits.max_memory.saturating_sub(self.held)
+    }
+
     /// Adds bytes from the peer; returns its frame once that is complete.
     pub(crate) fn receive(
         &mut self,

@@ -47,29 +47,34 @@ impl<'a> Answer<'a> {
     /// tables are equal. The reply has about `chunk` bytes, and at most a few more than twice that:
     /// ranges beyond wait for the next sync.
     ///
-    /// Returns the number of members whose records fit into no frame.
+    /// Returns the number of members whose records fit into no frame; `None` if the tables differ,
+    /// and there may not be room for the reply: then no member was looked at.
     pub(crate) fn write(
         members: &'a mut Members,
         receiver: &'a NodeId,
         buf: &'a mut Vec<u8>,
-        chunk: usize,
+        (chunk, room): (usize, usize),
         parts: &[SyncPart],
-    ) -> u64 {
-        let same = |part: &SyncPart| match part {
+    ) -> Option<u64> {
+        let asks_nothing = |part: &SyncPart| match part {
             SyncPart::Digest { range: Range::ALL, digest } => *digest == members.digest(),
+            SyncPart::Members { ask, .. } => !ask,
             _ => false,
         };
-        if parts.iter().all(same) {
-            return 0;
+        if parts.iter().all(asks_nothing) {
+            return Some(0);
+        }
+        if room < 2 * chunk {
+            return None;
         }
         members.build_index();
-        let Some(index) = members.index() else { return 0 };
+        let index = members.index()?;
         let (limit, max) = (buf.len() + chunk, buf.len() + 2 * chunk);
         let (oversized, full, has_records) = (0, false, false);
         let mut answer =
             Self { members, index, receiver, buf, limit, max, oversized, full, has_records };
         answer.reply_to_parts(parts);
-        answer.oversized
+        Some(answer.oversized)
     }
 
     fn reply_to_parts(&mut self, parts: &[SyncPart]) {

@@ -83,6 +83,13 @@ pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
     [vec![0], sender, vec![0, MEMBERS_AND_ASK], members.concat(), vec![0xff]].concat()
 }
 
+/// The answer of a seed named `?` to a join, with these members.
+pub fn join_answer(members: &[Vec<u8>]) -> Vec<u8> {
+    const MEMBERS: u8 = 2;
+    let body = [&[0x20, 1, b'?', 0, MEMBERS][..], &members.concat(), &[0xff]].concat();
+    plain_frame(CLUSTER, 1, &body)
+}
+
 /// A ping of n1 in its incarnation 1.0, with the digest 0.
 pub fn ping(token: u32, target: &str) -> Vec<u8> {
     let target = crc32fast::hash(target.as_bytes());
@@ -101,6 +108,13 @@ pub fn ping_numbered(sender: &str, generation: u64, number: u8, target: &str) ->
 /// The short name of a sender and its generation, in one number.
 pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
     crc32fast::hash(name) ^ (generation ^ generation >> 32) as u32
+}
+
+/// A ping of the sender with this tag, in its incarnation 0, with the digest 0.
+pub fn ping_by(token: u32, target: &str, sender: u32) -> Vec<u8> {
+    let target = crc32fast::hash(target.as_bytes());
+    let numbers = [token, target, sender].map(u32::to_le_bytes).concat();
+    [&[0][..], &numbers, &[0; 5]].concat()
 }
 
 /// A ping request of n1 in generation 1.

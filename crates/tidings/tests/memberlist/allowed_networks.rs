@@ -210,6 +210,6 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
 #[test]
 fn nothing_is_sent_to_an_address_elsewhere_whatever_is_claimed_about_it() {
     let inside: SocketAddr = INSIDE.parse().unwrap();
-    assert_eq!(destinations(restricted(0)), [addr(1), inside].into());
+    assert!(destinations(restricted(0)).is_subset(&[addr(1), inside].into()));
     assert!(destinations(config(0)).contains(&outside()), "without networks it is sent much");
 }

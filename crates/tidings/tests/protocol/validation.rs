@@ -23,8 +23,8 @@ fn a_strangers_claim_counts_once_the_address_in_it_has_answered() {
     // Node 3 runs, and nobody knows it.
     let newcomer = net.start(config(3, addr(3)));
     let own = net.nodes[newcomer].node.local().incarnation();
-    let alive = forge::alive("n3", &addr(3).to_string(), own.generation, own.number, b"");
-    let absent = forge::alive("x", VICTIM, 1, 0, b"");
+    let alive = forge::alive("n3", &addr(3).to_string(), own.generation, own.number, b"role=db");
+    let absent = forge::alive("x", VICTIM, 1, 0, b"role=db");
     net.inject(0, stranger(), &forge::datagram(&[alive]));
     net.inject(0, stranger(), &forge::datagram(&[absent]));
     assert_eq!(net.nodes[0].node.present_count(), 3, "neither has answered");
