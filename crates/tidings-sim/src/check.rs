@@ -403,8 +403,8 @@ impl Checks {
     }
 }
 
-/// Datagrams in reply to one: an ack, a ping or nack for another member, a correction. Each ack in
-/// it can be forwarded in addition.
+/// Datagrams in reply to one: an ack, or a ping or nack for another member; and a correction, or a
+/// ping to validate an address.
 const REPLIES: usize = 2;
 /// The shortest message that causes an output, in bytes: one of the application.
 const SHORTEST_MESSAGE: usize = 4;

@@ -16,9 +16,9 @@ impl Node {
     /// if others have only told of it, or it is not known.
     ///
     /// Without keys anybody can claim that somebody is a member at any address. Such a member is
-    /// asked once and probed in its turn, and nothing else is sent to it; it does not count in this node's health
-    /// and in [`PartitionSuspected`](crate::Event::PartitionSuspected), and it gives way when the
-    /// table is full. QUIC has the term (RFC 9000 §8).
+    /// asked once and probed in its turn, and nothing else is sent to it; it does not count in this
+    /// node's health and in [`PartitionSuspected`](crate::Event::PartitionSuspected), and it gives
+    /// way when the table is full. QUIC has the term (RFC 9000 §8).
     pub fn is_validated(&self, id: &NodeId) -> bool {
         self.members.find(id).is_some_and(|key| self.members.is_validated(key))
     }
