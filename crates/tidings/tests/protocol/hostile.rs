@@ -220,6 +220,13 @@ fn the_last_instant_is_accepted_as_a_time() {
     assert!(net.nodes[0].node.poll_timeout().unwrap() > Instant::ZERO);
 }
 
+#[test]
+fn a_node_that_starts_at_the_last_instant_has_timers_that_end() {
+    let mut node = Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::MAX);
+    node.handle_timeout(Instant::MAX);
+    assert!(node.poll_timeout().is_some_and(|next| next > node.now()));
+}
+
 fn node() -> Node {
     Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::ZERO)
 }
