@@ -104,11 +104,12 @@ impl Node {
                 Message::Unreadable(reject) => self.stats.rejected_datagrams.count(reject),
             }
         }
+        let stranger = replies.from_member == Some(false);
         if let Some(ping) = replies.ping {
-            self.handle_ping(from, ping);
+            self.handle_ping(from, ping, stranger);
         }
         if let Some(request) = &replies.request {
-            self.handle_ping_request(from, request);
+            self.handle_ping_request(from, request, stranger);
         }
         if let (Some(correction), Some(true)) = (replies.correction, replies.from_member) {
             self.send_correction(correction);
@@ -120,15 +121,16 @@ impl Node {
     ///
     /// The ack to a member has piggybacked gossip, first of all its own suspicion or failure, if
     /// there is one. A stranger gets a bare ack, which is no longer than its ping. A node that has
-    /// left sends no ack: it sends members the update that it left, and strangers nothing.
-    fn handle_ping(&mut self, from: SocketAddr, ping: Ping) {
+    /// left sends no ack: it sends members the update that it left, and strangers nothing. A sender
+    /// is a `stranger` too if only claims in its own datagram made it a member.
+    fn handle_ping(&mut self, from: SocketAddr, ping: Ping, stranger: bool) {
         let Ping { token, target, status, reply_to } = ping;
-        let from = self.reply_address(from, reply_to);
+        let from = self.reply_address(from, reply_to, stranger);
         if target.is_some_and(|target| target != self.local().id().short()) {
             self.stats.misdirected_pings += 1;
             return;
         }
-        let member = self.members.find_addr(from);
+        let member = self.members.find_addr(from).filter(|_| !stranger);
         if !self.local().state().is_present() {
             if member.is_some() {
                 self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
@@ -159,9 +161,16 @@ impl Node {
     }
 
     /// The address for a reply: the one that the request names, if it has the request's IP or is a
-    /// member's; else the source address. So nobody can direct replies at strangers.
-    fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
-        let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
+    /// member's and no stranger asks; else the source address. So nobody can direct replies at
+    /// strangers.
+    fn reply_address(
+        &self,
+        from: SocketAddr,
+        says: Option<SocketAddr>,
+        stranger: bool,
+    ) -> SocketAddr {
+        let member = |at: &SocketAddr| !stranger && self.members.find_addr(*at).is_some();
+        let fits = |at: &SocketAddr| at.ip() == from.ip() || member(at);
         says.filter(fits).unwrap_or(from)
     }
 
@@ -234,14 +243,14 @@ impl Node {
     }
 
     /// Handles a request for an indirect ping.
-    fn handle_ping_request(&mut self, from: SocketAddr, request: &PingRequest) {
-        let from = self.reply_address(from, request.reply_to);
+    fn handle_ping_request(&mut self, from: SocketAddr, request: &PingRequest, stranger: bool) {
+        let from = self.reply_address(from, request.reply_to, stranger);
         let target = self.members.find(&request.target).filter(|&key| key != MemberKey::LOCAL);
         // A member at another address here would answer for an address where it is not.
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
-        let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
-        if asker.is_none() {
+        let asker = self.members.find_addr(from).filter(|_| !stranger);
+        if asker.is_none() || !self.local().state().is_present() {
             self.stats.indirect_pings_refused += 1;
             return;
         }
