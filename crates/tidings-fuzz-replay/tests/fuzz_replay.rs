@@ -78,10 +78,10 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// A hundredth of these cases, for targets with several nodes.
+/// Few of these cases, for targets with several nodes.
 fn few() -> ProptestConfig {
     let mut config = config();
-    config.cases = config.cases.div_ceil(100);
+    config.cases = config.cases.div_ceil(400);
     config
 }
 
