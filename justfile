@@ -53,15 +53,28 @@ deny:
 advisories:
     cargo deny --all-features check advisories
 
-# Targets: datagram, stream, inputs, replay, and memberlist_ with the first three; eth_http, eth_ipc
-# and eth_abi with `--features eth`. Flags: `--features encryption`.
+# Targets: datagram, stream, inputs, mitm, craft and extreme, each also with memberlist_ before it;
+# replay; eth_http, eth_ipc and eth_abi with `--features eth`. With `--features encryption`, those
+# of Tidings' own format encrypt; mitm always does.
+#
+# Build: `fast`, or `checked`, which is slower and asserts the core's invariants after each input.
 #
 # Fuzz one target for some seconds (needs nightly and cargo-fuzz)
-fuzz target seconds="60" *flags:
+fuzz target seconds="60" build="fast" *flags:
     mkdir -p fuzz/target/corpus/{{ target }}
-    cargo +nightly fuzz run {{ flags }} {{ target }} \
+    cargo +nightly fuzz run --sanitizer none {{ if build == "fast" { "--release" } else { "" } }} \
+        --target-dir fuzz/target/{{ build }} {{ flags }} {{ target }} \
         fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} \
-        -- -max_total_time={{ seconds }} -timeout=10
+        -- -max_total_time={{ seconds }} -timeout=10 -max_len=500 -len_control=0
+
+# Fuzz all targets, in both builds, for some seconds together; fails if one finds something
+fuzz-all seconds="900":
+    .ci/fuzz-all {{ seconds }}
+
+# Replace what the fuzzer found for a target so far by the few inputs that reach as much
+fuzz-cmin target *flags:
+    cargo +nightly fuzz cmin --sanitizer none --release {{ flags }} \
+        --target-dir fuzz/target/fast {{ target }} fuzz/target/corpus/{{ target }}
 
 # Replay the fuzz corpora and mutations of them on a stable compiler
 fuzz-smoke cases="20000":

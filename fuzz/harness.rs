@@ -56,7 +56,8 @@ pub fn stream(bytes: &[u8]) {
 pub fn inputs(bytes: &[u8]) {
     let mut world = World::new();
     let mut ops = Ops(bytes);
-    while let Some(op) = ops.next() {
+    for _ in 0..MAX_OPS {
+        let Some(op) = ops.next() else { break };
         match op % 21 {
             0 => world.advance(Duration::from_millis(ops.byte().into())),
             1 => world.advance(Duration::from_millis(u64::from(ops.byte()) * 100)),
@@ -163,6 +164,9 @@ pub fn broadcast(node: &mut Node, now: Instant, key: &[u8], data: Vec<u8>) {
     };
 }
 
+/// The highest number of operations in one input: more inputs tell more than longer ones.
+pub const MAX_OPS: usize = 64;
+
 /// One node and the state of its driver.
 pub struct World {
     pub node: Node,
@@ -233,7 +237,7 @@ impl World {
     pub fn advance(&mut self, by: Duration) {
         let end = self.now + by;
         // Bounded, because late timeouts are harmless.
-        for _ in 0..50 {
+        for _ in 0..MAX_TIMEOUTS {
             let Some(at) = self.node.poll_timeout().filter(|&at| at <= end) else { break };
             self.now = self.now.max(at);
             self.node.handle_timeout(self.now);
@@ -328,6 +332,9 @@ impl World {
     }
 }
 
+/// The highest number of timeouts that are handled in time, of those that are due at once.
+const MAX_TIMEOUTS: usize = 24;
+
 /// Reads bytes one by one; zeros at the end.
 pub struct Ops<'a>(pub &'a [u8]);
 
@@ -344,7 +351,7 @@ impl Ops<'_> {
 }
 
 /// The token of the ping with which a datagram begins.
-fn read_ping(datagram: &[u8]) -> Option<u32> {
+pub fn read_ping(datagram: &[u8]) -> Option<u32> {
     match forge::open(datagram)[..] {
         [0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d])),
         _ => None,

@@ -6,7 +6,8 @@
 
 #![allow(unreachable_pub)]
 
-use crate::harness::{Ops, Sent, World, broadcast, config, id, name, peer};
+use crate::extreme;
+use crate::harness::{MAX_OPS, Ops, Sent, World, broadcast, config, id, name, peer};
 use crate::memberlist as forge;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -86,7 +87,8 @@ pub fn inputs(bytes: &[u8]) {
     let mut ops = Ops(bytes);
     let mode = ops.byte();
     let mut world = world(mode);
-    while let Some(op) = ops.next() {
+    for _ in 0..MAX_OPS {
+        let Some(op) = ops.next() else { break };
         match op % 20 {
             0 => world.advance(Duration::from_millis(ops.byte().into())),
             1 => world.advance(Duration::from_millis(u64::from(ops.byte()) * 100)),
@@ -172,7 +174,16 @@ pub fn inputs(bytes: &[u8]) {
     end(world, mode);
 }
 
-fn message(ops: &mut Ops<'_>) -> Vec<u8> {
+/// Fuzzes two nodes with configurations, times and commands at the ends of their ranges.
+pub fn extreme(bytes: &[u8]) {
+    let dress =
+        |config: ConfigBuilder, mode| dress(config, mode).build().expect("they are in range");
+    let format = extreme::Format { dress, min_datagram: 700, overhead: 400, stream_only: false };
+    extreme::play(bytes, &format);
+}
+
+/// Some message of a datagram.
+pub fn message(ops: &mut Ops<'_>) -> Vec<u8> {
     let kind = ops.byte() % 14;
     let (node, other) = (name(ops.byte() % 8), name(ops.byte() % 8));
     let number = match ops.byte() {
@@ -200,7 +211,8 @@ fn message(ops: &mut Ops<'_>) -> Vec<u8> {
     }
 }
 
-fn record(ops: &mut Ops<'_>) -> Vec<u8> {
+/// Some member of a push/pull.
+pub fn record(ops: &mut Ops<'_>) -> Vec<u8> {
     let (node, at) = (name(ops.byte() % 8), peer(ops.byte() % 8));
     let (number, state) = (u32::from(ops.byte() % 8), ops.byte() % 5);
     let Own { ip, port, meta, vsn } = Own::some(ops, at);
@@ -297,6 +309,21 @@ fn addresses(node: &Node) -> Vec<SocketAddr> {
 
 /// The configuration of node `n`; the mode selects label, keys and compression.
 fn speaking(mode: u8, n: u8) -> Config {
+    speaking_with(mode, n, &|_| {})
+}
+
+/// The same, with other options.
+pub fn speaking_with(mode: u8, n: u8, change: &dyn Fn(&mut Options)) -> Config {
+    let change = |options: &mut Options| {
+        shrink(options, mode);
+        change(options);
+    };
+    let config = config(n, change).to_builder();
+    dress(config, mode).build().expect("they go together")
+}
+
+/// Adds the format to a configuration.
+fn dress(config: ConfigBuilder, mode: u8) -> ConfigBuilder {
     let mut memberlist = Memberlist::new().with_compression(matches!(mode % 8, 4 | 6 | 7));
     if has_label(mode) {
         memberlist = memberlist.with_label(ClusterName::new(LABEL).expect("a good name"));
@@ -304,8 +331,7 @@ fn speaking(mode: u8, n: u8) -> Config {
     if mode % 8 == 7 {
         memberlist = memberlist.with_protocol(1).expect("it exists");
     }
-    let config = config(n, |options| shrink(options, mode)).to_builder();
-    with_keys(config.wire(Wire::Memberlist(memberlist)), mode).build().expect("they go together")
+    with_keys(config.wire(Wire::Memberlist(memberlist)), mode)
 }
 
 #[cfg(feature = "encryption")]
@@ -337,7 +363,8 @@ fn has_label(mode: u8) -> bool {
     matches!(mode % 8, 1 | 3 | 6)
 }
 
-fn labelled(mode: u8, bytes: &[u8]) -> Vec<u8> {
+/// Bytes with the label, if the node has one.
+pub fn labelled(mode: u8, bytes: &[u8]) -> Vec<u8> {
     forge::labelled(if has_label(mode) { LABEL } else { "" }, bytes)
 }
 

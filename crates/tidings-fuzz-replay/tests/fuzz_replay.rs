@@ -1,8 +1,12 @@
 //! The fuzz targets on a stable compiler: their corpora, mutations of them, and random bytes.
 
+#[path = "../../../fuzz/craft.rs"]
+mod craft;
 #[cfg(feature = "eth")]
 #[path = "../../../fuzz/ethereum.rs"]
 mod ethereum;
+#[path = "../../../fuzz/extreme.rs"]
+mod extreme;
 #[path = "../../tidings/tests/common/forge.rs"]
 mod forge;
 #[path = "../../../fuzz/harness.rs"]
@@ -11,10 +15,23 @@ mod harness;
 #[path = "../../tidings/tests/common/memberlist.rs"]
 mod memberlist;
 #[cfg(feature = "memberlist")]
+#[path = "../../../fuzz/memberlist_craft.rs"]
+mod memberlist_craft;
+#[cfg(feature = "memberlist")]
 #[path = "../../../fuzz/memberlist.rs"]
 mod memberlist_harness;
+#[cfg(all(feature = "encryption", feature = "memberlist"))]
+#[path = "../../../fuzz/memberlist_mitm.rs"]
+mod memberlist_mitm;
+#[cfg(feature = "encryption")]
+#[path = "../../../fuzz/mitm.rs"]
+mod mitm;
+#[path = "../../../fuzz/net.rs"]
+mod net;
 
 use proptest::prelude::*;
+#[cfg(feature = "encryption")]
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// All files of a target's corpus; there are some.
@@ -38,6 +55,19 @@ fn the_corpora_do_no_harm() {
     replay("stream", harness::stream);
     replay("inputs", harness::inputs);
     replay("replay", harness::replay);
+    replay("craft", craft::craft);
+    replay("extreme", extreme::extreme);
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn the_corpus_of_the_man_in_the_middle_reaches_much_and_does_no_harm() {
+    let reached: BTreeSet<_> =
+        corpus("mitm").iter().flat_map(|bytes| mitm::reached(bytes)).collect();
+    let all = ["rejected", "joined", "left", "delivered", "answered", "broadcast", "recovered"];
+    for one in all {
+        assert!(reached.contains(one), "{one} is not among {reached:?}");
+    }
 }
 
 /// So many cases, or as many as `PROPTEST_CASES` says: `just fuzz-smoke` asks for more.
@@ -46,6 +76,13 @@ fn config() -> ProptestConfig {
         Some(_) => ProptestConfig::default(),
         None => ProptestConfig::with_cases(400),
     }
+}
+
+/// Few of these cases, for targets with several nodes.
+fn few() -> ProptestConfig {
+    let mut config = config();
+    config.cases = config.cases.div_ceil(400);
+    config
 }
 
 /// A file of a target's corpus, some of whose bytes were replaced, left out or repeated.
@@ -98,6 +135,42 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn any_typed_messages_do_no_harm(
+        craft in mutated("craft"),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        craft::craft(&craft);
+        craft::craft(&bytes);
+    }
+
+    #[test]
+    fn any_values_at_the_ends_of_their_ranges_do_no_harm(
+        extreme in mutated("extreme"),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        extreme::extreme(&extreme);
+        extreme::extreme(&bytes);
+    }
+}
+
+#[cfg(feature = "encryption")]
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn any_man_in_the_middle_does_no_harm(
+        mitm in mutated("mitm"),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        mitm::mitm(&mitm);
+        mitm::mitm(&bytes);
+    }
+}
+
 #[cfg(feature = "eth")]
 mod ethereum_nodes {
     use super::{config, mutated, replay};
@@ -138,8 +211,10 @@ mod ethereum_nodes {
 
 #[cfg(feature = "memberlist")]
 mod memberlist_format {
-    use super::{config, mutated, replay};
-    use crate::memberlist_harness as harness;
+    use super::{config, few, mutated, replay};
+    #[cfg(feature = "encryption")]
+    use crate::memberlist_mitm::mitm;
+    use crate::{memberlist_craft::craft, memberlist_harness as harness};
     use proptest::prelude::*;
 
     #[test]
@@ -147,6 +222,10 @@ mod memberlist_format {
         replay("memberlist_datagram", harness::datagram);
         replay("memberlist_stream", harness::stream);
         replay("memberlist_inputs", harness::inputs);
+        replay("memberlist_craft", craft);
+        replay("memberlist_extreme", harness::extreme);
+        #[cfg(feature = "encryption")]
+        replay("memberlist_mitm", mitm);
     }
 
     proptest! {
@@ -171,6 +250,34 @@ mod memberlist_format {
             harness::inputs(&inputs);
             harness::datagram(&bytes);
             harness::stream(&bytes);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn any_typed_messages_of_memberlists_do_no_harm(
+            typed in mutated("memberlist_craft"),
+            values in mutated("memberlist_extreme"),
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            craft(&typed);
+            craft(&bytes);
+            harness::extreme(&values);
+            harness::extreme(&bytes);
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn any_man_in_the_middle_of_memberlists_does_no_harm(
+            bytes in mutated("memberlist_mitm"),
+        ) {
+            mitm(&bytes);
         }
     }
 }

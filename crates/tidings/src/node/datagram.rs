@@ -211,10 +211,13 @@ impl Node {
         })
     }
 
-    /// The address for a reply: the one that the request names, if it has the request's IP or is a
-    /// member's; else the source address. So nobody can direct replies at strangers.
+    /// The address for a reply: the one that the request names, if it has the request's IP or a
+    /// member has answered from it; else the source address. So nobody can direct replies at
+    /// strangers.
     fn reply_address(&self, from: SocketAddr, says: Option<SocketAddr>) -> SocketAddr {
-        let fits = |at: &SocketAddr| at.ip() == from.ip() || self.members.find_addr(*at).is_some();
+        let member = |at| self.members.find_addr(at);
+        let answers = |at| member(at).is_some_and(|key| self.members.is_validated(key));
+        let fits = |&at: &SocketAddr| at.ip() == from.ip() || answers(at);
         says.filter(fits).unwrap_or(from)
     }
 

@@ -151,7 +151,10 @@ impl Node {
         let len = data.len();
         let broadcast = Broadcast { id, key: Bytes::copy_from_slice(key), payload: data };
         let over = self.wire.broadcast_len(&broadcast).saturating_sub(self.room_in_datagram());
-        TooLong::check("the message", len, len - over, Some("datagram_size"))
+        // If not even an empty message fits, the key is too long.
+        let key_max = key.len().saturating_sub(over.saturating_sub(len));
+        TooLong::check("the broadcast key", key.len(), key_max, Some("datagram_size"))
+            .and_then(|()| TooLong::check("the message", len, len - over, Some("datagram_size")))
             .map_err(BroadcastError::Message)?;
         // Without a receiver it counts as sent.
         if self.members.present_count() > 1 {

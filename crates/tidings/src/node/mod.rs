@@ -129,6 +129,7 @@ impl Node {
     /// All its random choices come from `seed`: the same seed and the same calls give the same
     /// outputs, on any machine.
     pub fn new(mut config: Config, seed: [u8; 32], now: Instant) -> Self {
+        let now = now.min(END_OF_TIME);
         let variant = config.variant();
         let (addr, incarnation) = (canonical(config.addr), variant.first(config.generation));
         let mut local = Member::new(config.id.clone(), addr, incarnation, config.meta.clone());

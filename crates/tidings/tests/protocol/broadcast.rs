@@ -248,6 +248,29 @@ fn a_broadcast_that_is_too_long_for_our_datagrams_holds_up_no_other() {
 }
 
 #[test]
+fn a_key_that_leaves_no_room_for_a_message_is_refused_with_its_limit() {
+    let mut options = Options::local();
+    (options.datagram_size, options.max_meta) = (360, 0);
+    let name = NodeId::new(&"n".repeat(255)).unwrap();
+    let config = Config::builder(ClusterName::new("test").unwrap(), name, addr(0));
+    let config = forge::with_keys(config.options(options).generation(1).build().unwrap());
+    let mut node = Node::new(config, [1; 32], Instant::ZERO);
+    let mut broadcast = |key_len: usize| {
+        let key = vec![b'k'; key_len];
+        let key = BroadcastKey::new(&key[..]).unwrap();
+        node.broadcast_replacing(Instant::ZERO, key, "".into())
+    };
+    let error = broadcast(255).unwrap_err();
+    let BroadcastError::Message(TooLong { what, len: 255, max, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(what, "the broadcast key");
+    // A shorter key may have a shorter length field, of which the limit knows nothing.
+    assert!(broadcast(max + 2).is_err());
+    broadcast(max).unwrap();
+}
+
+#[test]
 fn a_forged_number_does_not_mute_its_origin() {
     for forged in [u64::MAX, u64::MAX - 1, 1 << 32, 3000] {
         let mut net = joined(4);

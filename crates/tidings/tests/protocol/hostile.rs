@@ -244,6 +244,21 @@ fn a_stranger_gets_no_more_than_it_sent_whatever_it_sends() {
 }
 
 #[test]
+fn a_datagram_that_claims_its_own_sender_makes_it_no_member_for_its_requests() {
+    let claim = forge::alive("x", &stranger().to_string(), 1, 0, b"");
+    for (request, answers) in [(forge::ping(7, "n0"), 1), (forge::ping_request(7, 100, "n1"), 0)] {
+        let mut net = trio();
+        net.nodes[0].node.set_meta(net.now, Meta::new(&[7; 500])).unwrap();
+        let datagram = forge::datagram(&[request, claim.clone()]);
+        let (count, bytes) = (net.datagrams.len(), net.datagram_bytes);
+        net.inject(0, stranger(), &datagram);
+        let bytes = net.datagram_bytes - bytes;
+        assert_eq!(net.datagrams.len() - count, answers);
+        assert!(bytes <= datagram.len(), "{bytes} bytes for {}", datagram.len());
+    }
+}
+
+#[test]
 fn an_ack_that_answers_nothing_does_nothing() {
     let mut net = pair();
     net.cut(1, 0);
@@ -295,6 +310,13 @@ fn the_last_instant_is_accepted_as_a_time() {
     net.nodes[0].node.handle_timeout(Instant::MAX);
     net.drain(0);
     assert!(net.nodes[0].node.poll_timeout().unwrap() > Instant::ZERO);
+}
+
+#[test]
+fn a_node_that_starts_at_the_last_instant_has_timers_that_end() {
+    let mut node = Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::MAX);
+    node.handle_timeout(Instant::MAX);
+    assert!(node.poll_timeout().is_some_and(|next| next > node.now()));
 }
 
 fn node() -> Node {
