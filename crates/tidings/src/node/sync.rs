@@ -144,12 +144,13 @@ impl Node {
         if comparison.rounds > MAX_ROUNDS || self.now > comparison.ends {
             return self.reject(id, Reject::Unexpected);
         }
+        let peer = canonical(exchange.peer);
         // The seeds of a join are trusted: without them a newcomer knows nobody.
         let seed = matches!(purpose, Purpose::Join(_) | Purpose::Reconnect);
         let validated = seed || self.wire.is_authenticated();
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                self.merge(&comparison, claims, validated);
+                self.merge(&comparison, claims, peer, validated);
             }
         }
         let begun = buf.len();
@@ -244,22 +245,27 @@ impl Node {
         &mut self,
         comparison: &Comparison,
         Claims { claims, refused }: &Claims,
+        peer: SocketAddr,
         validated: bool,
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
         let mut correction = None;
-        // A peer that is not in the table has to answer at its address first.
-        let unproven = self.members.find(&comparison.with).is_none().then_some(&comparison.with);
         for claim in claims {
-            if unproven == Some(&claim.id) {
+            let addr = claim.profile.as_ref().map(|profile| profile.addr);
+            let by_peer = claim.id == comparison.with;
+            let proven = by_peer && addr.map(|addr| addr.ip()) == Some(peer.ip());
+            let validated = validated || proven;
+            if by_peer && !validated && self.members.find(&claim.id).is_none() {
+                // A newcomer that is elsewhere than it claims has to answer there first.
+                self.validate_claim(claim.clone(), usize::MAX);
                 continue;
             }
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
             correction = self.handle_update(source, claim.clone()).or(correction);
-            if let (true, Some(profile)) = (validated, &claim.profile) {
-                self.validate_at(&claim.id, profile.addr);
+            if let (true, Some(addr)) = (validated, addr) {
+                self.validate_at(&claim.id, addr);
             }
         }
         if let Some(correction) = correction {
