@@ -79,7 +79,7 @@ pub fn play<G: Grammar>(bytes: &[u8], grammar: impl FnOnce(u8) -> G) {
 }
 
 /// The highest number of operations in one input.
-const MAX_OPS: usize = 60;
+const MAX_OPS: usize = 40;
 /// The node, and the honest one that it knows.
 const NODE: usize = 0;
 const MAX_MEMBERS: usize = 12;
@@ -122,7 +122,7 @@ impl<'g, G: Grammar> Scene<'g, G> {
     fn act(&mut self, op: u8, ops: &mut Ops<'_>) {
         match op % 16 {
             0 => self.pass(u64::from(ops.byte())),
-            1 => self.pass(u64::from(ops.byte()) * 100),
+            1 => self.pass(u64::from(ops.byte()) * 40),
             2..=7 => {
                 let from = self.source(ops);
                 let count = ops.byte() % 6;

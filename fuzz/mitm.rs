@@ -57,7 +57,7 @@ pub fn play(bytes: &[u8], format: &Format) -> BTreeSet<&'static str> {
 
 const NODES: usize = 3;
 /// The highest number of operations in one input.
-const MAX_OPS: usize = 120;
+const MAX_OPS: usize = 64;
 /// The highest number of datagrams, and of pieces of streams, that the man remembers.
 const MAX_KEPT: usize = 96;
 /// Time in which the nodes agree once the man has stopped.
@@ -118,7 +118,7 @@ impl<'f> Man<'f> {
                 }
             }
             3 | 4 => self.pass(u64::from(ops.byte()), ops.byte()),
-            5 => self.pass(u64::from(ops.byte()) * 100, ops.byte()),
+            5 => self.pass(u64::from(ops.byte()) * 40, ops.byte()),
             6..=10 => self.meddle(ops),
             11 | 12 => self.repeat_datagram(ops),
             13 | 14 => self.repeat_bytes(ops),
