@@ -55,8 +55,8 @@ pub struct Dialog {
     pub ours: bool,
     /// The number of frames so far, in both directions.
     pub frames: u32,
-    /// The first frame, if the node sent it.
-    pub request: Vec<u8>,
+    /// The latest frame, in either direction.
+    pub latest: Vec<u8>,
     /// Bytes that the node wrote since it read the last time.
     unsent: usize,
 }
@@ -186,9 +186,13 @@ impl<'g, G: Grammar> Scene<'g, G> {
         let bytes = |to: SocketAddr| -> usize {
             sent.iter().filter(|(at, _)| *at == to).map(|(_, len)| len).sum()
         };
-        // A member can claim that the node's name is elsewhere: then the node answers there.
-        let elsewhere = sent.iter().filter(|(to, _)| *to != from && !known.contains(to)).count();
-        assert!(elsewhere <= usize::from(!stranger), "{sent:?}: neither a member nor the sender");
+        // A member can claim that the node's name is elsewhere: then the node answers there. For a
+        // stranger it asks at one address, by no more than the stranger sent, and no member.
+        let elsewhere: Vec<_> =
+            sent.iter().filter(|(to, _)| *to != from && !known.contains(to)).collect();
+        assert!(elsewhere.len() <= 1, "{sent:?}: neither a member nor the sender");
+        let most = if stranger { datagram.len() } else { usize::MAX };
+        assert!(elsewhere.iter().all(|(_, len)| *len <= most), "{sent:?} for {most} bytes");
         if stranger {
             let bytes = bytes(from);
             let most = datagram.len() + self.grammar.surplus();
@@ -199,7 +203,7 @@ impl<'g, G: Grammar> Scene<'g, G> {
             );
             assert!(sent.len() <= 1 || !self.grammar.is_terse(), "a stranger gets one answer");
         }
-        assert!(sent.len() <= 3 || !self.grammar.is_terse(), "one answer of each kind");
+        assert!(sent.len() <= 2, "two answers at most: {sent:?}");
         // The shortest message that leads to an event has four bytes, compressed a bit less.
         let events = self.net.watch.events - events;
         assert!(events <= 512, "{events} events for {} bytes", datagram.len());
@@ -213,6 +217,9 @@ impl<'g, G: Grammar> Scene<'g, G> {
         }
         let Some(dialog) = self.net.watch.dialogs.get(&id).cloned() else { return };
         let frame = self.grammar.frame(ops, &dialog);
+        if let Some(dialog) = self.net.watch.dialogs.get_mut(&id) {
+            dialog.latest.clone_from(&frame);
+        }
         self.acked |= dialog.ours;
         let pieces = match ops.byte() {
             piece @ 0..32 => usize::from(piece) + 1,
@@ -411,8 +418,8 @@ impl<G: Grammar> Watch for Seen<'_, G> {
                 let Some(dialog) = self.dialogs.get_mut(&id) else { return };
                 dialog.unsent += bytes.len();
                 dialog.frames += 1;
+                dialog.latest = bytes.to_vec();
                 if dialog.ours && dialog.frames == 1 {
-                    dialog.request = bytes.to_vec();
                     self.read(bytes);
                 }
             }
@@ -483,8 +490,12 @@ impl Grammar for Tidings {
         };
         let kind = if ops.byte() < 8 { ops.byte() % 12 } else { kind };
         let body = match kind {
-            0 | 1 => [hello(ops), parts(ops)].concat(),
-            2 => (0..ops.byte() % 6).flat_map(|_| member(ops)).collect(),
+            0 => [receiver(ops), hello(ops), parts(ops)].concat(),
+            1 => [hello(ops), parts(ops)].concat(),
+            2 => {
+                let members: Vec<_> = (0..ops.byte() % 6).flat_map(|_| member(ops)).collect();
+                [receiver(ops), members].concat()
+            }
             4 => vec![ops.byte() % 9],
             5 => parts(ops),
             6 => {
@@ -495,7 +506,7 @@ impl Grammar for Tidings {
             8 => [varint(some_number(ops)), varint(some_number(ops)), vec![7; 4]].concat(),
             9 => {
                 let messages: Vec<_> = (0..ops.byte() % 4).map(|_| self.message(ops)).collect();
-                [text(&some_name(ops)), messages.concat()].concat()
+                [receiver(ops), text(&some_name(ops)), messages.concat()].concat()
             }
             _ => Vec::new(),
         };
@@ -522,23 +533,30 @@ impl Grammar for Tidings {
 /// A frame at this point of a stream.
 fn bound(dialog: &Dialog, kind: u8, body: &[u8]) -> Vec<u8> {
     #[cfg(feature = "encryption")]
-    if let Some(nonce) = dialog.request.get(9..33) {
+    if let (true, Some(nonce)) = (dialog.ours, dialog.latest.get(9..33)) {
         const REPLY: u8 = 2;
-        let first = nonce.try_into().expect("it has 24 bytes");
+        let before = nonce.try_into().expect("it has 24 bytes");
         let body = [&[kind], body].concat();
-        return forge::encrypted::bound_frame(REPLY, dialog.frames, first, &body);
+        return forge::encrypted::bound_frame(REPLY, dialog.frames, before, &body);
     }
     match dialog.frames {
-        0 => forge::frame(kind, body),
-        frames => forge::later_frame(frames, kind, body),
+        frames if frames > 0 && dialog.latest.len() >= 33 => {
+            forge::later_frame(&dialog.latest, frames, kind, body)
+        }
+        _ => forge::frame(kind, body),
     }
+}
+
+/// The name of whom a request is for: mostly nobody's.
+fn receiver(ops: &mut Ops<'_>) -> Vec<u8> {
+    if ops.byte() % 8 > 0 { vec![0] } else { text(&some_name(ops)) }
 }
 
 /// A ping of a sender in any incarnation and with any digest.
 fn status_ping(ops: &mut Ops<'_>, generation: u64, number: u64) -> Vec<u8> {
     let ping = forge::ping(ops.byte().into(), "n0");
-    let status = [varint(generation), varint(number)].concat();
-    [&ping[..9], &status, &[ops.byte(); 4]].concat()
+    let tag = forge::sender_tag(some_name(ops).as_bytes(), generation).to_le_bytes();
+    [&ping[..9], &tag, &varint(number)[..], &[ops.byte(); 4]].concat()
 }
 
 fn alive(ops: &mut Ops<'_>, name: &str, generation: u64, number: u64) -> Vec<u8> {
