@@ -67,14 +67,10 @@ impl Node {
     /// The next output.
     pub(super) fn next_output<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Output<'b>> {
         loop {
-            let mut most = usize::MAX;
             let (to, written) = match self.outputs.pop()? {
                 PendingOutput::Event(event) => return Some(Output::Event(event)),
                 PendingOutput::Stream { id, action } => return Some(Output::Stream { id, action }),
                 PendingOutput::Datagram(pending) => {
-                    if let Piggyback::None { most: length } = pending.piggyback {
-                        most = length;
-                    }
                     (pending.to, self.encode_datagram(&pending, buf))
                 }
                 PendingOutput::Message { to, data } => {
@@ -83,7 +79,7 @@ impl Node {
                     (to, writer.end())
                 }
             };
-            let Some(start) = written.filter(|_| buf.len() <= most) else { continue };
+            let Some(start) = written else { continue };
             self.gossip.datagrams_built += 1;
             if self.config.options.stream_only {
                 self.send_by_stream(to, &buf[start..]);
@@ -128,7 +124,11 @@ impl Node {
             );
         }
         match pending.piggyback {
-            Piggyback::None { .. } => {}
+            Piggyback::None { most } => {
+                if writer.len() > most {
+                    return None;
+                }
+            }
             Piggyback::Uncounted => self.piggyback_updates(pending, &mut writer),
             Piggyback::Counted => self.fill_gossip(pending, &mut writer),
         }

@@ -87,6 +87,15 @@ impl Writer<'_> {
         }
     }
 
+    /// Length of the datagram so far, completed, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Tidings(writer) => writer.len(),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(writer) => writer.len(),
+        }
+    }
+
     /// Room that is left, in bytes.
     pub(crate) fn room(&self) -> usize {
         match self {

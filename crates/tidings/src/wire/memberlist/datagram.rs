@@ -23,6 +23,8 @@ pub(crate) struct Writer<'a> {
     /// Offset of the first leaf.
     start: usize,
     limit: usize,
+    /// Bytes that completing the datagram adds, at most.
+    trailer: usize,
     /// Lengths of the leaves so far.
     lengths: [u16; MAX_PARTS],
     parts: usize,
@@ -35,10 +37,11 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Begins a datagram of at most `limit` bytes in `buf`.
     pub(crate) fn begin(envelope: &Envelope, buf: &'a mut Vec<u8>, limit: usize) -> Self {
-        let limit = limit - envelope.begin(buf);
+        let trailer = envelope.begin(buf);
+        let limit = limit - trailer;
         let (start, lengths, parts) = (buf.len(), [0; MAX_PARTS], 0);
         let (name, addr, nacks) = (envelope.name.clone(), envelope.addr, envelope.nacks);
-        Self { buf, start, limit, lengths, parts, name, addr, nacks }
+        Self { buf, start, limit, trailer, lengths, parts, name, addr, nacks }
     }
 
     pub(crate) fn ping(&mut self, token: u32, target: &NodeId) {
@@ -105,6 +108,13 @@ impl<'a> Writer<'a> {
     /// Appends a broadcast; `false` if there is no room.
     pub(crate) fn broadcast(&mut self, broadcast: &Broadcast) -> bool {
         self.push(&Leaf::User(&broadcast.payload))
+    }
+
+    /// Length of the datagram so far, completed, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        // A single leaf stands by itself.
+        let len = if self.parts > 1 { self.len_with(self.parts) } else { self.buf.len() };
+        len + self.trailer
     }
 
     /// Room that is left for one message, in bytes.

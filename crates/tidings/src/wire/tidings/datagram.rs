@@ -41,6 +41,8 @@ pub(crate) struct Writer<'a> {
     /// Offset of the first message.
     start: usize,
     limit: usize,
+    /// Bytes that completing the datagram adds.
+    trailer: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -48,7 +50,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn begin(envelope: &Envelope, buf: &'a mut Vec<u8>, limit: usize) -> Self {
         let trailer = envelope.begin(buf);
         let start = buf.len();
-        Self { buf, start, limit: limit - trailer }
+        Self { buf, start, limit: limit - trailer, trailer }
     }
 
     pub(crate) fn ping(&mut self, token: u32, target: &NodeId, sender: PingSender) {
@@ -112,6 +114,11 @@ impl<'a> Writer<'a> {
     /// Offset of the first message.
     pub(crate) fn start(&self) -> usize {
         self.start
+    }
+
+    /// Length of the datagram so far, completed, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.buf.len() + self.trailer
     }
 
     /// Room that is left, in bytes.
