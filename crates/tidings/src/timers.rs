@@ -132,12 +132,21 @@ impl Timers {
         }
     }
 
-    /// The earliest timer.
+    /// The earliest timer; of several at one time, the first in the order of their keys.
     pub(crate) fn next(&self) -> Option<(Instant, TimerKey)> {
-        let fixed = FIXED_TIMERS
-            .iter()
-            .filter_map(|&timer| self.fixed[timer as usize].map(|at| (at, TimerKey::Fixed(timer))));
-        fixed.chain(self.order.first().copied()).min()
+        let mut first = None;
+        for timer in FIXED_TIMERS {
+            if let Some(at) = self.fixed[timer as usize]
+                && first.is_none_or(|(earliest, _)| at < earliest)
+            {
+                first = Some((at, timer));
+            }
+        }
+        let fixed = first.map(|(at, timer)| (at, TimerKey::Fixed(timer)));
+        match self.order.first() {
+            Some(&(at, key)) if fixed.is_none_or(|(earliest, _)| at < earliest) => Some((at, key)),
+            _ => fixed,
+        }
     }
 
     /// Removes and returns the earliest timer that is due at `now`.

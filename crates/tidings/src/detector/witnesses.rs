@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Witnesses {
-    /// The latest last.
+    /// In the order in which they were added.
     recent: Vec<MemberKey>,
     /// The pings of the latest search, by token.
     searched: Vec<(u32, MemberKey)>,
@@ -20,7 +20,9 @@ pub(crate) struct Witnesses {
 impl Witnesses {
     /// Adds a member, which answered.
     pub(crate) fn add(&mut self, key: MemberKey) {
-        self.remove(key);
+        if self.recent.contains(&key) {
+            return;
+        }
         if self.recent.len() == MAX_WITNESSES {
             self.recent.remove(0);
         }
@@ -112,7 +114,7 @@ mod tests {
         let (mut witnesses, mut picked) = (Witnesses::default(), Vec::new());
         witnesses.pick(&mut rng, 3, |_| true, &mut picked);
         assert_eq!(picked, []);
-        for n in (0..40).chain([30]) {
+        for n in (0..40).chain([39]) {
             witnesses.add(key(n));
         }
         witnesses.remove(key(31));

@@ -19,6 +19,7 @@ use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
 use crate::wire::message::{PingSender, sender_tag};
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 impl Node {
@@ -378,7 +379,7 @@ struct Replies {
     /// The correction to send.
     correction: Option<Correction>,
     /// The claim of a stranger to validate: the first, or the first about itself.
-    offered: Option<Claim>,
+    offered: Option<Box<Claim>>,
 }
 
 impl Replies {
@@ -390,7 +391,7 @@ impl Replies {
             Some(first) => at(first) != Some(from) && at(&claim) == Some(from),
         };
         if is_better {
-            self.offered = Some(claim);
+            self.offered = Some(Box::new(claim));
         }
     }
 }

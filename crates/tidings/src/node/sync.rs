@@ -217,7 +217,7 @@ impl Node {
         let validated = proven || self.wire.is_authenticated();
         let known = self.members.find(&with).map(|key| self.members[key].addr());
         if !validated && (known.is_none() || known != addr) {
-            self.validate_claim(claim, usize::MAX);
+            self.validate_claim(claim.into(), usize::MAX);
             return Ok(Comparison { with, addr, disseminate: false, rounds: 0, ends });
         }
         let accuser = Accuser::Unknown;
@@ -258,7 +258,7 @@ impl Node {
             let validated = validated || proven;
             if by_peer && !validated && self.members.find(&claim.id).is_none() {
                 // A newcomer that is elsewhere than it claims has to answer there first.
-                self.validate_claim(claim.clone(), usize::MAX);
+                self.validate_claim(claim.clone().into(), usize::MAX);
                 continue;
             }
             let accuser = Accuser::Unknown;

@@ -25,7 +25,7 @@ impl Node {
 
     /// Asks at the address in a stranger's claim whether that member is there; only then the claim
     /// is applied. The question is no longer than the `len` bytes that the stranger sent.
-    pub(super) fn validate_claim(&mut self, claim: Claim, len: usize) {
+    pub(super) fn validate_claim(&mut self, claim: Box<Claim>, len: usize) {
         let Some(profile) = &claim.profile else { return };
         let addr = profile.addr;
         let running = self.local().state().is_present() && addr != self.local().addr();
@@ -36,7 +36,7 @@ impl Node {
         {
             return;
         }
-        self.ask_at(addr, &claim.id.clone(), Some(claim.into()), len);
+        self.ask_at(addr, &claim.id.clone(), Some(claim), len);
     }
 
     /// Asks a member that others have only told of whether it is there.
