@@ -37,7 +37,8 @@ impl Harness {
             actions: Vec::new(),
             events: Vec::new(),
         };
-        // A member tells of n1: the node's own address is one. The node asks n1 whether it is there.
+        // A member tells of n1 (the node's own address is one): the node asks n1 whether it is
+        // there.
         harness.receive("10.0.0.1:7946", &forge::alive(1, "n1", MEMBER, b""));
         harness.run_for(Duration::from_millis(1));
         let asked = harness.sent.iter().find_map(|(_, data)| forge::ping_in(data));
