@@ -24,7 +24,7 @@ pub(crate) struct Validation {
     addr: SocketAddr,
     sent: Instant,
     /// The member's name.
-    id: NodeId,
+    pub(crate) id: NodeId,
     /// A stranger's claim about the member at that address, to apply then; `None`: the member is
     /// in the table.
     pub(crate) claim: Option<Box<Claim>>,

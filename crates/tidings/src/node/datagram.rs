@@ -352,10 +352,15 @@ impl Node {
     }
 
     /// Pings a member. The ping of a suspect carries the suspicion, so that it can refute at once
-    /// (Lifeguard's buddy system, §IV-C).
+    /// (Lifeguard's buddy system, §IV-C); that of a member that never answered carries nothing.
     pub(super) fn send_ping(&mut self, target: MemberKey, token: u32) {
         let member = &self.members[target];
         let payload = Payload::Ping { token, target };
+        if !self.members.is_validated(target) {
+            let piggyback = Piggyback::None { most: usize::MAX };
+            let to = member.addr();
+            return self.queue_datagram(PendingDatagram { to, payload, about: None, piggyback });
+        }
         let correction = self.config.options.buddy && member.state() > State::Alive;
         let about = correction.then_some(target);
         self.queue_datagram(PendingDatagram {

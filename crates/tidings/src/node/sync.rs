@@ -250,7 +250,7 @@ impl Node {
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
-        let mut correction = None;
+        let (mut correction, mut asked) = (None, false);
         for claim in claims {
             let addr = claim.profile.as_ref().map(|profile| profile.addr);
             let by_peer = claim.id == comparison.with;
@@ -258,7 +258,9 @@ impl Node {
             let validated = validated || proven;
             if by_peer && !validated && self.members.find(&claim.id).is_none() {
                 // A newcomer that is elsewhere than it claims has to answer there first.
-                self.validate_claim(claim.clone().into(), usize::MAX);
+                if !core::mem::replace(&mut asked, true) {
+                    self.validate_claim(claim.clone().into(), usize::MAX);
+                }
                 continue;
             }
             let accuser = Accuser::Unknown;
@@ -277,6 +279,7 @@ impl Node {
     /// lost.
     pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
+        let mut correction = None;
         for claim in claims {
             let validated = self.wire.is_authenticated();
             let source = UpdateSource {
@@ -286,9 +289,10 @@ impl Node {
                 hearsay: false,
                 validated,
             };
-            if let Some(correction) = self.handle_update(source, claim) {
-                self.send_correction(correction);
-            }
+            correction = self.handle_update(source, claim).or(correction);
+        }
+        if let Some(correction) = correction {
+            self.send_correction(correction);
         }
     }
 

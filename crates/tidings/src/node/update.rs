@@ -379,7 +379,11 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
-                self.detector.on_refuted();
+                // A stranger's accusation says nothing about this node's health.
+                let member = |from| self.members.find_addr(from).is_some();
+                if self.wire.is_authenticated() || source.from.is_none_or(member) {
+                    self.detector.on_refuted();
+                }
                 self.disseminate(MemberKey::LOCAL);
                 source.from
             }

@@ -29,6 +29,12 @@ impl Node {
         let Some(profile) = &claim.profile else { return };
         let addr = profile.addr;
         let running = self.local().state().is_present() && addr != self.local().addr();
+        // Of who is alive there a stranger need not tell.
+        let known = self.members.find(&claim.id).filter(|&key| self.members.is_validated(key));
+        let known = known.map(|key| &self.members[key]);
+        if known.is_some_and(|known| known.addr() == addr && known.state() == State::Alive) {
+            return;
+        }
         if !running
             || !self.is_allowed(&claim)
             || claim.state != State::Alive
@@ -78,7 +84,8 @@ impl Node {
                 self.send_correction(correction);
             }
         }
-        if let Some(key) = self.members.find_addr(addr)
+        let key = self.members.find(&validation.id);
+        if let Some(key) = key.filter(|&key| self.members[key].addr() == addr)
             && self.members.validate(key)
             && claimed
         {
