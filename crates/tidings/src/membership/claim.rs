@@ -18,6 +18,11 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// The member's address, if the claim has it.
+    pub(crate) fn addr(&self) -> Option<SocketAddr> {
+        self.profile.as_ref().map(|profile| profile.addr)
+    }
+
     /// Whether the claim equals the table's record of a member.
     pub(crate) fn is_all_of(&self, member: &Member) -> bool {
         let same = |profile: &Profile| profile.addr == member.addr() && profile.meta == member.meta;

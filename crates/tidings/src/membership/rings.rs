@@ -71,26 +71,24 @@ impl Rings {
         if told == 0 {
             return self.validated.next(rng);
         }
-        self.accrued += told.min(validated);
-        if validated > 0 && self.accrued < validated + told.min(validated) {
+        let share = told.min(validated);
+        self.accrued += share;
+        if validated > 0 && self.accrued < validated + share {
             return self.validated.next(rng);
         }
-        self.accrued = self.accrued.saturating_sub(validated + told.min(validated));
+        self.accrued = self.accrued.saturating_sub(validated + share);
         self.told.next(rng)
     }
 
     /// The next gossip target. Members that are only told of are none, unless there are no others.
     pub(crate) fn next_for_gossip(&mut self) -> Option<MemberKey> {
-        if self.validated.len() > 0 {
-            self.validated.next_for_gossip()
-        } else {
-            self.told.next_for_gossip()
-        }
+        let ring = if self.validated.len() > 0 { &mut self.validated } else { &mut self.told };
+        ring.next_for_gossip()
     }
 
     /// Number of gossip targets.
     pub(crate) fn gossip_targets(&self) -> usize {
-        if self.validated.len() > 0 { self.validated.len() } else { self.told.len() }
+        self.preferred().len()
     }
 
     /// Draws up to `count` eligible members whose address is validated; of the others only if no
@@ -102,8 +100,12 @@ impl Rings {
         eligible: impl Fn(MemberKey) -> bool,
         drawn: &mut Vec<MemberKey>,
     ) {
-        let ring = if self.validated.len() > 0 { &self.validated } else { &self.told };
-        ring.draw(rng, count, eligible, drawn);
+        self.preferred().draw(rng, count, eligible, drawn);
+    }
+
+    /// The ring from which members are picked.
+    fn preferred(&self) -> &ProbeOrder {
+        if self.validated.len() > 0 { &self.validated } else { &self.told }
     }
 
     /// The next member that is only told of, to ask whether it is there.

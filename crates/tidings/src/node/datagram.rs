@@ -73,29 +73,15 @@ impl Node {
     ) -> Result<(), Reject> {
         let mut replies = Replies::default();
         for message in self.wire.messages(messages, self.config.options.max_meta) {
-            match message? {
-                Message::Ping(_)
-                | Message::PingRequest(_)
-                | Message::Ack(_)
-                | Message::Nack { .. }
-                    if replies.has_payload =>
-                {
-                    return Err(Reject::Unexpected);
-                }
-                Message::Ping(ping) => {
-                    replies.has_payload = true;
-                    replies.ping = Some(ping);
-                }
-                Message::PingRequest(request) => {
-                    replies.has_payload = true;
-                    replies.request = Some(request);
-                }
-                Message::Ack(ack) => {
-                    replies.has_payload = true;
-                    self.handle_ack(from, ack);
-                }
+            let message = message?;
+            if message.is_payload() && core::mem::replace(&mut replies.has_payload, true) {
+                return Err(Reject::Unexpected);
+            }
+            match message {
+                Message::Ping(ping) => replies.ping = Some(ping),
+                Message::PingRequest(request) => replies.request = Some(request),
+                Message::Ack(ack) => self.handle_ack(from, ack),
                 Message::Nack { token } => {
-                    replies.has_payload = true;
                     let (detector, mut cx) = self.detector();
                     let known = detector.on_nack(&mut cx, token, from);
                     self.stats.stray_acks += u64::from(!known);
@@ -375,7 +361,7 @@ impl Node {
 /// The replies that one datagram causes: at most two, whatever is in it.
 #[derive(Debug, Default)]
 struct Replies {
-    /// It has had a ping, a ping request, an ack or a nack: no node sends two of them together.
+    /// It has had a message of which no node sends two together.
     has_payload: bool,
     ping: Option<Ping>,
     request: Option<PingRequest>,
@@ -390,11 +376,9 @@ struct Replies {
 impl Replies {
     /// Takes a claim of the stranger at `from`.
     fn offer(&mut self, from: SocketAddr, claim: Claim) {
-        let at = |claim: &Claim| claim.profile.as_ref().map(|profile| profile.addr);
-        let is_better = match &self.offered {
-            None => true,
-            Some(first) => at(first) != Some(from) && at(&claim) == Some(from),
-        };
+        let by_itself = |claim: &Claim| claim.addr() == Some(from);
+        let is_better =
+            self.offered.as_ref().is_none_or(|first| !by_itself(first) && by_itself(&claim));
         if is_better {
             self.offered = Some(Box::new(claim));
         }

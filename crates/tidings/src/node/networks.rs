@@ -21,7 +21,7 @@ impl Node {
     }
 
     fn allows_address(&self, claim: &Claim) -> bool {
-        claim.profile.as_ref().is_none_or(|profile| self.config.allows(profile.addr.ip()))
+        claim.addr().is_none_or(|addr| self.config.allows(addr.ip()))
     }
 
     /// Refuses the request on a stream from an address outside; `false` if the stream is from

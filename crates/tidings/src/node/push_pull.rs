@@ -90,7 +90,7 @@ impl Node {
                 self.stats.members_refused += 1;
                 continue;
             }
-            let addr = claim.profile.as_ref().map(|profile| profile.addr);
+            let addr = claim.addr();
             let validated = self.wire.is_authenticated() || addr.is_some_and(&mut proven);
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };

@@ -212,7 +212,7 @@ impl Node {
             return Err(Refusal::NotAdmitted);
         }
         let with = claim.id.clone();
-        let addr = claim.profile.as_ref().map(|profile| profile.addr);
+        let addr = claim.addr();
         let proven = source.is_none() || source == addr.map(|addr| addr.ip());
         let validated = proven || self.wire.is_authenticated();
         let known = self.members.find(&with).map(|key| self.members[key].addr());
@@ -252,7 +252,7 @@ impl Node {
         let &Comparison { addr: from, disseminate, .. } = comparison;
         let (mut correction, mut asked) = (None, false);
         for claim in claims {
-            let addr = claim.profile.as_ref().map(|profile| profile.addr);
+            let addr = claim.addr();
             let by_peer = claim.id == comparison.with;
             let proven = by_peer && addr.map(|addr| addr.ip()) == Some(peer.ip());
             let validated = validated || proven;

@@ -26,8 +26,7 @@ impl Node {
     /// Asks at the address in a stranger's claim whether that member is there; only then the claim
     /// is applied. The question is no longer than the `len` bytes that the stranger sent.
     pub(super) fn validate_claim(&mut self, claim: Box<Claim>, len: usize) {
-        let Some(profile) = &claim.profile else { return };
-        let addr = profile.addr;
+        let Some(addr) = claim.addr() else { return };
         let running = self.local().state().is_present() && addr != self.local().addr();
         // Of who is alive there a stranger need not tell.
         let known = self.members.find(&claim.id).filter(|&key| self.members.is_validated(key));

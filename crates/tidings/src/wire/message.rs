@@ -32,6 +32,13 @@ pub(crate) enum Message {
     Unreadable(Reject),
 }
 
+impl Message {
+    /// Whether a datagram is sent for this message, so that it has no other one like it.
+    pub(crate) fn is_payload(&self) -> bool {
+        matches!(self, Self::Ping(_) | Self::PingRequest(_) | Self::Ack(_) | Self::Nack { .. })
+    }
+}
+
 /// A probe, which its target answers with an [`Ack`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ping {

@@ -134,6 +134,23 @@ pub fn config_at(n: usize, addr: SocketAddr, options: &Options) -> Config {
     forge::with_keys(config.build().unwrap())
 }
 
+/// Takes a node's outputs; adds the destinations of its datagrams and of the streams that it opens,
+/// all of which fail.
+pub fn drain_destinations(node: &mut Node, now: Instant, destinations: &mut BTreeSet<SocketAddr>) {
+    let mut buf = Vec::new();
+    while let Some(output) = node.poll_output(&mut buf) {
+        match output {
+            Output::Datagram { to, .. } => drop(destinations.insert(to)),
+            Output::Stream { id, action: StreamAction::Open { to, .. } } => {
+                destinations.insert(to);
+                let failed = StreamInput::Failed(StreamError::Unreachable);
+                node.handle_stream(now, id, failed);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Carries out a node's outputs for a while, as somebody who connects each stream that it opens
 /// back to it; with `echo`, each stream with itself. Returns the node's events.
 pub fn connect_back(node: &mut Node, mut now: Instant, echo: bool) -> Vec<Event> {

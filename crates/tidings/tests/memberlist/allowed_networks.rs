@@ -1,8 +1,9 @@
 //! Allowed networks, in memberlist's format: its `CIDRsAllowed`, for all that a node sends.
 
 use super::*;
+use crate::common::drain_destinations;
 use std::collections::BTreeSet;
-use tidings::{Instant, Node, Output, SeedFailure, StreamError, StreamId, StreamInput};
+use tidings::{Instant, Node, SeedFailure, StreamId, StreamInput};
 
 /// An address in no allowed network.
 const OUTSIDE: &str = "192.0.2.7:7946";
@@ -151,23 +152,6 @@ fn a_joiner_does_not_join_seeds_that_are_elsewhere() {
     assert_eq!(net.nodes[1].node.all_members().count(), 1);
 }
 
-/// Takes a node's outputs; adds the destinations of its datagrams and of the streams that it opens,
-/// all of which fail.
-fn drain(node: &mut Node, now: Instant, destinations: &mut BTreeSet<SocketAddr>) {
-    let mut buf = Vec::new();
-    while let Some(output) = node.poll_output(&mut buf) {
-        match output {
-            Output::Datagram { to, .. } => drop(destinations.insert(to)),
-            Output::Stream { id, action: StreamAction::Open { to, .. } } => {
-                destinations.insert(to);
-                let failed = StreamInput::Failed(StreamError::Unreachable);
-                node.handle_stream(now, id, failed);
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Everywhere that a node sends datagrams to or opens streams to, after many claims about an
 /// address outside, and requests from there.
 fn destinations(config: Config) -> BTreeSet<SocketAddr> {
@@ -185,7 +169,7 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
     ];
     for (claim, from) in claims.iter().flat_map(|one| [addr(1), outside()].map(|at| (one, at))) {
         node.handle_datagram(now, from, claim);
-        drain(&mut node, now, &mut all);
+        drain_destinations(&mut node, now, &mut all);
     }
     for (join, from) in [(true, addr(1)), (false, addr(1)), (true, outside())] {
         for state in 0..4 {
@@ -194,13 +178,13 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
             let id: StreamId = node.accept_stream(now, from).expect("there is room");
             let push_pull = forge::push_pull(join, &records, b"");
             node.handle_stream(now, id, StreamInput::Data(&push_pull));
-            drain(&mut node, now, &mut all);
+            drain_destinations(&mut node, now, &mut all);
         }
     }
     node.join(now, &[outside(), addr(1)]).unwrap();
     let end = now + SECOND * 300;
     while now < end {
-        drain(&mut node, now, &mut all);
+        drain_destinations(&mut node, now, &mut all);
         now = node.poll_timeout().unwrap_or(end);
         node.handle_timeout(now);
     }

@@ -2,7 +2,8 @@
 //! to them.
 
 use super::*;
-use tidings::{IpNetwork, StreamError};
+use crate::common::drain_destinations;
+use tidings::IpNetwork;
 
 /// An address in no allowed network.
 const OUTSIDE: &str = "192.0.2.7:7946";
@@ -94,23 +95,6 @@ fn a_claim_on_a_stream_about_a_member_elsewhere_is_refused_by_name() {
     assert!(net.nodes[0].node.member(&NodeId::new("y").unwrap()).is_some());
 }
 
-/// Takes a node's outputs; adds the destinations of its datagrams and of the streams that it opens,
-/// all of which fail.
-fn drain(node: &mut Node, now: Instant, destinations: &mut BTreeSet<SocketAddr>) {
-    let mut buf = Vec::new();
-    while let Some(output) = node.poll_output(&mut buf) {
-        match output {
-            Output::Datagram { to, .. } => drop(destinations.insert(to)),
-            Output::Stream { id, action: StreamAction::Open { to, .. } } => {
-                destinations.insert(to);
-                let failed = StreamInput::Failed(StreamError::Unreachable);
-                node.handle_stream(now, id, failed);
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Everywhere that a node sends datagrams to or opens streams to, after many claims about an
 /// address outside, and requests from there.
 fn destinations(config: Config) -> BTreeSet<SocketAddr> {
@@ -126,7 +110,7 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
     {
         for from in [addr(1), addr(50), outside()] {
             node.handle_datagram(now, from, &datagram);
-            drain(&mut node, now, &mut all);
+            drain_destinations(&mut node, now, &mut all);
         }
     }
     for (state, from) in (0..4).flat_map(|state| [(state, addr(50)), (state, outside())]) {
@@ -135,18 +119,18 @@ fn destinations(config: Config) -> BTreeSet<SocketAddr> {
         for frame in [forge::frame(0, &hello), forge::frame(2, &[&[0], &bad[..]].concat())] {
             let id = node.accept_stream(now, from).expect("there is room");
             node.handle_stream(now, id, StreamInput::Data(&frame));
-            drain(&mut node, now, &mut all);
+            drain_destinations(&mut node, now, &mut all);
         }
     }
     node.join(now, &[outside(), addr(1)]).unwrap();
     let end = now + 300 * SECOND;
     while now < end {
-        drain(&mut node, now, &mut all);
+        drain_destinations(&mut node, now, &mut all);
         now = node.poll_timeout().unwrap_or(end);
         node.handle_timeout(now);
     }
     node.leave(now);
-    drain(&mut node, now, &mut all);
+    drain_destinations(&mut node, now, &mut all);
     all
 }
 
