@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::str::FromStr;
@@ -15,6 +16,7 @@ use core::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use siphasher::sip::SipHasher13;
 use smol_str::SmolStr;
 
 macro_rules! name {
@@ -160,6 +162,19 @@ impl NodeId {
     pub(crate) fn short(&self) -> u32 {
         crc32fast::hash(self.0.as_bytes())
     }
+
+    /// The [hash](name_hash) of the name.
+    pub(crate) fn hash(&self) -> u64 {
+        name_hash(self.0.as_bytes())
+    }
+}
+
+/// The hash of a name, SipHash-1-3 under the key 0: unlike the short name, nobody finds another
+/// name that has it.
+pub(crate) fn name_hash(name: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(name);
+    hasher.finish()
 }
 
 fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {

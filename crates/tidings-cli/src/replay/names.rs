@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use tidings::replay::{ReplayedOutput, ShortName, Step};
+use tidings::replay::{ReplayedOutput, ShortName, Step, TargetTag};
 use tidings::{Event, Member, Node};
 use tidings_driver::prelude::NodeId;
 
@@ -62,6 +62,16 @@ impl Names {
     /// The name of a stream's peer; the node may have closed the stream and forgotten its peer.
     pub(crate) fn stream_peer(&self, peer: Option<SocketAddr>) -> String {
         peer.map_or_else(|| "a forgotten peer".into(), |peer| self.peer(peer))
+    }
+
+    /// The target of a ping.
+    pub(crate) fn target(&self, tag: TargetTag) -> Option<&NodeId> {
+        self.by_short.iter().map(|(_, id)| id).find(|id| tag.is_of(id))
+    }
+
+    /// The name of a ping's target, or the tag if it is unknown.
+    pub(crate) fn target_text(&self, tag: TargetTag) -> String {
+        self.target(tag).map_or_else(|| tag.to_string(), ToString::to_string)
     }
 
     /// The name for a short name, or the short name if it is unknown.

@@ -182,7 +182,7 @@ fn messages(
 fn message_text(summaries: &MessageSummary, names: &Names) -> String {
     match summaries {
         MessageSummary::Ping { target: Some(target), .. } => {
-            format!("ping to {}", names.short(*target))
+            format!("ping to {}", names.target_text(*target))
         }
         MessageSummary::Claim { id, state, incarnation, accuser, addr } => {
             claim_text(id, *state, *incarnation, *accuser, names)
@@ -208,7 +208,7 @@ pub(super) fn claim_text(
 fn subjects<'a>(summaries: &'a MessageSummary, names: &'a Names) -> Vec<&'a NodeId> {
     match summaries {
         MessageSummary::Ping { target, .. } => {
-            target.and_then(|target| names.of(target)).into_iter().collect()
+            target.and_then(|target| names.target(target)).into_iter().collect()
         }
         MessageSummary::PingRequest { target, .. }
         | MessageSummary::StreamPing { target: Some(target) } => [target].into(),

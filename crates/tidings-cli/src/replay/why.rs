@@ -201,7 +201,7 @@ impl Explainer {
             for summaries in summaries {
                 match summaries {
                     MessageSummary::Ping { token, target: Some(target), .. }
-                        if names.of(*target) == Some(&self.about) =>
+                        if target.is_of(&self.about) =>
                     {
                         let text = format!("ping sent to {to}");
                         let facts = [Fact { at, text }].into();

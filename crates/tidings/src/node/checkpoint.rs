@@ -187,6 +187,7 @@ impl Node {
     fn fill_in(&mut self) -> Option<()> {
         self.config.check().ok()?;
         self.short_name = self.config.id.short();
+        self.name_hash = self.config.id.hash();
         self.members.restore(&self.config.cluster)?;
         self.gossip.restore()?;
         self.streams.exchanges.restore()?;
@@ -251,6 +252,8 @@ struct NodeForm {
     wire: Format,
     #[serde(skip)]
     short_name: u32,
+    #[serde(skip)]
+    name_hash: u64,
     started: Instant,
     now: Instant,
     members: Members,
@@ -303,4 +306,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;

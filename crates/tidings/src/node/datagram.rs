@@ -18,7 +18,7 @@ use crate::stream::exchange::Purpose;
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
 use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
-use crate::wire::message::{PingSender, sender_tag};
+use crate::wire::message::{PingSender, sender_tag, target_tag};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
@@ -154,7 +154,7 @@ impl Node {
     fn handle_ping(&mut self, from: SocketAddr, ping: Ping, len: usize) {
         let Ping { token, target, sender, reply_to } = ping;
         let from = self.reply_address(from, reply_to);
-        if target.is_some_and(|target| target != self.short_name) {
+        if target.is_some_and(|target| target != target_tag(token, self.name_hash)) {
             self.stats.misdirected_pings += 1;
             return;
         }

@@ -95,6 +95,8 @@ pub struct Node {
     wire: Format,
     /// The short name of the local member.
     short_name: u32,
+    /// The hash of its name.
+    name_hash: u64,
     started: Instant,
     /// The latest time that an input had.
     now: Instant,
@@ -140,6 +142,7 @@ impl Node {
             variant,
             wire,
             short_name: local.id().short(),
+            name_hash: local.id().hash(),
             started: now,
             now,
             members: Members::new(

@@ -43,7 +43,7 @@ use core::fmt;
 
 pub use crate::record::error::ReplayError;
 pub use crate::record::suspect::Suspect;
-pub use crate::wire::dissect::{MessageSummary, ShortName};
+pub use crate::wire::dissect::{MessageSummary, ShortName, TargetTag};
 pub use step::{Difference, Input, ReplayedOutput, Step};
 
 /// A recorded node that runs again, step by step.

@@ -4,7 +4,7 @@ use super::Format;
 #[cfg(feature = "memberlist")]
 use super::frame::PushPull;
 use super::frame::{Claims, Frame, PeerIdentity, ReliableMessage, SyncHello, SyncPart};
-use super::message::{Message, PeerStatus};
+use super::message::{Message, PeerStatus, target_tag};
 use super::tidings;
 use super::writer::Messages;
 use crate::error::Refusal;
@@ -22,7 +22,8 @@ use core::time::Duration;
 /// Summary of one message in a datagram, or of one part of a frame.
 ///
 /// `Display` is a short text. If a message identifies a member by its short name, so does this;
-/// [`Replay::name`](crate::replay::Replay::name) returns the full name.
+/// [`Replay::name`](crate::replay::Replay::name) returns the full name. A ping has but a tag of its
+/// target.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MessageSummary {
@@ -31,7 +32,7 @@ pub enum MessageSummary {
         /// The token that the ack carries.
         token: u32,
         /// The target; `None`: any node answers.
-        target: Option<ShortName>,
+        target: Option<TargetTag>,
         /// The number of the sender's incarnation, without its generation, in a format that carries
         /// it.
         number: Option<u64>,
@@ -135,6 +136,32 @@ impl ShortName {
     /// The short name of this member.
     pub fn of(id: &NodeId) -> Self {
         Self(id.short())
+    }
+}
+
+/// A ping's tag for its target: a hash of the target's name and the ping's token.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct TargetTag {
+    token: u32,
+    tag: u32,
+}
+
+impl TargetTag {
+    /// Whether it is the tag of this member. Of two names it is so by chance once in 2^31.
+    pub fn is_of(&self, id: &NodeId) -> bool {
+        self.tag == target_tag(self.token, id.hash())
+    }
+}
+
+impl fmt::Debug for TargetTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for TargetTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tag {:08x}", self.tag)
     }
 }
 
@@ -290,7 +317,7 @@ fn summarize_message(message: &Message) -> MessageSummary {
     match message {
         Message::Ping(ping) => MessageSummary::Ping {
             token: ping.token,
-            target: ping.target.map(ShortName),
+            target: ping.target.map(|tag| TargetTag { token: ping.token, tag }),
             number: ping.sender.map(|sender| sender.number),
             digest: ping.sender.map(|sender| sender.digest),
         },

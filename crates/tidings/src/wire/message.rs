@@ -43,8 +43,8 @@ impl Message {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ping {
     pub(crate) token: u32,
-    /// The short name of the target, because its address may have passed to another node; `None`:
-    /// any node answers.
+    /// The [tag](target_tag) of the target, because its address may have passed to another node;
+    /// `None`: any node answers.
     pub(crate) target: Option<u32>,
     /// The sender, in a format that has room.
     pub(crate) sender: Option<PingSender>,
@@ -71,6 +71,19 @@ pub(crate) struct PingSender {
 /// than 2^32 apart have the same.
 pub(crate) fn sender_tag(short: u32, generation: u64) -> u32 {
     short ^ generation as u32 ^ (generation >> 32) as u32
+}
+
+/// The tag of a ping's target: 32 bits of the [hash](crate::member::name_hash) of its name, mixed
+/// with the ping's token.
+///
+/// Whoever invents a member at the address of another one cannot choose a name for which that other
+/// one answers: two names share a tag for about one token of 2^31 (multiply-shift; Dietzfelbinger
+/// et al., 1997). The factor is the token after a round of SplitMix64.
+pub(crate) fn target_tag(token: u32, name: u64) -> u32 {
+    let factor = u64::from(token).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let factor = (factor ^ (factor >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let factor = (factor ^ (factor >> 27)) | 1;
+    (name.wrapping_mul(factor) >> 32) as u32
 }
 
 /// A request to a relay to ping a member (indirect probe).

@@ -5,12 +5,12 @@ use super::leaf::{
 };
 use super::packet::{self, Leaves, MAX_PARTS};
 use super::{Envelope, Octets, address, incarnation, leaf, name, number, versions};
-use crate::member::{Member, Meta, NodeId, State};
+use crate::member::{Member, Meta, NodeId, State, name_hash};
 use crate::membership::claim::{Claim, Profile};
 use crate::stats::Reject;
 use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
-use crate::wire::message::{Ack, Message, Ping, PingRequest, Update, UserMessage};
+use crate::wire::message::{Ack, Message, Ping, PingRequest, Update, UserMessage, target_tag};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -206,7 +206,7 @@ impl Iterator for Messages<'_> {
 fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
     Ok(match leaf {
         Leaf::Ping(PingLeaf { seq: token, node, source }) => {
-            let target = (!node.is_empty()).then(|| crc32fast::hash(&node));
+            let target = (!node.is_empty()).then(|| target_tag(token, name_hash(&node)));
             Message::Ping(Ping { token, target, sender: None, reply_to: reply_to(&source) })
         }
         Leaf::IndirectPing(IndirectPing { seq: token, target, port, node, nack, source }) => {

@@ -7,7 +7,7 @@ use crate::membership::claim::Claim;
 use crate::stats::Reject;
 use crate::wire::codec::{Encode, Fixed, decode, encode};
 use crate::wire::message::Accuser;
-use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, PingSender};
+use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, PingSender, target_tag};
 use crate::wire::message::{Broadcast, BroadcastId, Update, UserMessage};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn ping(&mut self, token: u32, target: &NodeId, sender: PingSender) {
-        self.message(PING, &(Fixed(token), Fixed(target.short()), sender));
+        self.message(PING, &(Fixed(token), Fixed(target_tag(token, target.hash())), sender));
     }
 
     pub(crate) fn ping_request(

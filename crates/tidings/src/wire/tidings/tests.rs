@@ -12,7 +12,7 @@ use crate::stats::Reject;
 use crate::wire::StreamBinding;
 use crate::wire::frame::{DecodeLimits, Frame, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
-use crate::wire::message::{Message, PeerStatus, PingSender, sender_tag};
+use crate::wire::message::{Message, PeerStatus, PingSender, sender_tag, target_tag};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -78,7 +78,7 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let tag = sender_tag(short, incarnation.generation);
     assert_eq!(hex(&tag.to_le_bytes()), "e6d85745", "db-7 in generation 60,000,000");
     let sender = PingSender { tag, number: 2, digest };
-    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e65fc446e6d857450205060708");
+    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304298a6989e6d857450205060708");
     let within = Duration::from_millis(500);
     let request = body(&|w| w.ping_request(token, tag, &target, within));
     assert_eq!(request, "0101020304e6d85745f4030464622d37");
@@ -90,6 +90,16 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     assert_eq!(update(State::Suspect, token), "0a010203040464622d37808ece1c02");
     assert_eq!(update(State::Failed, 0), "0b0464622d37808ece1c02");
     assert_eq!(update(State::Left, 0), "0c0464622d37808ece1c02");
+}
+
+#[test]
+fn whoever_knows_the_name_of_a_member_finds_no_second_one_for_which_it_answers() {
+    let [first, second] = ["n17y72fdg", "ms5baagc9"].map(|name| NodeId::new(name).unwrap());
+    assert_eq!(first.short(), second.short(), "their CRC-32 is the same");
+    let shared = (0..1 << 20).filter(|&token| {
+        target_tag(token, first.hash()) == target_tag(token, second.hash())
+    });
+    assert_eq!(shared.count(), 0);
 }
 
 #[test]
