@@ -57,8 +57,8 @@ mod suspicion {
         };
         let took = net.run_until(gone);
         // Some node probes it within a few rounds; after two confirmations the suspicion lasts
-        // 9.2 s.
-        assert!(took >= 9 * SECOND && took <= 20 * SECOND, "it took {took:?}");
+        // 9.2 s, and somewhat less where part of the members are not validated yet.
+        assert!(took >= 8 * SECOND && took <= 20 * SECOND, "it took {took:?}");
         let failed = |event: &Event| matches!(event, Event::Failed(_));
         assert_eq!(count(&net, 0..NODES, failed), NODES - 1, "and nobody else failed");
     }
@@ -75,6 +75,8 @@ mod partition {
         options.gossip_to_the_dead = 10 * SECOND;
         let (count, half) = (60, 30);
         let mut net = cluster(count, &options);
+        // Without keys, who is only told of is not missed: until their probes all are validated.
+        net.run_for(60 * SECOND);
         for a in 0..half {
             for b in half..count {
                 net.cut_both(a, b);

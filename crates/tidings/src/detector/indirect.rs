@@ -31,9 +31,14 @@ impl IndirectPings {
         Self { pending: BTreeMap::new(), max }
     }
 
-    /// Registers a ping; `false` if too many are pending.
+    /// Registers a ping; `false` if too many are pending, or one for the same request: a request
+    /// that somebody repeats takes no more places.
     pub(crate) fn begin(&mut self, token: u32, forward: PendingForward) -> bool {
-        if self.pending.len() >= self.max || self.pending.contains_key(&token) {
+        let same = |one: &PendingForward| (one.asker, one.token) == (forward.asker, forward.token);
+        if self.pending.len() >= self.max
+            || self.pending.contains_key(&token)
+            || self.pending.values().any(same)
+        {
             return false;
         }
         self.pending.insert(token, forward);
@@ -57,27 +62,28 @@ impl IndirectPings {
 mod tests {
     use super::*;
 
-    fn forward(nack: bool) -> PendingForward {
+    fn forward(token: u32, nack: bool) -> PendingForward {
         let asker = ([10, 0, 0, 1], 7946).into();
-        PendingForward { asker, token: 70, until: Instant::from_nanos(9), nack }
+        PendingForward { asker, token, until: Instant::from_nanos(9), nack }
     }
 
     #[test]
     fn pings_are_bounded_and_their_tokens_are_unique() {
         let mut pings = IndirectPings::new(2);
-        assert!(pings.begin(1, forward(true)));
-        assert!(!pings.begin(1, forward(true)), "the token is in use");
-        assert!(pings.begin(2, forward(true)));
-        assert!(!pings.begin(3, forward(true)), "two are pending");
+        assert!(pings.begin(1, forward(71, true)));
+        assert!(!pings.begin(1, forward(72, true)), "the token is in use");
+        assert!(!pings.begin(2, forward(71, true)), "the request is served already");
+        assert!(pings.begin(2, forward(72, true)));
+        assert!(!pings.begin(3, forward(73, true)), "two are pending");
         assert!(pings.end(1).is_some());
-        assert!(pings.begin(3, forward(true)), "there is room again");
+        assert!(pings.begin(3, forward(73, true)), "there is room again");
     }
 
     #[test]
     fn a_nack_is_due_once_and_only_if_it_was_asked_for() {
         let mut pings = IndirectPings::new(2);
-        assert!(pings.begin(1, forward(true)) && pings.begin(2, forward(false)));
-        assert_eq!(pings.unanswered(1).map(|forward| forward.token), Some(70));
+        assert!(pings.begin(1, forward(71, true)) && pings.begin(2, forward(72, false)));
+        assert_eq!(pings.unanswered(1).map(|forward| forward.token), Some(71));
         assert_eq!(pings.unanswered(1), None);
         assert_eq!(pings.unanswered(2), None);
         assert!(pings.end(1).is_some(), "an ack may still come");

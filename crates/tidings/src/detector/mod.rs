@@ -366,6 +366,11 @@ impl Detector {
         self.validations.target(token)
     }
 
+    /// Ends a validation whose ping is not sent.
+    pub(crate) fn cancel_validation(&mut self, token: u32) {
+        self.validations.cancel(token);
+    }
+
     /// Handles an ack from an address; returns the validation that it completes.
     pub(crate) fn on_validated(&mut self, token: u32, from: SocketAddr) -> Option<Validation> {
         self.validations.end(token, from)
@@ -508,10 +513,15 @@ impl Detector {
     ) -> bool {
         let suspect = |(key, at): (MemberKey, Instant)| {
             let state = members.get(key).map(Member::state);
-            state == Some(State::Suspect) && timers.at(TimerKey::Suspicion(key)) == Some(at)
+            key != MemberKey::LOCAL
+                && state == Some(State::Suspect)
+                && timers.at(TimerKey::Suspicion(key)) == Some(at)
         };
         let suspects = members.iter().filter(|member| member.state() == State::Suspect);
-        let known = |key| key != MemberKey::LOCAL && members.get(key).is_some();
+        let known = |key: MemberKey| {
+            let state = members.get(key).map(Member::state);
+            key != MemberKey::LOCAL && state.is_some_and(State::is_present)
+        };
         self.health.is_below(options.awareness_max)
             && self.suspicions.is_consistent()
             && self.suspicions.deadlines().all(suspect)

@@ -31,8 +31,8 @@ pub(crate) struct Validation {
 }
 
 impl Validations {
-    /// Begins a validation; `false` if one of the address is pending, or
-    /// [`MAX_PENDING`] others are.
+    /// Begins a validation; `false` if one of the address is pending, or [`MAX_PENDING`] others
+    /// are, for a claim half as many.
     #[must_use]
     pub(crate) fn begin(
         &mut self,
@@ -46,7 +46,8 @@ impl Validations {
             self.pending.pop_front();
         }
         let is_pending = self.pending.iter().any(|one| one.addr == addr || one.token == token);
-        if is_pending || self.pending.len() >= MAX_PENDING {
+        let most = if claim.is_some() { MAX_PENDING / 2 } else { MAX_PENDING };
+        if is_pending || self.pending.len() >= most {
             return false;
         }
         self.pending.push_back(Validation { token, addr, sent: now, id: id.clone(), claim });
@@ -58,6 +59,11 @@ impl Validations {
         let is_it = |one: &Validation| one.token == token && one.addr == from;
         let at = self.pending.iter().position(is_it)?;
         self.pending.remove(at)
+    }
+
+    /// Ends a validation whose ping is not sent.
+    pub(crate) fn cancel(&mut self, token: u32) {
+        self.pending.retain(|one| one.token != token);
     }
 
     /// The member that a pending validation is about.

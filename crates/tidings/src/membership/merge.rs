@@ -33,6 +33,23 @@ impl Members {
         change
     }
 
+    /// Whether a claim would move a member that is present, and has answered where it is, to another
+    /// address.
+    pub(crate) fn would_move(&self, claim: &Claim) -> bool {
+        let Some(profile) = claim.profile.as_ref().filter(|_| claim.state.is_present()) else {
+            return false;
+        };
+        let Some(key) = self.find(&claim.id).filter(|_| self.variant.names_move()) else {
+            return false;
+        };
+        let known = &self[key];
+        self.is_validated(key)
+            && known.state.is_present()
+            && known.addr() != profile.addr
+            && (claim.incarnation > known.incarnation
+                || claim.incarnation == known.incarnation && self.profile_wins(key, profile))
+    }
+
     /// Handles a claim that a member is alive at another address, in the variant where a name does
     /// not move to a new address by itself (memberlist's `aliveNode`); `None` for other claims.
     fn check_address(

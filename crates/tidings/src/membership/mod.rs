@@ -218,6 +218,9 @@ impl Members {
     fn set_validated(&mut self, key: MemberKey, validated: bool) -> bool {
         let slot = self.table.slot_mut(key);
         if core::mem::replace(&mut slot.validated, validated) == validated {
+            if !validated {
+                self.rings.on_moved(&mut self.rng, key);
+            }
             return false;
         }
         if self.rings.contains(key) {
@@ -227,11 +230,14 @@ impl Members {
         true
     }
 
-    /// The next member that is only told of and was not asked yet whether it is there, now it is.
+    /// The next member that is only told of and was not asked yet whether it is there.
     pub(crate) fn next_to_ask(&mut self) -> Option<MemberKey> {
-        let key = self.rings.next_told()?;
-        let asked = core::mem::replace(&mut self.table.slot_mut(key).asked, true);
-        (!asked).then_some(key)
+        self.rings.next_to_ask()
+    }
+
+    /// A member was asked whether it is there.
+    pub(crate) fn on_asked(&mut self, key: MemberKey) {
+        self.rings.on_asked(key);
     }
 
     /// A member that is only told of, at random: it makes room for one that answers.

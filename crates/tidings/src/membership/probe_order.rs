@@ -53,6 +53,12 @@ impl ProbeOrder {
         self.keys.len()
     }
 
+    /// The members, in no order.
+    #[cfg(any(debug_assertions, feature = "record"))]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = MemberKey> {
+        self.keys.iter().copied()
+    }
+
     pub(crate) fn contains(&self, key: MemberKey) -> bool {
         self.positions.get(key.index()).is_some_and(|&position| position != ABSENT)
     }
@@ -141,10 +147,11 @@ impl ProbeOrder {
         self.positions[key.index()] = ABSENT;
     }
 
-    /// Releases the memory of an empty ring.
-    pub(crate) fn release(&mut self) {
-        debug_assert_eq!(self.len(), 0);
-        *self = Self::default();
+    /// Releases the memory of the ring, if it is empty.
+    pub(crate) fn release_if_empty(&mut self) {
+        if self.keys.is_empty() {
+            *self = Self::default();
+        }
     }
 
     fn swap(&mut self, a: usize, b: usize) {

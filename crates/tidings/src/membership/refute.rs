@@ -23,6 +23,8 @@ pub(crate) struct Refute {
 pub(crate) enum RefuteDecision {
     /// Ignore it: it is our own claim, an older one, or about the holder of our name.
     Agree,
+    /// Another node may have our name: ask at its address.
+    Ask,
     /// Send our current claim again: the sender has missed it.
     Remind,
     /// Refute, with an incarnation above our own and the claimed one.
@@ -43,15 +45,19 @@ impl Refute {
     /// from a live duplicate. The higher incarnation holds the name; at equal incarnations the
     /// higher address. The other node must not refute, because the two would outbid each other for
     /// ever. It takes the name over once it learns that the holder failed or left.
+    ///
+    /// `validated` is whether somebody of that name has answered at the address in the claim:
+    /// before that there is no holder.
     pub(crate) fn judge(
         &mut self,
         variant: ProtocolVariant,
         own: &Member,
         claim: &Claim,
+        validated: bool,
     ) -> RefuteDecision {
         let known = (claim.incarnation, claim.state) <= (own.incarnation, own.state);
         if own.state == State::Left {
-            return self.judge_after_leaving(own, claim, known);
+            return self.judge_after_leaving(own, claim, (known, validated));
         }
         if let Some(profile) = &claim.profile {
             if profile.addr != own.addr() && claim.state.is_present() {
@@ -61,6 +67,9 @@ impl Refute {
                 let theirs = (claim.incarnation, profile.addr);
                 if theirs < (own.incarnation, own.addr()) {
                     return RefuteDecision::Outranks(profile.addr);
+                }
+                if !validated {
+                    return RefuteDecision::Ask;
                 }
                 self.name_holder = self.name_holder.max(Some(claim.incarnation));
                 return RefuteDecision::Outranked(profile.addr);
@@ -95,14 +104,21 @@ impl Refute {
     }
 
     /// Decides after our own leave: only members that take us for present need a correction.
-    fn judge_after_leaving(&mut self, own: &Member, claim: &Claim, known: bool) -> RefuteDecision {
+    fn judge_after_leaving(
+        &mut self,
+        own: &Member,
+        claim: &Claim,
+        (known, validated): (bool, bool),
+    ) -> RefuteDecision {
         if !claim.state.is_present() {
             return RefuteDecision::Agree;
         }
         let other_addr = |profile: &Profile| profile.addr != own.addr();
         if claim.profile.as_ref().is_some_and(other_addr) {
             // Another node has the name now.
-            self.name_holder = self.name_holder.max(Some(claim.incarnation));
+            if validated {
+                self.name_holder = self.name_holder.max(Some(claim.incarnation));
+            }
             return RefuteDecision::Agree;
         }
         let ours =
@@ -158,7 +174,12 @@ mod tests {
     }
 
     fn judge(incarnation: Incarnation, state: State, addr: Option<&str>) -> RefuteDecision {
-        Refute::default().judge(ProtocolVariant::Tidings, &own(), &claim(incarnation, state, addr))
+        Refute::default().judge(
+            ProtocolVariant::Tidings,
+            &own(),
+            &claim(incarnation, state, addr),
+            true,
+        )
     }
 
     #[test]
@@ -184,6 +205,7 @@ mod tests {
                 ProtocolVariant::Tidings,
                 &own,
                 &claim(incarnation, state, addr),
+                true,
             )
         };
         assert_eq!(judge(at(5, 2), State::Alive, Some(OWN_ADDR)), RefuteDecision::Remind);
@@ -202,17 +224,26 @@ mod tests {
             ProtocolVariant::Tidings,
             &own(),
             &claim(at(9, 0), State::Alive, Some(OTHER_ADDR)),
+            true,
         );
         assert_eq!(decision, RefuteDecision::Outranked(other));
         for (incarnation, state) in
             [(at(9, 0), State::Suspect), (at(8, 0), State::Suspect), (at(8, 0), State::Failed)]
         {
-            let decision =
-                refute.judge(ProtocolVariant::Tidings, &own(), &claim(incarnation, state, None));
+            let decision = refute.judge(
+                ProtocolVariant::Tidings,
+                &own(),
+                &claim(incarnation, state, None),
+                true,
+            );
             assert_eq!(decision, RefuteDecision::Agree, "{incarnation} {state}");
         }
-        let decision =
-            refute.judge(ProtocolVariant::Tidings, &own(), &claim(at(9, 0), State::Failed, None));
+        let decision = refute.judge(
+            ProtocolVariant::Tidings,
+            &own(),
+            &claim(at(9, 0), State::Failed, None),
+            true,
+        );
         assert_eq!(decision, RefuteDecision::Contradict);
         assert_eq!(
             judge(at(4, 0), State::Alive, Some(OTHER_ADDR)),

@@ -15,6 +15,8 @@ use alloc::vec::Vec;
 pub(crate) struct Rings {
     validated: ProbeOrder,
     told: ProbeOrder,
+    /// Those only told of who were not asked yet whether they are there.
+    unasked: ProbeOrder,
     /// The part of a probe of the told ones that has accrued, in probes times members.
     accrued: usize,
 }
@@ -26,6 +28,10 @@ impl Rings {
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.validated.restore()?;
         self.told.restore()?;
+        self.unasked.restore()?;
+        if !self.unasked.keys().all(|key| self.told.contains(key)) {
+            return None;
+        }
         (self.accrued <= 2 * self.len()).then_some(())
     }
 
@@ -51,15 +57,20 @@ impl Rings {
     }
 
     pub(crate) fn insert(&mut self, rng: &mut Rng, key: MemberKey, validated: bool) {
-        let ring = if validated { &mut self.validated } else { &mut self.told };
-        ring.insert(rng, key);
+        if validated {
+            return self.validated.insert(rng, key);
+        }
+        self.told.insert(rng, key);
+        self.unasked.insert(rng, key);
     }
 
     pub(crate) fn remove(&mut self, key: MemberKey) {
-        let ring = if self.validated.contains(key) { &mut self.validated } else { &mut self.told };
-        ring.remove(key);
-        if self.told.len() == 0 {
-            self.told.release();
+        if self.validated.contains(key) {
+            self.validated.remove(key);
+        } else {
+            self.told.remove(key);
+            self.told.release_if_empty();
+            self.on_asked(key);
         }
         self.accrued = self.accrued.min(self.len());
     }
@@ -108,9 +119,24 @@ impl Rings {
         if self.validated.len() > 0 { &self.validated } else { &self.told }
     }
 
-    /// The next member that is only told of, to ask whether it is there.
-    pub(crate) fn next_told(&mut self) -> Option<MemberKey> {
-        self.told.next_for_gossip()
+    /// The next member that is only told of and was not asked yet whether it is there.
+    pub(crate) fn next_to_ask(&mut self) -> Option<MemberKey> {
+        self.unasked.next_for_gossip()
+    }
+
+    /// A member was asked whether it is there.
+    pub(crate) fn on_asked(&mut self, key: MemberKey) {
+        if self.unasked.contains(key) {
+            self.unasked.remove(key);
+            self.unasked.release_if_empty();
+        }
+    }
+
+    /// A member that is only told of is elsewhere now: it is to be asked there.
+    pub(crate) fn on_moved(&mut self, rng: &mut Rng, key: MemberKey) {
+        if self.told.contains(key) && !self.unasked.contains(key) {
+            self.unasked.insert(rng, key);
+        }
     }
 
     /// Draws a member that is only told of.
@@ -122,6 +148,8 @@ impl Rings {
     pub(crate) fn check(&self) {
         self.validated.check();
         self.told.check();
+        self.unasked.check();
+        assert!(self.unasked.keys().all(|key| self.told.contains(key)));
     }
 }
 

@@ -46,8 +46,6 @@ pub(crate) struct Slot {
     pub(crate) hearsay: bool,
     /// The member has answered from its address, or the cluster has keys.
     pub(crate) validated: bool,
-    /// It was asked to validate its address, when others had told of it.
-    pub(crate) asked: bool,
 }
 
 /// A slab of members, with an index by name and one by address.
@@ -117,14 +115,7 @@ impl Table {
     }
 
     pub(crate) fn add(&mut self, member: Member, validated: bool) -> MemberKey {
-        let slot = Slot {
-            member,
-            tombstone: 0,
-            profile_behind: false,
-            hearsay: false,
-            validated,
-            asked: false,
-        };
+        let slot = Slot { member, tombstone: 0, profile_behind: false, hearsay: false, validated };
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots.entries[index as usize] = Some(slot);

@@ -215,7 +215,9 @@ impl Node {
     /// Whether the restored parts agree with one another.
     fn is_consistent(&self) -> bool {
         let known = |timer: TimerKey| match timer {
-            TimerKey::Suspicion(key) => self.members.get(key).is_some(),
+            TimerKey::Suspicion(key) => {
+                self.members.get(key).is_some_and(|member| member.state() == State::Suspect)
+            }
             _ => true,
         };
         // Deadlines beyond that would be due at once, again and again.

@@ -1,7 +1,8 @@
 //! Received datagrams, and the replies to them.
 
 use super::Node;
-use super::update::{Correction, UpdateSource};
+use super::update::{FollowUp, UpdateSource};
+use crate::addr::canonical;
 use crate::detector::AckedPing;
 use crate::error::Refusal;
 use crate::event::Done;
@@ -49,16 +50,19 @@ impl Node {
 
     /// Handles the content of a datagram that a `stream_only` node sent over a stream.
     ///
-    /// Replies go to the known address of the member with that name; a sender that is no member
-    /// gets what a stranger gets.
+    /// Replies go to the known address of the member with that name; a sender that is no member, or
+    /// without keys one at another IP address than the member's, gets what a stranger gets.
     pub(super) fn process_stream_datagram(
         &mut self,
         peer: SocketAddr,
         from: &NodeId,
         messages: &[u8],
     ) {
+        let peer = canonical(peer);
+        let proven = |addr: SocketAddr| self.wire.is_authenticated() || addr.ip() == peer.ip();
         let key = self.members.find(from).filter(|&key| key != MemberKey::LOCAL);
-        let from = key.map_or(peer, |key| self.members[key].addr());
+        let addr = key.map(|key| self.members[key].addr()).filter(|&addr| proven(addr));
+        let from = addr.unwrap_or(peer);
         if let Err(reject) = self.dispatch_messages(from, messages, messages.len()) {
             self.stats.rejected_streams.count(reject);
         }
@@ -103,10 +107,12 @@ impl Node {
                         hearsay: false,
                         validated: self.wire.is_authenticated(),
                     };
-                    let correction = self.handle_update(source, update.claim);
+                    let about_us = update.claim.id == *self.local().id();
+                    let follow_up = self.handle_update(source, update.claim);
                     // A claim about this node has precedence.
-                    let ours = correction.filter(|correction| correction.about == MemberKey::LOCAL);
-                    replies.correction = ours.or(replies.correction).or(correction);
+                    if follow_up.is_some() && (about_us || replies.follow_up.is_none()) {
+                        replies.follow_up = follow_up;
+                    }
                 }
                 Message::User(UserMessage { from: name, data })
                     if self.local().state().is_present() =>
@@ -117,7 +123,17 @@ impl Node {
                     self.deliver(name, data, Via::Datagram);
                 }
                 Message::User(_) => {}
-                Message::Broadcast(broadcast) => self.handle_broadcast(broadcast),
+                Message::Broadcast(broadcast) => {
+                    let sender = || self.members.find_addr(from);
+                    let sender = *replies.sender.get_or_insert_with(sender);
+                    let validated = sender.is_some_and(|key| self.members.is_validated(key));
+                    if validated || self.wire.is_authenticated() {
+                        self.handle_broadcast(broadcast);
+                    } else {
+                        // All members would pass on what one stranger sent.
+                        self.stats.broadcasts_unknown_origin += 1;
+                    }
+                }
                 Message::RefusedMember => self.stats.members_refused += 1,
                 Message::Unknown => self.stats.unknown_messages += 1,
                 #[cfg(feature = "memberlist")]
@@ -132,8 +148,8 @@ impl Node {
             self.handle_ping_request(from, request);
         }
         let sender = replies.sender.flatten().filter(|&key| self.members.is_validated(key));
-        if let (Some(correction), Some(_)) = (replies.correction, sender) {
-            self.send_correction(correction);
+        if let (Some(follow_up), Some(_)) = (replies.follow_up, sender) {
+            self.follow_up(follow_up, len);
         }
         if let Some(claim) = replies.offered {
             self.stats.claims_by_strangers += 1;
@@ -164,7 +180,7 @@ impl Node {
             .filter(|&key| self.is_sender(key, sender.map(|sender| sender.tag)));
         if !self.local().state().is_present() {
             if member.is_some() {
-                self.send_correction(Correction { to: from, about: MemberKey::LOCAL });
+                self.follow_up(FollowUp::Correct { to: from, about: MemberKey::LOCAL }, len);
             }
             return;
         }
@@ -367,8 +383,8 @@ struct Replies {
     request: Option<PingRequest>,
     /// The sender, if it was a member before the first claim; `None` if there was no claim.
     sender: Option<Option<MemberKey>>,
-    /// The correction to send.
-    correction: Option<Correction>,
+    /// What one of its claims asks for.
+    follow_up: Option<FollowUp>,
     /// The claim of a stranger to validate: the first, or the first about itself.
     offered: Option<Box<Claim>>,
 }

@@ -1,6 +1,7 @@
 //! memberlist's push/pull: two nodes exchange their whole tables over a stream.
 
 use super::Node;
+use super::sync::STREAM_CREDIT;
 use super::update::UpdateSource;
 use crate::addr::canonical;
 use crate::error::ExchangeError;
@@ -68,8 +69,8 @@ impl Node {
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
+        let seed = self.is_seed(purpose, peer);
         let peer = canonical(peer);
-        let seed = matches!(purpose, Purpose::Join(_) | Purpose::Reconnect);
         self.merge_push_pull(Some(peer), disseminate, theirs, |addr| seed || addr == peer);
         self.resolve(id, Ok(()));
     }
@@ -85,6 +86,7 @@ impl Node {
         let PushPull { join, claims, state } = theirs;
         self.stats.syncs += 1;
         self.stats.members_refused += claims.refused as u64;
+        let mut follow_up = None;
         for claim in claims.claims {
             if !self.understands(&claim) {
                 self.stats.members_refused += 1;
@@ -95,12 +97,13 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
             let id = claim.id.clone();
-            if let Some(correction) = self.handle_update(source, claim) {
-                self.send_correction(correction);
-            }
+            follow_up = self.handle_update(source, claim).or(follow_up);
             if let (true, Some(addr)) = (validated, addr) {
                 self.validate_at(&id, addr);
             }
+        }
+        if let Some(follow_up) = follow_up {
+            self.follow_up(follow_up, STREAM_CREDIT);
         }
         if !state.is_empty() {
             let key = from.and_then(|from| self.members.find_addr(from));

@@ -160,12 +160,14 @@ impl Node {
             }
             (Purpose::Inbound, Frame::Sync(hello)) => self.serve_sync(id, hello),
             (Purpose::Inbound, Frame::Updates { members, .. }) => {
-                self.handle_updates(members);
+                self.handle_updates(peer, members);
                 self.send_receipt(id);
             }
             (Purpose::Inbound, Frame::Message(letter)) => self.handle_reliable(id, letter),
             (Purpose::Inbound, Frame::Ping(ping)) => self.serve_ping(id, &ping),
-            (Purpose::Inbound, Frame::Packet { from, messages, .. }) => {
+            (Purpose::Inbound, Frame::Packet { from, messages, .. })
+                if self.config.options.stream_only =>
+            {
                 self.process_stream_datagram(peer, &from, &messages);
             }
             (Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect, Frame::SyncReply(hello)) => {

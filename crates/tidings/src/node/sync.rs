@@ -1,12 +1,13 @@
 //! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
-use super::update::UpdateSource;
+use super::update::{FollowUp, UpdateSource};
 use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::member::{NodeId, State};
+use crate::membership::claim::Claim;
 use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
@@ -145,9 +146,7 @@ impl Node {
             return self.reject(id, Reject::Unexpected);
         }
         let peer = canonical(exchange.peer);
-        // The seeds of a join are trusted: without them a newcomer knows nobody.
-        let seed = matches!(purpose, Purpose::Join(_) | Purpose::Reconnect);
-        let validated = seed || self.wire.is_authenticated();
+        let validated = self.is_seed(purpose, exchange.peer) || self.wire.is_authenticated();
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
                 self.merge(&comparison, claims, peer, validated);
@@ -171,6 +170,16 @@ impl Node {
         if self.write(id, buf) {
             self.streams.exchanges.continue_comparison(id, comparison);
             self.extend(id);
+        }
+    }
+
+    /// Whether the peer of a stream of ours is a seed, whose table is trusted: without seeds a
+    /// newcomer knows nobody. A lost member, which is tried too, is none.
+    pub(super) fn is_seed(&self, purpose: Purpose, peer: SocketAddr) -> bool {
+        match purpose {
+            Purpose::Join(_) => true,
+            Purpose::Reconnect => self.sync.reconnect.is_seed(peer),
+            _ => false,
         }
     }
 
@@ -222,8 +231,8 @@ impl Node {
         }
         let accuser = Accuser::Unknown;
         let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, validated };
-        if let Some(correction) = self.handle_update(source, claim) {
-            self.send_correction(correction);
+        if let Some(follow_up) = self.handle_update(source, claim) {
+            self.follow_up(follow_up, STREAM_CREDIT);
         }
         if let (true, Some(addr)) = (validated, addr) {
             self.validate_at(&with, addr);
@@ -250,7 +259,7 @@ impl Node {
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
-        let (mut correction, mut asked) = (None, false);
+        let (mut follow_up, mut asked, mut moves) = (None, false, 0);
         for claim in claims {
             let addr = claim.addr();
             let by_peer = claim.id == comparison.with;
@@ -265,34 +274,53 @@ impl Node {
             }
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
-            correction = self.handle_update(source, claim.clone()).or(correction);
+            match self.handle_update(source, claim.clone()) {
+                Some(FollowUp::Validate(moved)) if moves < MAX_MOVES => {
+                    moves += 1;
+                    self.validate_claim(moved, STREAM_CREDIT);
+                }
+                other => follow_up = other.or(follow_up),
+            }
             if let (true, Some(addr)) = (validated, addr) {
                 self.validate_at(&claim.id, addr);
             }
         }
-        if let Some(correction) = correction {
-            self.send_correction(correction);
+        if let Some(follow_up) = follow_up {
+            self.follow_up(follow_up, STREAM_CREDIT);
         }
     }
 
     /// Applies updates that came over a stream, which the sender chose because datagrams can be
-    /// lost.
-    pub(super) fn handle_updates(&mut self, Claims { claims, refused }: Claims) {
+    /// lost: a node sends its leave so.
+    ///
+    /// The stream proves its peer's IP address. What one says of members elsewhere is an accusation,
+    /// which they can refute.
+    pub(super) fn handle_updates(&mut self, peer: SocketAddr, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
-        let mut correction = None;
+        let mut follow_up = None;
+        let validated = self.wire.is_authenticated();
         for claim in claims {
-            let validated = self.wire.is_authenticated();
+            let is_there = |key| self.members[key].addr().ip() == canonical(peer).ip();
+            let proven = validated || self.members.find(&claim.id).is_some_and(is_there);
+            let state = match claim.state {
+                State::Failed | State::Left if !proven => State::Suspect,
+                state => state,
+            };
+            if !proven && state == State::Alive {
+                follow_up = Some(FollowUp::Validate(claim.into()));
+                continue;
+            }
             let source = UpdateSource {
                 from: None,
                 accuser: Accuser::Unknown,
                 disseminate: true,
-                hearsay: false,
+                hearsay: !proven,
                 validated,
             };
-            correction = self.handle_update(source, claim).or(correction);
+            follow_up = self.handle_update(source, Claim { state, ..claim }).or(follow_up);
         }
-        if let Some(correction) = correction {
-            self.send_correction(correction);
+        if let Some(follow_up) = follow_up {
+            self.follow_up(follow_up, STREAM_CREDIT);
         }
     }
 
@@ -331,6 +359,12 @@ impl Node {
 /// Target length of the parts in the first answer to an encrypted sync, in bytes: the members of a
 /// small cluster, or the digests with which the peer asks for those of a larger one.
 const FIRST_ANSWER: usize = 1024;
+/// Bytes that a frame may cause to go to an address from which nobody answered: fewer than the
+/// packets with which a stream begins.
+pub(super) const STREAM_CREDIT: usize = 128;
+/// Members in one part of a sync that are asked at once whether they have moved: the question is as
+/// long as the record, and more of them come with the next sync.
+const MAX_MOVES: usize = 16;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
 /// Limit of the duration of a sync, in `stream_timeout`s.

@@ -126,6 +126,9 @@ impl Node {
         match pending.piggyback {
             Piggyback::None { most } => {
                 if writer.len() > most {
+                    if let Payload::Validation { token } = pending.payload {
+                        self.detector.cancel_validation(token);
+                    }
                     return None;
                 }
             }

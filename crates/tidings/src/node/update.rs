@@ -11,6 +11,7 @@ use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::message::Accuser;
 use crate::wire::message::PeerStatus;
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 /// The origin of a claim.
@@ -35,22 +36,20 @@ impl UpdateSource {
     }
 }
 
-/// An answer to a stale claim: the newer update, and its receiver.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Correction {
-    pub(super) to: SocketAddr,
-    pub(super) about: MemberKey,
+/// What a claim asks for besides its effect: one datagram at most.
+#[derive(Clone, Debug)]
+pub(super) enum FollowUp {
+    /// The newer update, for the sender of a stale claim.
+    Correct { to: SocketAddr, about: MemberKey },
+    /// The question whether the member is at the address in the claim, before that is applied.
+    Validate(Box<Claim>),
 }
 
 impl Node {
-    /// Handles a claim from the network; returns the correction to send, if the claim is stale.
+    /// Handles a claim from the network; returns what is to be done besides.
     ///
     /// The sender of a stale claim is sent the newer one, unless a sync does that anyway.
-    pub(super) fn handle_update(
-        &mut self,
-        source: UpdateSource,
-        claim: Claim,
-    ) -> Option<Correction> {
+    pub(super) fn handle_update(&mut self, source: UpdateSource, claim: Claim) -> Option<FollowUp> {
         if !self.is_allowed(&claim) {
             return None;
         }
@@ -59,12 +58,15 @@ impl Node {
             return None;
         }
         if claim.id == *self.local().id() {
-            let to = self.answer_claim_about_self(&source, &claim)?;
-            return Some(Correction { to, about: MemberKey::LOCAL });
+            return self.answer_claim_about_self(&source, claim);
         }
         if !self.is_admitted(&claim) {
             self.stats.members_refused += 1;
             return None;
+        }
+        if !source.validated && self.members.would_move(&claim) {
+            // Nobody moves a member that answers to where nobody does.
+            return Some(FollowUp::Validate(Claim { state: State::Alive, ..claim }.into()));
         }
         if claim.profile.is_some() && self.is_accusation(&source, &claim) {
             // The member is alive, and suspected by another node.
@@ -88,7 +90,7 @@ impl Node {
         if failed && !self.members.is_validated(about) {
             return None;
         }
-        Some(Correction { to: if failed { known.addr() } else { to }, about })
+        Some(FollowUp::Correct { to: if failed { known.addr() } else { to }, about })
     }
 
     /// Whether a claim is a suspicion, which the member can refute.
@@ -273,7 +275,8 @@ impl Node {
                 self.suspect(key, source.accuser.clone());
                 if source.hearsay && self.members.is_validated(key) {
                     // The suspect gets it first, so that it can refute before others get it.
-                    self.send_correction(Correction { to: self.members[key].addr(), about: key });
+                    let to = self.members[key].addr();
+                    self.follow_up(FollowUp::Correct { to, about: key }, 0);
                 }
                 key
             }
@@ -364,14 +367,14 @@ impl Node {
         self.arm_reap();
     }
 
-    /// Handles a claim about this node; returns the receiver of its own update, if one is due.
-    fn answer_claim_about_self(
-        &mut self,
-        source: &UpdateSource,
-        claim: &Claim,
-    ) -> Option<SocketAddr> {
-        match self.refute.judge(self.variant, self.members.local(), claim) {
+    /// Handles a claim about this node; returns what is to be done besides: the receiver of the
+    /// claim about it may need this node's own.
+    fn answer_claim_about_self(&mut self, source: &UpdateSource, claim: Claim) -> Option<FollowUp> {
+        let decision =
+            self.refute.judge(self.variant, self.members.local(), &claim, source.validated);
+        let to = match decision {
             RefuteDecision::Agree => None,
+            RefuteDecision::Ask => return Some(FollowUp::Validate(claim.into())),
             RefuteDecision::Remind => source.from,
             RefuteDecision::Contradict => {
                 let variant = self.variant;
@@ -388,22 +391,24 @@ impl Node {
                 source.from
             }
             RefuteDecision::Disputed(other) => {
-                self.report_conflict(other, claim);
+                self.report_conflict(other, &claim);
                 None
             }
             RefuteDecision::Outranks(other) => {
                 // A claim about our earlier life looks the same, unless it comes from that address.
                 let same_life = claim.incarnation.generation == self.local().incarnation.generation;
-                if (source.from == Some(other) || same_life) && self.report_conflict(other, claim) {
+                if (source.from == Some(other) || same_life) && self.report_conflict(other, &claim)
+                {
                     self.disseminate(MemberKey::LOCAL);
                 }
                 None
             }
             RefuteDecision::Outranked(other) => {
                 // The holder of the name gets our own claim.
-                self.report_conflict(other, claim).then_some(other)
+                self.report_conflict(other, &claim).then_some(other)
             }
-        }
+        };
+        to.map(|to| FollowUp::Correct { to, about: MemberKey::LOCAL })
     }
 
     fn report_conflict(&mut self, other: SocketAddr, claim: &Claim) -> bool {
@@ -415,13 +420,20 @@ impl Node {
         new
     }
 
-    /// Sends one peer the known update about a member.
-    pub(super) fn send_correction(&mut self, Correction { to, about }: Correction) {
+    /// Does what a claim asks for besides its effect. To an address from which no member answered
+    /// goes no more than the `len` bytes that came.
+    pub(super) fn follow_up(&mut self, follow_up: FollowUp, len: usize) {
+        let (to, about) = match follow_up {
+            FollowUp::Correct { to, about } => (to, about),
+            FollowUp::Validate(claim) => return self.validate_claim(claim, len),
+        };
+        let known = self.members.find_addr(to).is_some_and(|key| self.members.is_validated(key));
+        let most = if known || self.wire.is_authenticated() { usize::MAX } else { len };
         self.queue_datagram(PendingDatagram {
             to,
             payload: Payload::Gossip,
             about: Some(about),
-            piggyback: Piggyback::None { most: usize::MAX },
+            piggyback: Piggyback::None { most },
         });
     }
 

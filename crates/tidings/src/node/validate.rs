@@ -5,7 +5,6 @@ use super::update::UpdateSource;
 use crate::detector::validation::Validation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
-use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
@@ -44,30 +43,32 @@ impl Node {
         self.ask_at(addr, &claim.id.clone(), Some(claim), len);
     }
 
-    /// Asks a member that others have only told of whether it is there.
-    fn validate_told(&mut self, key: MemberKey) {
-        if self.members.is_validated(key) || !self.members[key].state().is_present() {
-            return;
-        }
-        let member = &self.members[key];
-        let (addr, id) = (member.addr(), member.id().clone());
-        self.ask_at(addr, &id, None, usize::MAX);
-    }
-
     /// Asks members that others have only told of whether they are there, each once: while there is
     /// news, so that they get it too, and in a gossip round as many as get gossip.
     pub(super) fn ask_newcomers(&mut self) {
         for _ in 0..self.config.options.gossip_nodes {
             let Some(key) = self.members.next_to_ask() else { return };
-            self.validate_told(key);
+            let (addr, id) = (self.members[key].addr(), self.members[key].id().clone());
+            if !self.ask_at(addr, &id, None, usize::MAX) {
+                return;
+            }
+            self.members.on_asked(key);
         }
     }
 
-    fn ask_at(&mut self, to: SocketAddr, id: &NodeId, claim: Option<Box<Claim>>, most: usize) {
+    /// Asks whether a member is at an address; `false` if that is asked already, or too much else.
+    fn ask_at(
+        &mut self,
+        to: SocketAddr,
+        id: &NodeId,
+        claim: Option<Box<Claim>>,
+        most: usize,
+    ) -> bool {
         let (detector, cx) = self.detector();
-        let Some(token) = detector.validate(&cx, to, id, claim) else { return };
+        let Some(token) = detector.validate(&cx, to, id, claim) else { return false };
         let (payload, piggyback) = (Payload::Validation { token }, Piggyback::None { most });
         self.queue_datagram(PendingDatagram { to, payload, about: None, piggyback });
+        true
     }
 
     /// The member at an address answered: it is validated, and a stranger's claim about it applied
@@ -79,8 +80,8 @@ impl Node {
             let from = Some(addr);
             let source =
                 UpdateSource { from, accuser, disseminate: true, hearsay, validated: true };
-            if let Some(correction) = self.handle_update(source, *claim) {
-                self.send_correction(correction);
+            if let Some(follow_up) = self.handle_update(source, *claim) {
+                self.follow_up(follow_up, usize::MAX);
             }
         }
         let key = self.members.find(&validation.id);

@@ -85,6 +85,11 @@ impl Reconnect {
         self.seeds.retain(|seed| canonical(seed.0) != addr);
     }
 
+    /// Whether an address is a seed's.
+    pub(crate) fn is_seed(&self, addr: SocketAddr) -> bool {
+        self.seeds.iter().any(|seed| seed.0 == addr)
+    }
+
     /// Picks an address to try, at random; `is_present` returns whether a member present has it.
     pub(crate) fn pick(
         &self,

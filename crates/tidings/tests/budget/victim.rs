@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
-    ClusterName, Config, Event, Instant, Member, Node, NodeId, Options, Output, StreamAction,
+    ClusterName, Config, Event, Instant, Member, Meta, Node, NodeId, Options, Output, StreamAction,
     StreamInput,
 };
 #[cfg(feature = "memberlist")]
@@ -84,7 +84,9 @@ impl Victim {
         let options = Options::lan();
         let cluster = ClusterName::new(forge::CLUSTER).unwrap();
         let config = Config::builder(cluster, NodeId::new(own_name()).unwrap(), address(0));
-        let config = config.options(options).generation(GENERATION);
+        // As long as it may be, because the node's own claim is an answer too.
+        let meta = Meta::from(vec![b'm'; options.max_meta]);
+        let config = config.options(options).generation(GENERATION).meta(meta);
         let config = match format {
             Format::Tidings => config,
             #[cfg(feature = "memberlist")]
@@ -118,7 +120,9 @@ impl Victim {
             let frame = match (self.format, told) {
                 (Format::Tidings, false) => forge::join_answer(&records),
                 (Format::Tidings, true) => {
-                    forge::plain_frame(forge::CLUSTER, 2, &[vec![0], records.concat()].concat())
+                    let teller = forge::member(0, "teller", &SHARED.to_string(), GENERATION, b"");
+                    let hello = forge::sync_hello(&[vec![teller], records].concat());
+                    forge::plain_frame(forge::CLUSTER, 0, &hello)
                 }
                 #[cfg(feature = "memberlist")]
                 (Format::Memberlist, _) => memberlist::push_pull(false, &records, b""),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+use std::hash::Hasher;
 use std::net::SocketAddrV4;
 
 pub const CLUSTER: &str = "test";
@@ -92,7 +93,7 @@ pub fn join_answer(members: &[Vec<u8>]) -> Vec<u8> {
 
 /// A ping of n1 in its incarnation 1.0, with the digest 0.
 pub fn ping(token: u32, target: &str) -> Vec<u8> {
-    let target = crc32fast::hash(target.as_bytes());
+    let target = target_tag(token, target.as_bytes());
     let sender = [&sender_tag(b"n1", 1).to_le_bytes()[..], &[0, 0, 0, 0, 0]].concat();
     [&[0], &token.to_le_bytes()[..], &target.to_le_bytes(), &sender].concat()
 }
@@ -105,6 +106,16 @@ pub fn ping_numbered(sender: &str, generation: u64, number: u8, target: &str) ->
     ping
 }
 
+/// The tag of a ping's target.
+pub fn target_tag(token: u32, name: &[u8]) -> u32 {
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write(name);
+    let mixed = (u64::from(token) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = mixed ^ mixed >> 27;
+    (hasher.finish().wrapping_mul(mixed | 1) >> 32) as u32
+}
+
 /// The short name of a sender and its generation, in one number.
 pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
     crc32fast::hash(name) ^ (generation ^ generation >> 32) as u32
@@ -112,7 +123,7 @@ pub fn sender_tag(name: &[u8], generation: u64) -> u32 {
 
 /// A ping of the sender with this tag, in its incarnation 0, with the digest 0.
 pub fn ping_by(token: u32, target: &str, sender: u32) -> Vec<u8> {
-    let target = crc32fast::hash(target.as_bytes());
+    let target = target_tag(token, target.as_bytes());
     let numbers = [token, target, sender].map(u32::to_le_bytes).concat();
     [&[0][..], &numbers, &[0; 5]].concat()
 }

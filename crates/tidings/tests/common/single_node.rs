@@ -149,7 +149,7 @@ impl SingleNode {
             rest /= 10;
         }
         let sender = forge::sender_tag(&name, GENERATION);
-        forge::write_ping(buf, 9, crc32fast::hash(b"solo-00000"), sender, self.digest);
+        forge::write_ping(buf, 9, forge::target_tag(9, b"solo-00000"), sender, self.digest);
     }
 
     /// Hands a datagram to the node, and handles its outputs.

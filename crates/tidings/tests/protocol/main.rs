@@ -45,7 +45,7 @@ use std::time::Duration;
 use tidings::{
     BroadcastError, ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant,
     JoinError, Member, Meta, Node, NodeId, Options, Output, Phase, Refusal, Rejected, SeedFailure,
-    SendError, State, StreamAction, StreamId, StreamInput, Timer, TooLong, Via,
+    SendError, State, StreamAction, StreamError, StreamId, StreamInput, Timer, TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

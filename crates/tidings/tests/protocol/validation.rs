@@ -139,3 +139,119 @@ fn a_node_that_joins_from_another_address_is_asked_at_its_own_before_others_hear
     assert!(!known(1) && !known(2));
     assert!(to_victim(&net).iter().all(|data| data[0] == 0), "pings");
 }
+
+#[test]
+fn a_member_that_answers_is_not_moved_by_what_others_tell_of_it_and_follows_itself() {
+    let mut net = joined(3);
+    net.run_for(30 * SECOND);
+    let known = net.member(0, 2).unwrap().incarnation();
+    let lie = forge::alive("n2", VICTIM, known.generation, known.number + 1, b"role=db");
+    net.inject(0, addr(1), &forge::datagram(&[lie]));
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    net.run_for(60 * SECOND);
+    assert_eq!(to_victim(&net).len(), 1, "is it there?");
+    let failed = |event: &Event| matches!(event, Event::Failed(_) | Event::Suspected(_));
+    assert!((0..3).all(|here| !net.saw(here, failed)));
+    // It comes back at another address, and tells one member.
+    net.restart(2, config_at(2, addr(7), &Options::lan()).with_generation(known.generation + 1));
+    net.join(2, &[addr(1)]);
+    net.run_until(|net| (0..2).all(|here| net.member(here, 2).unwrap().addr() == addr(7)));
+    assert!(net.nodes[0].node.is_validated(&id(2)));
+}
+
+#[test]
+fn a_claim_to_a_nodes_name_does_not_keep_it_from_refuting() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    let own = net.nodes[0].node.local().incarnation();
+    let claim = forge::alive("n0", VICTIM, own.generation + 1, 0, b"role=db");
+    net.inject(0, addr(1), &forge::datagram(&[claim]));
+    assert_eq!(to_victim(&net).len(), 1, "is somebody of that name there?");
+    let suspicion = forge::suspect(1, "n0", own.generation + 1, 0);
+    net.inject(0, addr(1), &forge::datagram(&[suspicion]));
+    assert!(net.nodes[0].node.local().incarnation().generation > own.generation, "it refutes");
+    assert!(!net.saw(0, |event| matches!(event, Event::Conflict { .. })), "nobody was there");
+}
+
+#[test]
+fn what_a_stream_says_of_members_elsewhere_is_a_suspicion_which_they_refute() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    for state in [2, 3] {
+        let later = net.member(0, 2).unwrap().incarnation().generation + 1;
+        let record = forge::member(state, "n2", &addr(2).to_string(), later, b"");
+        net.inject_stream(0, stranger(), &forge::frame(2, &[vec![0], record].concat()));
+        net.drain(0);
+        assert_eq!(net.state(0, 2), Some(State::Suspect));
+        net.run_until(|net| net.state(0, 2) == Some(State::Alive));
+    }
+    // From its own address it is what it says.
+    let generation = net.member(0, 2).unwrap().incarnation().generation;
+    let gone = forge::member(3, "n2", &addr(2).to_string(), generation + 1, b"");
+    net.kill(2);
+    net.inject_stream(0, addr(2), &forge::frame(2, &[vec![0], gone].concat()));
+    net.drain(0);
+    assert_eq!(net.state(0, 2), Some(State::Left));
+}
+
+#[test]
+fn all_that_a_frame_says_makes_a_node_send_no_metadata_to_the_address_in_it() {
+    let mut net = joined(3);
+    net.set_meta(0, &"m".repeat(500));
+    let own = net.nodes[0].node.local().incarnation();
+    let liar = forge::member(0, "liar", VICTIM, 1, b"");
+    for state in [1, 2] {
+        let at = addr(0).to_string();
+        let accusation = forge::member(state, "n0", &at, own.generation + u64::from(state), b"");
+        let table = forge::sync_hello(&[liar.clone(), accusation]);
+        net.inject_stream(0, stranger(), &forge::frame(0, &table));
+        net.drain(0);
+    }
+    assert!(net.nodes[0].node.local().incarnation() > own, "it refutes");
+    assert!(to_victim(&net).iter().all(|data| data.len() < 64), "{:?}", to_victim(&net));
+}
+
+#[test]
+fn a_strangers_broadcast_is_not_passed_on() {
+    let mut net = joined(4);
+    net.run_for(10 * SECOND);
+    let forged = forge::broadcast("n1", 1, 7, b"", b"forged");
+    net.inject(0, stranger(), &forge::datagram(&[forged]));
+    net.run_for(5 * SECOND);
+    assert!((0..4).all(|here| net.messages(here).is_empty()));
+    assert_eq!(net.nodes[0].node.stats().broadcasts_unknown_origin, 1);
+}
+
+#[test]
+fn whoever_answers_at_a_lost_members_address_is_no_seed() {
+    let mut options = Options::lan();
+    options.reconnect_interval = SECOND;
+    let mut net = joined_with(3, &options);
+    net.run_for(10 * SECOND);
+    // Kept from the network: what it sends goes nowhere.
+    net.kill(1);
+    net.kill(2);
+    let node = &mut net.nodes[0].node;
+    let (mut now, mut buf, mut opened) = (node.now(), Vec::new(), None);
+    while opened.is_none() {
+        now = now.max(node.poll_timeout().expect("it looks for what it lost"));
+        node.handle_timeout(now);
+        while let Some(output) = node.poll_output(&mut buf) {
+            if let Output::Stream { id, action: StreamAction::Open { to, .. } } = output {
+                let lost = node.members().count() == 1 && to == addr(2);
+                match lost {
+                    true => opened = Some(id),
+                    false => node.handle_stream(now, id, StreamInput::Failed(StreamError::Refused)),
+                }
+            }
+        }
+    }
+    let table = forge::join_answer(&[forge::member(0, "x", VICTIM, 1, b"")]);
+    for input in [StreamInput::Opened, StreamInput::Data(&table), StreamInput::Closed] {
+        node.handle_stream(now, opened.unwrap(), input);
+        while node.poll_output(&mut buf).is_some() {}
+    }
+    let invented = "x".parse().unwrap();
+    assert!(node.member(&invented).is_some_and(|member| member.state() == State::Alive));
+    assert!(!node.is_validated(&invented));
+}

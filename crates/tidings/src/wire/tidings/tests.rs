@@ -96,9 +96,8 @@ fn messages_have_the_bytes_that_wire_md_describes() {
 fn whoever_knows_the_name_of_a_member_finds_no_second_one_for_which_it_answers() {
     let [first, second] = ["n17y72fdg", "ms5baagc9"].map(|name| NodeId::new(name).unwrap());
     assert_eq!(first.short(), second.short(), "their CRC-32 is the same");
-    let shared = (0..1 << 20).filter(|&token| {
-        target_tag(token, first.hash()) == target_tag(token, second.hash())
-    });
+    let shared = (0..1 << 20)
+        .filter(|&token| target_tag(token, first.hash()) == target_tag(token, second.hash()));
     assert_eq!(shared.count(), 0);
 }
 
