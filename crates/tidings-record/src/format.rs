@@ -43,7 +43,7 @@ impl Header {
         }
         let version = bytes[28..28 + VERSION].split(|&byte| byte == 0).next().unwrap_or_default();
         let slot = u64::from_le_bytes(array(bytes, 12));
-        if slot < 2 * BLOCK as u64 {
+        if !(2 * BLOCK as u64..=MAX_SLOT).contains(&slot) {
             return Err(BadHeader::Damaged);
         }
         Ok(Self {
@@ -58,6 +58,11 @@ impl Header {
         HEADER as u64 + segment % SLOTS * self.slot
     }
 }
+
+/// The longest slot that a header may state, 16 TiB: offsets in the file do not overflow.
+const MAX_SLOT: u64 = 1 << 44;
+/// The highest number of a segment: no recording has as many.
+pub(crate) const MAX_SEGMENT: u64 = 1 << 62;
 
 /// Why a file header is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

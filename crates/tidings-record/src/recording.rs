@@ -1,6 +1,6 @@
 //! Reads a recording file: its segments, and what is damaged or missing.
 
-use crate::format::{BadHeader, Block, Header, Kind, SLOTS};
+use crate::format::{BadHeader, Block, Header, Kind, MAX_SEGMENT, SLOTS};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -148,7 +148,8 @@ fn read_slot(file: &[u8], header: &Header, slot: u64) -> Slot {
         return Slot::Unused;
     }
     let Some((first, checkpoint)) = Block::read(&mut bytes) else { return Slot::Unreadable };
-    if first.kind != Kind::Checkpoint || first.segment % SLOTS != slot {
+    let is_placed = first.segment % SLOTS == slot && first.segment <= MAX_SEGMENT;
+    if first.kind != Kind::Checkpoint || !is_placed {
         return Slot::Unreadable;
     }
     let mut segment = Segment {

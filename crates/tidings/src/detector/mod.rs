@@ -138,6 +138,7 @@ impl Detector {
         let outcome = self.probe.end(|silent| self.witnesses.remove(silent))?;
         match outcome {
             ProbeOutcome::Acked { by_stream: true, .. } => {}
+            ProbeOutcome::Acked { target, .. } if !cx.members.is_validated(target) => {}
             ProbeOutcome::Acked { target, by_stream: false } => {
                 self.witnesses.add(target);
                 self.health.improve();
@@ -366,6 +367,11 @@ impl Detector {
         self.validations.target(token)
     }
 
+    /// Whether one more member can be asked whether it is there.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.validations.is_full()
+    }
+
     /// Ends a validation whose ping is not sent.
     pub(crate) fn cancel_validation(&mut self, token: u32) {
         self.validations.cancel(token);
@@ -501,6 +507,12 @@ impl Detector {
     #[cfg(feature = "record")]
     pub(crate) fn lease_until(&self) -> Instant {
         self.lease.until()
+    }
+
+    /// The tokens of the application's pings.
+    #[cfg(feature = "record")]
+    pub(crate) fn pings(&self) -> impl Iterator<Item = u32> {
+        self.user_pings.tokens()
     }
 
     /// Whether a restored detector agrees with the restored members and timers.

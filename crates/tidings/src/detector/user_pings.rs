@@ -45,7 +45,7 @@ impl UserPings {
         self.pending.iter().find(|(_, ping)| ping.ticket == ticket).map(|(&token, _)| token)
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> {
         self.pending.keys().copied()
     }

@@ -21,7 +21,7 @@ pub(crate) struct Validations {
 pub(crate) struct Validation {
     token: u32,
     #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     sent: Instant,
     /// The member's name.
     pub(crate) id: NodeId,
@@ -31,8 +31,13 @@ pub(crate) struct Validation {
 }
 
 impl Validations {
-    /// Begins a validation; `false` if one of the address is pending, or [`MAX_PENDING`] others
-    /// are, for a claim half as many.
+    /// Whether [`MAX_PENDING`] are pending.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.len() >= MAX_PENDING
+    }
+
+    /// Begins a validation; `false` if one of this member at this address is pending, or
+    /// [`MAX_AT_ADDR`] of others there, or [`MAX_PENDING`] in all, for a claim half as many.
     #[must_use]
     pub(crate) fn begin(
         &mut self,
@@ -45,9 +50,13 @@ impl Validations {
         while self.pending.front().is_some_and(|first| now.since(first.sent) > lifetime) {
             self.pending.pop_front();
         }
-        let is_pending = self.pending.iter().any(|one| one.addr == addr || one.token == token);
+        let there = || self.pending.iter().filter(|one| one.addr == addr);
         let most = if claim.is_some() { MAX_PENDING / 2 } else { MAX_PENDING };
-        if is_pending || self.pending.len() >= most {
+        if self.pending.len() >= most
+            || there().any(|one| one.id == *id)
+            || there().count() >= MAX_AT_ADDR
+            || self.pending.iter().any(|one| one.token == token)
+        {
             return false;
         }
         self.pending.push_back(Validation { token, addr, sent: now, id: id.clone(), claim });
@@ -84,6 +93,8 @@ impl Validations {
 /// Validations pending at a time: more than honest newcomers need in a probe interval, and few
 /// enough that a list is searched.
 const MAX_PENDING: usize = 256;
+/// Of these for one address: an invented name does not keep the right one from being asked.
+const MAX_AT_ADDR: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +117,12 @@ mod tests {
             !validations.begin(Instant::ZERO, second, (8, addr(1)), &id, None),
             "it is pending"
         );
+        for n in 2..=MAX_AT_ADDR as u32 {
+            let other = NodeId::new(&*alloc::format!("x{n}")).unwrap();
+            assert!(validations.begin(Instant::ZERO, second, (n + 10, addr(1)), &other, None));
+        }
+        let other = NodeId::new("y").unwrap();
+        assert!(!validations.begin(Instant::ZERO, second, (6, addr(1)), &other, None), "enough");
         assert!(validations.end(7, addr(2)).is_none(), "from elsewhere");
         assert!(validations.end(8, addr(1)).is_none(), "another token");
         assert!(validations.end(7, addr(1)).is_some());

@@ -36,9 +36,7 @@ impl Members {
     /// Whether a claim would move a member that is present, and has answered where it is, to another
     /// address.
     pub(crate) fn would_move(&self, claim: &Claim) -> bool {
-        let Some(profile) = claim.profile.as_ref().filter(|_| claim.state.is_present()) else {
-            return false;
-        };
+        let Some(profile) = &claim.profile else { return false };
         let Some(key) = self.find(&claim.id).filter(|_| self.variant.names_move()) else {
             return false;
         };

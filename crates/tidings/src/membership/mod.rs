@@ -119,8 +119,14 @@ impl Members {
             digest = digest.wrapping_add(self.digest_of(key));
         }
         self.digest = digest;
-        let recorded =
-            self.tombstones.iter().filter(|tombstone| self.is_current(tombstone)).count();
+        let current = self.tombstones.iter().filter(|tombstone| self.is_current(tombstone));
+        let mut recorded: Vec<_> = current.map(|tombstone| tombstone.key).collect();
+        recorded.sort_unstable();
+        recorded.dedup();
+        if recorded.first() == Some(&MemberKey::LOCAL) {
+            return None;
+        }
+        let recorded = recorded.len();
         // The loop above counted members of the table only, so the ring holds no others.
         let present = self.table.len() - 1 - absent;
         (self.rings.len() == present && recorded == absent && self.len() <= self.max).then_some(())
@@ -210,9 +216,19 @@ impl Members {
         self.table.slot(key).validated
     }
 
-    /// Records that a member answered from its address; `false` if that was known.
+    /// Records that the address of a member is its own; `false` if that was known.
     pub(crate) fn validate(&mut self, key: MemberKey) -> bool {
-        self.set_validated(key, true)
+        let new = self.set_validated(key, true);
+        if new {
+            self.table.index_addr(key);
+        }
+        new
+    }
+
+    /// Records that a member answered from its address: if several have it, that one is there.
+    pub(crate) fn on_answer(&mut self, key: MemberKey) {
+        self.set_validated(key, true);
+        self.table.on_answer(key);
     }
 
     fn set_validated(&mut self, key: MemberKey, validated: bool) -> bool {

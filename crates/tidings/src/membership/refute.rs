@@ -68,11 +68,14 @@ impl Refute {
                 if theirs < (own.incarnation, own.addr()) {
                     return RefuteDecision::Outranks(profile.addr);
                 }
-                if !validated {
+                if validated || self.name_holder >= Some(claim.incarnation) {
+                    self.name_holder = self.name_holder.max(Some(claim.incarnation));
+                    return RefuteDecision::Outranked(profile.addr);
+                }
+                if claim.state == State::Alive {
                     return RefuteDecision::Ask;
                 }
-                self.name_holder = self.name_holder.max(Some(claim.incarnation));
-                return RefuteDecision::Outranked(profile.addr);
+                // The suspicion of one that nobody has seen is refuted.
             }
             let altered = claim.incarnation == own.incarnation
                 && claim.state == State::Alive

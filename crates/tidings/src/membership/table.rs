@@ -57,8 +57,11 @@ pub(crate) struct Table {
     slots: Slots,
     free: Vec<u32>,
     by_id: HashTable<MemberKey>,
-    /// The member at an address: of several, the latest one that is present.
+    /// The member at an address: of several, the latest one that is present and validated, or the
+    /// latest one that is present.
     by_addr: HashTable<MemberKey>,
+    /// Several members have had one address.
+    shared_addr: bool,
     hasher: FixedState,
     /// Seed of the hasher.
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only checkpoints have it"))]
@@ -73,6 +76,7 @@ impl Table {
             free: Vec::new(),
             by_id: HashTable::new(),
             by_addr: HashTable::new(),
+            shared_addr: false,
             hasher: FixedState::with_seed(seed),
             seed,
         }
@@ -160,9 +164,21 @@ impl Table {
         self.index_addr(key);
     }
 
-    /// Points the address index at a member, unless it is a tombstone and a member that is present
-    /// has the entry.
+    /// Points the address index at a member, unless one that is present, or validated, comes before
+    /// it.
     pub(crate) fn index_addr(&mut self, key: MemberKey) {
+        let rank = |slot: &Slot| (slot.member.state.is_present(), slot.validated);
+        self.set_at_addr(key, |slot, holder| rank(slot) >= rank(holder));
+    }
+
+    /// Points the address index at a member that answered from its address.
+    pub(crate) fn on_answer(&mut self, key: MemberKey) {
+        if self.shared_addr {
+            self.set_at_addr(key, |_, _| true);
+        }
+    }
+
+    fn set_at_addr(&mut self, key: MemberKey, is_before: impl Fn(&Slot, &Slot) -> bool) {
         let (slots, hasher) = (&self.slots, &self.hasher);
         let member = |key| &slots.at(key).member;
         let addr = member(key).addr();
@@ -170,8 +186,8 @@ impl Table {
         let rehash = |&other: &MemberKey| hash_of(hasher, member(other).addr());
         match self.by_addr.entry(hash_of(hasher, addr), same, rehash) {
             Entry::Occupied(mut entry) => {
-                let holder = member(*entry.get());
-                if member(key).state.is_present() || !holder.state.is_present() {
+                self.shared_addr |= *entry.get() != key;
+                if is_before(slots.at(key), slots.at(*entry.get())) {
                     *entry.get_mut() = key;
                 }
             }
@@ -189,6 +205,7 @@ impl Table {
         if !empty.map(|(index, _)| index).eq(free) {
             return None;
         }
+        self.shared_addr = !not_indexed.is_empty();
         for key in (0..self.slot_count() as u32).map(MemberKey) {
             let Some(slot) = self.get(key) else { continue };
             if self.find(&slot.member.id).is_some() {

@@ -228,6 +228,7 @@ impl Node {
         self.detector.is_consistent(members, timers, &self.config.options)
             && timers.iter().all(|(_, timer)| known(timer))
             && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
+            && self.detector.pings().all(|token| timers.at(TimerKey::UserPing(token)).is_some())
             && self.local().id() == &self.config.id
             && matches!(self.local().state(), State::Alive | State::Left)
             && timers.at(TimerKey::Fixed(FixedTimer::Probe)).is_some()

@@ -18,7 +18,7 @@ use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
 use crate::wire::frame::StreamPing;
 use crate::wire::message::Accuser;
-use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, UserMessage};
+use crate::wire::message::{Ack, Message, PeerStatus, Ping, PingRequest, Update, UserMessage};
 use crate::wire::message::{PingSender, sender_tag, target_tag};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
@@ -91,28 +91,7 @@ impl Node {
                     self.stats.stray_acks += u64::from(!known);
                 }
                 Message::Update(update) => {
-                    // Looked up before the first claim: a datagram cannot make its own sender a
-                    // member.
-                    let sender = || self.members.find_addr(from);
-                    let sender = *replies.sender.get_or_insert_with(sender);
-                    let stranger = sender.is_none() && !self.wire.is_authenticated();
-                    if stranger && update.claim.id != *self.local().id() {
-                        replies.offer(from, update.claim);
-                        continue;
-                    }
-                    let source = UpdateSource {
-                        from: Some(from),
-                        accuser: update.accuser,
-                        disseminate: true,
-                        hearsay: false,
-                        validated: self.wire.is_authenticated(),
-                    };
-                    let about_us = update.claim.id == *self.local().id();
-                    let follow_up = self.handle_update(source, update.claim);
-                    // A claim about this node has precedence.
-                    if follow_up.is_some() && (about_us || replies.follow_up.is_none()) {
-                        replies.follow_up = follow_up;
-                    }
+                    self.handle_datagram_update(from, update, &mut replies);
                 }
                 Message::User(UserMessage { from: name, data })
                     if self.local().state().is_present() =>
@@ -124,10 +103,7 @@ impl Node {
                 }
                 Message::User(_) => {}
                 Message::Broadcast(broadcast) => {
-                    let sender = || self.members.find_addr(from);
-                    let sender = *replies.sender.get_or_insert_with(sender);
-                    let validated = sender.is_some_and(|key| self.members.is_validated(key));
-                    if validated || self.wire.is_authenticated() {
+                    if self.is_answering(from) {
                         self.handle_broadcast(broadcast);
                     } else {
                         // All members would pass on what one stranger sent.
@@ -147,18 +123,39 @@ impl Node {
         if let Some(request) = &replies.request {
             self.handle_ping_request(from, request);
         }
-        let sender = replies.sender.flatten().filter(|&key| self.members.is_validated(key));
-        if let (Some(follow_up), Some(_)) = (replies.follow_up, sender) {
-            self.follow_up(follow_up, len);
-        }
-        if let Some(claim) = replies.offered {
-            self.stats.claims_by_strangers += 1;
-            // To both together a stranger gets no more than it sent.
-            if !pinged {
-                self.validate_claim(claim, len);
+        let Some(follow_up) = replies.follow_up else { return Ok(()) };
+        match replies.sender.flatten() {
+            Some(sender) if self.members.is_validated(sender) => self.follow_up(follow_up, len),
+            None if !self.wire.is_authenticated() => {
+                self.stats.claims_by_strangers += 1;
+                // To both together a stranger gets no more than it sent.
+                if !pinged {
+                    self.follow_up(follow_up, len);
+                }
             }
+            _ => {}
         }
         Ok(())
+    }
+
+    fn handle_datagram_update(&mut self, from: SocketAddr, update: Update, replies: &mut Replies) {
+        let Update { claim, accuser } = update;
+        // Looked up before the first claim: a datagram cannot make its own sender a member.
+        let sender = || self.members.find_addr(from);
+        let sender = *replies.sender.get_or_insert_with(sender);
+        let about_us = claim.id == *self.local().id();
+        let stranger = sender.is_none() && !self.wire.is_authenticated();
+        if stranger && !about_us {
+            return replies.offer(from, claim);
+        }
+        let proof = self.told();
+        let source =
+            UpdateSource { from: Some(from), accuser, disseminate: true, hearsay: false, proof };
+        let follow_up = self.handle_update(source, claim);
+        // A claim about this node has precedence.
+        if follow_up.is_some() && !stranger && (about_us || replies.follow_up.is_none()) {
+            replies.follow_up = follow_up;
+        }
     }
 
     /// Answers a ping to this node, in a datagram of `len` bytes.
@@ -262,8 +259,17 @@ impl Node {
         self.reply(id, pong);
     }
 
-    /// Handles the ack of the probe's target over a stream.
-    pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
+    /// Handles the ack of a peer over a stream to it: that of the probe's target, or, in
+    /// `stream_only` mode, of a member that was asked whether it is there.
+    pub(super) fn handle_stream_pong(
+        &mut self,
+        peer: SocketAddr,
+        token: u32,
+        status: Option<PeerStatus>,
+    ) {
+        if let Some(validation) = self.detector.on_validated(token, canonical(peer)) {
+            return self.on_validated(validation);
+        }
         if let Some(key) = self.detector.on_stream_ack(token) {
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
@@ -287,7 +293,12 @@ impl Node {
         // A member at another address here would answer for an address where it is not.
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
-        let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
+        // One that never answered may be a third party: no answer is directed there.
+        let answers = |&key: &MemberKey| {
+            self.members.is_validated(key) && self.members[key].state().is_present()
+        };
+        let asker = self.members.find_addr(from).filter(answers);
+        let asker = asker.filter(|_| self.local().state().is_present());
         if !asker.is_some_and(|key| self.is_sender(key, request.sender)) {
             self.stats.indirect_pings_refused += 1;
             return;
@@ -329,17 +340,20 @@ impl Node {
     fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
         if let Some(validation) = self.detector.on_validated(token, from) {
-            return self.on_validated(from, validation);
+            return self.on_validated(validation);
         }
         let (detector, mut cx) = self.detector();
         match detector.on_ack(&mut cx, token) {
             AckedPing::Probe { target, rtt } => {
                 if self.members[target].addr() == from {
-                    self.members.validate(target);
+                    self.members.on_answer(target);
                     self.members.rtt_mut(target).measure(rtt);
                     self.apply_acked_incarnation(target, status);
                 }
-                self.on_target_alive(target, status);
+                // A relay alone may have lied for one that never answered.
+                if self.members.is_validated(target) {
+                    self.on_target_alive(target, status);
+                }
             }
             AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
             AckedPing::Search => {}
@@ -383,20 +397,21 @@ struct Replies {
     request: Option<PingRequest>,
     /// The sender, if it was a member before the first claim; `None` if there was no claim.
     sender: Option<Option<MemberKey>>,
-    /// What one of its claims asks for.
+    /// What one of its claims asks for; of a stranger's, to validate the first, or the first about
+    /// itself.
     follow_up: Option<FollowUp>,
-    /// The claim of a stranger to validate: the first, or the first about itself.
-    offered: Option<Box<Claim>>,
 }
 
 impl Replies {
     /// Takes a claim of the stranger at `from`.
     fn offer(&mut self, from: SocketAddr, claim: Claim) {
         let by_itself = |claim: &Claim| claim.addr() == Some(from);
-        let is_better =
-            self.offered.as_ref().is_none_or(|first| !by_itself(first) && by_itself(&claim));
+        let is_better = match &self.follow_up {
+            Some(FollowUp::Validate(first)) => !by_itself(first) && by_itself(&claim),
+            _ => true,
+        };
         if is_better {
-            self.offered = Some(Box::new(claim));
+            self.follow_up = Some(FollowUp::Validate(Box::new(claim)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::sync::STREAM_CREDIT;
-use super::update::UpdateSource;
+use super::update::{Proof, UpdateSource};
 use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
@@ -44,8 +44,11 @@ impl Node {
         self.reply(id, ours);
         // The stream proves the address of one record: its sender's, which is not named.
         let mut peer = peer;
-        let proven = |addr: SocketAddr| peer.take_if(|peer| *peer == addr.ip()).is_some();
-        self.merge_push_pull(None, true, theirs, proven);
+        let proof = |addr: SocketAddr| match peer.take_if(|peer| *peer == addr.ip()) {
+            Some(_) => Proof::Ip,
+            None => Proof::Told,
+        };
+        self.merge_push_pull(None, true, theirs, proof);
     }
 
     /// Handles the reply to a push/pull.
@@ -69,19 +72,21 @@ impl Node {
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
-        let seed = self.is_seed(purpose, peer);
+        let said = self.said_by(purpose, peer);
         let peer = canonical(peer);
-        self.merge_push_pull(Some(peer), disseminate, theirs, |addr| seed || addr == peer);
+        self.merge_push_pull(Some(peer), disseminate, theirs, |addr| {
+            if addr == peer { Proof::Answered } else { said }
+        });
         self.resolve(id, Ok(()));
     }
 
-    /// Applies a peer's table; the addresses that `proven` accepts are validated.
+    /// Applies a peer's table, of whose addresses `proof` knows how sure they are.
     fn merge_push_pull(
         &mut self,
         from: Option<SocketAddr>,
         disseminate: bool,
         theirs: PushPull,
-        mut proven: impl FnMut(SocketAddr) -> bool,
+        mut proof: impl FnMut(SocketAddr) -> Proof,
     ) {
         let PushPull { join, claims, state } = theirs;
         self.stats.syncs += 1;
@@ -93,12 +98,12 @@ impl Node {
                 continue;
             }
             let addr = claim.addr();
-            let validated = self.wire.is_authenticated() || addr.is_some_and(&mut proven);
+            let proof = addr.map_or(Proof::Told, &mut proof).max(self.told());
             let accuser = Accuser::Unknown;
-            let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
+            let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             let id = claim.id.clone();
             follow_up = self.handle_update(source, claim).or(follow_up);
-            if let (true, Some(addr)) = (validated, addr) {
+            if let (true, Some(addr)) = (proof > Proof::Told, addr) {
                 self.validate_at(&id, addr);
             }
         }

@@ -171,7 +171,7 @@ impl Node {
                 self.process_stream_datagram(peer, &from, &messages);
             }
             (Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect, Frame::SyncReply(hello)) => {
-                self.handle_sync_reply(id, peer, hello);
+                self.handle_sync_reply(id, purpose, hello);
             }
             #[cfg(feature = "memberlist")]
             (Purpose::Inbound, Frame::PushPull(theirs)) => self.serve_push_pull(id, theirs),
@@ -186,7 +186,7 @@ impl Node {
             (Purpose::Probe(token), Frame::Pong(pong))
                 if pong.token.is_none_or(|carried| carried == token) =>
             {
-                self.handle_stream_pong(token, pong.status);
+                self.handle_stream_pong(peer, token, pong.status);
                 self.resolve(id, Ok(()));
             }
             (Purpose::Inbound, _) => self.reject(id, Reject::Unexpected),

@@ -1,7 +1,7 @@
 //! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
-use super::update::{FollowUp, UpdateSource};
+use super::update::{FollowUp, Proof, UpdateSource};
 use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
@@ -21,7 +21,7 @@ use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 impl Node {
     /// Starts a sync with a member picked at random.
@@ -68,7 +68,7 @@ impl Node {
         let Some(peer) = self.streams.exchanges.get(id).map(|exchange| exchange.peer) else {
             return;
         };
-        let comparison = match self.admit_peer(who, Some(canonical(peer).ip()), true) {
+        let comparison = match self.admit_peer(who, Purpose::Inbound, peer, true) {
             Ok(comparison) => comparison,
             Err(refusal) => return self.refuse(id, refusal),
         };
@@ -82,16 +82,23 @@ impl Node {
     }
 
     /// Handles the peer's reply to our first frame.
-    pub(super) fn handle_sync_reply(&mut self, id: StreamId, peer: SocketAddr, hello: SyncHello) {
+    pub(super) fn handle_sync_reply(&mut self, id: StreamId, purpose: Purpose, hello: SyncHello) {
+        let Some(peer) = self.streams.exchanges.get(id).map(|exchange| exchange.peer) else {
+            return;
+        };
         let SyncHello { who, state, parts, .. } = hello;
         let name = match &who {
             PeerIdentity::Member(claim) => Some(claim.id.clone()),
             _ => None,
         };
         let joins = name.is_some();
+        if joins && purpose == Purpose::Sync {
+            // It was not introduced to us, and does not introduce itself.
+            return self.reject(id, Reject::Unexpected);
+        }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
-        match self.admit_peer(who, None, disseminate) {
+        match self.admit_peer(who, purpose, peer, disseminate) {
             Ok(comparison) => {
                 self.validate_at(&comparison.with, canonical(peer));
                 self.stats.syncs += 1;
@@ -146,10 +153,10 @@ impl Node {
             return self.reject(id, Reject::Unexpected);
         }
         let peer = canonical(exchange.peer);
-        let validated = self.is_seed(purpose, exchange.peer) || self.wire.is_authenticated();
+        let proof = self.said_by(purpose, exchange.peer);
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                self.merge(&comparison, claims, peer, validated);
+                self.merge(&comparison, claims, peer, proof);
             }
         }
         let begun = buf.len();
@@ -173,14 +180,17 @@ impl Node {
         }
     }
 
-    /// Whether the peer of a stream of ours is a seed, whose table is trusted: without seeds a
-    /// newcomer knows nobody. A lost member, which is tried too, is none.
-    pub(super) fn is_seed(&self, purpose: Purpose, peer: SocketAddr) -> bool {
-        match purpose {
+    /// How sure it is that members are where the peer of a stream says.
+    ///
+    /// Seeds are trusted: without them a newcomer knows nobody. A lost member, which is tried too,
+    /// is none.
+    pub(super) fn said_by(&self, purpose: Purpose, peer: SocketAddr) -> Proof {
+        let is_seed = match purpose {
             Purpose::Join(_) => true,
             Purpose::Reconnect => self.sync.reconnect.is_seed(peer),
             _ => false,
-        }
+        };
+        if is_seed { Proof::Answered } else { self.told() }
     }
 
     /// Validates the address of a member that named itself over a stream to it.
@@ -193,12 +203,13 @@ impl Node {
 
     /// Checks the peer's identity, and makes a joining node a member; the error is the refusal.
     ///
-    /// A stream from a peer proves its IP address. A node that joins with another one than `source`
-    /// is asked there before others hear of it; `None` is for the peer of a stream of our own.
+    /// A stream from a peer proves its IP address, one to it its address. A node that joins with
+    /// another one is asked there before others hear of it.
     fn admit_peer(
         &mut self,
         who: PeerIdentity,
-        source: Option<IpAddr>,
+        purpose: Purpose,
+        peer: SocketAddr,
         disseminate: bool,
     ) -> Result<Comparison, Refusal> {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
@@ -222,19 +233,25 @@ impl Node {
         }
         let with = claim.id.clone();
         let addr = claim.addr();
-        let proven = source.is_none() || source == addr.map(|addr| addr.ip());
-        let validated = proven || self.wire.is_authenticated();
+        let peer = canonical(peer);
+        let proof = match purpose {
+            Purpose::Inbound if addr.map(|addr| addr.ip()) == Some(peer.ip()) => Proof::Ip,
+            Purpose::Inbound => Proof::Told,
+            _ if addr == Some(peer) => Proof::Answered,
+            _ => self.said_by(purpose, peer),
+        };
+        let proof = proof.max(self.told());
         let known = self.members.find(&with).map(|key| self.members[key].addr());
-        if !validated && (known.is_none() || known != addr) {
+        if proof == Proof::Told && (known.is_none() || known != addr) {
             self.validate_claim(claim.into(), usize::MAX);
             return Ok(Comparison { with, addr, disseminate: false, rounds: 0, ends });
         }
         let accuser = Accuser::Unknown;
-        let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, validated };
+        let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, proof };
         if let Some(follow_up) = self.handle_update(source, claim) {
             self.follow_up(follow_up, STREAM_CREDIT);
         }
-        if let (true, Some(addr)) = (validated, addr) {
+        if let (true, Some(addr)) = (proof > Proof::Told, addr) {
             self.validate_at(&with, addr);
         }
         if self.members.find(&with).is_none() {
@@ -255,7 +272,7 @@ impl Node {
         comparison: &Comparison,
         Claims { claims, refused }: &Claims,
         peer: SocketAddr,
-        validated: bool,
+        said: Proof,
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
@@ -264,8 +281,8 @@ impl Node {
             let addr = claim.addr();
             let by_peer = claim.id == comparison.with;
             let proven = by_peer && addr.map(|addr| addr.ip()) == Some(peer.ip());
-            let validated = validated || proven;
-            if by_peer && !validated && self.members.find(&claim.id).is_none() {
+            let proof = if proven { said.max(Proof::Ip) } else { said };
+            if by_peer && proof == Proof::Told && self.members.find(&claim.id).is_none() {
                 // A newcomer that is elsewhere than it claims has to answer there first.
                 if !core::mem::replace(&mut asked, true) {
                     self.validate_claim(claim.clone().into(), usize::MAX);
@@ -273,7 +290,7 @@ impl Node {
                 continue;
             }
             let accuser = Accuser::Unknown;
-            let source = UpdateSource { from, accuser, disseminate, hearsay: true, validated };
+            let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             match self.handle_update(source, claim.clone()) {
                 Some(FollowUp::Validate(moved)) if moves < MAX_MOVES => {
                     moves += 1;
@@ -281,7 +298,7 @@ impl Node {
                 }
                 other => follow_up = other.or(follow_up),
             }
-            if let (true, Some(addr)) = (validated, addr) {
+            if let (true, Some(addr)) = (proof > Proof::Told, addr) {
                 self.validate_at(&claim.id, addr);
             }
         }
@@ -298,10 +315,11 @@ impl Node {
     pub(super) fn handle_updates(&mut self, peer: SocketAddr, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         let mut follow_up = None;
-        let validated = self.wire.is_authenticated();
+        let proof = self.told();
         for claim in claims {
             let is_there = |key| self.members[key].addr().ip() == canonical(peer).ip();
-            let proven = validated || self.members.find(&claim.id).is_some_and(is_there);
+            let keys = proof == Proof::Answered;
+            let proven = keys || self.members.find(&claim.id).is_some_and(is_there);
             let state = match claim.state {
                 State::Failed | State::Left if !proven => State::Suspect,
                 state => state,
@@ -315,7 +333,7 @@ impl Node {
                 accuser: Accuser::Unknown,
                 disseminate: true,
                 hearsay: !proven,
-                validated,
+                proof,
             };
             follow_up = self.handle_update(source, Claim { state, ..claim }).or(follow_up);
         }
@@ -327,8 +345,9 @@ impl Node {
     /// Tries to reconnect to one failed member or seed, picked at random.
     pub(super) fn try_reconnect(&mut self) {
         let present = |addr| {
-            let member = self.members.find_addr(addr).map(|key| &self.members[key]);
-            member.is_some_and(|member| member.state().is_present())
+            self.members.find_addr(addr).is_some_and(|key| {
+                self.members[key].state().is_present() && self.members.is_validated(key)
+            })
         };
         let Some(addr) = self.sync.reconnect.pick(&mut self.sync.reconnect_rng, present) else {
             return;

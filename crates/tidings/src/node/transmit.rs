@@ -104,7 +104,9 @@ impl Node {
         let Some(envelope) = self.wire.tidings() else { return };
         let receiver = self.members.find_addr(to).map(|key| self.members[key].id());
         let packet = frame::packet(envelope, receiver, self.local().id(), messages);
-        if !self.open(to, Purpose::Packet, Some(packet)) {
+        if !self.is_answering(to) {
+            self.open_aside(to, Purpose::Packet, packet);
+        } else if !self.open(to, Purpose::Packet, Some(packet)) {
             self.stats.datagrams_dropped += 1;
         }
     }

@@ -25,14 +25,25 @@ pub(super) struct UpdateSource {
     pub(super) disseminate: bool,
     /// Whether it is a row of another node's table, and not the gossip of a new verdict.
     pub(super) hearsay: bool,
-    /// Whether the address in it is known to be the member's; see [`Node::is_validated`].
-    pub(super) validated: bool,
+    /// How sure it is that the member is at the address in it.
+    pub(super) proof: Proof,
+}
+
+/// How sure it is that a member is at the address in a claim; see [`Node::is_validated`].
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Proof {
+    /// Somebody said so.
+    Told,
+    /// The stream on which the claim came is from that IP.
+    Ip,
+    /// The member answered from the address, a seed said so, or the cluster has keys.
+    Answered,
 }
 
 impl UpdateSource {
     /// This node itself; or a member's ack, which has no address in it.
     pub(super) fn own(accuser: Accuser, disseminate: bool) -> Self {
-        Self { from: None, accuser, disseminate, hearsay: false, validated: true }
+        Self { from: None, accuser, disseminate, hearsay: false, proof: Proof::Answered }
     }
 }
 
@@ -64,9 +75,15 @@ impl Node {
             self.stats.members_refused += 1;
             return None;
         }
-        if !source.validated && self.members.would_move(&claim) {
-            // Nobody moves a member that answers to where nobody does.
-            return Some(FollowUp::Validate(Claim { state: State::Alive, ..claim }.into()));
+        if source.proof < Proof::Answered && self.members.would_move(&claim) {
+            // Nobody moves a member that answers to where nobody does. An accusation stands: the
+            // member can refute it.
+            if claim.state == State::Alive {
+                return Some(FollowUp::Validate(claim.into()));
+            }
+            let claim = Claim { state: State::Suspect, profile: None, ..claim };
+            self.apply_update(&source, &claim);
+            return None;
         }
         if claim.profile.is_some() && self.is_accusation(&source, &claim) {
             // The member is alive, and suspected by another node.
@@ -96,10 +113,16 @@ impl Node {
     /// Whether a claim is a suspicion, which the member can refute.
     ///
     /// A `Failed` in another node's table may come from the other side of a partition: a member
-    /// that is present here gets the time of a suspect (memberlist's `mergeState`).
+    /// that is present here gets the time of a suspect (memberlist's `mergeState`). So does one of
+    /// which a table says that it left, if anybody can send a table.
     fn is_accusation(&self, source: &UpdateSource, claim: &Claim) -> bool {
-        let by_hearsay = claim.state == State::Failed && source.hearsay;
-        claim.state == State::Suspect || by_hearsay && self.members.is_present(&claim.id)
+        let by_hearsay = match claim.state {
+            State::Suspect => return true,
+            State::Failed => source.hearsay,
+            State::Left => source.hearsay && source.proof == Proof::Told,
+            State::Alive => false,
+        };
+        by_hearsay && self.members.is_present(&claim.id)
     }
 
     /// The member that a gossiped verdict is about, if this node has not heard the suspicion before
@@ -119,6 +142,11 @@ impl Node {
             State::Failed | State::Left => false,
         };
         unheard.then_some(key)
+    }
+
+    /// How sure it is that a member is where another one says.
+    pub(super) fn told(&self) -> Proof {
+        if self.wire.is_authenticated() { Proof::Answered } else { Proof::Told }
     }
 
     /// Whether a member can have reached the incarnation of a claim.
@@ -225,8 +253,9 @@ impl Node {
         source: &UpdateSource,
         claim: &Claim,
     ) -> Option<MemberKey> {
-        let mut change = self.members.apply(self.now, claim, source.validated);
-        if change == Change::Full && source.validated && self.make_room() {
+        let validated = source.proof > Proof::Told;
+        let mut change = self.members.apply(self.now, claim, validated);
+        if change == Change::Full && validated && self.make_room() {
             change = self.members.apply(self.now, claim, true);
         }
         let key = match change {
@@ -297,8 +326,10 @@ impl Node {
             Change::Left(key) => {
                 self.on_departed(key);
                 self.event(Event::Left, key);
-                self.sync.reconnect.remove_lost(&claim.id);
-                self.sync.reconnect.remove_seed(self.members[key].addr());
+                if self.members.is_validated(key) {
+                    self.sync.reconnect.remove_lost(&claim.id);
+                    self.sync.reconnect.remove_seed(self.members[key].addr());
+                }
                 key
             }
         };
@@ -370,8 +401,8 @@ impl Node {
     /// Handles a claim about this node; returns what is to be done besides: the receiver of the
     /// claim about it may need this node's own.
     fn answer_claim_about_self(&mut self, source: &UpdateSource, claim: Claim) -> Option<FollowUp> {
-        let decision =
-            self.refute.judge(self.variant, self.members.local(), &claim, source.validated);
+        let answered = source.proof == Proof::Answered;
+        let decision = self.refute.judge(self.variant, self.members.local(), &claim, answered);
         let to = match decision {
             RefuteDecision::Agree => None,
             RefuteDecision::Ask => return Some(FollowUp::Validate(claim.into())),
@@ -427,8 +458,7 @@ impl Node {
             FollowUp::Correct { to, about } => (to, about),
             FollowUp::Validate(claim) => return self.validate_claim(claim, len),
         };
-        let known = self.members.find_addr(to).is_some_and(|key| self.members.is_validated(key));
-        let most = if known || self.wire.is_authenticated() { usize::MAX } else { len };
+        let most = if self.is_answering(to) { usize::MAX } else { len };
         self.queue_datagram(PendingDatagram {
             to,
             payload: Payload::Gossip,

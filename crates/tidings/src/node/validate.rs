@@ -1,13 +1,15 @@
 //! Address validation: what others only told of is asked at its address before it counts.
 
 use super::Node;
-use super::update::UpdateSource;
+use super::update::{Proof, UpdateSource};
 use crate::detector::validation::Validation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
 use crate::output::{Payload, PendingDatagram, Piggyback};
+use crate::stream::exchange::Purpose;
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 impl Node {
@@ -20,6 +22,12 @@ impl Node {
     /// way when the table is full. QUIC has the term (RFC 9000 §8).
     pub fn is_validated(&self, id: &NodeId) -> bool {
         self.members.find(id).is_some_and(|key| self.members.is_validated(key))
+    }
+
+    /// Whether a member has answered from an address, or the cluster has keys.
+    pub(super) fn is_answering(&self, addr: SocketAddr) -> bool {
+        let member = |key| self.members.is_validated(key);
+        self.wire.is_authenticated() || self.members.find_addr(addr).is_some_and(member)
     }
 
     /// Asks at the address in a stranger's claim whether that member is there; only then the claim
@@ -47,49 +55,59 @@ impl Node {
     /// news, so that they get it too, and in a gossip round as many as get gossip.
     pub(super) fn ask_newcomers(&mut self) {
         for _ in 0..self.config.options.gossip_nodes {
-            let Some(key) = self.members.next_to_ask() else { return };
-            let (addr, id) = (self.members[key].addr(), self.members[key].id().clone());
-            if !self.ask_at(addr, &id, None, usize::MAX) {
+            let Some(key) = self.members.next_to_ask().filter(|_| self.detector.can_ask()) else {
                 return;
-            }
+            };
+            let (addr, id) = (self.members[key].addr(), self.members[key].id().clone());
+            // If so much is asked at its address, its turn to be probed comes.
+            self.ask_at(addr, &id, None, usize::MAX);
             self.members.on_asked(key);
         }
     }
 
-    /// Asks whether a member is at an address; `false` if that is asked already, or too much else.
-    fn ask_at(
-        &mut self,
-        to: SocketAddr,
-        id: &NodeId,
-        claim: Option<Box<Claim>>,
-        most: usize,
-    ) -> bool {
+    /// Asks whether a member is at an address, unless that is asked already, or too much else.
+    fn ask_at(&mut self, to: SocketAddr, id: &NodeId, claim: Option<Box<Claim>>, most: usize) {
         let (detector, cx) = self.detector();
-        let Some(token) = detector.validate(&cx, to, id, claim) else { return false };
+        let Some(token) = detector.validate(&cx, to, id, claim) else { return };
+        if self.config.options.stream_only {
+            let ping = self.wire.ping(id, token);
+            return self.open_aside(to, Purpose::Probe(token), ping);
+        }
         let (payload, piggyback) = (Payload::Validation { token }, Piggyback::None { most });
         self.queue_datagram(PendingDatagram { to, payload, about: None, piggyback });
-        true
+    }
+
+    /// Opens a stream to an address from which nobody answered, in `stream_only` mode: for a probe
+    /// interval, and only while half of the streams are free for those who do answer.
+    pub(super) fn open_aside(&mut self, to: SocketAddr, purpose: Purpose, request: Vec<u8>) {
+        let options = &self.config.options;
+        let ends = self.now + options.probe_interval;
+        if 2 * self.streams.exchanges.room_out() <= options.max_streams_out
+            || !self.open_until(to, purpose, Some(request), ends)
+        {
+            self.stats.datagrams_dropped += 1;
+        }
     }
 
     /// The member at an address answered: it is validated, and a stranger's claim about it applied
     /// and told on.
-    pub(super) fn on_validated(&mut self, addr: SocketAddr, validation: Validation) {
+    pub(super) fn on_validated(&mut self, validation: Validation) {
+        let addr = validation.addr;
         let claimed = validation.claim.is_some();
         if let Some(claim) = validation.claim {
             let (accuser, hearsay) = (Accuser::Unknown, false);
             let from = Some(addr);
-            let source =
-                UpdateSource { from, accuser, disseminate: true, hearsay, validated: true };
+            let proof = Proof::Answered;
+            let source = UpdateSource { from, accuser, disseminate: true, hearsay, proof };
             if let Some(follow_up) = self.handle_update(source, *claim) {
                 self.follow_up(follow_up, usize::MAX);
             }
         }
         let key = self.members.find(&validation.id);
-        if let Some(key) = key.filter(|&key| self.members[key].addr() == addr)
-            && self.members.validate(key)
-            && claimed
-        {
+        let Some(key) = key.filter(|&key| self.members[key].addr() == addr) else { return };
+        if self.members.validate(key) && claimed {
             self.disseminate(key);
         }
+        self.members.on_answer(key);
     }
 }

@@ -78,12 +78,11 @@ pub(crate) fn sender_tag(short: u32, generation: u64) -> u32 {
 ///
 /// Whoever invents a member at the address of another one cannot choose a name for which that other
 /// one answers: two names share a tag for about one token of 2^31 (multiply-shift; Dietzfelbinger
-/// et al., 1997). The factor is the token after a round of SplitMix64.
+/// et al., 1997). The factor is the token, mixed as in SplitMix64.
 pub(crate) fn target_tag(token: u32, name: u64) -> u32 {
-    let factor = u64::from(token).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let factor = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let factor = (factor ^ (factor >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let factor = (factor ^ (factor >> 27)) | 1;
-    (name.wrapping_mul(factor) >> 32) as u32
+    (name.wrapping_mul(factor | 1) >> 32) as u32
 }
 
 /// A request to a relay to ping a member (indirect probe).

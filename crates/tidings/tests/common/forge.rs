@@ -76,6 +76,12 @@ pub fn plain_frame(cluster: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     [&[0xd1], &header[..], &body].concat()
 }
 
+/// The kind of a plain frame that opens a stream of the test cluster.
+pub fn kind(frame: &[u8]) -> Option<u8> {
+    let name = CLUSTER.len();
+    frame.get(13 + 1 + name).copied().filter(|_| frame[14..].starts_with(CLUSTER.as_bytes()))
+}
+
 /// The body of a sync for whoever is at the address: a hello of the sender, which is the first of
 /// these members, and its table.
 pub fn sync_hello(members: &[Vec<u8>]) -> Vec<u8> {
@@ -110,9 +116,8 @@ pub fn ping_numbered(sender: &str, generation: u64, number: u8, target: &str) ->
 pub fn target_tag(token: u32, name: &[u8]) -> u32 {
     let mut hasher = siphasher::sip::SipHasher13::new();
     hasher.write(name);
-    let mixed = (u64::from(token) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = mixed ^ mixed >> 27;
     (hasher.finish().wrapping_mul(mixed | 1) >> 32) as u32
 }
 

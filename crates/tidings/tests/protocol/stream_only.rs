@@ -68,7 +68,7 @@ fn without_datagrams_accusers_are_named_in_turn() {
     for n in [1, 2, 3] {
         net.inject(0, addr(n), &accuse(n));
     }
-    net.run_for(SECOND);
+    net.run_for(2 * SECOND);
     // No other node gets the accusations from those three directly.
     assert!((1..7).all(|here| net.nodes[here].node.stats().confirmations >= 1));
 }

@@ -255,3 +255,98 @@ fn whoever_answers_at_a_lost_members_address_is_no_seed() {
     assert!(node.member(&invented).is_some_and(|member| member.state() == State::Alive));
     assert!(!node.is_validated(&invented));
 }
+
+/// The sync of a stranger, with a table of these members.
+fn strangers_table(members: &[Vec<u8>]) -> Vec<u8> {
+    let liar = forge::member(0, "liar", "192.0.2.1:7946", 1, b"");
+    forge::frame(0, &forge::sync_hello(&[vec![liar], members.to_vec()].concat()))
+}
+
+#[test]
+fn an_invented_member_at_a_members_address_does_not_take_its_place() {
+    let mut net = joined(4);
+    net.run_for(10 * SECOND);
+    for n in 0..10 {
+        let invented = forge::member(0, &format!("x{n}"), &addr(2).to_string(), 1, b"");
+        net.inject_stream(0, stranger(), &strangers_table(&[invented]));
+        net.drain(0);
+    }
+    for part in 0..3_u8 {
+        net.command(2, |node, now| node.broadcast(now, vec![part].into())).unwrap();
+        net.run_for(40 * SECOND);
+    }
+    assert_eq!(net.messages(0).len(), 3, "of the one that answers there");
+    assert_eq!(net.nodes[0].node.present_count(), 4);
+    let refused = net.nodes.iter().map(|node| node.node.stats().indirect_pings_refused);
+    assert_eq!(refused.sum::<u64>(), 0);
+}
+
+#[test]
+fn what_is_asked_in_the_name_of_an_invented_member_is_not_answered() {
+    let mut net = joined(4);
+    net.run_for(10 * SECOND);
+    let alive = forge::alive("x", VICTIM, 1, 0, b"");
+    net.inject(0, addr(1), &forge::datagram(&[alive]));
+    net.set_meta(3, "news, to be piggybacked");
+    let tag = forge::sender_tag(b"x", 1);
+    for token in 0..20 {
+        let request = forge::ping_request_of(tag, token, 500, "n2");
+        net.inject(0, victim(), &forge::datagram(&[request]));
+        let ping = forge::ping_by(token, "n0", tag);
+        net.inject(0, victim(), &forge::datagram(&[ping]));
+        net.run_for(SECOND);
+    }
+    let acks = to_victim(&net).iter().filter(|data| data[0] != 0).count();
+    assert_eq!(acks, 20, "a bare ack for each ping");
+    assert!(to_victim(&net).iter().all(|data| wire_len(data) <= 28));
+    assert!(net.nodes[0].node.stats().indirect_pings_refused >= 20);
+}
+
+#[test]
+fn a_strangers_table_neither_moves_a_member_nor_says_that_it_left() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    for (state, at) in [(1, VICTIM), (2, VICTIM), (3, VICTIM), (3, &*addr(2).to_string())] {
+        let later = net.member(0, 2).unwrap().incarnation().generation + 1;
+        let row = forge::member(state, "n2", at, later, b"");
+        net.inject_stream(0, stranger(), &strangers_table(&[row]));
+        net.drain(0);
+        assert_eq!(net.state(0, 2), Some(State::Suspect), "an accusation");
+        assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+        net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
+    }
+    assert!(!net.saw(0, |event| matches!(event, Event::Left(_) | Event::Failed(_))));
+}
+
+#[test]
+fn the_answer_to_a_sync_introduces_nobody() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    let node = &mut net.nodes[0].node;
+    let (mut now, mut buf, mut opened) = (node.now(), Vec::new(), None);
+    while opened.is_none() {
+        now = now.max(node.poll_timeout().unwrap());
+        node.handle_timeout(now);
+        while let Some(output) = node.poll_output(&mut buf) {
+            if let Output::Stream { id, action: StreamAction::Open { .. } } = output {
+                opened = Some(id);
+                node.handle_stream(now, id, StreamInput::Opened);
+                break;
+            }
+        }
+        let written = opened.map(|id| stream_actions(node, id));
+        // A probe of a member that is silent by now is no sync.
+        let is_sync = |actions: &Vec<StreamAction>| {
+            actions.iter().any(|action| {
+                matches!(action, StreamAction::Write(frame) if forge::kind(frame) == Some(0))
+            })
+        };
+        opened = opened.filter(|_| written.as_ref().is_some_and(is_sync));
+    }
+    let x = forge::member(0, "x", VICTIM, 1, b"");
+    let reply = forge::plain_frame(forge::CLUSTER, 1, &[&x[..], &[0, 2, 0xff]].concat());
+    node.handle_stream(now, opened.unwrap(), StreamInput::Data(&reply));
+    let actions = stream_actions(node, opened.unwrap());
+    assert!(actions.contains(&StreamAction::Reset), "{actions:?}");
+    assert!(node.member(&"x".parse().unwrap()).is_none());
+}

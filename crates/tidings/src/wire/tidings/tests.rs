@@ -78,7 +78,7 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let tag = sender_tag(short, incarnation.generation);
     assert_eq!(hex(&tag.to_le_bytes()), "e6d85745", "db-7 in generation 60,000,000");
     let sender = PingSender { tag, number: 2, digest };
-    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304298a6989e6d857450205060708");
+    assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e6b07657e6d857450205060708");
     let within = Duration::from_millis(500);
     let request = body(&|w| w.ping_request(token, tag, &target, within));
     assert_eq!(request, "0101020304e6d85745f4030464622d37");
