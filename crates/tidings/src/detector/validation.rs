@@ -118,7 +118,7 @@ mod tests {
             "it is pending"
         );
         for n in 2..=MAX_AT_ADDR as u32 {
-            let other = NodeId::new(&*alloc::format!("x{n}")).unwrap();
+            let other = NodeId::new(&alloc::format!("x{n}")).unwrap();
             assert!(validations.begin(Instant::ZERO, second, (n + 10, addr(1)), &other, None));
         }
         let other = NodeId::new("y").unwrap();

@@ -114,12 +114,16 @@ impl Node {
     ///
     /// A `Failed` in another node's table may come from the other side of a partition: a member
     /// that is present here gets the time of a suspect (memberlist's `mergeState`). So does one of
-    /// which a table says that it left, if anybody can send a table.
+    /// which a table says that it left, if anybody can send a table; not in memberlist's format,
+    /// whose nodes send their own leave so.
     fn is_accusation(&self, source: &UpdateSource, claim: &Claim) -> bool {
         let by_hearsay = match claim.state {
             State::Suspect => return true,
             State::Failed => source.hearsay,
-            State::Left => source.hearsay && source.proof == Proof::Told,
+            State::Left => {
+                let anybody = source.proof == Proof::Told && self.wire.tidings().is_some();
+                source.hearsay && anybody
+            }
             State::Alive => false,
         };
         by_hearsay && self.members.is_present(&claim.id)
