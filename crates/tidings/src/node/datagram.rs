@@ -174,6 +174,7 @@ impl Node {
             let Incarnation { generation, .. } = self.members[key].incarnation();
             self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
+            self.detector.on_pinged(key);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         // An ack with our own incarnation could be longer than the ping.
