@@ -65,12 +65,26 @@ pub(crate) struct Detector {
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct RoundTally {
     begun: Instant,
+    /// How long it was to last.
+    length: Duration,
     acked: u32,
     silent: u32,
     /// Those of the silent targets that were suspects before.
     suspects: u32,
     /// Suspects that the node could confirm were met when the round began.
     open: bool,
+}
+
+#[cfg(feature = "record")]
+impl RoundTally {
+    /// Whether a restored tally is within its limits.
+    fn is_consistent(&self, options: &Options) -> bool {
+        let probes = MAX_WIDTH as u32;
+        self.acked <= probes
+            && self.silent <= probes
+            && self.suspects <= self.silent
+            && self.length <= options.probe_interval * options.awareness_max
+    }
 }
 
 /// The node's parts that the detector reads, and the timers that it sets.
@@ -179,9 +193,9 @@ impl Detector {
     /// returns, and if nobody was heard in the round, others.
     pub(crate) fn end_round(&mut self, cx: &mut Context<'_>, picked: &mut Vec<MemberKey>) -> usize {
         self.limit_confirmations(cx.timers, cx.members, cx.options);
-        let RoundTally { begun, acked, silent, suspects, open } = self.round;
+        let RoundTally { begun, length, acked, silent, suspects, open } = self.round;
         if silent > 0 && acked == 0 && suspects == silent {
-            self.lease.extend(cx.now, cx.now.since(begun));
+            self.lease.extend(cx.now, length);
         }
         self.prefers_suspects = acked >= silent - suspects;
         self.silence = match (acked, silent) {
@@ -248,9 +262,9 @@ impl Detector {
 
     /// Begins a round, which lasts one probe interval scaled by the local health.
     pub(crate) fn begin_round(&mut self, cx: &mut Context<'_>) {
-        let ends = cx.now + self.health.scale(cx.options.probe_interval);
-        self.round = RoundTally { begun: cx.now, ..RoundTally::default() };
-        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), ends);
+        let length = self.health.scale(cx.options.probe_interval);
+        self.round = RoundTally { begun: cx.now, length, ..RoundTally::default() };
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), cx.now + length);
     }
 
     /// Begins a probe in the current round; returns the token of the ping to send.
@@ -315,7 +329,8 @@ impl Detector {
         token
     }
 
-    /// A member pings this node: if nobody answers, the next search begins with it.
+    /// A member pings this node, or asks it for a ping: if nobody answers, the next search begins
+    /// with it.
     pub(crate) fn on_pinged(&mut self, key: MemberKey) {
         self.witnesses.on_pinged(key);
     }
@@ -646,6 +661,7 @@ impl Detector {
             && self.witnesses.is_consistent(known)
             && self.validations.is_consistent()
             && self.silence <= MAX_SILENCE
+            && self.round.is_consistent(options)
     }
 
     /// Asserts that each suspicion and each ping of the application's has its timer, and each

@@ -174,7 +174,8 @@ impl Witnesses {
         self.heard && self.unanswered > 0
     }
 
-    /// A member pings this node: if nobody answers, the next search begins with it.
+    /// A member pings this node, or asks it for a ping: if nobody answers, the next search begins
+    /// with it.
     pub(crate) fn on_pinged(&mut self, key: MemberKey) {
         let wanted = self.unanswered > 0 && !self.heard && self.pingers.len() < MAX_PINGERS;
         if wanted && !self.pingers.contains(&key) {
@@ -217,6 +218,8 @@ impl Witnesses {
             && self.questioned.len() <= MAX_QUESTIONED
             && self.pingers.len() <= MAX_PINGERS
             && self.unanswered <= MAX_SEARCHES
+            && self.undecided <= MAX_SEARCHES * MAX_QUESTIONED as u32
+            && self.late <= MAX_QUESTIONED as u32
             && recent.chain(searched).chain(questioned).all(known)
     }
 }

@@ -273,9 +273,12 @@ impl Node {
         let there = |key: &MemberKey| request.at.is_none_or(|at| at == self.members[*key].addr());
         let target = target.filter(there);
         let asker = self.members.find_addr(from).filter(|_| self.local().state().is_present());
-        if !asker.is_some_and(|key| self.is_sender(key, request.sender)) {
+        let Some(asker) = asker.filter(|&key| self.is_sender(key, request.sender)) else {
             self.stats.indirect_pings_refused += 1;
             return;
+        };
+        if self.members.is_validated(asker) {
+            self.detector.on_pinged(asker);
         }
         let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
         let (detector, mut cx) = self.detector();

@@ -137,4 +137,4 @@ impl Node {
 }
 
 /// The most members looked at for the probes of one round.
-const MAX_SEEN: usize = 256;
+const MAX_SEEN: usize = 1024;
