@@ -192,8 +192,13 @@ impl Detector {
     /// witnesses, and takes the members to ping into `picked`: these relays first, whose number it
     /// returns, and if nobody was heard in the round, others.
     pub(crate) fn end_round(&mut self, cx: &mut Context<'_>, picked: &mut Vec<MemberKey>) -> usize {
-        self.limit_confirmations(cx.timers, cx.members, cx.options);
+        picked.clear();
         let RoundTally { begun, length, acked, silent, suspects, open } = self.round;
+        let calm = silent == 0 && self.silence == 0 && self.suspicions.len() == 0;
+        if calm && self.witnesses.end_quiet_round() {
+            return 0;
+        }
+        self.limit_confirmations(cx.timers, cx.members, cx.options);
         if silent > 0 && acked == 0 && suspects == silent {
             self.lease.extend(cx.now, length);
         }
@@ -206,7 +211,6 @@ impl Detector {
         };
         let missed = self.witnesses.end_round(cx.members.others());
         self.health.worsen(missed);
-        picked.clear();
         let Some(size) = self.witnesses.begin_search(cx.now, begun, picked) else { return 0 };
         let relays = picked.len();
         cx.members.add_picked(&mut self.rng, size, picked);
@@ -220,6 +224,9 @@ impl Detector {
     /// average. Where most of a cluster is gone, one at a time would take as long as the cluster
     /// was large. Only a node that is well, and hears others, does so.
     pub(crate) fn width(&self, cx: &Context<'_>) -> usize {
+        if self.silence == 0 && self.suspicions.len() == 0 {
+            return 1;
+        }
         let well = self.health.score() == 0 && self.lease.is_valid(cx.now);
         if !well || !cx.options.wide_probes {
             return 1;

@@ -120,6 +120,14 @@ impl Witnesses {
         }
     }
 
+    /// Ends a round in which no relay was silent and no search is under way; else `false`.
+    pub(crate) fn end_quiet_round(&mut self) -> bool {
+        let idle = self.unanswered == 0 && self.searched.is_empty() && self.questioned.is_empty();
+        let quiet = idle && self.late == 0;
+        self.heard &= !quiet;
+        quiet
+    }
+
     /// Ends a round; returns how many missed nacks count against this node, beside those of proven
     /// relays.
     ///
