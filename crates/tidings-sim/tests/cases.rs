@@ -96,7 +96,8 @@ fn members_under_new_names_that_crash_one_after_another_do_not_stay() {
         }
         let settled = |world: &World| members.iter().all(|&node| world.present(node) == 20);
         let took = world.run_until(60 * SECOND, settled).expect("the crashed are found");
-        assert!(took < 30 * SECOND, "{took:?}");
+        // A suspicion that nobody confirms lasts 31 seconds among 20.
+        assert!(took < 35 * SECOND, "{took:?}");
         assert_eq!(world.tally().failed_while_up, 0);
     }
 }
