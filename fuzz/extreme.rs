@@ -248,6 +248,18 @@ fn options(ops: &mut Ops<'_>, format: &Format) -> Options {
         *switch = switches >> n & 1 == 0;
     }
     o.stream_only = format.stream_only && switches >> 6 == 3;
+    for (n, switch) in [
+        &mut o.recent_relays,
+        &mut o.wide_probes,
+        &mut o.recent_gossip,
+        &mut o.limit_confirmations,
+        &mut o.suspect_on_verdict,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        *switch = switches >> n & 3 != 3;
+    }
 
     let label = cluster(0xff).as_str().len();
     o.datagram_size = within(ops, format.min_datagram + label, 65_507, o.datagram_size);

@@ -11,10 +11,12 @@ mod join_storm;
 mod lifeguard;
 mod load;
 mod loss;
+mod mass_failure;
 mod switches;
 
 use crate::harness::Harness;
 use crate::report::{Report, Section};
+use tidings::Options;
 
 /// An experiment: one question, measured as one section of a report.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +93,16 @@ const ALL: &[Experiment] = &[
         run: churn::mass_restart,
     },
     Experiment {
+        name: "mass-failure",
+        about: "How soon do the survivors of a mass failure know of all who are gone?",
+        run: mass_failure::mass_failure,
+    },
+    Experiment {
+        name: "half-attached",
+        about: "How many false positives does a member cause that reaches two others?",
+        run: mass_failure::half_attached,
+    },
+    Experiment {
         name: "lifeguard-false-positives",
         about: "How many false positives do slow members cause? (Lifeguard, Table IV)",
         run: lifeguard::false_positives::run,
@@ -121,6 +133,16 @@ const ALL: &[Experiment] = &[
         run: switches::run,
     },
 ];
+
+/// Turns off the rules for mass failures and for members that reach few others, which SWIM and
+/// Lifeguard do not have.
+fn mass_failure_rules_off(options: &mut Options) {
+    options.recent_relays = false;
+    options.wide_probes = false;
+    options.recent_gossip = false;
+    options.limit_confirmations = false;
+    options.suspect_on_verdict = false;
+}
 
 /// Combines the sections of experiments into a report.
 pub fn report(sections: Vec<Section>) -> Report {

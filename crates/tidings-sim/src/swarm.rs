@@ -91,8 +91,18 @@ impl Generator {
         if self.rng.chance(0.5) {
             set("sync_interval", self.rng.pick(&["5s", "20s", "40s"]).into());
         }
-        for switch in ["nacks", "buddy", "require_recent_ack", "prompt_refutation", "stream_probes"]
-        {
+        for switch in [
+            "nacks",
+            "buddy",
+            "require_recent_ack",
+            "prompt_refutation",
+            "stream_probes",
+            "recent_relays",
+            "wide_probes",
+            "recent_gossip",
+            "limit_confirmations",
+            "suspect_on_verdict",
+        ] {
             if self.rng.chance(0.1) {
                 set(switch, false.into());
             }

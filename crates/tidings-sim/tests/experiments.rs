@@ -57,6 +57,26 @@ mod failure_detection {
     }
 }
 
+mod mass_failure {
+    use super::*;
+
+    #[test]
+    fn survivors_know_of_all_within_twice_the_time_of_one_crash_and_never_doubt_themselves() {
+        let section = done("mass-failure");
+        let table = &section.tables[0];
+        assert!(numbers(table, "slowest by one crash").all(|times| times < 2.1));
+        assert!(cells(table, "survivors suspected").all(|suspected| suspected == "0"));
+    }
+
+    #[test]
+    fn a_member_that_reaches_two_others_makes_no_healthy_one_declare_another_failed() {
+        let section = done("half-attached");
+        let table = &section.tables[0];
+        let rows = cells(table, "").zip(cells(table, "runs with any"));
+        assert!(rows.filter(|(name, _)| *name == "defaults").all(|(_, runs)| runs == "0"));
+    }
+}
+
 mod probe {
     use super::*;
 

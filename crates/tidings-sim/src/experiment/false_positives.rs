@@ -1,6 +1,7 @@
 //! False positive rate of a single probe under loss.
 
 use super::format::{assert_no_violations, compare, improvement, seeds, share_with_error};
+use super::mass_failure_rules_off;
 use crate::harness::Harness;
 use crate::link::Link;
 use crate::report::{Axis, Chart, Section, Series, Table, count, significant};
@@ -127,6 +128,7 @@ fn swim_only(relays: usize) -> Options {
     options.stream_probes = false;
     options.awareness_max = 1;
     options.require_recent_ack = false;
+    mass_failure_rules_off(&mut options);
     options
 }
 

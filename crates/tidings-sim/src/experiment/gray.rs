@@ -1,6 +1,7 @@
 //! Gray failures: lossy, flapping and starved members.
 
 use super::format::violations_note;
+use super::mass_failure_rules_off;
 use crate::events::EventKind;
 use crate::harness::Harness;
 use crate::link::{Cut, Link};
@@ -65,6 +66,7 @@ pub(super) fn run(harness: &Harness) -> Section {
 fn setups() -> Vec<(&'static str, Options)> {
     let mut lifeguard = Options::lan();
     lifeguard.require_recent_ack = false;
+    mass_failure_rules_off(&mut lifeguard);
     lifeguard.prompt_refutation = false;
     lifeguard.digest_checks = false;
     lifeguard.probe_timeout_min = lifeguard.probe_timeout;

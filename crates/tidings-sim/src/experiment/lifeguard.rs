@@ -11,6 +11,7 @@ mod published;
 mod runs;
 pub(super) mod tuning;
 
+use super::mass_failure_rules_off;
 use std::time::Duration;
 use tidings::Options;
 
@@ -44,6 +45,7 @@ impl Setup {
         options.nacks = false;
         options.buddy = false;
         options.require_recent_ack = false;
+        mass_failure_rules_off(&mut options);
         options.prompt_refutation = false;
         options.digest_checks = false;
         options.probe_timeout_min = options.probe_timeout;

@@ -1,6 +1,7 @@
 //! False positives and detection latency under loss.
 
 use super::format::{assert_no_violations, secs, seeds};
+use super::mass_failure_rules_off;
 use crate::events::EventKind;
 use crate::harness::Harness;
 use crate::link::Link;
@@ -94,6 +95,7 @@ fn variants() -> [(&'static str, Options); 3] {
     swim.awareness_max = 1;
     swim.suspicion_max_mult = 1;
     swim.require_recent_ack = false;
+    mass_failure_rules_off(&mut swim);
     swim.prompt_refutation = false;
     swim.digest_checks = false;
     [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]

@@ -74,12 +74,17 @@ pub(super) fn run(harness: &Harness) -> Section {
 /// The defaults, each option turned off alone, and all of them turned off.
 fn setups(harness: &Harness) -> Vec<(&'static str, Options)> {
     type Change = fn(&mut Options);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 14] = [
         ("no nacks", |options| options.nacks = false),
         ("no buddy system", |options| options.buddy = false),
         ("no local health", |options| options.awareness_max = 1),
         ("no confirmations", |options| options.suspicion_max_mult = 1),
         ("no recent-ack rule", |options| options.require_recent_ack = false),
+        ("no recent relays", |options| options.recent_relays = false),
+        ("no wide probes", |options| options.wide_probes = false),
+        ("no recent gossip", |options| options.recent_gossip = false),
+        ("no limit of confirmations", |options| options.limit_confirmations = false),
+        ("no suspicion by a verdict", |options| options.suspect_on_verdict = false),
         ("no prompt refutation", |options| options.prompt_refutation = false),
         ("no digest checks", |options| options.digest_checks = false),
         ("no stream probes", |options| options.stream_probes = false),

@@ -92,6 +92,21 @@ options! {
         /// Whether a node declares others failed only while its own probes are being answered.
         /// Without a recent ack, suspicion timers stand still.
         pub require_recent_ack: bool,
+        /// Whether relays are members that answered lately, and the silence of one that may be gone
+        /// as well counts in the local health only once it answers a further ping, or nobody does.
+        pub recent_relays: bool,
+        /// Whether a node that is well probes several members at once, up to 32, while most are
+        /// silent or suspected.
+        pub wide_probes: bool,
+        /// Whether half of the gossip goes to members that answered lately, while most are silent
+        /// or suspected.
+        pub recent_gossip: bool,
+        /// Whether a suspicion waits for no more confirmations than there are members that are not
+        /// suspected themselves.
+        pub limit_confirmations: bool,
+        /// Whether a gossiped failure of a member whose suspicion this node has not heard counts as
+        /// a suspicion, which ends after the minimum timeout.
+        pub suspect_on_verdict: bool,
         /// Whether a probe without a direct ack also pings the target over a stream, to tell a
         /// failed member from one that datagrams do not reach: memberlist's TCP fallback ping.
         pub stream_probes: bool,
@@ -227,6 +242,11 @@ impl Options {
             prompt_refutation: true,
             digest_checks: true,
             require_recent_ack: true,
+            recent_relays: true,
+            wide_probes: true,
+            recent_gossip: true,
+            limit_confirmations: true,
+            suspect_on_verdict: true,
             stream_probes: true,
             stream_only: false,
             retransmit_mult: 4,

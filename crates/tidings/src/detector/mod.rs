@@ -19,7 +19,7 @@ use crate::detector::suspicion::Suspicion;
 use crate::detector::suspicion::{SuspicionTimeout, Suspicions};
 use crate::detector::user_pings::{PendingPing, UserPings};
 use crate::detector::validation::{Validation, Validations};
-use crate::detector::witnesses::{SEARCHED, Witnesses};
+use crate::detector::witnesses::Witnesses;
 use crate::event::Ticket;
 #[cfg(feature = "record")]
 use crate::member::Member;
@@ -49,15 +49,42 @@ pub(crate) struct Detector {
     user_pings: UserPings,
     lease: VerdictLease,
     witnesses: Witnesses,
-    /// Nacks missed in the latest round, in which nobody was heard: they count against this node
-    /// unless the relays that the search finds answer the next probe.
-    missed: u32,
     /// Grows with each round in which all targets were silent; see [`width`](Self::width).
     silence: u32,
+    round: RoundTally,
+    /// In the last round at least as many targets acked as were found to be silent.
+    prefers_suspects: bool,
     suspicions: Suspicions,
     validations: Validations,
     rng: Rng,
     ping_rng: Rng,
+}
+
+/// The probes of a round, by their outcome.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct RoundTally {
+    begun: Instant,
+    /// How long it was to last.
+    length: Duration,
+    acked: u32,
+    silent: u32,
+    /// Those of the silent targets that were suspects before.
+    suspects: u32,
+    /// Suspects that the node could confirm were met when the round began.
+    open: bool,
+}
+
+#[cfg(feature = "record")]
+impl RoundTally {
+    /// Whether a restored tally is within its limits.
+    fn is_consistent(&self, options: &Options) -> bool {
+        let probes = MAX_WIDTH as u32;
+        self.acked <= probes
+            && self.silent <= probes
+            && self.suspects <= self.silent
+            && self.length <= options.probe_interval * options.awareness_max
+    }
 }
 
 /// The node's parts that the detector reads, and the timers that it sets.
@@ -92,8 +119,9 @@ impl Detector {
             user_pings: UserPings::new(options.max_pings),
             lease: VerdictLease::new(now),
             witnesses: Witnesses::default(),
-            missed: 0,
             silence: 0,
+            round: RoundTally::default(),
+            prefers_suspects: false,
             suspicions: Suspicions::default(),
             validations: Validations::default(),
             rng: Rng::new(seed, RngStream::Probe),
@@ -124,7 +152,7 @@ impl Detector {
         self.health = LocalHealth::new(options.awareness_max);
         self.witnesses.clear();
         self.validations.clear();
-        (self.missed, self.silence) = (0, 0);
+        self.silence = 0;
     }
 
     // ---- probe rounds ----
@@ -133,60 +161,118 @@ impl Detector {
     /// §IV-A); `None` if all have ended. The silence of a member that never answered says nothing.
     ///
     /// A probe that only a stream answered leaves the health as it is. One without an ack, for
-    /// which all relays sent nacks, shows that this node is well: the target is at fault.
+    /// which relays sent nacks, shows that this node is well: the target is at fault. Relays that
+    /// sent none count against the node if they are proven; the others are asked.
     pub(crate) fn end_probe(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
-        let outcome = self.probe.end(|silent| self.witnesses.remove(silent))?;
+        let outcome =
+            self.probe.end(|silent, proven| self.witnesses.on_silent_relay(silent, proven))?;
         match outcome {
-            ProbeOutcome::Acked { by_stream: true, .. } => {}
             ProbeOutcome::Acked { target, .. } if !cx.members.is_validated(target) => {}
-            ProbeOutcome::Acked { target, by_stream: false } => {
-                self.witnesses.add(target);
-                self.health.improve();
+            ProbeOutcome::Acked { by_stream, .. } => {
+                self.round.acked += 1;
+                if !by_stream {
+                    self.health.improve();
+                }
             }
             ProbeOutcome::NoAck { target, .. } if !cx.members.is_validated(target) => {}
-            ProbeOutcome::NoAck { target, suspect, asked, missed_nacks } => {
+            ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven } => {
                 self.witnesses.remove(target);
-                if suspect {
-                    let round = self.health.scale(cx.options.probe_interval);
-                    self.lease.extend(cx.now, round);
-                }
-                match (missed_nacks, core::mem::take(&mut self.missed)) {
-                    (_, before) if !cx.options.nacks || asked == 0 => {
-                        self.health.worsen(before + 1);
-                    }
-                    (0, _) => self.health.recover(),
-                    (missed, 0) if missed == asked => self.missed = missed,
-                    (missed, before) => self.health.worsen(before + missed),
+                self.round.silent += 1;
+                self.round.suspects += u32::from(suspect);
+                match missed_nacks - unproven {
+                    _ if !cx.options.nacks || asked == 0 => self.health.worsen(1),
+                    0 if missed_nacks < asked => self.health.recover(),
+                    missed => self.health.worsen(missed),
                 }
             }
         }
         Some(outcome)
     }
 
-    /// Counts a round, of whose probes so many were acked and so many not.
-    pub(crate) fn on_round_ended(&mut self, acked: usize, silent: usize) {
+    /// Ends a round, all of whose probes have ended. If relays were silent, begins a search for
+    /// witnesses, and takes the members to ping into `picked`: these relays first, whose number it
+    /// returns, and if nobody was heard in the round, others.
+    pub(crate) fn end_round(&mut self, cx: &mut Context<'_>, picked: &mut Vec<MemberKey>) -> usize {
+        picked.clear();
+        let RoundTally { begun, length, acked, silent, suspects, open } = self.round;
+        let calm = silent == 0 && self.silence == 0 && self.suspicions.len() == 0;
+        if calm && self.witnesses.end_quiet_round() {
+            return 0;
+        }
+        self.limit_confirmations(cx.timers, cx.members, cx.options);
+        if silent > 0 && acked == 0 && suspects == silent {
+            self.lease.extend(cx.now, length);
+        }
+        self.prefers_suspects = acked >= silent - suspects;
         self.silence = match (acked, silent) {
             (0, 0) => self.silence,
             (0, _) => (self.silence + 1).min(MAX_SILENCE),
-            _ if acked < silent => self.silence,
+            _ if acked < silent || open => self.silence,
             _ => self.silence / 2,
         };
+        let missed = self.witnesses.end_round(cx.members.others());
+        self.health.worsen(missed);
+        let Some(size) = self.witnesses.begin_search(cx.now, begun, picked) else { return 0 };
+        let relays = picked.len();
+        cx.members.add_picked(&mut self.rng, size, picked);
+        relays
     }
 
     /// How many members to probe at once in the next round.
     ///
-    /// One, as in SWIM; after two rounds in a row without an ack two, and twice as many after each
-    /// further one, up to eight: where most of a cluster is gone, one at a time would take as long
-    /// as the cluster was large. Only a node that is well, and hears others, does so.
-    pub(crate) fn width(&self, now: Instant) -> usize {
-        let well = self.health.score() == 0 && self.lease.is_valid(now);
-        if well { 1 << self.silence.saturating_sub(1) } else { 1 }
+    /// One, as in SWIM. After two rounds in a row without an ack two, and twice as many after each
+    /// further one, up to 32; or as many as it takes to meet one member that is no suspect, on
+    /// average. Where most of a cluster is gone, one at a time would take as long as the cluster
+    /// was large. Only a node that is well, and hears others, does so.
+    pub(crate) fn width(&self, cx: &Context<'_>) -> usize {
+        if self.silence == 0 && self.suspicions.len() == 0 {
+            return 1;
+        }
+        let well = self.health.score() == 0 && self.lease.is_valid(cx.now);
+        if !well || !cx.options.wide_probes {
+            return 1;
+        }
+        let silent = 1 << self.silence.saturating_sub(1);
+        if !cx.members.are_all_validated() {
+            // Invented members are silent too.
+            return silent;
+        }
+        let others = cx.members.others();
+        let alive = others.saturating_sub(self.suspicions.len()).max(1);
+        silent.max((others / alive).min(MAX_WIDTH))
+    }
+
+    /// Whether the extra probes of a round go to suspects first, because most of the other members
+    /// that were probed last answered.
+    pub(crate) fn prefers_suspects(&self) -> bool {
+        self.prefers_suspects
+    }
+
+    /// Whether an extra probe in this round could tell something new about a member: it is alive
+    /// and has not answered lately, or a suspect to whose accusers `own` can still be added.
+    pub(crate) fn is_worth_a_probe(
+        &mut self,
+        cx: &Context<'_>,
+        key: MemberKey,
+        own: &Accuser,
+    ) -> bool {
+        if self.probe.is_target(key) {
+            return false;
+        }
+        if cx.members[key].state() != State::Suspect {
+            let round = self.health.scale(cx.options.probe_interval);
+            return !self.witnesses.is_heard(cx.now, round, key);
+        }
+        let open = self.suspicions.is_open_to(key, own);
+        self.round.open |= open;
+        open
     }
 
     /// Begins a round, which lasts one probe interval scaled by the local health.
     pub(crate) fn begin_round(&mut self, cx: &mut Context<'_>) {
-        let ends = cx.now + self.health.scale(cx.options.probe_interval);
-        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), ends);
+        let length = self.health.scale(cx.options.probe_interval);
+        self.round = RoundTally { begun: cx.now, length, ..RoundTally::default() };
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), cx.now + length);
     }
 
     /// Begins a probe in the current round; returns the token of the ping to send.
@@ -224,35 +310,45 @@ impl Detector {
         let round = round?;
         let members = cx.members;
         // Of a member that never answered the address may be a third party's.
-        let most = if members.is_validated(round.target) { usize::MAX } else { 1 };
-        let count = cx.options.indirect_probes.min(most);
+        let validated = members.is_validated(round.target);
+        let count = if validated { cx.options.indirect_probes } else { 1 };
+        let count = count.min(cx.options.indirect_probes);
         let alive = |key| key != round.target && members[key].state() == State::Alive;
-        self.witnesses.pick(&mut self.rng, count, alive, relays);
-        if relays.is_empty() {
-            members.pick(&mut self.rng, count, Some(round.target), relays);
+        relays.clear();
+        if cx.options.recent_relays {
+            self.witnesses.pick(&mut self.rng, count, alive, relays);
         }
-        let relays = relays.iter().map(|&relay| (relay, members[relay].addr()));
+        members.fill_relays(&mut self.rng, count, round.target, relays);
+        let interval = self.health.scale(cx.options.probe_interval);
+        // The silence of one that is not proven does not count yet.
+        let counts = !validated || !cx.options.recent_relays;
+        let relays = relays.iter().map(|&relay| {
+            let proven = counts || self.witnesses.is_proven(cx.now, interval, relay);
+            (relay, members[relay].addr(), proven)
+        });
         self.probe.add_relays(round.token, relays);
         Some(round)
     }
 
-    /// Begins a search for witnesses, because a target and all its relays were silent: picks the
-    /// members to ping into `picked`.
-    pub(crate) fn begin_search(&mut self, cx: &Context<'_>, picked: &mut Vec<MemberKey>) {
-        self.witnesses.begin_search();
-        cx.members.pick(&mut self.rng, SEARCHED, None, picked);
+    /// Registers a ping of the search for witnesses; returns its token.
+    pub(crate) fn search(&mut self, key: MemberKey, questioned: bool) -> u32 {
+        let token = self.rng.u32();
+        self.witnesses.search(token, key, questioned);
+        token
     }
 
-    /// Registers a ping of the search; returns its token.
-    pub(crate) fn search(&mut self, key: MemberKey) -> u32 {
-        let token = self.rng.u32();
-        self.witnesses.search(token, key);
-        token
+    /// A member pings this node, or asks it for a ping: if nobody answers, the next search begins
+    /// with it.
+    pub(crate) fn on_pinged(&mut self, key: MemberKey) {
+        self.witnesses.on_pinged(key);
     }
 
     /// Handles an ack; returns the ping that it answers.
     pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, token: u32) -> AckedPing {
         if let Some((target, sent)) = self.probe.acked(token) {
+            if cx.members.is_validated(target) {
+                self.witnesses.add(cx.now, target);
+            }
             self.arm_probe_timeout(cx.timers);
             return AckedPing::Probe { target, rtt: cx.now.since(sent) };
         }
@@ -260,7 +356,7 @@ impl Detector {
             cx.timers.clear(TimerKey::UserPing(token));
             return AckedPing::User { ticket, rtt: cx.now.since(sent) };
         }
-        if self.witnesses.found(token) {
+        if self.witnesses.found(cx.now, token) {
             return AckedPing::Search;
         }
         cx.timers.clear(TimerKey::IndirectPing(token));
@@ -278,11 +374,10 @@ impl Detector {
     /// Handles a nack, which shows that this node hears; `false` if it answers no request of the
     /// current round.
     pub(crate) fn on_nack(&mut self, cx: &mut Context<'_>, token: u32, from: SocketAddr) -> bool {
-        let known = self.probe.nacked(token, from);
-        if known {
-            self.renew_lease(cx);
-        }
-        known
+        let Some(relay) = self.probe.nacked(token, from) else { return false };
+        self.witnesses.add(cx.now, relay);
+        self.renew_lease(cx);
+        true
     }
 
     /// Renews the permission to declare members failed, because the target of a probe answered, or
@@ -298,6 +393,39 @@ impl Detector {
         for (key, deadline) in self.suspicions.resume(cx.now, gap, stalled) {
             cx.timers.set(TimerKey::Suspicion(key), deadline);
         }
+    }
+
+    /// Whether most of the members are silent lately, so that gossip had better go to witnesses.
+    pub(crate) fn prefers_witnesses(&self, members: &Members, options: &Options) -> bool {
+        if !options.recent_gossip {
+            return false;
+        }
+        self.silence > 1 || self.suspicions.len() * 2 > members.others()
+    }
+
+    /// Whether members answer again after a round in which nobody did: then suspicions are gossiped
+    /// again.
+    pub(crate) fn are_witnesses_back(&self) -> bool {
+        self.witnesses.are_back()
+    }
+
+    /// All suspects.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = MemberKey> {
+        self.suspicions.keys()
+    }
+
+    /// Adds up to `count` witnesses to those `picked`.
+    pub(crate) fn add_witnesses(
+        &mut self,
+        rng: &mut Rng,
+        members: &Members,
+        count: usize,
+        picked: &mut Vec<MemberKey>,
+    ) {
+        let mut witnesses = Vec::new();
+        let alive = |key| members[key].state() == State::Alive && !picked.contains(&key);
+        self.witnesses.pick(rng, count, alive, &mut witnesses);
+        picked.append(&mut witnesses);
     }
 
     // ---- indirect pings for others ----
@@ -421,6 +549,21 @@ impl Detector {
         );
         let deadline = self.suspicions.start(now, key, accuser, timeout);
         cx.timers.set(TimerKey::Suspicion(key), deadline);
+        self.limit_confirmations(cx.timers, members, options);
+    }
+
+    /// Limits the confirmations that suspicions wait for to the number of members that could still
+    /// give one: those that are not suspects.
+    fn limit_confirmations(&mut self, timers: &mut Timers, members: &Members, options: &Options) {
+        let others = members.others().saturating_sub(self.suspicions.len());
+        let wanted = options.suspicion_mult.saturating_sub(2);
+        let most = if options.limit_confirmations { others } else { usize::MAX };
+        let possible = wanted.min(u32::try_from(most).unwrap_or(u32::MAX));
+        if self.suspicions.set_possible(possible) {
+            for (key, deadline) in self.suspicions.deadlines() {
+                timers.set(TimerKey::Suspicion(key), deadline);
+            }
+        }
     }
 
     /// Counts one more accuser of a suspect; `true` if it shortens the timeout, and others should
@@ -436,6 +579,12 @@ impl Detector {
         true
     }
 
+    /// Whether to gossip a suspicion again, because another probe of the suspect failed and
+    /// confirmations are still awaited: earlier copies may have gone to members that are gone.
+    pub(crate) fn repeats_suspicion(&self, options: &Options, key: MemberKey) -> bool {
+        options.recent_gossip && self.suspicions.awaits_confirmations(key)
+    }
+
     /// Counts a gossiped verdict about an alive member as a suspicion of it, which ends after the
     /// minimum timeout.
     pub(crate) fn on_verdict(&mut self, timers: &mut Timers, key: MemberKey) {
@@ -444,9 +593,9 @@ impl Detector {
         }
     }
 
-    /// Whether a gossiped verdict began the suspicion of a member.
-    pub(crate) fn is_suspected_by_verdict(&self, key: MemberKey) -> bool {
-        self.suspicions.is_by_verdict(key)
+    /// Whether a gossiped verdict about a suspect has outrun its suspicion.
+    pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
+        self.suspicions.is_outrun(now, key)
     }
 
     /// The timeout of a suspicion expired; `true` if the node may declare the member failed.
@@ -499,7 +648,7 @@ impl Detector {
     // ---- inspection ----
 
     #[cfg(feature = "record")]
-    pub(crate) fn suspicions(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
+    pub(crate) fn suspicions(&self) -> impl Iterator<Item = (MemberKey, &Suspicion, Instant)> {
         self.suspicions.iter()
     }
 
@@ -543,6 +692,7 @@ impl Detector {
             && self.witnesses.is_consistent(known)
             && self.validations.is_consistent()
             && self.silence <= MAX_SILENCE
+            && self.round.is_consistent(options)
     }
 
     /// Asserts that each suspicion and each ping of the application's has its timer, and each
@@ -562,8 +712,10 @@ impl Detector {
     }
 }
 
-/// The silence at which [`Detector::width`] is largest: eight.
-const MAX_SILENCE: u32 = 4;
+/// The silence at which [`Detector::width`] is largest.
+const MAX_SILENCE: u32 = 6;
+/// The most probes in a round: 32.
+const MAX_WIDTH: usize = 1 << (MAX_SILENCE - 1);
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ struct AskedRelay {
     token: u32,
     relay: MemberKey,
     addr: SocketAddr,
+    /// It answered lately, after others were silent: so its silence says something about this node.
+    proven: bool,
 }
 
 /// One probe of one member, which lasts one probe interval (SWIM §3.1).
@@ -51,9 +53,10 @@ pub(crate) struct Round {
 pub(crate) enum ProbeOutcome {
     /// The target acked, in time or late, directly or through a relay; or only `by_stream`.
     Acked { target: MemberKey, by_stream: bool },
-    /// No ack. Of `asked` relays, `missed_nacks` sent no nack; if relays are silent too, this node
-    /// may be the faulty one. `suspect` is whether the target was one before.
-    NoAck { target: MemberKey, suspect: bool, asked: u32, missed_nacks: u32 },
+    /// No ack. Of `asked` relays, `missed_nacks` sent no nack. `unproven` of them may be gone as
+    /// well; the silence of the others says that this node may be the faulty one. `suspect` is
+    /// whether the target was one before.
+    NoAck { target: MemberKey, suspect: bool, asked: u32, missed_nacks: u32, unproven: u32 },
 }
 
 impl Probe {
@@ -90,11 +93,17 @@ impl Probe {
         self.rounds.iter_mut().find(|round| round.token == token)
     }
 
-    /// Handles a nack; `false` if its sender is no relay of that probe, or has sent one before.
-    pub(crate) fn nacked(&mut self, token: u32, from: SocketAddr) -> bool {
+    /// Handles a nack; returns the relay, or `None` if its sender is no relay of that probe, or has
+    /// sent one before.
+    pub(crate) fn nacked(&mut self, token: u32, from: SocketAddr) -> Option<MemberKey> {
         let is_it = |asked: &AskedRelay| asked.token == token && asked.addr == from;
-        let relay = self.relays.iter().position(is_it);
-        relay.map(|relay| self.relays.swap_remove(relay)).is_some()
+        let relay = self.relays.iter().position(is_it)?;
+        Some(self.relays.swap_remove(relay).relay)
+    }
+
+    /// Whether a member is the target of a current probe.
+    pub(crate) fn is_target(&self, key: MemberKey) -> bool {
+        self.rounds.iter().any(|round| round.target == key)
     }
 
     /// The targets of the current probes.
@@ -118,14 +127,15 @@ impl Probe {
         unacked.filter_map(|round| round.timeout).min()
     }
 
-    /// Records the relays that are asked for an indirect ping.
+    /// Records the relays that are asked for an indirect ping, and whether each is proven.
     pub(crate) fn add_relays(
         &mut self,
         token: u32,
-        relays: impl Iterator<Item = (MemberKey, SocketAddr)>,
+        relays: impl Iterator<Item = (MemberKey, SocketAddr, bool)>,
     ) {
         let before = self.relays.len();
-        self.relays.extend(relays.map(|(relay, addr)| AskedRelay { token, relay, addr }));
+        let asked = |(relay, addr, proven)| AskedRelay { token, relay, addr, proven };
+        self.relays.extend(relays.map(asked));
         let asked = (self.relays.len() - before) as u32;
         if let Some(round) = self.find(token) {
             round.asked = asked;
@@ -133,8 +143,8 @@ impl Probe {
     }
 
     /// Ends one of the current probes; returns its outcome. Without an ack, `silent` is called with
-    /// each of its relays that sent no nack.
-    pub(crate) fn end(&mut self, mut silent: impl FnMut(MemberKey)) -> Option<ProbeOutcome> {
+    /// each of its relays that sent no nack, and whether it is proven.
+    pub(crate) fn end(&mut self, mut silent: impl FnMut(MemberKey, bool)) -> Option<ProbeOutcome> {
         let Some(Round { target, token, acked, by_stream, suspect, asked, .. }) = self.rounds.pop()
         else {
             self.relays.clear();
@@ -143,12 +153,13 @@ impl Probe {
         if acked || by_stream {
             return Some(ProbeOutcome::Acked { target, by_stream: !acked });
         }
-        let mut missed_nacks = 0;
+        let (mut missed_nacks, mut unproven) = (0, 0);
         for asked in self.relays.iter().filter(|asked| asked.token == token) {
-            silent(asked.relay);
+            silent(asked.relay, asked.proven);
             missed_nacks += 1;
+            unproven += u32::from(!asked.proven);
         }
-        Some(ProbeOutcome::NoAck { target, suspect, asked, missed_nacks })
+        Some(ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven })
     }
 
     /// Ends all probes, without an outcome.
@@ -171,7 +182,7 @@ impl Probe {
 
 /// The most members probed at once.
 #[cfg(feature = "record")]
-const MAX_PROBES: usize = 8;
+const MAX_PROBES: usize = 32;
 /// The most relays of a probe: the largest `indirect_probes`.
 #[cfg(feature = "record")]
 const MAX_RELAYS: usize = 16;
@@ -192,15 +203,15 @@ mod tests {
     }
 
     fn end(probe: &mut Probe) -> Option<ProbeOutcome> {
-        probe.end(|_| {})
+        probe.end(|_, _| {})
     }
 
     fn timed_out(probe: &mut Probe) -> Option<MemberKey> {
         probe.take_timed_out(Instant::from_nanos(5)).map(|round| round.target)
     }
 
-    fn asked(n: u8) -> (MemberKey, SocketAddr) {
-        (MemberKey::for_test(n.into()), relay(n))
+    fn asked(n: u8) -> (MemberKey, SocketAddr, bool) {
+        (MemberKey::for_test(n.into()), relay(n), n == 2)
     }
 
     fn begun(suspect: bool) -> Probe {
@@ -238,16 +249,16 @@ mod tests {
     fn a_relay_that_sends_no_nack_is_missed_and_each_nack_counts_once() {
         let mut probe = begun(true);
         probe.add_relays(7, [asked(1), asked(2), asked(3)].into_iter());
-        assert!(!probe.nacked(8, relay(1)), "another token");
-        assert!(!probe.nacked(7, relay(4)), "a member that was not asked");
-        assert!(probe.nacked(7, relay(1)));
-        assert!(!probe.nacked(7, relay(1)), "again");
-        let (target, suspect, asked, missed_nacks) = (TARGET, true, 3, 2);
-        let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks };
+        assert_eq!(probe.nacked(8, relay(1)), None, "another token");
+        assert_eq!(probe.nacked(7, relay(4)), None, "a member that was not asked");
+        assert_eq!(probe.nacked(7, relay(1)), Some(MemberKey::for_test(1)));
+        assert_eq!(probe.nacked(7, relay(1)), None, "again");
+        let (target, suspect, asked, missed_nacks, unproven) = (TARGET, true, 3, 2, 1);
+        let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven };
         let mut silent = Vec::new();
-        assert_eq!(probe.end(|relay| silent.push(relay)), Some(outcome));
+        assert_eq!(probe.end(|relay, proven| silent.push((relay, proven))), Some(outcome));
         silent.sort_unstable();
-        assert_eq!(silent, [MemberKey::for_test(2), MemberKey::for_test(3)]);
+        assert_eq!(silent, [(MemberKey::for_test(2), true), (MemberKey::for_test(3), false)]);
     }
 
     #[test]
@@ -261,9 +272,9 @@ mod tests {
         assert_eq!(timed_out(&mut probe), None, "once");
         assert_eq!(probe.next_timeout(), None);
         probe.add_relays(8, [asked(3)].into_iter());
-        assert!(!probe.nacked(7, relay(3)), "it was not asked for that one");
-        let (suspect, asked, missed_nacks) = (false, 1, 1);
-        let outcome = ProbeOutcome::NoAck { target: other, suspect, asked, missed_nacks };
+        assert_eq!(probe.nacked(7, relay(3)), None, "it was not asked for that one");
+        let (target, suspect, asked, missed_nacks, unproven) = (other, false, 1, 1, 1);
+        let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven };
         assert_eq!(end(&mut probe), Some(outcome));
         assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
         assert_eq!(end(&mut probe), None);

@@ -8,9 +8,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// All suspicions of a node, at most one for each member.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
-pub(crate) struct Suspicions(BTreeMap<MemberKey, Suspicion>);
+pub(crate) struct Suspicions {
+    all: BTreeMap<MemberKey, Suspicion>,
+    /// The most confirmations that any suspicion can still get.
+    possible: u32,
+}
 
 /// The suspicion of one member, which can refute it until the timeout.
 ///
@@ -27,7 +31,7 @@ pub(crate) struct Suspicion {
     /// The earliest time of expiry.
     not_before: Instant,
     timeout: SuspicionTimeout,
-    /// It began with a gossiped verdict, and not with a suspicion.
+    /// A gossiped verdict has outrun it, or began it.
     by_verdict: bool,
 }
 
@@ -39,6 +43,12 @@ pub(crate) struct SuspicionTimeout {
     pub(crate) min: Duration,
     pub(crate) max: Duration,
     pub(crate) confirmations: u32,
+}
+
+impl Default for Suspicions {
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), possible: u32::MAX }
+    }
 }
 
 impl Suspicions {
@@ -58,16 +68,22 @@ impl Suspicions {
             timeout,
             by_verdict: false,
         };
-        let deadline = suspicion.deadline();
-        self.0.insert(key, suspicion);
+        let deadline = suspicion.deadline(self.possible);
+        self.all.insert(key, suspicion);
         deadline
+    }
+
+    /// Sets how many confirmations a suspicion can get at most, because there are no more others
+    /// that are not suspects; returns whether that has changed, and with it the deadlines.
+    pub(crate) fn set_possible(&mut self, possible: u32) -> bool {
+        core::mem::replace(&mut self.possible, possible) != possible
     }
 
     /// Counts an accuser of a suspect; returns the new deadline, if it counts.
     ///
     /// Each accuser counts once, and only as many as shorten the timeout.
     pub(crate) fn confirm(&mut self, key: MemberKey, accuser: &Accuser) -> Option<Instant> {
-        let suspicion = self.0.get_mut(&key)?;
+        let suspicion = self.all.get_mut(&key)?;
         let counted = suspicion.accusers.len() as u32 - 1;
         if matches!(suspicion.accusers[..], [Accuser::Unknown]) {
             // The suspicion came by sync: the first accuser named may be the one that began it.
@@ -79,34 +95,58 @@ impl Suspicions {
             return None;
         }
         suspicion.accusers.push(accuser.clone());
-        Some(suspicion.deadline())
+        Some(suspicion.deadline(self.possible))
     }
 
-    /// A gossiped verdict began the suspicion of a member: its timeout is the minimum, because the
-    /// members that reached the verdict have waited for the rest. Returns the new deadline.
+    /// Whether the timeout of a suspicion could still be shortened.
+    pub(crate) fn awaits_confirmations(&self, key: MemberKey) -> bool {
+        self.all.get(&key).is_some_and(|suspicion| {
+            let counted = suspicion.accusers.len() as u32 - 1;
+            counted < suspicion.timeout.confirmations.min(self.possible)
+        })
+    }
+
+    /// Whether a further accusation of a member would count: it is not suspected, or not by `own`
+    /// and confirmations are awaited.
+    pub(crate) fn is_open_to(&self, key: MemberKey, own: &Accuser) -> bool {
+        let Some(Suspicion { accusers, .. }) = self.all.get(&key) else { return true };
+        let by_own = accusers.iter().any(|accuser| accuser.known() == own.known());
+        !by_own && self.awaits_confirmations(key)
+    }
+
+    /// A gossiped verdict has outrun the suspicion of a member: its timeout is the minimum, because
+    /// the members that reached the verdict have waited for the rest. Returns the new deadline.
     pub(crate) fn set_by_verdict(&mut self, key: MemberKey) -> Option<Instant> {
-        let suspicion = self.0.get_mut(&key)?;
+        let suspicion = self.all.get_mut(&key)?;
         suspicion.by_verdict = true;
         suspicion.timeout.max = suspicion.timeout.min;
-        Some(suspicion.deadline())
+        Some(suspicion.deadline(self.possible))
     }
 
-    /// Whether a gossiped verdict began the suspicion of a member.
-    pub(crate) fn is_by_verdict(&self, key: MemberKey) -> bool {
-        self.0.get(&key).is_some_and(|suspicion| suspicion.by_verdict)
+    /// Whether a gossiped verdict about a suspect has outrun its suspicion, which has lasted for
+    /// less than half of the minimum timeout, or an earlier copy has.
+    pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
+        self.all.get(&key).is_some_and(|suspicion| {
+            suspicion.by_verdict || now.since(suspicion.started) < suspicion.timeout.min / 2
+        })
     }
 
     /// Whether each restored suspicion has an accuser and a valid timeout.
     #[cfg(feature = "record")]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.0.values().all(|Suspicion { accusers, timeout, .. }| {
+        self.all.values().all(|Suspicion { accusers, timeout, .. }| {
             !accusers.is_empty() && timeout.min <= timeout.max && timeout.confirmations < 64
         })
     }
 
+    /// The suspects.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = MemberKey> {
+        self.all.keys().copied()
+    }
+
     /// The number of suspects.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Defers a suspicion, because the node has no recent ack; returns its new deadline.
@@ -114,7 +154,7 @@ impl Suspicions {
     /// If `all` other members are suspected no ack can come: then it expires at its maximum; `None`
     /// if that is over.
     pub(crate) fn hold(&mut self, now: Instant, key: MemberKey, all: bool) -> Option<Instant> {
-        let suspicion = self.0.get_mut(&key)?;
+        let suspicion = self.all.get_mut(&key)?;
         let longest = suspicion.started + suspicion.timeout.max;
         if all && longest <= now {
             return None;
@@ -133,42 +173,43 @@ impl Suspicions {
         gap: Instant,
         stalled: bool,
     ) -> impl Iterator<Item = (MemberKey, Instant)> {
-        self.0.iter_mut().map(move |(&key, suspicion)| {
+        let possible = self.possible;
+        self.all.iter_mut().map(move |(&key, suspicion)| {
             let uncounted = now.since(gap.max(suspicion.counted_from));
             suspicion.counted_from += uncounted;
             if stalled {
                 suspicion.not_before = now + suspicion.timeout.min;
             }
-            (key, suspicion.deadline())
+            (key, suspicion.deadline(possible))
         })
     }
 
     /// Ends the suspicion of a member, if there is one.
     pub(crate) fn stop(&mut self, key: MemberKey) {
-        self.0.remove(&key);
+        self.all.remove(&key);
     }
 
     /// Ends all suspicions; returns the suspects.
     pub(crate) fn stop_all(&mut self) -> impl Iterator<Item = MemberKey> {
-        core::mem::take(&mut self.0).into_keys()
+        core::mem::take(&mut self.all).into_keys()
     }
 
     /// The accuser to name in the `round`th message about a suspect: each in turn, so that
     /// receivers can count them all.
     pub(crate) fn accuser(&self, key: MemberKey, round: u64) -> &Accuser {
-        let Some(Suspicion { accusers, .. }) = self.0.get(&key) else { return &Accuser::Unknown };
+        let Some(Suspicion { accusers, .. }) = self.all.get(&key) else { return &Accuser::Unknown };
         &accusers[(round % accusers.len() as u64) as usize]
     }
 
     #[cfg(feature = "record")]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Suspicion)> {
-        self.0.iter().map(|(&key, suspicion)| (key, suspicion))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberKey, &Suspicion, Instant)> {
+        let with_deadline = |suspicion: &Suspicion| suspicion.deadline(self.possible);
+        self.all.iter().map(move |(&key, suspicion)| (key, suspicion, with_deadline(suspicion)))
     }
 
     /// The deadlines of all suspicions.
-    #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (MemberKey, Instant)> {
-        self.0.iter().map(|(&key, suspicion)| (key, suspicion.deadline()))
+        self.all.iter().map(|(&key, suspicion)| (key, suspicion.deadline(self.possible)))
     }
 }
 
@@ -183,8 +224,8 @@ impl Suspicion {
         self.started
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        let due = self.counted_from + self.timeout.after(self.accusers.len() as u32 - 1);
+    fn deadline(&self, possible: u32) -> Instant {
+        let due = self.counted_from + self.timeout.after(self.accusers.len() as u32 - 1, possible);
         due.max(self.not_before)
     }
 }
@@ -216,11 +257,12 @@ impl SuspicionTimeout {
     /// The timeout after so many confirmations:
     ///
     /// `max - (max - min) × log(confirmed + 1) / log(confirmations + 1)`, to the millisecond.
-    fn after(self, confirmed: u32) -> Duration {
-        if self.confirmations == 0 || confirmed >= self.confirmations {
+    fn after(self, confirmed: u32, possible: u32) -> Duration {
+        let wanted = self.confirmations.min(possible);
+        if confirmed >= wanted {
             return self.min;
         }
-        let (part, whole) = (log2_fixed(confirmed + 1), log2_fixed(self.confirmations + 1));
+        let (part, whole) = (log2_fixed(confirmed + 1), log2_fixed(wanted + 1));
         let off = (self.max - self.min).as_nanos() * u128::from(part) / u128::from(whole);
         let millis = (self.max.as_nanos() - off) / 1_000_000;
         Duration::from_millis(millis as u64).max(self.min)
@@ -289,7 +331,7 @@ mod tests {
     fn confirmations_shorten_a_suspicion_as_in_memberlist() {
         let after = |min, max, confirmations, confirmed| {
             let timeout = SuspicionTimeout { min: SECOND * min, max: SECOND * max, confirmations };
-            timeout.after(confirmed).as_millis()
+            timeout.after(confirmed, u32::MAX).as_millis()
         };
         assert_eq!([0, 1, 2].map(|n| after(4, 24, 2, n)), [24_000, 11_381, 4_000]);
         assert_eq!([0, 1, 2, 3].map(|n| after(2, 30, 3, n)), [30_000, 16_000, 7_810, 2_000]);

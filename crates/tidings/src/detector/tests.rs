@@ -4,7 +4,7 @@ use crate::incarnation::Incarnation;
 use crate::member::Member;
 use crate::member::{ClusterName, Meta, NodeId};
 use crate::membership::claim::{Claim, Profile};
-use alloc::format;
+use alloc::{format, vec};
 
 /// A detector among `others` members, in virtual time.
 struct Bench {
@@ -153,72 +153,70 @@ mod indirect_probe {
 mod local_health {
     use super::*;
 
-    /// Ends a round in which member `n`, which is not acked, was probed; the relays are silent.
-    fn silent_round(bench: &mut Bench, n: u8) -> u32 {
-        bench.probe(n);
+    /// Probes member `n`, which is not acked; returns its relays and the token.
+    fn begin_silent_round(bench: &mut Bench, n: u8) -> (Vec<MemberKey>, u32) {
+        let token = bench.probe(n);
         bench.now += bench.options.probe_timeout;
         let mut relays = Vec::new();
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
-        let asked = relays.len() as u32;
-        let target = bench.key(n);
-        let outcome = bench.with(|detector, cx| detector.end_probe(cx));
-        let missed_nacks = asked;
-        let expected = ProbeOutcome::NoAck { target, suspect: false, asked, missed_nacks };
-        assert_eq!(outcome, Some(expected));
-        bench.detector.on_round_ended(0, 1);
-        asked
+        (relays, token)
+    }
+
+    /// Ends the round; returns the members of the search that it begins.
+    fn end_round(bench: &mut Bench) -> Vec<MemberKey> {
+        bench.now += SECOND - bench.options.probe_timeout;
+        let mut picked = Vec::new();
+        bench.with(|detector, cx| while detector.end_probe(cx).is_some() {});
+        bench.with(|detector, cx| detector.end_round(cx, &mut picked));
+        picked
     }
 
     #[test]
     fn rounds_without_ack_or_nacks_worsen_it_and_the_next_round_is_longer() {
         let mut bench = Bench::new(6);
-        let asked = silent_round(&mut bench, 1);
-        assert_eq!(bench.detector.health(), 0, "the relays may be gone too: others are asked");
-        assert_eq!(silent_round(&mut bench, 2), asked);
-        assert_eq!(bench.detector.health(), 2 * asked, "nobody is heard");
+        let (relays, _) = begin_silent_round(&mut bench, 1);
+        let searched = end_round(&mut bench);
+        assert!(relays.iter().all(|relay| searched.contains(relay)), "they are asked again");
+        assert_eq!(bench.detector.health(), 0, "the relays may be gone too");
+        let asked = relays.len() + begin_silent_round(&mut bench, 2).0.len();
+        end_round(&mut bench);
+        assert_eq!(bench.detector.health(), asked as u32, "nobody is heard");
         bench.probe(3);
-        assert_eq!(bench.timer(ROUND), Some(bench.options.probe_interval * (2 * asked + 1)));
+        let round = bench.options.probe_interval * (asked as u32 + 1);
+        assert_eq!(bench.timer(ROUND), Some(round));
+    }
+
+    #[test]
+    fn without_recent_relays_each_missed_nack_counts_at_once() {
+        let mut bench = Bench::new(6);
+        bench.options.recent_relays = false;
+        let asked = begin_silent_round(&mut bench, 1).0.len();
+        assert_eq!(end_round(&mut bench), [], "there is no search");
+        assert_eq!(bench.detector.health(), asked as u32);
     }
 
     #[test]
     fn silent_relays_do_not_count_if_those_found_instead_answer() {
-        let mut bench = Bench::new(6);
-        silent_round(&mut bench, 1);
-        let mut picked = Vec::new();
-        bench.with(|detector, cx| detector.begin_search(cx, &mut picked));
-        let tokens: Vec<_> = picked.iter().map(|&key| bench.detector.search(key)).collect();
-        let found = bench.with(|detector, cx| detector.on_ack(cx, tokens[0]));
-        assert_eq!(found, AckedPing::Search);
+        let mut bench = Bench::new(9);
+        begin_silent_round(&mut bench, 1);
+        let searched = end_round(&mut bench);
+        let found = *searched.last().unwrap();
+        let token = bench.detector.search(found, false);
+        let acked = bench.with(|detector, cx| detector.on_ack(cx, token));
+        assert_eq!(acked, AckedPing::Search);
 
-        let target = (2..=6).find(|&n| bench.key(n) != picked[0]).unwrap();
-        let token = bench.probe(target);
-        bench.now += bench.options.probe_timeout;
-        let mut relays = Vec::new();
-        bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
-        assert_eq!(relays, [picked[0]], "who was found is the relay");
-        let addr = bench.members[picked[0]].addr();
+        let target = (2..=9).find(|&n| bench.key(n) != found).unwrap();
+        let (relays, token) = begin_silent_round(&mut bench, target);
+        assert_eq!((relays[0], relays.len()), (found, 3), "who was found is the first relay");
+        let addr = bench.members[found].addr();
         assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
         assert!(bench.detector.lease.is_valid(bench.now), "the nack shows that this node hears");
-        bench.with(|detector, cx| detector.end_probe(cx));
+        end_round(&mut bench);
         assert_eq!(bench.detector.health(), 0);
-    }
-
-    #[test]
-    fn the_longer_all_are_silent_the_more_are_probed_at_once_by_a_node_that_is_well() {
-        let mut bench = Bench::new(6);
-        let Bench { detector, now, .. } = &mut bench;
-        let mut widths = Vec::new();
-        for (acked, silent) in
-            [(0, 1), (0, 1), (0, 2), (0, 4), (0, 8), (3, 5), (5, 3), (2, 0), (1, 0), (1, 0)]
-        {
-            detector.on_round_ended(acked, silent);
-            widths.push(detector.width(*now));
-        }
-        assert_eq!(widths, [1, 2, 4, 8, 8, 8, 2, 1, 1, 1]);
-        (0..4).for_each(|_| detector.on_round_ended(0, 1));
-        assert_eq!(detector.width(*now + SECOND), 1, "it has heard nobody lately");
-        detector.on_refuted();
-        assert_eq!(detector.width(*now), 1, "it may be the one that is slow");
+        let target = (2..=9).rev().find(|&n| bench.key(n) != found).unwrap();
+        begin_silent_round(&mut bench, target);
+        end_round(&mut bench);
+        assert_eq!(bench.detector.health(), 1, "now its silence counts");
     }
 
     #[test]
@@ -251,6 +249,72 @@ mod local_health {
         assert_eq!(bench.detector.on_stream_ack(token), Some(bench.key(1)));
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 1);
+    }
+}
+
+mod wide_probes {
+    use super::*;
+
+    /// Ends a round with so many acks and silent targets.
+    fn round(bench: &mut Bench, acked: u32, silent: u32) -> usize {
+        bench.with(|detector, cx| {
+            detector.round = RoundTally { begun: cx.now, acked, silent, ..RoundTally::default() };
+            detector.end_round(cx, &mut Vec::new());
+            detector.width(cx)
+        })
+    }
+
+    #[test]
+    fn the_longer_all_are_silent_the_more_are_probed_at_once_by_a_node_that_is_well() {
+        let mut bench = Bench::new(6);
+        let rounds = [(0, 1), (0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (0, 32)];
+        let widths = rounds.map(|(acked, silent)| round(&mut bench, acked, silent));
+        assert_eq!(widths, [1, 2, 4, 8, 16, 32, 32]);
+        bench.with(|detector, cx| {
+            detector.on_refuted();
+            assert_eq!(detector.width(cx), 1, "it may be the one that is slow");
+        });
+        let mut bench = Bench::new(6);
+        for _ in 0..4 {
+            round(&mut bench, 0, 1);
+        }
+        bench.now += SECOND;
+        assert_eq!(bench.with(|detector, cx| detector.width(cx)), 1, "it has heard nobody lately");
+        bench.now = Instant::ZERO;
+        bench.options.wide_probes = false;
+        assert_eq!(bench.with(|detector, cx| detector.width(cx)), 1, "it is switched off");
+    }
+
+    #[test]
+    fn acks_halve_what_silence_doubled_unless_suspects_await_a_confirmation() {
+        let mut bench = Bench::new(6);
+        for _ in 0..5 {
+            round(&mut bench, 0, 1);
+        }
+        let widths = [(3, 5), (5, 3), (2, 0), (1, 0)].map(|(a, s)| round(&mut bench, a, s));
+        assert_eq!(widths, [16, 2, 1, 1]);
+
+        for _ in 0..5 {
+            round(&mut bench, 0, 1);
+        }
+        let width = bench.with(|detector, cx| {
+            detector.round = RoundTally { acked: 5, open: true, ..RoundTally::default() };
+            detector.end_round(cx, &mut Vec::new());
+            detector.width(cx)
+        });
+        assert_eq!(width, 16);
+    }
+
+    #[test]
+    fn among_many_suspects_as_many_are_probed_as_it_takes_to_meet_one_that_is_none() {
+        let mut bench = Bench::new(20);
+        let mut widths = Vec::new();
+        for n in 1..=20 {
+            bench.suspect(n);
+            widths.push(bench.with(|detector, cx| detector.width(cx)));
+        }
+        assert_eq!(widths[..9], [1; 9]);
+        assert_eq!(widths[9..], [2, 2, 2, 2, 3, 4, 5, 6, 10, 20, 20]);
     }
 }
 
@@ -287,6 +351,41 @@ mod suspicion {
         bench.options.require_recent_ack = false;
         let key = bench.suspect(1);
         assert!(bench.with(|detector, cx| detector.on_suspicion_timeout(cx, key)));
+    }
+
+    #[test]
+    fn it_waits_for_no_more_confirmations_than_members_are_left_that_are_no_suspects() {
+        for (limit, deadline) in [(true, [24_000, 24_000, 4_000]), (false, [24_000; 3])] {
+            let mut bench = Bench::new(3);
+            bench.options.limit_confirmations = limit;
+            let first = bench.suspect(1);
+            let mut deadlines = vec![bench.timer(TimerKey::Suspicion(first))];
+            for n in 2..=3 {
+                bench.suspect(n);
+                deadlines.push(bench.timer(TimerKey::Suspicion(first)));
+            }
+            assert_eq!(deadlines, deadline.map(|ms| Some(Duration::from_millis(ms))));
+        }
+        let mut bench = Bench::new(3);
+        let key = bench.suspect(1);
+        bench.suspect(2);
+        let Bench { detector, timers, .. } = &mut bench;
+        assert!(detector.confirm(timers, key, &Accuser::Short(2)));
+        assert_eq!(bench.timer(TimerKey::Suspicion(key)), Some(SECOND * 4), "of the one left");
+    }
+
+    #[test]
+    fn a_verdict_outruns_a_suspicion_that_is_younger_than_half_of_the_minimum() {
+        let mut bench = Bench::new(9);
+        let key = bench.suspect(1);
+        bench.now += SECOND * 2 - Duration::from_nanos(1);
+        assert!(bench.detector.is_outrun(bench.now, key));
+        bench.now += Duration::from_nanos(1);
+        assert!(!bench.detector.is_outrun(bench.now, key));
+        let Bench { detector, timers, .. } = &mut bench;
+        detector.on_verdict(timers, key);
+        assert_eq!(bench.timer(TimerKey::Suspicion(key)), Some(SECOND * 2), "it is the minimum");
+        assert!(bench.detector.is_outrun(bench.now, key), "a further copy does not end it");
     }
 
     #[test]

@@ -211,6 +211,11 @@ impl Members {
         self.rings.len()
     }
 
+    /// Whether the addresses of all other members present are validated.
+    pub(crate) fn are_all_validated(&self) -> bool {
+        self.rings.validated() == self.rings.len()
+    }
+
     /// Whether a member's address is validated.
     pub(crate) fn is_validated(&self, key: MemberKey) -> bool {
         self.table.slot(key).validated
@@ -377,6 +382,33 @@ impl Members {
         picked.clear();
         let alive = |key| Some(key) != except && self[key].state == State::Alive;
         self.rings.draw(rng, count, alive, picked);
+    }
+
+    /// Adds up to `count` alive members at random to those `picked`, some perhaps again.
+    pub(crate) fn add_picked(&self, rng: &mut Rng, count: usize, picked: &mut Vec<MemberKey>) {
+        if count > 0 {
+            self.rings.draw(rng, count, |key| self[key].state == State::Alive, picked);
+        }
+    }
+
+    /// Fills the relays `picked`, at most 16, up to `count` with alive members at random, other
+    /// than `except`.
+    pub(crate) fn fill_relays(
+        &self,
+        rng: &mut Rng,
+        count: usize,
+        except: MemberKey,
+        picked: &mut Vec<MemberKey>,
+    ) {
+        let missing = count.saturating_sub(picked.len());
+        if missing == 0 {
+            return;
+        }
+        let mut known = [except; 16];
+        known.iter_mut().zip(&*picked).for_each(|(known, &key)| *known = key);
+        let eligible =
+            |key| key != except && self[key].state == State::Alive && !known.contains(&key);
+        self.rings.draw(rng, missing, eligible, picked);
     }
 
     /// Picks up to `count` gossip targets into `picked`: present members in turn and, in proportion

@@ -148,12 +148,12 @@ impl Node {
     // ---- inspection by a replay ----
 
     pub(crate) fn suspected(&self) -> Vec<Suspect<'_>> {
-        let of = |(key, suspicion): (MemberKey, &Suspicion)| {
+        let of = |(key, suspicion, deadline): (MemberKey, &Suspicion, Instant)| {
             let known = |accuser: &Accuser| accuser.known().map(ShortName);
             Suspect {
                 member: &self.members[key],
                 since: suspicion.started(),
-                deadline: suspicion.deadline(),
+                deadline,
                 accusers: suspicion.accusers().iter().map(known).collect(),
             }
         };
@@ -309,4 +309,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;

@@ -187,6 +187,7 @@ impl Node {
             let Incarnation { generation, .. } = self.members[key].incarnation();
             self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
+            self.detector.on_pinged(key);
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         // An ack with our own incarnation could be longer than the ping.
@@ -299,10 +300,11 @@ impl Node {
         };
         let asker = self.members.find_addr(from).filter(answers);
         let asker = asker.filter(|_| self.local().state().is_present());
-        if !asker.is_some_and(|key| self.is_sender(key, request.sender)) {
+        let Some(asker) = asker.filter(|&key| self.is_sender(key, request.sender)) else {
             self.stats.indirect_pings_refused += 1;
             return;
-        }
+        };
+        self.detector.on_pinged(asker);
         let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
         let (detector, mut cx) = self.detector();
         let token =

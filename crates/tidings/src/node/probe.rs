@@ -4,9 +4,11 @@ use super::Node;
 use crate::detector::probe::ProbeOutcome;
 use crate::detector::{Context, Detector};
 use crate::event::Event;
+use crate::member::State;
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
+use alloc::vec::Vec;
 
 impl Node {
     /// The failure detector, with the parts that it reads and the timers that it sets.
@@ -20,52 +22,78 @@ impl Node {
     pub(super) fn start_probe_round(&mut self) {
         self.end_probe_round();
         let (detector, mut cx) = self.detector();
-        let width = detector.width(cx.now).min(cx.members.others());
+        let width = detector.width(&cx).min(cx.members.others());
         detector.begin_round(&mut cx);
-        for _ in 0..width {
-            let Some(target) = self.members.next_to_probe() else { break };
-            let (detector, mut cx) = self.detector();
-            let token = detector.begin_probe(&mut cx, target);
-            self.stats.probes += 1;
-            self.send_ping(target, token);
+        let Some(target) = self.members.next_to_probe() else { return };
+        self.begin_probe(target);
+        if width > 1 {
+            self.begin_wide_probes(width - 1);
         }
     }
 
+    /// Begins up to `more` probes beside the first of a round: of members that have not answered
+    /// lately, and of suspects that this node can confirm.
+    fn begin_wide_probes(&mut self, mut more: usize) {
+        let own = self.wire.accuser(self.local().id());
+        let suspects_first = self.detector.prefers_suspects();
+        let mut later = Vec::new();
+        for _ in 0..MAX_SEEN.min(self.members.others()) {
+            let Some(target) = self.members.next_to_probe().filter(|_| more > 0) else { break };
+            let suspect = self.members[target].state() == State::Suspect;
+            let validated = self.members.is_validated(target);
+            let (detector, cx) = self.detector();
+            if !validated || !detector.is_worth_a_probe(&cx, target, &own) {
+                continue;
+            }
+            if suspect == suspects_first {
+                self.begin_probe(target);
+                more -= 1;
+            } else if later.len() < more && !later.contains(&target) {
+                later.push(target);
+            }
+        }
+        for target in later.into_iter().take(more) {
+            self.begin_probe(target);
+        }
+    }
+
+    fn begin_probe(&mut self, target: MemberKey) {
+        let (detector, mut cx) = self.detector();
+        let token = detector.begin_probe(&mut cx, target);
+        self.stats.probes += 1;
+        self.send_ping(target, token);
+    }
+
     fn end_probe_round(&mut self) {
-        let (mut acked, mut silent, mut unheard) = (0, 0, false);
         loop {
             let (detector, cx) = self.detector();
             let Some(outcome) = detector.end_probe(&cx) else { break };
             match outcome {
                 ProbeOutcome::Acked { target, by_stream } => {
-                    acked += 1;
                     self.set_degraded(target, by_stream);
                     self.stats.probes_by_stream += u64::from(by_stream);
                 }
-                ProbeOutcome::NoAck { target, asked, missed_nacks, .. } => {
-                    if self.members.is_validated(target) {
-                        silent += 1;
-                        unheard |= asked == missed_nacks;
-                    }
+                ProbeOutcome::NoAck { target, suspect, .. } => {
                     self.stats.probes_failed += 1;
                     self.suspect_locally(target);
+                    if suspect && self.detector.repeats_suspicion(&self.config.options, target) {
+                        self.disseminate(target);
+                    }
                 }
             }
         }
-        self.detector.on_round_ended(acked, silent);
-        if unheard {
-            self.search_witnesses();
+        if self.detector.are_witnesses_back() {
+            for key in self.detector.suspects() {
+                self.gossip.queue.push(key);
+            }
+            self.arm_gossip();
         }
-    }
-
-    /// Pings a few members, because neither the target of a probe nor a relay was heard of: those
-    /// that answer are the relays of the next probe.
-    fn search_witnesses(&mut self) {
         let mut picked = core::mem::take(&mut self.scratch.picked);
-        let (detector, cx) = self.detector();
-        detector.begin_search(&cx, &mut picked);
-        for &key in &picked {
-            let token = self.detector.search(key);
+        let (detector, mut cx) = self.detector();
+        let relays = detector.end_round(&mut cx, &mut picked);
+        // Those that answer are the relays of the next probe.
+        for (n, &key) in picked.iter().enumerate() {
+            let token = self.detector.search(key, n < relays);
             self.send_ping(key, token);
         }
         self.scratch.picked = picked;
@@ -107,3 +135,6 @@ impl Node {
         self.scratch.picked = relays;
     }
 }
+
+/// The most members looked at for the probes of one round.
+const MAX_SEEN: usize = 1024;

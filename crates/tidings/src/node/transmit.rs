@@ -30,13 +30,19 @@ impl Node {
         let options = &self.config.options;
         let since = self.now - options.gossip_to_the_dead;
         let mut picked = core::mem::take(&mut self.scratch.picked);
+        let wide = self.detector.prefers_witnesses(&self.members, options);
+        let count = if wide { (options.gossip_nodes / 2).max(1) } else { options.gossip_nodes };
         self.members.pick_for_gossip(
             &mut self.gossip.rng,
-            options.gossip_nodes,
+            count,
             since,
             &mut self.scratch.recent,
             &mut picked,
         );
+        if wide {
+            let more = options.gossip_nodes - count;
+            self.detector.add_witnesses(&mut self.gossip.rng, &self.members, more, &mut picked);
+        }
         self.gossip.next_at = self.now + options.gossip_interval;
         if !picked.is_empty() {
             // Without a receiver the gossip waits for the next join.

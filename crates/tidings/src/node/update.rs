@@ -92,10 +92,11 @@ impl Node {
             return None;
         }
         if let Some(key) = self.outrun_by(&source, &claim) {
-            if self.members[key].state() == State::Alive {
+            let known = &self.members[key];
+            if known.state() == State::Alive || claim.incarnation > known.incarnation() {
                 self.apply_update(&source, &Claim { state: State::Suspect, ..claim });
-                self.detector.on_verdict(&mut self.timers, key);
             }
+            self.detector.on_verdict(&mut self.timers, key);
             return None;
         }
         let about = self.apply_update(&source, &claim)?;
@@ -129,23 +130,27 @@ impl Node {
         by_hearsay && self.members.is_present(&claim.id)
     }
 
-    /// The member that a gossiped verdict is about, if this node has not heard the suspicion before
-    /// it.
+    /// The member that a gossiped verdict is about, if it has outrun the suspicion: this node has
+    /// not heard that, or only lately.
     ///
     /// The copies of the suspicion may have gone to members that cannot be reached, and the member
     /// itself has not heard it either: it gets the time of a suspect.
     fn outrun_by(&self, source: &UpdateSource, claim: &Claim) -> Option<MemberKey> {
-        if claim.state != State::Failed || source.hearsay {
+        let rule = self.config.options.suspect_on_verdict;
+        if !rule || claim.state != State::Failed || source.hearsay {
             return None;
         }
         let key = self.members.find(&claim.id)?;
         let known = &self.members[key];
-        let unheard = match known.state() {
+        let outrun = match known.state() {
             State::Alive => claim.incarnation >= known.incarnation(),
-            State::Suspect => self.detector.is_suspected_by_verdict(key),
+            State::Suspect if claim.incarnation == known.incarnation() => {
+                self.detector.is_outrun(self.now, key)
+            }
+            State::Suspect => claim.incarnation > known.incarnation(),
             State::Failed | State::Left => false,
         };
-        unheard.then_some(key)
+        outrun.then_some(key)
     }
 
     /// How sure it is that a member is where another one says.
