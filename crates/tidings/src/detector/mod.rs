@@ -164,8 +164,11 @@ impl Detector {
     /// which relays sent nacks, shows that this node is well: the target is at fault. Relays that
     /// sent none count against the node if they are proven; the others are asked.
     pub(crate) fn end_probe(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
-        let outcome =
-            self.probe.end(|silent, proven| self.witnesses.on_silent_relay(silent, proven))?;
+        let outcome = self.probe.end(|silent, proven| {
+            if is_present(cx.members, silent) {
+                self.witnesses.on_silent_relay(silent, proven);
+            }
+        })?;
         match outcome {
             ProbeOutcome::Acked { target, .. } if !cx.members.is_validated(target) => {}
             ProbeOutcome::Acked { by_stream, .. } => {
@@ -375,7 +378,9 @@ impl Detector {
     /// current round.
     pub(crate) fn on_nack(&mut self, cx: &mut Context<'_>, token: u32, from: SocketAddr) -> bool {
         let Some(relay) = self.probe.nacked(token, from) else { return false };
-        self.witnesses.add(cx.now, relay);
+        if is_present(cx.members, relay) {
+            self.witnesses.add(cx.now, relay);
+        }
         self.renew_lease(cx);
         true
     }
@@ -710,6 +715,11 @@ impl Detector {
             assert!(timers.at(TimerKey::UserPing(token)).is_some(), "each ping has its deadline");
         }
     }
+}
+
+/// Whether a member is present still: a relay may have departed while its answer was waited for.
+fn is_present(members: &Members, key: MemberKey) -> bool {
+    members.get(key).is_some_and(|member| member.state().is_present())
 }
 
 /// The silence at which [`Detector::width`] is largest.

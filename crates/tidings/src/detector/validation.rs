@@ -37,7 +37,8 @@ impl Validations {
     }
 
     /// Begins a validation; `false` if one of this member at this address is pending, or
-    /// [`MAX_AT_ADDR`] of others there, or [`MAX_PENDING`] in all, for a claim half as many.
+    /// [`MAX_PENDING`] in all, for a claim half as many. Of [`MAX_AT_ADDR`] at one address the
+    /// first gives way to a claim.
     #[must_use]
     pub(crate) fn begin(
         &mut self,
@@ -51,13 +52,18 @@ impl Validations {
             self.pending.pop_front();
         }
         let there = || self.pending.iter().filter(|one| one.addr == addr);
+        let is_crowded = there().count() >= MAX_AT_ADDR;
         let most = if claim.is_some() { MAX_PENDING / 2 } else { MAX_PENDING };
         if self.pending.len() >= most
             || there().any(|one| one.id == *id)
-            || there().count() >= MAX_AT_ADDR
+            || is_crowded && claim.is_none()
             || self.pending.iter().any(|one| one.token == token)
         {
             return false;
+        }
+        if is_crowded {
+            let first = self.pending.iter().position(|one| one.addr == addr);
+            first.and_then(|first| self.pending.remove(first));
         }
         self.pending.push_back(Validation { token, addr, sent: now, id: id.clone(), claim });
         true
@@ -99,6 +105,8 @@ const MAX_AT_ADDR: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incarnation::Incarnation;
+    use crate::member::State;
 
     fn addr(n: u8) -> SocketAddr {
         ([10, 0, 0, n], 7946).into()
@@ -117,16 +125,28 @@ mod tests {
             !validations.begin(Instant::ZERO, second, (8, addr(1)), &id, None),
             "it is pending"
         );
-        for n in 2..=MAX_AT_ADDR as u32 {
-            let other = NodeId::new(&alloc::format!("x{n}")).unwrap();
-            assert!(validations.begin(Instant::ZERO, second, (n + 10, addr(1)), &other, None));
-        }
-        let other = NodeId::new("y").unwrap();
-        assert!(!validations.begin(Instant::ZERO, second, (6, addr(1)), &other, None), "enough");
         assert!(validations.end(7, addr(2)).is_none(), "from elsewhere");
         assert!(validations.end(8, addr(1)).is_none(), "another token");
         assert!(validations.end(7, addr(1)).is_some());
         assert!(validations.end(7, addr(1)).is_none());
+    }
+
+    #[test]
+    fn invented_names_at_an_address_do_not_keep_the_right_one_from_being_asked() {
+        let (mut validations, second) = (Validations::default(), Duration::from_secs(1));
+        let id = |n: u32| NodeId::new(&alloc::format!("x{n}")).unwrap();
+        let most = MAX_AT_ADDR as u32;
+        for n in 0..most {
+            assert!(validations.begin(Instant::ZERO, second, (n, addr(1)), &id(n), None));
+        }
+        assert!(!validations.begin(Instant::ZERO, second, (most, addr(1)), &id(most), None));
+        let profile = None;
+        let (incarnation, state) = (Incarnation::default(), State::Alive);
+        let claim = Claim { id: id(most), incarnation, state, profile }.into();
+        let claimed = Some(claim);
+        assert!(validations.begin(Instant::ZERO, second, (most, addr(1)), &id(most), claimed));
+        assert!(validations.end(0, addr(1)).is_none(), "the first gave way");
+        assert!(validations.end(most, addr(1)).is_some());
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Members {
         }
         let before = self[key].addr();
         self.remove_from_digest(key);
-        let change = self.update(now, key, claim);
+        let change = self.update(now, key, claim, validated);
         self.add_to_digest(key);
         if self[key].addr() != before {
             self.set_validated(key, validated);
@@ -33,19 +33,35 @@ impl Members {
         change
     }
 
-    /// Whether a claim would move a member that is present, and has answered where it is, to another
-    /// address.
-    pub(crate) fn would_move(&self, claim: &Claim) -> bool {
-        let Some(profile) = &claim.profile else { return false };
-        let Some(key) = self.find(&claim.id).filter(|_| self.variant.names_move()) else {
+    /// Whether a claim has another address than that from which the member has answered, and counts
+    /// if it is accepted.
+    pub(crate) fn is_elsewhere(&self, now: Instant, claim: &Claim) -> bool {
+        let (Some(profile), Some(key)) = (&claim.profile, self.find(&claim.id)) else {
             return false;
         };
         let known = &self[key];
-        self.is_validated(key)
-            && known.state.is_present()
-            && known.addr() != profile.addr
-            && (claim.incarnation > known.incarnation
-                || claim.incarnation == known.incarnation && self.profile_wins(key, profile))
+        if !self.is_validated(key) || known.addr() == profile.addr {
+            return false;
+        }
+        if !self.variant.names_move() {
+            return claim.state == State::Alive && self.is_name_free(now, key);
+        }
+        claim.state != State::Alive
+            || claim.incarnation > known.incarnation
+            || claim.incarnation == known.incarnation
+                && known.state.is_present()
+                && self.profile_wins(key, profile)
+    }
+
+    /// Whether another node can take a member's name, in the variant where names do not move.
+    fn is_name_free(&self, now: Instant, key: MemberKey) -> bool {
+        #[cfg(feature = "memberlist")]
+        return self.variant.frees_name(self[key].state, || self.time_since_departure(now, key));
+        #[cfg(not(feature = "memberlist"))]
+        {
+            let _ = (now, key);
+            false
+        }
     }
 
     /// Handles a claim that a member is alive at another address, in the variant where a name does
@@ -62,18 +78,16 @@ impl Members {
         if self.variant.names_move() || known.addr() == other {
             return None;
         }
-        #[cfg(feature = "memberlist")]
-        if self.variant.frees_name(known.state, || self.time_since_departure(now, key)) {
+        if self.is_name_free(now, key) {
             // Its incarnation does not matter: it is another node.
             self.forget(key);
             return Some(self.insert(now, claim, validated));
         }
-        let _ = (now, validated);
         Some(Change::Disputed { key, other })
     }
 
     /// Applies a claim about a known member.
-    fn update(&mut self, now: Instant, key: MemberKey, claim: &Claim) -> Change {
+    fn update(&mut self, now: Instant, key: MemberKey, claim: &Claim, validated: bool) -> Change {
         let known = &self[key];
         let before = known.state;
         if (claim.incarnation, claim.state) <= (known.incarnation, before) {
@@ -91,7 +105,7 @@ impl Members {
         slot.member.incarnation = claim.incarnation;
         slot.member.state = claim.state;
         match (before.is_present(), claim.state.is_present()) {
-            (false, true) => self.on_present(key),
+            (false, true) => self.on_present(key, validated),
             (true, false) => self.on_departed(now, key),
             _ => {}
         }
@@ -158,7 +172,7 @@ impl Members {
         let key = self.table.add(member, validated);
         if claim.state.is_present() {
             self.add_to_digest(key);
-            self.on_present(key);
+            self.on_present(key, validated);
             Change::Joined(key)
         } else {
             self.table.slot_mut(key).hearsay = true;

@@ -440,11 +440,16 @@ impl Members {
         picked.extend(recently_failed.iter().take(count - from_ring));
     }
 
-    fn on_present(&mut self, key: MemberKey) {
+    /// A member is present now; `validated` is whether more than hearsay says so.
+    fn on_present(&mut self, key: MemberKey, validated: bool) {
         let slot = self.table.slot_mut(key);
         slot.hearsay = false;
         self.rings.insert(&mut self.rng, key, slot.validated);
-        self.table.index_addr(key);
+        if validated {
+            self.table.index_addr(key);
+        } else {
+            self.table.index_returned(key);
+        }
     }
 
     fn on_departed(&mut self, now: Instant, key: MemberKey) {

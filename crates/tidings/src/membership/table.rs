@@ -171,6 +171,12 @@ impl Table {
         self.set_at_addr(key, |slot, holder| rank(slot) >= rank(holder));
     }
 
+    /// Points the address index at a member that others say is back, unless one that is present has
+    /// the entry.
+    pub(crate) fn index_returned(&mut self, key: MemberKey) {
+        self.set_at_addr(key, |_, holder| !holder.member.state.is_present());
+    }
+
     /// Points the address index at a member that answered from its address.
     pub(crate) fn on_answer(&mut self, key: MemberKey) {
         if self.shared_addr {

@@ -187,7 +187,9 @@ impl Node {
             let Incarnation { generation, .. } = self.members[key].incarnation();
             self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
-            self.detector.on_pinged(key);
+            if self.members[key].state().is_present() {
+                self.detector.on_pinged(key);
+            }
         }
         let about = member.filter(|&key| self.members[key].state() > State::Alive);
         // An ack with our own incarnation could be longer than the ping.
@@ -272,6 +274,9 @@ impl Node {
             return self.on_validated(validation);
         }
         if let Some(key) = self.detector.on_stream_ack(token) {
+            if self.members[key].addr() == canonical(peer) {
+                self.members.on_answer(key);
+            }
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
         }
@@ -305,6 +310,8 @@ impl Node {
             return;
         };
         self.detector.on_pinged(asker);
+        // The address of one that never answered may be a third party's.
+        let target = target.filter(|&key| self.members.is_validated(key));
         let Some(target) = target else { return self.refuse_indirect_ping(from, request) };
         let (detector, mut cx) = self.detector();
         let token =

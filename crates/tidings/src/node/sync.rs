@@ -215,7 +215,13 @@ impl Node {
         let ends = self.now + self.config.options.stream_timeout * MAX_TIMEOUTS;
         let claim = match who {
             PeerIdentity::Name(with) => {
-                let known = self.members.find(&with).map(|key| self.members[key].addr());
+                let key = self.members.find(&with);
+                let known = key.map(|key| self.members[key].addr());
+                let from_there = known.is_some_and(|known| known.ip() == canonical(peer).ip());
+                if let Some(key) = key.filter(|_| from_there) {
+                    // As by a join from there.
+                    self.members.validate(key);
+                }
                 return Ok(Comparison { with, addr: known, disseminate, rounds: 0, ends });
             }
             PeerIdentity::Unacceptable => {
@@ -310,8 +316,8 @@ impl Node {
     /// Applies updates that came over a stream, which the sender chose because datagrams can be
     /// lost: a node sends its leave so.
     ///
-    /// The stream proves its peer's IP address. What one says of members elsewhere is an accusation,
-    /// which they can refute.
+    /// The stream proves its peer's IP. What one says of members elsewhere is an accusation, which
+    /// they can refute.
     pub(super) fn handle_updates(&mut self, peer: SocketAddr, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         let mut follow_up = None;

@@ -75,15 +75,18 @@ impl Node {
             self.stats.members_refused += 1;
             return None;
         }
-        if source.proof < Proof::Answered && self.members.would_move(&claim) {
-            // Nobody moves a member that answers to where nobody does. An accusation stands: the
-            // member can refute it.
+        let mut claim = claim;
+        if source.proof < Proof::Answered && self.members.is_elsewhere(self.now, &claim) {
+            // Nobody moves a member that has answered to where nobody does. What is said of it
+            // besides stands.
             if claim.state == State::Alive {
                 return Some(FollowUp::Validate(claim.into()));
             }
-            let claim = Claim { state: State::Suspect, profile: None, ..claim };
-            self.apply_update(&source, &claim);
-            return None;
+            claim.profile = None;
+            if self.members.is_present(&claim.id) {
+                self.apply_update(&source, &Claim { state: State::Suspect, ..claim });
+                return None;
+            }
         }
         if claim.profile.is_some() && self.is_accusation(&source, &claim) {
             // The member is alive, and suspected by another node.
@@ -335,7 +338,8 @@ impl Node {
             Change::Left(key) => {
                 self.on_departed(key);
                 self.event(Event::Left, key);
-                if self.members.is_validated(key) {
+                let sure = source.proof > Proof::Told || !source.hearsay;
+                if sure && self.members.is_validated(key) {
                     self.sync.reconnect.remove_lost(&claim.id);
                     self.sync.reconnect.remove_seed(self.members[key].addr());
                 }
@@ -422,9 +426,10 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
-                // A stranger's accusation says nothing about this node's health.
-                let member = |from| self.members.find_addr(from).is_some();
-                if self.wire.is_authenticated() || source.from.is_none_or(member) {
+                // What anybody can say says nothing about this node's health.
+                let by_member =
+                    !source.hearsay && source.from.is_some_and(|at| self.is_answering(at));
+                if by_member || self.wire.is_authenticated() {
                     self.detector.on_refuted();
                 }
                 self.disseminate(MemberKey::LOCAL);

@@ -277,8 +277,7 @@ fn an_invented_member_at_a_members_address_does_not_take_its_place() {
     }
     assert_eq!(net.messages(0).len(), 3, "of the one that answers there");
     assert_eq!(net.nodes[0].node.present_count(), 4);
-    let refused = net.nodes.iter().map(|node| node.node.stats().indirect_pings_refused);
-    assert_eq!(refused.sum::<u64>(), 0);
+    assert!(net.nodes.iter().all(|node| node.node.health() == 0));
 }
 
 #[test]
@@ -349,4 +348,52 @@ fn the_answer_to_a_sync_introduces_nobody() {
     let actions = stream_actions(node, opened.unwrap());
     assert!(actions.contains(&StreamAction::Reset), "{actions:?}");
     assert!(node.member(&"x".parse().unwrap()).is_none());
+}
+
+#[test]
+fn who_calls_itself_a_member_at_another_address_neither_ends_nor_moves_it() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    let known = net.member(0, 2).unwrap().incarnation();
+    assert_eq!(known.number, 0, "the rows below are about that one, and the next");
+    let low = "9.0.0.1:1";
+    let rows = [
+        forge::member(3, "n2", low, known.generation, b""),
+        forge::member(0, "n2", low, known.generation + 1, b""),
+    ];
+    let hello = [&[0, 0x20, 2][..], b"n2", &[0, 2], &rows.concat(), &[0xff]].concat();
+    net.inject_stream(0, low.parse().unwrap(), &forge::frame(0, &hello));
+    net.drain(0);
+    assert_eq!(net.state(0, 2), Some(State::Suspect), "an accusation");
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
+    assert!(!net.saw(0, |event| matches!(event, Event::Left(_) | Event::Failed(_))));
+}
+
+#[test]
+fn a_member_said_to_have_left_is_not_moved_either() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    let known = net.member(0, 2).unwrap().incarnation();
+    let left = forge::left("n2", known.generation, known.number);
+    let elsewhere = forge::alive("n2", VICTIM, known.generation, known.number + 1, b"role=db");
+    net.inject(0, addr(1), &forge::datagram(&[left, elsewhere]));
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    let took = net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
+    assert!(took <= 2 * SECOND, "it refutes: {took:?}");
+}
+
+#[test]
+fn what_anybody_can_say_of_a_node_does_not_worsen_its_health() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    for _ in 0..7 {
+        let later = net.nodes[0].node.local().incarnation().generation + 1;
+        let accusation = forge::member(1, "n0", &addr(0).to_string(), later, b"");
+        let frame = forge::frame(2, &[vec![0], accusation].concat());
+        net.inject_stream(0, stranger(), &frame);
+        net.drain(0);
+        assert!(net.nodes[0].node.local().incarnation().generation > later - 1, "it refutes");
+    }
+    assert_eq!(net.nodes[0].node.health(), 0);
 }
