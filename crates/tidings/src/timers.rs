@@ -66,10 +66,11 @@ pub(crate) enum TimerKey {
 }
 
 /// All deadlines of a node: one slot for each fixed timer, an ordered set for all others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Timers {
-    fixed: [Option<Instant>; FIXED_TIMERS.len()],
+    /// [`Instant::MAX`]: not set.
+    fixed: [Instant; FIXED_TIMERS.len()],
     keyed: BTreeMap<TimerKey, Instant>,
     #[cfg_attr(feature = "record", serde(skip))]
     order: BTreeSet<(Instant, TimerKey)>,
@@ -84,6 +85,13 @@ const FIXED_TIMERS: [FixedTimer; 6] = [
     FixedTimer::Reconnect,
 ];
 
+impl Default for Timers {
+    fn default() -> Self {
+        let fixed = [Instant::MAX; FIXED_TIMERS.len()];
+        Self { fixed, keyed: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
 impl Timers {
     /// Rebuilds the order after deserialization; `None` if a fixed timer is among the keyed ones.
     #[cfg(feature = "record")]
@@ -96,9 +104,8 @@ impl Timers {
     /// All timers that are set, in the order in which they are due.
     #[cfg(feature = "record")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, TimerKey)> {
-        let fixed = FIXED_TIMERS
-            .iter()
-            .filter_map(|&timer| self.fixed[timer as usize].map(|at| (at, TimerKey::Fixed(timer))));
+        let fixed = FIXED_TIMERS.iter().map(|&timer| TimerKey::Fixed(timer));
+        let fixed = fixed.filter_map(|timer| Some((self.at(timer)?, timer)));
         let mut all: Vec<_> = fixed.chain(self.order.iter().copied()).collect();
         all.sort_unstable();
         all.into_iter()
@@ -107,7 +114,7 @@ impl Timers {
     /// Sets or moves a timer.
     pub(crate) fn set(&mut self, key: TimerKey, at: Instant) {
         if let TimerKey::Fixed(timer) = key {
-            self.fixed[timer as usize] = Some(at);
+            self.fixed[timer as usize] = at;
             return;
         }
         if let Some(earlier) = self.keyed.insert(key, at) {
@@ -119,7 +126,7 @@ impl Timers {
     /// Stops a timer, if it is set.
     pub(crate) fn clear(&mut self, key: TimerKey) {
         if let TimerKey::Fixed(timer) = key {
-            self.fixed[timer as usize] = None;
+            self.fixed[timer as usize] = Instant::MAX;
         } else if let Some(at) = self.keyed.remove(&key) {
             self.order.remove(&(at, key));
         }
@@ -127,22 +134,23 @@ impl Timers {
 
     pub(crate) fn at(&self, key: TimerKey) -> Option<Instant> {
         match key {
-            TimerKey::Fixed(timer) => self.fixed[timer as usize],
+            TimerKey::Fixed(timer) => {
+                Some(self.fixed[timer as usize]).filter(|&at| at < Instant::MAX)
+            }
             _ => self.keyed.get(&key).copied(),
         }
     }
 
     /// The earliest timer; of several at one time, the first in the order of their keys.
     pub(crate) fn next(&self) -> Option<(Instant, TimerKey)> {
-        let mut first = None;
-        for timer in FIXED_TIMERS {
-            if let Some(at) = self.fixed[timer as usize]
-                && first.is_none_or(|(earliest, _)| at < earliest)
-            {
-                first = Some((at, timer));
+        let mut first = 0;
+        for timer in 1..FIXED_TIMERS.len() {
+            if self.fixed[timer] < self.fixed[first] {
+                first = timer;
             }
         }
-        let fixed = first.map(|(at, timer)| (at, TimerKey::Fixed(timer)));
+        let at = self.fixed[first];
+        let fixed = (at < Instant::MAX).then_some((at, TimerKey::Fixed(FIXED_TIMERS[first])));
         match self.order.first() {
             Some(&(at, key)) if fixed.is_none_or(|(earliest, _)| at < earliest) => Some((at, key)),
             _ => fixed,

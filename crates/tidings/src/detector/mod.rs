@@ -340,6 +340,11 @@ impl Detector {
         token
     }
 
+    /// Whether nobody answers this node's pings.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.witnesses.is_unheard()
+    }
+
     /// A member pings this node, or asks it for a ping: if nobody answers, the next search begins
     /// with it.
     pub(crate) fn on_pinged(&mut self, key: MemberKey) {

@@ -182,10 +182,15 @@ impl Witnesses {
         self.heard && self.unanswered > 0
     }
 
+    /// Whether nobody has answered since a search began.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.unanswered > 0 && !self.heard
+    }
+
     /// A member pings this node, or asks it for a ping: if nobody answers, the next search begins
     /// with it.
     pub(crate) fn on_pinged(&mut self, key: MemberKey) {
-        let wanted = self.unanswered > 0 && !self.heard && self.pingers.len() < MAX_PINGERS;
+        let wanted = self.is_unheard() && self.pingers.len() < MAX_PINGERS;
         if wanted && !self.pingers.contains(&key) {
             self.pingers.push(key);
         }

@@ -187,7 +187,7 @@ impl Node {
             let Incarnation { generation, .. } = self.members[key].incarnation();
             self.apply_peer_incarnation(key, Incarnation { generation, number });
             self.compare_digest(key, digest);
-            if self.members[key].state().is_present() {
+            if self.detector.is_unheard() && self.members[key].state().is_present() {
                 self.detector.on_pinged(key);
             }
         }
