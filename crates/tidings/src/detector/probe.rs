@@ -97,6 +97,12 @@ impl Probe {
         relay.map(|relay| self.relays.swap_remove(relay)).is_some()
     }
 
+    /// The target of the current probe with this token.
+    pub(crate) fn target(&self, token: u32) -> Option<MemberKey> {
+        let round = self.rounds.iter().find(|round| round.token == token && !round.acked)?;
+        Some(round.target)
+    }
+
     /// The targets of the current probes.
     #[cfg(feature = "record")]
     pub(crate) fn targets(&self) -> impl Iterator<Item = MemberKey> {

@@ -29,6 +29,8 @@ pub(crate) struct Suspicion {
     timeout: SuspicionTimeout,
     /// It began with a gossiped verdict, and not with a suspicion.
     by_verdict: bool,
+    /// An accuser, and the members that it asked, were refused connections.
+    refused: bool,
 }
 
 /// The range of a suspicion timeout, and the number of confirmations that shorten it to the
@@ -57,6 +59,7 @@ impl Suspicions {
             not_before: now,
             timeout,
             by_verdict: false,
+            refused: false,
         };
         let deadline = suspicion.deadline();
         self.0.insert(key, suspicion);
@@ -94,6 +97,27 @@ impl Suspicions {
     /// Whether a gossiped verdict began the suspicion of a member.
     pub(crate) fn is_by_verdict(&self, key: MemberKey) -> bool {
         self.0.get(&key).is_some_and(|suspicion| suspicion.by_verdict)
+    }
+
+    /// Marks a suspicion as one for refused connections; `true` if that is new.
+    pub(crate) fn mark_refused(&mut self, key: MemberKey) -> bool {
+        let suspicion = self.0.get_mut(&key);
+        suspicion.is_some_and(|suspicion| !core::mem::replace(&mut suspicion.refused, true))
+    }
+
+    /// Whether a member is suspected for refused connections.
+    pub(crate) fn is_refused(&self, key: MemberKey) -> bool {
+        self.0.get(&key).is_some_and(|suspicion| suspicion.refused)
+    }
+
+    /// The number of suspects besides this member.
+    pub(crate) fn others_than(&self, key: MemberKey) -> usize {
+        self.0.len() - usize::from(self.0.contains_key(&key))
+    }
+
+    /// Whether another member than this one is suspected for refused connections.
+    pub(crate) fn any_refused_but(&self, key: MemberKey) -> bool {
+        self.0.iter().any(|(&other, suspicion)| other != key && suspicion.refused)
     }
 
     /// Whether each restored suspicion has an accuser and a valid timeout.
@@ -228,7 +252,7 @@ impl SuspicionTimeout {
 }
 
 /// The logarithm of `n` to base 10 in thousandths, rounded down.
-fn log10_thousandths(n: usize) -> u32 {
+pub(super) fn log10_thousandths(n: usize) -> u32 {
     const LOG10_2_IN_2_POW_32: u64 = 1_292_913_986;
     let log2 = log2_fixed(u32::try_from(n).unwrap_or(u32::MAX));
     let thousandths = u128::from(log2) * u128::from(LOG10_2_IN_2_POW_32) * 1000;

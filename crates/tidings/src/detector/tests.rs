@@ -197,7 +197,7 @@ mod local_health {
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
         assert_eq!(relays, [picked[0]], "who was found is the relay");
         let addr = bench.members[picked[0]].addr();
-        assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
+        assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr, false)));
         assert!(bench.detector.lease.is_valid(bench.now), "the nack shows that this node hears");
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 0);
@@ -232,7 +232,7 @@ mod local_health {
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
         for &relay in &relays {
             let addr = bench.members[relay].addr();
-            assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
+            assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr, false)));
         }
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 0, "every relay sent a nack");
@@ -248,7 +248,7 @@ mod local_health {
         let mut bench = Bench::new(3);
         bench.detector.on_refuted();
         let token = bench.probe(1);
-        assert_eq!(bench.detector.on_stream_ack(token), Some(bench.key(1)));
+        assert_eq!(bench.detector.on_stream_ack(&mut bench.timers, token), Some(bench.key(1)));
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 1);
     }

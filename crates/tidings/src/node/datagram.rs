@@ -81,10 +81,13 @@ impl Node {
                 Message::Ping(ping) => replies.ping = Some(ping),
                 Message::PingRequest(request) => replies.request = Some(request),
                 Message::Ack(ack) => self.handle_ack(from, ack),
-                Message::Nack { token } => {
+                Message::Nack { token, refused } => {
                     let (detector, mut cx) = self.detector();
-                    let known = detector.on_nack(&mut cx, token, from);
+                    let known = detector.on_nack(&mut cx, token, from, refused);
                     self.stats.stray_acks += u64::from(!known);
+                    if known && refused {
+                        self.judge_refused();
+                    }
                 }
                 Message::Update(update) => {
                     // Looked up before the first claim: a datagram cannot make its own sender a
@@ -103,7 +106,11 @@ impl Node {
                         hearsay: false,
                         validated: self.wire.is_authenticated(),
                     };
+                    let Claim { id, incarnation, .. } = &update.claim;
+                    let refused = update.refused.then(|| (id.clone(), *incarnation));
                     let correction = self.handle_update(source, update.claim);
+                    let refused = refused.and_then(|(id, at)| self.on_refused_claim(&id, at));
+                    let correction = correction.or(refused);
                     // A claim about this node has precedence.
                     let ours = correction.filter(|correction| correction.about == MemberKey::LOCAL);
                     replies.correction = ours.or(replies.correction).or(correction);
@@ -248,7 +255,7 @@ impl Node {
 
     /// Handles the ack of the probe's target over a stream.
     pub(super) fn handle_stream_pong(&mut self, token: u32, status: Option<PeerStatus>) {
-        if let Some(key) = self.detector.on_stream_ack(token) {
+        if let Some(key) = self.detector.on_stream_ack(&mut self.timers, token) {
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
         }
@@ -282,6 +289,9 @@ impl Node {
             detector.forward_ping(&mut cx, from, request.token, request.within, request.nack);
         let Some(token) = token else { return self.refuse_indirect_ping(from, request) };
         self.send_ping(target, token);
+        if request.refused {
+            self.connect_for_asker(target, token);
+        }
     }
 
     /// Refuses an indirect ping, with an immediate nack: the asker is not at fault.
@@ -291,7 +301,7 @@ impl Node {
             let token = request.token;
             self.queue_datagram(PendingDatagram {
                 to,
-                payload: Payload::Nack { token },
+                payload: Payload::Nack { token, refused: false },
                 about: None,
                 piggyback: Piggyback::None { most: usize::MAX },
             });
@@ -304,13 +314,13 @@ impl Node {
         let Some((asker, token)) = nack else { return };
         self.queue_datagram(PendingDatagram {
             to: asker,
-            payload: Payload::Nack { token },
+            payload: Payload::Nack { token, refused: false },
             about: None,
             piggyback: Piggyback::Uncounted,
         });
     }
 
-    fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
+    pub(super) fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
         if let Some(validation) = self.detector.on_validated(token, from) {
             return self.on_validated(from, validation);
@@ -327,6 +337,12 @@ impl Node {
             }
             AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
             AckedPing::Search => {}
+            AckedPing::Check { target } => {
+                if self.members[target].addr() == from {
+                    self.apply_acked_incarnation(target, status);
+                }
+                self.on_target_alive(target, status);
+            }
             AckedPing::Forwarded { asker, token } => self.queue_datagram(PendingDatagram {
                 to: asker,
                 payload: Payload::Ack { token, of: status },
