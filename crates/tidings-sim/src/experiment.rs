@@ -11,6 +11,7 @@ mod join_storm;
 mod lifeguard;
 mod load;
 mod loss;
+mod process_death;
 mod switches;
 
 use crate::harness::Harness;
@@ -114,6 +115,12 @@ const ALL: &[Experiment] = &[
         name: "gray",
         about: "Gray failures: lossy, flapping and starved members",
         run: gray::run,
+    },
+    Experiment {
+        name: "process-death",
+        about: "How soon is a process known to be dead on a machine that lives, and what looks \
+    like it?",
+        run: process_death::run,
     },
     Experiment {
         name: "switches",

@@ -67,6 +67,7 @@ fn setups() -> Vec<(&'static str, Options)> {
     lifeguard.require_recent_ack = false;
     lifeguard.prompt_refutation = false;
     lifeguard.digest_checks = false;
+    lifeguard.refusal_evidence = false;
     lifeguard.probe_timeout_min = lifeguard.probe_timeout;
     let mut swim = lifeguard.clone();
     swim.nacks = false;

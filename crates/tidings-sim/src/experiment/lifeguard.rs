@@ -46,6 +46,7 @@ impl Setup {
         options.require_recent_ack = false;
         options.prompt_refutation = false;
         options.digest_checks = false;
+        options.refusal_evidence = false;
         options.probe_timeout_min = options.probe_timeout;
         Self { row: Some(0), ..Self::new("SWIM", options) }
     }

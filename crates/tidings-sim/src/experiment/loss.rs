@@ -96,6 +96,7 @@ fn variants() -> [(&'static str, Options); 3] {
     swim.require_recent_ack = false;
     swim.prompt_refutation = false;
     swim.digest_checks = false;
+    swim.refusal_evidence = false;
     [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]
 }
 
