@@ -44,7 +44,7 @@ pub(super) fn run(harness: &Harness) -> Section {
                 let wrong = outcomes.iter().map(|outcome| outcome.wrong);
                 table.row([
                     nodes.to_string(),
-                    case.name().into(),
+                    case.name(),
                     if evidence { "on" } else { "off" }.into(),
                     runs.to_string(),
                     with_interval(&times(|outcome| outcome.first), Sample::mean),
@@ -72,7 +72,7 @@ enum Case {
     RejectStreams,
     /// A firewall refuses all between one member and this percentage of the others, for a minute.
     RejectSome(usize),
-    /// A firewall refuses all that is sent to one member, for a minute; what it sends itself passes.
+    /// A firewall refuses all that is sent to one member, for a minute; what it sends passes.
     RejectInbound,
     /// A firewall refuses all between one member and all others, for so many seconds.
     RejectAll(u64),

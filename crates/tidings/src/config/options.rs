@@ -99,9 +99,9 @@ options! {
         /// its process died on a machine that lives. Needs `stream_probes` and `nacks`; without
         /// effect in memberlist's format.
         ///
-        /// The refusal has to be confirmed twice by up to eight other members, and no member may
-        /// reach it. A firewall that refuses everything from and to all others, before a process
-        /// that lives, cannot be told from its death.
+        /// Up to twelve other members have to be refused too, twice, and nobody may reach the
+        /// member. A firewall before a process that lives, which refuses everything from all
+        /// others, cannot be told from its death.
         pub refusal_evidence: bool,
         /// Whether each datagram's content is sent over a stream of its own: for networks that
         /// carry no datagrams. It costs one connection for each. All nodes need the same setting.

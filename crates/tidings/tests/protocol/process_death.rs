@@ -43,7 +43,6 @@ fn a_machine_that_is_silent_gets_the_time_of_any_suspect() {
 #[test]
 fn a_process_that_is_back_within_300_ms_does_not_fail() {
     let mut net = settled(8);
-    // The longest time until the first probe after the death.
     for _ in 0..8 {
         net.kill(3);
         net.run_for(SECOND * 3 / 10);
