@@ -12,6 +12,7 @@ mod lifeguard;
 mod load;
 mod loss;
 mod mass_failure;
+mod process_death;
 mod switches;
 
 use crate::harness::Harness;
@@ -126,6 +127,12 @@ const ALL: &[Experiment] = &[
         name: "gray",
         about: "Gray failures: lossy, flapping and starved members",
         run: gray::run,
+    },
+    Experiment {
+        name: "process-death",
+        about: "How soon is a process known to be dead on a machine that lives, and what looks \
+    like it?",
+        run: process_death::run,
     },
     Experiment {
         name: "switches",

@@ -148,6 +148,8 @@ pub(crate) struct Links {
     /// Paths with a link of their own; later entries take precedence.
     overrides: Vec<(Paths, Link)>,
     cuts: Vec<(Paths, Cut)>,
+    /// Those that refuse connections, and do not only drop them.
+    rejects: Vec<Paths>,
 }
 
 /// All directed paths from one group of nodes to another.
@@ -217,9 +219,18 @@ impl Links {
         self.cuts.push((paths, cut));
     }
 
+    /// Partitions some paths by a firewall that refuses new connections.
+    pub(crate) fn reject(&mut self, paths: Paths, cut: Cut) {
+        if cut != Cut::Datagrams {
+            self.rejects.push(paths.clone());
+        }
+        self.cut(paths, cut);
+    }
+
     /// Heals all partitions.
     pub(crate) fn mend(&mut self) {
         self.cuts.clear();
+        self.rejects.clear();
     }
 
     pub(crate) fn link(&self, from: usize, to: usize) -> &Link {
@@ -231,6 +242,11 @@ impl Links {
     pub(crate) fn is_cut(&self, from: usize, to: usize, stream: bool) -> bool {
         let harmless = if stream { Cut::Datagrams } else { Cut::Streams };
         self.cuts.iter().any(|(paths, cut)| *cut != harmless && paths.contains(from, to))
+    }
+
+    /// Whether a firewall refuses new connections.
+    pub(crate) fn is_rejected(&self, from: usize, to: usize) -> bool {
+        self.rejects.iter().any(|paths| paths.contains(from, to))
     }
 }
 
@@ -251,8 +267,12 @@ mod tests {
         assert!(links.is_cut(0, 1, false) && !links.is_cut(0, 1, true));
         links.cut(Paths::new([0, 5], [1, 6]), Cut::Streams);
         assert!(links.is_cut(0, 1, true) && !links.is_cut(1, 0, true) && !links.is_cut(5, 2, true));
+        assert!(!links.is_rejected(0, 1), "it is only silent");
+        links.reject(Paths::new([2], [3]), Cut::Streams);
+        assert!(links.is_cut(2, 3, true) && links.is_rejected(2, 3) && !links.is_rejected(3, 2));
         links.mend();
-        assert!(!links.is_cut(0, 1, false));
+        assert!(!links.is_cut(0, 1, false) && !links.is_cut(2, 3, true));
+        assert!(!links.is_rejected(2, 3));
     }
 
     #[test]

@@ -249,6 +249,7 @@ impl<'a> ScenarioRunner<'a> {
         match action {
             Action::Crash(nodes) => self.stop(nodes, "crashed", World::crash),
             Action::PowerOff(nodes) => self.stop(nodes, "lost power", World::power_off),
+            Action::TakePort(nodes) => self.stop(nodes, "lost its port", World::take_port),
             Action::Leave(nodes) => self.stop(nodes, "left", |world, node| {
                 world.leave(node);
             }),
@@ -271,6 +272,10 @@ impl<'a> ScenarioRunner<'a> {
             Action::Cut(Between { from, to, what, .. }) => {
                 let (from, to) = (self.select(from), self.select(to));
                 self.world.cut(&from, &to, what.unwrap_or(Cut::All));
+            }
+            Action::Reject(Between { from, to, what, .. }) => {
+                let (from, to) = (self.select(from), self.select(to));
+                self.world.reject(&from, &to, what.unwrap_or(Cut::All));
             }
             Action::Mend(_) => self.world.mend(),
             Action::Link(link) => self.world.set_link(link.clone()),

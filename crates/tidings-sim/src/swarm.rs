@@ -107,6 +107,9 @@ impl Generator {
                 set(switch, false.into());
             }
         }
+        if self.rng.chance(0.5) {
+            set("refusal_evidence", true.into());
+        }
         if self.rng.chance(0.1) {
             set("stream_only", true.into());
         } else if self.rng.chance(0.1) {
@@ -203,6 +206,8 @@ impl Generator {
                 let ahead = self.rng.pick(&[-far, -20, -2, 2, far]);
                 Action::Clock(Clock { nodes: self.some_nodes(), ahead })
             }
+            19 => Action::TakePort(self.some_nodes()),
+            20 => Action::Reject(self.cut()),
             _ => Action::LinkBetween(Between {
                 from: self.some_nodes(),
                 to: self.some_nodes(),
@@ -248,4 +253,4 @@ impl Generator {
 }
 
 /// Number of kinds of actions.
-const KINDS: usize = 20;
+const KINDS: usize = 22;

@@ -281,6 +281,13 @@ impl World {
         self.stop(node, true);
     }
 
+    /// Kills a node's process, whose port another program takes: it accepts connections and greets
+    /// in a protocol of its own.
+    pub fn take_port(&mut self, node: usize) {
+        self.stop(node, false);
+        self.hosts[node].state = HostState::Taken;
+    }
+
     fn stop(&mut self, node: usize, silently: bool) {
         if self.is_recorded(node) {
             self.end_recording();
@@ -326,6 +333,13 @@ impl World {
     pub fn cut(&mut self, from: &[usize], to: &[usize], cut: Cut) {
         self.tally.cuts += 1;
         self.links.cut(paths(from, to), cut);
+    }
+
+    /// Partitions the paths from some nodes to others by a firewall that refuses new connections,
+    /// for the given kind of traffic; datagrams and open connections are silent.
+    pub fn reject(&mut self, from: &[usize], to: &[usize], cut: Cut) {
+        self.tally.cuts += 1;
+        self.links.reject(paths(from, to), cut);
     }
 
     /// Partitions these nodes from all others, in both directions.

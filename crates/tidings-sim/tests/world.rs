@@ -1,6 +1,7 @@
 //! Tests of worlds: determinism, failure detection and measurements.
 
 use std::time::Duration;
+use tidings::Options;
 use tidings_sim::{Cut, EventKind, Jitter, Link, Settings, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -118,4 +119,34 @@ mod metrics {
         assert_eq!(sent, tally.datagram_bytes + tally.stream_bytes);
         assert!(traffic.iter().map(|traffic| traffic.bytes_in).sum::<u64>() <= sent);
     }
+}
+
+#[test]
+fn a_dead_process_refuses_and_a_dead_machine_a_taken_port_and_a_firewall_before_some_do_not() {
+    /// Verdicts by refusal in four seconds after a change, and how many hold node 7 as present.
+    fn four_seconds_after(change: fn(&mut World)) -> (u64, usize) {
+        let mut options = Options::lan();
+        options.refusal_evidence = true;
+        let settings = Settings { options, ..Settings::default() };
+        let mut world = World::formed(20, settings, 3);
+        world.run_for(30 * SECOND);
+        change(&mut world);
+        world.run_for(4 * SECOND);
+        let others = || (0..20).filter(|&node| node != 7);
+        let verdicts = others()
+            .map(|node| world.node(node).map_or(0, |node| node.stats().verdicts_by_refusal));
+        let verdicts = verdicts.sum();
+        assert!(world.violations().is_empty());
+        (verdicts, others().filter(|&node| world.present(node) == 20).count())
+    }
+    let some: fn(&mut World) = |world| {
+        let half: Vec<_> = (8..18).collect();
+        world.reject(&half, &[7], Cut::All);
+        world.reject(&[7], &half, Cut::All);
+    };
+    assert_eq!(four_seconds_after(|world| world.crash(7)), (1, 0));
+    assert_eq!(four_seconds_after(|world| world.power_off(7)), (0, 19));
+    assert_eq!(four_seconds_after(|world| world.take_port(7)), (0, 19));
+    assert_eq!(four_seconds_after(some), (0, 19));
+    assert_eq!(four_seconds_after(|world| world.reject(&[0], &[7], Cut::All)), (0, 19));
 }

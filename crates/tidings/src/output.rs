@@ -78,6 +78,8 @@ pub(crate) enum Payload {
         token: u32,
         target: MemberKey,
         within: Duration,
+        /// Whether the target refused this node's connection.
+        refused: bool,
     },
     Ack {
         token: u32,
@@ -86,6 +88,8 @@ pub(crate) enum Payload {
     },
     Nack {
         token: u32,
+        /// Whether the target refused this node's connection.
+        refused: bool,
     },
 }
 

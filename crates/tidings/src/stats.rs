@@ -38,6 +38,9 @@ pub struct Stats {
     /// Suspicions extended at their timeout, because this node had no recent ack
     /// ([`require_recent_ack`](crate::Options::require_recent_ack)).
     pub verdicts_deferred: u64,
+    /// Members declared failed because they refused connections
+    /// ([`refusal_evidence`](crate::Options::refusal_evidence)).
+    pub verdicts_by_refusal: u64,
     /// Attempts to reconnect to members that failed.
     pub reconnect_attempts: u64,
     /// Confirmations of suspicions by further members.

@@ -38,6 +38,9 @@ pub enum Timer {
     Retry,
     /// The next attempt to reach a member that failed (Serf's reconnect).
     Reconnect,
+    /// The next check of a member that refuses connections
+    /// ([`refusal_evidence`](crate::Options::refusal_evidence)), or the end of one.
+    Refusal,
 }
 
 /// A timer that each node has once; the order of variants breaks ties.
@@ -50,6 +53,7 @@ pub(crate) enum FixedTimer {
     Sync,
     Reap,
     Reconnect,
+    Refusal,
 }
 
 /// The key of a timer: its kind, and the object that it belongs to; the order of variants breaks
@@ -76,13 +80,14 @@ pub(crate) struct Timers {
     order: BTreeSet<(Instant, TimerKey)>,
 }
 
-const FIXED_TIMERS: [FixedTimer; 6] = [
+const FIXED_TIMERS: [FixedTimer; 7] = [
     FixedTimer::ProbeTimeout,
     FixedTimer::Probe,
     FixedTimer::Gossip,
     FixedTimer::Sync,
     FixedTimer::Reap,
     FixedTimer::Reconnect,
+    FixedTimer::Refusal,
 ];
 
 impl Default for Timers {

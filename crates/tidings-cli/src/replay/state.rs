@@ -114,6 +114,7 @@ fn timer_text(timer: &Timer) -> String {
         Timer::Ping => "timeout of a ping by the application".into(),
         Timer::Retry => "retry of a seed".into(),
         Timer::Reconnect => "reconnect to failed members".into(),
+        Timer::Refusal => "check of a member that refuses connections".into(),
         other => format!("{other:?}"),
     }
 }

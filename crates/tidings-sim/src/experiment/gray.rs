@@ -69,6 +69,7 @@ fn setups() -> Vec<(&'static str, Options)> {
     mass_failure_rules_off(&mut lifeguard);
     lifeguard.prompt_refutation = false;
     lifeguard.digest_checks = false;
+    lifeguard.refusal_evidence = false;
     lifeguard.probe_timeout_min = lifeguard.probe_timeout;
     let mut swim = lifeguard.clone();
     swim.nacks = false;

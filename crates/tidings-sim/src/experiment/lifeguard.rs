@@ -48,6 +48,7 @@ impl Setup {
         mass_failure_rules_off(&mut options);
         options.prompt_refutation = false;
         options.digest_checks = false;
+        options.refusal_evidence = false;
         options.probe_timeout_min = options.probe_timeout;
         Self { row: Some(0), ..Self::new("SWIM", options) }
     }

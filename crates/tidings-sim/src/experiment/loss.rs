@@ -98,6 +98,7 @@ fn variants() -> [(&'static str, Options); 3] {
     mass_failure_rules_off(&mut swim);
     swim.prompt_refutation = false;
     swim.digest_checks = false;
+    swim.refusal_evidence = false;
     [("default", Options::lan()), ("no stream probes", datagrams), ("SWIM only", swim)]
 }
 

@@ -74,7 +74,7 @@ pub(super) fn run(harness: &Harness) -> Section {
 /// The defaults, each option turned off alone, and all of them turned off.
 fn setups(harness: &Harness) -> Vec<(&'static str, Options)> {
     type Change = fn(&mut Options);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 15] = [
         ("no nacks", |options| options.nacks = false),
         ("no buddy system", |options| options.buddy = false),
         ("no local health", |options| options.awareness_max = 1),
@@ -87,6 +87,7 @@ fn setups(harness: &Harness) -> Vec<(&'static str, Options)> {
         ("no suspicion by a verdict", |options| options.suspect_on_verdict = false),
         ("no prompt refutation", |options| options.prompt_refutation = false),
         ("no digest checks", |options| options.digest_checks = false),
+        ("no refusal evidence", |options| options.refusal_evidence = false),
         ("no stream probes", |options| options.stream_probes = false),
         ("no adaptive probe timeout", |options| options.probe_timeout_min = options.probe_timeout),
     ];

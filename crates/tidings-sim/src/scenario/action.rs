@@ -56,6 +56,8 @@ actions! {
     Crash(NodeSelector) = crash,
     /// Powers the machines off: nothing answers, and connections hang.
     PowerOff(NodeSelector) = power_off,
+    /// Kills the processes, and another program takes their ports.
+    TakePort(NodeSelector) = take_port,
     /// Starts or restarts nodes at the same address, and joins seeds.
     Start(Joining) = start,
     /// Restarts nodes at a new address, and joins seeds.
@@ -79,6 +81,9 @@ actions! {
     Isolate(NodeSelector) = isolate,
     /// Partitions the paths from some nodes to others, in one direction.
     Cut(Between) = cut,
+    /// Partitions the paths from some nodes to others, in one direction, by a firewall that refuses
+    /// new connections.
+    Reject(Between) = reject,
     /// Heals all partitions.
     Mend(bool) = mend,
     /// Sets the link of all paths.
@@ -147,7 +152,7 @@ pub struct Between {
     pub from: NodeSelector,
     /// The receivers.
     pub to: NodeSelector,
-    /// Kind of traffic that is dropped; for `cut`.
+    /// Kind of traffic that is dropped or refused; for `cut` and `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<Cut>,
     /// The link of the paths; for `link_between`.
@@ -195,11 +200,13 @@ impl Action {
             Self::Crash(who) | Self::PowerOff(who) | Self::Leave(who) | Self::Pause(who) => {
                 who.highest()
             }
-            Self::Stall(who) | Self::Resume(who) | Self::Isolate(who) => who.highest(),
+            Self::Stall(who) | Self::Resume(who) | Self::Isolate(who) | Self::TakePort(who) => {
+                who.highest()
+            }
             Self::Start(who) | Self::Move(who) | Self::Join(who) => joining(who),
             Self::Cpu(cpu) => cpu.nodes.highest(),
             Self::Clock(clock) => clock.nodes.highest(),
-            Self::Cut(between) | Self::LinkBetween(between) => {
+            Self::Cut(between) | Self::Reject(between) | Self::LinkBetween(between) => {
                 between.from.highest().max(between.to.highest())
             }
             Self::Meta(text) | Self::Broadcast(text) => text.nodes.highest(),
@@ -220,8 +227,10 @@ impl Action {
                 Some("`link_between` takes a `link`; `what` belongs to `cut`".into())
             }
             Self::LinkBetween(Between { link: Some(link), .. }) => link.problem(),
-            Self::Cut(Between { link: Some(_), .. }) => {
-                Some("`cut` takes a `what`; `link` belongs to `link_between`".into())
+            Self::Cut(Between { link: Some(_), .. })
+            | Self::Reject(Between { link: Some(_), .. }) => {
+                let name = self.name();
+                Some(format!("`{name}` takes a `what`; `link` belongs to `link_between`"))
             }
             Self::Mend(false) => Some("`mend` must be `true`".into()),
             _ => None,

@@ -112,8 +112,8 @@ const MAX_DRIFT: u32 = 100_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::Jitter;
-    use crate::scenario::{Action, NodeSelector};
+    use crate::link::{Cut, Jitter};
+    use crate::scenario::{Action, Between, NodeSelector};
     use tidings::Options;
 
     fn error(text: &str) -> (Option<usize>, String) {
@@ -148,6 +148,12 @@ mod tests {
             [[step]]
             at = "40s"
             move = { nodes = 1, seeds = 0 }
+            [[step]]
+            at = "50s"
+            take_port = 2
+            [[step]]
+            at = "60s"
+            reject = { from = "all", to = 3, what = "streams" }
         "#
         .parse()
         .unwrap();
@@ -163,6 +169,11 @@ mod tests {
                 action: Action::Crash(NodeSelector::List(vec![1, 2]))
             }
         );
+        let (all, three) = (NodeSelector::All, NodeSelector::List(vec![3]));
+        let reject = Between { from: all, to: three, what: Some(Cut::Streams), link: None };
+        assert_eq!(scenario.steps[5].get_ref().action, Action::Reject(reject));
+        let taken = Action::TakePort(NodeSelector::List(vec![2]));
+        assert_eq!(scenario.steps[4].get_ref().action, taken);
         let again: Scenario = scenario.to_toml().parse().unwrap();
         assert_eq!(again.to_toml(), scenario.to_toml());
         assert_eq!(again.options(), scenario.options());

@@ -41,7 +41,7 @@ impl World {
         match self.hosts[node].state {
             HostState::Paused => self.change_state(node, HostState::Paused, HostState::Up),
             HostState::Stalled => self.change_state(node, HostState::Stalled, HostState::Up),
-            HostState::Up | HostState::Crashed | HostState::Off => return false,
+            HostState::Up | HostState::Crashed | HostState::Off | HostState::Taken => return false,
         }
         let host = &mut self.hosts[node];
         host.backlog = host.inbox.len();

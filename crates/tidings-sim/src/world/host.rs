@@ -50,6 +50,8 @@ pub enum HostState {
     Crashed,
     /// The machine is off: nothing answers.
     Off,
+    /// The process was killed, and another program listens at its port.
+    Taken,
     /// The process is stopped: it handles neither input nor timers, and its socket buffers fill up.
     Paused,
     /// Lifeguard's anomaly: timers run, but the node blocks before each send and after each receive

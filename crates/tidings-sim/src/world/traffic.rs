@@ -6,6 +6,7 @@ use super::streams::{End, StreamChunk};
 use super::{World, number};
 use crate::check::Outputs;
 use crate::events::{EventKind, LoggedEvent};
+use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{Done, Event, Instant, Output, StreamAction, StreamError, StreamId};
@@ -56,10 +57,18 @@ impl World {
         let Some(there) = there.filter(|&there| self.hosts[there].addr == to) else { return };
         if self.links.is_cut(from.host, there, true) {
             self.tally.streams_cut += 1;
+            if self.links.is_rejected(from.host, there) {
+                self.send_chunk(stream, 0, StreamChunk::Failed(StreamError::Refused));
+            }
             return;
         }
         match self.hosts[there].state {
             HostState::Off => {}
+            HostState::Taken => {
+                let greeting = Bytes::from_static(b"SSH-2.0-OpenSSH_9.9\r\n");
+                self.send_chunk(stream, 0, StreamChunk::Opened);
+                self.send_chunk(stream, 0, StreamChunk::Data(greeting));
+            }
             HostState::Crashed => {
                 self.send_chunk(stream, 0, StreamChunk::Failed(StreamError::Refused))
             }

@@ -110,6 +110,14 @@ options! {
         /// Whether a probe without a direct ack also pings the target over a stream, to tell a
         /// failed member from one that datagrams do not reach: memberlist's TCP fallback ping.
         pub stream_probes: bool,
+        /// Whether a member that refuses connections is declared failed in about a second, because
+        /// its process died on a machine that lives. Needs `stream_probes` and `nacks`; without
+        /// effect in memberlist's format.
+        ///
+        /// Up to twelve other members have to be refused too, twice, and nobody may reach the
+        /// member. A firewall before a process that lives, which refuses everything from all
+        /// others, cannot be told from its death.
+        pub refusal_evidence: bool,
         /// Whether each datagram's content is sent over a stream of its own: for networks that
         /// carry no datagrams. It costs one connection for each. All nodes need the same setting.
         pub stream_only: bool,
@@ -248,6 +256,7 @@ impl Options {
             limit_confirmations: true,
             suspect_on_verdict: true,
             stream_probes: true,
+            refusal_evidence: false,
             stream_only: false,
             retransmit_mult: 4,
             gossip_interval: Duration::from_millis(200),

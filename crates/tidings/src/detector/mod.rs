@@ -4,6 +4,7 @@ pub(crate) mod health;
 pub(crate) mod indirect;
 pub(crate) mod lease;
 pub(crate) mod probe;
+pub(crate) mod refused;
 pub(crate) mod suspicion;
 pub(crate) mod user_pings;
 pub(crate) mod validation;
@@ -14,9 +15,10 @@ use crate::detector::health::LocalHealth;
 use crate::detector::indirect::{IndirectPings, PendingForward};
 use crate::detector::lease::VerdictLease;
 use crate::detector::probe::{Probe, ProbeOutcome, Round};
+use crate::detector::refused::{Attempt, RELAYS, Refusals, Stage};
 #[cfg(feature = "record")]
 use crate::detector::suspicion::Suspicion;
-use crate::detector::suspicion::{SuspicionTimeout, Suspicions};
+use crate::detector::suspicion::{SuspicionTimeout, Suspicions, log10_thousandths};
 use crate::detector::user_pings::{PendingPing, UserPings};
 use crate::detector::validation::{Validation, Validations};
 use crate::detector::witnesses::Witnesses;
@@ -55,6 +57,7 @@ pub(crate) struct Detector {
     /// In the last round at least as many targets acked as were found to be silent.
     prefers_suspects: bool,
     suspicions: Suspicions,
+    refusals: Refusals,
     validations: Validations,
     rng: Rng,
     ping_rng: Rng,
@@ -104,6 +107,8 @@ pub(crate) enum AckedPing {
     User { ticket: Ticket, rtt: Duration },
     /// A ping of a search for witnesses.
     Search,
+    /// A ping or a request of a check of a member that refused a connection: it lives.
+    Check { target: MemberKey },
     /// A ping that this node sent for another one, which waits for an ack with its own token.
     Forwarded { asker: SocketAddr, token: u32 },
     /// None that is pending.
@@ -123,6 +128,7 @@ impl Detector {
             round: RoundTally::default(),
             prefers_suspects: false,
             suspicions: Suspicions::default(),
+            refusals: Refusals::default(),
             validations: Validations::default(),
             rng: Rng::new(seed, RngStream::Probe),
             ping_rng: Rng::new(seed, RngStream::Ping),
@@ -141,6 +147,8 @@ impl Detector {
         self.probe.stop();
         timers.clear(TimerKey::Fixed(FixedTimer::Probe));
         timers.clear(TimerKey::Fixed(FixedTimer::ProbeTimeout));
+        self.refusals.clear();
+        timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
     }
 
     /// Forgets all suspicions and the node's health, because the node rejoins and forgets all
@@ -151,6 +159,8 @@ impl Detector {
         }
         self.health = LocalHealth::new(options.awareness_max);
         self.witnesses.clear();
+        self.refusals.clear();
+        timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
         self.validations.clear();
         self.silence = 0;
     }
@@ -358,6 +368,7 @@ impl Detector {
                 self.witnesses.add(cx.now, target);
             }
             self.arm_probe_timeout(cx.timers);
+            self.end_check(cx.timers, target);
             return AckedPing::Probe { target, rtt: cx.now.since(sent) };
         }
         if let Some(PendingPing { ticket, sent }) = self.user_pings.end(token) {
@@ -367,6 +378,10 @@ impl Detector {
         if self.witnesses.found(cx.now, token) {
             return AckedPing::Search;
         }
+        if let Some(target) = self.refusals.acked(token) {
+            cx.timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
+            return AckedPing::Check { target };
+        }
         cx.timers.clear(TimerKey::IndirectPing(token));
         match self.indirect_pings.end(token) {
             Some(PendingForward { asker, token, .. }) => AckedPing::Forwarded { asker, token },
@@ -375,16 +390,27 @@ impl Detector {
     }
 
     /// Handles an ack over a stream; returns the target of the current round, if the token is its.
-    pub(crate) fn on_stream_ack(&mut self, token: u32) -> Option<MemberKey> {
-        self.probe.acked_by_stream(token)
+    pub(crate) fn on_stream_ack(&mut self, timers: &mut Timers, token: u32) -> Option<MemberKey> {
+        let target = self.probe.acked_by_stream(token).or_else(|| self.refusals.acked(token))?;
+        self.end_check(timers, target);
+        Some(target)
     }
 
     /// Handles a nack, which shows that this node hears; `false` if it answers no request of the
-    /// current round.
-    pub(crate) fn on_nack(&mut self, cx: &mut Context<'_>, token: u32, from: SocketAddr) -> bool {
-        let Some(relay) = self.probe.nacked(token, from) else { return false };
-        if is_present(cx.members, relay) {
-            self.witnesses.add(cx.now, relay);
+    /// current round or check. `refused` is whether the target refused the relay's connection.
+    pub(crate) fn on_nack(
+        &mut self,
+        cx: &mut Context<'_>,
+        token: u32,
+        from: SocketAddr,
+        refused: bool,
+    ) -> bool {
+        if let Some(relay) = self.probe.nacked(token, from) {
+            if is_present(cx.members, relay) {
+                self.witnesses.add(cx.now, relay);
+            }
+        } else if !self.refusals.nacked(token, from, refused) {
+            return false;
         }
         self.renew_lease(cx);
         true
@@ -481,6 +507,87 @@ impl Detector {
         };
         timers.set(TimerKey::IndirectPing(token), forward.until);
         Some((forward.asker, forward.token))
+    }
+
+    /// The target of an indirect ping refused this node's connection: returns the asker that gets
+    /// a nack at once, with its token.
+    pub(crate) fn on_relay_refused(&mut self, token: u32) -> Option<(SocketAddr, u32)> {
+        self.indirect_pings.unanswered(token).map(|forward| (forward.asker, forward.token))
+    }
+
+    // ---- refused connections ----
+
+    /// The target of a probe or a check refused this node's connection. After a probe the check
+    /// begins, with its timer, so that one input does not cause all of its datagrams.
+    pub(crate) fn on_refused(&mut self, cx: &mut Context<'_>, token: u32) {
+        if self.refusals.refused(token) {
+            return;
+        }
+        let Some(target) = self.probe.target(token) else { return };
+        if self.refusals.begin(target) {
+            cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), cx.now);
+        } else if !self.refusals.is_active() {
+            cx.timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
+        }
+    }
+
+    /// The member of a confirmed check, which is to be suspected or declared failed.
+    ///
+    /// Only a node that is well and hears others goes by refusals, and only while no other member
+    /// is suspected for them, and few for other reasons: else a firewall is between, or many have
+    /// failed.
+    pub(crate) fn judge_refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: SocketAddr,
+    ) -> Option<(MemberKey, Stage)> {
+        let members = cx.members;
+        let (target, stage) = self.refusals.confirmed(local, |key| members[key].addr())?;
+        let well = self.health.score() == 0 && self.lease.is_valid(cx.now);
+        let few = members.size() / MEMBERS_PER_SUSPECT;
+        let suspects = self.suspicions.others_than(target);
+        if !well || suspects > few || self.suspicions.any_refused_but(target) {
+            return None;
+        }
+        if stage == Stage::Suspicion {
+            self.refusals.wait();
+            let rounds = log10_thousandths(members.size()).max(2000);
+            let wait = cx.options.gossip_interval.saturating_mul(rounds) / 1000;
+            cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), cx.now + wait);
+        }
+        Some((target, stage))
+    }
+
+    /// The time of a check's stage is over: begins the next attempt, whose relays are picked into
+    /// `relays`, or ends the check.
+    pub(crate) fn on_refusal_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+        relays: &mut Vec<MemberKey>,
+    ) -> Option<Attempt> {
+        let token = self.rng.u32();
+        let attempt = self.refusals.next_attempt(token)?;
+        let Context { now, members, options, .. } = *cx;
+        members.pick(&mut self.rng, RELAYS, Some(attempt.target), relays);
+        self.refusals.ask(relays.iter().map(|&relay| members[relay].addr()));
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), now + options.probe_timeout);
+        Some(attempt)
+    }
+
+    /// Marks the suspicion of a member as one for refused connections; `true` if that is new.
+    pub(crate) fn mark_refused(&mut self, key: MemberKey) -> bool {
+        self.suspicions.mark_refused(key)
+    }
+
+    /// Whether a member is suspected for refused connections.
+    pub(crate) fn is_refused(&self, key: MemberKey) -> bool {
+        self.suspicions.is_refused(key)
+    }
+
+    fn end_check(&mut self, timers: &mut Timers, target: MemberKey) {
+        if self.refusals.end(target) {
+            timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
+        }
     }
 
     // ---- address validation ----
@@ -626,6 +733,7 @@ impl Detector {
     /// Ends the suspicion of a member, if there is one.
     pub(crate) fn clear_suspicion(&mut self, timers: &mut Timers, key: MemberKey) {
         self.suspicions.stop(key);
+        self.end_check(timers, key);
         timers.clear(TimerKey::Suspicion(key));
     }
 
@@ -701,6 +809,9 @@ impl Detector {
             && self.probe.is_consistent()
             && self.witnesses.is_consistent(known)
             && self.validations.is_consistent()
+            && self.refusals.is_consistent(known)
+            && self.refusals.is_active()
+                == timers.at(TimerKey::Fixed(FixedTimer::Refusal)).is_some()
             && self.silence <= MAX_SILENCE
             && self.round.is_consistent(options)
     }
@@ -716,6 +827,8 @@ impl Detector {
         let suspects = members.iter().filter(|member| member.state() == State::Suspect);
         assert_eq!(suspects.count(), self.suspicions.len(), "each suspect has its suspicion");
         assert!(self.validations.is_consistent());
+        let refusal = timers.at(TimerKey::Fixed(FixedTimer::Refusal));
+        assert_eq!(self.refusals.is_active(), refusal.is_some(), "a check has its timer");
         for token in self.user_pings.tokens() {
             assert!(timers.at(TimerKey::UserPing(token)).is_some(), "each ping has its deadline");
         }
@@ -727,6 +840,8 @@ fn is_present(members: &Members, key: MemberKey) -> bool {
     members.get(key).is_some_and(|member| member.state().is_present())
 }
 
+/// With one more suspect for each so many members, refused connections still count.
+const MEMBERS_PER_SUSPECT: usize = 64;
 /// The silence at which [`Detector::width`] is largest.
 const MAX_SILENCE: u32 = 6;
 /// The most probes in a round: 32.

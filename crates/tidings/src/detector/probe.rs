@@ -106,6 +106,12 @@ impl Probe {
         self.rounds.iter().any(|round| round.target == key)
     }
 
+    /// The target of the current probe with this token.
+    pub(crate) fn target(&self, token: u32) -> Option<MemberKey> {
+        let round = self.rounds.iter().find(|round| round.token == token && !round.acked)?;
+        Some(round.target)
+    }
+
     /// The targets of the current probes.
     #[cfg(feature = "record")]
     pub(crate) fn targets(&self) -> impl Iterator<Item = MemberKey> {

@@ -33,6 +33,8 @@ pub(crate) struct Suspicion {
     timeout: SuspicionTimeout,
     /// A gossiped verdict has outrun it, or began it.
     by_verdict: bool,
+    /// An accuser, and the members that it asked, were refused connections.
+    refused: bool,
 }
 
 /// The range of a suspicion timeout, and the number of confirmations that shorten it to the
@@ -67,6 +69,7 @@ impl Suspicions {
             not_before: now,
             timeout,
             by_verdict: false,
+            refused: false,
         };
         let deadline = suspicion.deadline(self.possible);
         self.all.insert(key, suspicion);
@@ -124,11 +127,34 @@ impl Suspicions {
     }
 
     /// Whether a gossiped verdict about a suspect has outrun its suspicion, which has lasted for
-    /// less than half of the minimum timeout, or an earlier copy has.
+    /// less than half of the minimum timeout, or an earlier copy has. One for refused connections is
+    /// as short.
     pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
         self.all.get(&key).is_some_and(|suspicion| {
-            suspicion.by_verdict || now.since(suspicion.started) < suspicion.timeout.min / 2
+            let young = now.since(suspicion.started) < suspicion.timeout.min / 2;
+            !suspicion.refused && (suspicion.by_verdict || young)
         })
+    }
+
+    /// Marks a suspicion as one for refused connections; `true` if that is new.
+    pub(crate) fn mark_refused(&mut self, key: MemberKey) -> bool {
+        let suspicion = self.all.get_mut(&key);
+        suspicion.is_some_and(|suspicion| !core::mem::replace(&mut suspicion.refused, true))
+    }
+
+    /// Whether a member is suspected for refused connections.
+    pub(crate) fn is_refused(&self, key: MemberKey) -> bool {
+        self.all.get(&key).is_some_and(|suspicion| suspicion.refused)
+    }
+
+    /// The number of suspects besides this member.
+    pub(crate) fn others_than(&self, key: MemberKey) -> usize {
+        self.all.len() - usize::from(self.all.contains_key(&key))
+    }
+
+    /// Whether another member than this one is suspected for refused connections.
+    pub(crate) fn any_refused_but(&self, key: MemberKey) -> bool {
+        self.all.iter().any(|(&other, suspicion)| other != key && suspicion.refused)
     }
 
     /// Whether each restored suspicion has an accuser and a valid timeout.
@@ -270,7 +296,7 @@ impl SuspicionTimeout {
 }
 
 /// The logarithm of `n` to base 10 in thousandths, rounded down.
-fn log10_thousandths(n: usize) -> u32 {
+pub(super) fn log10_thousandths(n: usize) -> u32 {
     const LOG10_2_IN_2_POW_32: u64 = 1_292_913_986;
     let log2 = log2_fixed(u32::try_from(n).unwrap_or(u32::MAX));
     let thousandths = u128::from(log2) * u128::from(LOG10_2_IN_2_POW_32) * 1000;

@@ -209,7 +209,7 @@ mod local_health {
         let (relays, token) = begin_silent_round(&mut bench, target);
         assert_eq!((relays[0], relays.len()), (found, 3), "who was found is the first relay");
         let addr = bench.members[found].addr();
-        assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
+        assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr, false)));
         assert!(bench.detector.lease.is_valid(bench.now), "the nack shows that this node hears");
         end_round(&mut bench);
         assert_eq!(bench.detector.health(), 0);
@@ -230,7 +230,7 @@ mod local_health {
         bench.with(|detector, cx| detector.on_probe_timeout(cx, &mut relays));
         for &relay in &relays {
             let addr = bench.members[relay].addr();
-            assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr)));
+            assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr, false)));
         }
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 0, "every relay sent a nack");
@@ -246,7 +246,7 @@ mod local_health {
         let mut bench = Bench::new(3);
         bench.detector.on_refuted();
         let token = bench.probe(1);
-        assert_eq!(bench.detector.on_stream_ack(token), Some(bench.key(1)));
+        assert_eq!(bench.detector.on_stream_ack(&mut bench.timers, token), Some(bench.key(1)));
         bench.with(|detector, cx| detector.end_probe(cx));
         assert_eq!(bench.detector.health(), 1);
     }

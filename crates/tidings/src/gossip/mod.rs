@@ -28,6 +28,8 @@ pub(crate) struct Gossip {
     pub(crate) datagrams_built: u64,
     /// The earliest time of the next gossip: one interval after the last.
     pub(crate) next_at: Instant,
+    /// When a round may be early again.
+    pub(crate) urgent_at: Instant,
     pub(crate) rng: Rng,
 }
 
@@ -40,6 +42,7 @@ impl Gossip {
             next_broadcast: 0,
             datagrams_built: 0,
             next_at: now,
+            urgent_at: Instant::ZERO,
             rng: Rng::new(seed, RngStream::Gossip),
         }
     }

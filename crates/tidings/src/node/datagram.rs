@@ -85,10 +85,13 @@ impl Node {
                 Message::Ping(ping) => replies.ping = Some(ping),
                 Message::PingRequest(request) => replies.request = Some(request),
                 Message::Ack(ack) => self.handle_ack(from, ack),
-                Message::Nack { token } => {
+                Message::Nack { token, refused } => {
                     let (detector, mut cx) = self.detector();
-                    let known = detector.on_nack(&mut cx, token, from);
+                    let known = detector.on_nack(&mut cx, token, from, refused);
                     self.stats.stray_acks += u64::from(!known);
+                    if known && refused {
+                        self.judge_refused();
+                    }
                 }
                 Message::Update(update) => {
                     self.handle_datagram_update(from, update, &mut replies);
@@ -139,7 +142,7 @@ impl Node {
     }
 
     fn handle_datagram_update(&mut self, from: SocketAddr, update: Update, replies: &mut Replies) {
-        let Update { claim, accuser } = update;
+        let Update { claim, accuser, refused } = update;
         // Looked up before the first claim: a datagram cannot make its own sender a member.
         let sender = || self.members.find_addr(from);
         let sender = *replies.sender.get_or_insert_with(sender);
@@ -151,7 +154,10 @@ impl Node {
         let proof = self.told();
         let source =
             UpdateSource { from: Some(from), accuser, disseminate: true, hearsay: false, proof };
+        let refused = refused.then(|| (claim.id.clone(), claim.incarnation));
         let follow_up = self.handle_update(source, claim);
+        let refused = refused.and_then(|(id, at)| self.on_refused_claim(&id, at));
+        let follow_up = follow_up.or(refused);
         // A claim about this node has precedence.
         if follow_up.is_some() && !stranger && (about_us || replies.follow_up.is_none()) {
             replies.follow_up = follow_up;
@@ -273,7 +279,7 @@ impl Node {
         if let Some(validation) = self.detector.on_validated(token, canonical(peer)) {
             return self.on_validated(validation);
         }
-        if let Some(key) = self.detector.on_stream_ack(token) {
+        if let Some(key) = self.detector.on_stream_ack(&mut self.timers, token) {
             if self.members[key].addr() == canonical(peer) {
                 self.members.on_answer(key);
             }
@@ -318,6 +324,9 @@ impl Node {
             detector.forward_ping(&mut cx, from, request.token, request.within, request.nack);
         let Some(token) = token else { return self.refuse_indirect_ping(from, request) };
         self.send_ping(target, token);
+        if request.refused {
+            self.connect_for_asker(target, token);
+        }
     }
 
     /// Refuses an indirect ping, with an immediate nack: the asker is not at fault.
@@ -327,7 +336,7 @@ impl Node {
             let token = request.token;
             self.queue_datagram(PendingDatagram {
                 to,
-                payload: Payload::Nack { token },
+                payload: Payload::Nack { token, refused: false },
                 about: None,
                 piggyback: Piggyback::None { most: usize::MAX },
             });
@@ -340,13 +349,13 @@ impl Node {
         let Some((asker, token)) = nack else { return };
         self.queue_datagram(PendingDatagram {
             to: asker,
-            payload: Payload::Nack { token },
+            payload: Payload::Nack { token, refused: false },
             about: None,
             piggyback: Piggyback::Uncounted,
         });
     }
 
-    fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
+    pub(super) fn handle_ack(&mut self, from: SocketAddr, ack: Ack) {
         let Ack { token, status } = ack;
         if let Some(validation) = self.detector.on_validated(token, from) {
             return self.on_validated(validation);
@@ -366,6 +375,12 @@ impl Node {
             }
             AckedPing::User { ticket, rtt } => self.emit_completed(ticket, Ok(Done::Pong { rtt })),
             AckedPing::Search => {}
+            AckedPing::Check { target } => {
+                if self.members[target].addr() == from {
+                    self.apply_acked_incarnation(target, status);
+                }
+                self.on_target_alive(target, status);
+            }
             AckedPing::Forwarded { asker, token } => self.queue_datagram(PendingDatagram {
                 to: asker,
                 payload: Payload::Ack { token, of: status },

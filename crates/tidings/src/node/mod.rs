@@ -14,6 +14,7 @@ mod networks;
 mod probe;
 #[cfg(feature = "memberlist")]
 mod push_pull;
+mod refused;
 mod stream;
 mod sync;
 mod transmit;
@@ -211,6 +212,7 @@ impl Node {
                 TimerKey::Fixed(FixedTimer::Sync) => self.sync(),
                 TimerKey::Fixed(FixedTimer::Reap) => self.reap(),
                 TimerKey::Fixed(FixedTimer::Reconnect) => self.try_reconnect(),
+                TimerKey::Fixed(FixedTimer::Refusal) => self.on_refusal_timeout(),
                 TimerKey::UserPing(token) => self.on_user_ping_timeout(token),
                 TimerKey::Retry(number) => self.retry_seed(number),
                 TimerKey::Suspicion(key) => self.on_suspicion_timeout(key),
@@ -333,6 +335,7 @@ impl Node {
             TimerKey::Fixed(FixedTimer::Sync) => Timer::Sync,
             TimerKey::Fixed(FixedTimer::Reap) => Timer::Reap,
             TimerKey::Fixed(FixedTimer::Reconnect) => Timer::Reconnect,
+            TimerKey::Fixed(FixedTimer::Refusal) => Timer::Refusal,
             TimerKey::UserPing(_) => Timer::Ping,
             TimerKey::Retry(_) => Timer::Retry,
             TimerKey::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),

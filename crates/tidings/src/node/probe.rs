@@ -117,8 +117,8 @@ impl Node {
             let validated = self.members.is_validated(round.target);
             if self.config.options.stream_probes && validated {
                 // Tells a member that is down from one to which datagrams do not get through.
-                let target = &self.members[round.target];
-                let (to, request) = (target.addr(), self.wire.ping(target.id(), round.token));
+                let to = self.members[round.target].addr();
+                let request = self.stream_ping(round.target, round.token);
                 self.open_until(to, Purpose::Probe(round.token), Some(request), round.ends);
             }
             let within = round.ends.since(self.now);
@@ -126,7 +126,7 @@ impl Node {
             for &relay in &relays {
                 self.queue_datagram(PendingDatagram {
                     to: self.members[relay].addr(),
-                    payload: Payload::PingRequest { token, target, within },
+                    payload: Payload::PingRequest { token, target, within, refused: false },
                     about: None,
                     piggyback: Piggyback::Uncounted,
                 });

@@ -14,6 +14,7 @@ use crate::timers::TimerKey;
 #[cfg(feature = "record")]
 use crate::wire::dissect::in_frame;
 use crate::wire::frame::Frame;
+use crate::wire::message::Ack;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -189,6 +190,12 @@ impl Node {
                 self.handle_stream_pong(peer, token, pong.status);
                 self.resolve(id, Ok(()));
             }
+            (Purpose::Relay(token), Frame::Pong(pong))
+                if pong.token.is_none_or(|carried| carried == token) =>
+            {
+                self.handle_ack(peer, Ack { token, status: pong.status });
+                self.resolve(id, Ok(()));
+            }
             (Purpose::Inbound, _) => self.reject(id, Reject::Unexpected),
             (_, Frame::Refusal(refusal)) => {
                 self.resolve(id, Err(ExchangeError::Refused(refusal)));
@@ -336,7 +343,14 @@ impl Node {
         answer: Result<(), ExchangeError>,
     ) {
         match (purpose, answer) {
-            (Purpose::Inbound | Purpose::Sync | Purpose::Probe(_) | Purpose::Packet, _) => {}
+            (Purpose::Probe(token), Err(ExchangeError::ConnectionRefused)) => {
+                self.on_refused(token);
+            }
+            (Purpose::Relay(token), Err(ExchangeError::ConnectionRefused)) => {
+                self.on_relay_refused(token);
+            }
+            (Purpose::Inbound | Purpose::Sync | Purpose::Packet, _) => {}
+            (Purpose::Probe(_) | Purpose::Relay(_), _) => {}
             (Purpose::Reconnect, answer) => {
                 self.sync.reconnect.on_attempt_ended(peer, answer.is_ok())
             }

@@ -160,9 +160,10 @@ impl Node {
             Payload::Ack { token, of } => {
                 writer.ack(token, of.unwrap_or_else(|| self.peer_status()))
             }
-            Payload::Nack { token } => writer.nack(token),
-            Payload::PingRequest { token, target, within } => {
-                writer.ping_request(token, self.sender_tag(), self.members.get(target)?, within);
+            Payload::Nack { token, refused } => writer.nack(token, refused),
+            Payload::PingRequest { token, target, within, refused } => {
+                let (tag, target) = (self.sender_tag(), self.members.get(target)?);
+                writer.ping_request(token, tag, target, within, refused);
             }
         }
         Some(())
@@ -276,5 +277,9 @@ fn write_update(
         return Offer::Skip;
     };
     let accuser = detector.accuser(key, datagrams_built);
-    if writer.update(member, accuser) { Offer::Added } else { Offer::NoRoom }
+    if writer.update(member, accuser, detector.is_refused(key)) {
+        Offer::Added
+    } else {
+        Offer::NoRoom
+    }
 }

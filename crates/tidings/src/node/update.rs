@@ -241,7 +241,7 @@ impl Node {
     }
 
     /// Applies and gossips a verdict of this node about a member in its known incarnation.
-    fn declare(&mut self, key: MemberKey, state: State) {
+    pub(super) fn declare(&mut self, key: MemberKey, state: State) {
         let claim = self.claim_without_profile(key, self.members[key].incarnation(), state);
         // A node that has left gets no refutations, and keeps its verdicts to itself.
         let local = self.local();
@@ -270,6 +270,10 @@ impl Node {
         if change == Change::Full && validated && self.make_room() {
             change = self.members.apply(self.now, claim, true);
         }
+        // Before it ends.
+        let refused = |key| self.detector.is_refused(key);
+        let urgent =
+            matches!(change, Change::Recovered(key, _) | Change::Failed(key) if refused(key));
         let key = match change {
             Change::Unknown => return None,
             Change::Stale(key) => return Some(key),
@@ -348,6 +352,9 @@ impl Node {
         };
         if source.disseminate {
             self.disseminate(key);
+            if urgent {
+                self.gossip_at_once();
+            }
         } else {
             // A newcomer may be the first receiver of queued gossip.
             self.arm_gossip();

@@ -35,6 +35,8 @@ pub(crate) enum Purpose {
     Message(Ticket),
     /// The stream probe of the probe with this token.
     Probe(u32),
+    /// The stream ping of the indirect ping with this token, whose asker was refused.
+    Relay(u32),
     /// The content of a datagram, in stream-only mode.
     Packet,
 }

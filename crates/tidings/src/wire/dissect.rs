@@ -330,7 +330,7 @@ fn summarize_message(message: &Message) -> MessageSummary {
             let (incarnation, digest) = split_status(ack.status);
             MessageSummary::Ack { token: ack.token, incarnation, digest }
         }
-        Message::Nack { token } => MessageSummary::Nack { token: *token },
+        Message::Nack { token, .. } => MessageSummary::Nack { token: *token },
         Message::Update(update) => summarize_claim(&update.claim, &update.accuser),
         Message::User(message) => {
             MessageSummary::UserMessage { from: message.from.clone(), len: message.data.len() }

@@ -15,9 +15,11 @@ pub(crate) enum Message {
     Ping(Ping),
     PingRequest(PingRequest),
     Ack(Ack),
-    /// A relay got no ack from the target of a ping request in time.
+    /// A relay got no ack from the target of a ping request in time, or the target refused its
+    /// connection.
     Nack {
         token: u32,
+        refused: bool,
     },
     Update(Update),
     /// A message from the sender's application.
@@ -98,6 +100,8 @@ pub(crate) struct PingRequest {
     pub(crate) within: Option<Duration>,
     /// Whether the sender wants a nack if the target does not answer.
     pub(crate) nack: bool,
+    /// Whether the target refused the sender's connection: the relay is to connect too.
+    pub(crate) refused: bool,
     /// As in [`Ping`].
     pub(crate) reply_to: Option<SocketAddr>,
 }
@@ -125,6 +129,8 @@ pub(crate) struct Update {
     pub(crate) claim: Claim,
     /// The accuser, if the claim is a suspicion.
     pub(crate) accuser: Accuser,
+    /// Whether the member is suspected because it refuses connections.
+    pub(crate) refused: bool,
 }
 
 /// A datagram message from one application to another.

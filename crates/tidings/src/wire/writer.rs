@@ -36,9 +36,12 @@ impl Writer<'_> {
         sender: u32,
         target: &Member,
         within: Duration,
+        refused: bool,
     ) {
         match self {
-            Self::Tidings(writer) => writer.ping_request(token, sender, target.id(), within),
+            Self::Tidings(writer) => {
+                writer.ping_request(token, sender, target.id(), within, refused)
+            }
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.ping_request(token, target),
         }
@@ -52,18 +55,20 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn nack(&mut self, token: u32) {
+    pub(crate) fn nack(&mut self, token: u32, refused: bool) {
         match self {
-            Self::Tidings(writer) => writer.nack(token),
+            Self::Tidings(writer) => writer.nack(token, refused),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.nack(token),
         }
     }
 
     /// Appends an update with a member's current record; `false` if there is no room.
-    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
+    ///
+    /// `refused`: it is a suspicion because the member refuses connections.
+    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser, refused: bool) -> bool {
         match self {
-            Self::Tidings(writer) => writer.update(member, accuser),
+            Self::Tidings(writer) => writer.update(member, accuser, refused),
             #[cfg(feature = "memberlist")]
             Self::Memberlist(writer) => writer.update(member, accuser),
         }

@@ -152,6 +152,16 @@ pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
 }
 
+/// A nack of a relay whose connection was refused.
+pub fn refused(token: u32) -> Vec<u8> {
+    [&[6], &token.to_le_bytes()[..]].concat()
+}
+
+/// A ping request of n1 in generation 1, whose connection was refused.
+pub fn connect_request(token: u32, within_ms: u64, target: &str) -> Vec<u8> {
+    [&[7], &ping_request(token, within_ms, target)[1..]].concat()
+}
+
 pub fn user_message(from: &str, data: &[u8]) -> Vec<u8> {
     [&[4][..], &text(from), &varint(data.len() as u64), data].concat()
 }

@@ -39,6 +39,8 @@ pub struct Net {
     pub loss: u8,
     /// Links that lose all datagrams, but no streams.
     datagram_cuts: BTreeSet<(usize, usize)>,
+    /// Those of the cuts that refuse connections.
+    rejects: BTreeSet<(usize, usize)>,
     /// Links with another latency than [`LATENCY`].
     latencies: BTreeMap<(usize, usize), Duration>,
     /// Actions of nodes on streams that a test injected, by node and stream.
@@ -239,6 +241,7 @@ impl Net {
             cuts: BTreeSet::new(),
             loss: 0,
             datagram_cuts: BTreeSet::new(),
+            rejects: BTreeSet::new(),
             latencies: BTreeMap::new(),
             strangers: BTreeMap::new(),
             datagrams: Vec::new(),
@@ -310,10 +313,17 @@ impl Net {
         self.datagram_cuts.extend([(a, b), (b, a)]);
     }
 
+    /// From now on, a firewall refuses connections between the two, and drops datagrams.
+    pub fn reject_both(&mut self, a: usize, b: usize) {
+        self.cut_both(a, b);
+        self.rejects.extend([(a, b), (b, a)]);
+    }
+
     /// Removes all cuts.
     pub fn heal(&mut self) {
         self.cuts.clear();
         self.datagram_cuts.clear();
+        self.rejects.clear();
     }
 
     /// From now on, everything between the two has this one-way latency.
@@ -507,7 +517,9 @@ impl Net {
             }
             InFlight::Connect { from, to, id } => {
                 let Some(to) = self.reachable(from, to) else {
-                    if self.host_at(to).is_some_and(|to| !self.nodes[to].up) {
+                    let refuses =
+                        |to: usize| !self.nodes[to].up || self.rejects.contains(&(from, to));
+                    if self.host_at(to).is_some_and(refuses) {
                         self.send_chunk(from, from, id, StreamChunk::Failed(StreamError::Refused));
                     }
                     return;

@@ -382,7 +382,7 @@ fn redirect(
                         let input = match &action {
                             StreamAction::Write(answer) => StreamInput::Data(answer),
                             StreamAction::Close => StreamInput::Closed,
-                            _ => StreamInput::Failed(tidings::StreamError::Reset),
+                            _ => StreamInput::Failed(StreamError::Reset),
                         };
                         net.nodes[0].node.handle_stream(now, id, input);
                     }

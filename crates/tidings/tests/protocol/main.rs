@@ -25,6 +25,7 @@ mod messages;
 mod name_conflict;
 mod partition;
 mod probe;
+mod process_death;
 mod refutation;
 #[cfg(feature = "record")]
 mod replay;

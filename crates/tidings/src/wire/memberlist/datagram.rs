@@ -219,11 +219,12 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
                 at: Some(at),
                 within: None,
                 nack,
+                refused: false,
                 reply_to,
             })
         }
         Leaf::Ack(AckLeaf { seq: token }) => Message::Ack(Ack { token, status: None }),
-        Leaf::Nack { seq: token } => Message::Nack { token },
+        Leaf::Nack { seq: token } => Message::Nack { token, refused: false },
         Leaf::Suspect(accusation) => accusation_update(&accusation, State::Suspect)?,
         Leaf::Dead(accusation) => {
             let left = accusation.node == accusation.from;
@@ -237,7 +238,7 @@ fn message(leaf: Leaf<'_>, max_meta: usize) -> Result<Message, Reject> {
             };
             let (incarnation, state) = (incarnation(alive.incarnation), State::Alive);
             let claim = Claim { id, incarnation, state, profile: Some(profile) };
-            Message::Update(Update { claim, accuser: Accuser::Unknown })
+            Message::Update(Update { claim, accuser: Accuser::Unknown, refused: false })
         }
         Leaf::User(data) => {
             Message::User(UserMessage { from: None, data: Bytes::copy_from_slice(data) })
@@ -250,7 +251,7 @@ fn accusation_update(accusation: &Accusation<'_>, state: State) -> Result<Messag
     let Some(id) = name(node) else { return Ok(Message::RefusedMember) };
     let claim = Claim { id, incarnation: incarnation(*number), state, profile: None };
     let accuser = name(from).map_or(Accuser::Unknown, Accuser::Named);
-    Ok(Message::Update(Update { claim, accuser }))
+    Ok(Message::Update(Update { claim, accuser, refused: false }))
 }
 
 /// A member's address, metadata and versions; `None` if any of them is not acceptable.

@@ -63,21 +63,25 @@ impl<'a> Writer<'a> {
         sender: u32,
         target: &NodeId,
         within: Duration,
+        refused: bool,
     ) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.message(PING_REQUEST, &(Fixed(token), Fixed(sender), within_ms, target));
+        let kind = if refused { CONNECT_REQUEST } else { PING_REQUEST };
+        self.message(kind, &(Fixed(token), Fixed(sender), within_ms, target));
     }
 
     pub(crate) fn ack(&mut self, token: u32, status: PeerStatus) {
         self.message(ACK, &(Fixed(token), status));
     }
 
-    pub(crate) fn nack(&mut self, token: u32) {
-        self.message(NACK, &Fixed(token));
+    pub(crate) fn nack(&mut self, token: u32, refused: bool) {
+        self.message(if refused { REFUSED } else { NACK }, &Fixed(token));
     }
 
     /// Appends an update with a member's current record; `false` if there is no room.
-    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser) -> bool {
+    ///
+    /// `refused`: it is a suspicion because the member refuses connections.
+    pub(crate) fn update(&mut self, member: &Member, accuser: &Accuser, refused: bool) -> bool {
         let before = self.buf.len();
         let Member { id, incarnation, state, .. } = member;
         match state {
@@ -86,7 +90,7 @@ impl<'a> Writer<'a> {
                 encode_profile(self.buf, member);
             }
             State::Suspect => {
-                self.buf.push(SUSPECT);
+                self.buf.push(if refused { SUSPECT_REFUSED } else { SUSPECT });
                 let accuser = accuser.short();
                 encode(self.buf, &(Fixed(accuser), id, incarnation));
             }
@@ -182,14 +186,16 @@ impl Iterator for Messages<'_> {
 impl Messages<'_> {
     fn message(&mut self, kind: u8) -> Result<Message, Reject> {
         let rest = &mut self.rest;
-        let update = |claim, accuser| Message::Update(Update { claim, accuser });
+        let update = |claim, accuser| {
+            Message::Update(Update { claim, accuser, refused: kind == SUSPECT_REFUSED })
+        };
         Ok(match kind {
             PING => {
                 let (Fixed(token), Fixed(target), sender) = decode(rest)?;
                 let (target, sender) = (Some(target), Some(sender));
                 Message::Ping(Ping { token, target, sender, reply_to: None })
             }
-            PING_REQUEST => {
+            PING_REQUEST | CONNECT_REQUEST => {
                 let (Fixed(token), Fixed(sender), within_ms, target) =
                     decode::<(_, _, u32, _)>(rest)?;
                 let within = Some(Duration::from_millis(within_ms.into()));
@@ -200,6 +206,7 @@ impl Messages<'_> {
                     at: None,
                     within,
                     nack: true,
+                    refused: kind == CONNECT_REQUEST,
                     reply_to: None,
                 })
             }
@@ -207,9 +214,9 @@ impl Messages<'_> {
                 let (Fixed(token), status) = decode(rest)?;
                 Message::Ack(Ack { token, status: Some(status) })
             }
-            NACK => {
+            NACK | REFUSED => {
                 let Fixed(token) = decode(rest)?;
-                Message::Nack { token }
+                Message::Nack { token, refused: kind == REFUSED }
             }
             ALIVE_V4 | ALIVE_V6 => {
                 match decode_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
@@ -217,7 +224,7 @@ impl Messages<'_> {
                     None => Message::RefusedMember,
                 }
             }
-            SUSPECT => {
+            SUSPECT | SUSPECT_REFUSED => {
                 let (Fixed(accuser), id, incarnation) = decode(rest)?;
                 update(
                     Claim { id, incarnation, state: State::Suspect, profile: None },
@@ -257,10 +264,16 @@ const ACK: u8 = 2;
 const NACK: u8 = 3;
 const USER_MESSAGE: u8 = 4;
 const BROADCAST: u8 = 5;
+/// A [`NACK`] of a relay whose connection the target refused.
+const REFUSED: u8 = 6;
+/// A [`PING_REQUEST`] of a node whose connection the target refused.
+const CONNECT_REQUEST: u8 = 7;
 const ALIVE_V4: u8 = 8;
 const ALIVE_V6: u8 = 9;
 const SUSPECT: u8 = 10;
 const FAILED: u8 = 11;
 const LEFT: u8 = 12;
+/// A [`SUSPECT`] that refuses connections.
+const SUSPECT_REFUSED: u8 = 13;
 /// The first of the kinds that carry their length, so that older versions can skip them.
 const FIRST_SKIPPABLE: u8 = 64;

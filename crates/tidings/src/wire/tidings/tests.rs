@@ -80,12 +80,19 @@ fn messages_have_the_bytes_that_wire_md_describes() {
     let sender = PingSender { tag, number: 2, digest };
     assert_eq!(body(&|w| w.ping(token, &target, sender)), "0001020304e6b07657e6d857450205060708");
     let within = Duration::from_millis(500);
-    let request = body(&|w| w.ping_request(token, tag, &target, within));
+    let request = body(&|w| w.ping_request(token, tag, &target, within, false));
     assert_eq!(request, "0101020304e6d85745f4030464622d37");
     assert_eq!(body(&|w| w.ack(token, status)), "0201020304808ece1c0205060708");
-    assert_eq!(body(&|w| w.nack(token)), "0301020304");
-    let update =
-        |state, accuser| body(&|w| assert!(w.update(&member(state), &Accuser::from(accuser))));
+    assert_eq!(body(&|w| w.nack(token, false)), "0301020304");
+    let request = body(&|w| w.ping_request(token, tag, &target, within, true));
+    assert_eq!(request, "0701020304e6d85745f4030464622d37", "its connection was refused");
+    assert_eq!(body(&|w| w.nack(token, true)), "0601020304");
+    let update_of = |state, accuser, refused| {
+        body(&|w| assert!(w.update(&member(state), &Accuser::from(accuser), refused)))
+    };
+    let update = |state, accuser| update_of(state, accuser, false);
+    let refused = update_of(State::Suspect, token, true);
+    assert_eq!(refused, "0d010203040464622d37808ece1c02");
     assert_eq!(update(State::Alive, 0), "080a0000070a1f0464622d37808ece1c02016d");
     assert_eq!(update(State::Suspect, token), "0a010203040464622d37808ece1c02");
     assert_eq!(update(State::Failed, 0), "0b0464622d37808ece1c02");
@@ -221,7 +228,7 @@ fn pings_and_acks_stay_within_their_size_targets() {
     // The targets do not count cluster tag and checksum.
     assert!(ping.len() - 8 <= 24 && ack.len() - 8 <= 16);
     assert!(ping.len() + ack.len() <= 50, "one probe round without updates");
-    assert_eq!(write(|w| w.nack(token)).len(), 9 + 5);
+    assert_eq!(write(|w| w.nack(token, false)).len(), 9 + 5);
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn the_longest_update_stays_within_update_overhead_and_max_meta() {
     let meta = Meta::new(&[7; MAX_META]);
     let addr = "[2001:db8::1]:65535".parse().unwrap();
     let member = Member::new(id, addr, incarnation, meta);
-    let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown)));
+    let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown, false)));
     assert!(datagram.len() <= UPDATE_OVERHEAD + MAX_META, "{} bytes", datagram.len());
 }
 
@@ -239,10 +246,10 @@ fn the_longest_update_stays_within_update_overhead_and_max_meta() {
 fn an_update_that_does_not_fit_is_removed_whole() {
     let mut buf = Vec::new();
     let mut writer = Writer::begin(&envelope(), &mut buf, 57);
-    assert!(writer.update(&member(State::Alive), &Accuser::Unknown));
-    assert!(writer.update(&member(State::Left), &Accuser::Unknown));
-    assert!(!writer.update(&member(State::Alive), &Accuser::Unknown));
-    assert!(writer.update(&member(State::Left), &Accuser::Unknown));
+    assert!(writer.update(&member(State::Alive), &Accuser::Unknown, false));
+    assert!(writer.update(&member(State::Left), &Accuser::Unknown, false));
+    assert!(!writer.update(&member(State::Alive), &Accuser::Unknown, false));
+    assert!(writer.update(&member(State::Left), &Accuser::Unknown, false));
     envelope().finish(&mut buf);
     assert_eq!(buf.len(), 9 + 19 + 11 + 11);
     assert_eq!(read(&buf).unwrap().len(), 3);
@@ -250,14 +257,14 @@ fn an_update_that_does_not_fit_is_removed_whole() {
 
 #[test]
 fn unknown_kinds_from_64_are_skipped_and_unknown_kinds_below_are_malformed() {
-    let mut datagram = write(|w| w.nack(1));
+    let mut datagram = write(|w| w.nack(1, false));
     datagram.splice(9..9, [200, 3, 1, 2, 3]);
     let read_again = |mut datagram: Vec<u8>| {
         envelope().finish(&mut datagram);
         read(&datagram)
     };
     let messages = read_again(datagram.clone()).unwrap();
-    assert!(matches!(messages[..], [Message::Unknown, Message::Nack { token: 1 }]));
+    assert!(matches!(messages[..], [Message::Unknown, Message::Nack { token: 1, refused: false }]));
     datagram[9] = 63;
     assert_eq!(read_again(datagram).err(), Some(Reject::Malformed));
 }
@@ -269,7 +276,7 @@ fn members_at_unreachable_addresses_are_not_accepted() {
     {
         let mut member = member(State::Alive);
         member.set_addr(addr.parse().unwrap());
-        let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown)));
+        let datagram = write(|w| assert!(w.update(&member, &Accuser::Unknown, false)));
         assert!(matches!(read(&datagram).unwrap()[..], [Message::RefusedMember]), "{addr}");
     }
 }
@@ -305,7 +312,8 @@ fn members() -> impl Strategy<Value = Member> {
 proptest! {
     #[test]
     fn an_update_is_decoded_as_it_was_encoded(member in members(), accuser: u32) {
-        let datagram = write(|writer| assert!(writer.update(&member, &Accuser::from(accuser))));
+        let named = Accuser::from(accuser);
+        let datagram = write(|writer| assert!(writer.update(&member, &named, false)));
         let messages = read(&datagram).unwrap();
         let [Message::Update(update)] = &messages[..] else { panic!("{messages:?}") };
         prop_assert_eq!(&update.claim.id, &member.id);
