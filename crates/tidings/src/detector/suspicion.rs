@@ -127,8 +127,8 @@ impl Suspicions {
     }
 
     /// Whether a gossiped verdict about a suspect has outrun its suspicion, which has lasted for
-    /// less than half of the minimum timeout, or an earlier copy has. One for refused connections is
-    /// as short.
+    /// less than half of the minimum timeout, or an earlier copy has. One for refused connections
+    /// is as short.
     pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
         self.all.get(&key).is_some_and(|suspicion| {
             let young = now.since(suspicion.started) < suspicion.timeout.min / 2;
