@@ -1,6 +1,9 @@
 //! Refused connections: evidence that a process died on a machine that lives.
 
+use super::{Context, Detector};
+use crate::detector::suspicion::log10_thousandths;
 use crate::membership::table::MemberKey;
+use crate::timers::{FixedTimer, TimerKey, Timers};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -196,6 +199,84 @@ impl Refusals {
 pub(crate) const RELAYS: usize = 12;
 /// Attempts at each of the two checks, because a request or a nack may be lost.
 const ATTEMPTS: u8 = 3;
+
+impl Detector {
+    /// The target of a probe or a check refused this node's connection. After a probe the check
+    /// begins, with its timer, so that one input does not cause all of its datagrams.
+    pub(crate) fn on_refused(&mut self, cx: &mut Context<'_>, token: u32) {
+        if self.refusals.refused(token) {
+            return;
+        }
+        let Some(target) = self.probe.target(token) else { return };
+        if self.refusals.begin(target) {
+            cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), cx.now);
+        } else if !self.refusals.is_active() {
+            cx.timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
+        }
+    }
+
+    /// The member of a confirmed check, which is to be suspected or declared failed.
+    ///
+    /// Only a node that is well and hears others goes by refusals, and only while no other member
+    /// is suspected for them, and few for other reasons: else a firewall is between, or many have
+    /// failed.
+    pub(crate) fn judge_refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: SocketAddr,
+    ) -> Option<(MemberKey, Stage)> {
+        let members = cx.members;
+        let (target, stage) = self.refusals.confirmed(local, |key| members[key].addr())?;
+        let well = self.health.score() == 0 && self.lease.is_valid(cx.now);
+        let few = members.size() / MEMBERS_PER_SUSPECT;
+        let suspects = self.suspicions.others_than(target);
+        if !well || suspects > few || self.suspicions.any_refused_but(target) {
+            return None;
+        }
+        if stage == Stage::Suspicion {
+            self.refusals.wait();
+            let rounds = log10_thousandths(members.size()).max(2000);
+            let wait = cx.options.gossip_interval.saturating_mul(rounds) / 1000;
+            cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), cx.now + wait);
+        }
+        Some((target, stage))
+    }
+
+    /// The time of a check's stage is over: begins the next attempt, whose relays are picked into
+    /// `relays`, or ends the check.
+    pub(crate) fn on_refusal_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+        relays: &mut Vec<MemberKey>,
+    ) -> Option<Attempt> {
+        let token = self.rng.u32();
+        let attempt = self.refusals.next_attempt(token)?;
+        let Context { now, members, options, .. } = *cx;
+        members.pick(&mut self.rng, RELAYS, Some(attempt.target), relays);
+        self.refusals.ask(relays.iter().map(|&relay| members[relay].addr()));
+        cx.timers.set(TimerKey::Fixed(FixedTimer::Refusal), now + options.probe_timeout);
+        Some(attempt)
+    }
+
+    /// Marks the suspicion of a member as one for refused connections; `true` if that is new.
+    pub(crate) fn mark_refused(&mut self, key: MemberKey) -> bool {
+        self.suspicions.mark_refused(key)
+    }
+
+    /// Whether a member is suspected for refused connections.
+    pub(crate) fn is_refused(&self, key: MemberKey) -> bool {
+        self.suspicions.is_refused(key)
+    }
+
+    pub(super) fn end_check(&mut self, timers: &mut Timers, target: MemberKey) {
+        if self.refusals.end(target) {
+            timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
+        }
+    }
+}
+
+/// With one more suspect for each so many members, refused connections still count.
+const MEMBERS_PER_SUSPECT: usize = 64;
 
 #[cfg(test)]
 mod tests {

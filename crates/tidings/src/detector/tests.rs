@@ -4,6 +4,7 @@ use crate::incarnation::Incarnation;
 use crate::member::Member;
 use crate::member::{ClusterName, Meta, NodeId};
 use crate::membership::claim::{Claim, Profile};
+use alloc::vec::Vec;
 use alloc::{format, vec};
 
 /// A detector among `others` members, in virtual time.
