@@ -313,8 +313,8 @@ impl Detector {
     }
 
     /// Whether a gossiped verdict about a suspect has outrun its suspicion.
-    pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
-        self.suspicions.is_outrun(now, key)
+    pub(crate) fn is_outrun(&self, now: Instant, options: &Options, key: MemberKey) -> bool {
+        self.suspicions.is_outrun(now, options.gossip_interval, key)
     }
 
     /// The timeout of a suspicion expired; `true` if the node may declare the member failed.
@@ -360,9 +360,12 @@ impl Detector {
         self.health.score()
     }
 
-    /// The node had to refute a suspicion: it may be slow (Lifeguard §IV-A).
+    /// The node had to refute a suspicion: it may be slow (Lifeguard §IV-A). In a round that counts
+    /// once, however many say so.
     pub(crate) fn on_refuted(&mut self) {
-        self.health.worsen(1);
+        if !core::mem::replace(&mut self.round.refuted, true) {
+            self.health.worsen(1);
+        }
     }
 
     // ---- inspection ----

@@ -27,6 +27,8 @@ pub(super) struct RoundTally {
     pub(super) silent: u32,
     /// Those of the silent targets that were suspects before.
     pub(super) suspects: u32,
+    /// The node had to refute a suspicion.
+    pub(super) refuted: bool,
     /// Suspects that the node could confirm were met when the round began.
     pub(super) open: bool,
 }
@@ -84,7 +86,7 @@ impl Detector {
     /// returns, and if nobody was heard in the round, others.
     pub(crate) fn end_round(&mut self, cx: &mut Context<'_>, picked: &mut Vec<MemberKey>) -> usize {
         picked.clear();
-        let RoundTally { begun, length, acked, silent, suspects, open } = self.round;
+        let RoundTally { begun, length, acked, silent, suspects, open, .. } = self.round;
         let calm = silent == 0 && self.silence == 0 && self.suspicions.len() == 0;
         if calm && self.witnesses.end_quiet_round() {
             return 0;

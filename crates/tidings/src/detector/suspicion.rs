@@ -128,11 +128,11 @@ impl Suspicions {
 
     /// Whether a gossiped verdict about a suspect has outrun its suspicion, which has lasted for
     /// less than half of the minimum timeout, or an earlier copy has. One for refused connections
-    /// is as short.
-    pub(crate) fn is_outrun(&self, now: Instant, key: MemberKey) -> bool {
+    /// is short, but lasts for a gossip interval, in which the suspect can refute.
+    pub(crate) fn is_outrun(&self, now: Instant, gossip: Duration, key: MemberKey) -> bool {
         self.all.get(&key).is_some_and(|suspicion| {
-            let young = now.since(suspicion.started) < suspicion.timeout.min / 2;
-            !suspicion.refused && (suspicion.by_verdict || young)
+            let least = if suspicion.refused { gossip } else { suspicion.timeout.min / 2 };
+            now.since(suspicion.started) < least || suspicion.by_verdict && !suspicion.refused
         })
     }
 

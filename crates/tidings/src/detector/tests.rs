@@ -380,13 +380,16 @@ mod suspicion {
         let mut bench = Bench::new(9);
         let key = bench.suspect(1);
         bench.now += SECOND * 2 - Duration::from_nanos(1);
-        assert!(bench.detector.is_outrun(bench.now, key));
+        assert!(bench.detector.is_outrun(bench.now, &bench.options, key));
         bench.now += Duration::from_nanos(1);
-        assert!(!bench.detector.is_outrun(bench.now, key));
+        assert!(!bench.detector.is_outrun(bench.now, &bench.options, key));
         let Bench { detector, timers, .. } = &mut bench;
         detector.on_verdict(timers, key);
         assert_eq!(bench.timer(TimerKey::Suspicion(key)), Some(SECOND * 2), "it is the minimum");
-        assert!(bench.detector.is_outrun(bench.now, key), "a further copy does not end it");
+        assert!(
+            bench.detector.is_outrun(bench.now, &bench.options, key),
+            "a further copy does not end it"
+        );
     }
 
     #[test]

@@ -44,13 +44,11 @@ impl Members {
             return false;
         }
         if !self.variant.names_move() {
-            return claim.state == State::Alive && self.is_name_free(now, key);
+            return claim.state != State::Alive || self.is_name_free(now, key);
         }
         claim.state != State::Alive
             || claim.incarnation > known.incarnation
-            || claim.incarnation == known.incarnation
-                && known.state.is_present()
-                && self.profile_wins(key, profile)
+            || claim.incarnation == known.incarnation && self.profile_wins(key, profile)
     }
 
     /// Whether another node can take a member's name, in the variant where names do not move.

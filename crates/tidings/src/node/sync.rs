@@ -154,10 +154,14 @@ impl Node {
         }
         let peer = canonical(exchange.peer);
         let proof = self.said_by(purpose, exchange.peer);
+        let mut follow_ups = FollowUps::default();
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                self.merge(&comparison, claims, peer, proof);
+                self.merge(&comparison, claims, (peer, proof), &mut follow_ups);
             }
+        }
+        if let Some(last) = follow_ups.last {
+            self.follow_up(last, STREAM_CREDIT);
         }
         let begun = buf.len();
         let mut chunk = self.config.options.sync_chunk;
@@ -277,12 +281,11 @@ impl Node {
         &mut self,
         comparison: &Comparison,
         Claims { claims, refused }: &Claims,
-        peer: SocketAddr,
-        said: Proof,
+        (peer, said): (SocketAddr, Proof),
+        follow_ups: &mut FollowUps,
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
-        let (mut follow_up, mut asked, mut moves) = (None, false, 0);
         for claim in claims {
             let addr = claim.addr();
             let by_peer = claim.id == comparison.with;
@@ -290,7 +293,7 @@ impl Node {
             let proof = if proven { said.max(Proof::Ip) } else { said };
             if by_peer && proof == Proof::Told && self.members.find(&claim.id).is_none() {
                 // A newcomer that is elsewhere than it claims has to answer there first.
-                if !core::mem::replace(&mut asked, true) {
+                if !core::mem::replace(&mut follow_ups.newcomer, true) {
                     self.validate_claim(claim.clone().into(), usize::MAX);
                 }
                 continue;
@@ -298,18 +301,16 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             match self.handle_update(source, claim.clone()) {
-                Some(FollowUp::Validate(moved)) if moves < MAX_MOVES => {
-                    moves += 1;
+                Some(FollowUp::Validate(moved)) if follow_ups.moves < MAX_MOVES => {
+                    follow_ups.moves += 1;
                     self.validate_claim(moved, STREAM_CREDIT);
                 }
-                other => follow_up = other.or(follow_up),
+                Some(other) => follow_ups.last = Some(other),
+                None => {}
             }
             if let (true, Some(addr)) = (proof > Proof::Told, addr) {
                 self.validate_at(&claim.id, addr);
             }
-        }
-        if let Some(follow_up) = follow_up {
-            self.follow_up(follow_up, STREAM_CREDIT);
         }
     }
 
@@ -381,14 +382,25 @@ impl Node {
     }
 }
 
+/// What the claims in all parts of a frame ask for besides their effect.
+#[derive(Debug, Default)]
+struct FollowUps {
+    /// The newcomer that sent the frame was asked where it says it is.
+    newcomer: bool,
+    /// Number of members that were asked whether they have moved.
+    moves: usize,
+    /// Anything else: one.
+    last: Option<FollowUp>,
+}
+
 /// Target length of the parts in the first answer to an encrypted sync, in bytes: the members of a
 /// small cluster, or the digests with which the peer asks for those of a larger one.
 const FIRST_ANSWER: usize = 1024;
 /// Bytes that a frame may cause to go to an address from which nobody answered: fewer than the
 /// packets with which a stream begins.
 pub(super) const STREAM_CREDIT: usize = 128;
-/// Members in one part of a sync that are asked at once whether they have moved: the question is as
-/// long as the record, and more of them come with the next sync.
+/// Members in one frame of a sync that are asked at once whether they have moved: the question is
+/// as long as the record, and more of them come with the next sync.
 const MAX_MOVES: usize = 16;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;

@@ -83,7 +83,8 @@ impl Node {
                 return Some(FollowUp::Validate(claim.into()));
             }
             claim.profile = None;
-            if self.members.is_present(&claim.id) {
+            let leaves = claim.state == State::Left && self.wire.tidings().is_none();
+            if self.members.is_present(&claim.id) && !leaves {
                 self.apply_update(&source, &Claim { state: State::Suspect, ..claim });
                 return None;
             }
@@ -148,7 +149,7 @@ impl Node {
         let outrun = match known.state() {
             State::Alive => claim.incarnation >= known.incarnation(),
             State::Suspect if claim.incarnation == known.incarnation() => {
-                self.detector.is_outrun(self.now, key)
+                self.detector.is_outrun(self.now, &self.config.options, key)
             }
             State::Suspect => claim.incarnation > known.incarnation(),
             State::Failed | State::Left => false,
@@ -266,6 +267,7 @@ impl Node {
         claim: &Claim,
     ) -> Option<MemberKey> {
         let validated = source.proof > Proof::Told;
+        let present = self.members.is_present(&claim.id);
         let mut change = self.members.apply(self.now, claim, validated);
         if change == Change::Full && validated && self.make_room() {
             change = self.members.apply(self.now, claim, true);
@@ -342,7 +344,8 @@ impl Node {
             Change::Left(key) => {
                 self.on_departed(key);
                 self.event(Event::Left, key);
-                let sure = source.proof > Proof::Told || !source.hearsay;
+                // A lie about one that failed would not be refuted, if it is cut off.
+                let sure = validated || present && !source.hearsay;
                 if sure && self.members.is_validated(key) {
                     self.sync.reconnect.remove_lost(&claim.id);
                     self.sync.reconnect.remove_seed(self.members[key].addr());

@@ -381,6 +381,14 @@ impl Exchanges {
         self.table.values().any(|exchange| exchange.purpose == purpose && !exchange.resolved)
     }
 
+    /// The number of streams to a peer that are to carry the content of a datagram.
+    pub(crate) fn packets_to(&self, peer: SocketAddr) -> usize {
+        let to_peer = |exchange: &&Exchange| {
+            (exchange.peer, exchange.purpose, exchange.resolved) == (peer, Purpose::Packet, false)
+        };
+        self.table.values().filter(to_peer).count()
+    }
+
     /// The streams, with their peers, whose purpose `matches` and has not ended.
     pub(crate) fn unanswered(
         &self,

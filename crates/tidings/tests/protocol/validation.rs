@@ -397,3 +397,56 @@ fn what_anybody_can_say_of_a_node_does_not_worsen_its_health() {
     }
     assert_eq!(net.nodes[0].node.health(), 0);
 }
+
+#[test]
+fn a_frame_of_many_parts_makes_a_node_send_one_answer_to_the_address_in_it() {
+    let mut net = joined(3);
+    let liar = forge::member(0, "liar", VICTIM, 1, b"");
+    let own = net.nodes[0].node.local().incarnation().generation;
+    // Each part has the members of a sixteenth of all ranges, and accuses the node.
+    let part = |n: u8| {
+        let at = addr(0).to_string();
+        let accusation = forge::member(1, "n0", &at, own + 1 + u64::from(n), b"");
+        const MEMBERS_AT_DEPTH_1: u8 = 2 | 1 << 2;
+        [&[MEMBERS_AT_DEPTH_1, n << 4][..], &accusation, &[0xff]].concat()
+    };
+    let parts: Vec<_> = (0..16).flat_map(part).collect();
+    let hello = [&[0][..], &liar, &[0], &parts].concat();
+    net.inject_stream(0, stranger(), &forge::frame(0, &hello));
+    net.drain(0);
+    let raised = net.nodes[0].node.local().incarnation().generation;
+    assert!(raised > own + 10, "all parts were read: {raised}");
+    assert!(to_victim(&net).len() <= 2, "a question and an answer: {}", to_victim(&net).len());
+}
+
+#[test]
+fn a_lost_member_is_looked_for_although_somebody_says_that_it_left() {
+    let mut net = joined(6);
+    net.run_for(20 * SECOND);
+    for a in 0..3 {
+        (3..6).for_each(|b| net.cut_both(a, b));
+    }
+    let apart: Vec<_> = (0..3).flat_map(|a| (3..6).flat_map(move |b| [(a, b), (b, a)])).collect();
+    let gone = |net: &Net, (a, b)| net.state(a, b) == Some(State::Failed);
+    net.run_until(|net| apart.iter().all(|&pair| gone(net, pair)));
+    for &(here, other) in &apart {
+        let known = net.member(here, other).unwrap().incarnation();
+        let lie = forge::left(&format!("n{other}"), known.generation, known.number);
+        let liar = (0..6).find(|&n| n != here && (n < 3) == (here < 3)).unwrap();
+        net.inject(here, addr(liar), &forge::datagram(&[lie]));
+    }
+    net.run_for(5 * SECOND);
+    net.heal();
+    net.run_until(|net| (0..6).all(|here| net.nodes[here].node.present_count() == 6));
+}
+
+#[test]
+fn however_many_accuse_a_node_at_once_its_health_worsens_once() {
+    let mut net = joined(3);
+    net.run_for(10 * SECOND);
+    let own = net.nodes[0].node.local().incarnation();
+    let accuse = |n| forge::suspect(1, "n0", own.generation, own.number + n);
+    net.inject(0, addr(1), &forge::datagram(&(0..7).map(accuse).collect::<Vec<_>>()));
+    assert!(net.nodes[0].node.local().incarnation().number >= own.number + 7, "it refutes");
+    assert_eq!(net.nodes[0].node.health(), 1);
+}
