@@ -4,7 +4,9 @@ use crate::config::variant::ProtocolVariant;
 use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId, State};
 use crate::membership::claim::{Claim, Profile};
+use crate::time::Instant;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// State of name conflicts: the holder of our name, and the conflicts already reported.
 #[derive(Debug, Default)]
@@ -12,10 +14,23 @@ use core::net::SocketAddr;
 pub(crate) struct Refute {
     /// Incarnation of another node that holds our name, unless it is known to have failed or left.
     name_holder: Option<Incarnation>,
+    /// The claim to our name at an address where the node has asked, and since when.
+    asked: Option<((SocketAddr, Incarnation), Instant)>,
     /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
     /// The latest reported claimant of another member's name.
     reported_dispute: Option<(NodeId, SocketAddr)>,
+}
+
+/// What the node knows besides a claim about itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence {
+    /// A member of that name has answered at the address in the claim, or a seed or the keys vouch
+    /// for it.
+    pub(crate) answered: bool,
+    pub(crate) now: Instant,
+    /// How long the answer to a question may take.
+    pub(crate) patience: Duration,
 }
 
 /// Decision on a claim about the local node.
@@ -46,15 +61,16 @@ impl Refute {
     /// higher address. The other node must not refute, because the two would outbid each other for
     /// ever. It takes the name over once it learns that the holder failed or left.
     ///
-    /// `validated` is whether somebody of that name has answered at the address in the claim:
-    /// before that there is no holder.
+    /// Before somebody of that name has answered at the address in the claim there is no holder. A
+    /// claim that is repeated although nobody answers is refuted.
     pub(crate) fn judge(
         &mut self,
         variant: ProtocolVariant,
         own: &Member,
         claim: &Claim,
-        validated: bool,
+        evidence: Evidence,
     ) -> RefuteDecision {
+        let validated = evidence.answered;
         let known = (claim.incarnation, claim.state) <= (own.incarnation, own.state);
         if own.state == State::Left {
             return self.judge_after_leaving(own, claim, (known, validated));
@@ -72,10 +88,10 @@ impl Refute {
                     self.name_holder = self.name_holder.max(Some(claim.incarnation));
                     return RefuteDecision::Outranked(profile.addr);
                 }
-                if claim.state == State::Alive {
+                if claim.state == State::Alive && !self.is_unanswered(profile, claim, evidence) {
                     return RefuteDecision::Ask;
                 }
-                // The suspicion of one that nobody has seen is refuted.
+                // So is the suspicion of one that nobody has seen.
             }
             let altered = claim.incarnation == own.incarnation
                 && claim.state == State::Alive
@@ -91,6 +107,19 @@ impl Refute {
         }
         self.name_holder = None;
         RefuteDecision::Contradict
+    }
+
+    /// Whether the node has asked long enough ago where a claim says that our name is.
+    fn is_unanswered(&mut self, profile: &Profile, claim: &Claim, evidence: Evidence) -> bool {
+        let asked = (profile.addr, claim.incarnation);
+        let Evidence { now, patience, .. } = evidence;
+        match self.asked {
+            Some((known, since)) if known == asked => now.since(since) > patience,
+            _ => {
+                self.asked = Some((asked, now));
+                false
+            }
+        }
     }
 
     /// Whether a claim under our name is about the node that holds the name, and not about us.
@@ -156,6 +185,8 @@ mod tests {
     use super::*;
     use crate::member::{Meta, ProtocolVersions};
 
+    const ANSWERED: Evidence =
+        Evidence { answered: true, now: Instant::ZERO, patience: Duration::from_secs(1) };
     const OWN_ADDR: &str = "10.0.0.1:7946";
     const OTHER_ADDR: &str = "10.0.0.2:7946";
 
@@ -181,7 +212,7 @@ mod tests {
             ProtocolVariant::Tidings,
             &own(),
             &claim(incarnation, state, addr),
-            true,
+            ANSWERED,
         )
     }
 
@@ -208,7 +239,7 @@ mod tests {
                 ProtocolVariant::Tidings,
                 &own,
                 &claim(incarnation, state, addr),
-                true,
+                ANSWERED,
             )
         };
         assert_eq!(judge(at(5, 2), State::Alive, Some(OWN_ADDR)), RefuteDecision::Remind);
@@ -227,7 +258,7 @@ mod tests {
             ProtocolVariant::Tidings,
             &own(),
             &claim(at(9, 0), State::Alive, Some(OTHER_ADDR)),
-            true,
+            ANSWERED,
         );
         assert_eq!(decision, RefuteDecision::Outranked(other));
         for (incarnation, state) in
@@ -237,7 +268,7 @@ mod tests {
                 ProtocolVariant::Tidings,
                 &own(),
                 &claim(incarnation, state, None),
-                true,
+                ANSWERED,
             );
             assert_eq!(decision, RefuteDecision::Agree, "{incarnation} {state}");
         }
@@ -245,12 +276,26 @@ mod tests {
             ProtocolVariant::Tidings,
             &own(),
             &claim(at(9, 0), State::Failed, None),
-            true,
+            ANSWERED,
         );
         assert_eq!(decision, RefuteDecision::Contradict);
         assert_eq!(
             judge(at(4, 0), State::Alive, Some(OTHER_ADDR)),
             RefuteDecision::Outranks(other)
         );
+    }
+
+    #[test]
+    fn a_claim_to_our_name_where_nobody_answers_is_asked_about_and_refuted_if_repeated() {
+        let mut refute = Refute::default();
+        let claim = claim(at(9, 0), State::Alive, Some(OTHER_ADDR));
+        let mut judge = |ms| {
+            let now = Instant::ZERO + Duration::from_millis(ms);
+            let evidence = Evidence { answered: false, now, ..ANSWERED };
+            refute.judge(ProtocolVariant::Tidings, &own(), &claim, evidence)
+        };
+        assert_eq!(judge(0), RefuteDecision::Ask);
+        assert_eq!(judge(1000), RefuteDecision::Ask, "the answer may be on its way");
+        assert_eq!(judge(1001), RefuteDecision::Contradict);
     }
 }

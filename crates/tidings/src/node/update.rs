@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Updated};
-use crate::membership::refute::RefuteDecision;
+use crate::membership::refute::{Evidence, RefuteDecision};
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::timers::{FixedTimer, TimerKey};
@@ -424,8 +424,9 @@ impl Node {
     /// Handles a claim about this node; returns what is to be done besides: the receiver of the
     /// claim about it may need this node's own.
     fn answer_claim_about_self(&mut self, source: &UpdateSource, claim: Claim) -> Option<FollowUp> {
-        let answered = source.proof == Proof::Answered;
-        let decision = self.refute.judge(self.variant, self.members.local(), &claim, answered);
+        let (answered, now) = (source.proof == Proof::Answered, self.now);
+        let evidence = Evidence { answered, now, patience: self.config.options.probe_interval };
+        let decision = self.refute.judge(self.variant, self.members.local(), &claim, evidence);
         let to = match decision {
             RefuteDecision::Agree => None,
             RefuteDecision::Ask => return Some(FollowUp::Validate(claim.into())),
