@@ -8,7 +8,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
-use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::str::FromStr;
@@ -172,9 +171,7 @@ impl NodeId {
 /// The hash of a name, SipHash-1-3 under the key 0: unlike the short name, nobody finds another
 /// name that has it.
 pub(crate) fn name_hash(name: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(name);
-    hasher.finish()
+    SipHasher13::new().hash(name)
 }
 
 fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {

@@ -46,6 +46,8 @@ pub(crate) struct Slot {
     pub(crate) hearsay: bool,
     /// The member has answered from its address, or the cluster has keys.
     pub(crate) validated: bool,
+    /// Another member has had its address too.
+    shares_addr: bool,
 }
 
 /// A slab of members, with an index by name and one by address.
@@ -60,8 +62,6 @@ pub(crate) struct Table {
     /// The member at an address: of several, the latest one that is present and validated, or the
     /// latest one that is present.
     by_addr: HashTable<MemberKey>,
-    /// Several members have had one address.
-    shared_addr: bool,
     hasher: FixedState,
     /// Seed of the hasher.
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only checkpoints have it"))]
@@ -76,7 +76,6 @@ impl Table {
             free: Vec::new(),
             by_id: HashTable::new(),
             by_addr: HashTable::new(),
-            shared_addr: false,
             hasher: FixedState::with_seed(seed),
             seed,
         }
@@ -119,7 +118,14 @@ impl Table {
     }
 
     pub(crate) fn add(&mut self, member: Member, validated: bool) -> MemberKey {
-        let slot = Slot { member, tombstone: 0, profile_behind: false, hearsay: false, validated };
+        let slot = Slot {
+            member,
+            tombstone: 0,
+            profile_behind: false,
+            hearsay: false,
+            validated,
+            shares_addr: false,
+        };
         let key = match self.free.pop() {
             Some(index) => {
                 self.slots.entries[index as usize] = Some(slot);
@@ -179,7 +185,7 @@ impl Table {
 
     /// Points the address index at a member that answered from its address.
     pub(crate) fn on_answer(&mut self, key: MemberKey) {
-        if self.shared_addr {
+        if self.slot(key).shares_addr {
             self.set_at_addr(key, |_, _| true);
         }
     }
@@ -190,14 +196,23 @@ impl Table {
         let addr = member(key).addr();
         let same = |&other: &MemberKey| member(other).addr() == addr;
         let rehash = |&other: &MemberKey| hash_of(hasher, member(other).addr());
-        match self.by_addr.entry(hash_of(hasher, addr), same, rehash) {
+        let holder = match self.by_addr.entry(hash_of(hasher, addr), same, rehash) {
             Entry::Occupied(mut entry) => {
-                self.shared_addr |= *entry.get() != key;
-                if is_before(slots.at(key), slots.at(*entry.get())) {
+                let holder = *entry.get();
+                if is_before(slots.at(key), slots.at(holder)) {
                     *entry.get_mut() = key;
                 }
+                holder
             }
-            Entry::Vacant(entry) => drop(entry.insert(key)),
+            Entry::Vacant(entry) => {
+                entry.insert(key);
+                key
+            }
+        };
+        if holder != key {
+            for key in [holder, key] {
+                self.slot_mut(key).shares_addr = true;
+            }
         }
     }
 
@@ -211,7 +226,6 @@ impl Table {
         if !empty.map(|(index, _)| index).eq(free) {
             return None;
         }
-        self.shared_addr = !not_indexed.is_empty();
         for key in (0..self.slot_count() as u32).map(MemberKey) {
             let Some(slot) = self.get(key) else { continue };
             if self.find(&slot.member.id).is_some() {
