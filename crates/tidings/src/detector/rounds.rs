@@ -270,8 +270,12 @@ impl Detector {
 
     /// Handles an ack over a stream; returns the target of the current round, if the token is its.
     pub(crate) fn on_stream_ack(&mut self, timers: &mut Timers, token: u32) -> Option<MemberKey> {
-        let target = self.probe.acked_by_stream(token).or_else(|| self.refusals.acked(token))?;
-        self.end_check(timers, target);
+        if let Some(target) = self.probe.acked_by_stream(token) {
+            self.end_check(timers, target);
+            return Some(target);
+        }
+        let target = self.refusals.acked(token)?;
+        timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
         Some(target)
     }
 

@@ -14,12 +14,23 @@ use core::time::Duration;
 pub(crate) struct Refute {
     /// Incarnation of another node that holds our name, unless it is known to have failed or left.
     name_holder: Option<Incarnation>,
-    /// The claim to our name at an address where the node has asked, and since when.
-    asked: Option<((SocketAddr, Incarnation), Instant)>,
+    asked: Option<Asked>,
     /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
     /// The latest reported claimant of another member's name.
     reported_dispute: Option<(NodeId, SocketAddr)>,
+}
+
+/// A question at an address, where our name is said to be.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct Asked {
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
+    at: SocketAddr,
+    since: Instant,
+    /// How long it may take. It doubles, so that two nodes of one name that do not reach each other
+    /// outbid each other ever more rarely.
+    patience: Duration,
 }
 
 /// What the node knows besides a claim about itself.
@@ -88,7 +99,7 @@ impl Refute {
                     self.name_holder = self.name_holder.max(Some(claim.incarnation));
                     return RefuteDecision::Outranked(profile.addr);
                 }
-                if claim.state == State::Alive && !self.is_unanswered(profile, claim, evidence) {
+                if claim.state == State::Alive && !self.is_unanswered(profile, evidence) {
                     return RefuteDecision::Ask;
                 }
                 // So is the suspicion of one that nobody has seen.
@@ -110,13 +121,19 @@ impl Refute {
     }
 
     /// Whether the node has asked long enough ago where a claim says that our name is.
-    fn is_unanswered(&mut self, profile: &Profile, claim: &Claim, evidence: Evidence) -> bool {
-        let asked = (profile.addr, claim.incarnation);
+    fn is_unanswered(&mut self, profile: &Profile, evidence: Evidence) -> bool {
         let Evidence { now, patience, .. } = evidence;
-        match self.asked {
-            Some((known, since)) if known == asked => now.since(since) > patience,
+        match &mut self.asked {
+            Some(asked) if asked.at == profile.addr => {
+                let unanswered = now.since(asked.since) > asked.patience;
+                if unanswered {
+                    asked.since = now;
+                    asked.patience = asked.patience.saturating_mul(2);
+                }
+                unanswered
+            }
             _ => {
-                self.asked = Some((asked, now));
+                self.asked = Some(Asked { at: profile.addr, since: now, patience });
                 false
             }
         }
@@ -297,5 +314,7 @@ mod tests {
         assert_eq!(judge(0), RefuteDecision::Ask);
         assert_eq!(judge(1000), RefuteDecision::Ask, "the answer may be on its way");
         assert_eq!(judge(1001), RefuteDecision::Contradict);
+        assert_eq!(judge(3001), RefuteDecision::Ask, "now for twice as long");
+        assert_eq!(judge(3002), RefuteDecision::Contradict);
     }
 }

@@ -281,7 +281,7 @@ impl Node {
         }
         if let Some(key) = self.detector.on_stream_ack(&mut self.timers, token) {
             if self.members[key].addr() == canonical(peer) {
-                self.members.on_answer(key);
+                self.on_answer(key);
             }
             self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
@@ -364,7 +364,7 @@ impl Node {
         match detector.on_ack(&mut cx, token) {
             AckedPing::Probe { target, rtt } => {
                 if self.members[target].addr() == from {
-                    self.members.on_answer(target);
+                    self.on_answer(target);
                     self.members.rtt_mut(target).measure(rtt);
                     self.apply_acked_incarnation(target, status);
                 }

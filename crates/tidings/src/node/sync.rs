@@ -254,7 +254,8 @@ impl Node {
         let known = self.members.find(&with).map(|key| self.members[key].addr());
         if proof == Proof::Told && (known.is_none() || known != addr) {
             self.validate_claim(claim.into(), usize::MAX);
-            return Ok(Comparison { with, addr, disseminate: false, rounds: 0, ends });
+            // Nothing that it says is answered there.
+            return Ok(Comparison { with, addr: None, disseminate: false, rounds: 0, ends });
         }
         let accuser = Accuser::Unknown;
         let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, proof };
@@ -301,9 +302,11 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             match self.handle_update(source, claim.clone()) {
-                Some(FollowUp::Validate(moved)) if follow_ups.moves < MAX_MOVES => {
+                Some(FollowUp::Validate(moved)) => {
                     follow_ups.moves += 1;
-                    self.validate_claim(moved, STREAM_CREDIT);
+                    if follow_ups.moves <= MAX_MOVES {
+                        self.validate_claim(moved, STREAM_CREDIT);
+                    }
                 }
                 Some(other) => follow_ups.last = Some(other),
                 None => {}

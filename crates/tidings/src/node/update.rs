@@ -311,7 +311,9 @@ impl Node {
                 key
             }
             Change::Joined(key) => {
-                self.sync.reconnect.remove_lost(&claim.id);
+                if validated {
+                    self.sync.reconnect.remove_lost(&claim.id);
+                }
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
                     self.suspect(key, source.accuser.clone());
@@ -345,7 +347,8 @@ impl Node {
                 self.on_departed(key);
                 self.event(Event::Left, key);
                 // A lie about one that failed would not be refuted, if it is cut off.
-                let sure = validated || present && !source.hearsay;
+                let lost = self.sync.reconnect.is_lost(&claim.id);
+                let sure = validated || present && !lost && !source.hearsay;
                 if sure && self.members.is_validated(key) {
                     self.sync.reconnect.remove_lost(&claim.id);
                     self.sync.reconnect.remove_seed(self.members[key].addr());
@@ -437,6 +440,10 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
+                let elsewhere = |&other: &SocketAddr| other != self.local().addr();
+                if let (State::Alive, Some(other)) = (claim.state, claim.addr().filter(elsewhere)) {
+                    self.report_conflict(other, &claim);
+                }
                 // What anybody can say says nothing about this node's health.
                 let by_member =
                     !source.hearsay && source.from.is_some_and(|at| self.is_answering(at));

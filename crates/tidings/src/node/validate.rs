@@ -5,6 +5,7 @@ use super::update::{Proof, UpdateSource};
 use crate::detector::validation::Validation;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
+use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
 use crate::wire::message::Accuser;
@@ -22,6 +23,14 @@ impl Node {
     /// way when the table is full. QUIC has the term (RFC 9000 §8).
     pub fn is_validated(&self, id: &NodeId) -> bool {
         self.members.find(id).is_some_and(|key| self.members.is_validated(key))
+    }
+
+    /// A member answered from its address.
+    pub(super) fn on_answer(&mut self, key: MemberKey) {
+        self.members.on_answer(key);
+        if self.sync.reconnect.has_lost() {
+            self.sync.reconnect.remove_lost(self.members[key].id());
+        }
     }
 
     /// Whether a member has answered from an address, or the cluster has keys.
@@ -108,6 +117,6 @@ impl Node {
         if self.members.validate(key) && claimed {
             self.disseminate(key);
         }
-        self.members.on_answer(key);
+        self.on_answer(key);
     }
 }

@@ -74,6 +74,16 @@ impl Reconnect {
         self.lost.retain(|(lost, _)| lost != id);
     }
 
+    /// Whether any member is lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Whether a member failed and has not answered since.
+    pub(crate) fn is_lost(&self, id: &NodeId) -> bool {
+        self.lost.iter().any(|(lost, _)| lost == id)
+    }
+
     /// Adds a seed that accepted the node, or that did not answer while another one did.
     pub(crate) fn add_seed(&mut self, addr: SocketAddr) {
         self.seeds.retain(|seed| seed.0 != addr);

@@ -431,9 +431,11 @@ fn a_lost_member_is_looked_for_although_somebody_says_that_it_left() {
     net.run_until(|net| apart.iter().all(|&pair| gone(net, pair)));
     for &(here, other) in &apart {
         let known = net.member(here, other).unwrap().incarnation();
-        let lie = forge::left(&format!("n{other}"), known.generation, known.number);
+        let (name, next) = (format!("n{other}"), known.number + 1);
+        let back = forge::suspect(1, &name, known.generation, next);
+        let lie = [back, forge::left(&name, known.generation, next)];
         let liar = (0..6).find(|&n| n != here && (n < 3) == (here < 3)).unwrap();
-        net.inject(here, addr(liar), &forge::datagram(&[lie]));
+        net.inject(here, addr(liar), &forge::datagram(&lie));
     }
     net.run_for(5 * SECOND);
     net.heal();
