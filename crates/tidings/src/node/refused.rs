@@ -106,12 +106,10 @@ impl Node {
         if !self.counts_refusals() || !self.members.is_validated(target) {
             return;
         }
-        let options = &self.config.options;
-        if 2 * self.streams.exchanges.room_out() <= options.max_streams_out {
-            // The other half is for this node itself.
+        if !self.streams.exchanges.has_room_to_spare() {
             return;
         }
-        let ends = self.now + options.probe_timeout;
+        let ends = self.now + self.config.options.probe_timeout;
         let request = self.stream_ping(target, token);
         self.open_until(self.members[target].addr(), Purpose::Relay(token), Some(request), ends);
     }

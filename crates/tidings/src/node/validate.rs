@@ -89,9 +89,8 @@ impl Node {
     /// Opens a stream to an address from which nobody answered, in `stream_only` mode: for a probe
     /// interval, and only while half of the streams are free for those who do answer.
     pub(super) fn open_aside(&mut self, to: SocketAddr, purpose: Purpose, request: Vec<u8>) {
-        let options = &self.config.options;
-        let ends = self.now + options.probe_interval;
-        if 2 * self.streams.exchanges.room_out() <= options.max_streams_out
+        let ends = self.now + self.config.options.probe_interval;
+        if !self.streams.exchanges.has_room_to_spare()
             || !self.open_until(to, purpose, Some(request), ends)
         {
             self.stats.datagrams_dropped += 1;

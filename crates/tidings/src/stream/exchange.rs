@@ -201,6 +201,12 @@ impl Exchanges {
         self.limits.max_out.saturating_sub(self.outbound())
     }
 
+    /// Whether more than half of the streams to peers are free: for others than this node itself
+    /// there is no more.
+    pub(crate) fn has_room_to_spare(&self) -> bool {
+        2 * self.room_out() > self.limits.max_out
+    }
+
     fn outbound(&self) -> usize {
         self.table.len() - self.inbound
     }
