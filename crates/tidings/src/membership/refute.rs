@@ -14,6 +14,7 @@ use core::time::Duration;
 pub(crate) struct Refute {
     /// Incarnation of another node that holds our name, unless it is known to have failed or left.
     name_holder: Option<Incarnation>,
+    /// The latest question about our name.
     asked: Option<Asked>,
     /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,

@@ -267,7 +267,7 @@ impl Node {
         claim: &Claim,
     ) -> Option<MemberKey> {
         let validated = source.proof > Proof::Told;
-        let present = self.members.is_present(&claim.id);
+        let leaves = claim.state == State::Left && self.members.is_present(&claim.id);
         let mut change = self.members.apply(self.now, claim, validated);
         if change == Change::Full && validated && self.make_room() {
             change = self.members.apply(self.now, claim, true);
@@ -348,7 +348,7 @@ impl Node {
                 self.event(Event::Left, key);
                 // A lie about one that failed would not be refuted, if it is cut off.
                 let lost = self.sync.reconnect.is_lost(&claim.id);
-                let sure = validated || present && !lost && !source.hearsay;
+                let sure = validated || leaves && !lost && !source.hearsay;
                 if sure && self.members.is_validated(key) {
                     self.sync.reconnect.remove_lost(&claim.id);
                     self.sync.reconnect.remove_seed(self.members[key].addr());

@@ -301,6 +301,16 @@ fn what_is_asked_in_the_name_of_an_invented_member_is_not_answered() {
     assert!(net.nodes[0].node.stats().indirect_pings_refused >= 20);
 }
 
+/// Asserts that node 2 is no more than suspected at node 0, where it is, until it refutes.
+#[track_caller]
+fn assert_is_accused_and_refutes(net: &mut Net) {
+    net.drain(0);
+    assert_eq!(net.state(0, 2), Some(State::Suspect), "an accusation");
+    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
+    net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
+    assert!(!net.saw(0, |event| matches!(event, Event::Left(_) | Event::Failed(_))));
+}
+
 #[test]
 fn a_strangers_table_neither_moves_a_member_nor_says_that_it_left() {
     let mut net = joined(3);
@@ -309,12 +319,8 @@ fn a_strangers_table_neither_moves_a_member_nor_says_that_it_left() {
         let later = net.member(0, 2).unwrap().incarnation().generation + 1;
         let row = forge::member(state, "n2", at, later, b"");
         net.inject_stream(0, stranger(), &strangers_table(&[row]));
-        net.drain(0);
-        assert_eq!(net.state(0, 2), Some(State::Suspect), "an accusation");
-        assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
-        net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
+        assert_is_accused_and_refutes(&mut net);
     }
-    assert!(!net.saw(0, |event| matches!(event, Event::Left(_) | Event::Failed(_))));
 }
 
 #[test]
@@ -363,11 +369,7 @@ fn who_calls_itself_a_member_at_another_address_neither_ends_nor_moves_it() {
     ];
     let hello = [&[0, 0x20, 2][..], b"n2", &[0, 2], &rows.concat(), &[0xff]].concat();
     net.inject_stream(0, low.parse().unwrap(), &forge::frame(0, &hello));
-    net.drain(0);
-    assert_eq!(net.state(0, 2), Some(State::Suspect), "an accusation");
-    assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
-    net.run_until(|net| all_believe(net, [0, 1].into_iter(), 2));
-    assert!(!net.saw(0, |event| matches!(event, Event::Left(_) | Event::Failed(_))));
+    assert_is_accused_and_refutes(&mut net);
 }
 
 #[test]
