@@ -10,6 +10,7 @@ use crate::extreme;
 use crate::harness::{MAX_OPS, Ops, Sent, World, broadcast, config, id, name, peer};
 use crate::memberlist as forge;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tidings::{
     ClusterName, Config, ConfigBuilder, Instant, Memberlist, Meta, Node, Options, Output, Rejected,
@@ -202,13 +203,19 @@ pub fn message(ops: &mut Ops<'_>) -> Vec<u8> {
         7 => forge::dead(number, &node, &node),
         8 => forge::user(b"to whom it may concern"),
         9 => forge::compress(&forge::compound(&[forge::ping(number, ""), forge::nack(number)])),
-        10 => forge::compress(&forge::user(&vec![7; number as usize % 8 * 10_000])),
+        10 => long_compressed(number as usize % 8).clone(),
         11 => [&[ops.byte()][..], &forge::ack(number)].concat(),
         _ => {
             let Own { ip, port, meta, vsn } = Own::some(ops, at);
             forge::alive_with(number, node.as_bytes(), &ip, port, &meta, vsn)
         }
     }
+}
+
+/// A compressed message of so many times 10,000 bytes, which takes long to compress.
+fn long_compressed(tens: usize) -> &'static Vec<u8> {
+    static COMPRESSED: [OnceLock<Vec<u8>>; 8] = [const { OnceLock::new() }; 8];
+    COMPRESSED[tens].get_or_init(|| forge::compress(&forge::user(&vec![7; tens * 10_000])))
 }
 
 /// Some member of a push/pull.
