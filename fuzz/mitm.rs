@@ -447,7 +447,8 @@ struct Truth {
     repeated: bool,
     /// Each node's incarnations; whether it had left in that.
     incarnations: [BTreeMap<Incarnation, bool>; NODES],
-    metas: [HashSet<Meta>; NODES],
+    /// Each node's metadata, the latest last.
+    metas: [Vec<Meta>; NODES],
     /// Data that each node attached to syncs.
     states: BTreeMap<Vec<u8>, usize>,
     messages: BTreeMap<Vec<u8>, Said>,
@@ -523,7 +524,8 @@ impl Truth {
         let had = self.incarnations[whose].get(&member.incarnation());
         let Some(left) = had else { panic!("{member:?} never had that incarnation") };
         assert!(*left || member.state() != State::Left, "{member:?} did not leave");
-        assert!(self.metas[whose].contains(member.meta()), "{member:?} never had that metadata");
+        let had = self.metas[whose].iter().rev().any(|meta| meta == member.meta());
+        assert!(had, "{member:?} never had that metadata");
     }
 
     fn completed(&mut self, hosts: &[Host], here: usize, ticket: Ticket, done: Option<&Done>) {
@@ -671,8 +673,8 @@ impl Watch for Truth {
         let local = host.node.local();
         let left = !local.state().is_present();
         *self.incarnations[here].entry(local.incarnation()).or_default() |= left;
-        if !self.metas[here].contains(local.meta()) {
-            self.metas[here].insert(local.meta().clone());
+        if self.metas[here].last() != Some(local.meta()) {
+            self.metas[here].push(local.meta().clone());
         }
         assert!(host.node.all_members().count() <= NODES);
         host.node.all_members().for_each(|member| self.check(member));
