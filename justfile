@@ -57,15 +57,20 @@ advisories:
 # replay; eth_http, eth_ipc and eth_abi with `--features eth`. With `--features encryption`, those
 # of Tidings' own format encrypt; mitm always does.
 #
-# Build: `fast`, or `checked`, which is slower and asserts the core's invariants after each input.
+# Build: `fast`; or `checked`, which is slower, asserts the core's invariants after each input, and
+# lets the fuzzer see the operands of comparisons.
 #
 # Fuzz one target for some seconds (needs nightly and cargo-fuzz)
 fuzz target seconds="60" build="fast" *flags:
     mkdir -p fuzz/target/corpus/{{ target }}
-    cargo +nightly fuzz run --sanitizer none {{ if build == "fast" { "--release" } else { "" } }} \
+    RUSTC_WRAPPER={{ fuzz-rustc }} cargo +nightly fuzz run \
+        --sanitizer none {{ if build == "fast" { fuzz-fast } else { "" } }} \
         --target-dir fuzz/target/{{ build }} {{ flags }} {{ target }} \
         fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }} \
-        -- -max_total_time={{ seconds }} -timeout=10 -max_len=500 -len_control=0
+        -- -max_total_time={{ seconds }} -timeout=10 -max_len=500 -len_control=0 -entropic=0
+
+fuzz-rustc := justfile_directory() / ".ci/fuzz-rustc"
+fuzz-fast := "--release --no-trace-compares"
 
 # Fuzz all targets, in both builds, for some seconds together; fails if one finds something
 fuzz-all seconds="900":
@@ -73,7 +78,8 @@ fuzz-all seconds="900":
 
 # Replace what the fuzzer found for a target so far by the few inputs that reach as much
 fuzz-cmin target *flags:
-    cargo +nightly fuzz cmin --sanitizer none --release {{ flags }} \
+    RUSTC_WRAPPER={{ fuzz-rustc }} cargo +nightly fuzz cmin \
+        --sanitizer none {{ fuzz-fast }} {{ flags }} \
         --target-dir fuzz/target/fast {{ target }} fuzz/target/corpus/{{ target }}
 
 # Replay the fuzz corpora and mutations of them on a stable compiler
