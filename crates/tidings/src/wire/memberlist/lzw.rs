@@ -3,6 +3,7 @@
 use crate::stats::Reject;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use weezl::BitOrder;
 use weezl::LzwStatus;
 use weezl::decode::Decoder;
@@ -10,18 +11,21 @@ use weezl::decode::Decoder;
 /// Appends `data` compressed to `out`: the same bytes as Go's `compress/lzw`.
 pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) {
     let mut bits = BitWriter { out, pending: 0, count: 0 };
-    let mut table = Table::default();
+    let mut table = Table::new(data.len());
     bits.push(CLEAR, table.width);
     let Some((&first, rest)) = data.split_first() else { return bits.end(table.width) };
     let mut code = u16::from(first);
     for &byte in rest {
-        if let Some(&longer) = table.codes.get(&(code, byte)) {
-            code = longer;
-            continue;
+        let next = table.highest + 1;
+        match table.codes.entry(u32::from(code) << 8 | u32::from(byte)) {
+            Entry::Occupied(longer) => code = *longer.get(),
+            Entry::Vacant(sequence) => {
+                sequence.insert(next);
+                bits.push(code, table.width);
+                table.count(&mut bits);
+                code = byte.into();
+            }
         }
-        bits.push(code, table.width);
-        table.assign((code, byte), &mut bits);
-        code = byte.into();
     }
     bits.push(code, table.width);
     table.count(&mut bits);
@@ -56,28 +60,22 @@ pub(crate) fn decompress(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result
 
 /// The codes of sequences longer than a byte.
 struct Table {
-    codes: HashMap<(u16, u8), u16, foldhash::fast::FixedState>,
+    /// Keyed by the code of all bytes but the last, and that byte in the lowest bits.
+    codes: HashMap<u32, u16, foldhash::fast::FixedState>,
     highest: u16,
     width: u8,
 }
 
-impl Default for Table {
-    fn default() -> Self {
-        let hasher = foldhash::fast::FixedState::with_seed(0);
-        Self { codes: HashMap::with_hasher(hasher), highest: END, width: 9 }
-    }
-}
-
 impl Table {
-    /// Assigns the next code to a sequence, unless the table is full and starts anew.
-    fn assign(&mut self, sequence: (u16, u8), bits: &mut BitWriter<'_>) {
-        if self.count(bits) {
-            self.codes.insert(sequence, self.highest);
-        }
+    /// An empty table for data of this length.
+    fn new(len: usize) -> Self {
+        let hasher = foldhash::fast::FixedState::with_seed(0);
+        let codes = HashMap::with_capacity_and_hasher(len.min((LAST - END).into()), hasher);
+        Self { codes, highest: END, width: 9 }
     }
 
-    /// Counts one more code; `false` if the table was full and starts anew.
-    fn count(&mut self, bits: &mut BitWriter<'_>) -> bool {
+    /// Counts one more code; a table that is full then starts anew.
+    fn count(&mut self, bits: &mut BitWriter<'_>) {
         self.highest += 1;
         if self.highest == 1 << self.width {
             self.width += 1;
@@ -86,9 +84,7 @@ impl Table {
             bits.push(CLEAR, self.width);
             self.codes.clear();
             (self.highest, self.width) = (END, 9);
-            return false;
         }
-        true
     }
 }
 
