@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::mem::discriminant;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tidings::Instant;
 use tidings_eth::abi::Function;
@@ -51,11 +52,19 @@ pub fn abi(bytes: &[u8]) {
         word[30..].copy_from_slice(&number.to_be_bytes());
         word
     };
+    static FUNCTIONS: OnceLock<[Function; 4]> = OnceLock::new();
+    let [words, texts, trees, fixed_texts] = FUNCTIONS.get_or_init(|| {
+        let texts = "texts()(string[],bytes[][])";
+        let signatures =
+            ["words()(uint256[][][])", texts, TREES, "fixedTexts()(string[2][3][],uint64)"];
+        signatures.map(|signature| Function::parse(signature).expect("a good signature"))
+    });
     for data in [bytes.to_vec(), bytes.iter().flat_map(|&byte| word(byte)).collect()] {
-        decode::<Contract::wordsCall>("words()(uint256[][][])", &data);
-        decode::<Contract::textsCall>("texts()(string[],bytes[][])", &data);
-        decode::<Contract::treesCall>(TREES, &data);
-        decode::<Contract::fixedTextsCall>("fixedTexts()(string[2][3][],uint64)", &data);
+        let answer = answer(&data);
+        decode::<Contract::wordsCall>(words, &answer, &data);
+        decode::<Contract::textsCall>(texts, &answer, &data);
+        decode::<Contract::treesCall>(trees, &answer, &data);
+        decode::<Contract::fixedTextsCall>(fixed_texts, &answer, &data);
         let selectors = [Contract::Texts::SELECTOR, Contract::Trees::SELECTOR];
         // `Error(string)` and `Panic(uint256)`.
         for selector in
@@ -165,10 +174,9 @@ fn answer(data: &[u8]) -> Answer {
 
 /// Decodes in bounded memory, by the binding and by the signature of a function; values that were
 /// decoded once are encoded and decoded again.
-fn decode<C: SolCall>(signature: &str, data: &[u8]) {
-    let (answer_of_data, function) = (answer(data), Function::parse(signature));
-    let function = function.expect("a good signature");
-    assert_eq!(function.signature(), C::SIGNATURE);
+fn decode<C: SolCall>(function: &Function, answer_of_data: &Answer, data: &[u8]) {
+    let signature = function.signature();
+    assert_eq!(signature, C::SIGNATURE);
     let (mut decoded, mut values) = (None, None);
     bounded(data, || decoded = answer_of_data.decode::<C>().ok());
     bounded(data, || values = function.decode(data).ok());
