@@ -26,7 +26,11 @@ pub enum Event {
     Suspected(Member),
     /// A suspect refuted the suspicion: it is alive.
     Recovered(Member),
-    /// A suspect did not refute the suspicion in time.
+    /// A suspect did not refute the suspicion in time; or the member flaps, and is
+    /// [suppressed](Member::is_suppressed).
+    ///
+    /// Until a suppressed member is present again, which is [`Event::Joined`], there are no events
+    /// about it but [`Event::Left`].
     Failed(Member),
     /// A member announced its leave. Can follow [`Event::Failed`].
     Left(Member),
@@ -68,6 +72,15 @@ pub enum Event {
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
+    /// Members accuse this node again and again, which hears and refutes it: they do not reach it at
+    /// its address, or its answers get lost.
+    ///
+    /// Once for each such period, and only with [`flap_suppress`](crate::Options::flap_suppress),
+    /// by which the others may suppress it.
+    Unreachable {
+        /// The address of this node, as it tells others.
+        addr: SocketAddr,
+    },
     /// A quarter of the members, and at least three, failed in quick succession: the network may be
     /// partitioned.
     ///
@@ -97,6 +110,9 @@ impl fmt::Display for Event {
             Self::Updated(member) => write!(f, "{member} has new metadata or a new address"),
             Self::Suspected(member) => write!(f, "{member} is suspected: it answers no probe"),
             Self::Recovered(member) => write!(f, "{member} is alive: it refuted the suspicion"),
+            Self::Failed(member) if member.is_suppressed() => {
+                write!(f, "{member} flaps, and counts as failed until it has been steady")
+            }
             Self::Failed(member) => {
                 write!(f, "{member} failed: it did not refute the suspicion in time")
             }
@@ -115,6 +131,11 @@ impl fmt::Display for Event {
                 write!(f, "{member} is degraded: it answers streams and no datagrams")
             }
             Self::Restored(member) => write!(f, "{member} answers datagrams again"),
+            Self::Unreachable { addr } => write!(
+                f,
+                "other members do not reach this node at {addr}, or lose its answers; check the \
+                 address that it advertises, and firewalls"
+            ),
             Self::PartitionSuspected { lost, present } => {
                 write!(f, "the network may be partitioned: {lost} failed, {present} present")
             }

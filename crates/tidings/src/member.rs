@@ -460,10 +460,21 @@ pub struct Member {
     ip: IpAddr,
     port: u16,
     pub(crate) state: State,
-    pub(crate) degraded: bool,
+    pub(crate) condition: Condition,
     pub(crate) versions: ProtocolVersions,
     /// The round-trip time between the local node and the member.
     pub(crate) rtt: Rtt,
+}
+
+/// How well the local node reaches a member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) enum Condition {
+    Well,
+    /// It answered the last probe over a stream only.
+    Degraded,
+    /// It flaps, and does not count as present.
+    Suppressed,
 }
 
 /// The protocol versions that a member announces in memberlist's format; zeros in Tidings' own.
@@ -501,7 +512,7 @@ struct Unchecked {
     ip: IpAddr,
     port: u16,
     state: State,
-    degraded: bool,
+    condition: Condition,
     versions: ProtocolVersions,
     rtt: Rtt,
 }
@@ -517,7 +528,7 @@ impl<'de> Deserialize<'de> for Member {
                 ip.to_canonical()
             )));
         }
-        if member.degraded && !member.state.is_present() {
+        if member.is_degraded() && !member.state.is_present() {
             let (id, state) = (&member.id, member.state);
             return Err(Error::custom(format_args!(
                 "member {id} is {state} and degraded; only one that is alive or suspect can be"
@@ -529,9 +540,9 @@ impl<'de> Deserialize<'de> for Member {
 
 impl Member {
     pub(crate) fn new(id: NodeId, addr: SocketAddr, incarnation: Incarnation, meta: Meta) -> Self {
-        let (ip, port, state, degraded) = (addr.ip(), addr.port(), State::Alive, false);
-        let (versions, rtt) = (ProtocolVersions::default(), Rtt::default());
-        Self { id, meta, incarnation, ip, port, state, degraded, versions, rtt }
+        let (ip, port, state) = (addr.ip(), addr.port(), State::Alive);
+        let (condition, versions) = (Condition::Well, ProtocolVersions::default());
+        Self { id, meta, incarnation, ip, port, state, condition, versions, rtt: Rtt::default() }
     }
 
     pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
@@ -561,7 +572,20 @@ impl Member {
     /// Whether the member answered the local node's last probe of it over a stream only: it is
     /// alive, but datagrams do not get through in one or both directions.
     pub fn is_degraded(&self) -> bool {
-        self.degraded
+        self.condition == Condition::Degraded
+    }
+
+    /// Whether the member keeps being suspected or failing, and returning, so that the local node
+    /// no longer counts it as present, whatever its [`state`](Self::state): flap damping (RFC
+    /// 2439), by [`flap_suppress`](crate::Options::flap_suppress).
+    pub fn is_suppressed(&self) -> bool {
+        self.condition == Condition::Suppressed
+    }
+
+    /// Whether the local node counts the member as present: it is alive or suspect, and not
+    /// [suppressed](Self::is_suppressed).
+    pub fn is_present(&self) -> bool {
+        self.state.is_present() && !self.is_suppressed()
     }
 
     /// The versions of memberlist's protocol and of the application's (delegate protocol) that the
@@ -584,8 +608,11 @@ impl fmt::Debug for Member {
         debug.field("id", &self.id).field("addr", &self.addr()).field("state", &self.state);
         debug.field("incarnation", &format_args!("{}", self.incarnation));
         debug.field("meta", &self.meta);
-        if self.degraded {
+        if self.is_degraded() {
             debug.field("degraded", &true);
+        }
+        if self.is_suppressed() {
+            debug.field("suppressed", &true);
         }
         debug.finish()
     }
@@ -644,7 +671,7 @@ mod tests {
         );
         assert_eq!(alloc::format!("{member}"), "db-7 (10.0.0.7:7946)");
         member.meta = Meta::new(b"\0\xff");
-        member.degraded = true;
+        member.condition = Condition::Degraded;
         let text = alloc::format!("{member:?}");
         assert!(text.ends_with(r#"meta: b"\x00\xff", degraded: true }"#), "{text}");
     }

@@ -41,6 +41,9 @@ pub struct Stats {
     /// Members declared failed because they refused connections
     /// ([`refusal_evidence`](crate::Options::refusal_evidence)).
     pub verdicts_by_refusal: u64,
+    /// Times that a member was suppressed, because it flaps
+    /// ([`flap_suppress`](crate::Options::flap_suppress)).
+    pub members_suppressed: u64,
     /// Attempts to reconnect to members that failed.
     pub reconnect_attempts: u64,
     /// Confirmations of suspicions by further members.

@@ -41,6 +41,9 @@ pub enum Timer {
     /// The next check of a member that refuses connections
     /// ([`refusal_evidence`](crate::Options::refusal_evidence)), or the end of one.
     Refusal,
+    /// The next ping of a member that flaps, or the end of the series
+    /// ([`flap_suppress`](crate::Options::flap_suppress)).
+    Damping,
 }
 
 /// A timer that each node has once; the order of variants breaks ties.
@@ -54,6 +57,7 @@ pub(crate) enum FixedTimer {
     Reap,
     Reconnect,
     Refusal,
+    Damping,
 }
 
 /// The key of a timer: its kind, and the object that it belongs to; the order of variants breaks
@@ -80,7 +84,7 @@ pub(crate) struct Timers {
     order: BTreeSet<(Instant, TimerKey)>,
 }
 
-const FIXED_TIMERS: [FixedTimer; 7] = [
+const FIXED_TIMERS: [FixedTimer; 8] = [
     FixedTimer::ProbeTimeout,
     FixedTimer::Probe,
     FixedTimer::Gossip,
@@ -88,6 +92,7 @@ const FIXED_TIMERS: [FixedTimer; 7] = [
     FixedTimer::Reap,
     FixedTimer::Reconnect,
     FixedTimer::Refusal,
+    FixedTimer::Damping,
 ];
 
 impl Default for Timers {

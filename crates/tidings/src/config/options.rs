@@ -107,6 +107,22 @@ options! {
         /// Whether a gossiped failure of a member whose suspicion this node has not heard counts as
         /// a suspicion, which ends after the minimum timeout.
         pub suspect_on_verdict: bool,
+        /// Whether a node that loses acks of members that live, or is not healthy, probes a silent
+        /// member again before it suspects it: as often as makes its silence improbable, at most
+        /// eight times.
+        pub repeat_probes: bool,
+        /// The penalty at which a member that flaps is suppressed: 0 to 1,000,000; 0 switches flap
+        /// damping off (RFC 2439).
+        ///
+        /// A member that fails and returns has a penalty of 1,000 more, unless it was restarted;
+        /// one that refutes a suspicion 250 more, which suppress it only if it does not answer
+        /// this node's pings either.
+        pub flap_suppress: u32,
+        /// The penalty at which a suppressed member is present again, if it answers a series of
+        /// pings. 1 to `flap_suppress`.
+        pub flap_reuse: u32,
+        /// The time in which a penalty halves. 1 s to 24 h.
+        pub flap_half_life: Duration,
         /// Whether a probe without a direct ack also pings the target over a stream, to tell a
         /// failed member from one that datagrams do not reach: memberlist's TCP fallback ping.
         pub stream_probes: bool,
@@ -255,6 +271,10 @@ impl Options {
             recent_gossip: true,
             limit_confirmations: true,
             suspect_on_verdict: true,
+            repeat_probes: true,
+            flap_suppress: 1500,
+            flap_reuse: 500,
+            flap_half_life: Duration::from_secs(60),
             stream_probes: true,
             refusal_evidence: false,
             stream_only: false,
@@ -348,6 +368,7 @@ impl Options {
                 24 * HOUR,
                 &["reconnect_interval"],
             ),
+            ("flap_half_life", self.flap_half_life, 1000 * MILLI, 24 * HOUR, &[]),
             ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR, &[]),
         ] {
             if value < min || value > max {
@@ -359,12 +380,15 @@ impl Options {
         // So that a valid `max_frame` exists for it.
         let max_chunk = MAX_CHUNK.min(MAX_FRAME.saturating_sub(self.max_sync_state) / 2);
         let min_frame = self.sync_chunk.saturating_mul(2).saturating_add(self.max_sync_state);
+        let max_reuse = if self.flap_suppress == 0 { MAX_PENALTY } else { self.flap_suppress };
         let min_memory = self.max_frame.saturating_add(KIB);
         let min_broadcast_bytes = self.datagram_size.saturating_add(KIB);
         for (option, value, min, max, given) in [
             ("indirect_probes", self.indirect_probes, 0, 16, &[][..]),
             ("suspicion_mult", self.suspicion_mult as usize, 1, 64, &[]),
             ("suspicion_max_mult", self.suspicion_max_mult as usize, 1, 64, &[]),
+            ("flap_suppress", self.flap_suppress as usize, 0, MAX_PENALTY as usize, &[]),
+            ("flap_reuse", self.flap_reuse as usize, 1, max_reuse as usize, &["flap_suppress"]),
             ("awareness_max", self.awareness_max as usize, 1, 64, &[]),
             ("retransmit_mult", self.retransmit_mult as usize, 1, 64, &[]),
             ("gossip_nodes", self.gossip_nodes, 1, 64, &[]),
@@ -410,6 +434,8 @@ impl Default for Options {
 const KIB: usize = 1 << 10;
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The upper bound of `flap_suppress`.
+const MAX_PENALTY: u32 = 1_000_000;
 /// The upper bound of `max_frame`, in bytes.
 const MAX_FRAME: usize = 64 << 20;
 /// The upper bound of `sync_chunk`, in bytes.

@@ -76,6 +76,15 @@ impl ProtocolVariant {
         }
     }
 
+    /// Whether incarnations have generations, by which a restart is told from a refutation.
+    pub(crate) fn has_generations(self) -> bool {
+        match self {
+            Self::Tidings => true,
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist { .. } => false,
+        }
+    }
+
     // ---- names and addresses: in memberlist the holder keeps its name, at one address ----
 
     /// Whether the higher incarnation holds a name, whatever its address.

@@ -3,6 +3,7 @@
 pub(crate) mod health;
 pub(crate) mod indirect;
 pub(crate) mod lease;
+pub(crate) mod patience;
 pub(crate) mod probe;
 pub(crate) mod refused;
 mod rounds;
@@ -15,6 +16,7 @@ use crate::config::options::Options;
 use crate::detector::health::LocalHealth;
 use crate::detector::indirect::{IndirectPings, PendingForward};
 use crate::detector::lease::VerdictLease;
+use crate::detector::patience::Patience;
 use crate::detector::probe::Probe;
 use crate::detector::refused::Refusals;
 #[cfg(feature = "record")]
@@ -53,6 +55,7 @@ pub(crate) struct Detector {
     indirect_pings: IndirectPings,
     user_pings: UserPings,
     lease: VerdictLease,
+    patience: Patience,
     witnesses: Witnesses,
     /// Grows with each round in which all targets were silent; see [`width`](Self::width).
     silence: u32,
@@ -99,6 +102,7 @@ impl Detector {
             indirect_pings: IndirectPings::new(options.max_relays),
             user_pings: UserPings::new(options.max_pings),
             lease: VerdictLease::new(now),
+            patience: Patience::default(),
             witnesses: Witnesses::default(),
             silence: 0,
             round: RoundTally::default(),
@@ -138,6 +142,7 @@ impl Detector {
         self.refusals.clear();
         timers.clear(TimerKey::Fixed(FixedTimer::Refusal));
         self.validations.clear();
+        self.patience = Patience::default();
         self.silence = 0;
     }
 
@@ -255,6 +260,23 @@ impl Detector {
         true
     }
 
+    // ---- trials of members that flap ----
+
+    /// The token of a ping of a trial.
+    pub(crate) fn trial_token(&mut self) -> u32 {
+        self.ping_rng.u32()
+    }
+
+    /// How many of some pings of a member that is well may be lost by chance.
+    pub(crate) fn losses_by_chance(&self, pings: u32) -> u32 {
+        self.patience.losses_by_chance(pings)
+    }
+
+    /// How long to wait until a trial begins, so that not all nodes begin it at once.
+    pub(crate) fn trial_delay(&mut self, options: &Options) -> Duration {
+        self.ping_rng.within(options.probe_interval * 2)
+    }
+
     // ---- suspicions ----
 
     /// Starts the suspicion of a member, with the timeout for the cluster's size.
@@ -332,8 +354,14 @@ impl Detector {
         false
     }
 
+    /// A suspect refuted the suspicion: it lives.
+    pub(crate) fn on_refutation(&mut self, timers: &mut Timers, key: MemberKey) {
+        self.patience.contradict(key);
+        self.clear_suspicion(timers, key);
+    }
+
     /// Ends the suspicion of a member, if there is one.
-    pub(crate) fn clear_suspicion(&mut self, timers: &mut Timers, key: MemberKey) {
+    fn clear_suspicion(&mut self, timers: &mut Timers, key: MemberKey) {
         self.suspicions.stop(key);
         self.end_check(timers, key);
         timers.clear(TimerKey::Suspicion(key));
@@ -345,6 +373,7 @@ impl Detector {
         self.probe.abandon(key);
         self.arm_probe_timeout(timers);
         self.witnesses.on_departed(key);
+        self.patience.on_departed(key);
     }
 
     /// The accuser to name in the `n`th datagram with a suspicion: each in turn, so that receivers
@@ -358,6 +387,11 @@ impl Detector {
     /// The local health score; 0 is healthy.
     pub(crate) fn health(&self) -> u32 {
         self.health.score()
+    }
+
+    /// The share of its probes of members that live to which the node gets no ack, in 1/1024.
+    pub(crate) fn loss(&self) -> u32 {
+        self.patience.loss()
     }
 
     /// The node had to refute a suspicion: it may be slow (Lifeguard §IV-A). In a round that counts
@@ -413,6 +447,7 @@ impl Detector {
             && self.probe.targets().all(known)
             && self.probe.is_consistent()
             && self.witnesses.is_consistent(known)
+            && self.patience.is_consistent(known)
             && self.validations.is_consistent()
             && self.refusals.is_consistent(known)
             && self.refusals.is_active()

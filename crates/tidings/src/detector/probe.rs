@@ -51,12 +51,20 @@ pub(crate) struct Round {
 /// The outcome of a probe round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ProbeOutcome {
-    /// The target acked, in time or late, directly or through a relay; or only `by_stream`.
-    Acked { target: MemberKey, by_stream: bool },
+    /// The target acked: the direct ping `in_time`, or late or through a relay, or only `by_stream`.
+    Acked { target: MemberKey, in_time: bool, by_stream: bool },
     /// No ack. Of `asked` relays, `missed_nacks` sent no nack. `unproven` of them may be gone as
     /// well; the silence of the others says that this node may be the faulty one. `suspect` is
-    /// whether the target was one before.
-    NoAck { target: MemberKey, suspect: bool, asked: u32, missed_nacks: u32, unproven: u32 },
+    /// whether the target was one before, and `again` whether it is to be probed again before it
+    /// is suspected.
+    NoAck {
+        target: MemberKey,
+        suspect: bool,
+        again: bool,
+        asked: u32,
+        missed_nacks: u32,
+        unproven: u32,
+    },
 }
 
 impl Probe {
@@ -151,13 +159,14 @@ impl Probe {
     /// Ends one of the current probes; returns its outcome. Without an ack, `silent` is called with
     /// each of its relays that sent no nack, and whether it is proven.
     pub(crate) fn end(&mut self, mut silent: impl FnMut(MemberKey, bool)) -> Option<ProbeOutcome> {
-        let Some(Round { target, token, acked, by_stream, suspect, asked, .. }) = self.rounds.pop()
-        else {
+        let Some(round) = self.rounds.pop() else {
             self.relays.clear();
             return None;
         };
+        let Round { target, token, acked, by_stream, suspect, asked, .. } = round;
         if acked || by_stream {
-            return Some(ProbeOutcome::Acked { target, by_stream: !acked });
+            let in_time = acked && round.timeout.is_some();
+            return Some(ProbeOutcome::Acked { target, in_time, by_stream: !acked });
         }
         let (mut missed_nacks, mut unproven) = (0, 0);
         for asked in self.relays.iter().filter(|asked| asked.token == token) {
@@ -165,7 +174,8 @@ impl Probe {
             missed_nacks += 1;
             unproven += u32::from(!asked.proven);
         }
-        Some(ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven })
+        let again = false;
+        Some(ProbeOutcome::NoAck { target, suspect, again, asked, missed_nacks, unproven })
     }
 
     /// Ends all probes, without an outcome.
@@ -220,6 +230,10 @@ mod tests {
         (MemberKey::for_test(n.into()), relay(n), n == 2)
     }
 
+    fn acked(in_time: bool, by_stream: bool) -> ProbeOutcome {
+        ProbeOutcome::Acked { target: TARGET, in_time, by_stream }
+    }
+
     fn begun(suspect: bool) -> Probe {
         let mut probe = Probe::default();
         begin(&mut probe, TARGET, suspect, 7);
@@ -233,7 +247,7 @@ mod tests {
         assert_eq!(probe.acked(7), Some((TARGET, NOW)));
         assert_eq!(probe.acked(7), None, "again");
         assert_eq!(timed_out(&mut probe), None);
-        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), Some(acked(true, false)));
         assert_eq!(end(&mut probe), None, "the round is over");
     }
 
@@ -243,12 +257,12 @@ mod tests {
         assert_eq!(probe.acked_by_stream(8), None);
         assert_eq!(probe.acked_by_stream(7), Some(TARGET));
         assert_eq!(timed_out(&mut probe), Some(TARGET));
-        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: true }));
+        assert_eq!(end(&mut probe), Some(acked(false, true)));
 
         let mut probe = begun(false);
         probe.acked_by_stream(7);
         assert!(probe.acked(7).is_some());
-        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), Some(acked(true, false)));
     }
 
     #[test]
@@ -259,8 +273,14 @@ mod tests {
         assert_eq!(probe.nacked(7, relay(4)), None, "a member that was not asked");
         assert_eq!(probe.nacked(7, relay(1)), Some(MemberKey::for_test(1)));
         assert_eq!(probe.nacked(7, relay(1)), None, "again");
-        let (target, suspect, asked, missed_nacks, unproven) = (TARGET, true, 3, 2, 1);
-        let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven };
+        let outcome = ProbeOutcome::NoAck {
+            target: TARGET,
+            suspect: true,
+            again: false,
+            asked: 3,
+            missed_nacks: 2,
+            unproven: 1,
+        };
         let mut silent = Vec::new();
         assert_eq!(probe.end(|relay, proven| silent.push((relay, proven))), Some(outcome));
         silent.sort_unstable();
@@ -279,10 +299,16 @@ mod tests {
         assert_eq!(probe.next_timeout(), None);
         probe.add_relays(8, [asked(3)].into_iter());
         assert_eq!(probe.nacked(7, relay(3)), None, "it was not asked for that one");
-        let (target, suspect, asked, missed_nacks, unproven) = (other, false, 1, 1, 1);
-        let outcome = ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven };
+        let outcome = ProbeOutcome::NoAck {
+            target: other,
+            suspect: false,
+            again: false,
+            asked: 1,
+            missed_nacks: 1,
+            unproven: 1,
+        };
         assert_eq!(end(&mut probe), Some(outcome));
-        assert_eq!(end(&mut probe), Some(ProbeOutcome::Acked { target: TARGET, by_stream: false }));
+        assert_eq!(end(&mut probe), Some(acked(true, false)));
         assert_eq!(end(&mut probe), None);
     }
 

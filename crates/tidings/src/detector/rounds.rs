@@ -3,6 +3,7 @@
 use super::{AckedPing, Context, Detector};
 use crate::config::options::Options;
 use crate::detector::indirect::PendingForward;
+use crate::detector::patience::MAX_NEEDED;
 use crate::detector::probe::{ProbeOutcome, Round};
 use crate::detector::user_pings::PendingPing;
 use crate::member::State;
@@ -23,6 +24,8 @@ pub(super) struct RoundTally {
     pub(super) begun: Instant,
     /// How long it was to last.
     pub(super) length: Duration,
+    /// The health score when it began.
+    pub(super) health: u32,
     pub(super) acked: u32,
     pub(super) silent: u32,
     /// Those of the silent targets that were suspects before.
@@ -42,6 +45,7 @@ impl RoundTally {
             && self.silent <= probes
             && self.suspects <= self.silent
             && self.length <= options.probe_interval * options.awareness_max
+            && self.health < options.awareness_max
     }
 }
 
@@ -52,26 +56,47 @@ impl Detector {
     /// A probe that only a stream answered leaves the health as it is. One without an ack, for
     /// which relays sent nacks, shows that this node is well: the target is at fault. Relays that
     /// sent none count against the node if they are proven; the others are asked.
-    pub(crate) fn end_probe(&mut self, cx: &Context<'_>) -> Option<ProbeOutcome> {
-        let outcome = self.probe.end(|silent, proven| {
+    ///
+    /// `flaps` is whether a member flaps, so that its silence says nothing about this node.
+    pub(crate) fn end_probe(
+        &mut self,
+        cx: &Context<'_>,
+        flaps: impl Fn(MemberKey) -> bool,
+    ) -> Option<ProbeOutcome> {
+        let mut outcome = self.probe.end(|silent, proven| {
             if is_present(cx.members, silent) {
                 self.witnesses.on_silent_relay(silent, proven);
             }
         })?;
-        match outcome {
-            ProbeOutcome::Acked { target, .. } if !cx.members.is_validated(target) => {}
-            ProbeOutcome::Acked { by_stream, .. } => {
+        match &mut outcome {
+            ProbeOutcome::Acked { target, .. } | ProbeOutcome::NoAck { target, .. }
+                if !cx.members.is_validated(*target) => {}
+            ProbeOutcome::Acked { target, in_time, by_stream } => {
                 self.round.acked += 1;
-                if !by_stream {
+                self.patience.on_acked(*target, *in_time);
+                if !*by_stream {
                     self.health.improve();
                 }
             }
-            ProbeOutcome::NoAck { target, .. } if !cx.members.is_validated(target) => {}
-            ProbeOutcome::NoAck { target, suspect, asked, missed_nacks, unproven } => {
-                self.witnesses.remove(target);
-                self.round.silent += 1;
-                self.round.suspects += u32::from(suspect);
-                match missed_nacks - unproven {
+            ProbeOutcome::NoAck { target, suspect, again, asked, missed_nacks, unproven } => {
+                self.witnesses.remove(*target);
+                let (asked, missed_nacks) = (*asked, *missed_nacks);
+                if cx.options.repeat_probes {
+                    let at_least = match () {
+                        _ if cx.members[*target].is_suppressed() => MAX_NEEDED,
+                        // Nobody was heard: it may be this node that is cut off.
+                        _ if asked > 0 && missed_nacks == asked => {
+                            UNHEARD_NEEDED.max(self.round.health + 1)
+                        }
+                        _ => self.round.health + 1,
+                    };
+                    *again = !self.patience.on_silent(*target, at_least, flaps(*target));
+                }
+                if !*again {
+                    self.round.silent += 1;
+                    self.round.suspects += u32::from(*suspect);
+                }
+                match missed_nacks - *unproven {
                     _ if !cx.options.nacks || asked == 0 => self.health.worsen(1),
                     0 if missed_nacks < asked => self.health.recover(),
                     missed => self.health.worsen(missed),
@@ -163,8 +188,15 @@ impl Detector {
     /// Begins a round, which lasts one probe interval scaled by the local health.
     pub(crate) fn begin_round(&mut self, cx: &mut Context<'_>) {
         let length = self.health.scale(cx.options.probe_interval);
-        self.round = RoundTally { begun: cx.now, length, ..RoundTally::default() };
+        let health = self.health.score();
+        self.patience.begin_round();
+        self.round = RoundTally { begun: cx.now, length, health, ..RoundTally::default() };
         cx.timers.set(TimerKey::Fixed(FixedTimer::Probe), cx.now + length);
+    }
+
+    /// The next member to probe again, because it was silent, but not often enough to be suspected.
+    pub(crate) fn next_again(&self) -> Option<MemberKey> {
+        self.patience.next(|target| self.probe.is_target(target))
     }
 
     /// Begins a probe in the current round; returns the token of the ping to send.
@@ -306,6 +338,7 @@ impl Detector {
     /// reason to trust it for longer. After a gap without lease the suspicion timeouts go on from
     /// where they stood; after a stall each suspect gets at least the minimum timeout.
     pub(crate) fn renew_lease(&mut self, cx: &mut Context<'_>) {
+        self.patience.on_heard();
         let round = cx.options.probe_interval;
         let Some(gap) = self.lease.renew(cx.now, round) else { return };
         let stalled = cx.now.since(gap) > self.health.scale(round);
@@ -355,5 +388,7 @@ fn is_present(members: &Members, key: MemberKey) -> bool {
 
 /// The silence at which [`Detector::width`] is largest.
 pub(super) const MAX_SILENCE: u32 = 6;
+/// How many probes in a row a member has to be silent if none of the relays answers either.
+const UNHEARD_NEEDED: u32 = 4;
 /// The most probes in a round: 32.
 const MAX_WIDTH: usize = 1 << (MAX_SILENCE - 1);

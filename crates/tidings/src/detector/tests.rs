@@ -167,7 +167,7 @@ mod local_health {
     fn end_round(bench: &mut Bench) -> Vec<MemberKey> {
         bench.now += SECOND - bench.options.probe_timeout;
         let mut picked = Vec::new();
-        bench.with(|detector, cx| while detector.end_probe(cx).is_some() {});
+        bench.with(|detector, cx| while detector.end_probe(cx, |_| false).is_some() {});
         bench.with(|detector, cx| detector.end_round(cx, &mut picked));
         picked
     }
@@ -233,12 +233,12 @@ mod local_health {
             let addr = bench.members[relay].addr();
             assert!(bench.with(|detector, cx| detector.on_nack(cx, token, addr, false)));
         }
-        bench.with(|detector, cx| detector.end_probe(cx));
+        bench.with(|detector, cx| detector.end_probe(cx, |_| false));
         assert_eq!(bench.detector.health(), 0, "every relay sent a nack");
         bench.detector.on_refuted();
         let token = bench.probe(2);
         bench.with(|detector, cx| detector.on_ack(cx, token));
-        bench.with(|detector, cx| detector.end_probe(cx));
+        bench.with(|detector, cx| detector.end_probe(cx, |_| false));
         assert_eq!(bench.detector.health(), 0);
     }
 
@@ -248,7 +248,7 @@ mod local_health {
         bench.detector.on_refuted();
         let token = bench.probe(1);
         assert_eq!(bench.detector.on_stream_ack(&mut bench.timers, token), Some(bench.key(1)));
-        bench.with(|detector, cx| detector.end_probe(cx));
+        bench.with(|detector, cx| detector.end_probe(cx, |_| false));
         assert_eq!(bench.detector.health(), 1);
     }
 }
@@ -406,7 +406,11 @@ mod suspicion {
         let Bench { detector, timers, .. } = &mut bench;
         detector.on_departed(timers, key);
         assert_eq!(bench.timer(timer), None);
-        assert_eq!(bench.with(|detector, cx| detector.end_probe(cx)), None, "its probe ended too");
+        assert_eq!(
+            bench.with(|detector, cx| detector.end_probe(cx, |_| false)),
+            None,
+            "its probe ended too"
+        );
     }
 }
 

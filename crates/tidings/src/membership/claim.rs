@@ -57,14 +57,16 @@ pub(crate) enum Change {
     Conflict { key: MemberKey, other: SocketAddr },
     /// No change: the name belongs to a node at another address than `other`.
     Disputed { key: MemberKey, other: SocketAddr },
-    /// A member is present that was not.
+    /// A member is present that was unknown or had left.
     Joined(MemberKey),
+    /// A member that had failed is present again.
+    Returned(MemberKey, Life),
     /// A present member has a new address or metadata.
     Updated(MemberKey),
     /// A member has a new incarnation, and is otherwise unchanged.
     Refreshed(MemberKey),
     /// A suspect refuted; its address or metadata may be new too.
-    Recovered(MemberKey, Updated),
+    Recovered(MemberKey, Updated, Life),
     /// A member became suspect.
     Suspected(MemberKey),
     /// A member failed.
@@ -81,4 +83,11 @@ pub(crate) enum Change {
 pub(crate) enum Updated {
     No,
     Yes,
+}
+
+/// Whether a member that returns is in the life in which it was known, or has been restarted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Life {
+    Same,
+    New,
 }

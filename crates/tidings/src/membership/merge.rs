@@ -2,7 +2,7 @@
 
 use super::{MemberKey, Members};
 use crate::member::{Member, State};
-use crate::membership::claim::{Change, Claim, Profile, Updated};
+use crate::membership::claim::{Change, Claim, Life, Profile, Updated};
 use crate::rtt::Rtt;
 use crate::time::Instant;
 
@@ -92,6 +92,8 @@ impl Members {
             return self.update_profile(key, claim);
         }
         let later = claim.incarnation > known.incarnation;
+        let same_life = claim.incarnation.generation == known.incarnation.generation;
+        let life = if same_life { Life::Same } else { Life::New };
         let updated = match &claim.profile {
             Some(profile) if later || self.profile_wins(key, profile) => {
                 self.set_profile(key, profile)
@@ -108,8 +110,9 @@ impl Members {
             _ => {}
         }
         match (before, claim.state) {
-            (State::Failed | State::Left, State::Alive | State::Suspect) => Change::Joined(key),
-            (State::Suspect, State::Alive) => Change::Recovered(key, updated),
+            (State::Left, State::Alive | State::Suspect) => Change::Joined(key),
+            (State::Failed, State::Alive | State::Suspect) => Change::Returned(key, life),
+            (State::Suspect, State::Alive) => Change::Recovered(key, updated, life),
             (State::Alive, State::Alive) if updated == Updated::Yes => Change::Updated(key),
             (State::Alive, State::Alive) => Change::Refreshed(key),
             (State::Alive | State::Suspect, State::Suspect) => Change::Suspected(key),

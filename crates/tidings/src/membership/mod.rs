@@ -1,6 +1,7 @@
 //! The membership table: lookup, probe order, random picks, digest.
 
 pub(crate) mod claim;
+pub(crate) mod damping;
 pub(crate) mod digest;
 pub(crate) mod index;
 mod merge;
@@ -12,7 +13,7 @@ pub(crate) mod table;
 mod tombstones;
 
 use crate::config::variant::ProtocolVariant;
-use crate::member::{ClusterName, Member, NodeId, State};
+use crate::member::{ClusterName, Condition, Member, NodeId, State};
 use crate::membership::digest::Digester;
 use crate::membership::index::{DigestIndex, Entry, record_len};
 use crate::membership::rings::Rings;
@@ -49,6 +50,9 @@ pub(crate) struct Members {
     tombstones: VecDeque<Tombstone>,
     /// Number of the latest tombstone.
     last_tombstone: u32,
+    /// Number of members present that are suppressed.
+    #[cfg_attr(feature = "record", serde(skip))]
+    suppressed: usize,
     variant: ProtocolVariant,
     max: usize,
     rng: Rng,
@@ -90,6 +94,7 @@ impl Members {
             index_used: false,
             tombstones: VecDeque::new(),
             last_tombstone: 0,
+            suppressed: 0,
             variant,
             max,
             rng,
@@ -107,6 +112,8 @@ impl Members {
         self.table.get(MemberKey::LOCAL)?;
         self.rings.restore()?;
         let (mut digest, mut absent) = (0_u64, 0);
+        let suppressed = |member: &&Member| member.is_suppressed() && member.state.is_present();
+        self.suppressed = self.iter().filter(suppressed).count();
         for (key, slot) in self.table.iter() {
             let present = slot.member.state.is_present();
             let in_ring = present && key != MemberKey::LOCAL;
@@ -278,8 +285,30 @@ impl Members {
         self[key].rtt
     }
 
+    /// Sets whether a member answers streams only; one that is suppressed stays that.
     pub(crate) fn set_degraded(&mut self, key: MemberKey, degraded: bool) {
-        self.table.slot_mut(key).member.degraded = degraded;
+        let condition = &mut self.table.slot_mut(key).member.condition;
+        if *condition != Condition::Suppressed {
+            *condition = if degraded { Condition::Degraded } else { Condition::Well };
+        }
+    }
+
+    /// Number of members present that are suppressed.
+    pub(crate) fn suppressed_count(&self) -> usize {
+        self.suppressed
+    }
+
+    pub(crate) fn set_suppressed(&mut self, key: MemberKey, suppressed: bool) {
+        let member = &mut self.table.slot_mut(key).member;
+        if suppressed == member.is_suppressed() {
+            return;
+        }
+        member.condition = if suppressed { Condition::Suppressed } else { Condition::Well };
+        match (member.state.is_present(), suppressed) {
+            (true, true) => self.suppressed += 1,
+            (true, false) => self.suppressed -= 1,
+            (false, _) => {}
+        }
     }
 
     pub(crate) fn rtt_mut(&mut self, key: MemberKey) -> &mut Rtt {
@@ -444,6 +473,7 @@ impl Members {
     fn on_present(&mut self, key: MemberKey, validated: bool) {
         let slot = self.table.slot_mut(key);
         slot.hearsay = false;
+        self.suppressed += usize::from(slot.member.is_suppressed());
         self.rings.insert(&mut self.rng, key, slot.validated);
         if validated {
             self.table.index_addr(key);
@@ -455,6 +485,7 @@ impl Members {
     fn on_departed(&mut self, now: Instant, key: MemberKey) {
         self.rings.remove(key);
         self.set_degraded(key, false);
+        self.suppressed -= usize::from(self[key].is_suppressed());
         self.add_tombstone(now, key);
     }
 }
@@ -499,6 +530,8 @@ impl Members {
             assert!(!present || self.rings.has_in(key, slot.validated));
             digest = digest.wrapping_add(self.digest_of(key));
         }
+        let suppressed = |member: &&Member| member.is_suppressed() && member.state.is_present();
+        assert_eq!(self.suppressed, self.iter().filter(suppressed).count());
         assert_eq!(digest, self.digest, "the digest is that of the members present");
         let absent = self.iter().skip(1).filter(|member| !member.state.is_present()).count();
         let recorded =

@@ -12,6 +12,7 @@ use crate::detector::suspicion::Suspicion;
 use crate::gossip::Gossip;
 use crate::member::{Member, State};
 use crate::membership::Members;
+use crate::membership::damping::Damping;
 use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
 use crate::output::OutputQueue;
@@ -226,6 +227,12 @@ impl Node {
         }
         let (members, timers) = (&self.members, &self.timers);
         self.detector.is_consistent(members, timers, &self.config.options)
+            && self.damping.is_consistent(&self.config.options)
+            && members
+                .iter()
+                .all(|member| member.is_suppressed() == self.damping.is_suppressed(&member.id))
+            && timers.at(TimerKey::Fixed(FixedTimer::Damping)).is_some()
+                == self.damping.next(&self.config.options).is_some()
             && timers.iter().all(|(_, timer)| known(timer))
             && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.detector.pings().all(|token| timers.at(TimerKey::UserPing(token)).is_some())
@@ -262,6 +269,7 @@ struct NodeForm {
     members: Members,
     refute: Refute,
     detector: Detector,
+    damping: Damping,
     gossip: Gossip,
     sync: Sync,
     streams: Streams,
@@ -309,4 +317,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 8;
+const FORMAT: u8 = 9;

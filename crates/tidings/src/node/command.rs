@@ -8,6 +8,7 @@ use crate::error::{ExchangeError, Failure, JoinError, Refusal, SeedFailure};
 use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
 use crate::member::{Meta, State, TooLong};
+use crate::membership::damping::Damping;
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
@@ -109,6 +110,8 @@ impl Node {
     /// Joins again after a leave: the node forgets all other members, and has a later incarnation.
     fn rejoin_from_scratch(&mut self) {
         self.detector.reset(&mut self.timers, &self.config.options);
+        self.damping = Damping::default();
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Damping));
         self.timers.clear(TimerKey::Fixed(FixedTimer::Reap));
         self.gossip.queue = GossipQueue::default();
         self.gossip.broadcasts.clear();

@@ -360,6 +360,9 @@ impl Node {
         if let Some(validation) = self.detector.on_validated(token, from) {
             return self.on_validated(validation);
         }
+        if self.damping.on_ack(token) {
+            return;
+        }
         let (detector, mut cx) = self.detector();
         match detector.on_ack(&mut cx, token) {
             AckedPing::Probe { target, rtt } => {

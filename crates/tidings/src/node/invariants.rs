@@ -11,12 +11,16 @@ use core::sync::atomic::Ordering;
 ///
 /// If they do not, which is a bug of the core and not of its driver.
 pub(super) fn check(node: &Node) {
-    let Node { members, detector, gossip, sync, streams, timers, .. } = node;
+    let Node { members, detector, damping, gossip, sync, streams, timers, .. } = node;
     // The visits of this check are not a cost of the node.
     let visits = members.visits().load(Ordering::Relaxed);
     members.check();
     assert!(members.len() <= node.config().options().max_members);
     detector.check(members, timers);
+    assert!(damping.is_consistent(node.config().options()));
+    for member in members.iter() {
+        assert_eq!(member.is_suppressed(), damping.is_suppressed(member.id()));
+    }
     streams.exchanges.check();
     for id in streams.exchanges.ids() {
         assert!(timers.at(TimerKey::Stream(id)).is_some(), "each stream has its deadline");

@@ -5,6 +5,7 @@ mod budget;
 #[cfg(feature = "record")]
 mod checkpoint;
 mod command;
+mod damping;
 mod datagram;
 mod input;
 #[cfg(debug_assertions)]
@@ -31,6 +32,7 @@ use crate::event::{Event, Phase};
 use crate::gossip::Gossip;
 use crate::member::{Member, NodeId};
 use crate::membership::Members;
+use crate::membership::damping::Damping;
 use crate::membership::refute::Refute;
 use crate::membership::table::MemberKey;
 use crate::output::{Output, OutputQueue};
@@ -104,6 +106,7 @@ pub struct Node {
     members: Members,
     refute: Refute,
     detector: Detector,
+    damping: Damping,
     gossip: Gossip,
     sync: Sync,
     streams: Streams,
@@ -155,6 +158,7 @@ impl Node {
             ),
             refute: Refute::default(),
             detector: Detector::new(seed, options, now),
+            damping: Damping::default(),
             gossip: Gossip::new(seed, options, now),
             sync: Sync::new(seed, options),
             streams: Streams::new(options),
@@ -213,6 +217,7 @@ impl Node {
                 TimerKey::Fixed(FixedTimer::Reap) => self.reap(),
                 TimerKey::Fixed(FixedTimer::Reconnect) => self.try_reconnect(),
                 TimerKey::Fixed(FixedTimer::Refusal) => self.on_refusal_timeout(),
+                TimerKey::Fixed(FixedTimer::Damping) => self.on_damping_timeout(),
                 TimerKey::UserPing(token) => self.on_user_ping_timeout(token),
                 TimerKey::Retry(number) => self.retry_seed(number),
                 TimerKey::Suspicion(key) => self.on_suspicion_timeout(key),
@@ -259,10 +264,10 @@ impl Node {
         self.members.find(id).map(|key| &self.members[key])
     }
 
-    /// The members that are present, alive or suspect: this node first unless it left, the others
-    /// in no order.
+    /// The members that are present, alive or suspect, and not
+    /// [suppressed](Member::is_suppressed): this node first unless it left, the others in no order.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.all_members().filter(|member| member.state().is_present())
+        self.all_members().filter(|member| member.is_present())
     }
 
     /// All known members: this node first, the others in no order.
@@ -273,9 +278,9 @@ impl Node {
         self.members.iter()
     }
 
-    /// The number of present members, alive or suspect, the node itself included unless it left.
+    /// The number of [`members`](Self::members), the node itself included unless it left.
     pub fn present_count(&self) -> usize {
-        self.members.present_count()
+        self.members.present_count() - self.members.suppressed_count()
     }
 
     /// Whether the node takes part in its cluster.
@@ -295,6 +300,21 @@ impl Node {
     /// Lifeguard's local health multiplier: the probe interval is multiplied by one more than this.
     pub fn health(&self) -> u32 {
         self.detector.health()
+    }
+
+    /// The share of this node's probes that have no ack although the members live, over the last
+    /// probes: 0 to 1.
+    ///
+    /// The worse it is, the more often in a row a member has to be silent until this node suspects
+    /// it ([`repeat_probes`](crate::Options::repeat_probes)).
+    pub fn probe_loss(&self) -> f32 {
+        self.detector.loss() as f32 / 1024.0
+    }
+
+    /// A member's penalty for flaps (RFC 2439), which
+    /// [`flap_suppress`](crate::Options::flap_suppress) explains; 0 for most.
+    pub fn penalty(&self, id: &NodeId) -> u32 {
+        self.damping.penalty(self.now, &self.config.options, id)
     }
 
     /// The smoothed round-trip time to a member, from the acks of probes (RFC 6298), with a
@@ -336,6 +356,7 @@ impl Node {
             TimerKey::Fixed(FixedTimer::Reap) => Timer::Reap,
             TimerKey::Fixed(FixedTimer::Reconnect) => Timer::Reconnect,
             TimerKey::Fixed(FixedTimer::Refusal) => Timer::Refusal,
+            TimerKey::Fixed(FixedTimer::Damping) => Timer::Damping,
             TimerKey::UserPing(_) => Timer::Ping,
             TimerKey::Retry(_) => Timer::Retry,
             TimerKey::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),
@@ -354,7 +375,11 @@ impl Node {
         self.config.generation.saturating_add(self.now.since(self.started).as_secs())
     }
 
+    /// Reports an event about a member, unless the member is suppressed.
     fn event(&mut self, event: fn(Member) -> Event, key: MemberKey) {
+        if self.members[key].is_suppressed() {
+            return;
+        }
         self.outputs.event(event(self.members[key].clone()));
     }
 
@@ -371,7 +396,7 @@ impl fmt::Debug for Node {
         let mut debug = f.debug_struct("Node");
         debug.field("id", self.local().id()).field("addr", &self.local().addr());
         debug.field("phase", &self.phase()).field("health", &self.health());
-        debug.field("present", &self.members.present_count()).field("now", &self.now);
+        debug.field("present", &self.present_count()).field("now", &self.now);
         debug.finish_non_exhaustive()
     }
 }

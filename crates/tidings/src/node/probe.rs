@@ -24,7 +24,8 @@ impl Node {
         let (detector, mut cx) = self.detector();
         let width = detector.width(&cx).min(cx.members.others());
         detector.begin_round(&mut cx);
-        let Some(target) = self.members.next_to_probe() else { return };
+        let again = self.detector.next_again();
+        let Some(target) = again.or_else(|| self.members.next_to_probe()) else { return };
         self.begin_probe(target);
         if width > 1 {
             self.begin_wide_probes(width - 1);
@@ -37,6 +38,11 @@ impl Node {
         let own = self.wire.accuser(self.local().id());
         let suspects_first = self.detector.prefers_suspects();
         let mut later = Vec::new();
+        while more > 0 {
+            let Some(target) = self.detector.next_again() else { break };
+            self.begin_probe(target);
+            more -= 1;
+        }
         for _ in 0..MAX_SEEN.min(self.members.others()) {
             let Some(target) = self.members.next_to_probe().filter(|_| more > 0) else { break };
             let suspect = self.members[target].state() == State::Suspect;
@@ -66,13 +72,13 @@ impl Node {
 
     fn end_probe_round(&mut self) {
         loop {
-            let (detector, cx) = self.detector();
-            let Some(outcome) = detector.end_probe(&cx) else { break };
+            let Some(outcome) = self.end_probe() else { break };
             match outcome {
-                ProbeOutcome::Acked { target, by_stream } => {
+                ProbeOutcome::Acked { target, by_stream, .. } => {
                     self.set_degraded(target, by_stream);
                     self.stats.probes_by_stream += u64::from(by_stream);
                 }
+                ProbeOutcome::NoAck { again: true, .. } => self.stats.probes_failed += 1,
                 ProbeOutcome::NoAck { target, suspect, .. } => {
                     self.stats.probes_failed += 1;
                     self.suspect_locally(target);
@@ -97,6 +103,14 @@ impl Node {
             self.send_ping(key, token);
         }
         self.scratch.picked = picked;
+    }
+
+    fn end_probe(&mut self) -> Option<ProbeOutcome> {
+        let Self { now, timers, members, config, detector, damping, .. } = self;
+        let (now, options) = (*now, &config.options);
+        let cx = Context { now, timers, members, options };
+        let flaps = |key| damping.stands_out(now, options, members[key].id(), members.others());
+        detector.end_probe(&cx, flaps)
     }
 
     /// Sets whether a member answers streams and no datagrams, and reports a change.

@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
 use crate::membership::claim::{Change, Claim, Updated};
+use crate::membership::damping::Flap;
 use crate::membership::refute::{Evidence, RefuteDecision};
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
@@ -275,7 +276,7 @@ impl Node {
         // Before it ends.
         let refused = |key| self.detector.is_refused(key);
         let urgent =
-            matches!(change, Change::Recovered(key, _) | Change::Failed(key) if refused(key));
+            matches!(change, Change::Recovered(key, ..) | Change::Failed(key) if refused(key));
         let key = match change {
             Change::Unknown => return None,
             Change::Stale(key) => return Some(key),
@@ -310,9 +311,15 @@ impl Node {
                 self.event(Event::Updated, key);
                 key
             }
-            Change::Joined(key) => {
+            Change::Joined(key) | Change::Returned(key, _) => {
+                if let Change::Returned(_, life) = change {
+                    self.on_returned(key, Flap::Failure, life);
+                }
                 if validated {
                     self.sync.reconnect.remove_lost(&claim.id);
+                }
+                if self.damping.is_suppressed(&claim.id) {
+                    self.members.set_suppressed(key, true);
                 }
                 self.event(Event::Joined, key);
                 if claim.state == State::Suspect {
@@ -329,8 +336,9 @@ impl Node {
                 }
                 key
             }
-            Change::Recovered(key, updated) => {
-                self.detector.clear_suspicion(&mut self.timers, key);
+            Change::Recovered(key, updated, life) => {
+                self.detector.on_refutation(&mut self.timers, key);
+                self.on_returned(key, Flap::Suspicion, life);
                 self.event(Event::Recovered, key);
                 if updated == Updated::Yes {
                     self.event(Event::Updated, key);
@@ -345,6 +353,7 @@ impl Node {
             }
             Change::Left(key) => {
                 self.on_departed(key);
+                self.forget_flaps(key);
                 self.event(Event::Left, key);
                 // A lie about one that failed would not be refuted, if it is cut off.
                 let lost = self.sync.reconnect.is_lost(&claim.id);
@@ -449,6 +458,11 @@ impl Node {
                     !source.hearsay && source.from.is_some_and(|at| self.is_answering(at));
                 if by_member || self.wire.is_authenticated() {
                     self.detector.on_refuted();
+                    match claim.state {
+                        State::Suspect => self.on_accused(Flap::Suspicion),
+                        State::Failed => self.on_accused(Flap::Failure),
+                        State::Alive | State::Left => {}
+                    }
                 }
                 self.disseminate(MemberKey::LOCAL);
                 source.from

@@ -95,7 +95,11 @@ fn claims_with_an_impossible_incarnation_are_dropped() {
 fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
     // Nodes of different generations: some accept a claim that others drop.
     let generations = [1, 1000, 20, 500];
-    let configs = (0..4).map(|n| config(n, addr(n)).with_generation(generations[n]));
+    // The member is cut off again and again, and would be suppressed.
+    let mut options = Options::local();
+    options.flap_suppress = 0;
+    let config = |n| config_at(n, addr(n), &options).with_generation(generations[n]);
+    let configs = (0..4).map(config);
     let mut net = Net::of(configs);
     for n in 1..4 {
         net.join(n, &[addr(0)]);

@@ -13,6 +13,7 @@ mod broadcast;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod events;
+mod flapping;
 mod gossip;
 mod hostile;
 mod incarnation;

@@ -6,6 +6,8 @@ use super::*;
 fn settled(count: usize) -> Net {
     let mut options = Options::lan();
     options.refusal_evidence = true;
+    // Who refuses most again and again would be suppressed.
+    options.flap_suppress = 0;
     let mut net = joined_with(count, &options);
     net.run_for(30 * SECOND);
     net
