@@ -45,6 +45,8 @@ struct ObservedMember {
     state: ObservedState,
     incarnation: Incarnation,
     since: Instant,
+    /// It was reported as failed because it flaps, and may be back in the same incarnation.
+    suppressed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -317,7 +319,8 @@ impl Checks {
             None if what == "left" => Instant::ZERO,
             _ => now,
         };
-        let observed = ObservedMember { state, incarnation, since };
+        let suppressed = member.is_suppressed();
+        let observed = ObservedMember { state, incarnation, since, suppressed };
         self.nodes[observer].view.insert(subject, observed);
     }
 
@@ -334,7 +337,7 @@ impl Checks {
                 Some(format!("the observer held it as {:?}", observed.state))
             }
             ObservedState::Failed | ObservedState::Left
-                if self.may_have_forgotten(now, observed, subject) =>
+                if observed.suppressed || self.may_have_forgotten(now, observed, subject) =>
             {
                 None
             }

@@ -272,9 +272,10 @@ impl Detector {
         self.patience.losses_by_chance(pings)
     }
 
-    /// How long to wait until a trial begins, so that not all nodes begin it at once.
+    /// How long to wait until a trial begins: so that not all nodes begin it at once, and that this
+    /// node knows its own loss by then.
     pub(crate) fn trial_delay(&mut self, options: &Options) -> Duration {
-        self.ping_rng.within(options.probe_interval * 2)
+        options.probe_interval * 6 + self.ping_rng.within(options.probe_interval * 4)
     }
 
     // ---- suspicions ----

@@ -85,7 +85,7 @@ impl Patience {
     }
 
     fn on_direct_loss(&mut self) {
-        self.direct_loss += 2 * (ONE - self.direct_loss) / WEIGHT;
+        self.direct_loss += 4 * (ONE - self.direct_loss) / WEIGHT;
     }
 
     /// A probe of a member had no ack; returns whether that suffices to suspect the member.

@@ -73,7 +73,7 @@ impl Detector {
                 if !cx.members.is_validated(*target) => {}
             ProbeOutcome::Acked { target, in_time, by_stream } => {
                 self.round.acked += 1;
-                self.patience.on_acked(*target, *in_time);
+                self.patience.on_acked(*target, *in_time || flaps(*target));
                 if !*by_stream {
                     self.health.improve();
                 }
@@ -81,15 +81,11 @@ impl Detector {
             ProbeOutcome::NoAck { target, suspect, again, asked, missed_nacks, unproven } => {
                 self.witnesses.remove(*target);
                 let (asked, missed_nacks) = (*asked, *missed_nacks);
-                if cx.options.repeat_probes {
-                    let at_least = match () {
-                        _ if cx.members[*target].is_suppressed() => MAX_NEEDED,
-                        // Nobody was heard: it may be this node that is cut off.
-                        _ if asked > 0 && missed_nacks == asked => {
-                            UNHEARD_NEEDED.max(self.round.health + 1)
-                        }
-                        _ => self.round.health + 1,
-                    };
+                // Relays that all say so, too: the target is at fault.
+                let confirmed = asked > 0 && missed_nacks == 0;
+                if cx.options.repeat_probes && !confirmed {
+                    let suppressed = cx.members[*target].is_suppressed();
+                    let at_least = if suppressed { MAX_NEEDED } else { self.round.health + 1 };
                     *again = !self.patience.on_silent(*target, at_least, flaps(*target));
                 }
                 if !*again {
@@ -388,7 +384,5 @@ fn is_present(members: &Members, key: MemberKey) -> bool {
 
 /// The silence at which [`Detector::width`] is largest.
 pub(super) const MAX_SILENCE: u32 = 6;
-/// How many probes in a row a member has to be silent if none of the relays answers either.
-const UNHEARD_NEEDED: u32 = 4;
 /// The most probes in a round: 32.
 const MAX_WIDTH: usize = 1 << (MAX_SILENCE - 1);

@@ -2,6 +2,7 @@
 
 use super::Node;
 use crate::event::Event;
+use crate::member::State;
 use crate::membership::claim::Life;
 use crate::membership::damping::{Action, Due, Flap, TRIAL};
 use crate::membership::table::MemberKey;
@@ -66,6 +67,9 @@ impl Node {
                 self.members.set_suppressed(key, false);
                 if present {
                     self.event(Event::Joined, key);
+                }
+                if self.members[key].state() == State::Suspect {
+                    self.event(Event::Suspected, key);
                 }
             }
         }
