@@ -21,6 +21,8 @@ pub(super) struct Budget {
     outputs: usize,
     tombstones: usize,
     indexed: bool,
+    /// Number of commands that wait for the node's leave, which one input may end.
+    leaves: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +58,7 @@ impl Budget {
             outputs: node.outputs.len(),
             tombstones: node.members.tombstone_count(),
             indexed: node.members.index().is_some(),
+            leaves: node.streams.tickets.leaves(),
         }
     }
 
@@ -65,7 +68,7 @@ impl Budget {
     ///
     /// If it did, which is a bug of the core.
     pub(super) fn check(self, node: &Node) {
-        let Self { source, bytes, visits, outputs, tombstones, indexed } = self;
+        let Self { source, bytes, visits, outputs, tombstones, indexed, leaves } = self;
         if source == Source::Own {
             return;
         }
@@ -86,7 +89,7 @@ impl Budget {
         let more = if source == Source::Stream { bytes / SHORTEST_CAUSE } else { 0 };
         let max_datagrams = REPLIES + more;
         assert!(datagrams <= max_datagrams, "{datagrams} datagrams for {bytes} bytes");
-        let max_events = EVENTS * size_of::<Event>() + EVENT_BYTES * bytes;
+        let max_events = (EVENTS + leaves) * size_of::<Event>() + EVENT_BYTES * bytes;
         assert!(events <= max_events, "events of {events} bytes for {bytes} bytes");
         let max_actions = ACTIONS + options.max_streams_out;
         assert!(actions <= max_actions, "{actions} actions on streams for one input");
@@ -133,7 +136,7 @@ const REPLIES: usize = 2;
 /// The shortest record on a stream that causes a datagram of its own, in bytes: a stale one, which
 /// is corrected, or a suspicion by hearsay, which goes to the suspect at once.
 const SHORTEST_CAUSE: usize = 10;
-/// Events for one input whatever its length: commands that end with it.
+/// Events for one input whatever its length, besides the application's leaves that end with it.
 const EVENTS: usize = 32;
 /// Memory of events for each byte taken, in bytes: messages of four bytes, with two events at most.
 const EVENT_BYTES: usize = 64;

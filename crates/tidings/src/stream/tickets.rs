@@ -179,6 +179,12 @@ impl Tickets {
         self.leave.is_some()
     }
 
+    /// The number of tickets that end with the leave that runs.
+    #[cfg(debug_assertions)]
+    pub(crate) fn leaves(&self) -> usize {
+        self.leave.as_ref().map_or(0, |leave| leave.tickets.len())
+    }
+
     /// Adds a ticket to the leave that runs; `false` if none does.
     pub(crate) fn await_leave(&mut self, ticket: Ticket) -> bool {
         self.leave.as_mut().map(|leave| leave.tickets.push(ticket)).is_some()

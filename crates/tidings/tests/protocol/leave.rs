@@ -26,6 +26,23 @@ fn a_leave_that_nobody_confirms_ends_at_its_deadline_and_says_so() {
 }
 
 #[test]
+fn any_number_of_leaves_end_with_the_one_that_began_first() {
+    for confirmed in [true, false] {
+        let mut net = pair();
+        if !confirmed {
+            net.cut_both(0, 1);
+        }
+        let tickets: Vec<_> = (0..100).map(|_| net.leave(1)).collect();
+        net.run_until(|net| net.result(1, tickets[0]).is_some());
+        let result =
+            if confirmed { Ok(Done::Left { confirmed: 1 }) } else { Err(Failure::Unconfirmed) };
+        for ticket in tickets {
+            assert_eq!(net.result(1, ticket), Some(result.clone()));
+        }
+    }
+}
+
+#[test]
 fn a_leave_beats_a_suspicion_and_even_a_failure() {
     let mut net = pair();
     net.cut(1, 0);
