@@ -176,6 +176,9 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
                 json!({"from": from.as_ref().map(NodeId::as_str), "data": data, "join": join}),
             )
         }
+        Event::Unreachable { addr } => {
+            ("unreachable", json!({"addr": addr.ip(), "port": addr.port()}))
+        }
         Event::PartitionSuspected { lost, present } => {
             ("partition", json!({"lost": lost, "present": present}))
         }
@@ -190,6 +193,7 @@ fn level(event: &Event) -> Level {
         | Event::Failed(_)
         | Event::Degraded(_)
         | Event::Conflict { .. }
+        | Event::Unreachable { .. }
         | Event::PartitionSuspected { .. } => Level::Warn,
         _ => Level::Info,
     }
@@ -202,6 +206,9 @@ pub(crate) fn event_text(event: &Event) -> Option<String> {
         Event::Updated(member) => format!("{} updated: now{}", member.id(), details(member)),
         Event::Suspected(member) => format!("{} is suspected", member.id()),
         Event::Recovered(member) => format!("{} refuted the suspicion: it is alive", member.id()),
+        Event::Failed(member) if member.is_suppressed() => {
+            format!("{} flaps: it counts as failed until it has been steady", member.id())
+        }
         Event::Failed(member) => format!("{} failed", member.id()),
         Event::Left(member) => format!("{} left", member.id()),
         Event::Degraded(member) => {
@@ -222,6 +229,7 @@ pub(crate) fn event_text(event: &Event) -> Option<String> {
         Event::SyncState { from, data, .. } => {
             format!("push/pull state{}: {}", sender(from), excerpt(data))
         }
+        Event::Unreachable { .. } => event.to_string(),
         Event::PartitionSuspected { lost, present } => {
             let (lost, present) = (count(*lost, "member"), count(*present, "member"));
             format!("possible network partition: {lost} failed within a short time, {present} left")
@@ -255,6 +263,7 @@ const MAX_EXCERPT: usize = 200;
 /// `meta_text` is the metadata as text, where it is UTF-8.
 fn node(member: &Member) -> Value {
     let state = match member.state() {
+        _ if member.is_suppressed() => "dead",
         State::Alive => "alive",
         State::Suspect => "suspect",
         State::Failed => "dead",

@@ -149,6 +149,8 @@ fn mass_failure_rules_off(options: &mut Options) {
     options.recent_gossip = false;
     options.limit_confirmations = false;
     options.suspect_on_verdict = false;
+    options.repeat_probes = false;
+    options.flap_suppress = 0;
 }
 
 /// Combines the sections of experiments into a report.

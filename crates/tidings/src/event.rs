@@ -72,8 +72,8 @@ pub enum Event {
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
-    /// Members accuse this node again and again, which hears and refutes it: they do not reach it at
-    /// its address, or its answers get lost.
+    /// Members accuse this node again and again, which hears and refutes it: they do not reach it
+    /// at its address, or its answers get lost.
     ///
     /// Once for each such period, and only with [`flap_suppress`](crate::Options::flap_suppress),
     /// by which the others may suppress it.

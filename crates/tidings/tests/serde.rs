@@ -52,7 +52,7 @@ fn a_member_that_no_node_could_hold_is_refused() {
     );
     let mut gone = changed("state", json!("Failed"));
     assert_eq!(serde_json::from_value::<Member>(gone.clone()).unwrap().state(), State::Failed);
-    gone["degraded"] = json!(true);
+    gone["condition"] = json!("Degraded");
     assert_eq!(
         refused::<Member>(gone),
         "member db-7 is failed and degraded; only one that is alive or suspect can be"

@@ -62,7 +62,8 @@ pub(super) fn run(harness: &Harness) -> Section {
     section
 }
 
-/// SWIM and Lifeguard as in today's memberlist, and Tidings.
+/// SWIM and Lifeguard as in today's memberlist, Tidings, and Tidings with repeated probes and flap
+/// damping.
 fn setups() -> Vec<(&'static str, Options)> {
     let mut lifeguard = Options::lan();
     lifeguard.require_recent_ack = false;
@@ -76,7 +77,15 @@ fn setups() -> Vec<(&'static str, Options)> {
     swim.buddy = false;
     swim.awareness_max = 1;
     swim.suspicion_max_mult = 1;
-    vec![("SWIM", swim), ("Lifeguard", lifeguard), ("Tidings", Options::lan())]
+    let mut damped = Options::lan();
+    (damped.repeat_probes, damped.flap_suppress) = (true, 1500);
+    let tidings = Options::lan();
+    vec![
+        ("SWIM", swim),
+        ("Lifeguard", lifeguard),
+        ("Tidings", tidings),
+        ("Tidings, damped", damped),
+    ]
 }
 
 /// Fault of the faulty members' links.
@@ -332,8 +341,8 @@ SWIM and Lifeguard are Tidings without its additions to memberlist, and with α 
 default of both memberlist and Tidings.";
 
 const WEAKNESS: &str = "A member that answers over streams while its datagrams get lost stays a \
-member, and is reported as degraded; memberlist has the same rule. Nothing dampens a flapping \
-member: after each refutation it is alive again, and the prompt refutation that helps healthy \
-members helps it too. A member that hears all others but is hardly heard suspects many healthy \
+member, and is reported as degraded; memberlist has the same rule. By default nothing dampens a \
+flapping member: after each refutation it is alive again, and the prompt refutation that helps \
+healthy members helps it too; `repeat_probes` and `flap_suppress` are the options for that. A member that hears all others but is hardly heard suspects many healthy \
 members, and among a thousand members some of those are declared failed by all. Rapid, which asks \
 several observers for one verdict, does better in all of these cases.";

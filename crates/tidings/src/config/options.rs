@@ -109,10 +109,10 @@ options! {
         pub suspect_on_verdict: bool,
         /// Whether a node that loses acks of members that live, or is not healthy, probes a silent
         /// member again before it suspects it: as often as makes its silence improbable, at most
-        /// eight times.
+        /// eight times. Off by default.
         pub repeat_probes: bool,
-        /// The penalty at which a member that flaps is suppressed: 0 to 1,000,000; 0 switches flap
-        /// damping off (RFC 2439).
+        /// The penalty at which a member that flaps is suppressed: 0 to 1,000,000; 0, the default,
+        /// switches flap damping off (RFC 2439). 1,500 is a good value.
         ///
         /// A member that fails and returns has a penalty of 1,000 more, unless it was restarted;
         /// one that refutes a suspicion 250 more, which suppress it only if it does not answer
@@ -271,8 +271,8 @@ impl Options {
             recent_gossip: true,
             limit_confirmations: true,
             suspect_on_verdict: true,
-            repeat_probes: true,
-            flap_suppress: 1500,
+            repeat_probes: false,
+            flap_suppress: 0,
             flap_reuse: 500,
             flap_half_life: Duration::from_secs(60),
             stream_probes: true,

@@ -51,7 +51,8 @@ pub(crate) struct Round {
 /// The outcome of a probe round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ProbeOutcome {
-    /// The target acked: the direct ping `in_time`, or late or through a relay, or only `by_stream`.
+    /// The target acked: the direct ping `in_time`, or late, or through a relay, or only
+    /// `by_stream`.
     Acked { target: MemberKey, in_time: bool, by_stream: bool },
     /// No ack. Of `asked` relays, `missed_nacks` sent no nack. `unproven` of them may be gone as
     /// well; the silence of the others says that this node may be the faulty one. `suspect` is

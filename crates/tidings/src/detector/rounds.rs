@@ -81,10 +81,10 @@ impl Detector {
             ProbeOutcome::NoAck { target, suspect, again, asked, missed_nacks, unproven } => {
                 self.witnesses.remove(*target);
                 let (asked, missed_nacks) = (*asked, *missed_nacks);
+                let suppressed = cx.members[*target].is_suppressed();
                 // Relays that all say so, too: the target is at fault.
                 let confirmed = asked > 0 && missed_nacks == 0;
-                if cx.options.repeat_probes && !confirmed {
-                    let suppressed = cx.members[*target].is_suppressed();
+                if cx.options.repeat_probes && (suppressed || !confirmed) {
                     let at_least = if suppressed { MAX_NEEDED } else { self.round.health + 1 };
                     *again = !self.patience.on_silent(*target, at_least, flaps(*target));
                 }

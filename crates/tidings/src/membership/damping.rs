@@ -29,6 +29,8 @@ struct Penalty {
     /// In thousandths of a failure, at the time `at`.
     value: u32,
     at: Instant,
+    /// Failures are part of it.
+    failed: bool,
     standing: Standing,
 }
 
@@ -122,7 +124,7 @@ impl Damping {
         if value < at_least
             || standing == Standing::Suppressed
             || flap == Flap::Suspicion && standing != Standing::Good
-            || !self.stands_out(now, options, id, others)
+            || !self.stands_out(now, options, id, flap, others)
         {
             return false;
         }
@@ -154,22 +156,25 @@ impl Damping {
         accused
     }
 
-    /// Whether a member flaps more than the others: its penalty is more than four times the mean
-    /// of theirs.
+    /// Whether a member flaps more than the others: its penalty is at least four times the mean of
+    /// theirs. For a failure those of members that were only suspected do not count, because one
+    /// node can accuse them all.
     pub(crate) fn stands_out(
         &self,
         now: Instant,
         options: &Options,
         id: &NodeId,
+        flap: Flap,
         others: usize,
     ) -> bool {
         let Some(own) = self.penalties.get(id) else { return false };
         let half_life = options.flap_half_life;
         let value = |penalty: &Penalty| u64::from(penalty.at(now, half_life));
-        let all: u64 = self.penalties.values().map(value).sum();
+        let counts = |penalty: &&Penalty| flap == Flap::Suspicion || penalty.failed;
         let own = value(own);
+        let all: u64 = self.penalties.values().filter(counts).map(value).sum();
         let rest = others.saturating_sub(1) as u64;
-        own > 0 && own.saturating_mul(rest) >= (all - own).saturating_mul(STANDS_OUT)
+        own > 0 && own.saturating_mul(rest) >= all.saturating_sub(own).saturating_mul(STANDS_OUT)
     }
 
     /// Whether a member is suppressed.
@@ -231,7 +236,7 @@ impl Damping {
         let penalty = self.penalties.get_mut(&id)?;
         let known = penalty.standing == Standing::Suppressed;
         let value = options.flap_suppress.saturating_mul(MOST);
-        *penalty = Penalty { value, at: now, standing: Standing::Suppressed };
+        *penalty = Penalty { value, at: now, standing: Standing::Suppressed, ..*penalty };
         (!known).then_some(Due { id, action: Action::Suppress })
     }
 
@@ -240,7 +245,7 @@ impl Damping {
         let penalty = self.penalties.get_mut(&id)?;
         let suppressed = penalty.standing == Standing::Suppressed;
         let value = penalty.at(now, options.flap_half_life).min(options.flap_reuse);
-        *penalty = Penalty { value, at: now, standing: Standing::Good };
+        *penalty = Penalty { value, at: now, standing: Standing::Good, ..*penalty };
         suppressed.then_some(Due { id, action: Action::Release })
     }
 
@@ -288,6 +293,7 @@ impl Penalty {
         let most = options.flap_suppress.saturating_mul(MOST);
         self.value = self.at(now, options.flap_half_life).saturating_add(added).min(most);
         self.at = now;
+        self.failed = flap == Flap::Failure || self.failed && self.value > added;
     }
 
     /// Its value at a later time: it halves in each half-life, and falls evenly within one.

@@ -14,6 +14,9 @@ impl Node {
     /// A restart is no flap. In memberlist's format, which does not tell a restart from a return,
     /// no failure is one.
     pub(super) fn on_returned(&mut self, key: MemberKey, flap: Flap, life: Life) {
+        if self.config.options.flap_suppress == 0 {
+            return;
+        }
         if life == Life::New {
             return self.forget_flaps(key);
         }

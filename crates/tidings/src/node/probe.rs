@@ -5,6 +5,7 @@ use crate::detector::probe::ProbeOutcome;
 use crate::detector::{Context, Detector};
 use crate::event::Event;
 use crate::member::State;
+use crate::membership::damping::Flap;
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
@@ -71,8 +72,7 @@ impl Node {
     }
 
     fn end_probe_round(&mut self) {
-        loop {
-            let Some(outcome) = self.end_probe() else { break };
+        while let Some(outcome) = self.end_probe() {
             match outcome {
                 ProbeOutcome::Acked { target, by_stream, .. } => {
                     self.set_degraded(target, by_stream);
@@ -109,7 +109,9 @@ impl Node {
         let Self { now, timers, members, config, detector, damping, .. } = self;
         let (now, options) = (*now, &config.options);
         let cx = Context { now, timers, members, options };
-        let flaps = |key| damping.stands_out(now, options, members[key].id(), members.others());
+        let flaps = |key| {
+            damping.stands_out(now, options, members[key].id(), Flap::Suspicion, members.others())
+        };
         detector.end_probe(&cx, flaps)
     }
 

@@ -338,8 +338,9 @@ impl Node {
             }
             Change::Recovered(key, updated, life) => {
                 self.detector.on_refutation(&mut self.timers, key);
+                let suppressed = self.members[key].is_suppressed();
                 self.on_returned(key, Flap::Suspicion, life);
-                self.event(Event::Recovered, key);
+                self.event(if suppressed { Event::Joined } else { Event::Recovered }, key);
                 if updated == Updated::Yes {
                     self.event(Event::Updated, key);
                 }

@@ -16,17 +16,29 @@ use core::time::Duration;
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Reconnect {
     /// Members that failed and did not return, the latest last.
-    lost: VecDeque<(NodeId, SocketAddr)>,
+    lost: VecDeque<Lost>,
     /// Seeds that accepted the node or did not answer while another one did, the latest last.
     seeds: VecDeque<Dialled>,
     max: usize,
     /// Number of failed attempts in a row.
     failed_attempts: u32,
-    /// Number of failures, each within the window after the one before.
+    /// Number of members that failed, each within the window after the one before, and did not
+    /// return.
     failures: usize,
     last_failure: Instant,
     /// `PartitionSuspected` was emitted for these failures.
     reported: bool,
+}
+
+/// A member that failed and did not return.
+#[derive(Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct Lost {
+    id: NodeId,
+    #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
+    addr: SocketAddr,
+    /// It counts in the current series of failures.
+    counts: bool,
 }
 
 impl Reconnect {
@@ -57,11 +69,12 @@ impl Reconnect {
         window: Duration,
     ) -> Option<usize> {
         self.remove_lost(id);
-        push_bounded(&mut self.lost, self.max, (id.clone(), addr));
         self.failed_attempts = 0;
         if now.since(self.last_failure) > window {
             (self.failures, self.reported) = (0, false);
+            self.lost.iter_mut().for_each(|lost| lost.counts = false);
         }
+        push_bounded(&mut self.lost, self.max, Lost { id: id.clone(), addr, counts: true });
         self.last_failure = now;
         self.failures = self.failures.saturating_add(1);
         // A quarter of those that were present.
@@ -71,7 +84,10 @@ impl Reconnect {
 
     /// Removes a lost member, because it is present again or left.
     pub(crate) fn remove_lost(&mut self, id: &NodeId) {
-        self.lost.retain(|(lost, _)| lost != id);
+        let Some(at) = self.lost.iter().position(|lost| lost.id == *id) else { return };
+        let lost = self.lost.remove(at);
+        self.failures =
+            self.failures.saturating_sub(usize::from(lost.is_some_and(|lost| lost.counts)));
     }
 
     /// Whether any member is lost.
@@ -81,7 +97,7 @@ impl Reconnect {
 
     /// Whether a member failed and has not answered since.
     pub(crate) fn is_lost(&self, id: &NodeId) -> bool {
-        self.lost.iter().any(|(lost, _)| lost == id)
+        self.lost.iter().any(|lost| lost.id == *id)
     }
 
     /// Adds a seed that accepted the node, or that did not answer while another one did.
@@ -112,7 +128,7 @@ impl Reconnect {
     }
 
     fn candidates(&self) -> impl Iterator<Item = SocketAddr> {
-        self.lost.iter().map(|&(_, addr)| addr).chain(self.seeds.iter().map(|seed| seed.0))
+        self.lost.iter().map(|lost| lost.addr).chain(self.seeds.iter().map(|seed| seed.0))
     }
 
     /// The wait before the next attempt, if all `present` members do the same.
@@ -143,7 +159,7 @@ impl Reconnect {
     pub(crate) fn on_attempt_ended(&mut self, addr: SocketAddr, found: bool) {
         if found {
             self.failed_attempts = 0;
-            self.lost.retain(|&(_, lost)| lost != canonical(addr));
+            self.lost.retain(|lost| lost.addr != canonical(addr));
         } else {
             self.failed_attempts = self.failed_attempts.saturating_add(1);
         }
@@ -206,6 +222,18 @@ mod tests {
                 "nor are few failures among many members"
             );
         }
+    }
+
+    #[test]
+    fn a_member_that_fails_and_returns_again_and_again_is_no_partition() {
+        let mut reconnect = Reconnect::new(8);
+        for second in 1..9 {
+            assert_eq!(fail(&mut reconnect, second, 1, 4), None);
+            reconnect.remove_lost(&id(1));
+        }
+        assert_eq!(fail(&mut reconnect, 9, 2, 4), None);
+        assert_eq!(fail(&mut reconnect, 9, 3, 4), None);
+        assert_eq!(fail(&mut reconnect, 10, 1, 4), Some(3), "three that are still gone are one");
     }
 
     #[test]

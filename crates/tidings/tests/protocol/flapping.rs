@@ -13,6 +13,12 @@ fn flap(net: &mut Net, member: usize, cut: Duration, back: Duration) {
     net.run_for(back);
 }
 
+fn damping() -> Options {
+    let mut options = Options::lan();
+    (options.repeat_probes, options.flap_suppress) = (true, 1500);
+    options
+}
+
 fn count(net: &Net, here: usize, kind: fn(&Event) -> Option<&Member>, about: usize) -> usize {
     let is_it = |(_, event): &&(Instant, Event)| {
         kind(event).is_some_and(|member| *member.id() == id(about))
@@ -29,7 +35,7 @@ fn joined_again(event: &Event) -> Option<&Member> {
 }
 
 fn flapping(options: &Options) -> Net {
-    let mut net = super::joined_with(8, options);
+    let mut net = joined_with(8, options);
     net.run_for(30 * SECOND);
     for _ in 0..4 {
         flap(&mut net, 7, 20 * SECOND, 10 * SECOND);
@@ -39,7 +45,7 @@ fn flapping(options: &Options) -> Net {
 
 #[test]
 fn a_member_that_keeps_failing_is_present_again_only_once_it_has_been_steady() {
-    let mut net = flapping(&Options::lan());
+    let mut net = flapping(&damping());
     for here in 0..7 {
         assert_eq!(count(&net, here, failed, 7), 2, "n{here} sees two of the four failures");
         assert_eq!(count(&net, here, joined_again, 7), 2, "as it joined, and after the first");
@@ -57,7 +63,7 @@ fn a_member_that_keeps_failing_is_present_again_only_once_it_has_been_steady() {
 
 #[test]
 fn without_damping_each_failure_and_return_is_an_event() {
-    let mut options = Options::lan();
+    let mut options = damping();
     options.flap_suppress = 0;
     let net = flapping(&options);
     assert!((0..7).all(|here| count(&net, here, failed, 7) == 4));
@@ -65,12 +71,12 @@ fn without_damping_each_failure_and_return_is_an_event() {
 
 #[test]
 fn a_member_that_is_restarted_again_and_again_is_not_suppressed() {
-    let mut net = super::joined_with(8, &Options::lan());
+    let mut net = joined_with(8, &damping());
     net.run_for(30 * SECOND);
     for generation in 2..6 {
         net.kill(7);
         net.run_until(|net| (0..7).all(|here| net.nodes[here].node.present_count() == 7));
-        let config = config_at(7, addr(7), &Options::lan()).with_generation(generation);
+        let config = config_at(7, addr(7), &damping()).with_generation(generation);
         net.restart(7, config);
         net.join(7, &[addr(0)]);
         net.run_until(|net| (0..7).all(|here| net.nodes[here].node.present_count() == 8));
@@ -80,7 +86,7 @@ fn a_member_that_is_restarted_again_and_again_is_not_suppressed() {
 
 #[test]
 fn a_node_that_others_keep_suspecting_is_told_so() {
-    let mut net = super::joined_with(8, &Options::lan());
+    let mut net = joined_with(8, &damping());
     net.run_for(30 * SECOND);
     for _ in 0..8 {
         // It hears the others, and they do not hear it.
@@ -91,7 +97,8 @@ fn a_node_that_others_keep_suspecting_is_told_so() {
         net.heal();
         net.run_until(|net| net.state(0, 7) == Some(State::Alive));
     }
-    let told = |(_, event): &&(Instant, Event)| matches!(event, Event::Unreachable { addr: at } if *at == addr(7));
-    assert_eq!(net.nodes[7].events.iter().filter(told).count(), 1);
+    let unreachable = Event::Unreachable { addr: addr(7) };
+    let told = net.nodes[7].events.iter().filter(|(_, event)| *event == unreachable);
+    assert_eq!(told.count(), 1);
     assert!((0..7).all(|here| !net.saw(here, |event| matches!(event, Event::Unreachable { .. }))));
 }

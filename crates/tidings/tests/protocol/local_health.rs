@@ -74,7 +74,7 @@ fn a_node_whose_own_probes_are_not_answered_declares_nobody_failed() {
             net.cut(other, 7);
         }
         // The first suspicions have timed out, and not all others are suspected yet.
-        net.run_for(45 * SECOND);
+        net.run_for(35 * SECOND);
         let node = &net.nodes[7].node;
         let suspects = node.all_members().filter(|member| member.state() == State::Suspect).count();
         assert!((1..7).contains(&suspects));
