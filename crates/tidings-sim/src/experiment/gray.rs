@@ -345,5 +345,5 @@ member, and is reported as degraded; memberlist has the same rule. By default no
 flapping member: after each refutation it is alive again, and the prompt refutation that helps \
 healthy members helps it too. A member that hears all others but is hardly heard suspects many \
 healthy members, and among a thousand members some of those are declared failed by all. The \
-options `repeat_probes` and `flap_suppress` are for such networks. Rapid asks several observers for \
-one verdict.";
+options `repeat_probes` and `flap_suppress` are for such networks. Rapid asks several observers \
+for one verdict.";

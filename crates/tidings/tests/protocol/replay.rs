@@ -206,8 +206,8 @@ fn an_invalid_checkpoint_is_refused() {
     let (checkpoint, _) = &journals(&net, 0).segments()[0];
     assert_eq!(Replay::new(&[], &[]).unwrap_err(), ReplayError::Checkpoint);
     let mut later = checkpoint.clone();
-    later[0] = 9;
-    assert_eq!(Replay::new(&later, &[]).unwrap_err(), ReplayError::Format(9));
+    later[0] = u8::MAX;
+    assert_eq!(Replay::new(&later, &[]).unwrap_err(), ReplayError::Format(u8::MAX));
     for len in 1..checkpoint.len() {
         assert_eq!(Replay::new(&checkpoint[..len], &[]).unwrap_err(), ReplayError::Checkpoint);
     }
