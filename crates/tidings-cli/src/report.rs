@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_driver::prelude::{Event, Key, Keyring, Member, NodeId, State, Stats, Via};
+use tidings_driver::prelude::{Event, Incarnation, Key, Keyring, Member, NodeId, State, Stats, Via};
 
 /// Prints to standard output, as text or as JSON; each line is written at once and complete.
 #[derive(Clone)]
@@ -150,6 +150,11 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
     Some(match event {
         Event::Joined(member) => ("join", about(member)),
         Event::Updated(member) => ("update", about(member)),
+        Event::Restarted { member, earlier } => {
+            let incarnation = |it: &Incarnation| json!([it.generation, it.number]);
+            let earlier = incarnation(earlier);
+            ("restart", json!({"node": node(member), "earlier": earlier}))
+        }
         Event::Suspected(member) => ("suspect", about(member)),
         Event::Recovered(member) => ("alive", about(member)),
         Event::Failed(member) | Event::Left(member) => ("leave", about(member)),
@@ -179,6 +184,11 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
         Event::Unreachable { addr } => {
             ("unreachable", json!({"addr": addr.ip(), "port": addr.port()}))
         }
+        Event::SeedFailed { seed, error } => (
+            "seed-failed",
+            json!({"addr": seed.ip(), "port": seed.port(), "error": error.to_string()}),
+        ),
+        Event::Ready { members } => ("settled", json!({"members": members})),
         Event::PartitionSuspected { lost, present } => {
             ("partition", json!({"lost": lost, "present": present}))
         }
@@ -194,6 +204,7 @@ fn level(event: &Event) -> Level {
         | Event::Degraded(_)
         | Event::Conflict { .. }
         | Event::Unreachable { .. }
+        | Event::SeedFailed { .. }
         | Event::PartitionSuspected { .. } => Level::Warn,
         _ => Level::Info,
     }
@@ -204,6 +215,7 @@ pub(crate) fn event_text(event: &Event) -> Option<String> {
     Some(match event {
         Event::Joined(member) => format!("{} joined{}", member.id(), details(member)),
         Event::Updated(member) => format!("{} updated: now{}", member.id(), details(member)),
+        Event::Restarted { member, .. } => format!("{} was restarted", member.id()),
         Event::Suspected(member) => format!("{} is suspected", member.id()),
         Event::Recovered(member) => format!("{} refuted the suspicion: it is alive", member.id()),
         Event::Failed(member) if member.is_suppressed() => {
@@ -229,7 +241,9 @@ pub(crate) fn event_text(event: &Event) -> Option<String> {
         Event::SyncState { from, data, .. } => {
             format!("push/pull state{}: {}", sender(from), excerpt(data))
         }
-        Event::Unreachable { .. } => event.to_string(),
+        Event::Unreachable { .. } | Event::SeedFailed { .. } | Event::Ready { .. } => {
+            event.to_string()
+        }
         Event::PartitionSuspected { lost, present } => {
             let (lost, present) = (count(*lost, "member"), count(*present, "member"));
             format!("possible network partition: {lost} failed within a short time, {present} left")

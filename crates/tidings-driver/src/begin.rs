@@ -19,6 +19,7 @@ pub(crate) fn join(
 ) -> Result<Ticket, JoinError> {
     let members = |done| match done {
         Done::Joined { members, .. } => members,
+        Done::First => 1,
         done => unreachable!("a join ended as {done:?}"),
     };
     begin(handle, |node, now| node.join(now, seeds), move |ended| then(ended.map(members)))

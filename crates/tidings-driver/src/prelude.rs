@@ -11,7 +11,7 @@ pub use tidings::Memberlist;
 pub use tidings::{
     BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Done, Event,
     ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, InvalidNetwork,
-    IpNetwork, Member, Meta, Network, NodeId, Options, Phase, Refusal, Reject, Rejected,
+    IpNetwork, Member, Meta, Network, NodeId, Options, OnNameTaken, Phase, Refusal, Reject, Rejected,
     SeedFailure, SendError, Services, State, Stats, Target, TargetError, Ticket, TooLong, Via,
     Wire,
 };

@@ -116,14 +116,18 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         let (addr, networks) = (advertised, networks.into());
         return Err(StartError::Config(ConfigError::AddressNotAllowed { addr, networks }));
     }
-    let generation = match config.generation() {
-        0 => Clock::generation(),
-        set => set,
+    let mut random = [0; 33];
+    getrandom::fill(&mut random).map_err(|error| StartError::System(error.into()))?;
+    let [seed @ .., low] = random;
+    let config = match config.generation() {
+        0 => {
+            let generation = Clock::generation(low);
+            config.with_generation(generation).with_wall_clock(Clock::wall_clock())
+        }
+        _ => config,
     };
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| StartError::System(error.into()))?;
     let clock = Clock::start();
-    let config = config.with_addr(advertised).with_generation(generation);
+    let config = config.with_addr(advertised);
     let node = Node::new(config, seed, clock.now());
     let state = DriverState {
         node,
@@ -318,6 +322,7 @@ fn size_of_event(event: &Event) -> usize {
         | Event::Failed(member)
         | Event::Left(member)
         | Event::Degraded(member)
+        | Event::Restarted { member, .. }
         | Event::Restored(member) => member.id().as_str().len() + member.meta().len(),
         _ => 0,
     };

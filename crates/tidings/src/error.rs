@@ -13,6 +13,12 @@ use core::net::SocketAddr;
 pub enum Failure {
     /// A join: no seed accepted the node; each seed with its reason.
     NoSeed(Vec<SeedFailure>),
+    /// A join: a seed found that another node which lives has this node's name. Give it another one.
+    NameTaken {
+        /// The seed.
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
+        seed: SocketAddr,
+    },
     /// A leave: none of the members that were asked confirmed it within
     /// [`stream_timeout`](crate::Options::stream_timeout).
     ///
@@ -39,6 +45,9 @@ impl fmt::Display for Failure {
                     f.write_str(if n == 0 { ": " } else { "; " })?;
                     failure.fmt(f)
                 })
+            }
+            Self::NameTaken { seed } => {
+                write!(f, "{seed}: {}", ExchangeError::Refused(Refusal::NameTaken))
             }
             Self::Unconfirmed => f.write_str("no member confirmed the leave within stream_timeout"),
             Self::Left => f.write_str("the node left before a seed had answered"),
@@ -110,6 +119,32 @@ impl ExchangeError {
             | Self::NoAnswer => true,
             Self::BadAnswer(_) | Self::Refused(_) | Self::NotAccepted(_) => false,
         }
+    }
+
+    /// Whether the next attempt will fail too, unless somebody changes something.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::NotAccepted(refusal) => match refusal {
+                Refusal::NotRunning | Refusal::Full | Refusal::NotMe | Refusal::NameFree => false,
+                Refusal::Unacceptable
+                | Refusal::ForeignCluster
+                | Refusal::NotAdmitted
+                | Refusal::Clock
+                | Refusal::Versions
+                | Refusal::Unreadable
+                | Refusal::AddressNotAllowed
+                | Refusal::SameNode
+                | Refusal::NameTaken
+                | Refusal::Unknown => true,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether an attempt at a seed has failed: the seed is another node, and does not only ask for
+    /// another attempt.
+    pub(crate) fn is_failure(self) -> bool {
+        !matches!(self, Self::Refused(Refusal::SameNode | Refusal::NameFree))
     }
 }
 
@@ -343,6 +378,13 @@ pub enum Refusal {
     /// [`allowed_networks`](crate::ConfigBuilder::allowed_networks): the address that it
     /// advertises, or that from which its connection comes.
     AddressNotAllowed = 9,
+    /// The peer is this node itself.
+    SameNode = 10,
+    /// Another node that lives has this node's name: give this one another name.
+    NameTaken = 11,
+    /// The member that had this node's name does not answer: the peer accepts this node at the next
+    /// attempt.
+    NameFree = 12,
     /// A reason that this version does not know.
     Unknown = 255,
 }
@@ -358,6 +400,9 @@ impl Refusal {
             5 => Self::NotMe,
             6 => Self::Clock,
             9 => Self::AddressNotAllowed,
+            10 => Self::SameNode,
+            11 => Self::NameTaken,
+            12 => Self::NameFree,
             _ => Self::Unknown,
         }
     }
@@ -378,6 +423,9 @@ impl fmt::Display for Refusal {
             Self::AddressNotAllowed => {
                 "its allowed_networks do not have this node's address, as advertised or as seen"
             }
+            Self::SameNode => "it is this node itself",
+            Self::NameTaken => "another node that lives has this node's name; set another one",
+            Self::NameFree => "it found this node's name free, and accepts it next time",
             Self::Unknown => "its reason is unknown to this version",
         })
     }

@@ -1,6 +1,7 @@
 //! Events: the reports of a node to its application.
 
-use crate::error::Failure;
+use crate::error::{ExchangeError, Failure};
+use crate::incarnation::Incarnation;
 use crate::member::{Member, NodeId};
 use bytes::Bytes;
 use core::fmt;
@@ -20,6 +21,19 @@ pub enum Event {
     Joined(Member),
     /// A member has new metadata, or a new address.
     Updated(Member),
+    /// A present member was restarted, and has not failed in this node's eyes: its process has lost
+    /// what it knew, and connections to it are broken.
+    ///
+    /// [`Event::Updated`] follows if the new life has other metadata or another address. Only
+    /// generations tell a restart from a refutation, so there are no such events in memberlist's
+    /// format. A member that somebody slandered with a later generation takes the one after it,
+    /// which looks the same.
+    Restarted {
+        /// The member in its new life.
+        member: Member,
+        /// The last incarnation of its earlier life that this node knew.
+        earlier: Incarnation,
+    },
     /// A member did not answer a probe; it still counts as present, and can refute the suspicion.
     ///
     /// Can repeat for the same member, with a higher incarnation.
@@ -91,6 +105,24 @@ pub enum Event {
         /// The number of members that are present, this node included.
         present: usize,
     },
+    /// A seed did not answer, or refused: once for each reason, until it answers or the reason is
+    /// another one.
+    ///
+    /// The node goes on trying it, after a refusal that is final as rarely as
+    /// [`seed_retry_max`](crate::Options::seed_retry_max) says.
+    SeedFailed {
+        /// The seed's address, as it was given to [`set_seeds`](crate::Node::set_seeds).
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
+        seed: SocketAddr,
+        /// The reason.
+        error: ExchangeError,
+    },
+    /// The node has settled in its cluster, or is the first of it; once in the life of a node that
+    /// was given seeds. See [`is_ready`](crate::Node::is_ready).
+    Ready {
+        /// The number of members that are present, this node included.
+        members: usize,
+    },
     /// A command has ended.
     Completed {
         /// The ticket that the command returned.
@@ -108,6 +140,7 @@ impl fmt::Display for Event {
         match self {
             Self::Joined(member) => write!(f, "{member} joined"),
             Self::Updated(member) => write!(f, "{member} has new metadata or a new address"),
+            Self::Restarted { member, .. } => write!(f, "{member} was restarted"),
             Self::Suspected(member) => write!(f, "{member} is suspected: it answers no probe"),
             Self::Recovered(member) => write!(f, "{member} is alive: it refuted the suspicion"),
             Self::Failed(member) if member.is_suppressed() => {
@@ -139,6 +172,9 @@ impl fmt::Display for Event {
             Self::PartitionSuspected { lost, present } => {
                 write!(f, "the network may be partitioned: {lost} failed, {present} present")
             }
+            Self::SeedFailed { seed, error } => write!(f, "seed {seed}: {error}"),
+            Self::Ready { members: 1 } => f.write_str("ready; this node is the first member"),
+            Self::Ready { members } => write!(f, "ready; {members} members are present"),
             Self::Completed { ticket, result: Ok(done) } => write!(f, "command {ticket}: {done}"),
             Self::Completed { ticket, result: Err(failure) } => {
                 write!(f, "command {ticket} failed: {failure}")
@@ -187,9 +223,11 @@ impl fmt::Display for Ticket {
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Done {
+    /// A join whose seeds are all this node itself: it is the first of its cluster.
+    First,
     /// A join: a seed accepted the node, which now knows its members.
     Joined {
-        /// The seed that answered first; our own address if there was no other.
+        /// The seed that answered first.
         #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
         seed: SocketAddr,
         /// The number of members now, this node included.
@@ -215,6 +253,7 @@ pub enum Done {
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::First => f.write_str("no seed but this node itself; it is the first member"),
             Self::Joined { seed, members: 1 } => {
                 write!(f, "joined through {seed}; 1 member is present")
             }
@@ -255,7 +294,6 @@ impl fmt::Display for ByteCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incarnation::Incarnation;
     use crate::member::Meta;
     use alloc::string::ToString;
 
@@ -276,6 +314,10 @@ mod tests {
             (
                 Event::Updated(member.clone()),
                 "db-7 (10.0.0.7:7946) has new metadata or a new address",
+            ),
+            (
+                Event::Restarted { member: member.clone(), earlier: Incarnation::default() },
+                "db-7 (10.0.0.7:7946) was restarted",
             ),
             (
                 Event::Suspected(member.clone()),
@@ -311,6 +353,12 @@ mod tests {
                 "the network may be partitioned: 5 failed, 3 present",
             ),
             (
+                Event::SeedFailed { seed: other, error: ExchangeError::ConnectionReset },
+                "seed 10.0.0.8:7946: the connection was broken",
+            ),
+            (Event::Ready { members: 1 }, "ready; this node is the first member"),
+            (Event::Ready { members: 5 }, "ready; 5 members are present"),
+            (
                 Event::Completed { ticket, result: Ok(joined) },
                 "command 0: joined through 10.0.0.8:7946; 5 members are present",
             ),
@@ -327,6 +375,7 @@ mod tests {
     fn outcomes_of_commands_have_plurals_that_agree() {
         let seed = "10.0.0.1:7946".parse().unwrap();
         for (done, text) in [
+            (Done::First, "no seed but this node itself; it is the first member"),
             (
                 Done::Joined { seed, members: 1 },
                 "joined through 10.0.0.1:7946; 1 member is present",

@@ -168,7 +168,7 @@ pub use config::Memberlist;
 pub use config::Plaintext;
 pub use config::network::{InvalidNetwork, IpNetwork};
 pub use config::options::{ConfigError, Options};
-pub use config::{Config, ConfigBuilder, Wire};
+pub use config::{Config, ConfigBuilder, OnNameTaken, Wire};
 #[cfg(feature = "encryption")]
 pub use crypto::cipher::Cipher;
 #[cfg(feature = "encryption")]

@@ -83,4 +83,5 @@ pub(crate) enum RngStream {
     #[cfg(feature = "encryption")]
     Nonces = 5,
     Ping = 6,
+    Seeds = 7,
 }

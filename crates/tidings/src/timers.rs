@@ -38,6 +38,10 @@ pub enum Timer {
     Retry,
     /// The next attempt to reach a member that failed (Serf's reconnect).
     Reconnect,
+    /// The next attempt at a seed ([`Node::set_seeds`](crate::Node::set_seeds)).
+    Seed,
+    /// The check whether the node has settled ([`Node::is_ready`](crate::Node::is_ready)).
+    Ready,
     /// The next check of a member that refuses connections
     /// ([`refusal_evidence`](crate::Options::refusal_evidence)), or the end of one.
     Refusal,
@@ -58,6 +62,8 @@ pub(crate) enum FixedTimer {
     Reconnect,
     Refusal,
     Damping,
+    Seeds,
+    Ready,
 }
 
 /// The key of a timer: its kind, and the object that it belongs to; the order of variants breaks
@@ -84,7 +90,7 @@ pub(crate) struct Timers {
     order: BTreeSet<(Instant, TimerKey)>,
 }
 
-const FIXED_TIMERS: [FixedTimer; 8] = [
+const FIXED_TIMERS: [FixedTimer; 10] = [
     FixedTimer::ProbeTimeout,
     FixedTimer::Probe,
     FixedTimer::Gossip,
@@ -93,6 +99,8 @@ const FIXED_TIMERS: [FixedTimer; 8] = [
     FixedTimer::Reconnect,
     FixedTimer::Refusal,
     FixedTimer::Damping,
+    FixedTimer::Seeds,
+    FixedTimer::Ready,
 ];
 
 impl Default for Timers {

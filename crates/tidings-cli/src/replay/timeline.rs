@@ -114,6 +114,10 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
             let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
             command(format!("join {}", seeds.join(", ")))
         }
+        Input::SetSeeds { seeds } => {
+            let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+            command(format!("seeds {}", seeds.join(", ")))
+        }
         Input::Leave => command("leave".into()),
         Input::Cancel(_) => command("cancel".into()),
         Input::Ping { to } => command(format!("ping {to}")),
@@ -239,6 +243,7 @@ fn event_line(event: &Event) -> Option<Line> {
         | Event::Left(member)
         | Event::Degraded(member)
         | Event::Restored(member) => line(Kind::Member, text).about([member.id()]),
+        Event::Restarted { member, .. } => line(Kind::Member, text).about([member.id()]),
         Event::Conflict { id, .. } => line(Kind::Member, text).about([id]),
         Event::Message { from, .. } => line(Kind::Message, text).about(from),
         Event::SyncState { from, .. } => line(Kind::Sync, text).about(from),

@@ -23,7 +23,7 @@ fn named(name: &'static str) -> Settings {
 }
 
 fn a_builder_starts_a_node_that_others_join_by_text(adapter: &Adapter) {
-    let before = Clock::generation();
+    let before = Clock::generation(0);
     let a = adapter.build("shop", Settings { meta: "role=db", ..named("a") }).unwrap();
     let b = adapter.build("shop", named("b")).unwrap();
     assert_eq!(b.join([a.addr().to_string()]).unwrap(), 2);

@@ -57,10 +57,13 @@ pub struct Config {
     pub(crate) id: NodeId,
     pub(crate) addr: SocketAddr,
     pub(crate) generation: u64,
+    /// 0: the generation is it.
+    pub(crate) wall_clock: u64,
     pub(crate) meta: Meta,
     #[cfg(feature = "encryption")]
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
     pub(crate) wire: Wire,
+    pub(crate) on_name_taken: OnNameTaken,
     pub(crate) admission: Option<fn(&Member) -> bool>,
     pub(crate) networks: AllowedNetworks,
     pub(crate) options: Options,
@@ -116,10 +119,12 @@ impl Config {
             id,
             addr,
             generation: 0,
+            wall_clock: 0,
             meta: Meta::EMPTY,
             #[cfg(feature = "encryption")]
             encryption: None,
             wire: Wire::Tidings,
+            on_name_taken: OnNameTaken::Refuse,
             admission: None,
             networks: AllowedNetworks::default(),
             options,
@@ -138,6 +143,14 @@ impl Config {
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
+        self
+    }
+
+    /// Sets another [wall clock](ConfigBuilder::wall_clock): for drivers, which set it if the
+    /// generation is 0.
+    #[must_use]
+    pub fn with_wall_clock(mut self, seconds: u64) -> Self {
+        self.wall_clock = seconds;
         self
     }
 
@@ -273,12 +286,22 @@ impl ConfigBuilder {
     /// Sets the generation, the part of the [`Incarnation`](crate::Incarnation) that counts
     /// restarts; 0 by default.
     ///
-    /// A restarted node needs a higher generation than before, so that its claims win at once. The
-    /// wall clock in seconds is high enough; adapters set it if the generation is 0. A node whose
-    /// generation is too low, because its clock was set back, learns the higher one from its peers
-    /// and starts the next generation.
+    /// A restarted node needs a higher generation than before, so that its claims win at once, and
+    /// never the same one: its peers would take the broadcasts of the new life for repetitions.
+    /// Adapters set [`Clock::generation`](crate::Clock::generation) if it is 0: milliseconds of the
+    /// wall clock, with a random part. A node whose generation is too low, because its clock was
+    /// set back, learns the higher one from its peers and starts the next generation.
     pub fn generation(mut self, generation: u64) -> Self {
         self.config.generation = generation;
+        self
+    }
+
+    /// Sets the wall clock at the node's start, in seconds since any moment that is the same at all
+    /// nodes; by default the [generation](Self::generation) is taken for it.
+    ///
+    /// Sealed messages carry this time, and the limits of incarnations move with it.
+    pub fn wall_clock(mut self, seconds: u64) -> Self {
+        self.config.wall_clock = seconds;
         self
     }
 
@@ -288,10 +311,9 @@ impl ConfigBuilder {
     /// none of its keys opens. `plaintext` is the policy for messages that are not sealed. The keys
     /// have to be for the node's [wire format](Self::wire).
     ///
-    /// Each sealed message carries its time, on the clock of the generations. It is accepted for
-    /// half of [`tombstone_timeout`](Options::tombstone_timeout), at least for a minute. So
-    /// [generations](Self::generation) have to be seconds of the wall clock, and clocks roughly
-    /// right. Never use a node's seed twice with the same keys.
+    /// Each sealed message carries its time, on the [wall clock](Self::wall_clock). It is accepted
+    /// for half of [`tombstone_timeout`](Options::tombstone_timeout), at least for a minute, so
+    /// clocks have to be roughly right. Never use a node's seed twice with the same keys.
     ///
     /// memberlist's format carries no time. There plaintext that is accepted corresponds to a
     /// `GossipVerifyIncoming` of false, and plaintext that is sent to a `GossipVerifyOutgoing` of
@@ -309,6 +331,13 @@ impl ConfigBuilder {
     /// [`max_meta`](Options::max_meta). Its keys come from `Key::memberlist`.
     pub fn wire(mut self, wire: Wire) -> Self {
         self.config.wire = wire;
+        self
+    }
+
+    /// Sets what happens if another node that lives has this node's name when it first joins;
+    /// [`OnNameTaken::Refuse`] by default.
+    pub fn on_name_taken(mut self, policy: OnNameTaken) -> Self {
+        self.config.on_name_taken = policy;
         self
     }
 
@@ -380,6 +409,27 @@ impl Wire {
     }
 }
 
+/// The policy of a node that is not a member yet, if another node that lives has its name.
+///
+/// It applies in Tidings' own format. In memberlist's the first node keeps its name, and both
+/// report [`Event::Conflict`](crate::Event::Conflict).
+///
+/// Exhaustive on purpose: there is no third way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub enum OnNameTaken {
+    /// The seed refuses the node, once the other one has answered it
+    /// ([`Refusal::NameTaken`](crate::Refusal::NameTaken)): a join fails with
+    /// [`Failure::NameTaken`](crate::Failure::NameTaken), and nobody else notices. If the other one
+    /// does not answer within [`probe_interval`](Options::probe_interval), and a quarter of
+    /// [`stream_timeout`](Options::stream_timeout), the node joins.
+    #[default]
+    Refuse,
+    /// The node joins. The one with the higher incarnation holds the name, and both report
+    /// [`Event::Conflict`](crate::Event::Conflict).
+    Contest,
+}
+
 /// The policy of a node with keys for messages that are not encrypted.
 ///
 /// A running cluster migrates to encryption in three rounds of restarts: with the keyring and
@@ -403,10 +453,12 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Config");
         debug.field("cluster", &self.cluster).field("id", &self.id).field("addr", &self.addr);
-        debug.field("generation", &self.generation).field("meta", &self.meta);
+        debug.field("generation", &self.generation).field("wall_clock", &self.wall_clock);
+        debug.field("meta", &self.meta);
         #[cfg(feature = "encryption")]
         debug.field("encryption", &self.encryption);
-        debug.field("wire", &self.wire).field("admission", &self.admission.is_some());
+        debug.field("wire", &self.wire).field("on_name_taken", &self.on_name_taken);
+        debug.field("admission", &self.admission.is_some());
         debug.field("networks", &self.allowed_networks());
         debug.field("options", &self.options).finish()
     }
@@ -421,12 +473,14 @@ pub(crate) struct ConfigForm {
     id: NodeId,
     addr: SocketAddr,
     generation: u64,
+    wall_clock: u64,
     meta: Meta,
     #[cfg(feature = "encryption")]
     #[serde(skip)]
     encryption: Option<(Keyring, Plaintext)>,
     #[serde(with = "WireForm")]
     wire: Wire,
+    on_name_taken: OnNameTaken,
     #[serde(skip)]
     admission: Option<fn(&Member) -> bool>,
     networks: AllowedNetworks,

@@ -169,6 +169,21 @@ options! {
         pub reconnect_interval: Duration,
         /// Longest mean wait between two attempts to reconnect. `reconnect_interval` to 24 h.
         pub reconnect_interval_max: Duration,
+        /// Mean wait before the second attempt at a seed, for a node that knows nobody; each failed
+        /// attempt doubles it. 10 ms to 24 h.
+        pub seed_retry: Duration,
+        /// Longest mean wait between two attempts at a seed. `seed_retry` to 24 h.
+        ///
+        /// A node that knows others tries the seeds that are no members once in this time, in
+        /// clusters of more than 16 members more rarely: an eighth of the number of members times
+        /// as long.
+        pub seed_retry_max: Duration,
+        /// How long nothing in the cluster has changed when a node that was given seeds is
+        /// [ready](crate::Node::is_ready). 10 ms to 1 h.
+        pub ready_quiet: Duration,
+        /// How long after it was given seeds a node is [ready](crate::Node::is_ready), whatever it
+        /// has found. `ready_quiet` to 24 h.
+        pub ready_timeout: Duration,
         /// Members to which a leaving node announces its leave over streams; half of them must
         /// confirm it. 1 to 16.
         pub leave_peers: usize,
@@ -287,6 +302,10 @@ impl Options {
             tombstone_timeout: Duration::from_secs(24 * 3600),
             reconnect_interval: Duration::from_secs(10),
             reconnect_interval_max: Duration::from_secs(120),
+            seed_retry: Duration::from_secs(1),
+            seed_retry_max: Duration::from_secs(30),
+            ready_quiet: Duration::from_secs(1),
+            ready_timeout: Duration::from_secs(30),
             leave_peers: 3,
             datagram_size: 1400,
             max_datagram: 9000,
@@ -321,6 +340,10 @@ impl Options {
             stream_timeout: Duration::from_secs(30),
             reconnect_interval: Duration::from_secs(30),
             reconnect_interval_max: Duration::from_secs(300),
+            seed_retry: Duration::from_secs(2),
+            seed_retry_max: Duration::from_secs(60),
+            ready_quiet: Duration::from_secs(3),
+            ready_timeout: Duration::from_secs(60),
             ..Self::lan()
         }
     }
@@ -339,6 +362,10 @@ impl Options {
             stream_timeout: Duration::from_secs(1),
             reconnect_interval: Duration::from_secs(5),
             reconnect_interval_max: Duration::from_secs(60),
+            seed_retry: Duration::from_millis(500),
+            seed_retry_max: Duration::from_secs(15),
+            ready_quiet: Duration::from_millis(500),
+            ready_timeout: Duration::from_secs(10),
             ..Self::lan()
         }
     }
@@ -368,6 +395,10 @@ impl Options {
                 24 * HOUR,
                 &["reconnect_interval"],
             ),
+            ("seed_retry", self.seed_retry, 10 * MILLI, 24 * HOUR, &[]),
+            ("seed_retry_max", self.seed_retry_max, self.seed_retry, 24 * HOUR, &["seed_retry"]),
+            ("ready_quiet", self.ready_quiet, 10 * MILLI, HOUR, &[]),
+            ("ready_timeout", self.ready_timeout, self.ready_quiet, 24 * HOUR, &["ready_quiet"]),
             ("flap_half_life", self.flap_half_life, 1000 * MILLI, 24 * HOUR, &[]),
             ("tombstone_timeout", self.tombstone_timeout, 1000 * MILLI, 30 * 24 * HOUR, &[]),
         ] {

@@ -62,13 +62,13 @@ pub(crate) enum Change {
     /// A member that had failed is present again.
     Returned(MemberKey, Life),
     /// A present member has a new address or metadata.
-    Updated(MemberKey),
+    Updated(MemberKey, Life),
     /// A member has a new incarnation, and is otherwise unchanged.
-    Refreshed(MemberKey),
+    Refreshed(MemberKey, Life),
     /// A suspect refuted; its address or metadata may be new too.
     Recovered(MemberKey, Updated, Life),
-    /// A member became suspect.
-    Suspected(MemberKey),
+    /// A member became suspect, or is so in a new incarnation.
+    Suspected(MemberKey, Life),
     /// A member failed.
     Failed(MemberKey),
     /// A member left.
@@ -85,9 +85,12 @@ pub(crate) enum Updated {
     Yes,
 }
 
-/// Whether a member that returns is in the life in which it was known, or has been restarted.
+/// Whether a member is in the life in which it was known, or has been restarted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Life {
     Same,
-    New,
+    New {
+        /// The last incarnation of the earlier life that was known.
+        earlier: Incarnation,
+    },
 }

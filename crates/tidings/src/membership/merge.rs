@@ -93,7 +93,8 @@ impl Members {
         }
         let later = claim.incarnation > known.incarnation;
         let same_life = claim.incarnation.generation == known.incarnation.generation;
-        let life = if same_life { Life::Same } else { Life::New };
+        let earlier = known.incarnation;
+        let life = if same_life { Life::Same } else { Life::New { earlier } };
         let updated = match &claim.profile {
             Some(profile) if later || self.profile_wins(key, profile) => {
                 self.set_profile(key, profile)
@@ -113,9 +114,9 @@ impl Members {
             (State::Left, State::Alive | State::Suspect) => Change::Joined(key),
             (State::Failed, State::Alive | State::Suspect) => Change::Returned(key, life),
             (State::Suspect, State::Alive) => Change::Recovered(key, updated, life),
-            (State::Alive, State::Alive) if updated == Updated::Yes => Change::Updated(key),
-            (State::Alive, State::Alive) => Change::Refreshed(key),
-            (State::Alive | State::Suspect, State::Suspect) => Change::Suspected(key),
+            (State::Alive, State::Alive) if updated == Updated::Yes => Change::Updated(key, life),
+            (State::Alive, State::Alive) => Change::Refreshed(key, life),
+            (State::Alive | State::Suspect, State::Suspect) => Change::Suspected(key, life),
             (State::Alive | State::Suspect, State::Failed) => Change::Failed(key),
             (State::Failed | State::Left, State::Failed) | (State::Left, State::Left) => {
                 Change::Tombstoned(key)
@@ -142,7 +143,7 @@ impl Members {
         match updated {
             _ if !known.1.is_present() => unchanged,
             Updated::Yes if !behind && profile.addr != other => Change::Conflict { key, other },
-            Updated::Yes => Change::Updated(key),
+            Updated::Yes => Change::Updated(key, Life::Same),
             Updated::No => unchanged,
         }
     }

@@ -218,6 +218,17 @@ impl Members {
         self.rings.len()
     }
 
+    /// Whether a validated member that is present has an address.
+    pub(crate) fn is_present_at(&self, addr: SocketAddr) -> bool {
+        let there = self.find_addr(addr);
+        there.is_some_and(|key| self[key].state().is_present() && self.is_validated(key))
+    }
+
+    /// Whether any other member present is validated.
+    pub(crate) fn has_validated(&self) -> bool {
+        self.rings.validated() > 0
+    }
+
     /// Whether the addresses of all other members present are validated.
     pub(crate) fn are_all_validated(&self) -> bool {
         self.rings.validated() == self.rings.len()

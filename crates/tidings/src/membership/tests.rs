@@ -132,7 +132,7 @@ fn a_suspicion_of_an_incarnation_that_we_missed_does_not_block_its_profile() {
     members.apply(NOW, &bare(1, 2, State::Suspect), true);
     let mut moved = claim(1, 2, State::Alive);
     moved.profile = Some(profile(addr(99), Meta::from("new")));
-    assert!(matches!(members.apply(NOW, &moved, true), Change::Updated(_)));
+    assert!(matches!(members.apply(NOW, &moved, true), Change::Updated(..)));
     let key = members.find(&id(1)).unwrap();
     assert_eq!((members[key].addr(), members[key].state), (addr(99), State::Suspect));
     assert_eq!(members.find_addr(addr(99)), Some(key));

@@ -233,6 +233,9 @@ impl Node {
                 .all(|member| member.is_suppressed() == self.damping.is_suppressed(&member.id))
             && timers.at(TimerKey::Fixed(FixedTimer::Damping)).is_some()
                 == self.damping.next(&self.config.options).is_some()
+            && timers.at(TimerKey::Fixed(FixedTimer::Ready)).is_some() != self.sync.ready.is_ready()
+            && self.sync.seeds.is_consistent()
+            && self.sync.name_checks.is_consistent()
             && timers.iter().all(|(_, timer)| known(timer))
             && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.detector.pings().all(|token| timers.at(TimerKey::UserPing(token)).is_some())
@@ -317,4 +320,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 9;
+const FORMAT: u8 = 10;

@@ -12,8 +12,9 @@ use crate::membership::damping::Damping;
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
 use crate::stream::exchange::Purpose;
-use crate::stream::tickets::{MAX_SEEDS, Retry};
+use crate::stream::tickets::Retry;
 use crate::sync::reconnect::Reconnect;
+use crate::sync::seeds::MAX_SEEDS;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
 #[cfg(feature = "encryption")]
@@ -32,10 +33,14 @@ impl Node {
     /// [`stream_timeout`](crate::Options::stream_timeout) after it was contacted. A seed that
     /// closes the stream without a reply, because it is overloaded, is contacted again after a
     /// delay. One outside of the [allowed networks](crate::ConfigBuilder::allowed_networks) fails
-    /// without being contacted. This node's own address among the seeds is skipped; if it is the
-    /// only one, the node is the first of its cluster, and has joined. A seed's address may have a
-    /// zone (the scope id of an IPv6 address), which is used to connect; members' addresses have
-    /// none.
+    /// without being contacted. This node itself among the seeds counts for nothing; if it is the
+    /// only one, the ticket ends with [`Done::First`]. Seeds that were silent are tried again, as
+    /// members that failed are, also if no other one has answered. A seed's address may have a zone
+    /// (the scope id of an IPv6 address), which is used to connect; members' addresses have none.
+    ///
+    /// If a seed finds that another node which lives has this node's name, the ticket ends with
+    /// [`Failure::NameTaken`], unless the node was configured to
+    /// [contest](crate::OnNameTaken::Contest) the name, or was a member before.
     ///
     /// A node that has left joins again by this. It missed all updates, so it forgets all other
     /// members, without an event: earlier events are void, and each member joins again.
@@ -73,8 +78,7 @@ impl Node {
         }
         let ticket = self.streams.tickets.issue();
         if others.is_empty() {
-            let members = self.members.present_count();
-            self.emit_completed(ticket, Ok(Done::Joined { seed: own, members }));
+            self.emit_completed(ticket, Ok(Done::First));
         } else {
             self.streams.tickets.begin_join(ticket, &others);
             self.contact_seeds();
@@ -116,6 +120,7 @@ impl Node {
         self.gossip.queue = GossipQueue::default();
         self.gossip.broadcasts.clear();
         self.sync.reconnect = Reconnect::new(self.config.options.max_reconnect);
+        self.sync.is_member = false;
         self.members.forget_others();
         self.bump_incarnation(State::Alive);
         self.start_rounds();
@@ -128,13 +133,16 @@ impl Node {
         detector.start(&mut cx);
         let sync = self.sync.rng.within(self.config.options.sync_interval);
         self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now + sync);
+        self.arm_seeds();
     }
 
-    /// Stops to probe, to sync and to reconnect, because the node leaves.
+    /// Stops to probe, to sync, to reconnect and to try seeds, because the node leaves.
     pub(super) fn stop_rounds(&mut self) {
         self.detector.stop(&mut self.timers);
         self.timers.clear(TimerKey::Fixed(FixedTimer::Sync));
         self.timers.clear(TimerKey::Fixed(FixedTimer::Reconnect));
+        self.timers.clear(TimerKey::Fixed(FixedTimer::Seeds));
+        self.sync.seeds.reset();
     }
 
     /// Leaves the cluster, so that all others see this node as left and not as failed.
@@ -157,8 +165,8 @@ impl Node {
         }
         let mut asked = false;
         if self.phase() == Phase::Running {
-            self.stop_rounds();
             let seeds = self.abandon_joins();
+            self.stop_rounds();
             self.bump_incarnation(State::Left);
             asked = self.announce_leave(ticket, seeds);
         }

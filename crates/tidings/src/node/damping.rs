@@ -17,7 +17,7 @@ impl Node {
         if self.config.options.flap_suppress == 0 {
             return;
         }
-        if life == Life::New {
+        if life != Life::Same {
             return self.forget_flaps(key);
         }
         let is_certain = flap == Flap::Suspicion || self.variant.has_generations();

@@ -29,6 +29,13 @@ pub(super) fn check(node: &Node) {
     gossip.broadcasts.check();
     gossip.dedup.check();
     sync.reconnect.check();
+    assert!(sync.seeds.is_consistent() && sync.name_checks.is_consistent());
+    let settles = timers.at(TimerKey::Fixed(FixedTimer::Ready)).is_some();
+    assert_eq!(
+        settles,
+        !sync.ready.is_ready(),
+        "a node that has not settled checks whether it has"
+    );
     let probing = timers.at(TimerKey::Fixed(FixedTimer::Probe)).is_some();
     assert_eq!(probing, node.local().state() == State::Alive, "a node that has not left probes");
     assert_ne!(node.local().state(), State::Suspect, "a node does not suspect itself");

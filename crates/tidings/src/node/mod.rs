@@ -8,6 +8,7 @@ mod command;
 mod damping;
 mod datagram;
 mod input;
+mod introduction;
 #[cfg(debug_assertions)]
 mod invariants;
 mod message;
@@ -16,6 +17,7 @@ mod probe;
 #[cfg(feature = "memberlist")]
 mod push_pull;
 mod refused;
+mod seeds;
 mod stream;
 mod sync;
 mod transmit;
@@ -62,7 +64,7 @@ use core::time::Duration;
 /// Four methods take the inputs: [`handle_datagram`](Self::handle_datagram),
 /// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream) and
 /// [`handle_timeout`](Self::handle_timeout). Commands of the application are verbs:
-/// [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta),
+/// [`set_seeds`](Self::set_seeds), [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta),
 /// [`send`](Self::send), [`broadcast`](Self::broadcast), [`ping`](Self::ping). One ordered queue
 /// has all outputs: [`poll_output`](Self::poll_output). All other methods are queries.
 ///
@@ -218,6 +220,8 @@ impl Node {
                 TimerKey::Fixed(FixedTimer::Reconnect) => self.try_reconnect(),
                 TimerKey::Fixed(FixedTimer::Refusal) => self.on_refusal_timeout(),
                 TimerKey::Fixed(FixedTimer::Damping) => self.on_damping_timeout(),
+                TimerKey::Fixed(FixedTimer::Seeds) => self.try_seeds(),
+                TimerKey::Fixed(FixedTimer::Ready) => self.check_ready(),
                 TimerKey::UserPing(token) => self.on_user_ping_timeout(token),
                 TimerKey::Retry(number) => self.retry_seed(number),
                 TimerKey::Suspicion(key) => self.on_suspicion_timeout(key),
@@ -357,6 +361,8 @@ impl Node {
             TimerKey::Fixed(FixedTimer::Reconnect) => Timer::Reconnect,
             TimerKey::Fixed(FixedTimer::Refusal) => Timer::Refusal,
             TimerKey::Fixed(FixedTimer::Damping) => Timer::Damping,
+            TimerKey::Fixed(FixedTimer::Seeds) => Timer::Seed,
+            TimerKey::Fixed(FixedTimer::Ready) => Timer::Ready,
             TimerKey::UserPing(_) => Timer::Ping,
             TimerKey::Retry(_) => Timer::Retry,
             TimerKey::Suspicion(key) => Timer::Suspicion(self.members[key].id().clone()),
@@ -370,9 +376,13 @@ impl Node {
         self.wire.set_time(self.clock());
     }
 
-    /// The current time, in seconds, on the clock from which generations are taken.
+    /// The current time, in seconds, on the [wall clock](crate::ConfigBuilder::wall_clock).
     fn clock(&self) -> u64 {
-        self.config.generation.saturating_add(self.now.since(self.started).as_secs())
+        let at_start = match self.config.wall_clock {
+            0 => self.config.generation,
+            set => set,
+        };
+        at_start.saturating_add(self.now.since(self.started).as_secs())
     }
 
     /// Reports an event about a member, unless the member is suppressed.

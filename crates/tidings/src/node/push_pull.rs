@@ -63,12 +63,19 @@ impl Node {
         theirs: PushPull,
     ) {
         let foreign = |claim: &Claim| claim.state.is_present() && !self.understands(claim);
-        if matches!(purpose, Purpose::Join(_)) && theirs.claims.claims.iter().any(foreign) {
+        let joins = matches!(purpose, Purpose::Join(_) | Purpose::Seed);
+        if joins && theirs.claims.claims.iter().any(foreign) {
             return self.resolve(id, Err(ExchangeError::NotAccepted(Refusal::Versions)));
         }
-        if matches!(purpose, Purpose::Join(_)) && self.are_all_outside(&theirs.claims) {
+        if joins && self.are_all_outside(&theirs.claims) {
             let refusal = Refusal::AddressNotAllowed;
             return self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
+        }
+        let own = |claim: &Claim| claim.is_all_of(self.local());
+        if theirs.claims.claims.len() == 1 && theirs.claims.claims.iter().all(own) {
+            // Nobody else sends a table with this node alone in its present incarnation.
+            let refusal = Refusal::SameNode;
+            return self.resolve(id, Err(ExchangeError::Refused(refusal)));
         }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;

@@ -13,7 +13,7 @@ use crate::time::Instant;
 use crate::timers::TimerKey;
 #[cfg(feature = "record")]
 use crate::wire::dissect::in_frame;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Introduction};
 use crate::wire::message::Ack;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -133,8 +133,10 @@ impl Node {
             return;
         }
         match purpose {
-            Purpose::Join(_) | Purpose::Reconnect => self.begin_sync(id, true),
-            Purpose::Sync => self.begin_sync(id, false),
+            Purpose::Join(_) | Purpose::Reconnect | Purpose::Seed => {
+                self.begin_sync(id, self.introduction());
+            }
+            Purpose::Sync => self.begin_sync(id, Introduction::Name),
             _ => {}
         }
     }
@@ -171,15 +173,17 @@ impl Node {
             {
                 self.process_stream_datagram(peer, &from, &messages);
             }
-            (Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect, Frame::SyncReply(hello)) => {
-                self.handle_sync_reply(id, purpose, hello);
-            }
+            (
+                Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect | Purpose::Seed,
+                Frame::SyncReply(hello),
+            ) => self.handle_sync_reply(id, purpose, hello),
             #[cfg(feature = "memberlist")]
             (Purpose::Inbound, Frame::PushPull(theirs)) => self.serve_push_pull(id, theirs),
             #[cfg(feature = "memberlist")]
-            (Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect, Frame::PushPull(theirs)) => {
-                self.handle_push_pull_reply(id, purpose, peer, theirs);
-            }
+            (
+                Purpose::Join(_) | Purpose::Sync | Purpose::Reconnect | Purpose::Seed,
+                Frame::PushPull(theirs),
+            ) => self.handle_push_pull_reply(id, purpose, peer, theirs),
             #[cfg(feature = "memberlist")]
             (Purpose::Leave(_), Frame::PushPull(_)) => self.resolve(id, Ok(())),
             (_, Frame::Compare(parts)) => self.compare(id, &parts),
@@ -190,6 +194,7 @@ impl Node {
                 self.handle_stream_pong(peer, token, pong.status);
                 self.resolve(id, Ok(()));
             }
+            (Purpose::NameCheck(_), Frame::Pong(_)) => self.resolve(id, Ok(())),
             (Purpose::Relay(token), Frame::Pong(pong))
                 if pong.token.is_none_or(|carried| carried == token) =>
             {
@@ -298,12 +303,14 @@ impl Node {
         }
     }
 
-    /// Abandons all joins, because the node leaves; returns the seeds that have not replied.
+    /// Abandons all joins and attempts at seeds, because the node leaves; returns the seeds that
+    /// have not replied.
     pub(super) fn abandon_joins(&mut self) -> Vec<SocketAddr> {
         for ticket in self.streams.tickets.abandon_joins() {
             self.emit_completed(ticket, Err(Failure::Left));
         }
-        let joining = self.abort_streams(|purpose| matches!(purpose, Purpose::Join(_)));
+        let joins = |purpose| matches!(purpose, Purpose::Join(_) | Purpose::Seed);
+        let joining = self.abort_streams(joins);
         joining.into_iter().map(|(_, seed)| seed).collect()
     }
 
@@ -332,6 +339,7 @@ impl Node {
     fn forget(&mut self, id: StreamId) {
         self.streams.exchanges.remove(id);
         self.timers.clear(TimerKey::Stream(id));
+        self.sync.name_checks.forget(id);
         self.contact_seeds();
     }
 
@@ -342,6 +350,11 @@ impl Node {
         purpose: Purpose,
         answer: Result<(), ExchangeError>,
     ) {
+        if answer.is_ok()
+            && matches!(purpose, Purpose::Join(_) | Purpose::Seed | Purpose::Reconnect)
+        {
+            self.sync.is_member = true;
+        }
         match (purpose, answer) {
             (Purpose::Probe(token), Err(ExchangeError::ConnectionRefused)) => {
                 self.on_refused(token);
@@ -354,6 +367,7 @@ impl Node {
             (Purpose::Reconnect, answer) => {
                 self.sync.reconnect.on_attempt_ended(peer, answer.is_ok())
             }
+            (Purpose::Seed, answer) => self.on_seed_tried(peer, answer),
             (Purpose::Message(ticket), answer) => {
                 let receipts = self.variant.has_receipts();
                 let done = if receipts { Done::Delivered } else { Done::Written };
@@ -368,13 +382,26 @@ impl Node {
                     self.emit_completed(ticket, Ok(Done::Joined { seed: peer, members }));
                 }
             }
+            (Purpose::Join(ticket), Err(ExchangeError::Refused(Refusal::NameTaken))) => {
+                if self.streams.tickets.joined(ticket).is_some() {
+                    self.abort_streams(|purpose| purpose == Purpose::Join(ticket));
+                    self.emit_completed(ticket, Err(Failure::NameTaken { seed: peer }));
+                }
+            }
             (Purpose::Join(ticket), Err(error)) => {
-                if matches!(error, ExchangeError::ConnectionReset | ExchangeError::NoAnswer)
-                    && self.retry_join(Retry { ticket, seed: peer, error })
-                {
+                let again = matches!(
+                    error,
+                    ExchangeError::ConnectionReset
+                        | ExchangeError::NoAnswer
+                        | ExchangeError::Refused(Refusal::NameFree)
+                );
+                if again && self.retry_join(Retry { ticket, seed: peer, error }) {
                     return;
                 }
                 self.seed_failed(ticket, SeedFailure { seed: peer, error });
+            }
+            (Purpose::NameCheck(newcomer), answer) => {
+                self.on_name_checked(newcomer, answer.is_ok());
             }
             (Purpose::Leave(ticket), answer) => self.on_leave_confirmed(ticket, answer.is_ok()),
         }
@@ -394,13 +421,19 @@ impl Node {
         if !self.streams.tickets.is_joining(ticket) && failure.error.is_silence() {
             self.remember_silent_seed(failure.seed);
         }
-        if let Some(failure) = self.streams.tickets.seed_failed(ticket, failure) {
-            self.emit_completed(ticket, Err(failure));
+        let Some(failures) = self.streams.tickets.seed_failed(ticket, failure) else { return };
+        let itself = ExchangeError::Refused(Refusal::SameNode);
+        if failures.iter().all(|failure| failure.error == itself) {
+            return self.emit_completed(ticket, Ok(Done::First));
         }
+        for failure in failures.iter().filter(|failure| failure.error.is_silence()) {
+            self.remember_silent_seed(failure.seed);
+        }
+        self.emit_completed(ticket, Err(Failure::NoSeed(failures)));
     }
 
-    /// Remembers a silent seed of a join that succeeded through another one: it may be on the other
-    /// side of a partition.
+    /// Remembers a silent seed of a join: it may be on the other side of a partition, or not run
+    /// yet.
     fn remember_silent_seed(&mut self, seed: SocketAddr) {
         self.sync.reconnect.add_seed(seed);
         self.arm_reconnect();

@@ -1,6 +1,7 @@
 //! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
+use super::introduction::Reception;
 use super::update::{FollowUp, Proof, UpdateSource};
 use crate::addr::canonical;
 use crate::error::ExchangeError;
@@ -16,7 +17,7 @@ use crate::sync::diff::{self, Answer};
 use crate::sync::trigger;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
-use crate::wire::frame::{Claims, PeerIdentity, SyncHello, SyncPart};
+use crate::wire::frame::{Claims, Introduction, PeerIdentity, SyncHello, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;
 use alloc::vec::Vec;
@@ -42,7 +43,8 @@ impl Node {
     }
 
     /// Sends the first frame of a sync; a joining node introduces itself in it.
-    pub(super) fn begin_sync(&mut self, id: StreamId, introduce: bool) {
+    pub(super) fn begin_sync(&mut self, id: StreamId, introduction: Introduction) {
+        let introduce = introduction != Introduction::Name;
         #[cfg(feature = "memberlist")]
         if let Some(all) = self.push_pull(introduce) {
             self.write(id, all);
@@ -53,16 +55,23 @@ impl Node {
         let peer = self.streams.exchanges.get(id).filter(|_| !introduce).map(|one| one.peer);
         let to = peer.and_then(|peer| self.members.find_addr(peer));
         let to = to.map(|key| self.members[key].id());
-        let mut buf = frame::sync(envelope, to, self.local(), introduce, &self.sync.state);
+        let mut buf = frame::sync(envelope, to, self.local(), introduction, &self.sync.state);
         diff::begin(&self.members, &mut buf);
         self.write(id, buf);
     }
 
     /// Answers the first frame of a sync.
     pub(super) fn serve_sync(&mut self, id: StreamId, hello: SyncHello) {
-        let SyncHello { who, state, parts, .. } = hello;
+        let SyncHello { who, newcomer, state, parts, .. } = hello;
         if !self.local().state().is_present() {
             return self.refuse(id, Refusal::NotRunning);
+        }
+        if let PeerIdentity::Member(claim) = &who {
+            match self.receive(id, claim, newcomer) {
+                Reception::Welcome => {}
+                Reception::Refused(refusal) => return self.refuse(id, refusal),
+                Reception::Waits => return,
+            }
         }
         let introduced = matches!(who, PeerIdentity::Member(_));
         let Some(peer) = self.streams.exchanges.get(id).map(|exchange| exchange.peer) else {
@@ -73,6 +82,7 @@ impl Node {
             Err(refusal) => return self.refuse(id, refusal),
         };
         self.stats.syncs += 1;
+        self.sync.is_member = true;
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
@@ -190,7 +200,7 @@ impl Node {
     /// is none.
     pub(super) fn said_by(&self, purpose: Purpose, peer: SocketAddr) -> Proof {
         let is_seed = match purpose {
-            Purpose::Join(_) => true,
+            Purpose::Join(_) | Purpose::Seed => true,
             Purpose::Reconnect => self.sync.reconnect.is_seed(peer),
             _ => false,
         };
@@ -354,11 +364,7 @@ impl Node {
 
     /// Tries to reconnect to one failed member or seed, picked at random.
     pub(super) fn try_reconnect(&mut self) {
-        let present = |addr| {
-            self.members.find_addr(addr).is_some_and(|key| {
-                self.members[key].state().is_present() && self.members.is_validated(key)
-            })
-        };
+        let present = |addr| self.members.is_present_at(addr);
         let Some(addr) = self.sync.reconnect.pick(&mut self.sync.reconnect_rng, present) else {
             return;
         };

@@ -4,7 +4,7 @@ use super::Node;
 use crate::event::Event;
 use crate::incarnation::{Incarnation, IncarnationSource};
 use crate::member::{Member, State};
-use crate::membership::claim::{Change, Claim, Updated};
+use crate::membership::claim::{Change, Claim, Life, Updated};
 use crate::membership::damping::Flap;
 use crate::membership::refute::{Evidence, RefuteDecision};
 use crate::membership::table::MemberKey;
@@ -306,8 +306,12 @@ impl Node {
                 self.arm_reap();
                 return None;
             }
-            Change::Refreshed(key) => key,
-            Change::Updated(key) => {
+            Change::Refreshed(key, life) => {
+                self.report_restart(key, life);
+                key
+            }
+            Change::Updated(key, life) => {
+                self.report_restart(key, life);
                 self.event(Event::Updated, key);
                 key
             }
@@ -327,7 +331,8 @@ impl Node {
                 }
                 key
             }
-            Change::Suspected(key) => {
+            Change::Suspected(key, life) => {
+                self.report_restart(key, life);
                 self.suspect(key, source.accuser.clone());
                 if source.hearsay && self.members.is_validated(key) {
                     // The suspect gets it first, so that it can refute before others get it.
@@ -340,6 +345,9 @@ impl Node {
                 self.detector.on_refutation(&mut self.timers, key);
                 let suppressed = self.members[key].is_suppressed();
                 self.on_returned(key, Flap::Suspicion, life);
+                if !suppressed {
+                    self.report_restart(key, life);
+                }
                 self.event(if suppressed { Event::Joined } else { Event::Recovered }, key);
                 if updated == Updated::Yes {
                     self.event(Event::Updated, key);
@@ -376,7 +384,17 @@ impl Node {
             self.arm_gossip();
         }
         self.sync.trigger.on_change();
+        self.sync.ready.on_change(self.now);
         None
+    }
+
+    /// Reports that a present member is in a new life, unless it is suppressed.
+    fn report_restart(&mut self, key: MemberKey, life: Life) {
+        let Life::New { earlier } = life else { return };
+        let member = &self.members[key];
+        if !member.is_suppressed() {
+            self.outputs.event(Event::Restarted { member: member.clone(), earlier });
+        }
     }
 
     /// Makes room in a full table for a member that answers: one that never did is given up.
@@ -431,6 +449,9 @@ impl Node {
 
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
+        if !self.members.has_validated() {
+            self.arm_seeds();
+        }
         self.arm_reap();
     }
 

@@ -35,6 +35,7 @@ pub(crate) enum Input<'a> {
     Closed(StreamId),
     Failed(StreamId, StreamError),
     Join(Vec<Dialled>),
+    SetSeeds(Vec<Dialled>),
     Leave,
     Cancel(Ticket),
     Ping(Cow<'a, NodeId>),

@@ -218,6 +218,11 @@ impl<'a> Replay<'a> {
                 let _ = node.join(now, &seeds);
                 Input::Join { seeds }
             }
+            JournalInput::SetSeeds(seeds) => {
+                let seeds: Vec<_> = seeds.into_iter().map(|Dialled(seed)| seed).collect();
+                let _ = node.set_seeds(now, &seeds);
+                Input::SetSeeds { seeds }
+            }
             JournalInput::Leave => {
                 node.leave(now);
                 Input::Leave

@@ -101,6 +101,11 @@ pub enum Input {
         /// Seed addresses.
         seeds: Vec<SocketAddr>,
     },
+    /// The application called `set_seeds`.
+    SetSeeds {
+        /// Seed addresses.
+        seeds: Vec<SocketAddr>,
+    },
     /// The application called `leave`.
     Leave,
     /// The application cancelled a command.

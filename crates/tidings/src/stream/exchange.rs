@@ -29,6 +29,8 @@ pub(crate) enum Purpose {
     Sync,
     /// An attempt to reconnect to a failed member.
     Reconnect,
+    /// An attempt at a seed that the node was given.
+    Seed,
     /// The announcement of a leave, for the ticket that started the leave.
     Leave(Ticket),
     /// A reliable message of the application, until its receipt arrives.
@@ -39,6 +41,8 @@ pub(crate) enum Purpose {
     Relay(u32),
     /// The content of a datagram, in stream-only mode.
     Packet,
+    /// A ping to the holder of a name that a newcomer wants, who waits on this stream.
+    NameCheck(StreamId),
 }
 
 /// One open stream.

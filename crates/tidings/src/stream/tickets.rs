@@ -10,8 +10,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// The largest number of seeds of a join.
-pub(crate) const MAX_SEEDS: usize = 1024;
 /// The number of retries per seed, counted over the whole join.
 const MAX_RETRIES: usize = 4;
 
@@ -146,11 +144,15 @@ impl Tickets {
         self.joins.contains_key(&ticket)
     }
 
-    /// Records that a seed did not accept the node; returns the join's failure if it was the last
-    /// seed.
+    /// Records that a seed did not accept the node; returns the reasons of all if it was the last
+    /// one, which ends the join.
     ///
     /// If a retry timed out, the reason is the error of the attempt before.
-    pub(crate) fn seed_failed(&mut self, ticket: Ticket, failure: SeedFailure) -> Option<Failure> {
+    pub(crate) fn seed_failed(
+        &mut self,
+        ticket: Ticket,
+        failure: SeedFailure,
+    ) -> Option<Vec<SeedFailure>> {
         let join = self.joins.get_mut(&ticket)?;
         let SeedFailure { seed, error } = failure;
         let earlier = join.retried.get(&Dialled(seed)).filter(|_| error == ExchangeError::TimedOut);
@@ -159,7 +161,7 @@ impl Tickets {
         if join.open > 0 {
             return None;
         }
-        self.joins.remove(&ticket).map(|join| Failure::NoSeed(join.failures))
+        self.joins.remove(&ticket).map(|join| join.failures)
     }
 
     /// Ends all joins; returns their tickets.
@@ -233,7 +235,7 @@ mod tests {
             }
             let timed_out = SeedFailure { seed, error: ExchangeError::TimedOut };
             let failure = tickets.seed_failed(ticket, timed_out);
-            assert_eq!(failure, Some(Failure::NoSeed([SeedFailure { seed, error }].into())));
+            assert_eq!(failure, Some([SeedFailure { seed, error }].into()));
         }
     }
 }

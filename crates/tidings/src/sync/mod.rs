@@ -1,13 +1,19 @@
 //! Anti-entropy: when nodes sync, how they find the differences between their membership tables,
-//! and how they reconnect to members that failed.
+//! how they reconnect to members that failed, and how they find their cluster through seeds.
 
 pub(crate) mod diff;
+pub(crate) mod name_checks;
+pub(crate) mod ready;
 pub(crate) mod reconnect;
+pub(crate) mod seeds;
 pub(crate) mod trigger;
 
 use crate::config::options::Options;
 use crate::rng::{Rng, RngStream};
+use crate::sync::name_checks::NameChecks;
+use crate::sync::ready::Readiness;
 use crate::sync::reconnect::Reconnect;
+use crate::sync::seeds::Seeds;
 use crate::sync::trigger::SyncTrigger;
 use bytes::Bytes;
 
@@ -18,6 +24,11 @@ use bytes::Bytes;
 pub(crate) struct Sync {
     pub(crate) trigger: SyncTrigger,
     pub(crate) reconnect: Reconnect,
+    pub(crate) seeds: Seeds,
+    pub(crate) ready: Readiness,
+    pub(crate) name_checks: NameChecks,
+    /// Whether any peer knows this node as a member.
+    pub(crate) is_member: bool,
     /// The application's state, sent with each sync.
     pub(crate) state: Bytes,
     pub(crate) rng: Rng,
@@ -29,6 +40,10 @@ impl Sync {
         Self {
             trigger: SyncTrigger::default(),
             reconnect: Reconnect::new(options.max_reconnect),
+            seeds: Seeds::new(Rng::new(seed, RngStream::Seeds)),
+            ready: Readiness::default(),
+            name_checks: NameChecks::default(),
+            is_member: false,
             state: Bytes::new(),
             rng: Rng::new(seed, RngStream::Sync),
             reconnect_rng: Rng::new(seed, RngStream::Reconnect),

@@ -171,7 +171,7 @@ impl Format {
 
     // ---- datagrams ----
 
-    /// Sets the current time, in seconds, on the clock from which generations are taken.
+    /// Sets the current time, in seconds, on the wall clock.
     pub(crate) fn set_time(&mut self, time: u64) {
         match self {
             Self::Tidings(envelope) => envelope.set_time(time),

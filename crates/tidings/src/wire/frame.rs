@@ -57,9 +57,22 @@ pub(crate) struct SyncHello {
     /// The member that a request is for; `None`: whoever is at the address, or this is the reply.
     pub(crate) to: Option<NodeId>,
     pub(crate) who: PeerIdentity,
+    /// Whether the sender is a [`Newcomer`](Introduction::Newcomer).
+    pub(crate) newcomer: bool,
     /// The data that the sender's application attaches to every sync.
     pub(crate) state: Bytes,
     pub(crate) parts: Vec<SyncPart>,
+}
+
+/// The way in which the sender of a sync introduces itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Introduction {
+    /// By its name: the receiver knows it.
+    Name,
+    /// With its record.
+    Record,
+    /// With its record. It was no member in this life, and takes no name that a living node has.
+    Newcomer,
 }
 
 /// The sender of a [`SyncHello`].

@@ -33,6 +33,7 @@ pub struct Net {
     sent: u64,
     /// Base of the random seeds of nodes that start from now on.
     pub seed: u8,
+    restarts: u8,
     /// Links, by sender and receiver, that lose everything.
     cuts: BTreeSet<(usize, usize)>,
     /// Datagram loss, in percent.
@@ -238,6 +239,7 @@ impl Net {
             in_flight: BTreeMap::new(),
             sent: 0,
             seed: 0,
+            restarts: 0,
             cuts: BTreeSet::new(),
             loss: 0,
             datagram_cuts: BTreeSet::new(),
@@ -268,7 +270,8 @@ impl Net {
     fn host(&self, here: usize, config: Config) -> Host {
         let addr = config.addr();
         let mut seed = [here as u8; 32];
-        seed[0] = self.seed;
+        // A seed is never used twice.
+        (seed[0], seed[1]) = (self.seed, self.restarts);
         let mut node = Node::new(config, seed, self.now);
         let journals = self.journaling.then(|| journal::Journals::begin(&mut node));
         let (events, streams, serving) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
@@ -283,6 +286,7 @@ impl Net {
             InFlight::Connect { from, .. } => *from != here,
             InFlight::Stream { from, to, .. } => *from != here && *to != here,
         });
+        self.restarts += 1;
         let host = self.host(here, config);
         let old = std::mem::replace(&mut self.nodes[here], host);
         self.ended_journals.extend(old.journals);

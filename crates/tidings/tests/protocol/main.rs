@@ -30,6 +30,7 @@ mod process_death;
 mod refutation;
 #[cfg(feature = "record")]
 mod replay;
+mod seeds;
 mod stream_only;
 mod stream_probe;
 mod streams;
@@ -46,8 +47,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
     BroadcastError, ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant,
-    JoinError, Member, Meta, Node, NodeId, Options, Output, Phase, Refusal, Rejected, SeedFailure,
-    SendError, State, StreamAction, StreamError, StreamId, StreamInput, Timer, TooLong, Via,
+    JoinError, Member, Meta, Node, NodeId, OnNameTaken, Options, Output, Phase, Refusal, Rejected,
+    SeedFailure, SendError, State, StreamAction, StreamError, StreamId, StreamInput, Timer,
+    TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

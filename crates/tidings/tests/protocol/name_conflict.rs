@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn two_nodes_of_one_name_are_reported_on_both_sides_and_one_holds_it() {
     let mut net = trio();
-    let twin = net.start(config(2, addr(9)).with_generation(2));
+    let twin = config(2, addr(9)).to_builder().generation(2).on_name_taken(OnNameTaken::Contest);
+    let twin = net.start(twin.build().unwrap());
     net.join(twin, &[addr(0)]);
     let conflict = |event: &Event| matches!(event, Event::Conflict { .. });
     net.run_until(|net| net.saw(2, conflict) && net.saw(twin, conflict));

@@ -22,7 +22,7 @@ pub(crate) struct Envelope {
     #[cfg(feature = "encryption")]
     #[cfg_attr(feature = "record", serde(skip))]
     sealing: Option<Sealing>,
-    /// The current time, in seconds, on the clock from which generations are taken.
+    /// The current time, in seconds, on the wall clock.
     time: u64,
 }
 
@@ -66,7 +66,7 @@ impl Envelope {
         [SEALED_VERSION, a, b, c, d]
     }
 
-    /// Sets the current time, in seconds, on the clock from which generations are taken.
+    /// Sets the current time, in seconds, on the wall clock.
     pub(crate) fn set_time(&mut self, time: u64) {
         self.time = time;
     }

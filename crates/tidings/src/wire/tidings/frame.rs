@@ -8,7 +8,8 @@ use crate::stats::Reject;
 use crate::wire::StreamBinding;
 use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{
-    Claims, DecodeLimits, Frame, PeerIdentity, Pong, ReliableMessage, StreamPing, SyncHello,
+    Claims, DecodeLimits, Frame, Introduction, PeerIdentity, Pong, ReliableMessage, StreamPing,
+    SyncHello,
 };
 use crate::wire::message::PeerStatus;
 use alloc::vec::Vec;
@@ -16,18 +17,18 @@ use bytes::Bytes;
 
 /// Begins a sync with our hello; the caller appends the parts.
 ///
-/// `to`: the member that it is for, unless it is for whoever is at the address. `introduce`: the
-/// hello contains our record, not only our name.
+/// `to`: the member that it is for, unless it is for whoever is at the address.
 pub(crate) fn sync(
     envelope: &Envelope,
     to: Option<&NodeId>,
     local: &Member,
-    introduce: bool,
+    introduction: Introduction,
     state: &[u8],
 ) -> Vec<u8> {
-    let mut buf = envelope.begin_frame(SYNC);
+    let newcomer = introduction == Introduction::Newcomer;
+    let mut buf = envelope.begin_frame(if newcomer { SYNC_OF_NEWCOMER } else { SYNC });
     encode(&mut buf, &to);
-    encode_hello(&mut buf, local, introduce, state);
+    encode_hello(&mut buf, local, introduction != Introduction::Name, state);
     buf
 }
 
@@ -128,9 +129,9 @@ pub(crate) fn parse(
 pub(super) fn read(kind: u8, mut body: &[u8], limits: DecodeLimits) -> Result<Frame, Reject> {
     let limits = &mut { limits };
     Ok(match kind {
-        SYNC => {
-            let to = decode(&mut body)?;
-            Frame::Sync(SyncHello { to, ..decode_hello(body, limits)? })
+        SYNC | SYNC_OF_NEWCOMER => {
+            let (to, newcomer) = (decode(&mut body)?, kind == SYNC_OF_NEWCOMER);
+            Frame::Sync(SyncHello { to, newcomer, ..decode_hello(body, limits)? })
         }
         SYNC_REPLY => Frame::SyncReply(decode_hello(body, limits)?),
         COMPARE => Frame::Compare(decode_parts(body, limits)?),
@@ -170,7 +171,7 @@ fn decode_hello(mut body: &[u8], limits: &mut DecodeLimits) -> Result<SyncHello,
         },
     };
     let state = Bytes::copy_from_slice(decode(&mut body)?);
-    Ok(SyncHello { to: None, who, state, parts: decode_parts(body, limits)? })
+    Ok(SyncHello { to: None, who, newcomer: false, state, parts: decode_parts(body, limits)? })
 }
 
 fn decode_members(mut body: &[u8], limits: &mut DecodeLimits) -> Result<Claims, Reject> {
@@ -196,3 +197,4 @@ const MESSAGE: u8 = 6;
 const PING: u8 = 7;
 const PONG: u8 = 8;
 const PACKET: u8 = 9;
+const SYNC_OF_NEWCOMER: u8 = 10;

@@ -10,7 +10,7 @@ use crate::membership::index::record_len;
 use crate::membership::range::Range;
 use crate::stats::Reject;
 use crate::wire::StreamBinding;
-use crate::wire::frame::{DecodeLimits, Frame, PeerIdentity, SyncPart};
+use crate::wire::frame::{DecodeLimits, Frame, Introduction, PeerIdentity, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::message::{Message, PeerStatus, PingSender, sender_tag, target_tag};
 use alloc::vec::Vec;
@@ -136,10 +136,12 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     assert_eq!(body(pong), "08010203000000");
 
     let local = member(State::Alive);
-    let hello =
-        |to: Option<&NodeId>| body(frame::sync(&envelope(), to, &local, to.is_none(), b"s"));
-    assert_eq!(hello(None), alloc::format!("000000{profile}0173"));
-    assert_eq!(hello(Some(&name)), "00026e31200464622d370173");
+    let hello = |to: Option<&NodeId>, introduction| {
+        body(frame::sync(&envelope(), to, &local, introduction, b"s"))
+    };
+    assert_eq!(hello(None, Introduction::Record), alloc::format!("000000{profile}0173"));
+    assert_eq!(hello(None, Introduction::Newcomer), alloc::format!("0a0000{profile}0173"));
+    assert_eq!(hello(Some(&name), Introduction::Name), "00026e31200464622d370173");
     let reply = frame::sync_reply(&envelope(), &local, false, b"s");
     assert_eq!(body(reply), "01200464622d370173");
     let mut parts = Vec::new();
@@ -403,7 +405,7 @@ proptest! {
 
 /// A sync by the first of these members, with the records of all of them.
 fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
-    let mut buf = frame::sync(&envelope(), None, &members[0], true, state);
+    let mut buf = frame::sync(&envelope(), None, &members[0], Introduction::Record, state);
     assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
     close(buf)
 }

@@ -1,0 +1,133 @@
+//! Seeds as a standing wish: the node tries them until it has found its cluster, and afterwards.
+
+use super::Node;
+use crate::addr::{Dialled, canonical};
+use crate::error::{ExchangeError, JoinError, Refusal};
+use crate::event::Event;
+use crate::record::journal::Input;
+use crate::stream::exchange::Purpose;
+use crate::sync::seeds::{MAX_SEEDS, Pace};
+use crate::time::Instant;
+use crate::timers::{FixedTimer, TimerKey};
+use core::net::SocketAddr;
+
+impl Node {
+    /// Sets the seeds: addresses of members through which the node finds its cluster, in place of
+    /// earlier ones.
+    ///
+    /// Unlike [`join`](Self::join), which is tried once and has an outcome, this is a standing
+    /// wish. While the node knows nobody, it tries each seed with exponential backoff from
+    /// [`seed_retry`](crate::Options::seed_retry) to
+    /// [`seed_retry_max`](crate::Options::seed_retry_max), both randomized by half. Afterwards it
+    /// tries those that are no members, at a low rate, so that islands which share a seed merge.
+    /// Seeds that stay in the list keep their backoff, and new ones are tried at once. The node's
+    /// own address counts for nothing, and no seeds end the wish.
+    ///
+    /// [`Event::SeedFailed`] reports each seed that fails, once for each reason in a row.
+    /// [`Event::Ready`] reports once that the node has settled; see [`is_ready`](Self::is_ready).
+    /// A node that has left does not try its seeds until it joins again.
+    ///
+    /// # Errors
+    ///
+    /// If there are more than 1,024. Then nothing changed.
+    pub fn set_seeds(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<(), JoinError> {
+        let input = |_: &Self| Input::SetSeeds(seeds.iter().copied().map(Dialled).collect());
+        self.input(now, input, |node| node.replace_seeds(seeds))
+    }
+
+    fn replace_seeds(&mut self, seeds: &[SocketAddr]) -> Result<(), JoinError> {
+        if seeds.len() > MAX_SEEDS {
+            return Err(JoinError::TooManySeeds { seeds: seeds.len(), max: MAX_SEEDS });
+        }
+        self.sync.seeds.set(seeds);
+        if self.sync.ready.begin(self.now) {
+            let due = self.now + self.config.options.ready_quiet;
+            self.timers.set(TimerKey::Fixed(FixedTimer::Ready), due);
+        }
+        self.arm_seeds();
+        Ok(())
+    }
+
+    /// The [seeds](Self::set_seeds), in the order of their addresses.
+    pub fn seeds(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sync.seeds.iter()
+    }
+
+    /// Whether the node has settled since it was first given [seeds](Self::set_seeds): it knows
+    /// another member, and its view of the cluster was quiet for
+    /// [`ready_quiet`](crate::Options::ready_quiet); or it is the first of its cluster, because it
+    /// has no seeds but itself, or none has answered within
+    /// [`ready_timeout`](crate::Options::ready_timeout).
+    ///
+    /// A node that was never given seeds is always ready.
+    pub fn is_ready(&self) -> bool {
+        self.sync.ready.is_ready()
+    }
+
+    /// Tries the seeds that are due, while half of the streams are free for other purposes.
+    pub(super) fn try_seeds(&mut self) {
+        let pace = self.seed_pace();
+        while self.streams.exchanges.has_room_to_spare() {
+            let Some(seed) = self.sync.seeds.begin(self.now, pace) else { break };
+            let addr = canonical(seed);
+            if addr == self.local().addr() || self.members.is_present_at(addr) {
+                self.sync.seeds.skip(self.now, seed);
+            } else if !self.config.allows(addr.ip()) {
+                let refusal = Refusal::AddressNotAllowed;
+                self.on_seed_tried(seed, Err(ExchangeError::NotAccepted(refusal)));
+            } else {
+                self.open(seed, Purpose::Seed, None);
+            }
+        }
+        self.arm_seeds();
+    }
+
+    /// Applies the outcome of an attempt at a seed.
+    pub(super) fn on_seed_tried(&mut self, seed: SocketAddr, answer: Result<(), ExchangeError>) {
+        let error = self.sync.seeds.on_attempt_ended(self.now, seed, answer);
+        if let Some(error) = error.filter(|&error| error.is_failure()) {
+            self.outputs.event(Event::SeedFailed { seed, error });
+        }
+        self.arm_seeds();
+    }
+
+    /// Sets the timer for the next attempt at a seed.
+    pub(super) fn arm_seeds(&mut self) {
+        let timer = TimerKey::Fixed(FixedTimer::Seeds);
+        let next = self.sync.seeds.next(self.seed_pace());
+        let Some(next) = next.filter(|_| self.local().state().is_present()) else {
+            return self.timers.clear(timer);
+        };
+        // Without room, when there may be some.
+        let room = self.streams.exchanges.has_room_to_spare();
+        let wait = if room { self.now } else { self.now + self.config.options.seed_retry };
+        self.timers.set(timer, next.max(wait));
+    }
+
+    fn seed_pace(&self) -> Pace {
+        let options = &self.config.options;
+        Pace {
+            first: options.seed_retry,
+            longest: options.seed_retry_max,
+            alone: self.is_alone(),
+            present: self.members.present_count(),
+        }
+    }
+
+    /// Whether no other member is present that has answered.
+    fn is_alone(&self) -> bool {
+        !self.members.has_validated()
+    }
+
+    /// Reports that the node is ready, once it is.
+    pub(super) fn check_ready(&mut self) {
+        let options = &self.config.options;
+        let (quiet, timeout) = (options.ready_quiet, options.ready_timeout);
+        let is_first = !self.sync.seeds.has_others(self.local().addr());
+        let synced = is_first || !self.is_alone();
+        match self.sync.ready.settle(self.now, synced, quiet, timeout) {
+            Some(next) => self.timers.set(TimerKey::Fixed(FixedTimer::Ready), next),
+            None => self.outputs.event(Event::Ready { members: self.present_count() }),
+        }
+    }
+}
