@@ -2,7 +2,6 @@
 
 use std::thread;
 use std::time::Duration;
-use tidings::Clock;
 use tidings_driver::prelude::{Bytes, Event, Meta, Phase, State};
 use tidings_tests::conformance::{Adapter, LIMIT, Node, id, patient, quick, wait};
 

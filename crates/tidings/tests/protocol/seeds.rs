@@ -26,7 +26,7 @@ fn knows_all(net: &Net, here: usize, count: usize) -> bool {
     net.nodes[here].node.present_count() == count
 }
 
-mod seeds {
+mod attempts {
     use super::*;
 
     #[test]
