@@ -27,8 +27,8 @@ impl VerdictLease {
         gap
     }
 
-    /// Extends the lease by a round that was spent on a suspect: its silence says nothing about
-    /// this node.
+    /// Extends the lease by a round that was spent on suspects, or on members that never answered:
+    /// their silence says nothing about this node.
     pub(crate) fn extend(&mut self, now: Instant, round: Duration) {
         if self.is_valid(now - round) {
             self.until += round;

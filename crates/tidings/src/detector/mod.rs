@@ -41,6 +41,8 @@ use crate::timers::{FixedTimer, TimerKey, Timers};
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
+#[cfg(debug_assertions)]
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 /// The failure detector of a node: SWIM §3 and §4.2, with Lifeguard's local health.
@@ -291,7 +293,10 @@ impl Detector {
         );
         let deadline = self.suspicions.start(now, key, accuser, timeout);
         cx.timers.set(TimerKey::Suspicion(key), deadline);
-        self.limit_confirmations(cx.timers, members, options);
+        // Of many suspects not each new one moves all deadlines: the end of the round does.
+        if self.suspicions.len() <= MAX_MOVED_AT_ONCE {
+            self.limit_confirmations(cx.timers, members, options);
+        }
     }
 
     /// Limits the confirmations that suspicions wait for to the number of members that could still
@@ -302,6 +307,8 @@ impl Detector {
         let most = if options.limit_confirmations { others } else { usize::MAX };
         let possible = wanted.min(u32::try_from(most).unwrap_or(u32::MAX));
         if self.suspicions.set_possible(possible) {
+            #[cfg(debug_assertions)]
+            members.visits().fetch_add(self.suspicions.len(), Ordering::Relaxed);
             for (key, deadline) in self.suspicions.deadlines() {
                 timers.set(TimerKey::Suspicion(key), deadline);
             }
@@ -349,10 +356,18 @@ impl Detector {
         if !cx.options.require_recent_ack || self.lease.is_valid(cx.now) {
             return true;
         }
-        let all = self.suspicions.len() + 1 >= cx.members.present_count();
+        let all = self.are_all_suspects(cx.members);
         let Some(again) = self.suspicions.hold(cx.now, key, all) else { return true };
         cx.timers.set(TimerKey::Suspicion(key), again);
         false
+    }
+
+    /// Whether all other members that count are suspects: those that have answered.
+    fn are_all_suspects(&self, members: &Members) -> bool {
+        if members.are_all_validated() {
+            return self.suspicions.len() >= members.others();
+        }
+        members.validated().all(|key| members[key].state() == State::Suspect)
     }
 
     /// A suspect refuted the suspicion: it lives.
@@ -475,6 +490,9 @@ impl Detector {
         }
     }
 }
+
+/// The most suspects whose deadlines one new suspicion moves.
+const MAX_MOVED_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests;

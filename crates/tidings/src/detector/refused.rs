@@ -22,9 +22,9 @@ pub(crate) struct Refusals {
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Check {
     target: MemberKey,
-    /// Of this node's ping, its connection and its requests. Each attempt has its own; 0 before
-    /// the first.
-    token: u32,
+    /// Of this node's ping, its connection and its requests. Each attempt has its own; `None`
+    /// before the first.
+    token: Option<u32>,
     stage: Stage,
     /// Attempts of this stage that were not confirmed.
     failed: u8,
@@ -73,7 +73,7 @@ impl Refusals {
         let (asked, confirmed) = (Vec::new(), Vec::new());
         self.check = Some(Check {
             target,
-            token: 0,
+            token: None,
             stage: Stage::Refused,
             failed: 0,
             refused: false,
@@ -93,13 +93,13 @@ impl Refusals {
 
     /// This node's own connection of a check was refused; `false` if the token is not its.
     pub(crate) fn refused(&mut self, token: u32) -> bool {
-        let check = self.check.as_mut().filter(|check| check.token == token);
+        let check = self.check.as_mut().filter(|check| check.token == Some(token));
         check.map(|check| check.refused = true).is_some()
     }
 
     /// Handles the nack of a relay; `false` if it was not asked, or answered before.
     pub(crate) fn nacked(&mut self, token: u32, from: SocketAddr, refused: bool) -> bool {
-        let Some(check) = self.check.as_mut().filter(|check| check.token == token) else {
+        let Some(check) = self.check.as_mut().filter(|check| check.token == Some(token)) else {
             return false;
         };
         let Some(at) = check.asked.iter().position(|&asked| asked == from) else { return false };
@@ -113,7 +113,7 @@ impl Refusals {
 
     /// Handles an ack, over a datagram or a stream, direct or through a relay: the member lives.
     pub(crate) fn acked(&mut self, token: u32) -> Option<MemberKey> {
-        let check = self.check.take_if(|check| check.token == token)?;
+        let check = self.check.take_if(|check| check.token == Some(token))?;
         Some(check.target)
     }
 
@@ -171,7 +171,7 @@ impl Refusals {
             self.check = None;
             return None;
         }
-        check.token = token;
+        check.token = Some(token);
         check.refused = false;
         check.asked.clear();
         check.confirmed.clear();

@@ -30,6 +30,8 @@ pub(super) struct RoundTally {
     pub(super) silent: u32,
     /// Those of the silent targets that were suspects before.
     pub(super) suspects: u32,
+    /// Probes of members that never answered: they say nothing about this node.
+    pub(super) told: u32,
     /// The node had to refute a suspicion.
     pub(super) refuted: bool,
     /// Suspects that the node could confirm were met when the round began.
@@ -44,6 +46,7 @@ impl RoundTally {
         self.acked <= probes
             && self.silent <= probes
             && self.suspects <= self.silent
+            && self.told <= probes
             && self.length <= options.probe_interval * options.awareness_max
             && self.health < options.awareness_max
     }
@@ -70,7 +73,10 @@ impl Detector {
         })?;
         match &mut outcome {
             ProbeOutcome::Acked { target, .. } | ProbeOutcome::NoAck { target, .. }
-                if !cx.members.is_validated(*target) => {}
+                if !cx.members.is_validated(*target) =>
+            {
+                self.round.told += 1;
+            }
             ProbeOutcome::Acked { target, in_time, by_stream } => {
                 self.round.acked += 1;
                 self.patience.on_acked(*target, *in_time || flaps(*target));
@@ -107,13 +113,13 @@ impl Detector {
     /// returns, and if nobody was heard in the round, others.
     pub(crate) fn end_round(&mut self, cx: &mut Context<'_>, picked: &mut Vec<MemberKey>) -> usize {
         picked.clear();
-        let RoundTally { begun, length, acked, silent, suspects, open, .. } = self.round;
+        let RoundTally { begun, length, acked, silent, suspects, told, open, .. } = self.round;
         let calm = silent == 0 && self.silence == 0 && self.suspicions.len() == 0;
         if calm && self.witnesses.end_quiet_round() {
             return 0;
         }
         self.limit_confirmations(cx.timers, cx.members, cx.options);
-        if silent > 0 && acked == 0 && suspects == silent {
+        if silent + told > 0 && acked == 0 && suspects == silent {
             self.lease.extend(cx.now, length);
         }
         self.prefers_suspects = acked >= silent - suspects;

@@ -114,6 +114,10 @@ impl Damping {
                 return false;
             }
         }
+        if flap == Flap::Suspicion && self.is_suppressed(id) {
+            // Anybody can accuse it again: its trial decides.
+            return false;
+        }
         let penalty = self.penalties.entry(id.clone()).or_default();
         penalty.add(now, options, flap);
         let Penalty { value, standing, .. } = *penalty;
@@ -222,8 +226,10 @@ impl Damping {
         if self.trial.is_some() {
             return None;
         }
-        let due = |penalty: &Penalty| penalty.due(options).is_some_and(|at| at <= now);
-        let id = self.penalties.iter().find(|(_, penalty)| due(penalty))?.0.clone();
+        // The one that has waited longest.
+        let due = self.penalties.iter().filter_map(|(id, one)| Some((one.due(options)?, id)));
+        let (_, id) = due.filter(|&(at, _)| at <= now).min()?;
+        let id = id.clone();
         if !is_present(&id) {
             return self.acquit(now, options, id);
         }

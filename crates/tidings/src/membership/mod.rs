@@ -224,9 +224,15 @@ impl Members {
         there.is_some_and(|key| self[key].state().is_present() && self.is_validated(key))
     }
 
-    /// Whether any other member present is validated.
-    pub(crate) fn has_validated(&self) -> bool {
-        self.rings.validated() > 0
+    /// Number of other members present whose address is validated: those that others invent do not
+    /// count.
+    pub(crate) fn validated_others(&self) -> usize {
+        self.rings.validated()
+    }
+
+    /// The other members present whose address is validated, in no order.
+    pub(crate) fn validated(&self) -> impl Iterator<Item = MemberKey> {
+        self.rings.validated_keys()
     }
 
     /// Whether the addresses of all other members present are validated.

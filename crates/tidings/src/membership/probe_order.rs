@@ -54,7 +54,6 @@ impl ProbeOrder {
     }
 
     /// The members, in no order.
-    #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn keys(&self) -> impl Iterator<Item = MemberKey> {
         self.keys.iter().copied()
     }

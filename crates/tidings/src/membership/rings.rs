@@ -45,6 +45,11 @@ impl Rings {
         self.validated.len()
     }
 
+    /// Those members.
+    pub(crate) fn validated_keys(&self) -> impl Iterator<Item = MemberKey> {
+        self.validated.keys()
+    }
+
     pub(crate) fn contains(&self, key: MemberKey) -> bool {
         self.validated.contains(key) || self.told.contains(key)
     }

@@ -59,11 +59,14 @@ impl Members {
     /// The time since a member failed or left.
     #[cfg(feature = "memberlist")]
     pub(super) fn time_since_departure(&self, now: Instant, key: MemberKey) -> Duration {
-        let latest = |tombstone: &&Tombstone| tombstone.key == key && self.is_current(tombstone);
-        self.tombstones
-            .iter()
-            .find(latest)
-            .map_or(Duration::ZERO, |tombstone| now.since(tombstone.at))
+        // In the order of their numbers, unless these wrapped around in between.
+        let first = self.tombstones.front().map_or(0, |tombstone| tombstone.number);
+        let age = |number: u32| number.wrapping_sub(first);
+        let wanted = age(self.table.slot(key).tombstone);
+        let at = self.tombstones.binary_search_by_key(&wanted, |tombstone| age(tombstone.number));
+        let found = at.ok().map(|at| &self.tombstones[at]);
+        let latest = found.filter(|tombstone| tombstone.key == key && self.is_current(tombstone));
+        latest.map_or(Duration::ZERO, |tombstone| now.since(tombstone.at))
     }
 
     /// Forgets all but the local node.

@@ -24,7 +24,7 @@ impl Node {
         if !is_certain || !self.members.is_validated(key) {
             return;
         }
-        let (others, options) = (self.members.others(), &self.config.options);
+        let (others, options) = (self.members.validated_others(), &self.config.options);
         let at = (self.now, self.detector.trial_delay(options));
         if self.damping.on_flap(at, options, self.members[key].id(), flap, others) {
             self.suppress(key);

@@ -109,9 +109,9 @@ impl Node {
         let Self { now, timers, members, config, detector, damping, .. } = self;
         let (now, options) = (*now, &config.options);
         let cx = Context { now, timers, members, options };
-        let flaps = |key| {
-            damping.stands_out(now, options, members[key].id(), Flap::Suspicion, members.others())
-        };
+        let others = members.validated_others();
+        let flaps =
+            |key| damping.stands_out(now, options, members[key].id(), Flap::Suspicion, others);
         detector.end_probe(&cx, flaps)
     }
 

@@ -110,13 +110,13 @@ impl Node {
             first: options.seed_retry,
             longest: options.seed_retry_max,
             alone: self.is_alone(),
-            present: self.members.present_count(),
+            present: self.members.validated_others() + 1,
         }
     }
 
     /// Whether no other member is present that has answered.
     fn is_alone(&self) -> bool {
-        !self.members.has_validated()
+        self.members.validated_others() == 0
     }
 
     /// Reports that the node is ready, once it is.

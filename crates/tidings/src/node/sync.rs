@@ -380,7 +380,8 @@ impl Node {
         let options = &self.config.options;
         let running = self.local().state().is_present();
         if running && self.sync.reconnect.has_candidates() {
-            let present = self.members.present_count();
+            // Members that somebody invented try nobody.
+            let present = self.members.validated_others() + 1;
             let (first, longest) = (options.reconnect_interval, options.reconnect_interval_max);
             let wait =
                 self.sync.reconnect.wait(&mut self.sync.reconnect_rng, present, first, longest);

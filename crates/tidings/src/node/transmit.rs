@@ -245,7 +245,8 @@ impl Node {
     fn piggyback_broadcasts(&mut self, pending: &PendingDatagram, writer: &mut Writer<'_>) {
         let key = self.members.find_addr(pending.to);
         let receiver = key.map(|key| self.members[key].id());
-        let others = self.members.others();
+        // Nothing but pings goes to members that somebody invented.
+        let others = self.members.validated_others();
         let limit = self.variant.broadcast_limit(self.transmit_limit(), others);
         let room = writer.room();
         let wire = &self.wire;

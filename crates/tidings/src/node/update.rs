@@ -302,7 +302,10 @@ impl Node {
                 }
                 return None;
             }
-            Change::Tombstoned(_) => {
+            Change::Tombstoned(key) => {
+                if self.damping.is_suppressed(&claim.id) {
+                    self.members.set_suppressed(key, true);
+                }
                 self.arm_reap();
                 return None;
             }
@@ -449,7 +452,7 @@ impl Node {
 
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
-        if !self.members.has_validated() {
+        if self.members.validated_others() == 0 {
             self.arm_seeds();
         }
         self.arm_reap();

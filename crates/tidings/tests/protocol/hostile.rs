@@ -429,3 +429,31 @@ proptest! {
         stream(&mut node, &forge::frame(kind % 10, &body), piece);
     }
 }
+
+#[test]
+fn suspects_that_come_and_go_do_not_move_the_deadlines_of_all_others() {
+    // The node's own budget of members looked at for each input is what fails here.
+    let mut net = Net::of([config_at(0, addr(0), &Options::lan()).with_generation(1)]);
+    net.add_fictional_members(0, 3000);
+    let suspects: Vec<_> =
+        (0..3000).map(|n| forge::suspect(9, &format!("x{n:08}"), 1, 0)).collect();
+    for some in suspects.chunks(300) {
+        net.inject(0, addr(0), &forge::datagram(some));
+    }
+    let present = net.nodes[0].node.members();
+    assert_eq!(present.filter(|member| member.state() == State::Suspect).count(), 3000);
+    for number in 1..200 {
+        // All but one are suspects, and all, by turns.
+        let toggle = [
+            forge::alive("x00000000", "10.1.0.0:7946", 1, number, b""),
+            forge::alive("x00000001", "10.1.0.1:7946", 1, number, b""),
+            forge::suspect(9, "x00000001", 1, number),
+            forge::suspect(9, "x00000000", 1, number),
+        ];
+        net.inject(0, addr(0), &forge::datagram(&toggle));
+    }
+    assert_eq!(
+        net.nodes[0].node.member(&"x00000000".parse().unwrap()).unwrap().state(),
+        State::Suspect
+    );
+}

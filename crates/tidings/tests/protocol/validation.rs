@@ -454,3 +454,55 @@ fn however_many_accuse_a_node_at_once_its_health_worsens_once() {
     assert!(net.nodes[0].node.local().incarnation().number >= own.number + 7, "it refutes");
     assert_eq!(net.nodes[0].node.health(), 1);
 }
+
+/// Makes members believe in others that do not exist.
+fn invent(net: &mut Net, at: &[usize], count: usize) {
+    for n in 0..count {
+        let absent = format!("192.0.2.{}:{}", n % 250, 1000 + n / 250);
+        let alive = forge::datagram(&[forge::alive(&format!("x{n}"), &absent, 1, 0, b"")]);
+        for &here in at {
+            // As gossip of a member.
+            let from = net.nodes[here].node.members().nth(1).unwrap().addr();
+            net.inject(here, from, &alive);
+        }
+    }
+}
+
+#[test]
+fn invented_members_do_not_keep_the_last_survivor_from_a_verdict() {
+    let time = |invented: usize| {
+        let mut net = joined_lan(2, |_| {});
+        net.run_for(30 * SECOND);
+        invent(&mut net, &[0], invented);
+        net.kill(1);
+        net.run_until(|net| net.state(0, 1) == Some(State::Failed))
+    };
+    let (plain, crowded) = (time(0), time(100));
+
+    assert!(crowded <= 5 * plain + 5 * SECOND, "{crowded:?} instead of {plain:?}");
+}
+
+#[test]
+fn invented_members_do_not_delay_the_end_of_a_partition() {
+    let time = |invented: usize| {
+        let mut net = joined_lan(4, |_| {});
+        net.run_for(30 * SECOND);
+        invent(&mut net, &[0, 1, 2, 3], invented);
+        for (one, other) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+            net.cut_both(one, other);
+        }
+        net.run_until(|net| {
+            let failed = |here, other| net.state(here, other) == Some(State::Failed);
+            failed(0, 2) && failed(1, 3) && failed(2, 0) && failed(3, 1)
+        });
+        // Gossip to the dead ends, so that only attempts to reconnect are left.
+        net.run_for(120 * SECOND);
+        net.heal();
+        net.run_until(|net| {
+            (0..4).all(|here| (0..4).all(|other| net.state(here, other) == Some(State::Alive)))
+        })
+    };
+    let (plain, crowded) = (time(0), time(500));
+
+    assert!(crowded <= 4 * plain + 60 * SECOND, "{crowded:?} instead of {plain:?}");
+}
