@@ -228,7 +228,7 @@ fn as_text(scenario: &Scenario, run: &Run, elapsed: Duration) -> String {
     text += &format!("{}\n", tally_text(&run.tally));
     if let Some(converged) = run.converged_after {
         let converged = converged.as_secs_f64();
-        text += &format!("all nodes agreed {converged:.1} s after the recovery phase began\n");
+        text += &format!("all nodes agreed {converged:.1} s after the last fault ended\n");
     }
     text + &format!("hash of the history: {:016x}\n", run.hash)
 }

@@ -222,6 +222,9 @@ impl Checks {
             Event::Updated(member) => {
                 self.check_transition(now, observer, member, "updated", Alive)
             }
+            Event::Restarted { member, earlier } => {
+                self.check_restart(now, observer, member, *earlier);
+            }
             Event::Suspected(member) => {
                 self.check_transition(now, observer, member, "suspected", Suspect)
             }
@@ -322,6 +325,33 @@ impl Checks {
         let suppressed = member.is_suppressed();
         let observed = ObservedMember { state, incarnation, since, suppressed };
         self.nodes[observer].view.insert(subject, observed);
+    }
+
+    /// Checks an event by which a node reports that a present member was restarted.
+    fn check_restart(
+        &mut self,
+        now: Instant,
+        observer: usize,
+        member: &Member,
+        earlier: Incarnation,
+    ) {
+        let what = "restarted";
+        let Some(subject) = self.check_claim(now, observer, member, what) else { return };
+        let truth = &self.nodes[observer];
+        let observed = truth.view.get(&subject).map(|observed| observed.state);
+        let present = match observed {
+            Some(state) => matches!(state, ObservedState::Alive | ObservedState::Suspect),
+            None => truth.view_unknown,
+        };
+        let same_life = member.incarnation().generation <= earlier.generation;
+        if !present || same_life && self.wire == Wire::Tidings {
+            self.record_violation(format!(
+                "after {now:?}, n{observer} reported {} restarted in {:?} after {earlier:?}: the \
+                 observer held it as {observed:?}",
+                member.id(),
+                member.incarnation()
+            ));
+        }
     }
 
     /// Checks the return of a departed member; returns the problem, if any.

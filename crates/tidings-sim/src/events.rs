@@ -44,6 +44,7 @@ pub struct Traffic {
 pub enum EventKind {
     Joined,
     Updated,
+    Restarted,
     Suspected,
     Recovered,
     Failed,
@@ -54,6 +55,8 @@ pub enum EventKind {
     Degraded,
     Restored,
     PartitionSuspected,
+    SeedFailed,
+    Ready,
     Completed,
     Other,
 }
@@ -63,6 +66,7 @@ impl EventKind {
         match event {
             Event::Joined(member) => (Self::Joined, Some(member.id())),
             Event::Updated(member) => (Self::Updated, Some(member.id())),
+            Event::Restarted { member, .. } => (Self::Restarted, Some(member.id())),
             Event::Suspected(member) => (Self::Suspected, Some(member.id())),
             Event::Recovered(member) => (Self::Recovered, Some(member.id())),
             Event::Failed(member) => (Self::Failed, Some(member.id())),
@@ -73,6 +77,8 @@ impl EventKind {
             Event::Degraded(member) => (Self::Degraded, Some(member.id())),
             Event::Restored(member) => (Self::Restored, Some(member.id())),
             Event::PartitionSuspected { .. } => (Self::PartitionSuspected, None),
+            Event::SeedFailed { .. } => (Self::SeedFailed, None),
+            Event::Ready { .. } => (Self::Ready, None),
             Event::Completed { .. } => (Self::Completed, None),
             _ => (Self::Other, None),
         }
@@ -123,6 +129,7 @@ tally! {
     cuts,
     joined,
     updated,
+    restarted,
     suspected,
     recovered,
     failed,
@@ -133,6 +140,8 @@ tally! {
     degraded,
     restored,
     partitions_suspected,
+    seeds_failed,
+    ready,
     completed,
 }
 
@@ -140,13 +149,15 @@ impl Tally {
     /// Whether any node reported more than joins.
     pub fn any_observation(&self) -> bool {
         let Self { updated, suspected, recovered, failed, left, conflicts, messages, .. } = self;
-        updated + suspected + recovered + failed + left + conflicts + messages + self.degraded > 0
+        let changed = updated + self.restarted + suspected + recovered + failed + left;
+        changed + conflicts + messages + self.degraded > 0
     }
 
     pub(crate) fn count(&mut self, kind: EventKind) {
         *match kind {
             EventKind::Joined => &mut self.joined,
             EventKind::Updated => &mut self.updated,
+            EventKind::Restarted => &mut self.restarted,
             EventKind::Suspected => &mut self.suspected,
             EventKind::Recovered => &mut self.recovered,
             EventKind::Failed => &mut self.failed,
@@ -156,6 +167,8 @@ impl Tally {
             EventKind::Degraded => &mut self.degraded,
             EventKind::Restored => &mut self.restored,
             EventKind::PartitionSuspected => &mut self.partitions_suspected,
+            EventKind::SeedFailed => &mut self.seeds_failed,
+            EventKind::Ready => &mut self.ready,
             EventKind::Completed => &mut self.completed,
             EventKind::SyncState | EventKind::Other => return,
         } += 1;

@@ -5,11 +5,12 @@ use crate::detection::{self, Detection};
 use crate::events::Tally;
 use crate::injected_bug::InjectedBug;
 use crate::link::{Cut, Link};
-use crate::scenario::{Action, Between, Joining, NodeSelector, Scenario, Start, Step};
+use crate::scenario::{Action, Between, Joining, NodeSelector, Scenario, Seeding, Start};
 use crate::sim_rng::SimRng;
 use crate::world::{HostState, Settings, World, id};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tidings::{Instant, Options, State};
@@ -121,6 +122,8 @@ struct ScenarioRunner<'a> {
     broadcasts: usize,
     /// Time, node and cause of each crash and leave.
     departures: Vec<(Instant, usize, &'static str)>,
+    /// Nodes that get their seeds at a time of their own, in the order of their steps' numbers.
+    seeking: Vec<(usize, Vec<SocketAddr>)>,
 }
 
 impl<'a> ScenarioRunner<'a> {
@@ -149,13 +152,15 @@ impl<'a> ScenarioRunner<'a> {
                 world.set_options(node, short_memory);
             }
         }
-        Self { scenario, options, world, rng, broadcasts: 0, departures: Vec::new() }
+        let (departures, seeking) = (Vec::new(), Vec::new());
+        Self { scenario, options, world, rng, broadcasts: 0, departures, seeking }
     }
 
     fn start_cluster(&mut self) {
         let all = 0..self.scenario.nodes;
         match self.scenario.start {
             Start::Formed => self.world.form(),
+            Start::Down => {}
             Start::Alone => all.for_each(|node| self.world.start(node)),
             Start::Storm => {
                 all.clone().for_each(|node| self.world.start(node));
@@ -185,16 +190,23 @@ impl<'a> ScenarioRunner<'a> {
         let end = Instant::ZERO + self.scenario.duration;
         while self.world.step(end) {
             for step in self.world.take_due_steps() {
-                let Step { action, .. } = self.scenario.steps[step].get_ref();
-                self.apply(action);
+                match self.scenario.steps.get(step) {
+                    Some(step) => self.apply(&step.get_ref().action),
+                    None => self.seek(step - self.scenario.steps.len()),
+                }
             }
         }
         self.world.run_for(end.since(self.world.now()));
-        if !self.scenario.recovery {
+        let limit = if self.scenario.recovery {
+            self.recover();
+            self.limit()
+        } else {
+            self.scenario.converges_within
+        };
+        if limit.is_zero() {
             return Ok(None);
         }
-        self.recover();
-        let (start, limit) = (self.world.now(), self.limit());
+        let start = self.world.now();
         while let Some(divergence) = divergence(&self.world) {
             if self.world.now().since(start) > limit {
                 return Err(format!("not within {limit:.0?}: {divergence}"));
@@ -256,6 +268,7 @@ impl<'a> ScenarioRunner<'a> {
             Action::Start(joining) => self.start(joining, World::start),
             Action::Move(joining) => self.start(joining, World::start_elsewhere),
             Action::Join(joining) => self.start(joining, |_, _| {}),
+            Action::Seeds(seeding) => self.give_seeds(seeding),
             Action::Pause(nodes) => self.for_each(nodes, World::pause),
             Action::Stall(nodes) => self.for_each(nodes, World::stall),
             Action::Resume(nodes) => self.for_each(nodes, World::resume),
@@ -326,6 +339,32 @@ impl<'a> ScenarioRunner<'a> {
         }
     }
 
+    fn give_seeds(&mut self, seeding: &Seeding) {
+        for node in self.select(&seeding.nodes) {
+            let seeds = self.select(&seeding.seeds).into_iter();
+            let seeds = seeds.map(|seed| self.world.address(seed));
+            let dead = (0..seeding.dead).map(|n| ([192, 0, 2, n as u8], 7946).into());
+            let seeds = seeds.chain(dead).collect();
+            self.seeking.push((node, seeds));
+            let number = self.seeking.len() - 1;
+            if seeding.over.is_zero() {
+                self.seek(number);
+            } else {
+                let at = self.world.now() + self.rng.uniform(seeding.over);
+                self.world.schedule(at, self.scenario.steps.len() + number);
+            }
+        }
+    }
+
+    /// Gives a node its seeds, and starts it if it is down.
+    fn seek(&mut self, number: usize) {
+        let (node, seeds) = &self.seeking[number];
+        if self.world.host_state(*node) != HostState::Up {
+            self.world.start(*node);
+        }
+        self.world.set_seeds(*node, seeds);
+    }
+
     fn select(&mut self, selector: &NodeSelector) -> Vec<usize> {
         match selector {
             NodeSelector::List(list) => list.clone(),
@@ -348,7 +387,10 @@ impl<'a> ScenarioRunner<'a> {
             Some(Failure::CommandPending(format!("{pending_commands:?}")))
         } else if self.scenario.recovery && streams > most_streams {
             Some(Failure::StreamLeak(format!("{streams} streams between {} nodes", world.len())))
-        } else if !self.scenario.steps.is_empty() && !world.tally().any_observation() {
+        } else if !self.scenario.steps.is_empty()
+            && self.scenario.converges_within.is_zero()
+            && !world.tally().any_observation()
+        {
             Some(Failure::NothingObserved)
         } else {
             None

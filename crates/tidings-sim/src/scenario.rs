@@ -4,7 +4,9 @@ mod action;
 mod file;
 
 use crate::link::Link;
-pub use action::{Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Text};
+pub use action::{
+    Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Seeding, Text,
+};
 pub use file::ScenarioError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,6 +71,10 @@ pub struct Scenario {
     /// restarted, and all views must converge.
     #[serde(default = "default_true", skip_serializing_if = "is_true")]
     pub recovery: bool,
+    /// Time from the end of the steps within which all views must converge without a recovery
+    /// phase; only if there is none.
+    #[serde(default, with = "crate::duration", skip_serializing_if = "is_default")]
+    pub converges_within: Duration,
     /// Options that differ from the preset, by name.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub options: toml::Table,
@@ -104,6 +110,8 @@ pub enum Start {
     Formed,
     /// All nodes start alone; joins are steps.
     Alone,
+    /// No node runs; starts are steps.
+    Down,
 }
 
 /// A preset of options.

@@ -2,8 +2,8 @@
 
 use crate::link::{Bursts, Cut, Jitter, Link};
 use crate::scenario::{
-    Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Preset, Scenario, Start,
-    Step, Text, Wire,
+    Action, Between, Clock, Cpu, Joining, Message, NodeSelector, Pair, Preset, Scenario, Seeding,
+    Start, Step, Text, Wire,
 };
 use crate::sim_rng::SimRng;
 use std::time::Duration;
@@ -72,6 +72,7 @@ impl Generator {
             timer_slack: if self.rng.chance(0.3) { slack } else { Duration::ZERO },
             drift_ppm: if self.rng.chance(0.3) { self.rng.below(500) as u32 } else { 0 },
             recovery: true,
+            converges_within: Duration::ZERO,
             options: self.options(),
             link: self.link(),
             steps,
@@ -208,6 +209,11 @@ impl Generator {
             }
             19 => Action::TakePort(self.some_nodes()),
             20 => Action::Reject(self.cut()),
+            21 => {
+                let Joining { nodes, seeds } = self.joining();
+                let (dead, over) = (self.rng.below(3), Duration::ZERO);
+                Action::Seeds(Seeding { nodes, seeds, dead, over })
+            }
             _ => Action::LinkBetween(Between {
                 from: self.some_nodes(),
                 to: self.some_nodes(),
@@ -253,4 +259,4 @@ impl Generator {
 }
 
 /// Number of kinds of actions.
-const KINDS: usize = 22;
+const KINDS: usize = 23;

@@ -414,6 +414,11 @@ impl World {
         self.hosts[node].node.as_ref()
     }
 
+    /// The present address of a machine.
+    pub fn address(&self, node: usize) -> SocketAddr {
+        self.hosts[node].addr
+    }
+
     /// State of a machine.
     pub fn host_state(&self, node: usize) -> HostState {
         self.hosts[node].state

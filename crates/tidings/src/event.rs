@@ -24,10 +24,10 @@ pub enum Event {
     /// A present member was restarted, and has not failed in this node's eyes: its process has lost
     /// what it knew, and connections to it are broken.
     ///
-    /// [`Event::Updated`] follows if the new life has other metadata or another address. Only
-    /// generations tell a restart from a refutation, so there are no such events in memberlist's
-    /// format. A member that somebody slandered with a later generation takes the one after it,
-    /// which looks the same.
+    /// [`Event::Updated`] follows if the new life has other metadata or another address. A member
+    /// that somebody slandered with a later generation takes the one after it, which looks the
+    /// same. memberlist's format has no generations: there only the node through which the member
+    /// joins again reports it, if the member was known above the incarnation in which it joins.
     Restarted {
         /// The member in its new life.
         member: Member,

@@ -64,6 +64,8 @@ actions! {
     Move(Joining) = r#move,
     /// Joins seeds without a restart.
     Join(Joining) = join,
+    /// Gives nodes seeds as a standing wish, and starts those that are down.
+    Seeds(Seeding) = seeds,
     /// Leaves the cluster gracefully.
     Leave(NodeSelector) = leave,
     /// Stops the processes (as SIGSTOP does); their socket buffers fill up.
@@ -121,6 +123,22 @@ pub struct Joining {
     pub nodes: NodeSelector,
     /// The seeds; if there are none, the nodes join nobody.
     pub seeds: NodeSelector,
+}
+
+/// Nodes and their standing seeds.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seeding {
+    /// The nodes, of which those that are down are started.
+    pub nodes: NodeSelector,
+    /// The seeds, drawn for each node, at the addresses that they have then.
+    pub seeds: NodeSelector,
+    /// Further seeds, at addresses where nobody ever listens.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dead: usize,
+    /// Each node gets its seeds at a random time within this.
+    #[serde(default, with = "crate::duration", skip_serializing_if = "Duration::is_zero")]
+    pub over: Duration,
 }
 
 /// CPU time for each input.
@@ -204,6 +222,7 @@ impl Action {
                 who.highest()
             }
             Self::Start(who) | Self::Move(who) | Self::Join(who) => joining(who),
+            Self::Seeds(who) => who.nodes.highest().max(who.seeds.highest()),
             Self::Cpu(cpu) => cpu.nodes.highest(),
             Self::Clock(clock) => clock.nodes.highest(),
             Self::Cut(between) | Self::Reject(between) | Self::LinkBetween(between) => {
@@ -236,6 +255,11 @@ impl Action {
             _ => None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl NodeSelector {

@@ -2,6 +2,7 @@
 
 use super::{World, host, id};
 use bytes::Bytes;
+use std::net::SocketAddr;
 use tidings::{Instant, Meta, Node, Ticket};
 
 impl World {
@@ -10,6 +11,11 @@ impl World {
         let seeds: Vec<_> = seeds.iter().map(|&seed| self.hosts[seed].addr).collect();
         self.hosts[node].join_succeeded.get_or_insert(false);
         self.ask(node, |node, now| node.join(now, &seeds).ok())
+    }
+
+    /// Gives a node seeds as a standing wish.
+    pub fn set_seeds(&mut self, node: usize, seeds: &[SocketAddr]) {
+        self.command(node, |node, now| node.set_seeds(now, seeds));
     }
 
     /// Lets a node leave.

@@ -7,7 +7,9 @@ use crate::addr::canonical;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
-use crate::membership::claim::Claim;
+use crate::member::State;
+use crate::membership::claim::{Claim, Life};
+use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
@@ -108,6 +110,9 @@ impl Node {
             let proof = addr.map_or(Proof::Told, &mut proof).max(self.told());
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
+            if join && from.is_none() && proof > Proof::Told {
+                self.report_forgetful(&claim);
+            }
             let id = claim.id.clone();
             follow_up = self.handle_update(source, claim).or(follow_up);
             if let (true, Some(addr)) = (proof > Proof::Told, addr) {
@@ -121,6 +126,18 @@ impl Node {
             let key = from.and_then(|from| self.members.find_addr(from));
             let from = key.map(|key| self.members[key].id().clone());
             self.outputs.event(Event::SyncState { from, data: state, join });
+        }
+    }
+
+    /// Reports the restart of a present member that joins through this node below the incarnation in
+    /// which it is known: it has forgotten that one.
+    fn report_forgetful(&mut self, claim: &Claim) {
+        let key = self.members.find(&claim.id).filter(|&key| key != MemberKey::LOCAL);
+        let Some(key) = key else { return };
+        let known = &self.members[key];
+        let forgot = claim.state == State::Alive && claim.incarnation < known.incarnation();
+        if forgot && known.state().is_present() && claim.addr() == Some(known.addr()) {
+            self.report_restart(key, Life::New { earlier: known.incarnation() });
         }
     }
 

@@ -392,7 +392,7 @@ impl Node {
     }
 
     /// Reports that a present member is in a new life, unless it is suppressed.
-    fn report_restart(&mut self, key: MemberKey, life: Life) {
+    pub(super) fn report_restart(&mut self, key: MemberKey, life: Life) {
         let Life::New { earlier } = life else { return };
         let member = &self.members[key];
         if !member.is_suppressed() {
