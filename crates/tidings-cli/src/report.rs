@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_driver::prelude::{Event, Incarnation, Key, Keyring, Member, NodeId, State, Stats, Via};
+use tidings_driver::prelude::{
+    Event, Incarnation, Key, Keyring, Member, NodeId, State, Stats, Via,
+};
 
 /// Prints to standard output, as text or as JSON; each line is written at once and complete.
 #[derive(Clone)]

@@ -116,19 +116,20 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         let (addr, networks) = (advertised, networks.into());
         return Err(StartError::Config(ConfigError::AddressNotAllowed { addr, networks }));
     }
-    let mut random = [0; 33];
+    let mut random = [0; 36];
     getrandom::fill(&mut random).map_err(|error| StartError::System(error.into()))?;
-    let [seed @ .., low] = random;
+    let (seed, rest) = random.split_first_chunk::<32>().expect("it has 36 bytes");
+    let rest = u32::from_le_bytes(rest.try_into().expect("it has 4 bytes"));
     let config = match config.generation() {
         0 => {
-            let generation = Clock::generation(low);
+            let generation = next_generation(Clock::generation(rest));
             config.with_generation(generation).with_wall_clock(Clock::wall_clock())
         }
         _ => config,
     };
     let clock = Clock::start();
     let config = config.with_addr(advertised);
-    let node = Node::new(config, seed, clock.now());
+    let node = Node::new(config, *seed, clock.now());
     let state = DriverState {
         node,
         buf: Vec::new(),
@@ -140,6 +141,15 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         stopped: false,
     };
     Ok(Started { state, clock, udp, tcp, local_addr: sockets::reached_from_here(local) })
+}
+
+/// The generation of a node that starts now, at least `least`: no two nodes of this process have
+/// the same one, however soon one follows the other.
+fn next_generation(least: u64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let next = |last: u64| Some(last.saturating_add(1).max(least));
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
+    last.saturating_add(1).max(least)
 }
 
 impl DriverState {

@@ -77,7 +77,7 @@ impl Driver {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
         let clock = Clock::start();
-        let config = config.with_addr(addr).with_generation(Clock::generation(seed[0]));
+        let config = config.with_addr(addr).with_generation(Clock::generation(u32::from(seed[0])));
         let config = config.with_wall_clock(Clock::wall_clock());
         Ok(Self {
             node: Node::new(config, seed, clock.now()),

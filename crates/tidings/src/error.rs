@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 pub enum Failure {
     /// A join: no seed accepted the node; each seed with its reason.
     NoSeed(Vec<SeedFailure>),
-    /// A join: a seed found that another node which lives has this node's name. Give it another one.
+    /// A join: a seed found that another node which lives has this node's name. Give it another.
     NameTaken {
         /// The seed.
         #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]

@@ -95,22 +95,18 @@ impl Clock {
         Instant::ZERO + self.0.elapsed()
     }
 
-    /// A [generation](crate::Config::with_generation) for a node that starts now: milliseconds of
-    /// the wall clock since the start of 2025, times 32, and five of these random bits; takes six
-    /// bytes on the wire until 2027, then seven.
+    /// A [generation](crate::Config::with_generation) for a node that starts now: the wall clock,
+    /// in 128ths of a second since the start of 2025; takes five bytes on the wire until 2033.
     ///
-    /// So two lives never share one: also a process that is restarted within a second has another
-    /// one, and so has, all but surely, a machine without a clock, whose time starts in 1970 each
-    /// time. A node whose earlier life had a higher one learns it from its peers.
-    pub fn generation(random: u8) -> u64 {
-        let since_1970 = since_1970();
-        let millis = match since_1970.checked_sub(START_OF_2025) {
-            Some(since_2025) => since_2025.as_millis() as u64,
-            // The clock is not set. Whatever it says, a node that starts later with a clock that is
-            // set has a higher one.
-            None => since_1970.as_millis() as u64 % (3600 * 1000),
-        };
-        millis << 5 | u64::from(random & 31)
+    /// So two lives never share one: a process that others have come to know was not started, ended
+    /// and started again within 8 ms. On a machine whose clock is not set, and so may say the same
+    /// at each start, it is made of the `random` bits, below that of any clock that is set: a node
+    /// whose earlier life had a higher one learns it from its peers.
+    pub fn generation(random: u32) -> u64 {
+        match since_1970().checked_sub(START_OF_2025) {
+            Some(since_2025) => (since_2025.as_nanos() * UNITS / 1_000_000_000) as u64,
+            None => u64::from(random % MAX_UNSET),
+        }
     }
 
     /// The [wall clock](crate::Config::with_wall_clock) now, in seconds since the start of 2025; 0
@@ -127,3 +123,11 @@ fn since_1970() -> Duration {
 
 #[cfg(feature = "std")]
 const START_OF_2025: Duration = Duration::from_secs(1_735_689_600);
+
+/// The units of generations in a second.
+#[cfg(feature = "std")]
+const UNITS: u128 = 128;
+
+/// Generations of machines whose clock is not set are below this: those of the first hour of 2025.
+#[cfg(feature = "std")]
+const MAX_UNSET: u32 = 128 * 3600;

@@ -288,9 +288,9 @@ impl ConfigBuilder {
     ///
     /// A restarted node needs a higher generation than before, so that its claims win at once, and
     /// never the same one: its peers would take the broadcasts of the new life for repetitions.
-    /// Adapters set [`Clock::generation`](crate::Clock::generation) if it is 0: milliseconds of the
-    /// wall clock, with a random part. A node whose generation is too low, because its clock was
-    /// set back, learns the higher one from its peers and starts the next generation.
+    /// Adapters set `Clock::generation` if it is 0, which counts with the wall clock. A node whose
+    /// generation is too low, because its clock was set back, learns the higher one from its peers
+    /// and starts the next generation.
     pub fn generation(mut self, generation: u64) -> Self {
         self.config.generation = generation;
         self

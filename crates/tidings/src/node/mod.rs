@@ -64,9 +64,10 @@ use core::time::Duration;
 /// Four methods take the inputs: [`handle_datagram`](Self::handle_datagram),
 /// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream) and
 /// [`handle_timeout`](Self::handle_timeout). Commands of the application are verbs:
-/// [`set_seeds`](Self::set_seeds), [`join`](Self::join), [`leave`](Self::leave), [`set_meta`](Self::set_meta),
-/// [`send`](Self::send), [`broadcast`](Self::broadcast), [`ping`](Self::ping). One ordered queue
-/// has all outputs: [`poll_output`](Self::poll_output). All other methods are queries.
+/// [`set_seeds`](Self::set_seeds), [`join`](Self::join), [`leave`](Self::leave),
+/// [`set_meta`](Self::set_meta), [`send`](Self::send), [`broadcast`](Self::broadcast),
+/// [`ping`](Self::ping). One ordered queue has all outputs: [`poll_output`](Self::poll_output). All
+/// other methods are queries.
 ///
 /// # The contract
 ///

@@ -129,8 +129,8 @@ impl Node {
         }
     }
 
-    /// Reports the restart of a present member that joins through this node below the incarnation in
-    /// which it is known: it has forgotten that one.
+    /// Reports the restart of a present member that joins through this node below the incarnation
+    /// in which it is known: it has forgotten that one.
     fn report_forgetful(&mut self, claim: &Claim) {
         let key = self.members.find(&claim.id).filter(|&key| key != MemberKey::LOCAL);
         let Some(key) = key else { return };

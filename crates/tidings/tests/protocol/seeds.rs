@@ -17,7 +17,11 @@ impl Net {
     }
 
     fn was_told_of_restart(&self, here: usize, other: usize) -> usize {
-        let restarts = |(_, event): &&(Instant, Event)| matches!(event, Event::Restarted { member, .. } if *member.id() == id(other));
+        let of = |member: &Member| *member.id() == id(other);
+        let restarts = |(_, event): &&(Instant, Event)| match event {
+            Event::Restarted { member, .. } => of(member),
+            _ => false,
+        };
         self.nodes[here].events.iter().filter(restarts).count()
     }
 }
