@@ -85,6 +85,9 @@ pub(crate) enum TimerKey {
 pub(crate) struct Timers {
     /// [`Instant::MAX`]: not set.
     fixed: [Instant; FIXED_TIMERS.len()],
+    /// The earliest of these, the first one of several.
+    #[cfg_attr(feature = "record", serde(skip))]
+    first: usize,
     keyed: BTreeMap<TimerKey, Instant>,
     #[cfg_attr(feature = "record", serde(skip))]
     order: BTreeSet<(Instant, TimerKey)>,
@@ -106,7 +109,7 @@ const FIXED_TIMERS: [FixedTimer; 10] = [
 impl Default for Timers {
     fn default() -> Self {
         let fixed = [Instant::MAX; FIXED_TIMERS.len()];
-        Self { fixed, keyed: BTreeMap::new(), order: BTreeSet::new() }
+        Self { fixed, first: 0, keyed: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 
@@ -115,6 +118,7 @@ impl Timers {
     #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.order = self.keyed.iter().map(|(&key, &at)| (at, key)).collect();
+        self.find_first();
         let is_fixed = |key: &TimerKey| matches!(key, TimerKey::Fixed(_));
         (!self.keyed.keys().any(is_fixed)).then_some(())
     }
@@ -132,8 +136,7 @@ impl Timers {
     /// Sets or moves a timer.
     pub(crate) fn set(&mut self, key: TimerKey, at: Instant) {
         if let TimerKey::Fixed(timer) = key {
-            self.fixed[timer as usize] = at;
-            return;
+            return self.set_fixed(timer as usize, at);
         }
         if let Some(earlier) = self.keyed.insert(key, at) {
             self.order.remove(&(earlier, key));
@@ -141,10 +144,30 @@ impl Timers {
         self.order.insert((at, key));
     }
 
+    fn set_fixed(&mut self, timer: usize, at: Instant) {
+        let earlier = core::mem::replace(&mut self.fixed[timer], at);
+        if timer == self.first {
+            if at > earlier {
+                self.find_first();
+            }
+        } else if (at, timer) < (self.fixed[self.first], self.first) {
+            self.first = timer;
+        }
+    }
+
+    fn find_first(&mut self) {
+        self.first = 0;
+        for timer in 1..FIXED_TIMERS.len() {
+            if self.fixed[timer] < self.fixed[self.first] {
+                self.first = timer;
+            }
+        }
+    }
+
     /// Stops a timer, if it is set.
     pub(crate) fn clear(&mut self, key: TimerKey) {
         if let TimerKey::Fixed(timer) = key {
-            self.fixed[timer as usize] = Instant::MAX;
+            self.set_fixed(timer as usize, Instant::MAX);
         } else if let Some(at) = self.keyed.remove(&key) {
             self.order.remove(&(at, key));
         }
@@ -161,14 +184,9 @@ impl Timers {
 
     /// The earliest timer; of several at one time, the first in the order of their keys.
     pub(crate) fn next(&self) -> Option<(Instant, TimerKey)> {
-        let mut first = 0;
-        for timer in 1..FIXED_TIMERS.len() {
-            if self.fixed[timer] < self.fixed[first] {
-                first = timer;
-            }
-        }
-        let at = self.fixed[first];
-        let fixed = (at < Instant::MAX).then_some((at, TimerKey::Fixed(FIXED_TIMERS[first])));
+        let at = self.fixed[self.first];
+        let timer = TimerKey::Fixed(FIXED_TIMERS[self.first]);
+        let fixed = (at < Instant::MAX).then_some((at, timer));
         match self.order.first() {
             Some(&(at, key)) if fixed.is_none_or(|(earliest, _)| at < earliest) => Some((at, key)),
             _ => fixed,
@@ -207,5 +225,21 @@ mod tests {
         let popped: Vec<_> = core::iter::from_fn(|| timers.pop(at(7))).collect();
         assert_eq!(popped, [relay(3), TimerKey::Fixed(FixedTimer::Probe), relay(1), relay(2)]);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn the_earliest_fixed_timer_is_known_however_they_are_moved() {
+        let (mut timers, mut draw) = (Timers::default(), 7_u64);
+        for _ in 0..10_000 {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let timer = FIXED_TIMERS[(draw >> 33) as usize % FIXED_TIMERS.len()];
+            match (draw >> 40) % 8 {
+                0 => timers.clear(TimerKey::Fixed(timer)),
+                at => timers.set(TimerKey::Fixed(timer), Instant::from_nanos(at)),
+            }
+            let set = FIXED_TIMERS.iter().map(|&timer| TimerKey::Fixed(timer));
+            let first = set.filter_map(|timer| Some((timers.at(timer)?, timer))).min();
+            assert_eq!(timers.next(), first);
+        }
     }
 }

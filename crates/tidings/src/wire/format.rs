@@ -171,7 +171,8 @@ impl Format {
 
     // ---- datagrams ----
 
-    /// Sets the current time, in seconds, on the wall clock.
+    /// Sets the current time, in seconds, on the wall clock: that of sealed messages.
+    #[cfg(feature = "encryption")]
     pub(crate) fn set_time(&mut self, time: u64) {
         match self {
             Self::Tidings(envelope) => envelope.set_time(time),

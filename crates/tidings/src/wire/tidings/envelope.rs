@@ -22,7 +22,11 @@ pub(crate) struct Envelope {
     #[cfg(feature = "encryption")]
     #[cfg_attr(feature = "record", serde(skip))]
     sealing: Option<Sealing>,
-    /// The current time, in seconds, on the wall clock.
+    /// The current time, in seconds, on the wall clock; only sealed messages have it.
+    #[cfg_attr(
+        not(any(feature = "encryption", feature = "record")),
+        expect(dead_code, reason = "checkpoints are the same with and without encryption")
+    )]
     time: u64,
 }
 
@@ -66,7 +70,8 @@ impl Envelope {
         [SEALED_VERSION, a, b, c, d]
     }
 
-    /// Sets the current time, in seconds, on the wall clock.
+    /// Sets the current time, in seconds, on the wall clock: that of sealed messages.
+    #[cfg(feature = "encryption")]
     pub(crate) fn set_time(&mut self, time: u64) {
         self.time = time;
     }
