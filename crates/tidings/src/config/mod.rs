@@ -411,14 +411,15 @@ impl Wire {
 
 /// The policy of a node that is not a member yet, if another node that lives has its name.
 ///
-/// It applies in Tidings' own format. In memberlist's the first node keeps its name, and both
-/// report [`Event::Conflict`](crate::Event::Conflict).
+/// In memberlist's format, whose nodes do not ask, the node itself asks where a seed's table has
+/// its name, and the seed reports [`Event::Conflict`](crate::Event::Conflict). There the first node
+/// keeps a name.
 ///
 /// Exhaustive on purpose: there is no third way.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub enum OnNameTaken {
-    /// The seed refuses the node, once the other one has answered it
+    /// The node is not accepted, once the other one has answered a ping over a stream
     /// ([`Refusal::NameTaken`](crate::Refusal::NameTaken)): a join fails with
     /// [`Failure::NameTaken`](crate::Failure::NameTaken), and nobody else notices. If the other one
     /// does not answer within [`probe_interval`](Options::probe_interval), and a quarter of

@@ -2,12 +2,13 @@
 
 use super::Node;
 use crate::config::OnNameTaken;
-use crate::error::Refusal;
+use crate::error::{ExchangeError, Refusal};
 use crate::membership::claim::Claim;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::sync::name_checks::Newcomer;
+use crate::sync::name_checks::{Checked, Newcomer};
 use crate::wire::frame::Introduction;
+use core::net::SocketAddr;
 
 /// The reception of a node that introduces itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,31 +55,64 @@ impl Node {
             let lives = member.state().is_present() && self.members.is_validated(key);
             lives && member.addr() != addr
         });
-        let newcomer = Newcomer { id: claim.id.clone(), addr };
-        let Some(holder) = holder.filter(|_| !self.sync.name_checks.is_free(self.now, &newcomer))
-        else {
+        let Some(holder) = holder.map(|key| self.members[key].addr()) else {
             return Reception::Welcome;
         };
-        if !self.sync.name_checks.has_room() || !self.streams.exchanges.has_room_to_spare() {
-            return Reception::Welcome;
-        }
-        let (to, ping) = (self.members[holder].addr(), self.wire.ping(&claim.id, 0));
-        let options = &self.config.options;
-        // The newcomer has asked by then, and still has time for its next attempt.
-        let ends = self.now + options.probe_interval.min(options.stream_timeout / 4);
-        if !self.open_until(to, Purpose::NameCheck(id), Some(ping), ends) {
-            return Reception::Welcome;
-        }
-        self.sync.name_checks.begin(id, newcomer);
-        Reception::Waits
+        let newcomer = Newcomer { id: claim.id.clone(), addr };
+        let waits = self.begin_name_check(id, holder, newcomer);
+        if waits { Reception::Waits } else { Reception::Welcome }
     }
 
-    /// Answers the newcomer that waits on a stream, once the holder of its name has answered, or
-    /// has not.
-    pub(super) fn on_name_checked(&mut self, newcomer: StreamId, lives: bool) {
+    /// In memberlist's format, whose nodes do not ask: a newcomer that finds its own name elsewhere
+    /// in a seed's table asks there itself, before it becomes a member. Returns whether the stream
+    /// waits for the answer.
+    #[cfg(feature = "memberlist")]
+    pub(super) fn asks_for_its_name(&mut self, id: StreamId, table: &[Claim]) -> bool {
+        if self.introduction() != Introduction::Newcomer {
+            return false;
+        }
+        let local = self.local();
+        let of_name = |claim: &&Claim| claim.id == local.id && claim.state.is_present();
+        let holder = table.iter().find(of_name).and_then(Claim::addr);
+        let holder = holder.filter(|&addr| addr != local.addr() && self.config.allows(addr.ip()));
+        let Some(holder) = holder else { return false };
+        let newcomer = Newcomer { id: local.id.clone(), addr: holder };
+        self.begin_name_check(id, holder, newcomer)
+    }
+
+    /// Pings the holder of a name over a stream of its own, while the stream `id` waits; `false` if
+    /// the name was found free before, or too much else is being checked.
+    fn begin_name_check(&mut self, id: StreamId, holder: SocketAddr, newcomer: Newcomer) -> bool {
+        if self.sync.name_checks.is_free(self.now, &newcomer)
+            || !self.sync.name_checks.has_room()
+            || !self.streams.exchanges.has_room_to_spare()
+        {
+            return false;
+        }
+        let ping = self.wire.ping(&newcomer.id, 0);
+        let options = &self.config.options;
+        // The newcomer has its answer by then, and time for its next attempt.
+        let ends = self.now + options.probe_interval.min(options.stream_timeout / 4);
+        let begun = self.open_until(holder, Purpose::NameCheck(id), Some(ping), ends);
+        if begun {
+            self.sync.name_checks.begin(id, newcomer);
+        }
+        begun
+    }
+
+    /// Answers the newcomer that waits on a stream, or the join of this node that does, once the
+    /// holder of the name has answered, or has not.
+    pub(super) fn on_name_checked(&mut self, waiting: StreamId, lives: bool) {
         let until = self.now + self.config.options.stream_timeout;
-        if self.sync.name_checks.end(newcomer, (!lives).then_some(until)) {
-            self.refuse(newcomer, if lives { Refusal::NameTaken } else { Refusal::NameFree });
+        let checked = self.sync.name_checks.end(waiting, (!lives).then_some(until));
+        let Some(Checked { closed }) = checked else { return };
+        let refusal = if lives { Refusal::NameTaken } else { Refusal::NameFree };
+        let ours = self.streams.exchanges.get(waiting).map(|one| one.purpose != Purpose::Inbound);
+        let refused = Err(ExchangeError::Refused(refusal));
+        match ours {
+            Some(true) if closed => self.end(waiting, refused),
+            Some(true) => self.resolve(waiting, refused),
+            _ => self.refuse(waiting, refusal),
         }
     }
 }

@@ -79,6 +79,9 @@ impl Node {
             let refusal = Refusal::SameNode;
             return self.resolve(id, Err(ExchangeError::Refused(refusal)));
         }
+        if purpose != Purpose::Sync && self.asks_for_its_name(id, &theirs.claims.claims) {
+            return;
+        }
         // A node that knew no other member has no receiver for gossip.
         let disseminate = self.members.present_count() > 1;
         let said = self.said_by(purpose, peer);

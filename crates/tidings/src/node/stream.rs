@@ -100,6 +100,7 @@ impl Node {
                     Err(reject) => self.reject(id, reject),
                 }
             }
+            StreamInput::Closed if self.sync.name_checks.on_closed(id) => {}
             StreamInput::Closed => self.end(id, self.closed(purpose)),
             StreamInput::Failed(error) => self.end(id, Err(error.into())),
         }
@@ -329,7 +330,7 @@ impl Node {
     }
 
     /// Removes a stream, and resolves it if no reply did.
-    fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+    pub(super) fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }

@@ -22,7 +22,16 @@ pub(crate) struct NameChecks {
 struct NameCheck {
     /// The stream on which it waits.
     stream: StreamId,
+    /// The peer has closed that stream, after a table that this node asked for.
+    closed: bool,
     newcomer: Newcomer,
+}
+
+/// The end of a check for a newcomer that still waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Checked {
+    /// Whether its stream is closed.
+    pub(crate) closed: bool,
 }
 
 /// A name whose holder did not answer, for the newcomer that asked for it.
@@ -50,23 +59,27 @@ impl NameChecks {
 
     pub(crate) fn begin(&mut self, stream: StreamId, newcomer: Newcomer) {
         debug_assert!(self.has_room());
-        self.waiting.push(NameCheck { stream, newcomer });
+        self.waiting.push(NameCheck { stream, closed: false, newcomer });
+    }
+
+    /// The peer has closed a stream; `false` if nobody waits on it.
+    pub(crate) fn on_closed(&mut self, stream: StreamId) -> bool {
+        let check = self.waiting.iter_mut().find(|check| check.stream == stream);
+        check.map(|check| check.closed = true).is_some()
     }
 
     /// Ends the check for the newcomer on a stream, whose name is free `until` then if nobody
-    /// answered; `false` if none waits there any more.
-    pub(crate) fn end(&mut self, stream: StreamId, free_until: Option<Instant>) -> bool {
-        let Some(at) = self.waiting.iter().position(|check| check.stream == stream) else {
-            return false;
-        };
-        let newcomer = self.waiting.swap_remove(at).newcomer;
+    /// answered; `None` if none waits there any more.
+    pub(crate) fn end(&mut self, stream: StreamId, free_until: Option<Instant>) -> Option<Checked> {
+        let at = self.waiting.iter().position(|check| check.stream == stream)?;
+        let NameCheck { closed, newcomer, .. } = self.waiting.swap_remove(at);
         if let Some(until) = free_until {
             if self.free.len() >= MAX_CHECKS {
                 self.free.pop_front();
             }
             self.free.push_back(FreeName { newcomer, until });
         }
-        true
+        Some(Checked { closed })
     }
 
     /// Forgets a newcomer whose stream has ended.
@@ -100,14 +113,15 @@ mod tests {
         checks.begin(StreamId(1), newcomer(1));
         checks.begin(StreamId(2), newcomer(2));
         checks.forget(StreamId(2));
-        assert!(!checks.end(StreamId(2), Some(until)), "it does not wait any more");
-        assert!(checks.end(StreamId(1), Some(until)));
+        assert_eq!(checks.end(StreamId(2), Some(until)), None, "it does not wait any more");
+        assert!(checks.on_closed(StreamId(1)) && !checks.on_closed(StreamId(2)));
+        assert_eq!(checks.end(StreamId(1), Some(until)), Some(Checked { closed: true }));
         assert!(checks.is_free(until, &newcomer(1)));
         assert!(!checks.is_free(until, &newcomer(2)), "another one has asked");
         assert!(!checks.is_free(Instant::from_nanos(6), &newcomer(1)));
         for n in 0..2 * MAX_CHECKS as u64 {
             checks.begin(StreamId(n), newcomer(1));
-            assert!(checks.end(StreamId(n), Some(until)) && checks.is_consistent());
+            assert!(checks.end(StreamId(n), Some(until)).is_some() && checks.is_consistent());
         }
     }
 }

@@ -187,8 +187,11 @@ mod name_conflict {
         let mut net = cluster(3);
         let elsewhere = addr(99);
         let impostor = net.start(config_at(2, elsewhere, Memberlist::new()));
-        net.join(impostor, &[addr(0)]);
+        let ticket = net.join(impostor, &[addr(0)]);
         net.run_for(SECOND * 5);
+        let taken = net.result(impostor, ticket);
+        assert_eq!(taken, Some(Err(Failure::NameTaken { seed: addr(0) })));
+        assert_eq!(net.nodes[impostor].node.present_count(), 1, "it is no member");
         assert_eq!(net.member(0, 2).unwrap().addr(), addr(2));
         let conflict = Event::Conflict { id: id(2), addr: addr(2), other: elsewhere };
         assert!(net.saw(0, |event| *event == conflict));
@@ -203,6 +206,16 @@ mod name_conflict {
         net.run_for(SECOND);
         let member = net.member(1, 2).unwrap();
         assert_eq!((member.addr(), member.state()), (elsewhere, State::Alive));
+    }
+
+    #[test]
+    fn a_newcomer_whose_name_a_dead_member_has_joins_and_waits_for_it() {
+        let mut net = cluster(3);
+        net.kill(2);
+        let moved = net.start(config_at(2, addr(99), Memberlist::new()));
+        let ticket = net.join(moved, &[addr(0)]);
+        net.run_until(|net| net.result(moved, ticket).is_some());
+        assert!(matches!(net.result(moved, ticket), Some(Ok(_))));
     }
 
     #[test]
