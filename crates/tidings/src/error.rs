@@ -125,7 +125,9 @@ impl ExchangeError {
     pub(crate) fn is_final(self) -> bool {
         match self {
             Self::Refused(refusal) | Self::NotAccepted(refusal) => match refusal {
-                Refusal::NotRunning | Refusal::Full | Refusal::NotMe | Refusal::NameFree => false,
+                Refusal::NotRunning | Refusal::Full | Refusal::NotMe | Refusal::CheckingName => {
+                    false
+                }
                 Refusal::Unacceptable
                 | Refusal::ForeignCluster
                 | Refusal::NotAdmitted
@@ -144,7 +146,7 @@ impl ExchangeError {
     /// Whether an attempt at a seed has failed: the seed is another node, and does not only ask for
     /// another attempt.
     pub(crate) fn is_failure(self) -> bool {
-        !matches!(self, Self::Refused(Refusal::SameNode | Refusal::NameFree))
+        !matches!(self, Self::Refused(Refusal::SameNode | Refusal::CheckingName))
     }
 }
 
@@ -382,9 +384,9 @@ pub enum Refusal {
     SameNode = 10,
     /// Another node that lives has this node's name: give this one another name.
     NameTaken = 11,
-    /// The member that had this node's name does not answer: the peer accepts this node at the next
-    /// attempt.
-    NameFree = 12,
+    /// The peer checks whether the member that has this node's name lives: the next attempt brings
+    /// the outcome.
+    CheckingName = 12,
     /// A reason that this version does not know.
     Unknown = 255,
 }
@@ -402,7 +404,7 @@ impl Refusal {
             9 => Self::AddressNotAllowed,
             10 => Self::SameNode,
             11 => Self::NameTaken,
-            12 => Self::NameFree,
+            12 => Self::CheckingName,
             _ => Self::Unknown,
         }
     }
@@ -425,7 +427,7 @@ impl fmt::Display for Refusal {
             }
             Self::SameNode => "it is this node itself",
             Self::NameTaken => "another node that lives has this node's name; set another one",
-            Self::NameFree => "it found this node's name free, and accepts it next time",
+            Self::CheckingName => "it is still checking whether this node's name is free",
             Self::Unknown => "its reason is unknown to this version",
         })
     }

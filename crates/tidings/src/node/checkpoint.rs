@@ -236,6 +236,7 @@ impl Node {
             && timers.at(TimerKey::Fixed(FixedTimer::Ready)).is_some() != self.sync.ready.is_ready()
             && self.sync.seeds.is_consistent()
             && self.sync.name_checks.is_consistent()
+            && self.sync.name_checks.is_countable()
             && timers.iter().all(|(_, timer)| known(timer))
             && self.streams.exchanges.ids().all(|id| timers.at(TimerKey::Stream(id)).is_some())
             && self.detector.pings().all(|token| timers.at(TimerKey::UserPing(token)).is_some())

@@ -394,16 +394,14 @@ impl Node {
                     error,
                     ExchangeError::ConnectionReset
                         | ExchangeError::NoAnswer
-                        | ExchangeError::Refused(Refusal::NameFree)
+                        | ExchangeError::Refused(Refusal::CheckingName)
                 );
                 if again && self.retry_join(Retry { ticket, seed: peer, error }) {
                     return;
                 }
                 self.seed_failed(ticket, SeedFailure { seed: peer, error });
             }
-            (Purpose::NameCheck(newcomer), answer) => {
-                self.on_name_checked(newcomer, answer.is_ok());
-            }
+            (Purpose::NameCheck(number), answer) => self.on_name_checked(number, answer.is_ok()),
             (Purpose::Leave(ticket), answer) => self.on_leave_confirmed(ticket, answer.is_ok()),
         }
     }

@@ -1,7 +1,6 @@
 //! Syncs: the comparison of two memberships over a stream, and attempts to reconnect.
 
 use super::Node;
-use super::introduction::Reception;
 use super::update::{FollowUp, Proof, UpdateSource};
 use crate::addr::canonical;
 use crate::error::ExchangeError;
@@ -67,10 +66,8 @@ impl Node {
             return self.refuse(id, Refusal::NotRunning);
         }
         if let PeerIdentity::Member(claim) = &who {
-            match self.receive(id, claim, newcomer) {
-                Reception::Welcome => {}
-                Reception::Refused(refusal) => return self.refuse(id, refusal),
-                Reception::Waits => return,
+            if let Err(refusal) = self.receive(claim, newcomer) {
+                return self.refuse(id, refusal);
             }
         }
         let introduced = matches!(who, PeerIdentity::Member(_));

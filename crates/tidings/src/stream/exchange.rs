@@ -41,8 +41,8 @@ pub(crate) enum Purpose {
     Relay(u32),
     /// The content of a datagram, in stream-only mode.
     Packet,
-    /// A ping to the holder of a name that a newcomer wants, who waits on this stream.
-    NameCheck(StreamId),
+    /// A ping to the holder of a name that a newcomer wants, for the check of this number.
+    NameCheck(u64),
 }
 
 /// One open stream.

@@ -1,7 +1,7 @@
 //! Commands that have not ended: joins with their seeds, and the leave.
 
 use crate::addr::Dialled;
-use crate::error::{ExchangeError, Failure, SeedFailure};
+use crate::error::{ExchangeError, Failure, Refusal, SeedFailure};
 use crate::event::{Done, Ticket};
 #[cfg(feature = "record")]
 use crate::stats::MAX_COUNT;
@@ -110,13 +110,15 @@ impl Tickets {
     /// Schedules a retry at `due`; returns its number, or `None` if `due` is too late or no retries
     /// are left.
     ///
-    /// A seed with `max_streams_in` open streams resets further ones, and is worth a retry.
+    /// A seed with `max_streams_in` open streams resets further ones, and is worth a retry. One
+    /// that is still checking this node's name has to be asked as often as it takes.
     pub(crate) fn retry(&mut self, retry: Retry, due: Instant) -> Option<u64> {
         let join = self.joins.get_mut(&retry.ticket)?;
-        if join.retries == 0 || due >= join.deadline {
+        let checking = retry.error == ExchangeError::Refused(Refusal::CheckingName);
+        if due >= join.deadline || join.retries == 0 && !checking {
             return None;
         }
-        join.retries -= 1;
+        join.retries -= usize::from(!checking);
         join.retried.insert(Dialled(retry.seed), retry.error);
         let number = self.next_retry;
         self.next_retry += 1;

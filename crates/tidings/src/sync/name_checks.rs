@@ -1,48 +1,54 @@
 //! Name checks: whether the member that has a newcomer's name still lives.
 
 use crate::member::NodeId;
+#[cfg(feature = "record")]
+use crate::stats::MAX_COUNT;
 use crate::stream::StreamId;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// The newcomers that wait for a check of their names, and the names that were found free.
+/// The names that are being checked, and the outcomes of the latest checks.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct NameChecks {
-    waiting: Vec<NameCheck>,
+    pending: Vec<NameCheck>,
     /// Oldest first.
-    free: VecDeque<FreeName>,
+    outcomes: VecDeque<Outcome>,
+    next: u64,
 }
 
-/// A newcomer whose name is being checked.
+/// A check that runs: the holder of the name is asked.
 #[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct NameCheck {
-    /// The stream on which it waits.
-    stream: StreamId,
-    /// The peer has closed that stream, after a table that this node asked for.
-    closed: bool,
+    number: u64,
     newcomer: Newcomer,
+    /// The stream of this node's own join that waits for the outcome, if it is the newcomer.
+    waiting: Option<Waiting>,
 }
 
-/// The end of a check for a newcomer that still waits.
+/// A stream to a seed that waits for the outcome of a check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Checked {
-    /// Whether its stream is closed.
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) struct Waiting {
+    pub(crate) stream: StreamId,
+    /// The seed has closed it.
     pub(crate) closed: bool,
 }
 
-/// A name whose holder did not answer, for the newcomer that asked for it.
 #[derive(Debug)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
-struct FreeName {
+struct Outcome {
     newcomer: Newcomer,
+    /// Whether the holder has answered.
+    lives: bool,
     until: Instant,
 }
 
-/// The name that a newcomer wants, and the address that it advertises.
+/// The name that a newcomer wants, and the address that it advertises; or, if this node itself is
+/// the newcomer, that of the holder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Newcomer {
@@ -51,54 +57,85 @@ pub(crate) struct Newcomer {
     pub(crate) addr: SocketAddr,
 }
 
+/// What is known about a newcomer's name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NameState {
+    Unknown,
+    /// It is being checked.
+    Checking,
+    /// Its holder did not answer.
+    Free,
+    /// Its holder answered.
+    Taken,
+}
+
 impl NameChecks {
-    /// Whether a further newcomer can wait.
+    /// Whether a further name can be checked.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_CHECKS
+        self.pending.len() < MAX_CHECKS
     }
 
-    pub(crate) fn begin(&mut self, stream: StreamId, newcomer: Newcomer) {
+    /// Begins a check; returns its number.
+    pub(crate) fn begin(&mut self, newcomer: Newcomer, waiting: Option<StreamId>) -> u64 {
         debug_assert!(self.has_room());
-        self.waiting.push(NameCheck { stream, closed: false, newcomer });
+        let number = self.next;
+        self.next += 1;
+        let waiting = waiting.map(|stream| Waiting { stream, closed: false });
+        self.pending.push(NameCheck { number, newcomer, waiting });
+        number
     }
 
-    /// The peer has closed a stream; `false` if nobody waits on it.
+    /// A seed has closed a stream; `false` if that does not wait for a check.
     pub(crate) fn on_closed(&mut self, stream: StreamId) -> bool {
-        let check = self.waiting.iter_mut().find(|check| check.stream == stream);
-        check.map(|check| check.closed = true).is_some()
+        let mut waiting = self.pending.iter_mut().filter_map(|check| check.waiting.as_mut());
+        let waiting = waiting.find(|waiting| waiting.stream == stream);
+        waiting.map(|waiting| waiting.closed = true).is_some()
     }
 
-    /// Ends the check for the newcomer on a stream, whose name is free `until` then if nobody
-    /// answered; `None` if none waits there any more.
-    pub(crate) fn end(&mut self, stream: StreamId, free_until: Option<Instant>) -> Option<Checked> {
-        let at = self.waiting.iter().position(|check| check.stream == stream)?;
-        let NameCheck { closed, newcomer, .. } = self.waiting.swap_remove(at);
-        if let Some(until) = free_until {
-            if self.free.len() >= MAX_CHECKS {
-                self.free.pop_front();
-            }
-            self.free.push_back(FreeName { newcomer, until });
+    /// Ends a check, whose outcome holds `until` then; returns the stream that waits for it.
+    pub(crate) fn end(&mut self, number: u64, lives: bool, until: Instant) -> Option<Waiting> {
+        let at = self.pending.iter().position(|check| check.number == number)?;
+        let NameCheck { newcomer, waiting, .. } = self.pending.swap_remove(at);
+        if self.outcomes.len() >= MAX_CHECKS {
+            self.outcomes.pop_front();
         }
-        Some(Checked { closed })
+        self.outcomes.push_back(Outcome { newcomer, lives, until });
+        waiting
     }
 
-    /// Forgets a newcomer whose stream has ended.
+    /// Forgets that a stream waits, because it has ended.
     pub(crate) fn forget(&mut self, stream: StreamId) {
-        self.waiting.retain(|check| check.stream != stream);
+        for check in &mut self.pending {
+            check.waiting.take_if(|waiting| waiting.stream == stream);
+        }
     }
 
-    /// Whether a newcomer's name was found free for it.
-    pub(crate) fn is_free(&self, now: Instant, newcomer: &Newcomer) -> bool {
-        self.free.iter().any(|free| free.newcomer == *newcomer && now <= free.until)
+    pub(crate) fn state(&self, now: Instant, newcomer: &Newcomer) -> NameState {
+        if self.pending.iter().any(|check| check.newcomer == *newcomer) {
+            return NameState::Checking;
+        }
+        let mut outcomes = self.outcomes.iter().rev();
+        let outcome = outcomes.find(|one| one.newcomer == *newcomer && now <= one.until);
+        match outcome {
+            None => NameState::Unknown,
+            Some(outcome) if outcome.lives => NameState::Taken,
+            Some(_) => NameState::Free,
+        }
     }
 
     #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.waiting.len() <= MAX_CHECKS && self.free.len() <= MAX_CHECKS
+        self.pending.len() <= MAX_CHECKS && self.outcomes.len() <= MAX_CHECKS
+    }
+
+    /// Whether no number is near its end.
+    #[cfg(feature = "record")]
+    pub(crate) fn is_countable(&self) -> bool {
+        self.next <= MAX_COUNT && self.pending.iter().all(|check| check.number < self.next)
     }
 }
 
-/// Newcomers that wait at a time; further ones are not checked, and contest their names.
+/// Names that are checked at a time; further newcomers contest theirs.
 const MAX_CHECKS: usize = 16;
 
 #[cfg(test)]
@@ -106,22 +143,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_free_for_the_newcomer_that_asked_and_for_a_time() {
-        let newcomer =
-            |port| Newcomer { id: NodeId::new("x").unwrap(), addr: ([10, 0, 0, 1], port).into() };
+    fn the_outcome_of_a_check_is_for_the_newcomer_that_asked_and_for_a_time() {
+        let id = || NodeId::new("x").unwrap();
+        let newcomer = |port| Newcomer { id: id(), addr: ([10, 0, 0, 1], port).into() };
         let (mut checks, until) = (NameChecks::default(), Instant::from_nanos(5));
-        checks.begin(StreamId(1), newcomer(1));
-        checks.begin(StreamId(2), newcomer(2));
-        checks.forget(StreamId(2));
-        assert_eq!(checks.end(StreamId(2), Some(until)), None, "it does not wait any more");
-        assert!(checks.on_closed(StreamId(1)) && !checks.on_closed(StreamId(2)));
-        assert_eq!(checks.end(StreamId(1), Some(until)), Some(Checked { closed: true }));
-        assert!(checks.is_free(until, &newcomer(1)));
-        assert!(!checks.is_free(until, &newcomer(2)), "another one has asked");
-        assert!(!checks.is_free(Instant::from_nanos(6), &newcomer(1)));
-        for n in 0..2 * MAX_CHECKS as u64 {
-            checks.begin(StreamId(n), newcomer(1));
-            assert!(checks.end(StreamId(n), Some(until)).is_some() && checks.is_consistent());
+        let first = checks.begin(newcomer(1), None);
+        let second = checks.begin(newcomer(2), Some(StreamId(7)));
+        assert_eq!(checks.state(until, &newcomer(1)), NameState::Checking);
+        assert_eq!(checks.end(first, true, until), None);
+        assert_eq!(checks.end(first, false, until), None, "it has ended");
+        assert!(checks.on_closed(StreamId(7)) && !checks.on_closed(StreamId(8)));
+        let waiting = Waiting { stream: StreamId(7), closed: true };
+        assert_eq!(checks.end(second, false, until), Some(waiting));
+        assert_eq!(checks.state(until, &newcomer(1)), NameState::Taken);
+        assert_eq!(checks.state(until, &newcomer(2)), NameState::Free);
+        assert_eq!(checks.state(until, &newcomer(3)), NameState::Unknown, "another one has asked");
+        assert_eq!(checks.state(Instant::from_nanos(6), &newcomer(2)), NameState::Unknown);
+        let third = checks.begin(newcomer(1), Some(StreamId(9)));
+        checks.forget(StreamId(9));
+        assert_eq!(checks.end(third, false, until), None, "its stream has ended");
+        assert_eq!(checks.state(until, &newcomer(1)), NameState::Free, "the latest outcome counts");
+        for _ in 0..2 * MAX_CHECKS {
+            let number = checks.begin(newcomer(1), None);
+            checks.end(number, true, until);
+            assert!(checks.is_consistent());
         }
     }
 }
