@@ -93,7 +93,7 @@ impl fmt::Debug for Driver {
 /// # Ok::<(), tidings_async_io::StartError>(())
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events, Driver)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Makes a node from a [`Config`], listening at the address that the configuration advertises.
@@ -122,8 +122,21 @@ pub fn bind_to(
     listen: SocketAddr,
     config: Config,
 ) -> Result<(Tidings, Events, Driver), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Makes a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events, Driver), StartError> {
     let (emitter, events) = build::async_events();
-    let started = tidings_driver::start(listen, config, emitter)?;
+    let started = tidings_driver::start(listen, config, driver, emitter)?;
     let (driver, remote) = driver::Driver::new(started)?;
     let node = build::async_handle(remote, |work| blocking::unblock(work).detach());
     Ok((node, events, Driver { run: Box::pin(driver.run()) }))

@@ -58,7 +58,7 @@ pub use tidings_driver::prelude::*;
 /// # Ok::<(), tidings_std::StartError>(())
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
@@ -84,8 +84,21 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
 ///
 /// As [`bind`].
 pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Starts a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events), StartError> {
     let (emitter, events) = build::blocking_events();
-    let driver = Driver::start(tidings_driver::start(listen, config, emitter)?)?;
+    let driver = Driver::start(tidings_driver::start(listen, config, driver, emitter)?)?;
     Ok((build::blocking_handle(driver), events))
 }
 

@@ -67,7 +67,7 @@ use tokio::runtime;
 /// # }
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
@@ -103,10 +103,27 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
 ///
 /// As [`bind`].
 pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Starts a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+///
+/// # Panics
+///
+/// As [`bind`].
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events), StartError> {
     let runtime = runtime::Handle::try_current();
     let runtime = runtime.map_err(|error| StartError::System(io::Error::other(error)))?;
     let (emitter, events) = build::async_events();
-    let started = tidings_driver::start(listen, config, emitter)?;
+    let started = tidings_driver::start(listen, config, driver, emitter)?;
     let (driver, remote) = Driver::new(started, runtime.clone())?;
     drop(runtime.spawn(driver.run()));
     let node = build::async_handle(remote, move |work| drop(runtime.spawn_blocking(work)));
