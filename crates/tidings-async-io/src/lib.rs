@@ -42,7 +42,7 @@
 //! A node is one future, in which the streams that are open have tasks of their own: it runs on one
 //! thread at a time. Dropping the last handle ends it; its sockets are closed as soon as the
 //! executor has polled it once more, and then the events end. A node that has nothing to do does
-//! not wake.
+//! not wake. Sources of seeds are looked up, and a snapshot is written, on threads of their own.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format

@@ -140,6 +140,27 @@ impl fmt::Debug for Background {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver_config::DriverConfig;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_node_that_never_gets_a_handle_leaves_no_threads_behind() {
+        let path = std::env::temp_dir().join(format!("tidings-unborn-{}", std::process::id()));
+        let settings = DriverConfig::new().seeds(["10.0.0.7"]).snapshot(&path).check().unwrap();
+        let background = Background::start(settings, LastLife::default()).unwrap();
+        assert!(background.awaits_seeds());
+        let threads = Arc::downgrade(&background.link);
+        assert!(threads.strong_count() > 2, "each thread has the link");
+        background.abandon();
+        drop(background);
+        let end = Instant::now() + Duration::from_secs(60);
+        while threads.strong_count() > 0 {
+            assert!(Instant::now() < end, "a thread runs on");
+            thread::yield_now();
+        }
+        assert!(!path.exists(), "it was never a node");
+    }
 
     #[test]
     fn members_that_lived_are_tried_first_and_no_address_twice() {

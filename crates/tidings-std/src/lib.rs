@@ -31,8 +31,9 @@
 //!
 //! A node has two threads, and one more for each stream that is open, of which there are few:
 //! streams are opened to join, to leave, for reliable messages, and now and then to compare the
-//! membership. Dropping the last handle ends all of them and closes all sockets. A node that has
-//! nothing to do does not wake.
+//! membership; one looks up sources of seeds, and one writes the snapshot, if there are any.
+//! Dropping the last handle ends all of them and closes all sockets. A node that has nothing to do
+//! does not wake.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format

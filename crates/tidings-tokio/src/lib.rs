@@ -34,7 +34,8 @@
 //! A node is one task of the runtime in which it is started, and one more for each stream that is
 //! open. Dropping the last handle ends them; the sockets are closed as soon as the runtime has
 //! polled the first task once more, and then the events end. If the runtime ends before, the node
-//! has stopped. A node that has nothing to do does not wake.
+//! has stopped. A node that has nothing to do does not wake. Sources of seeds are looked up, and a
+//! snapshot is written, on threads of their own.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format

@@ -20,6 +20,7 @@ pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// The largest number of seeds of one file or output, and of a node.
 pub(crate) const MAX_SEEDS: usize = 1024;
 /// The time limit of a command.
+#[cfg(unix)]
 pub(crate) const EXEC_LIMIT: Duration = Duration::from_secs(10);
 
 /// How names are looked up: by the operating system, or by a test.
