@@ -124,7 +124,7 @@ struct Seeker {
     link: Arc<Link>,
     notices: Notices,
     more: Vec<SocketAddr>,
-    /// The addresses that the node has; `None` while it was given none.
+    /// The addresses that the node has, in their own order; `None` while it was given none.
     told: Option<Vec<SocketAddr>>,
     /// Whether there were too many addresses, which the application was told then.
     too_many: bool,
@@ -162,13 +162,16 @@ impl Seeker {
             self.notices.tell(Notice::TooManySeeds { found: number, max: MAX_SEEDS });
         }
         self.too_many = number > MAX_SEEDS;
+        // Name servers return the addresses of a name in another order each time.
+        let mut set = addrs.clone();
+        set.sort_unstable();
         let waits = self.told.is_none() && addrs.is_empty() && patient;
-        if waits || self.told.as_ref() == Some(&addrs) {
+        if waits || self.told.as_ref() == Some(&set) {
             return false;
         }
         let taken = self.link.with(|state, now| state.set_seeds(now, &addrs, number));
         match taken {
-            Some(true) => self.told = Some(addrs),
+            Some(true) => self.told = Some(set),
             Some(false) => return true,
             // The node has stopped, and so does this thread.
             None => {}

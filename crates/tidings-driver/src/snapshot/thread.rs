@@ -127,3 +127,45 @@ impl Shared {
 
 /// The least time between two writes, except at a leave and at the end.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A writer whose thread does not run.
+    fn writer() -> Writer {
+        Writer { shared: Arc::default(), thread: Mutex::new(None) }
+    }
+
+    #[test]
+    fn a_change_is_written_once_the_last_write_is_long_enough_ago() {
+        let writer = writer();
+        let due = Instant::now() + Duration::from_millis(50);
+        writer.changed(false);
+        writer.changed(false);
+        assert!(!writer.shared.wait(due));
+        assert!(Instant::now() >= due);
+        assert!(!writer.shared.lock().changed, "one write is for both");
+    }
+
+    #[test]
+    fn a_leave_and_the_end_are_written_at_once() {
+        let writer = writer();
+        let start = Instant::now();
+        writer.changed(true);
+        assert!(!writer.shared.wait(start + LONG));
+        // While it waits, too.
+        writer.changed(false);
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| writer.shared.wait(start + LONG));
+            writer.changed(true);
+            assert!(!waits.join().unwrap());
+            let waits = scope.spawn(|| writer.shared.wait(start + LONG));
+            writer.stop();
+            assert!(waits.join().unwrap(), "for the last time");
+        });
+        assert!(start.elapsed() < LONG);
+    }
+}
