@@ -42,7 +42,7 @@
 //! A node is one future, in which the streams that are open have tasks of their own: it runs on one
 //! thread at a time. Dropping the last handle ends it; its sockets are closed as soon as the
 //! executor has polled it once more, and then the events end. A node that has nothing to do does
-//! not wake.
+//! not wake. Sources of seeds are looked up, and a snapshot is written, on threads of their own.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
@@ -93,7 +93,7 @@ impl fmt::Debug for Driver {
 /// # Ok::<(), tidings_async_io::StartError>(())
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events, Driver)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Makes a node from a [`Config`], listening at the address that the configuration advertises.
@@ -122,8 +122,21 @@ pub fn bind_to(
     listen: SocketAddr,
     config: Config,
 ) -> Result<(Tidings, Events, Driver), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Makes a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events, Driver), StartError> {
     let (emitter, events) = build::async_events();
-    let started = tidings_driver::start(listen, config, emitter)?;
+    let started = tidings_driver::start(listen, config, driver, emitter)?;
     let (driver, remote) = driver::Driver::new(started)?;
     let node = build::async_handle(remote, |work| blocking::unblock(work).detach());
     Ok((node, events, Driver { run: Box::pin(driver.run()) }))

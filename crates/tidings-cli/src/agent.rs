@@ -2,22 +2,24 @@
 
 use crate::Fatal;
 use crate::command::{Command, Context, Line, parse_text};
+use crate::join;
 use crate::keys::KeyArgs;
+use crate::recording::RecordArgs;
 use crate::report::{Outcome, Report};
 use crate::runtime::{Events, Node, Runtime};
+use crate::seeds::SeedArgs;
 use crate::wire::WireArgs;
 use clap::ValueEnum;
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_driver::prelude::{
-    ClusterName, Config, KeyError, Limits, Meta, NodeId, Options, Target,
+    ClusterName, Config, Event, KeyError, Meta, NodeId, OnNameTaken, Options, Target,
 };
 
 /// The end of the short help.
@@ -50,6 +52,8 @@ pub(crate) struct Args {
         hide_short_help = true
     )]
     retry_join: Duration,
+    #[command(flatten)]
+    seeds: SeedArgs,
     /// The cluster's name; messages from nodes of other clusters are rejected
     #[arg(long, default_value = "default")]
     cluster: ClusterName,
@@ -104,29 +108,6 @@ pub(crate) struct Args {
     pushpull_interval: Option<Duration>,
 }
 
-/// The flags of the flight recorder.
-#[derive(clap::Args)]
-struct RecordArgs {
-    /// Record the node to this file, for `tidings replay`
-    ///
-    /// The recording has the node's traffic in plaintext, and no keys. An existing recording is
-    /// renamed to FILE.old
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    record: Option<PathBuf>,
-    /// The size limit of the recording, 64KiB to 16GiB; new data overwrites the oldest
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "64MiB",
-        value_parser = size,
-        hide_short_help = true
-    )]
-    record_size: u64,
-    /// How far back the recording has to reach, if that needs less than --record-size
-    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
-    record_time: Option<Duration>,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Profile {
     /// One local network
@@ -144,14 +125,22 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     let report = Report::new(args.json, move |error| drop(outputs.send(Input::CannotPrint(error))));
     let context = Context::new(args.wire.keys(), args.bind.port());
     let seeds = args.join.iter().map(|seed| context.target(seed)).collect::<Result<Vec<_>, _>>();
-    let started = seeds.map_err(Fatal::usage).and_then(|seeds| Ok((seeds, start(&args)?)));
+    let started =
+        seeds.map_err(Fatal::usage).and_then(|seeds| Ok((seeds, start(&args, &context, &report)?)));
     let (seeds, (node, events)) = started.inspect_err(|fatal| report.fatal(&fatal.message))?;
     report.ready(&node.local());
 
     let signals = sender.clone();
     ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
     let printed = report.clone();
-    let printer = thread::spawn(move || print(events, &printed));
+    let (refusals, name_taken) = (sender.clone(), args.seeds.on_name_taken());
+    let printer = thread::spawn(move || {
+        print(events, &printed, |event| {
+            if name_taken == OnNameTaken::Refuse && join::is_name_taken(event) {
+                drop(refusals.send(Input::NameTaken(event.to_string())));
+            }
+        });
+    });
 
     let key_file = args.keys.file().map(Path::to_owned);
     let node = Arc::new(node);
@@ -171,6 +160,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     match end {
         End::Quit => agent.report.exit("quit"),
         End::Signal => agent.report.exit("signal"),
+        End::NameTaken(error) => {
+            let message = format!(
+                "--name: another node that lives has the name {}: {error}; \
+                 set another --name, or --on-name-taken contest",
+                args.name
+            );
+            agent.report.fatal(&message);
+            return Err(Fatal::failed(message));
+        }
         End::OutputClosed(error) => {
             let message = format!("standard output is closed ({error}); left the cluster");
             return Err(Fatal::failed(message));
@@ -179,7 +177,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(args: &Args) -> Result<(Node, Events), Fatal> {
+fn start(args: &Args, context: &Context, report: &Report) -> Result<(Node, Events), Fatal> {
     let mut options = match args.profile {
         Profile::Lan => Options::lan(),
         Profile::Wan => Options::wan(),
@@ -189,16 +187,17 @@ fn start(args: &Args) -> Result<(Node, Events), Fatal> {
     let advertised = args.advertise.unwrap_or(args.bind);
     let config = Config::builder(args.cluster.clone(), args.name.clone(), advertised)
         .options(options)
+        .on_name_taken(args.seeds.on_name_taken())
         .meta(Meta::new(&args.meta.0));
     let config = args.wire.apply(config)?;
     let config = args.keys.apply(config, args.wire.keys())?.build().map_err(usage)?;
-    let (node, events) = args.runtime.bind(args.bind, config).map_err(usage)?;
+    let report = report.clone();
+    let driver = args.seeds.settings(&args.name, context.port())?;
+    let driver = driver.on_notice(move |notice| report.notice(&notice));
+    let (node, events) = args.runtime.bind(args.bind, config, driver).map_err(usage)?;
     node.set_sync_state(args.state.0.clone())
         .map_err(|error| Fatal::usage(format!("--state: {error}")))?;
-    if let RecordArgs { record: Some(file), record_size: bytes, record_time: time } = &args.record {
-        let limits = Limits { bytes: *bytes, time: *time };
-        node.record(file, limits).map_err(|error| Fatal::usage(format!("--record: {error}")))?;
-    }
+    args.record.start(&node)?;
     Ok((node, events))
 }
 
@@ -237,6 +236,8 @@ enum Input {
     StdinClosed,
     /// SIGINT or SIGTERM.
     Signal,
+    /// A seed refused the node because another one that lives has its name.
+    NameTaken(String),
     /// A leave that the agent itself began has ended.
     Left,
     /// A line could not be written to standard output.
@@ -247,6 +248,8 @@ enum Input {
 enum End {
     Quit,
     Signal,
+    /// Another node has the name.
+    NameTaken(String),
     /// The reader of standard output is gone.
     OutputClosed(io::Error),
 }
@@ -279,6 +282,11 @@ impl Agent {
                 }
                 Input::StdinClosed if self.report.is_json() => return End::Quit,
                 Input::StdinClosed | Input::Left => {}
+                // A node that found its cluster elsewhere has its place there.
+                Input::NameTaken(error) if self.node.members().len() < 2 => {
+                    return End::NameTaken(error);
+                }
+                Input::NameTaken(_) => {}
                 Input::Signal => {
                     self.leave_until_signal(inputs);
                     return End::Signal;
@@ -329,15 +337,14 @@ impl Agent {
 
     /// Joins the seeds of `--join`; while none of them answers, retries for this time.
     fn join_at_start(&self, seeds: Vec<Target>, retry: Duration) {
-        let end = Instant::now() + retry;
+        let refusals = self.sender.clone();
         self.spawn("start".into(), "join".into(), move |node| {
-            loop {
-                let outcome = join(node, &seeds);
-                if outcome.is_ok() || Instant::now() >= end {
-                    return outcome;
+            join::retry(node, &seeds, retry).map_err(|error| {
+                if error.name_taken {
+                    drop(refusals.send(Input::NameTaken(error.text.clone())));
                 }
-                thread::park_timeout(JOIN_RETRY_INTERVAL);
-            }
+                error.text
+            })
         });
     }
 
@@ -360,7 +367,7 @@ fn execute(node: &Node, command: Command, key_file: Option<&Path>) -> Result<Out
         Command::Help => Ok(Outcome::Help),
         Command::Members => Ok(Outcome::Members(node.members(), node.health())),
         Command::Stats => Ok(Outcome::Stats(Box::new(node.stats()))),
-        Command::Join(seeds) => join(node, &seeds),
+        Command::Join(seeds) => join::join(node, &seeds).map_err(|error| error.text),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
         Command::UpdateMeta(meta) => done(node.set_meta(Meta::new(&meta)), "metadata set"),
         Command::SetState(state) => done(node.set_sync_state(state), "state set"),
@@ -409,26 +416,12 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// Joins each seed separately, all at once, to count the seeds that answer.
-fn join(node: &Node, seeds: &[Target]) -> Result<Outcome, String> {
-    let joined: Vec<_> = thread::scope(|scope| {
-        let joins = seeds.iter().map(|seed| scope.spawn(|| node.join(vec![seed.clone()])));
-        let joins: Vec<_> = joins.collect();
-        joins.into_iter().filter_map(|join| join.join().ok()).collect()
-    });
-    if let Some(&members) = joined.iter().flatten().max() {
-        let answered = joined.iter().flatten().count();
-        return Ok(Outcome::Joined { seeds: answered, of: seeds.len(), members });
-    }
-    let errors = joined.iter().filter_map(|join| join.as_ref().err());
-    Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("; "))
-}
-
 /// Prints events until the node stops.
-fn print(mut events: Events, report: &Report) {
+fn print(mut events: Events, report: &Report, look: impl Fn(&Event)) {
     let mut lagged = 0;
     while let Some(event) = events.recv() {
         report.event(&event);
+        look(&event);
         let lost = events.lagged();
         if lost > lagged {
             report.lagged(lost - lagged);
@@ -456,30 +449,12 @@ fn parse_text_arg(text: &str) -> Result<Text, String> {
     parse_text(text).map(Text)
 }
 
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
-/// Parses a number of bytes, or of KiB, MiB or GiB.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit: u64 = match &text[digits.len()..] {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => {
-            return Err(
-                "expected a number with the unit KiB, MiB or GiB, or without one, for bytes".into(),
-            );
-        }
-    };
-    let number: u64 = digits.parse().map_err(|error: ParseIntError| error.to_string())?;
-    number.checked_mul(unit).ok_or_else(|| "the size does not fit 64 bits".into())
-}
-
 /// Options, as errors of the core and of drivers name them, with the flags that set them.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("max_meta", "--meta"),
     ("probe_interval", "--probe-interval"),
     ("probe_timeout", "--probe-timeout"),
@@ -489,10 +464,9 @@ const FLAGS: [(&str, &str); 10] = [
     ("sync_interval", "--pushpull-interval"),
     ("stream_only", "--stream-only"),
     ("advertise", "--advertise"),
+    ("seed_refresh", "--seed-refresh"),
     ("allowed_networks", "--allow-network"),
 ];
-/// The pause before `--join` is retried.
-const JOIN_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -506,13 +480,5 @@ mod tests {
             "--pushpull-interval: sync_interval is 1ns; 1ms to probe_timeout are allowed"
         );
         assert_eq!(error("the address is in use"), "the address is in use");
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!((size("17"), size("64KiB"), size("2GiB")), (Ok(17), Ok(1 << 16), Ok(2 << 30)));
-        assert_eq!(size("1kB").unwrap_err(), size("MB").unwrap_err());
-        assert!(size("1kB").unwrap_err().contains("KiB, MiB or GiB"));
-        assert!(size("17179869184GiB").unwrap_err().contains("64 bits"));
     }
 }

@@ -74,6 +74,11 @@ impl Context {
         Self { keys, port, services: services() }
     }
 
+    /// The port of a seed that is written without one.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Parses a seed: `[NAME/]HOST[:PORT]`.
     pub(crate) fn target(&self, text: &str) -> Result<Target, String> {
         let target = Target::parse(text.trim(), self.port, &self.services);

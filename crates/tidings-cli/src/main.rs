@@ -9,10 +9,13 @@ mod command;
 mod demo;
 #[cfg(feature = "eth")]
 mod eth;
+mod join;
 mod keys;
+mod recording;
 mod replay;
 mod report;
 mod runtime;
+mod seeds;
 mod sim;
 mod wire;
 

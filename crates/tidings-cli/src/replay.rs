@@ -329,14 +329,14 @@ fn time_of_day(at: SystemTime) -> String {
 
 /// An incarnation for people.
 ///
-/// Drivers take the generation from the wall clock, in seconds since the beginning of 2025: it is
-/// shown as the time when the node started, if that is plausible. memberlist's format has no
-/// generation, which is 0 then.
+/// Drivers take the generation from the wall clock, in 128ths of a second since the beginning of
+/// 2025: it is shown as the time when the node started, if that is plausible. memberlist's format
+/// has no generation, which is 0 then.
 fn incarnation_text(Incarnation { generation, number }: Incarnation) -> String {
     match generation {
         0 => format!("incarnation {number}"),
         PLAUSIBLE_START..=PLAUSIBLE_END => {
-            let start = UNIX_EPOCH + Duration::from_secs(BEGINNING_OF_2025 + generation);
+            let start = UNIX_EPOCH + Duration::from_secs(BEGINNING_OF_2025 + generation / UNITS);
             let start = humantime::format_rfc3339_seconds(start);
             format!("incarnation {number} (started {start})")
         }
@@ -354,9 +354,11 @@ const MAX_NAMES: usize = 20;
 /// The origin of generations, in seconds since 1970: see [`Clock`](tidings::Clock).
 const BEGINNING_OF_2025: u64 = 1_735_689_600;
 /// July 2025: before that there were no generations from the wall clock.
-const PLAUSIBLE_START: u64 = 1 << 24;
+const PLAUSIBLE_START: u64 = UNITS << 24;
 /// January 2059: greater generations have another unit, or another origin, as Unix time has.
-const PLAUSIBLE_END: u64 = 1 << 30;
+const PLAUSIBLE_END: u64 = UNITS << 30;
+/// The units of generations in a second.
+const UNITS: u64 = 128;
 
 #[cfg(test)]
 mod tests {
@@ -373,7 +375,7 @@ mod tests {
     fn incarnations_have_the_time_of_the_start_where_it_is_known() {
         let text = |generation, number| incarnation_text(Incarnation { generation, number });
         assert_eq!(text(0, 3), "incarnation 3");
-        assert_eq!(text(59_954_400, 1), "incarnation 1 (started 2026-11-25T22:00:00Z)");
+        assert_eq!(text(128 * 59_954_400 + 127, 1), "incarnation 1 (started 2026-11-25T22:00:00Z)");
         assert_eq!(text(7, 0), "incarnation 0 (generation 7)");
         let unix = 1_800_000_000;
         assert_eq!(text(unix, 0), "incarnation 0 (generation 1800000000)");

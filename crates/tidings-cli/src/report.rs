@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings_driver::prelude::{
-    Event, Incarnation, Key, Keyring, Member, NodeId, State, Stats, Via,
+    Event, Incarnation, Key, Keyring, Member, NodeId, Notice, State, Stats, Via,
 };
 
 /// Prints to standard output, as text or as JSON; each line is written at once and complete.
@@ -78,6 +78,22 @@ impl Report {
             }
         } else if let Some(text) = event_text(event) {
             self.text(level(event), &text);
+        }
+    }
+
+    /// Reports what goes wrong beside the node.
+    pub(crate) fn notice(&self, notice: &Notice) {
+        if self.json {
+            let kind = match notice {
+                Notice::SourceFailed { .. } => "source-failed",
+                Notice::TooManySeeds { .. } => "too-many-seeds",
+                Notice::SnapshotSetAside { .. } => "snapshot-set-aside",
+                Notice::SnapshotFailed { .. } => "snapshot-failed",
+                _ => "other",
+            };
+            self.object("notice", json!({"kind": kind, "text": notice.to_string()}));
+        } else {
+            self.text(Level::Warn, &notice.to_string());
         }
     }
 

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tidings_driver::asynchronous::{self, Tidings};
 use tidings_driver::prelude::{
-    BroadcastError, Bytes, CommandError, Config, Event, Failure, JoinError, Key, KeyError, Keyring,
-    Limits, Member, Meta, NodeId, RecordError, SendError, StartError, Stats, Target, TooLong,
+    BroadcastError, Bytes, CommandError, Config, DriverConfig, Event, Failure, JoinError, Key,
+    KeyError, Keyring, Limits, Member, Meta, NodeId, RecordError, SendError, StartError, Stats,
+    Target, TooLong,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -30,17 +31,20 @@ impl Runtime {
         self,
         listen: SocketAddr,
         config: Config,
+        driver: DriverConfig,
     ) -> Result<(Node, Events), StartError> {
         match self {
             Self::Std => {
-                let (node, events) = tidings_std::bind_to(listen, config)?;
+                let (node, events) = tidings_std::bind_with(listen, config, driver)?;
                 Ok((Node::Std(node), Events::Std(events)))
             }
-            Self::Smol => Ok(asynchronous(tidings_smol::bind_to(listen, config)?)),
-            Self::AsyncStd => Ok(asynchronous(tidings_async_std::bind_to(listen, config)?)),
+            Self::Smol => Ok(asynchronous(tidings_smol::bind_with(listen, config, driver)?)),
+            Self::AsyncStd => {
+                Ok(asynchronous(tidings_async_std::bind_with(listen, config, driver)?))
+            }
             Self::Tokio => {
                 let _inside = tokio().map_err(StartError::System)?.enter();
-                Ok(asynchronous(tidings_tokio::bind_to(listen, config)?))
+                Ok(asynchronous(tidings_tokio::bind_with(listen, config, driver)?))
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Agents as users run them: processes, standard input, signals.
 
+#[path = "agent/seeds.rs"]
+mod seeds;
+
 use serde_json::Value;
 #[cfg(target_os = "linux")]
 use std::collections::BTreeSet;
@@ -7,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +23,17 @@ struct Agent {
 
 impl Agent {
     fn start(name: &str, more: &[&str]) -> Self {
-        let mut process = tidings(&["agent", "--json", "--name", name, "--bind", "127.0.0.1:0"])
+        Self::start_with(name, more, &[])
+    }
+
+    fn start_with(name: &str, more: &[&str], variables: &[(&str, &str)]) -> Self {
+        // An option that is repeated is an error.
+        let bind = if more.contains(&"--bind") { &[][..] } else { &["--bind", "127.0.0.1:0"] };
+        let mut process = tidings(&["agent", "--json", "--name", name])
+            .args(bind)
             .args(["--profile", "local", "--probe-interval", "200ms", "--probe-timeout", "80ms"])
             .args(more)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -111,9 +122,20 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
 /// The time limit of each wait.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// Kills a process after the limit, unless the returned value is dropped before.
+fn kill_after_limit(pid: u32) -> Sender<()> {
+    let (alive, dropped) = channel::<()>();
+    thread::spawn(move || {
+        if dropped.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            drop(Command::new("kill").args(["-KILL", &pid.to_string()]).status());
+        }
+    });
+    alive
+}
+
 fn tidings(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(args);
+    command.args(args).env_remove("TIDINGS_SEEDS");
     command
 }
 

@@ -8,11 +8,13 @@ pub use events::Events;
 pub use running::Running;
 
 use crate::begin;
-use crate::error::{CommandError, JoinError};
+use crate::discovery::{InvalidSource, SeedSource};
+use crate::error::{CommandError, JoinError, SetSeedsError};
 use crate::handle::{Drive, Handle, answered_at_once};
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
 use crate::seed::{Resolved, Seed};
+use crate::watch::Condition;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::FusedFuture;
@@ -26,8 +28,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Failure, Member, Meta, NodeId, Phase, SendError, Stats, Ticket,
-    TooLong,
+    BroadcastError, BroadcastKey, Failure, Member, Meta, Node, NodeId, Phase, SendError, Stats,
+    Ticket, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
@@ -43,8 +45,9 @@ use tidings_record::{Finishing, Limits, RecordError};
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) wait until other nodes have answered, at the latest until
 /// [`stream_timeout`](tidings::Options::stream_timeout);
-/// [`wait_for_members`](Self::wait_for_members) waits until members are present. Dropping such a
-/// future cancels it, except a leave, which goes on. All other methods wait for nobody.
+/// [`wait_for_members`](Self::wait_for_members), [`wait_for_member`](Self::wait_for_member) and
+/// [`ready`](Self::ready) wait for as long as it takes. Dropping such a future cancels it, except a
+/// leave, which goes on. All other methods wait for nobody.
 #[derive(Clone)]
 pub struct Tidings {
     shared: Arc<Shared>,
@@ -122,10 +125,36 @@ impl Tidings {
     ///
     /// It takes as long as it takes: use the runtime's timeout.
     pub async fn wait_for_members(&self, count: usize) -> Option<usize> {
+        self.watch(Condition::Members(count), Node::present_count).await
+    }
+
+    /// Waits until a member with this name is present; returns it, and `None` if the node stops
+    /// before.
+    ///
+    /// It takes as long as it takes: use the runtime's timeout.
+    pub async fn wait_for_member(&self, id: &NodeId) -> Option<Member> {
+        let name = id.clone();
+        let look = move |node: &Node| node.member(&name).cloned();
+        self.watch(Condition::Member(id.clone()), look).await.flatten()
+    }
+
+    /// Waits until the node has settled among the members that its seeds know, as
+    /// [`Node::is_ready`] describes, at once without seeds; `false` if the node stops before.
+    ///
+    /// It takes as long as it takes: use the runtime's timeout.
+    pub async fn ready(&self) -> bool {
+        self.watch(Condition::Ready, |_| ()).await.is_some()
+    }
+
+    async fn watch<T: Send + 'static>(
+        &self,
+        condition: Condition,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        let then = move |present| _ = answer.send(present);
-        let number = self.handle().with(|host, _| host.watch(count, then));
-        Pending { handle: self.handle(), what: What::Members(number), answer: answered }.await
+        let then = move |node: &Node| _ = answer.send(look(node));
+        let number = self.handle().with(|host, _| host.watch(condition, then));
+        Pending { handle: self.handle(), what: What::Watcher(number), answer: answered }.await
     }
 
     /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's
@@ -200,7 +229,7 @@ struct Pending<'a, T> {
 #[derive(Clone, Copy)]
 enum What {
     Command(Ticket),
-    Members(u64),
+    Watcher(u64),
 }
 
 impl<T> Future for Pending<'_, T> {
@@ -220,7 +249,7 @@ impl<T> Drop for Pending<'_, T> {
             What::Command(ticket) => {
                 self.handle.drive(|node, now| node.cancel(now, ticket));
             }
-            What::Members(number) => self.handle.with(|host, _| host.unwatch(number)),
+            What::Watcher(number) => self.handle.with(|host, _| host.unwatch(number)),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The handle and the events of an application that waits by blocking.
 
 use crate::begin;
-use crate::error::{CommandError, JoinError};
+use crate::discovery::{InvalidSource, SeedSource};
+use crate::error::{CommandError, JoinError, SetSeedsError};
 use crate::handle::{Drive, Handle, answered_at_once};
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
 use crate::seed::{Resolved, Seed};
 use crate::state::{Emitter, EventRoom, MAX_EVENTS};
+use crate::watch::Condition;
 use bytes::Bytes;
 use std::net::SocketAddr;
 #[cfg(feature = "record")]
@@ -16,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Event, Failure, Member, Meta, NodeId, Phase, SendError, Stats,
-    TooLong,
+    BroadcastError, BroadcastKey, Event, Failure, Member, Meta, Node, NodeId, Phase, SendError,
+    Stats, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
@@ -33,8 +35,8 @@ use tidings_record::{Finishing, Limits, RecordError};
 /// [`join`](Self::join), [`leave`](Self::leave), [`send_reliable`](Self::send_reliable) and
 /// [`ping`](Self::ping) block until other nodes have answered, at the latest until
 /// [`stream_timeout`](tidings::Options::stream_timeout);
-/// [`wait_for_members`](Self::wait_for_members) blocks until members are present. All other methods
-/// wait for nobody.
+/// [`wait_for_members`](Self::wait_for_members), [`wait_for_member`](Self::wait_for_member) and
+/// [`ready`](Self::ready) block for as long as they are told. All other methods wait for nobody.
 #[derive(Clone, Debug)]
 pub struct Tidings {
     handle: Arc<Handle>,
@@ -84,14 +86,38 @@ impl Tidings {
     /// Waits until at least `count` members are present, this node included; returns how many there
     /// are then, and `None` if that takes longer than `timeout`.
     pub fn wait_for_members(&self, count: usize, timeout: Duration) -> Option<usize> {
+        self.watch(Condition::Members(count), timeout, Node::present_count)
+    }
+
+    /// Waits until a member with this name is present; returns it, and `None` if that takes longer
+    /// than `timeout`.
+    pub fn wait_for_member(&self, id: &NodeId, timeout: Duration) -> Option<Member> {
+        let member = Condition::Member(id.clone());
+        let id = id.clone();
+        self.watch(member, timeout, move |node| node.member(&id).cloned()).flatten()
+    }
+
+    /// Waits until the node has settled among the members that its seeds know, as
+    /// [`Node::is_ready`] describes, at once without seeds; `false` if that takes longer than
+    /// `timeout`, or the node stops before.
+    pub fn ready(&self, timeout: Duration) -> bool {
+        self.watch(Condition::Ready, timeout, |_| ()).is_some()
+    }
+
+    fn watch<T: Send + 'static>(
+        &self,
+        condition: Condition,
+        timeout: Duration,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = channel();
-        let then = move |present| _ = answer.send(present);
-        let number = self.handle.with(|host, _| host.watch(count, then));
-        let present = answered.recv_timeout(timeout).ok();
-        if present.is_none() {
+        let then = move |node: &Node| _ = answer.send(look(node));
+        let number = self.handle.with(|host, _| host.watch(condition, then));
+        let seen = answered.recv_timeout(timeout).ok();
+        if seen.is_none() {
             self.handle.with(|host, _| host.unwatch(number));
         }
-        present
+        seen
     }
 
     /// Sends a message to one member over a stream, and waits for the receipt; in memberlist's

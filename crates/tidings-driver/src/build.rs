@@ -7,15 +7,16 @@
 //! use std::net::SocketAddr;
 //! use tidings::Config;
 //! use tidings_driver::blocking::{Events, Tidings};
-//! use tidings_driver::{Drive, StartError, Started, build, start};
+//! use tidings_driver::{Drive, DriverConfig, StartError, Started, build, start};
 //!
-//! fn bind_to(
+//! fn bind_with(
 //!     listen: SocketAddr,
 //!     config: Config,
+//!     driver: DriverConfig,
 //!     run: impl FnOnce(Started) -> Box<dyn Drive>,
 //! ) -> Result<(Tidings, Events), StartError> {
 //!     let (emitter, events) = build::blocking_events();
-//!     let driver = run(start(listen, config, emitter)?);
+//!     let driver = run(start(listen, config, driver, emitter)?);
 //!     Ok((build::blocking_handle(driver), events))
 //! }
 //! ```
@@ -24,6 +25,7 @@
 use crate::asynchronous;
 use crate::blocking;
 use crate::builder::Builder;
+use crate::driver_config::DriverConfig;
 use crate::error::StartError;
 use crate::handle::Drive;
 use crate::state::{DriverState, Emitter};
@@ -57,12 +59,12 @@ pub fn async_events() -> (Emitter, asynchronous::Events) {
     asynchronous::Events::channel()
 }
 
-/// A builder that starts a node by `bind_to`, given the address to listen at and the configuration.
+/// A builder that starts a node by `bind_with`, given the address to listen at and the settings.
 pub fn builder<T>(
     cluster: &str,
-    bind_to: fn(SocketAddr, Config) -> Result<T, StartError>,
+    bind_with: fn(SocketAddr, Config, DriverConfig) -> Result<T, StartError>,
 ) -> Builder<T> {
-    Builder::new(cluster, bind_to)
+    Builder::new(cluster, bind_with)
 }
 
 impl Drive for Box<dyn Drive> {

@@ -1,10 +1,17 @@
 //! The builder with which an application starts a node.
 
 use crate::advertise;
+use crate::discovery::{InvalidSource, SeedSource};
+use crate::driver_config::DriverConfig;
 use crate::error::StartError;
+use crate::notice::Notice;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tidings::{ClusterName, Config, IpNetwork, Member, Meta, NodeId, Options, Target, Wire};
+use std::path::PathBuf;
+use std::time::Duration;
+use tidings::{
+    ClusterName, Config, IpNetwork, Member, Meta, NodeId, OnNameTaken, Options, Target, Wire,
+};
 #[cfg(feature = "encryption")]
 use tidings::{Keyring, Plaintext};
 
@@ -22,11 +29,14 @@ use tidings::{Keyring, Plaintext};
 /// | [`meta`](Self::meta) | empty |
 /// | [`options`](Self::options) | [`Options::lan`] |
 /// | [`wire`](Self::wire) | Tidings' own format |
+/// | [`seeds`](Self::seeds) | none: the application calls `join` |
+/// | [`snapshot`](Self::snapshot) | none |
 ///
-/// Where the settings come as a [`Config`] already, use the adapter's `bind` or `bind_to` instead.
+/// Where the settings come as a [`Config`] already, use the adapter's `bind`, `bind_to` or
+/// `bind_with` instead.
 #[must_use = "a builder does nothing until `start`"]
 pub struct Builder<T> {
-    bind_to: fn(SocketAddr, Config) -> Result<T, StartError>,
+    bind_with: fn(SocketAddr, Config, DriverConfig) -> Result<T, StartError>,
     cluster: String,
     name: Option<String>,
     bind: Option<String>,
@@ -36,6 +46,8 @@ pub struct Builder<T> {
     wire: Wire,
     admission: Option<fn(&Member) -> bool>,
     networks: Option<Vec<String>>,
+    on_name_taken: OnNameTaken,
+    driver: DriverConfig,
     #[cfg(feature = "encryption")]
     encryption: Option<(Keyring, Plaintext)>,
 }
@@ -43,10 +55,10 @@ pub struct Builder<T> {
 impl<T> Builder<T> {
     pub(crate) fn new(
         cluster: &str,
-        bind_to: fn(SocketAddr, Config) -> Result<T, StartError>,
+        bind_with: fn(SocketAddr, Config, DriverConfig) -> Result<T, StartError>,
     ) -> Self {
         Self {
-            bind_to,
+            bind_with,
             cluster: cluster.into(),
             name: None,
             bind: None,
@@ -56,6 +68,8 @@ impl<T> Builder<T> {
             wire: Wire::Tidings,
             admission: None,
             networks: None,
+            on_name_taken: OnNameTaken::default(),
+            driver: DriverConfig::new(),
             #[cfg(feature = "encryption")]
             encryption: None,
         }
@@ -122,6 +136,13 @@ impl<T> Builder<T> {
         self
     }
 
+    /// Sets what happens if another node that lives has this node's name; by default a join fails
+    /// with [`JoinError::NameTaken`](crate::JoinError::NameTaken).
+    pub fn on_name_taken(mut self, policy: OnNameTaken) -> Self {
+        self.on_name_taken = policy;
+        self
+    }
+
     /// Encrypts everything that the node sends, and drops messages that are not encrypted with one
     /// of these keys.
     #[cfg(feature = "encryption")]
@@ -137,18 +158,64 @@ impl<T> Builder<T> {
         self
     }
 
+    /// Adds [sources of seeds](SeedSource), through which the node joins its cluster and comes
+    /// back to it for as long as it runs; each is text, an address or a [`Target`].
+    pub fn seeds<S>(mut self, sources: impl IntoIterator<Item = S>) -> Self
+    where
+        S: TryInto<SeedSource>,
+        InvalidSource: From<S::Error>,
+    {
+        self.driver = self.driver.seeds(sources);
+        self
+    }
+
+    /// Adds the sources of seeds of the environment variable
+    /// [`TIDINGS_SEEDS`](SeedSource::VARIABLE), with commas between them, as it is now.
+    pub fn seeds_from_env(mut self) -> Self {
+        self.driver = self.driver.seeds_from_env();
+        self
+    }
+
+    /// Sets how often the sources of seeds are looked up again, as
+    /// [`DriverConfig::seed_refresh`]; 60 s by default.
+    pub fn seed_refresh(mut self, interval: Duration) -> Self {
+        self.driver = self.driver.seed_refresh(interval);
+        self
+    }
+
+    /// Sets the file in which the node remembers the members that it knew, as
+    /// [`DriverConfig::snapshot`] describes.
+    pub fn snapshot(mut self, path: impl Into<PathBuf>) -> Self {
+        self.driver = self.driver.snapshot(path);
+        self
+    }
+
+    /// Sets whether a node that left on purpose tries the members of its snapshot when it starts
+    /// again; it does not by default.
+    pub fn rejoin_after_leave(mut self, rejoin: bool) -> Self {
+        self.driver = self.driver.rejoin_after_leave(rejoin);
+        self
+    }
+
+    /// Sets the function that is told what goes wrong beside the node, as
+    /// [`DriverConfig::on_notice`] describes; by default nobody is.
+    pub fn on_notice(mut self, tell: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        self.driver = self.driver.on_notice(tell);
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
     ///
     /// If a setting is not valid, or the port is taken; the error names the setting and its value.
     pub fn start(self) -> Result<T, StartError> {
-        let bind_to = self.bind_to;
-        let (listen, config) = self.config()?;
-        bind_to(listen, config)
+        let bind_with = self.bind_with;
+        let (listen, config, driver) = self.settings()?;
+        bind_with(listen, config, driver)
     }
 
-    fn config(self) -> Result<(SocketAddr, Config), StartError> {
+    fn settings(self) -> Result<(SocketAddr, Config, DriverConfig), StartError> {
         let cluster = ClusterName::new(&self.cluster)
             .map_err(|error| StartError::Cluster { cluster: self.cluster.clone(), error })?;
         let id = match &self.name {
@@ -168,6 +235,7 @@ impl<T> Builder<T> {
         };
         let mut config = Config::builder(cluster, id, advertised)
             .options(self.options)
+            .on_name_taken(self.on_name_taken)
             .meta(self.meta)
             .wire(self.wire);
         if let Some(admit) = self.admission {
@@ -183,7 +251,7 @@ impl<T> Builder<T> {
             config = config.encryption(keyring, plaintext);
         }
         let config = config.build().map_err(StartError::Config)?;
-        Ok((listen, config))
+        Ok((listen, config, self.driver))
     }
 }
 
@@ -220,7 +288,7 @@ mod tests {
     use super::*;
 
     fn builder() -> Builder<(SocketAddr, Config)> {
-        Builder::new("shop", |listen, config| Ok((listen, config))).bind("127.0.0.1")
+        Builder::new("shop", |listen, config, _| Ok((listen, config))).bind("127.0.0.1")
     }
 
     fn error(builder: Builder<(SocketAddr, Config)>) -> String {
@@ -239,7 +307,7 @@ mod tests {
 
     #[test]
     fn all_interfaces_are_the_default_to_listen_at() {
-        let all = Builder::new("shop", |listen, config: Config| Ok((listen, config)));
+        let all = Builder::new("shop", |listen, config: Config, _| Ok((listen, config)));
         let (listen, config) = all.advertise("10.0.0.7").start().unwrap();
         assert_eq!(listen, "0.0.0.0:7946".parse().unwrap());
         assert_eq!(config.addr(), "10.0.0.7:0".parse().unwrap());
@@ -264,7 +332,7 @@ mod tests {
         assert!(said.starts_with("`advertise` is \"nowhere\""), "{said}");
         let said = error(builder().name(""));
         assert!(said.starts_with("\"\" is not a node's name") && said.contains("`name`"), "{said}");
-        let said = error(Builder::new("", |listen, config| Ok((listen, config))));
+        let said = error(Builder::new("", |listen, config, _| Ok((listen, config))));
         assert!(said.starts_with("\"\" is not a cluster's name"), "{said}");
         let said = error(builder().meta(&*vec![7; 1000]));
         assert!(said.contains("1000") && said.contains("512"), "{said}");

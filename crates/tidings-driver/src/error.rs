@@ -1,10 +1,13 @@
 //! Errors of drivers and handles; each text names the value, and the option that changes it.
 
+use crate::discovery::InvalidSource;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use std::{fmt, io};
 use tidings::{
-    ConfigError, ExchangeError, Failure, InvalidName, InvalidNetwork, SendError, TargetError,
+    ConfigError, ExchangeError, Failure, InvalidName, InvalidNetwork, Refusal, SendError,
+    TargetError,
 };
 
 /// The reason why a node did not start; each text names the setting and its value.
@@ -69,6 +72,10 @@ pub enum StartError {
     /// The address to advertise has a zone, which has a meaning on this machine only: advertise
     /// another one.
     Zone(SocketAddr),
+    /// A source of [`seeds`](crate::Builder::seeds) is not valid.
+    Seed(InvalidSource),
+    /// [`seed_refresh`](crate::Builder::seed_refresh) is outside its range.
+    SeedRefresh(Duration),
     /// The operating system gave no random seed or no thread, or there is no runtime here.
     System(io::Error),
 }
@@ -116,6 +123,10 @@ impl fmt::Display for StartError {
                 "the zone of {addr} means nothing to other nodes; set `advertise` to an address \
                  without a zone"
             ),
+            Self::Seed(error) => write!(f, "`seeds`: {error}"),
+            Self::SeedRefresh(value) => {
+                write!(f, "seed_refresh is {value:?}; 1s to 86400s are allowed")
+            }
             Self::System(error) => write!(f, "cannot start a node: {error}"),
         }
     }
@@ -133,12 +144,42 @@ impl Error for StartError {
             Self::Cluster { error, .. } | Self::Name { error, .. } => Some(error),
             Self::Network(error) => Some(error),
             Self::Config(error) => Some(error),
+            Self::Seed(error) => Some(error),
             Self::Socket { error, .. } | Self::System(error) => Some(error),
             Self::NoHostName { .. }
             | Self::Addr { .. }
             | Self::Advertise { .. }
             | Self::Unspecified(_)
-            | Self::Zone(_) => None,
+            | Self::Zone(_)
+            | Self::SeedRefresh(_) => None,
+        }
+    }
+}
+
+/// The reason why the sources of seeds were not replaced.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SetSeedsError {
+    /// Text is not a source.
+    Invalid(InvalidSource),
+    /// The operating system gave no thread for lookups.
+    System(io::Error),
+}
+
+impl fmt::Display for SetSeedsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::System(error) => write!(f, "cannot look up seeds: {error}"),
+        }
+    }
+}
+
+impl Error for SetSeedsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            Self::System(error) => Some(error),
         }
     }
 }
@@ -189,6 +230,15 @@ pub enum JoinError {
         /// The limit.
         max: usize,
     },
+    /// A seed found that another node which lives has this node's name: set another one by
+    /// [`name`](crate::Builder::name), or let the later node have it by
+    /// [`on_name_taken`](crate::Builder::on_name_taken).
+    NameTaken {
+        /// The seed, as it was written.
+        seed: String,
+        /// The address of it that was asked.
+        addr: SocketAddr,
+    },
     /// The node is leaving; it can join again after that.
     Leaving,
     /// As many streams are open as [`max_streams_out`](tidings::Options::max_streams_out) allows.
@@ -230,6 +280,10 @@ impl fmt::Display for JoinError {
             Self::NoSeeds => tidings::JoinError::NoSeeds.fmt(f),
             Self::TooManySeeds { seeds, max } => {
                 tidings::JoinError::TooManySeeds { seeds: *seeds, max: *max }.fmt(f)
+            }
+            Self::NameTaken { seed, addr } => {
+                let (seed, error) = (seed.clone(), ExchangeError::Refused(Refusal::NameTaken));
+                SeedError::Exchange { seed, addr: *addr, error }.fmt(f)
             }
             Self::Leaving => tidings::JoinError::Leaving.fmt(f),
             Self::Busy { max } => tidings::JoinError::Busy { max: *max }.fmt(f),

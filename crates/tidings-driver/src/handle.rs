@@ -1,9 +1,14 @@
 //! The driver as every handle holds it, and the methods that are answered at once.
 
+use crate::background::Background;
+use crate::discovery::InvalidSource;
+use crate::discovery::SeedSource;
+use crate::error::SetSeedsError;
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
 use crate::state::DriverState;
 use std::fmt;
+use std::sync::Arc;
 use tidings::{Instant, Node};
 #[cfg(feature = "encryption")]
 use tidings::{Keyring, KeyringError};
@@ -20,12 +25,18 @@ pub trait Drive: fmt::Debug + Send + Sync {
 /// A running driver, which stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    driver: Box<dyn Drive>,
+    driver: Arc<dyn Drive>,
+    background: Arc<Background>,
 }
 
 impl Handle {
     pub(crate) fn new(driver: impl Drive + 'static) -> Self {
-        Self { driver: Box::new(driver) }
+        let driver: Arc<dyn Drive> = Arc::new(driver);
+        let mut background = None;
+        driver.drive(&mut |state, _| background = Some(state.background()));
+        let background = background.expect("a driver gives each input to its node once");
+        background.attach(Arc::clone(&driver));
+        Self { driver, background }
     }
 
     pub(crate) fn with<R>(&self, input: impl FnOnce(&mut DriverState, Instant) -> R) -> R {
@@ -42,6 +53,22 @@ impl Handle {
         self.with(|state, _| look(state.node()))
     }
 
+    pub(crate) fn set_seeds<S>(
+        &self,
+        sources: impl IntoIterator<Item = S>,
+    ) -> Result<(), SetSeedsError>
+    where
+        S: TryInto<SeedSource>,
+        InvalidSource: From<S::Error>,
+    {
+        let sources = sources.into_iter().map(|source| source.try_into().map_err(Into::into));
+        let sources = sources.collect::<Result<Vec<_>, _>>().map_err(SetSeedsError::Invalid)?;
+        if !sources.is_empty() {
+            self.with(|state, _| state.await_seeds());
+        }
+        self.background.set_sources(sources).map_err(SetSeedsError::System)
+    }
+
     #[cfg(feature = "encryption")]
     pub(crate) fn change_keys(
         &self,
@@ -56,6 +83,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.background.end();
         self.driver.stop();
     }
 }
@@ -124,6 +152,24 @@ macro_rules! answered_at_once {
                 self.handle().drive(|node, now| node.set_sync_state(now, state.into()))
             }
 
+            /// Replaces the [sources of seeds](SeedSource), those of the builder included; each is
+            /// text, an address or a [`Target`](tidings::Target). The node tries the addresses of
+            /// new ones at once, and goes on for as long as it runs.
+            ///
+            /// # Errors
+            ///
+            /// If text is not a source, or the operating system gives no thread.
+            pub fn set_seeds<S>(
+                &self,
+                sources: impl IntoIterator<Item = S>,
+            ) -> Result<(), SetSeedsError>
+            where
+                S: TryInto<SeedSource>,
+                InvalidSource: From<S::Error>,
+            {
+                self.handle().set_seeds(sources)
+            }
+
             // ---- look ----
 
             /// The address where other nodes reach this one.
@@ -159,6 +205,11 @@ macro_rules! answered_at_once {
             /// Whether the node takes part in its cluster.
             pub fn phase(&self) -> Phase {
                 self.handle().look(|node| node.phase())
+            }
+
+            /// Whether the node is ready, as [`ready`](Self::ready) waits for.
+            pub fn is_ready(&self) -> bool {
+                self.handle().with(|state, _| state.is_ready())
             }
 
             /// Lifeguard's local health score of this node: 0 is healthy.

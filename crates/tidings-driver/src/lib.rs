@@ -16,28 +16,39 @@
 mod advertise;
 #[cfg(feature = "async")]
 pub mod asynchronous;
+mod background;
 mod begin;
 pub mod blocking;
 pub mod build;
 mod builder;
+mod discovery;
+mod driver_config;
 mod error;
 mod handle;
 #[cfg(feature = "encryption")]
 mod keys;
+mod link;
 mod lookup;
+mod notice;
 pub mod prelude;
 mod recording;
 mod seed;
+mod snapshot;
 pub mod sockets;
 mod state;
 pub mod streams;
+mod watch;
 
 pub use builder::Builder;
-pub use error::{CommandError, JoinError, SeedError, StartError};
+pub use discovery::{InvalidSource, SeedSource, SourceError};
+pub use driver_config::DriverConfig;
+pub use error::{CommandError, JoinError, SeedError, SetSeedsError, StartError};
 pub use handle::Drive;
 #[cfg(feature = "encryption")]
 pub use keys::KeyError;
 pub use lookup::{LookupError, look_up, services};
+pub use notice::Notice;
 pub use recording::Finishing;
 pub use seed::Seed;
+pub use snapshot::SnapshotDefect;
 pub use state::{DriverState, Emitter, MAX_EVENT_BYTES, MAX_EVENTS, Started, start};

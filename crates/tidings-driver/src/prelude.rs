@@ -3,7 +3,10 @@
 pub use crate::builder::Builder;
 #[cfg(feature = "encryption")]
 pub use crate::keys::KeyError;
-pub use crate::{CommandError, JoinError, LookupError, Seed, SeedError, StartError};
+pub use crate::{
+    CommandError, DriverConfig, InvalidSource, JoinError, LookupError, Notice, Seed, SeedError,
+    SeedSource, SetSeedsError, SnapshotDefect, SourceError, StartError,
+};
 pub use crate::{look_up, services};
 pub use bytes::Bytes;
 #[cfg(feature = "memberlist")]

@@ -136,20 +136,27 @@ impl Resolved {
                 self.failed.sort_by_key(order);
                 JoinError::Failed(self.failed)
             }
+            Failure::NameTaken { seed: addr } => {
+                JoinError::NameTaken { seed: self.written_as(addr), addr }
+            }
             Failure::Left => JoinError::Left,
             _ => JoinError::Stopped,
         }
     }
 
     fn exchange(&self, SeedFailure { seed: addr, error }: SeedFailure) -> SeedError {
+        SeedError::Exchange { seed: self.written_as(addr), addr, error }
+    }
+
+    /// The seed with an address, as the application wrote it.
+    fn written_as(&self, addr: SocketAddr) -> String {
         // The core returns IPv4 addresses in IPv6's form as IPv4.
         let same = |it: &SocketAddr| {
             it.port() == addr.port() && it.ip().to_canonical() == addr.ip().to_canonical()
         };
-        let seed = match self.addrs.iter().position(same) {
+        match self.addrs.iter().position(same) {
             Some(at) => self.written[at].clone(),
             None => addr.to_string(),
-        };
-        SeedError::Exchange { seed, addr, error }
+        }
     }
 }

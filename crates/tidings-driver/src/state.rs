@@ -1,8 +1,11 @@
 //! A node with the state that every driver keeps for it.
 
+use crate::background::{Background, LastLife};
+use crate::driver_config::DriverConfig;
 use crate::error::StartError;
 use crate::recording::{Finishing, Recorder};
 use crate::sockets;
+use crate::watch::{Condition, Watchers};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -10,7 +13,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tidings::{Clock, Config, ConfigError, Done, Event, Failure, Instant, Node, Output, Ticket};
+use std::time::Duration;
+use tidings::{
+    Clock, Config, ConfigError, Done, Event, Failure, Instant, Node, Output, Phase, Ticket,
+};
 #[cfg(feature = "record")]
 use tidings_record::{Limits, RecordError};
 
@@ -57,21 +63,20 @@ pub struct DriverState {
     buf: Vec<u8>,
     recorder: Option<Recorder>,
     waiters: BTreeMap<Ticket, Waiter>,
-    watchers: Vec<Watcher>,
-    next_watcher: u64,
+    watchers: Watchers,
     emitter: Option<Emitter>,
+    /// The addresses of the sources of seeds.
+    seeds: Vec<SocketAddr>,
+    /// Whether there are sources of seeds, and the node does not have their addresses yet.
+    awaits_seeds: bool,
+    /// The phase when the last drive ended.
+    phase: Phase,
+    background: Arc<Background>,
     stopped: bool,
 }
 
 /// A callback for the outcome of a command.
 struct Waiter(Box<dyn FnOnce(Result<Done, Failure>) + Send>);
-
-/// A callback for the moment when so many members are present.
-struct Watcher {
-    number: u64,
-    members: usize,
-    then: Box<dyn FnOnce(usize) + Send>,
-}
 
 /// A node with its sockets, before a driver runs it.
 ///
@@ -93,13 +98,20 @@ pub struct Started {
 /// Opens the sockets of a node, which listens at `listen` and advertises the address of `config`.
 ///
 /// Port 0 in the configuration stands for the port that the node listens on, a generation of 0 for
-/// the wall clock's.
+/// the wall clock's, or for one more than that of the snapshot if that is greater.
 ///
 /// # Errors
 ///
 /// If the port is taken, or the address is not one of this machine; if other nodes cannot use the
-/// address of the configuration: it is unspecified, has a zone, or is in no allowed network.
-pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Started, StartError> {
+/// address of the configuration: it is unspecified, has a zone, or is in no allowed network; if a
+/// source of seeds is not valid.
+pub fn start(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+    emitter: Emitter,
+) -> Result<Started, StartError> {
+    let settings = driver.check()?;
     let (udp, tcp, local) = sockets::bind(listen)?;
     let mut advertised = config.addr();
     if advertised.port() == 0 {
@@ -116,6 +128,7 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
         let (addr, networks) = (advertised, networks.into());
         return Err(StartError::Config(ConfigError::AddressNotAllowed { addr, networks }));
     }
+    let last = LastLife::load(&settings, &config);
     let mut random = [0; 36];
     getrandom::fill(&mut random).map_err(|error| StartError::System(error.into()))?;
     let (seed, rest) = random.split_first_chunk::<32>().expect("it has 36 bytes");
@@ -123,6 +136,7 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
     let config = match config.generation() {
         0 => {
             let generation = next_generation(Clock::generation(rest));
+            let generation = generation.max(last.generation.saturating_add(1));
             config.with_generation(generation).with_wall_clock(Clock::wall_clock())
         }
         _ => config,
@@ -130,14 +144,18 @@ pub fn start(listen: SocketAddr, config: Config, emitter: Emitter) -> Result<Sta
     let clock = Clock::start();
     let config = config.with_addr(advertised);
     let node = Node::new(config, *seed, clock.now());
+    let background = Background::start(settings, last).map_err(StartError::System)?;
     let state = DriverState {
         node,
         buf: Vec::new(),
         recorder: None,
         waiters: BTreeMap::new(),
-        watchers: Vec::new(),
-        next_watcher: 0,
+        watchers: Watchers::default(),
         emitter: Some(emitter),
+        seeds: Vec::new(),
+        awaits_seeds: background.awaits_seeds(),
+        phase: Phase::Running,
+        background: Arc::new(background),
         stopped: false,
     };
     Ok(Started { state, clock, udp, tcp, local_addr: sockets::reached_from_here(local) })
@@ -176,7 +194,12 @@ impl DriverState {
             if let Some(waiter) = self.waiters.remove(&ticket) {
                 (waiter.0)(result);
             }
-        } else if let Some(emitter) = &mut self.emitter {
+            return;
+        }
+        if changes_members(&event) {
+            self.background.changed(false);
+        }
+        if let Some(emitter) = &mut self.emitter {
             let lost = !(emitter.emit)(event);
             emitter.lagged.fetch_add(lost.into(), Ordering::Relaxed);
         }
@@ -188,8 +211,11 @@ impl DriverState {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(&mut self.node);
         }
-        if !self.watchers.is_empty() {
-            self.tell_watchers();
+        self.watchers.tell(&self.node, self.awaits_seeds);
+        let before = std::mem::replace(&mut self.phase, self.node.phase());
+        if self.phase != before {
+            // A node that leaves may be gone at any moment.
+            self.background.changed(true);
         }
         self.due()
     }
@@ -211,33 +237,65 @@ impl DriverState {
         }
     }
 
-    /// Calls `then` with the number of members once at least so many are present, under the node's
-    /// lock; drops it if the node stops before. Returns a number to [unwatch](Self::unwatch) by.
+    /// Calls `then` once the condition holds, under the node's lock; drops it if the node stops
+    /// before. Returns a number to [unwatch](Self::unwatch) by.
     pub(crate) fn watch(
         &mut self,
-        members: usize,
-        then: impl FnOnce(usize) + Send + 'static,
+        condition: Condition,
+        then: impl FnOnce(&Node) + Send + 'static,
     ) -> u64 {
-        let number = self.next_watcher;
-        self.next_watcher += 1;
-        if !self.stopped {
-            self.watchers.push(Watcher { number, members, then: Box::new(then) });
+        if self.stopped {
+            return u64::MAX;
         }
-        number
-    }
-
-    fn tell_watchers(&mut self) {
-        let present = self.node.present_count();
-        let watchers = std::mem::take(&mut self.watchers).into_iter();
-        let (due, waiting) = watchers.partition(|watcher| watcher.members <= present);
-        self.watchers = waiting;
-        for Watcher { then, .. } in due {
-            then(present);
-        }
+        self.watchers.add(condition, then)
     }
 
     pub(crate) fn unwatch(&mut self, number: u64) {
-        self.watchers.retain(|watcher| watcher.number != number);
+        self.watchers.remove(number);
+    }
+
+    // ---- seeds ----
+
+    /// Gives the node the addresses of its seeds, of which the first ones are those of `sources`;
+    /// `false` if it does not take them now.
+    pub(crate) fn set_seeds(&mut self, now: Instant, addrs: &[SocketAddr], sources: usize) -> bool {
+        if self.node.set_seeds(now, addrs).is_err() {
+            return false;
+        }
+        self.seeds = addrs.iter().take(sources).copied().collect();
+        self.awaits_seeds = false;
+        self.background.changed(false);
+        true
+    }
+
+    /// Notes that there are new sources, so that a node that was given no seeds before is not ready
+    /// until it has theirs.
+    pub(crate) fn await_seeds(&mut self) {
+        self.awaits_seeds |= self.node.seeds().next().is_none();
+    }
+
+    /// How long the node waits for its seeds before it counts as ready without.
+    pub(crate) fn ready_timeout(&self) -> Duration {
+        self.node.config().options().ready_timeout
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        Condition::Ready.holds(&self.node, self.awaits_seeds)
+    }
+
+    /// The addresses of the sources of seeds.
+    pub(crate) fn seeds(&self) -> &[SocketAddr] {
+        &self.seeds
+    }
+
+    /// What the node took over from its last life.
+    pub(crate) fn last_life(&self) -> &LastLife {
+        self.background.last()
+    }
+
+    /// The node's own threads.
+    pub(crate) fn background(&self) -> Arc<Background> {
+        Arc::clone(&self.background)
     }
 
     // ---- stop ----
@@ -247,6 +305,7 @@ impl DriverState {
     #[must_use]
     pub fn stop(&mut self) -> Option<Finishing> {
         self.stopped = true;
+        self.background.stop();
         self.stop_recording()
     }
 
@@ -260,6 +319,7 @@ impl DriverState {
     /// its sockets.
     pub fn end(&mut self) {
         self.stopped = true;
+        self.background.stop();
         self.emitter = None;
         self.waiters.clear();
         self.watchers.clear();
@@ -295,10 +355,31 @@ impl DriverState {
     }
 }
 
+/// A driver that never ran leaves no threads behind.
+impl Drop for DriverState {
+    fn drop(&mut self) {
+        self.background.abandon();
+    }
+}
+
 impl fmt::Debug for DriverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("DriverState").field("node", &self.node).finish_non_exhaustive()
     }
+}
+
+/// Whether the members that are present, failed or left are others after an event.
+fn changes_members(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Joined(_)
+            | Event::Updated(_)
+            | Event::Recovered(_)
+            | Event::Failed(_)
+            | Event::Left(_)
+            | Event::Conflict { .. }
+            | Event::Restarted { .. }
+    )
 }
 
 /// The room that is left for an application's events, in bytes; both ends of the events share it.

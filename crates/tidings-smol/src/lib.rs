@@ -54,7 +54,7 @@ pub use tidings_driver::prelude::*;
 /// # Ok::<(), tidings_smol::StartError>(())
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
@@ -80,7 +80,20 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
 ///
 /// As [`bind`].
 pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
-    let (node, events, driver) = tidings_async_io::bind_to(listen, config)?;
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Starts a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events), StartError> {
+    let (node, events, driver) = tidings_async_io::bind_with(listen, config, driver)?;
     smol::spawn(driver).detach();
     Ok((node, events))
 }

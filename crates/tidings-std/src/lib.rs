@@ -31,8 +31,9 @@
 //!
 //! A node has two threads, and one more for each stream that is open, of which there are few:
 //! streams are opened to join, to leave, for reliable messages, and now and then to compare the
-//! membership. Dropping the last handle ends all of them and closes all sockets. A node that has
-//! nothing to do does not wake.
+//! membership; one looks up sources of seeds, and one writes the snapshot, if there are any.
+//! Dropping the last handle ends all of them and closes all sockets. A node that has nothing to do
+//! does not wake.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
@@ -58,7 +59,7 @@ pub use tidings_driver::prelude::*;
 /// # Ok::<(), tidings_std::StartError>(())
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
@@ -84,8 +85,21 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
 ///
 /// As [`bind`].
 pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Starts a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events), StartError> {
     let (emitter, events) = build::blocking_events();
-    let driver = Driver::start(tidings_driver::start(listen, config, emitter)?)?;
+    let driver = Driver::start(tidings_driver::start(listen, config, driver, emitter)?)?;
     Ok((build::blocking_handle(driver), events))
 }
 

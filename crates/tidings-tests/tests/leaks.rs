@@ -9,9 +9,9 @@ use std::fs::read_dir;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_driver::prelude::{Event, Via};
+use tidings_driver::prelude::{DriverConfig, Event, Via};
 use tidings_tests::conformance::{
-    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, id, quick,
+    ASYNC_IO, ASYNC_STD, Adapter, LIMIT, SMOL, STD, TOKIO, alive_tasks, alone, id, loopback, quick,
     read_to_close,
 };
 
@@ -56,7 +56,8 @@ fn leaves_nothing(adapter: &Adapter) {
     println!("{before:?}, then {:?}", Resources::now());
 }
 
-/// Runs a cluster once: five nodes join, exchange messages, and stop while streams are open.
+/// Runs a cluster once: five nodes join, exchange messages, a sixth comes by itself, and
+/// they stop while streams are open.
 fn run_cluster(adapter: &Adapter) {
     let [a, b, c, d, e] = adapter.cluster(quick, ["a", "b", "c", "d", "e"]);
     for node in [&b, &c, &d, &e] {
@@ -67,6 +68,13 @@ fn run_cluster(adapter: &Adapter) {
     for node in [&b, &c, &d, &e] {
         node.wait_for(|event| matches!(event, Event::Message { via: Via::Broadcast, .. }));
     }
+    // One looks for the others by itself, has a snapshot, and stops while a command runs.
+    let path = std::env::temp_dir().join(format!("tidings-leaks-{}", std::process::id()));
+    let driver = DriverConfig::new().seeds([a.addr()]).seeds(["exec:sleep 300"]).snapshot(&path);
+    let seeker = adapter.bind_with(loopback(), quick("f"), driver).unwrap();
+    assert!(seeker.wait_for_member(&id("a"), LIMIT).is_some());
+    seeker.stop();
+    std::fs::remove_file(&path).unwrap();
     // Streams are open when all stop: some that are idle, and some to a peer that does not answer.
     let idle = [(); 3].map(|()| TcpStream::connect(a.addr()).unwrap());
     let addr = b.addr();

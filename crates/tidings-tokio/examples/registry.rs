@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::time::Duration;
 use tidings_tokio::{Event, Member, NodeId, Tidings};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,8 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .name(format!("{name}@{bind}"))
         .bind(bind)
         .meta(&*format!("name={name},port={port}"))
+        .seeds(args)
+        .on_notice(|notice| println!("! {notice}"))
         .start()?;
-    tokio::spawn(join(node.clone(), args.collect()));
 
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -40,8 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         tokio::select! {
-            Some(event) = events.recv() => if let Event::Suspected(member) = event {
-                println!("? {} does not answer", member.id());
+            Some(event) = events.recv() => match event {
+                Event::Suspected(member) => println!("? {} does not answer", member.id()),
+                Event::SeedFailed { .. } => println!("? {event}"),
+                _ => {}
             },
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -49,17 +51,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("left; confirmed by {} of the members", node.leave().await?);
     Ok(())
-}
-
-/// Joins through any seed, for as long as it takes until one of them runs.
-async fn join(node: Tidings, seeds: Vec<String>) {
-    while let Err(error) = node.join(&seeds).await {
-        if seeds.is_empty() {
-            return;
-        }
-        println!("{error}; trying again");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
 }
 
 /// A service, as a member's metadata describes it.

@@ -34,7 +34,8 @@
 //! A node is one task of the runtime in which it is started, and one more for each stream that is
 //! open. Dropping the last handle ends them; the sockets are closed as soon as the runtime has
 //! polled the first task once more, and then the events end. If the runtime ends before, the node
-//! has stopped. A node that has nothing to do does not wake.
+//! has stopped. A node that has nothing to do does not wake. Sources of seeds are looked up, and a
+//! snapshot is written, on threads of their own.
 //!
 //! All decisions are the protocol's, which is the crate [`tidings`]: this one moves bytes and time.
 //! The feature `encryption` adds [`Builder`]'s `keyring`, the feature `memberlist` the wire format
@@ -67,7 +68,7 @@ use tokio::runtime;
 /// # }
 /// ```
 pub fn builder(cluster: &str) -> Builder<(Tidings, Events)> {
-    build::builder(cluster, bind_to)
+    build::builder(cluster, bind_with)
 }
 
 /// Starts a node from a [`Config`], listening at the address that the configuration advertises.
@@ -103,10 +104,27 @@ pub fn bind(config: Config) -> Result<(Tidings, Events), StartError> {
 ///
 /// As [`bind`].
 pub fn bind_to(listen: SocketAddr, config: Config) -> Result<(Tidings, Events), StartError> {
+    bind_with(listen, config, DriverConfig::new())
+}
+
+/// Starts a node as [`bind_to`] does, with sources of seeds, a snapshot and notices.
+///
+/// # Errors
+///
+/// As [`bind`], and if a setting of the [`DriverConfig`] is not valid.
+///
+/// # Panics
+///
+/// As [`bind`].
+pub fn bind_with(
+    listen: SocketAddr,
+    config: Config,
+    driver: DriverConfig,
+) -> Result<(Tidings, Events), StartError> {
     let runtime = runtime::Handle::try_current();
     let runtime = runtime.map_err(|error| StartError::System(io::Error::other(error)))?;
     let (emitter, events) = build::async_events();
-    let started = tidings_driver::start(listen, config, emitter)?;
+    let started = tidings_driver::start(listen, config, driver, emitter)?;
     let (driver, remote) = Driver::new(started, runtime.clone())?;
     drop(runtime.spawn(driver.run()));
     let node = build::async_handle(remote, move |work| drop(runtime.spawn_blocking(work)));

@@ -8,7 +8,7 @@ use crate::wire::WireArgs;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
-use tidings_driver::prelude::{ClusterName, Config, Member, Meta, NodeId, Options};
+use tidings_driver::prelude::{ClusterName, Config, DriverConfig, Member, Meta, NodeId, Options};
 use tidings_eth::{
     Answer, CallError, CallOptions, Endpoint, GatewayEvent, GatewayOptions, Gateways, Membership,
     Reach, Request, ServeError, async_io, blocking,
@@ -88,7 +88,8 @@ impl MemberArgs {
             .meta(Meta::EMPTY);
         let config = self.wire.apply(config)?;
         let config = self.keys.apply(config, self.wire.keys())?.build().map_err(Fatal::usage)?;
-        let (node, events) = self.runtime.bind(self.bind, config).map_err(Fatal::usage)?;
+        let (node, events) =
+            self.runtime.bind(self.bind, config, DriverConfig::new()).map_err(Fatal::usage)?;
         let gateways = Gateways::of(node.clone(), local, options, reach).map_err(Fatal::usage)?;
         let followed = gateways.clone();
         thread::spawn(move || follow(events, &followed));

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
-use tidings_driver::prelude::{Builder, Config, Event, Keyring, Plaintext, StartError};
+use tidings_driver::prelude::{
+    Builder, Config, DriverConfig, Event, Keyring, Plaintext, StartError,
+};
 use tidings_driver::{asynchronous, blocking};
 use tokio::runtime::{self, Runtime};
 
@@ -16,38 +18,58 @@ pub const ADAPTERS: [Adapter; 5] = [STD, ASYNC_IO, SMOL, ASYNC_STD, TOKIO];
 
 /// `tidings-std`: threads.
 pub const STD: Adapter = adapter("std", |how| {
-    let (node, events) =
-        how.start(tidings_std::builder, tidings_std::bind, tidings_std::bind_to)?;
+    let (node, events) = how.start(
+        tidings_std::builder,
+        tidings_std::bind,
+        tidings_std::bind_to,
+        tidings_std::bind_with,
+    )?;
     Ok((Handle::Blocking(node), Box::new(events)))
 });
 
 /// `tidings-async-io`, each node's driver on a thread of its own.
 pub const ASYNC_IO: Adapter = adapter("async-io", |how| {
-    let (node, events, driver) =
-        how.start(tidings_async_io::builder, tidings_async_io::bind, tidings_async_io::bind_to)?;
+    let (node, events, driver) = how.start(
+        tidings_async_io::builder,
+        tidings_async_io::bind,
+        tidings_async_io::bind_to,
+        tidings_async_io::bind_with,
+    )?;
     thread::spawn(|| future::block_on(driver));
     Ok((Handle::Async(node, Waiting::OnItsOwn), Box::new(events)))
 });
 
 /// `tidings-smol`, on smol's global executor.
 pub const SMOL: Adapter = adapter("smol", |how| {
-    let (node, events) =
-        how.start(tidings_smol::builder, tidings_smol::bind, tidings_smol::bind_to)?;
+    let (node, events) = how.start(
+        tidings_smol::builder,
+        tidings_smol::bind,
+        tidings_smol::bind_to,
+        tidings_smol::bind_with,
+    )?;
     Ok((Handle::Async(node, Waiting::Smol), Box::new(events)))
 });
 
 /// `tidings-async-std`, on async-std's global executor.
 pub const ASYNC_STD: Adapter = adapter("async-std", |how| {
-    let (node, events) =
-        how.start(tidings_async_std::builder, tidings_async_std::bind, tidings_async_std::bind_to)?;
+    let (node, events) = how.start(
+        tidings_async_std::builder,
+        tidings_async_std::bind,
+        tidings_async_std::bind_to,
+        tidings_async_std::bind_with,
+    )?;
     Ok((Handle::Async(node, Waiting::AsyncStd), Box::new(events)))
 });
 
 /// `tidings-tokio`, on a runtime that has a few threads.
 pub const TOKIO: Adapter = adapter("tokio", |how| {
     let _entered = THREADS.enter();
-    let (node, events) =
-        how.start(tidings_tokio::builder, tidings_tokio::bind, tidings_tokio::bind_to)?;
+    let (node, events) = how.start(
+        tidings_tokio::builder,
+        tidings_tokio::bind,
+        tidings_tokio::bind_to,
+        tidings_tokio::bind_with,
+    )?;
     Ok((Handle::Async(node, Waiting::Tokio), Box::new(events)))
 });
 
@@ -72,6 +94,7 @@ type Bound = (Handle, Box<dyn Events>);
 enum How {
     Bind(Config),
     BindTo(SocketAddr, Config),
+    BindWith(SocketAddr, Config, DriverConfig),
     Build(&'static str, Settings),
 }
 
@@ -81,10 +104,12 @@ impl How {
         builder: fn(&str) -> Builder<T>,
         bind: fn(Config) -> Result<T, StartError>,
         bind_to: fn(SocketAddr, Config) -> Result<T, StartError>,
+        bind_with: fn(SocketAddr, Config, DriverConfig) -> Result<T, StartError>,
     ) -> Result<T, StartError> {
         match self {
             Self::Bind(config) => bind(config),
             Self::BindTo(listen, config) => bind_to(listen, config),
+            Self::BindWith(listen, config, driver) => bind_with(listen, config, driver),
             Self::Build(cluster, settings) => settings.of(builder(cluster)).start(),
         }
     }
@@ -161,6 +186,20 @@ impl Adapter {
     /// As the adapter's own.
     pub fn bind_to(&self, listen: SocketAddr, config: Config) -> Result<Node, StartError> {
         (self.start)(How::BindTo(listen, self.seal(config))).map(Node::new)
+    }
+
+    /// Starts a node with sources of seeds, a snapshot and notices.
+    ///
+    /// # Errors
+    ///
+    /// As the adapter's own.
+    pub fn bind_with(
+        &self,
+        listen: SocketAddr,
+        config: Config,
+        driver: DriverConfig,
+    ) -> Result<Node, StartError> {
+        (self.start)(How::BindWith(listen, self.seal(config), driver)).map(Node::new)
     }
 
     /// Starts a node by the builder.

@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{
     BroadcastError, BroadcastKey, Bytes, CommandError, Event, Failure, JoinError, Key, KeyError,
-    Keyring, Limits, Member, Meta, NodeId, Phase, RecordError, Seed, SendError, State, Stats,
-    TooLong, Via,
+    Keyring, Limits, Member, Meta, NodeId, Phase, RecordError, Seed, SendError, SetSeedsError,
+    State, Stats, TooLong, Via,
 };
 
 /// A running node of any adapter, with its events; dropping it drops the adapter's handle.
@@ -67,6 +67,10 @@ answered_at_once! {
     all_members() -> Vec<Member>;
     /// Round-trip time.
     rtt(id: &NodeId) -> Option<Duration>;
+    /// Replaces its sources of seeds.
+    set_seeds(sources: Vec<String>) -> Result<(), SetSeedsError>;
+    /// Whether it is ready.
+    is_ready() -> bool;
     /// Phase.
     phase() -> Phase;
     /// Local health.
@@ -152,11 +156,28 @@ impl Node {
         match &self.handle {
             Handle::Blocking(node) => node.wait_for_members(count, timeout),
             Handle::Async(node, waiting) => {
-                let over = async {
-                    async_io::Timer::after(timeout).await;
-                    None
-                };
-                waiting.wait(future::or(node.wait_for_members(count), over))
+                waiting.wait(future::or(node.wait_for_members(count), none_after(timeout)))
+            }
+        }
+    }
+
+    /// Waits until a member is present.
+    pub fn wait_for_member(&self, id: &NodeId, timeout: Duration) -> Option<Member> {
+        match &self.handle {
+            Handle::Blocking(node) => node.wait_for_member(id, timeout),
+            Handle::Async(node, waiting) => {
+                waiting.wait(future::or(node.wait_for_member(id), none_after(timeout)))
+            }
+        }
+    }
+
+    /// Waits until the node is ready; `false` if it takes longer.
+    pub fn ready(&self, timeout: Duration) -> bool {
+        match &self.handle {
+            Handle::Blocking(node) => node.ready(timeout),
+            Handle::Async(node, waiting) => {
+                let ready = async { Some(node.ready().await) };
+                waiting.wait(future::or(ready, none_after(timeout))) == Some(true)
             }
         }
     }
@@ -254,6 +275,11 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Node").field(&self.handle).finish()
     }
+}
+
+async fn none_after<T>(timeout: Duration) -> Option<T> {
+    async_io::Timer::after(timeout).await;
+    None
 }
 
 /// Waits until the condition holds.

@@ -4,7 +4,7 @@ use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{
-    ClusterName, Config, ExchangeError, JoinError, Refusal, Seed, SeedError, Target,
+    ClusterName, Config, ExchangeError, JoinError, OnNameTaken, Refusal, Seed, SeedError, Target,
 };
 use tidings_tests::conformance::{
     Adapter, Fault, FaultyPeer, LIMIT, id, loopback, patient, quick, wait,
@@ -17,6 +17,7 @@ tests! {
         nodes_of_other_clusters_are_not_let_in,
         a_join_to_somebody_who_is_silent_fails_at_its_deadline,
         a_joiner_at_an_address_that_is_not_allowed_learns_why,
+        a_joiner_with_a_name_that_is_taken_learns_it_and_may_contest_it,
     ]
     plain only: [
         names_are_looked_up_and_one_that_is_found_is_enough,
@@ -125,6 +126,21 @@ fn a_joiner_at_an_address_that_is_not_allowed_learns_why(adapter: &Adapter) {
     // A node within joins.
     let c = adapter.start(patient("c"));
     assert_eq!(c.join([a.addr()]).unwrap(), 2);
+}
+
+fn a_joiner_with_a_name_that_is_taken_learns_it_and_may_contest_it(adapter: &Adapter) {
+    let [a, b] = adapter.cluster(patient, ["a", "b"]);
+    let late = adapter.start(patient("a"));
+    // The seed that has the name knows it; the other one asks.
+    for seed in [&a, &b] {
+        let error = late.join([seed.addr().to_string()]).unwrap_err();
+        let taken = JoinError::NameTaken { seed: seed.addr().to_string(), addr: seed.addr() };
+        assert_eq!(error, taken);
+        assert!(error.to_string().contains("has this node's name"), "{error}");
+    }
+    assert_eq!(b.member(&id("a")).unwrap().addr(), a.addr(), "nobody noticed");
+    let contests = patient("a").to_builder().on_name_taken(OnNameTaken::Contest).build().unwrap();
+    assert_eq!(adapter.start(contests).join([b.addr()]).unwrap(), 2);
 }
 
 fn a_join_to_nobody_is_not_begun(adapter: &Adapter) {

@@ -46,6 +46,7 @@ mod mixed;
 mod overload;
 mod recording;
 mod reexports;
+mod seeds;
 mod start;
 mod stop;
 mod streams;

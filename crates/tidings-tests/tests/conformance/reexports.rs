@@ -7,12 +7,14 @@ macro_rules! reexports {
             fn $test() {
                 use $adapter::{
                     BroadcastError, Builder, Bytes, Cipher, ClusterName, CommandError, Config,
-                    ConfigError, Done, Event, Events, ExchangeError, Failure, Incarnation,
-                    InvalidKey, InvalidName, InvalidNetwork, IpNetwork, JoinError, Key, KeyError,
-                    KeyId, Keyring, KeyringError, Limits, LookupError, Member, Memberlist, Meta,
-                    Network, NodeId, Options, Phase, Plaintext, RecordError, Refusal, Reject,
-                    Rejected, Seed, SeedError, SeedFailure, SendError, Services, StartError, State,
-                    Stats, Target, TargetError, Ticket, Tidings, TooLong, Via, Wire,
+                    ConfigError, Done, DriverConfig, Event, Events, ExchangeError, Failure,
+                    Incarnation, InvalidKey, InvalidName, InvalidNetwork, InvalidSource, IpNetwork,
+                    JoinError, Key, KeyError, KeyId, Keyring, KeyringError, Limits, LookupError,
+                    Member, Memberlist, Meta, Network, NodeId, Notice, OnNameTaken, Options, Phase,
+                    Plaintext, RecordError, Refusal, Reject, Rejected, Seed, SeedError, SeedFailure,
+                    SeedSource, SendError, Services, SetSeedsError, SnapshotDefect, SourceError,
+                    StartError, State, Stats, Target, TargetError, Ticket, Tidings, TooLong, Via,
+                    Wire,
                 };
                 // An event takes apart into types that have names here.
                 let _: fn(Event) -> Option<(Ticket, Result<Done, Failure>)> = |event| match event {
@@ -47,13 +49,17 @@ macro_rules! reexports {
                 errors::<InvalidNetwork>();
                 errors::<KeyringError>();
                 errors::<TargetError>();
+                errors::<InvalidSource>();
+                errors::<SetSeedsError>();
+                errors::<SnapshotDefect>();
+                errors::<SourceError>();
                 errors::<TooLong>();
                 // The others have names here too.
                 type _Others = (
                     (Bytes, Cipher, ClusterName, Config, Incarnation, IpNetwork, Key, KeyId),
                     (Keyring, Limits, Member, Memberlist, Meta, Network, NodeId, Options, Phase),
                     (Plaintext, Rejected, Seed, SeedFailure, Services, State, Stats, Target),
-                    (Via, Wire),
+                    (DriverConfig, Notice, OnNameTaken, SeedSource, Via, Wire),
                 );
             }
         )*
