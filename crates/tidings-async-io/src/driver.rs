@@ -6,7 +6,7 @@
 
 use async_executor::{Executor, Task};
 use async_io::{Async, Timer};
-use futures_lite::{AsyncRead, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -257,8 +257,8 @@ impl Shared {
 
     /// Moves a stream's bytes until it ends.
     ///
-    /// It reads while there is nothing to write. Most writes answer an input from the stream, but a
-    /// node may write at any time.
+    /// The node writes only in answer to an input from the stream. So after each input all bytes to
+    /// write are in the queue, and then the task only has to read.
     async fn move_bytes(
         self: &Arc<Self>,
         id: StreamId,
@@ -266,31 +266,19 @@ impl Shared {
     ) -> io::Result<()> {
         let mut buf = vec![0; streams::MAX_READ];
         loop {
-            match self.next(id, stream, &mut buf).await? {
-                Next::Action(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
-                Next::Action(_) | Next::Read(0) => return Ok(()),
-                Next::Read(len) => {
-                    let data = StreamInput::Data(&buf[..len]);
-                    self.drive_node(|node, now| node.handle_stream(now, id, data));
-                }
+            let action = self.lock().running.streams.next_action(id);
+            match action {
+                Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
+                Some(_) => return Ok(()),
+                None => match stream.read(&mut buf).await? {
+                    0 => return Ok(()),
+                    len => {
+                        let data = StreamInput::Data(&buf[..len]);
+                        self.drive_node(|node, now| node.handle_stream(now, id, data));
+                    }
+                },
             }
         }
-    }
-
-    /// Waits for an action of the node, or for bytes of the peer; actions come first.
-    async fn next(
-        &self,
-        id: StreamId,
-        mut stream: &Async<TcpStream>,
-        buf: &mut [u8],
-    ) -> io::Result<Next> {
-        poll_fn(|cx| {
-            if let Poll::Ready(action) = self.lock().running.streams.poll_action(id, cx) {
-                return Poll::Ready(Ok(Next::Action(action)));
-            }
-            Pin::new(&mut stream).poll_read(cx, buf).map_ok(Next::Read)
-        })
-        .await
     }
 
     /// Gives the node the end of a stream, unless the node has dropped the stream before.
@@ -307,13 +295,6 @@ impl Shared {
             self.drain_outputs(&mut state);
         }
     }
-}
-
-/// What comes next on a stream.
-enum Next {
-    Action(StreamAction),
-    /// So many bytes; 0 at the end.
-    Read(usize),
 }
 
 /// Ends the node when it is dropped, after all other parts of its driver.

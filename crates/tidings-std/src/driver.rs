@@ -45,14 +45,9 @@ struct Running {
     sleeps_until: Instant,
 }
 
-/// A stream's part for other threads.
+/// The socket of a stream, to break it off from another thread; there from when it connects.
 #[derive(Debug, Default)]
-struct Link {
-    /// The socket; there from when it connects.
-    socket: Option<Arc<TcpStream>>,
-    /// Whether the stream's thread waits in a read.
-    reads: bool,
-}
+struct Link(Option<Arc<TcpStream>>);
 
 impl Driver {
     pub(crate) fn start(started: Started) -> Result<Self, StartError> {
@@ -144,12 +139,7 @@ impl Shared {
                         link.break_off();
                     }
                 }
-                Output::Stream { id, action } => {
-                    running.streams.push(id, action);
-                    if let Some(link) = running.streams.get_mut(id) {
-                        link.end_read();
-                    }
-                }
+                Output::Stream { id, action } => running.streams.push(id, action),
                 Output::Event(event) => running.state.tell(event),
             }
         }
@@ -241,7 +231,7 @@ impl Shared {
             let Ok((stream, from)) = accepted else { continue };
             if let Some(id) = running.state.node_mut().accept_stream(self.clock.now(), from) {
                 let stream = Arc::new(stream);
-                let link = Link { socket: Some(Arc::clone(&stream)), reads: false };
+                let link = Link(Some(Arc::clone(&stream)));
                 let run = move |shared: &Arc<Self>| shared.run(id, &stream);
                 self.run_beside(&mut running, id, link, run);
             }
@@ -283,7 +273,7 @@ impl Shared {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         let stream = Arc::new(TcpStream::from(socket));
         let forgotten = io::ErrorKind::ConnectionAborted;
-        self.lock().streams.get_mut(id).ok_or(forgotten)?.socket = Some(Arc::clone(&stream));
+        self.lock().streams.get_mut(id).ok_or(forgotten)?.0 = Some(Arc::clone(&stream));
         let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
         SockRef::from(&*stream).connect_timeout(&to.into(), wait)?;
         self.drive_node(|node, now| node.handle_stream(now, id, StreamInput::Opened));
@@ -292,58 +282,32 @@ impl Shared {
 
     /// Moves a stream's bytes until it ends.
     ///
-    /// The node writes in answer to an input from the stream. So after each input all bytes to
-    /// write are in the queue, and then the thread may block in a read. The last answer on a stream
-    /// may come at any time, and ends the read.
+    /// The node writes only in answer to an input from the stream. So after each input all bytes to
+    /// write are in the queue, and then the thread may block in a read.
     fn run(self: &Arc<Self>, id: StreamId, mut stream: &TcpStream) -> io::Result<()> {
         let mut buf = vec![0; streams::MAX_READ];
-        let mut ended = false;
         loop {
-            match self.next_action(id) {
+            let action = self.lock().streams.next_action(id);
+            match action {
                 Some(StreamAction::Write(bytes)) => stream.write_all(&bytes)?,
                 Some(_) => return Ok(()),
-                None if ended => return Ok(()),
                 None => match stream.read(&mut buf) {
-                    // There may be an action by now.
-                    Ok(0) => ended = true,
-                    Ok(len) => self.take_bytes(id, &buf[..len]),
+                    Ok(0) => return Ok(()),
+                    Ok(len) => {
+                        let data = StreamInput::Data(&buf[..len]);
+                        self.drive_node(|node, now| node.handle_stream(now, id, data));
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 },
             }
         }
     }
-
-    /// The next action of a stream; without one, its thread goes on to read.
-    fn next_action(&self, id: StreamId) -> Option<StreamAction> {
-        let mut running = self.lock();
-        let action = running.streams.next_action(id);
-        if let Some(link) = running.streams.get_mut(id) {
-            link.reads = action.is_none();
-        }
-        action
-    }
-
-    fn take_bytes(self: &Arc<Self>, id: StreamId, data: &[u8]) {
-        let mut running = self.lock();
-        if let Some(link) = running.streams.get_mut(id) {
-            link.reads = false;
-        }
-        running.state.node_mut().handle_stream(self.clock.now(), id, StreamInput::Data(data));
-        self.drain_outputs(&mut running);
-    }
 }
 
 impl Link {
     fn break_off(&self) {
         // It may be broken already.
-        drop(self.socket.as_ref().map(|stream| stream.shutdown(Shutdown::Both)));
-    }
-
-    /// Ends the read in which the stream's thread waits, if it does.
-    fn end_read(&mut self) {
-        if std::mem::take(&mut self.reads) {
-            drop(self.socket.as_ref().map(|stream| stream.shutdown(Shutdown::Read)));
-        }
+        drop(self.0.as_ref().map(|stream| stream.shutdown(Shutdown::Both)));
     }
 }

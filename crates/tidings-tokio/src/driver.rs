@@ -15,7 +15,7 @@ use std::time::Duration;
 use tidings::{Clock, Instant, Node, Output, StreamAction, StreamId, StreamInput};
 use tidings_driver::asynchronous::Running;
 use tidings_driver::{Drive, DriverState, StartError, Started, sockets, streams};
-use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{self, TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -268,33 +268,24 @@ impl Shared {
 
     /// Moves a stream's bytes until it ends.
     ///
-    /// It reads while there is nothing to write. Most writes answer an input from the stream, but a
-    /// node may write at any time.
+    /// The node writes only in answer to an input from the stream. So after each input all bytes to
+    /// write are in the queue, and then the task only has to read.
     async fn move_bytes(self: &Arc<Self>, id: StreamId, mut stream: TcpStream) -> io::Result<()> {
         let mut buf = vec![0; streams::MAX_READ];
         loop {
-            match self.next(id, &mut stream, &mut buf).await? {
-                Next::Action(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
-                Next::Action(_) | Next::Read(0) => return Ok(()),
-                Next::Read(len) => {
-                    let data = StreamInput::Data(&buf[..len]);
-                    self.drive_node(|node, now| node.handle_stream(now, id, data));
-                }
+            let action = self.lock().running.streams.next_action(id);
+            match action {
+                Some(StreamAction::Write(bytes)) => stream.write_all(&bytes).await?,
+                Some(_) => return Ok(()),
+                None => match stream.read(&mut buf).await? {
+                    0 => return Ok(()),
+                    len => {
+                        let data = StreamInput::Data(&buf[..len]);
+                        self.drive_node(|node, now| node.handle_stream(now, id, data));
+                    }
+                },
             }
         }
-    }
-
-    /// Waits for an action of the node, or for bytes of the peer; actions come first.
-    async fn next(&self, id: StreamId, stream: &mut TcpStream, buf: &mut [u8]) -> io::Result<Next> {
-        poll_fn(|cx| {
-            if let Poll::Ready(action) = self.lock().running.streams.poll_action(id, cx) {
-                return Poll::Ready(Ok(Next::Action(action)));
-            }
-            let mut read = ReadBuf::new(buf);
-            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
-            Poll::Ready(Ok(Next::Read(read.filled().len())))
-        })
-        .await
     }
 
     /// Gives the node the end of a stream, unless the node has dropped the stream before.
@@ -309,13 +300,6 @@ impl Shared {
             self.drain_outputs(&mut state);
         }
     }
-}
-
-/// What comes next on a stream.
-enum Next {
-    Action(StreamAction),
-    /// So many bytes; 0 at the end.
-    Read(usize),
 }
 
 /// Ends the node when it is dropped, after all other parts of its driver.
