@@ -1,6 +1,6 @@
 //! The threads that work beside a node: for its sources of seeds, and for its snapshot.
 
-use crate::discovery::{Discovery, SeedSource};
+use crate::discovery::{Discovery, MAX_SEEDS, SeedSource};
 use crate::driver_config::Checked;
 use crate::handle::Drive;
 use crate::link::Link;
@@ -33,12 +33,14 @@ pub(crate) struct LastLife {
 }
 
 impl LastLife {
-    /// The addresses that are worth a try, each once: of members, those that lived first; of seeds.
-    fn addrs(&self) -> Vec<SocketAddr> {
+    /// The addresses that are worth a try, each once, as many as a node takes: of members, those
+    /// that lived first; of seeds.
+    pub(crate) fn hints(&self) -> Vec<SocketAddr> {
         let (lost, here): (Vec<_>, Vec<_>) = self.members.iter().partition(|member| member.lost);
         let members = here.iter().chain(&lost).map(|member| member.addr);
         let mut seen = HashSet::new();
-        members.chain(self.seeds.iter().copied()).filter(|addr| seen.insert(*addr)).collect()
+        let all = members.chain(self.seeds.iter().copied());
+        all.filter(|addr| seen.insert(*addr)).take(MAX_SEEDS).collect()
     }
 
     /// Reads the snapshot, if there is one.
@@ -66,8 +68,7 @@ impl Background {
     pub(crate) fn start(settings: Checked, last: LastLife) -> io::Result<Self> {
         let Checked { seeds, seed_refresh, snapshot, notices, .. } = settings;
         let link = Arc::new(Link::default());
-        let discovery =
-            Discovery::new(Arc::clone(&link), notices.clone(), seed_refresh, last.addrs());
+        let discovery = Discovery::new(Arc::clone(&link), notices.clone(), seed_refresh);
         let mut background = Self { link, discovery, snapshot: None, last };
         let started = background.discovery.start(seeds).and_then(|()| {
             let Some(path) = snapshot else { return Ok(()) };
@@ -171,7 +172,7 @@ mod tests {
         };
         let members = vec![known("a", "10.0.0.7:80", true), known("b", "10.0.0.8:80", false)];
         let seeds = ["10.0.0.7:80", "[2001:db8::7]:80"].map(|addr| addr.parse().unwrap()).into();
-        let addrs = LastLife { generation: 1, members, seeds }.addrs();
+        let addrs = LastLife { generation: 1, members, seeds }.hints();
         let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
         assert_eq!(addrs, ["10.0.0.8:80", "10.0.0.7:80", "[2001:db8::7]:80"]);
     }

@@ -143,7 +143,11 @@ pub fn start(
     };
     let clock = Clock::start();
     let config = config.with_addr(advertised);
-    let node = Node::new(config, *seed, clock.now());
+    let mut node = Node::new(config, *seed, clock.now());
+    let hints = last.hints();
+    if !hints.is_empty() {
+        node.set_hints(clock.now(), &hints).expect("there are no more than a node takes");
+    }
     let background = Background::start(settings, last).map_err(StartError::System)?;
     let state = DriverState {
         node,

@@ -118,6 +118,10 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
             let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
             command(format!("seeds {}", seeds.join(", ")))
         }
+        Input::SetHints { hints } => {
+            let hints: Vec<_> = hints.iter().map(ToString::to_string).collect();
+            command(format!("hints {}", hints.join(", ")))
+        }
         Input::Leave => command("leave".into()),
         Input::Cancel(_) => command("cancel".into()),
         Input::Ping { to } => command(format!("ping {to}")),

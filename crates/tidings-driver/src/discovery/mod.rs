@@ -9,7 +9,6 @@ mod schedule;
 mod source;
 mod thread;
 
-#[cfg(test)]
 pub(crate) use read::MAX_SEEDS;
 pub use read::SourceError;
 pub use source::{InvalidSource, SeedSource};

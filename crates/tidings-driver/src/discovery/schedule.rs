@@ -91,13 +91,12 @@ impl Schedule {
     }
 
     /// The addresses of all sources, each once, in the order of the sources, up to the limit of a
-    /// node; and their number without the limit. `more` come after them.
-    pub(crate) fn addrs(&self, more: &[SocketAddr]) -> (Vec<SocketAddr>, usize) {
+    /// node; and their number without the limit.
+    pub(crate) fn addrs(&self) -> (Vec<SocketAddr>, usize) {
         let found = self.entries.iter().flat_map(|entry| entry.found.addrs());
         let mut seen = HashSet::new();
         let mut addrs: Vec<_> = found.filter(|addr| seen.insert(*addr)).collect();
         let number = addrs.len();
-        addrs.extend(more.iter().filter(|addr| seen.insert(**addr)));
         addrs.truncate(MAX_SEEDS);
         (addrs, number)
     }
@@ -196,7 +195,7 @@ mod tests {
         }
 
         fn addrs(&self) -> Vec<String> {
-            self.schedule.addrs(&[]).0.iter().map(ToString::to_string).collect()
+            self.schedule.addrs().0.iter().map(ToString::to_string).collect()
         }
     }
 
@@ -365,9 +364,5 @@ mod tests {
         world.schedule.set_sources(parse(&["10.0.0.8", "db-1"]), world.now);
         assert!(world.schedule.due().unwrap() > world.now, "nothing new is to be looked up");
         assert_eq!(world.addrs(), ["10.0.0.8:7946", "10.0.0.1:7946"]);
-        let more = ["10.0.0.1:7946", "10.0.0.9:7946"].map(|addr| addr.parse().unwrap());
-        let (addrs, number) = world.schedule.addrs(&more);
-        assert_eq!((addrs.len(), number), (3, 2), "further ones come after them, each once");
-        assert_eq!(addrs[2], more[1]);
     }
 }

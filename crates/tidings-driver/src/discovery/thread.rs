@@ -18,8 +18,6 @@ pub(crate) struct Discovery {
     link: Arc<Link>,
     notices: Notices,
     refresh: Duration,
-    /// Addresses that are tried after those of the sources.
-    more: Vec<SocketAddr>,
 }
 
 #[derive(Default)]
@@ -38,18 +36,13 @@ struct State {
 }
 
 impl Discovery {
-    pub(crate) fn new(
-        link: Arc<Link>,
-        notices: Notices,
-        refresh: Duration,
-        more: Vec<SocketAddr>,
-    ) -> Self {
-        Self { shared: Arc::default(), link, notices, refresh, more }
+    pub(crate) fn new(link: Arc<Link>, notices: Notices, refresh: Duration) -> Self {
+        Self { shared: Arc::default(), link, notices, refresh }
     }
 
     /// Starts the thread, if there is anything for it.
     pub(crate) fn start(&self, sources: Vec<SeedSource>) -> io::Result<()> {
-        if sources.is_empty() && self.more.is_empty() { Ok(()) } else { self.set_sources(sources) }
+        if sources.is_empty() { Ok(()) } else { self.set_sources(sources) }
     }
 
     /// Replaces the sources.
@@ -75,7 +68,6 @@ impl Discovery {
             shared: Arc::clone(&self.shared),
             link: Arc::clone(&self.link),
             notices: self.notices.clone(),
-            more: self.more.clone(),
             told: None,
             too_many: false,
         };
@@ -123,7 +115,6 @@ struct Seeker {
     shared: Arc<Shared>,
     link: Arc<Link>,
     notices: Notices,
-    more: Vec<SocketAddr>,
     /// The addresses that the node has, in their own order; `None` while it was given none.
     told: Option<Vec<SocketAddr>>,
     /// Whether there were too many addresses, which the application was told then.
@@ -157,7 +148,7 @@ impl Seeker {
     ///
     /// While it was given none, and there are none, it is `patient`.
     fn publish(&mut self, schedule: &Schedule, patient: bool) -> bool {
-        let (addrs, number) = schedule.addrs(&self.more);
+        let (addrs, number) = schedule.addrs();
         if number > MAX_SEEDS && !self.too_many {
             self.notices.tell(Notice::TooManySeeds { found: number, max: MAX_SEEDS });
         }

@@ -57,8 +57,8 @@ pub struct Config {
     pub(crate) id: NodeId,
     pub(crate) addr: SocketAddr,
     pub(crate) generation: u64,
-    /// 0: the generation is it.
-    pub(crate) wall_clock: u64,
+    /// `None`: the generation is it.
+    pub(crate) wall_clock: Option<u64>,
     pub(crate) meta: Meta,
     #[cfg(feature = "encryption")]
     pub(crate) encryption: Option<(Keyring, Plaintext)>,
@@ -119,7 +119,7 @@ impl Config {
             id,
             addr,
             generation: 0,
-            wall_clock: 0,
+            wall_clock: None,
             meta: Meta::EMPTY,
             #[cfg(feature = "encryption")]
             encryption: None,
@@ -150,7 +150,7 @@ impl Config {
     /// generation is 0.
     #[must_use]
     pub fn with_wall_clock(mut self, seconds: u64) -> Self {
-        self.wall_clock = seconds;
+        self.wall_clock = Some(seconds);
         self
     }
 
@@ -301,7 +301,7 @@ impl ConfigBuilder {
     ///
     /// Sealed messages carry this time, and the limits of incarnations move with it.
     pub fn wall_clock(mut self, seconds: u64) -> Self {
-        self.config.wall_clock = seconds;
+        self.config.wall_clock = Some(seconds);
         self
     }
 
@@ -474,7 +474,7 @@ pub(crate) struct ConfigForm {
     id: NodeId,
     addr: SocketAddr,
     generation: u64,
-    wall_clock: u64,
+    wall_clock: Option<u64>,
     meta: Meta,
     #[cfg(feature = "encryption")]
     #[serde(skip)]

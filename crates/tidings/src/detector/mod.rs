@@ -65,6 +65,8 @@ pub(crate) struct Detector {
     /// In the last round at least as many targets acked as were found to be silent.
     prefers_suspects: bool,
     suspicions: Suspicions,
+    /// Whether all others were suspects, and when that was looked at.
+    all_suspects: (Instant, bool),
     refusals: Refusals,
     validations: Validations,
     rng: Rng,
@@ -110,6 +112,7 @@ impl Detector {
             round: RoundTally::default(),
             prefers_suspects: false,
             suspicions: Suspicions::default(),
+            all_suspects: (Instant::ZERO, false),
             refusals: Refusals::default(),
             validations: Validations::default(),
             rng: Rng::new(seed, RngStream::Probe),
@@ -356,18 +359,24 @@ impl Detector {
         if !cx.options.require_recent_ack || self.lease.is_valid(cx.now) {
             return true;
         }
-        let all = self.are_all_suspects(cx.members);
+        let all = self.are_all_suspects(cx.now, cx.members);
         let Some(again) = self.suspicions.hold(cx.now, key, all) else { return true };
         cx.timers.set(TimerKey::Suspicion(key), again);
         false
     }
 
     /// Whether all other members that count are suspects: those that have answered.
-    fn are_all_suspects(&self, members: &Members) -> bool {
+    ///
+    /// One look at all members serves all suspicions that expire at once.
+    fn are_all_suspects(&mut self, now: Instant, members: &Members) -> bool {
         if members.are_all_validated() {
             return self.suspicions.len() >= members.others();
         }
-        members.validated().all(|key| members[key].state() == State::Suspect)
+        if self.all_suspects.0 != now {
+            let all = members.validated().all(|key| members[key].state() == State::Suspect);
+            self.all_suspects = (now, all);
+        }
+        self.all_suspects.1
     }
 
     /// A suspect refuted the suspicion: it lives.

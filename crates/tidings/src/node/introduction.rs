@@ -47,10 +47,11 @@ impl Node {
             NameState::Taken => Err(Refusal::NameTaken),
             NameState::Checking => Err(Refusal::CheckingName),
             NameState::Free => Ok(()),
-            NameState::Unknown if self.begin_name_check(holder, newcomer, None) => {
-                Err(Refusal::CheckingName)
+            NameState::Unknown => {
+                let generation = Some(claim.incarnation.generation);
+                let checks = self.begin_name_check(holder, newcomer, generation, None);
+                if checks { Err(Refusal::CheckingName) } else { Ok(()) }
             }
-            NameState::Unknown => Ok(()),
         }
     }
 
@@ -69,7 +70,7 @@ impl Node {
         let Some(holder) = holder else { return false };
         let newcomer = Newcomer { id: local.id.clone(), addr: holder };
         let is_free = self.sync.name_checks.state(self.now, &newcomer) == NameState::Free;
-        !is_free && self.begin_name_check(holder, newcomer, Some(id))
+        !is_free && self.begin_name_check(holder, newcomer, None, Some(id))
     }
 
     /// Pings the holder of a name over a stream; `false` if too much else is being checked.
@@ -77,16 +78,18 @@ impl Node {
         &mut self,
         holder: SocketAddr,
         newcomer: Newcomer,
+        generation: Option<u64>,
         waiting: Option<StreamId>,
     ) -> bool {
-        if !self.sync.name_checks.has_room() || !self.streams.exchanges.has_room_to_spare() {
+        let streams = self.config.options.max_streams_out;
+        if !self.sync.name_checks.has_room(streams) || !self.streams.exchanges.has_room_to_spare() {
             return false;
         }
         let ping = self.wire.ping(&newcomer.id, 0);
         let options = &self.config.options;
         // The newcomer still has time for its next attempt then.
         let ends = self.now + options.probe_interval.min(options.stream_timeout / 4);
-        let number = self.sync.name_checks.begin(newcomer, waiting);
+        let number = self.sync.name_checks.begin(newcomer, generation, waiting);
         let begun = self.open_until(holder, Purpose::NameCheck(number), Some(ping), ends);
         if !begun {
             self.sync.name_checks.end(number, false, self.now);
@@ -97,7 +100,9 @@ impl Node {
     /// The holder of a name has answered, or has not: ends the check, and the attempt of this node
     /// that waits for it.
     pub(super) fn on_name_checked(&mut self, number: u64, lives: bool) {
-        let until = self.now + self.config.options.stream_timeout;
+        // Until the newcomer has asked again, by a join or by its seeds.
+        let options = &self.config.options;
+        let until = self.now + options.stream_timeout.max(options.seed_retry * 2);
         let waiting = self.sync.name_checks.end(number, lives, until);
         let Some(Waiting { stream, closed }) = waiting else { return };
         let refusal = if lives { Refusal::NameTaken } else { Refusal::CheckingName };

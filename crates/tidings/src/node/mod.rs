@@ -382,10 +382,7 @@ impl Node {
 
     /// The current time, in seconds, on the [wall clock](crate::ConfigBuilder::wall_clock).
     fn clock(&self) -> u64 {
-        let at_start = match self.config.wall_clock {
-            0 => self.config.generation,
-            set => set,
-        };
+        let at_start = self.config.wall_clock.unwrap_or(self.config.generation);
         at_start.saturating_add(self.now.since(self.started).as_secs())
     }
 

@@ -13,7 +13,7 @@ use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
-use crate::wire::frame::PushPull;
+use crate::wire::frame::{Claims, PushPull};
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -74,7 +74,9 @@ impl Node {
             return self.resolve(id, Err(ExchangeError::NotAccepted(refusal)));
         }
         let own = |claim: &Claim| claim.is_all_of(self.local());
-        if theirs.claims.claims.len() == 1 && theirs.claims.claims.iter().all(own) {
+        let Claims { claims, refused } = &theirs.claims;
+        if *refused == 0 && claims.len() == 1 && claims.iter().all(own) {
+            self.sync.met_itself = true;
             // Nobody else sends a table with this node alone in its present incarnation.
             let refusal = Refusal::SameNode;
             return self.resolve(id, Err(ExchangeError::Refused(refusal)));
@@ -110,10 +112,11 @@ impl Node {
                 continue;
             }
             let addr = claim.addr();
-            let proof = addr.map_or(Proof::Told, &mut proof).max(self.told());
+            let stated = addr.map_or(Proof::Told, &mut proof);
+            let proof = stated.max(self.told());
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
-            if join && from.is_none() && proof > Proof::Told {
+            if join && from.is_none() && stated > Proof::Told {
                 self.report_forgetful(&claim);
             }
             let id = claim.id.clone();

@@ -32,14 +32,29 @@ impl Node {
     /// If there are more than 1,024. Then nothing changed.
     pub fn set_seeds(&mut self, now: Instant, seeds: &[SocketAddr]) -> Result<(), JoinError> {
         let input = |_: &Self| Input::SetSeeds(seeds.iter().copied().map(Dialled).collect());
-        self.input(now, input, |node| node.replace_seeds(seeds))
+        self.input(now, input, |node| node.replace_seeds(seeds, true))
     }
 
-    fn replace_seeds(&mut self, seeds: &[SocketAddr]) -> Result<(), JoinError> {
+    /// Sets addresses where members of the cluster were, as a snapshot of an earlier life has them,
+    /// in place of earlier ones.
+    ///
+    /// The node tries them as it does [seeds](Self::set_seeds). But nobody vouches for whoever
+    /// answers there now: without keys, what that one says of other members is hearsay, which they
+    /// have to confirm, while a seed's table is believed.
+    ///
+    /// # Errors
+    ///
+    /// If there are more than 1,024. Then nothing changed.
+    pub fn set_hints(&mut self, now: Instant, hints: &[SocketAddr]) -> Result<(), JoinError> {
+        let input = |_: &Self| Input::SetHints(hints.iter().copied().map(Dialled).collect());
+        self.input(now, input, |node| node.replace_seeds(hints, false))
+    }
+
+    fn replace_seeds(&mut self, seeds: &[SocketAddr], trusted: bool) -> Result<(), JoinError> {
         if seeds.len() > MAX_SEEDS {
             return Err(JoinError::TooManySeeds { seeds: seeds.len(), max: MAX_SEEDS });
         }
-        self.sync.seeds.set(seeds);
+        self.sync.seeds.set(seeds, trusted);
         if self.sync.ready.begin(self.now) {
             let due = self.now + self.config.options.ready_quiet;
             self.timers.set(TimerKey::Fixed(FixedTimer::Ready), due);
@@ -85,7 +100,7 @@ impl Node {
     /// Applies the outcome of an attempt at a seed.
     pub(super) fn on_seed_tried(&mut self, seed: SocketAddr, answer: Result<(), ExchangeError>) {
         let error = self.sync.seeds.on_attempt_ended(self.now, seed, answer);
-        if let Some(error) = error.filter(|&error| error.is_failure()) {
+        if let Some(error) = error {
             self.outputs.event(Event::SeedFailed { seed, error });
         }
         self.arm_seeds();
@@ -98,10 +113,11 @@ impl Node {
         let Some(next) = next.filter(|_| self.local().state().is_present()) else {
             return self.timers.clear(timer);
         };
-        // Without room, when there may be some.
+        let options = &self.config.options;
+        // Without room, when there may be some. The waits may be shorter by then, too.
         let room = self.streams.exchanges.has_room_to_spare();
-        let wait = if room { self.now } else { self.now + self.config.options.seed_retry };
-        self.timers.set(timer, next.max(wait));
+        let earliest = if room { self.now } else { self.now + options.seed_retry };
+        self.timers.set(timer, next.clamp(earliest, self.now + options.seed_retry_max));
     }
 
     fn seed_pace(&self) -> Pace {
@@ -127,6 +143,8 @@ impl Node {
         let synced = is_first || !self.is_alone();
         match self.sync.ready.settle(self.now, synced, quiet, timeout) {
             Some(next) => self.timers.set(TimerKey::Fixed(FixedTimer::Ready), next),
+            // A node that has left meanwhile has settled nowhere.
+            None if !self.local().state().is_present() => {}
             None => self.outputs.event(Event::Ready { members: self.present_count() }),
         }
     }

@@ -187,7 +187,11 @@ impl Node {
             ) => self.handle_push_pull_reply(id, purpose, peer, theirs),
             #[cfg(feature = "memberlist")]
             (Purpose::Leave(_), Frame::PushPull(_)) => self.resolve(id, Ok(())),
-            (_, Frame::Compare(parts)) => self.compare(id, &parts),
+            (_, Frame::Compare(parts)) => {
+                // A peer that goes on is live, and knows this node.
+                self.sync.is_member = true;
+                self.compare(id, &parts);
+            }
             (Purpose::Leave(_) | Purpose::Message(_), Frame::Receipt) => self.resolve(id, Ok(())),
             (Purpose::Probe(token), Frame::Pong(pong))
                 if pong.token.is_none_or(|carried| carried == token) =>
@@ -195,7 +199,11 @@ impl Node {
                 self.handle_stream_pong(peer, token, pong.status);
                 self.resolve(id, Ok(()));
             }
-            (Purpose::NameCheck(_), Frame::Pong(_)) => self.resolve(id, Ok(())),
+            (Purpose::NameCheck(number), Frame::Pong(pong)) => {
+                let generation = pong.status.map(|status| status.incarnation.generation);
+                let newcomer = self.sync.name_checks.is_newcomer(number, generation);
+                self.resolve(id, if newcomer { Err(ExchangeError::NoAnswer) } else { Ok(()) });
+            }
             (Purpose::Relay(token), Frame::Pong(pong))
                 if pong.token.is_none_or(|carried| carried == token) =>
             {
@@ -422,7 +430,7 @@ impl Node {
         }
         let Some(failures) = self.streams.tickets.seed_failed(ticket, failure) else { return };
         let itself = ExchangeError::Refused(Refusal::SameNode);
-        if failures.iter().all(|failure| failure.error == itself) {
+        if self.sync.met_itself && failures.iter().all(|failure| failure.error == itself) {
             return self.emit_completed(ticket, Ok(Done::First));
         }
         for failure in failures.iter().filter(|failure| failure.error.is_silence()) {

@@ -67,6 +67,7 @@ impl Node {
         }
         if let PeerIdentity::Member(claim) = &who {
             if let Err(refusal) = self.receive(claim, newcomer) {
+                self.sync.met_itself |= refusal == Refusal::SameNode;
                 return self.refuse(id, refusal);
             }
         }
@@ -79,7 +80,6 @@ impl Node {
             Err(refusal) => return self.refuse(id, refusal),
         };
         self.stats.syncs += 1;
-        self.sync.is_member = true;
         self.emit_sync_state(&comparison, state, introduced);
         let Some(envelope) = self.wire.tidings() else { return };
         let local = self.members.local();
@@ -197,7 +197,8 @@ impl Node {
     /// is none.
     pub(super) fn said_by(&self, purpose: Purpose, peer: SocketAddr) -> Proof {
         let is_seed = match purpose {
-            Purpose::Join(_) | Purpose::Seed => true,
+            Purpose::Join(_) => true,
+            Purpose::Seed => self.sync.seeds.is_trusted(peer),
             Purpose::Reconnect => self.sync.reconnect.is_seed(peer),
             _ => false,
         };

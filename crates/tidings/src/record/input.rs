@@ -36,6 +36,7 @@ pub(crate) enum Input<'a> {
     Failed(StreamId, StreamError),
     Join(Vec<Dialled>),
     SetSeeds(Vec<Dialled>),
+    SetHints(Vec<Dialled>),
     Leave,
     Cancel(Ticket),
     Ping(Cow<'a, NodeId>),

@@ -223,6 +223,11 @@ impl<'a> Replay<'a> {
                 let _ = node.set_seeds(now, &seeds);
                 Input::SetSeeds { seeds }
             }
+            JournalInput::SetHints(hints) => {
+                let hints: Vec<_> = hints.into_iter().map(|Dialled(hint)| hint).collect();
+                let _ = node.set_hints(now, &hints);
+                Input::SetHints { hints }
+            }
             JournalInput::Leave => {
                 node.leave(now);
                 Input::Leave

@@ -106,6 +106,11 @@ pub enum Input {
         /// Seed addresses.
         seeds: Vec<SocketAddr>,
     },
+    /// The application called `set_hints`.
+    SetHints {
+        /// Addresses where members were.
+        hints: Vec<SocketAddr>,
+    },
     /// The application called `leave`.
     Leave,
     /// The application cancelled a command.

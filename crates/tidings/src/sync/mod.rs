@@ -29,6 +29,8 @@ pub(crate) struct Sync {
     pub(crate) name_checks: NameChecks,
     /// Whether any peer knows this node as a member.
     pub(crate) is_member: bool,
+    /// Whether this node has refused itself as a newcomer.
+    pub(crate) met_itself: bool,
     /// The application's state, sent with each sync.
     pub(crate) state: Bytes,
     pub(crate) rng: Rng,
@@ -44,6 +46,7 @@ impl Sync {
             ready: Readiness::default(),
             name_checks: NameChecks::default(),
             is_member: false,
+            met_itself: false,
             state: Bytes::new(),
             rng: Rng::new(seed, RngStream::Sync),
             reconnect_rng: Rng::new(seed, RngStream::Reconnect),

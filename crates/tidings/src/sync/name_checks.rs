@@ -25,6 +25,8 @@ pub(crate) struct NameChecks {
 struct NameCheck {
     number: u64,
     newcomer: Newcomer,
+    /// The newcomer's generation: it may be what answers at the address of the holder.
+    generation: Option<u64>,
     /// The stream of this node's own join that waits for the outcome, if it is the newcomer.
     waiting: Option<Waiting>,
 }
@@ -70,19 +72,31 @@ pub(crate) enum NameState {
 }
 
 impl NameChecks {
-    /// Whether a further name can be checked.
-    pub(crate) fn has_room(&self) -> bool {
-        self.pending.len() < MAX_CHECKS
+    /// Whether a further name can be checked, with at most `streams` streams to peers: the checks
+    /// leave three quarters of these to others.
+    pub(crate) fn has_room(&self, streams: usize) -> bool {
+        self.pending.len() < MAX_CHECKS.min((streams / 4).max(1))
     }
 
     /// Begins a check; returns its number.
-    pub(crate) fn begin(&mut self, newcomer: Newcomer, waiting: Option<StreamId>) -> u64 {
-        debug_assert!(self.has_room());
+    pub(crate) fn begin(
+        &mut self,
+        newcomer: Newcomer,
+        generation: Option<u64>,
+        waiting: Option<StreamId>,
+    ) -> u64 {
+        debug_assert!(self.pending.len() < MAX_CHECKS);
         let number = self.next;
         self.next += 1;
         let waiting = waiting.map(|stream| Waiting { stream, closed: false });
-        self.pending.push(NameCheck { number, newcomer, waiting });
+        self.pending.push(NameCheck { number, newcomer, generation, waiting });
         number
+    }
+
+    /// Whether the node in this generation, which answered for the holder, is the newcomer itself.
+    pub(crate) fn is_newcomer(&self, number: u64, generation: Option<u64>) -> bool {
+        let check = self.pending.iter().find(|check| check.number == number);
+        generation.is_some() && check.is_some_and(|check| check.generation == generation)
     }
 
     /// A seed has closed a stream; `false` if that does not wait for a check.
@@ -147,9 +161,11 @@ mod tests {
         let id = || NodeId::new("x").unwrap();
         let newcomer = |port| Newcomer { id: id(), addr: ([10, 0, 0, 1], port).into() };
         let (mut checks, until) = (NameChecks::default(), Instant::from_nanos(5));
-        let first = checks.begin(newcomer(1), None);
-        let second = checks.begin(newcomer(2), Some(StreamId(7)));
+        let first = checks.begin(newcomer(1), Some(4), None);
+        let second = checks.begin(newcomer(2), None, Some(StreamId(7)));
         assert_eq!(checks.state(until, &newcomer(1)), NameState::Checking);
+        assert!(checks.is_newcomer(first, Some(4)) && !checks.is_newcomer(first, Some(5)));
+        assert!(!checks.is_newcomer(second, None) && checks.has_room(12) && !checks.has_room(8));
         assert_eq!(checks.end(first, true, until), None);
         assert_eq!(checks.end(first, false, until), None, "it has ended");
         assert!(checks.on_closed(StreamId(7)) && !checks.on_closed(StreamId(8)));
@@ -159,12 +175,12 @@ mod tests {
         assert_eq!(checks.state(until, &newcomer(2)), NameState::Free);
         assert_eq!(checks.state(until, &newcomer(3)), NameState::Unknown, "another one has asked");
         assert_eq!(checks.state(Instant::from_nanos(6), &newcomer(2)), NameState::Unknown);
-        let third = checks.begin(newcomer(1), Some(StreamId(9)));
+        let third = checks.begin(newcomer(1), None, Some(StreamId(9)));
         checks.forget(StreamId(9));
         assert_eq!(checks.end(third, false, until), None, "its stream has ended");
         assert_eq!(checks.state(until, &newcomer(1)), NameState::Free, "the latest outcome counts");
         for _ in 0..2 * MAX_CHECKS {
-            let number = checks.begin(newcomer(1), None);
+            let number = checks.begin(newcomer(1), Some(4), None);
             checks.end(number, true, until);
             assert!(checks.is_consistent());
         }

@@ -1,7 +1,7 @@
 //! Seeds: the addresses through which the node finds its cluster, tried for as long as it runs.
 
 use crate::addr::{Dialled, canonical, dialled};
-use crate::error::ExchangeError;
+use crate::error::{ExchangeError, Refusal};
 use crate::rng::Rng;
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -25,11 +25,26 @@ pub(crate) struct Seeds {
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 struct Seed {
     addr: Dialled,
+    /// Whether the application vouches for it; the others are hints.
+    trusted: bool,
     attempt: Attempt,
-    /// Attempts in a row without success.
-    failures: u32,
+    backoff: Backoff,
     /// The error that was reported last; `None` after a success.
     error: Option<ExchangeError>,
+}
+
+/// How long to wait after the latest attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+enum Backoff {
+    /// After so many attempts in a row without success.
+    Failures(u32),
+    /// The seed asks for another attempt.
+    Soon,
+    /// The seed refuses for good.
+    Final,
+    /// This node refuses the seed: each attempt makes it a member there and takes that back.
+    Unwanted,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,14 +74,18 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// The mean wait after so many failures in a row.
-    fn wait(self, failures: u32) -> Duration {
+    fn mean_wait(self, backoff: Backoff) -> Duration {
+        let doublings = match backoff {
+            Backoff::Soon => return self.first,
+            Backoff::Unwanted => return self.longest.saturating_mul(MAX_SHARE),
+            Backoff::Final => 16,
+            Backoff::Failures(failures) => failures.saturating_sub(1).min(16),
+        };
         if self.alone {
-            let doublings = failures.saturating_sub(1).min(16);
             return self.first.saturating_mul(1 << doublings).min(self.longest);
         }
-        let share = u32::try_from(self.present / MEMBERS_PER_WAIT).unwrap_or(u32::MAX);
-        self.longest.saturating_mul(share.max(1))
+        let share = u32::try_from(self.present / MEMBERS_PER_WAIT).unwrap_or(MAX_SHARE);
+        self.longest.saturating_mul(share.clamp(1, MAX_SHARE))
     }
 }
 
@@ -75,29 +94,45 @@ impl Seeds {
         Self { list: Vec::new(), rng }
     }
 
-    /// Replaces the seeds; those that were there keep their backoff.
-    pub(crate) fn set(&mut self, addrs: &[SocketAddr]) {
-        let mut addrs: Vec<_> = addrs.iter().map(|&addr| Dialled(dialled(addr))).collect();
-        addrs.sort_unstable();
-        addrs.dedup();
-        let list = addrs.into_iter().map(|addr| match self.find(addr) {
-            Some(at) => self.list[at].clone(),
-            None => Seed { addr, attempt: Attempt::Never, failures: 0, error: None },
+    /// Replaces the seeds, or the hints; those that were there keep their backoff.
+    pub(crate) fn set(&mut self, addrs: &[SocketAddr], trusted: bool) {
+        let others = self.list.iter().filter(|seed| seed.trusted != trusted).map(|seed| seed.addr);
+        let others = others.map(|addr| (addr, !trusted));
+        let these = addrs.iter().map(|&addr| (Dialled(dialled(addr)), trusted));
+        let mut all: Vec<_> = others.chain(these).collect();
+        // A seed that is a hint too is a seed.
+        all.sort_unstable_by_key(|&(addr, trusted)| (addr, !trusted));
+        all.dedup_by_key(|&mut (addr, _)| addr);
+        let list = all.into_iter().map(|(addr, trusted)| match self.find(addr) {
+            Some(at) => Seed { trusted, ..self.list[at].clone() },
+            None => Seed {
+                addr,
+                trusted,
+                attempt: Attempt::Never,
+                backoff: Backoff::Failures(0),
+                error: None,
+            },
         });
         self.list = list.collect();
+    }
+
+    /// Whether an address is that of a seed, and not only of a hint.
+    pub(crate) fn is_trusted(&self, addr: SocketAddr) -> bool {
+        self.find(Dialled(addr)).is_some_and(|at| self.list[at].trusted)
     }
 
     fn find(&self, addr: Dialled) -> Option<usize> {
         self.list.binary_search_by_key(&addr, |seed| seed.addr).ok()
     }
 
+    /// The seeds, without the hints.
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
-        self.list.iter().map(|seed| seed.addr.0)
+        self.list.iter().filter(|seed| seed.trusted).map(|seed| seed.addr.0)
     }
 
-    /// Whether any seed is not at `own`, the node's own address.
+    /// Whether any seed or hint is not at `own`, the node's own address.
     pub(crate) fn has_others(&self, own: SocketAddr) -> bool {
-        self.iter().any(|seed| canonical(seed) != own)
+        self.list.iter().any(|seed| canonical(seed.addr.0) != own)
     }
 
     /// The time of the next attempt at any seed; `None` if there is no seed that is not tried now.
@@ -105,17 +140,17 @@ impl Seeds {
         self.list.iter().filter_map(|seed| seed.due(pace)).min()
     }
 
-    /// Begins an attempt at a seed that is due; one picked at random of those that never were
-    /// tried.
+    /// Begins an attempt at the seed that has been due for longest; at one picked at random of
+    /// those that never were tried.
     pub(crate) fn begin(&mut self, now: Instant, pace: Pace) -> Option<SocketAddr> {
-        let due = |seed: &&mut Seed| seed.due(pace).is_some_and(|due| due <= now);
         let never = |seed: &Seed| seed.attempt == Attempt::Never;
         let count = self.list.iter().filter(|seed| never(seed)).count();
         let seed = if count > 0 {
             let pick = self.rng.below(count);
             self.list.iter_mut().filter(|seed| never(seed)).nth(pick)?
         } else {
-            self.list.iter_mut().find(due)?
+            let due = self.list.iter_mut().filter_map(|seed| Some((seed.due(pace)?, seed)));
+            due.filter(|&(due, _)| due <= now).min_by_key(|&(due, _)| due)?.1
         };
         seed.attempt = Attempt::Running;
         Some(seed.addr.0)
@@ -124,12 +159,10 @@ impl Seeds {
     /// Ends an attempt that was not made, because the seed is a member that is present, or this
     /// node itself.
     pub(crate) fn skip(&mut self, now: Instant, addr: SocketAddr) {
-        self.end(now, addr, |seed| (seed.failures, seed.error) = (0, None));
+        self.end(now, addr, |seed| (seed.backoff, seed.error) = (Backoff::Failures(0), None));
     }
 
     /// Ends an attempt; returns the error if it is to be reported: the one before was another.
-    ///
-    /// After a refusal that is final the next wait is the longest one.
     pub(crate) fn on_attempt_ended(
         &mut self,
         now: Instant,
@@ -138,14 +171,25 @@ impl Seeds {
     ) -> Option<ExchangeError> {
         let error = answer.err();
         let mut is_new = false;
+        // That it asks for another attempt, or is this node itself, is no failure.
+        let is_told = error.is_none_or(ExchangeError::is_failure);
         self.end(now, addr, |seed| {
-            seed.failures = match error {
-                None => 0,
-                Some(error) if error.is_final() => u32::MAX,
-                Some(_) => seed.failures.saturating_add(1),
+            seed.backoff = match (error, seed.backoff) {
+                (None, _) => Backoff::Failures(0),
+                (Some(ExchangeError::Refused(Refusal::CheckingName)), _) => Backoff::Soon,
+                (Some(ExchangeError::NotAccepted(refusal)), _) if refusal != Refusal::Full => {
+                    Backoff::Unwanted
+                }
+                (Some(error), _) if error.is_final() => Backoff::Final,
+                (Some(_), Backoff::Failures(failures)) => {
+                    Backoff::Failures(failures.saturating_add(1))
+                }
+                (Some(_), _) => Backoff::Failures(1),
             };
-            is_new = error != seed.error;
-            seed.error = error;
+            if is_told {
+                is_new = error != seed.error;
+                seed.error = error;
+            }
         });
         error.filter(|_| is_new)
     }
@@ -162,14 +206,15 @@ impl Seeds {
     /// Forgets all attempts, because the node has left.
     pub(crate) fn reset(&mut self) {
         for seed in &mut self.list {
-            (seed.attempt, seed.failures, seed.error) = (Attempt::Never, 0, None);
+            (seed.attempt, seed.error) = (Attempt::Never, None);
+            seed.backoff = Backoff::Failures(0);
         }
     }
 
     #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn is_consistent(&self) -> bool {
         let ordered = self.list.windows(2).all(|pair| pair[0].addr < pair[1].addr);
-        ordered && self.list.len() <= MAX_SEEDS
+        ordered && self.list.len() <= 2 * MAX_SEEDS
     }
 }
 
@@ -180,14 +225,14 @@ impl Seed {
             Attempt::Never => Some(Instant::ZERO),
             Attempt::Running => None,
             Attempt::Ended { at, share } => {
-                let wait = pace.wait(self.failures);
+                let wait = pace.mean_wait(self.backoff);
                 Some(at + wait / SHARE * share)
             }
         }
     }
 }
 
-/// The largest number of seeds, of a node or of one join.
+/// The largest number of seeds, of a node or of one join, and of hints.
 pub(crate) const MAX_SEEDS: usize = 1024;
 /// Waits are randomized by half in either direction, in this many steps, so that nodes do not act
 /// in step.
@@ -195,12 +240,15 @@ const SHARE: u32 = 1024;
 /// The members who try one seed in the time of one wait, about: in a larger cluster each waits
 /// longer.
 const MEMBERS_PER_WAIT: usize = 8;
+/// The most waits that one takes, however large the cluster is or seems: 16 minutes with the preset
+/// `lan`.
+const MAX_SHARE: u32 = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Refusal;
     use crate::rng::RngStream;
+    use alloc::collections::BTreeMap;
     use alloc::vec;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -214,7 +262,7 @@ mod tests {
 
     fn seeds(count: u8) -> Seeds {
         let mut seeds = Seeds::new(Rng::new([1; 32], RngStream::Seeds));
-        seeds.set(&(1..=count).map(addr).collect::<Vec<_>>());
+        seeds.set(&(1..=count).map(addr).collect::<Vec<_>>(), true);
         seeds
     }
 
@@ -257,12 +305,48 @@ mod tests {
             seeds.on_attempt_ended(Instant::ZERO, tried, Err(SILENT));
         }
         assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
-        seeds.set(&[addr(2), addr(3), addr(3)]);
+        seeds.set(&[addr(2), addr(3), addr(3)], true);
         assert_eq!(seeds.iter().collect::<Vec<_>>(), vec![addr(2), addr(3)]);
         assert_eq!(seeds.begin(Instant::ZERO, ALONE), Some(addr(3)));
         assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
-        seeds.set(&[]);
+        // What is a hint too is still a seed.
+        seeds.set(&[addr(3), addr(4)], false);
+        assert!(seeds.is_trusted(addr(3)) && !seeds.is_trusted(addr(4)));
+        assert_eq!(seeds.iter().count(), 2);
+        seeds.set(&[], false);
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
+        seeds.set(&[], true);
         assert_eq!(seeds.on_attempt_ended(Instant::ZERO, addr(3), Err(SILENT)), None);
         assert_eq!(seeds.next(ALONE), None);
+    }
+
+    #[test]
+    fn the_seed_that_has_waited_longest_is_tried_first() {
+        let mut seeds = seeds(3);
+        let mut tried = BTreeMap::new();
+        for second in 0..600 {
+            let now = Instant::ZERO + SECOND * second;
+            // One at a time: there is no room for more, and all are due.
+            if let Some(seed) = seeds.begin(now, Pace { longest: SECOND, ..ALONE }) {
+                *tried.entry(seed).or_insert(0) += 1;
+                seeds.on_attempt_ended(now, seed, Err(SILENT));
+            }
+        }
+        assert!(tried.len() == 3 && tried.values().all(|&count| count > 150), "{tried:?}");
+    }
+
+    #[test]
+    fn a_seed_that_checks_the_name_is_asked_again_soon_and_one_that_is_not_wanted_rarely() {
+        let (mut seeds, among) = (seeds(1), Pace { alone: false, present: 1000, ..ALONE });
+        let mut wait = |error| {
+            let now = seeds.next(among).unwrap();
+            seeds.begin(now, among);
+            seeds.on_attempt_ended(now, addr(1), Err(error));
+            seeds.next(among).unwrap().since(now)
+        };
+        let checking = ExchangeError::Refused(Refusal::CheckingName);
+        assert!(wait(checking) < 2 * SECOND);
+        assert!(wait(SILENT) > 300 * SECOND, "as the others do");
+        assert!(wait(ExchangeError::NotAccepted(Refusal::NotAdmitted)) > 300 * SECOND);
     }
 }

@@ -256,6 +256,36 @@ fn whoever_answers_at_a_lost_members_address_is_no_seed() {
     assert!(!node.is_validated(&invented));
 }
 
+#[test]
+fn whoever_answers_where_a_hint_says_is_no_seed_and_at_a_seed_is_one() {
+    let invented = "x".parse().unwrap();
+    let believed = |hint: bool| {
+        let mut node = Node::new(config(0, addr(0)).with_generation(1), [1; 32], Instant::ZERO);
+        let (mut now, mut buf, mut opened) = (Instant::ZERO, Vec::new(), None);
+        let there = [addr(1)];
+        let set = if hint { Node::set_hints } else { Node::set_seeds };
+        set(&mut node, now, &there).unwrap();
+        while opened.is_none() {
+            now = now.max(node.poll_timeout().expect("it tries the address"));
+            node.handle_timeout(now);
+            while let Some(output) = node.poll_output(&mut buf) {
+                if let Output::Stream { id, action: StreamAction::Open { .. } } = output {
+                    opened = Some(id);
+                }
+            }
+        }
+        let table = forge::join_answer(&[forge::member(0, "x", VICTIM, 1, b"")]);
+        for input in [StreamInput::Opened, StreamInput::Data(&table), StreamInput::Closed] {
+            node.handle_stream(now, opened.unwrap(), input);
+            while node.poll_output(&mut buf).is_some() {}
+        }
+        assert!(node.member(&invented).is_some_and(|member| member.state() == State::Alive));
+        node.is_validated(&invented)
+    };
+    assert!(!believed(true));
+    assert!(believed(false));
+}
+
 /// The sync of a stranger, with a table of these members.
 fn strangers_table(members: &[Vec<u8>]) -> Vec<u8> {
     let liar = forge::member(0, "liar", "192.0.2.1:7946", 1, b"");
