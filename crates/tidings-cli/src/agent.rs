@@ -162,8 +162,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
         End::Signal => agent.report.exit("signal"),
         End::NameTaken(error) => {
             let message = format!(
-                "--name: another node that lives has the name {}: {error}; \
-                 set another --name, or --on-name-taken contest",
+                "--name {}: {error}; set another --name, or --on-name-taken contest",
                 args.name
             );
             agent.report.fatal(&message);

@@ -426,7 +426,7 @@ impl fmt::Display for Refusal {
                 "its allowed_networks do not have this node's address, as advertised or as seen"
             }
             Self::SameNode => "it is this node itself",
-            Self::NameTaken => "another node that lives has this node's name; set another one",
+            Self::NameTaken => "another node that lives has this node's name",
             Self::CheckingName => "it is still checking whether this node's name is free",
             Self::Unknown => "its reason is unknown to this version",
         })
