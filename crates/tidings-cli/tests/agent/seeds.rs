@@ -128,7 +128,10 @@ fn an_agent_whose_name_is_taken_ends_with_status_1_and_says_so() {
         drop((watchdog, stdin));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}: {said}");
-        assert!(said.contains("has the name a: "), "{flag}: {said}");
+        assert!(
+            said.contains("--name a: ") && said.contains("has this node's name;"),
+            "{flag}: {said}"
+        );
         assert!(said.contains("--on-name-taken contest"), "{flag}: {said}");
         let lines = String::from_utf8(output.stdout).unwrap();
         assert!(lines.contains("\"ev\":\"fatal\""), "{flag}: {lines}");
