@@ -50,7 +50,7 @@ impl Node {
             Some(_) => Proof::Ip,
             None => Proof::Told,
         };
-        self.merge_push_pull(None, true, theirs, proof);
+        self.merge_push_pull(None, theirs, proof);
     }
 
     /// Handles the reply to a push/pull.
@@ -84,21 +84,25 @@ impl Node {
         if purpose != Purpose::Sync && self.asks_for_its_name(id, &theirs.claims.claims) {
             return;
         }
-        // A node that knew no other member has no receiver for gossip.
-        let disseminate = self.members.present_count() > 1;
         let said = self.said_by(purpose, peer);
         let peer = canonical(peer);
-        self.merge_push_pull(Some(peer), disseminate, theirs, |addr| {
-            if addr == peer { Proof::Answered } else { said }
-        });
+        self.merge_push_pull(
+            Some(peer),
+            theirs,
+            |addr| {
+                if addr == peer { Proof::Answered } else { said }
+            },
+        );
         self.resolve(id, Ok(()));
     }
 
     /// Applies a peer's table, of whose addresses `proof` knows how sure they are.
+    ///
+    /// All that is new here is gossiped, also by a newcomer, as memberlist's nodes do: there are no
+    /// digests by which those who missed it would find out.
     fn merge_push_pull(
         &mut self,
         from: Option<SocketAddr>,
-        disseminate: bool,
         theirs: PushPull,
         mut proof: impl FnMut(SocketAddr) -> Proof,
     ) {
@@ -115,7 +119,7 @@ impl Node {
             let stated = addr.map_or(Proof::Told, &mut proof);
             let proof = stated.max(self.told());
             let accuser = Accuser::Unknown;
-            let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
+            let source = UpdateSource { from, accuser, disseminate: true, hearsay: true, proof };
             if join && from.is_none() && stated > Proof::Told {
                 self.report_forgetful(&claim);
             }
