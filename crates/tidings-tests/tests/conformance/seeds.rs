@@ -18,6 +18,7 @@ tests! {
     plain only: [
         a_node_without_seeds_is_ready_at_once,
         a_restart_is_seen,
+        lives_that_follow_each_other_at_once_are_told_apart_and_their_broadcasts_arrive,
         a_member_is_waited_for_by_name,
         seeds_are_followed_as_their_file_changes,
         sources_are_replaced_while_a_node_runs,
@@ -104,6 +105,22 @@ fn a_restart_is_seen(adapter: &Adapter) {
     let Event::Restarted { member, earlier: known } = event else { unreachable!() };
     assert_eq!((member.id(), known), (&id("b"), earlier));
     assert!(member.incarnation() > earlier, "{member:?}");
+}
+
+fn lives_that_follow_each_other_at_once_are_told_apart_and_their_broadcasts_arrive(
+    adapter: &Adapter,
+) {
+    let a = adapter.start(patient("a"));
+    let addr = free(adapter);
+    for life in 0..4 {
+        let b = start(adapter, addr, "b", DriverConfig::new());
+        b.join([a.addr()]).unwrap();
+        let text = format!("in life {life}");
+        b.broadcast(text.clone()).unwrap();
+        a.wait_for(|event| matches!(event, Event::Message { data, .. } if data == text.as_bytes()));
+        // As if it was killed: nobody is told.
+        b.stop();
+    }
 }
 
 fn a_member_is_waited_for_by_name(adapter: &Adapter) {
