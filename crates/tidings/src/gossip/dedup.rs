@@ -11,9 +11,10 @@ use core::cmp::Ordering;
 
 /// Deduplication windows: the broadcasts already seen from each origin's latest generation.
 ///
-/// Seen numbers are kept in blocks of 64, of which an origin has at most 32: enough for a burst of
-/// 1,024 broadcasts that arrive in any order, because each forwarder sends its least-sent ones
-/// first. Blocks in which all numbers were seen are closed, and stored as ranges, so that an
+/// Seen numbers are kept in blocks of 64, of which an origin has at most 128: enough for a burst of
+/// 4,096 broadcasts that arrive in any order, because each forwarder sends its least-sent ones
+/// first. That is as many as a node queues by default
+/// ([`max_broadcasts`](crate::Options::max_broadcasts)). Blocks in which all numbers were seen are closed, and stored as ranges, so that an
 /// unbroken sequence takes two words. So is the oldest block that is a quarter full if there are
 /// too many of these: a lost broadcast is better than a duplicate. Emptier ones are forgotten.
 ///
@@ -217,13 +218,13 @@ impl Window {
 }
 
 /// Largest number of sparse blocks of an origin, and of dense ones.
-const MAX_OPEN: usize = 16;
+const MAX_OPEN: usize = 64;
 /// Numbers of a block that have to be seen to make it dense. A forger has to send so many for each
-/// block, and 16 such blocks to close one of the origin's; fewer hide nothing that comes later.
+/// block, and 64 such blocks to close one of the origin's; fewer hide nothing that comes later.
 const DENSE: u32 = 16;
-/// Ranges of closed blocks of an origin: one for each time that the node missed so many broadcasts
-/// that a whole block was never seen.
-const MAX_CLOSED: usize = 8;
+/// Ranges of closed blocks of an origin: as many as there can be between open blocks, which close
+/// in any order.
+const MAX_CLOSED: usize = MAX_OPEN;
 /// The index of the last block.
 #[cfg(feature = "record")]
 const MAX_INDEX: u64 = u64::MAX / 64;
@@ -281,13 +282,13 @@ mod tests {
 
     #[test]
     fn a_burst_in_any_order_is_new_once() {
-        for step in [1, 3, 511, 1023] {
+        for step in [1, 3, 511, 4095] {
             let mut dedup = BroadcastDedup::new(1);
-            for n in 0..1024 {
-                let number = 4992 + n * step % 1024;
+            for n in 0..4096 {
+                let number = 4992 + n * step % 4096;
                 assert_eq!(dedup.first_time(&id(1, 1, number)), New);
             }
-            for number in 4992..6016 {
+            for number in 4992..9088 {
                 assert_eq!(dedup.first_time(&id(1, 1, number)), Duplicate);
             }
         }
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_too_many_dense_blocks_counts_as_seen() {
-        for (blocks, then) in [(17, Duplicate), (16, New)] {
+        for (blocks, then) in [(65, Duplicate), (64, New)] {
             let mut dedup = BroadcastDedup::new(1);
             let mut first_time = |number| dedup.first_time(&id(1, 1, number));
             for block in 0..blocks {

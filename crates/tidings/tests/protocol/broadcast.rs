@@ -57,6 +57,24 @@ fn a_burst_of_broadcasts_comes_to_all_others_once() {
 }
 
 #[test]
+fn all_that_a_queue_holds_comes_to_all_others_once_however_long_it_takes() {
+    let mut net = joined_with(6, &Options::lan());
+    net.run_for(5 * SECOND);
+    for n in 0..1400_u32 {
+        let mut data = vec![0; 200];
+        data[..4].copy_from_slice(&n.to_le_bytes());
+        net.command(0, |node, now| node.broadcast(now, data.into())).unwrap();
+    }
+    let arrived = |net: &Net, here: usize| {
+        let data = net.messages(here).into_iter().map(|(_, data, _)| data);
+        data.collect::<BTreeSet<_>>().len()
+    };
+    net.run_for(200 * SECOND);
+    let all: Vec<_> = (1..6).map(|here| (arrived(&net, here), net.messages(here).len())).collect();
+    assert_eq!(all, [(1400, 1400); 5]);
+}
+
+#[test]
 fn a_later_broadcast_replaces_an_earlier_one_of_its_key() {
     let mut options = Options::local();
     options.gossip_interval = SECOND;
