@@ -260,13 +260,12 @@ impl DriverState {
 
     // ---- seeds ----
 
-    /// Gives the node the addresses of its seeds, of which the first ones are those of `sources`;
-    /// `false` if it does not take them now.
-    pub(crate) fn set_seeds(&mut self, now: Instant, addrs: &[SocketAddr], sources: usize) -> bool {
+    /// Gives the node the addresses of its sources of seeds; `false` if it does not take them now.
+    pub(crate) fn set_seeds(&mut self, now: Instant, addrs: &[SocketAddr]) -> bool {
         if self.node.set_seeds(now, addrs).is_err() {
             return false;
         }
-        self.seeds = addrs.iter().take(sources).copied().collect();
+        self.seeds = addrs.to_vec();
         self.awaits_seeds = false;
         self.background.changed(false);
         true

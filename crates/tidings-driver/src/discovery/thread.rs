@@ -160,7 +160,7 @@ impl Seeker {
         if waits || self.told.as_ref() == Some(&set) {
             return false;
         }
-        let taken = self.link.with(|state, now| state.set_seeds(now, &addrs, number));
+        let taken = self.link.with(|state, now| state.set_seeds(now, &addrs));
         match taken {
             Some(true) => self.told = Some(set),
             Some(false) => return true,
