@@ -85,13 +85,16 @@ pub(crate) enum TimerKey {
 pub(crate) struct Timers {
     /// [`Instant::MAX`]: not set.
     fixed: [Instant; FIXED_TIMERS.len()],
-    /// The earliest of these, the first one of several.
+    /// The earliest of those that are seldom set, the first one of several.
     #[cfg_attr(feature = "record", serde(skip))]
-    first: usize,
+    first_seldom: usize,
     keyed: BTreeMap<TimerKey, Instant>,
     #[cfg_attr(feature = "record", serde(skip))]
     order: BTreeSet<(Instant, TimerKey)>,
 }
+
+/// The number of fixed timers that each probe round or round of gossip sets; they come first.
+const OFTEN: usize = 3;
 
 const FIXED_TIMERS: [FixedTimer; 10] = [
     FixedTimer::ProbeTimeout,
@@ -109,7 +112,7 @@ const FIXED_TIMERS: [FixedTimer; 10] = [
 impl Default for Timers {
     fn default() -> Self {
         let fixed = [Instant::MAX; FIXED_TIMERS.len()];
-        Self { fixed, first: 0, keyed: BTreeMap::new(), order: BTreeSet::new() }
+        Self { fixed, first_seldom: OFTEN, keyed: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 
@@ -118,7 +121,7 @@ impl Timers {
     #[cfg(feature = "record")]
     pub(crate) fn restore(&mut self) -> Option<()> {
         self.order = self.keyed.iter().map(|(&key, &at)| (at, key)).collect();
-        self.find_first();
+        self.find_first_seldom();
         let is_fixed = |key: &TimerKey| matches!(key, TimerKey::Fixed(_));
         (!self.keyed.keys().any(is_fixed)).then_some(())
     }
@@ -145,21 +148,17 @@ impl Timers {
     }
 
     fn set_fixed(&mut self, timer: usize, at: Instant) {
-        let earlier = core::mem::replace(&mut self.fixed[timer], at);
-        if timer == self.first {
-            if at > earlier {
-                self.find_first();
-            }
-        } else if (at, timer) < (self.fixed[self.first], self.first) {
-            self.first = timer;
+        self.fixed[timer] = at;
+        if timer >= OFTEN {
+            self.find_first_seldom();
         }
     }
 
-    fn find_first(&mut self) {
-        self.first = 0;
-        for timer in 1..FIXED_TIMERS.len() {
-            if self.fixed[timer] < self.fixed[self.first] {
-                self.first = timer;
+    fn find_first_seldom(&mut self) {
+        self.first_seldom = OFTEN;
+        for timer in OFTEN + 1..FIXED_TIMERS.len() {
+            if self.fixed[timer] < self.fixed[self.first_seldom] {
+                self.first_seldom = timer;
             }
         }
     }
@@ -184,9 +183,14 @@ impl Timers {
 
     /// The earliest timer; of several at one time, the first in the order of their keys.
     pub(crate) fn next(&self) -> Option<(Instant, TimerKey)> {
-        let at = self.fixed[self.first];
-        let timer = TimerKey::Fixed(FIXED_TIMERS[self.first]);
-        let fixed = (at < Instant::MAX).then_some((at, timer));
+        let mut first = self.first_seldom;
+        for timer in (0..OFTEN).rev() {
+            if self.fixed[timer] <= self.fixed[first] {
+                first = timer;
+            }
+        }
+        let at = self.fixed[first];
+        let fixed = (at < Instant::MAX).then_some((at, TimerKey::Fixed(FIXED_TIMERS[first])));
         match self.order.first() {
             Some(&(at, key)) if fixed.is_none_or(|(earliest, _)| at < earliest) => Some((at, key)),
             _ => fixed,
