@@ -136,10 +136,13 @@ pub fn start(
     let config = match config.generation() {
         0 => {
             let generation = next_generation(Clock::generation(rest));
-            let generation = generation.max(last.generation.saturating_add(1));
-            config.with_generation(generation).with_wall_clock(Clock::wall_clock())
+            config.with_generation(generation.max(last.generation.saturating_add(1)))
         }
         _ => config,
+    };
+    let config = match config.wall_clock() {
+        None => config.with_wall_clock(Clock::wall_clock()),
+        Some(_) => config,
     };
     let clock = Clock::start();
     let config = config.with_addr(advertised);

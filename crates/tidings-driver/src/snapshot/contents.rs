@@ -42,7 +42,10 @@ impl Contents {
                 lost,
             }
         };
-        let others = || node.all_members().filter(|member| member.id() != local.id());
+        // Whom others have only told of may not be there, or not be a member.
+        let counts =
+            |member: &&tidings::Member| member.id() != local.id() && node.is_validated(member.id());
+        let others = || node.all_members().filter(counts);
         let is_lost = |member: &&tidings::Member| member.state() == State::Failed;
         let is_here =
             |member: &&tidings::Member| matches!(member.state(), State::Alive | State::Suspect);

@@ -3,7 +3,7 @@
 use super::contents::{Contents, MAX_BYTES, SnapshotDefect};
 use crate::notice::Notice;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,12 +43,28 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Replaces a file as a whole: whoever reads it, also after a crash, sees the old or the new bytes.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
-    let mut file = File::create(&temporary)?;
+    let mut file = create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
     fs::rename(&temporary, path)?;
     sync_directory(path)
+}
+
+/// Makes a file that only this user can read: with keys, outsiders do not learn the members.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // Of a write that was interrupted; or a link, which is not followed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            options.open(path)
+        }
+        opened => opened,
+    }
 }
 
 #[cfg(unix)]

@@ -242,6 +242,11 @@ impl Config {
         self.generation
     }
 
+    /// The [wall clock](ConfigBuilder::wall_clock) at the node's start; `None` if none is set.
+    pub fn wall_clock(&self) -> Option<u64> {
+        self.wall_clock
+    }
+
     /// The networks in which members' addresses have to lie; `None` if all addresses are allowed.
     pub fn allowed_networks(&self) -> Option<&[IpNetwork]> {
         self.networks.list()

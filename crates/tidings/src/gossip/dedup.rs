@@ -30,6 +30,9 @@ pub(crate) struct BroadcastDedup {
     /// Origins by the count of their latest broadcast, least recent first.
     #[cfg_attr(feature = "record", serde(skip))]
     by_last_seen: BTreeMap<u64, NodeId>,
+    /// The number of blocks and ranges of all origins.
+    #[cfg_attr(feature = "record", serde(skip))]
+    held: usize,
     next: u64,
     max_origins: usize,
 }
@@ -46,7 +49,7 @@ impl BroadcastDedup {
     /// evicted first.
     pub(crate) fn new(max_origins: usize) -> Self {
         let (origins, by_last_seen) = (BTreeMap::new(), BTreeMap::new());
-        Self { origins, by_last_seen, next: 0, max_origins: max_origins.max(1) }
+        Self { origins, by_last_seen, held: 0, next: 0, max_origins: max_origins.max(1) }
     }
 
     /// Rebuilds the index that a checkpoint omits; `None` if two origins have the same count, or
@@ -55,6 +58,7 @@ impl BroadcastDedup {
     pub(crate) fn restore(&mut self) -> Option<()> {
         let last_seen = |(origin, window): (&NodeId, &Window)| (window.last_seen, origin.clone());
         self.by_last_seen = self.origins.iter().map(last_seen).collect();
+        self.held = self.origins.values().map(Window::len).sum();
         let windows = self.origins.values().all(Window::is_valid);
         (self.next <= MAX_COUNT
             && self.by_last_seen.len() == self.origins.len()
@@ -69,22 +73,33 @@ impl BroadcastDedup {
         let last_seen = self.next;
         self.next += 1;
         let Some(window) = self.origins.get_mut(&id.origin) else {
-            self.make_room();
+            if self.origins.len() >= self.max_origins {
+                self.evict();
+            }
             self.origins.insert(id.origin.clone(), Window::new(id, last_seen));
             self.by_last_seen.insert(last_seen, id.origin.clone());
+            self.held += 1;
             return Seen::New;
         };
         let origin =
             self.by_last_seen.remove(&window.last_seen).expect("each origin is in the index");
         self.by_last_seen.insert(last_seen, origin);
         window.last_seen = last_seen;
-        window.first_time(id)
+        let before = window.len();
+        let seen = window.first_time(id);
+        self.held = self.held - before + window.len();
+        while self.held > MAX_HELD && self.origins.len() > 1 {
+            self.evict();
+        }
+        seen
     }
 
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
         assert!(self.origins.len() <= self.max_origins);
         assert_eq!(self.origins.len(), self.by_last_seen.len());
+        assert_eq!(self.held, self.origins.values().map(Window::len).sum::<usize>());
+        assert!(self.held <= MAX_HELD.max(3 * MAX_OPEN) || self.origins.len() == 1);
         for (last_seen, origin) in &self.by_last_seen {
             let window = &self.origins[origin];
             assert_eq!(window.last_seen, *last_seen);
@@ -92,12 +107,11 @@ impl BroadcastDedup {
         }
     }
 
-    fn make_room(&mut self) {
-        if self.origins.len() < self.max_origins {
-            return;
-        }
-        let (_, origin) = self.by_last_seen.pop_first().expect("max_origins is above zero");
-        self.origins.remove(&origin);
+    /// Forgets the least recently seen origin.
+    fn evict(&mut self) {
+        let (_, origin) = self.by_last_seen.pop_first().expect("there is an origin");
+        let window = self.origins.remove(&origin);
+        self.held -= window.map_or(0, |window| window.len());
     }
 }
 
@@ -141,6 +155,11 @@ impl Window {
     fn new(id: &BroadcastId, last_seen: u64) -> Self {
         let open = vec![Block { index: id.number / 64, seen: 1 << (id.number % 64) }];
         Self { generation: id.generation, open, closed: Vec::new(), last_seen }
+    }
+
+    /// The number of its blocks and ranges.
+    fn len(&self) -> usize {
+        self.open.len() + self.closed.len()
     }
 
     /// Whether a deserialized window is within the limits.
@@ -217,6 +236,9 @@ impl Window {
     }
 }
 
+/// Largest number of blocks and ranges of all origins, of 16 bytes each: the windows of a hundred
+/// thousand origins in order, and then those of three hundred that are full.
+const MAX_HELD: usize = 1 << 18;
 /// Largest number of sparse blocks of an origin, and of dense ones.
 const MAX_OPEN: usize = 64;
 /// Numbers of a block that have to be seen to make it dense. A forger has to send so many for each

@@ -110,6 +110,12 @@ impl Node {
         self.stats.syncs += 1;
         self.stats.members_refused += claims.refused as u64;
         let mut follow_up = None;
+        let mut ips: Vec<_> = claims.claims.iter().filter_map(Claim::addr).collect();
+        ips.sort_unstable();
+        let alone_there = |addr: SocketAddr| {
+            let first = ips.partition_point(|other| other.ip() < addr.ip());
+            ips[first..].iter().take_while(|other| other.ip() == addr.ip()).count() == 1
+        };
         for claim in claims.claims {
             if !self.understands(&claim) {
                 self.stats.members_refused += 1;
@@ -120,7 +126,8 @@ impl Node {
             let proof = stated.max(self.told());
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate: true, hearsay: true, proof };
-            if join && from.is_none() && stated > Proof::Told {
+            let is_sender = stated > Proof::Told && addr.is_some_and(alone_there);
+            if join && from.is_none() && is_sender {
                 self.report_forgetful(&claim);
             }
             let id = claim.id.clone();

@@ -79,11 +79,14 @@ impl Node {
         self.sync.ready.is_ready()
     }
 
-    /// Tries the seeds that are due, while half of the streams are free for other purposes.
+    /// Tries the seeds that are due, while half of the streams are free for other purposes, and
+    /// then hints, which have an eighth.
     pub(super) fn try_seeds(&mut self) {
         let pace = self.seed_pace();
+        let most_hints = (self.config.options.max_streams_out / 8).max(1);
         while self.streams.exchanges.has_room_to_spare() {
-            let Some(seed) = self.sync.seeds.begin(self.now, pace) else { break };
+            let hints = self.sync.seeds.running_hints() < most_hints;
+            let Some(seed) = self.sync.seeds.begin(self.now, pace, hints) else { break };
             let addr = canonical(seed);
             if addr == self.local().addr() || self.members.is_present_at(addr) {
                 self.sync.seeds.skip(self.now, seed);
@@ -99,6 +102,12 @@ impl Node {
 
     /// Applies the outcome of an attempt at a seed.
     pub(super) fn on_seed_tried(&mut self, seed: SocketAddr, answer: Result<(), ExchangeError>) {
+        let vouched = self.sync.seeds.is_trusted(seed) || self.wire.is_authenticated();
+        let answer = answer.map_err(|error| match error {
+            // Whoever is at a hint now has no say in whether this node may start.
+            ExchangeError::Refused(_) if !vouched => ExchangeError::NoAnswer,
+            error => error,
+        });
         let error = self.sync.seeds.on_attempt_ended(self.now, seed, answer);
         if let Some(error) = error {
             self.outputs.event(Event::SeedFailed { seed, error });
@@ -116,7 +125,8 @@ impl Node {
         let options = &self.config.options;
         // Without room, when there may be some. The waits may be shorter by then, too.
         let room = self.streams.exchanges.has_room_to_spare();
-        let earliest = if room { self.now } else { self.now + options.seed_retry };
+        let hints = self.sync.seeds.running_hints() < (options.max_streams_out / 8).max(1);
+        let earliest = if room && hints { self.now } else { self.now + options.seed_retry };
         self.timers.set(timer, next.clamp(earliest, self.now + options.seed_retry_max));
     }
 

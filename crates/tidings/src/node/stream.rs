@@ -187,11 +187,7 @@ impl Node {
             ) => self.handle_push_pull_reply(id, purpose, peer, theirs),
             #[cfg(feature = "memberlist")]
             (Purpose::Leave(_), Frame::PushPull(_)) => self.resolve(id, Ok(())),
-            (_, Frame::Compare(parts)) => {
-                // A peer that goes on is live, and knows this node.
-                self.sync.is_member = true;
-                self.compare(id, &parts);
-            }
+            (_, Frame::Compare(parts)) => self.compare(id, &parts),
             (Purpose::Leave(_) | Purpose::Message(_), Frame::Receipt) => self.resolve(id, Ok(())),
             (Purpose::Probe(token), Frame::Pong(pong))
                 if pong.token.is_none_or(|carried| carried == token) =>

@@ -161,6 +161,10 @@ impl Node {
         }
         let peer = canonical(exchange.peer);
         let proof = self.said_by(purpose, exchange.peer);
+        // A member that goes on after our answer is live, and knows this node.
+        let with = self.members.find(&comparison.with);
+        let goes_on = comparison.rounds > 1;
+        self.sync.is_member |= goes_on && with.is_some_and(|key| self.members.is_validated(key));
         let mut follow_ups = FollowUps::default();
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {

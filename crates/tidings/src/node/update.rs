@@ -452,7 +452,8 @@ impl Node {
 
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
-        if self.members.validated_others() == 0 {
+        // Alone again: the waits are shorter.
+        if self.members.is_validated(key) && self.members.validated_others() == 0 {
             self.arm_seeds();
         }
         self.arm_reap();

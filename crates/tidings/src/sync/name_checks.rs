@@ -111,7 +111,9 @@ impl NameChecks {
         let at = self.pending.iter().position(|check| check.number == number)?;
         let NameCheck { newcomer, waiting, .. } = self.pending.swap_remove(at);
         if self.outcomes.len() >= MAX_CHECKS {
-            self.outcomes.pop_front();
+            // Anybody can have the names of living members checked.
+            let taken = self.outcomes.iter().position(|outcome| outcome.lives);
+            self.outcomes.remove(taken.unwrap_or(0));
         }
         self.outcomes.push_back(Outcome { newcomer, lives, until });
         waiting

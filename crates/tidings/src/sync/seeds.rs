@@ -39,8 +39,8 @@ struct Seed {
 enum Backoff {
     /// After so many attempts in a row without success.
     Failures(u32),
-    /// The seed asks for another attempt.
-    Soon,
+    /// The seed has asked for another attempt, so many times in a row.
+    Soon(u32),
     /// The seed refuses for good.
     Final,
     /// This node refuses the seed: each attempt makes it a member there and takes that back.
@@ -76,7 +76,7 @@ pub(crate) struct Pace {
 impl Pace {
     fn mean_wait(self, backoff: Backoff) -> Duration {
         let doublings = match backoff {
-            Backoff::Soon => return self.first,
+            Backoff::Soon(_) => return self.first,
             Backoff::Unwanted => return self.longest.saturating_mul(MAX_SHARE),
             Backoff::Final => 16,
             Backoff::Failures(failures) => failures.saturating_sub(1).min(16),
@@ -140,20 +140,33 @@ impl Seeds {
         self.list.iter().filter_map(|seed| seed.due(pace)).min()
     }
 
-    /// Begins an attempt at the seed that has been due for longest; at one picked at random of
-    /// those that never were tried.
-    pub(crate) fn begin(&mut self, now: Instant, pace: Pace) -> Option<SocketAddr> {
-        let never = |seed: &Seed| seed.attempt == Attempt::Never;
-        let count = self.list.iter().filter(|seed| never(seed)).count();
-        let seed = if count > 0 {
+    /// Begins an attempt at a seed that is due; at a hint only if no seed is, and if `hints` are
+    /// wanted.
+    pub(crate) fn begin(&mut self, now: Instant, pace: Pace, hints: bool) -> Option<SocketAddr> {
+        let at = self.pick(now, pace, true);
+        let at = at.or_else(|| if hints { self.pick(now, pace, false) } else { None })?;
+        self.list[at].attempt = Attempt::Running;
+        Some(self.list[at].addr.0)
+    }
+
+    /// The seed, or hint, that has been due for longest; one at random of those that never were
+    /// tried.
+    fn pick(&mut self, now: Instant, pace: Pace, trusted: bool) -> Option<usize> {
+        let all = self.list.iter().enumerate().filter(|(_, seed)| seed.trusted == trusted);
+        let never = all.clone().filter(|(_, seed)| seed.attempt == Attempt::Never);
+        let count = never.clone().count();
+        if count > 0 {
             let pick = self.rng.below(count);
-            self.list.iter_mut().filter(|seed| never(seed)).nth(pick)?
-        } else {
-            let due = self.list.iter_mut().filter_map(|seed| Some((seed.due(pace)?, seed)));
-            due.filter(|&(due, _)| due <= now).min_by_key(|&(due, _)| due)?.1
-        };
-        seed.attempt = Attempt::Running;
-        Some(seed.addr.0)
+            return never.map(|(at, _)| at).nth(pick);
+        }
+        let due = all.filter_map(|(at, seed)| Some((seed.due(pace)?, at)));
+        due.filter(|&(due, _)| due <= now).min().map(|(_, at)| at)
+    }
+
+    /// The number of hints that are being tried.
+    pub(crate) fn running_hints(&self) -> usize {
+        let running = |seed: &&Seed| !seed.trusted && seed.attempt == Attempt::Running;
+        self.list.iter().filter(running).count()
     }
 
     /// Ends an attempt that was not made, because the seed is a member that is present, or this
@@ -176,8 +189,18 @@ impl Seeds {
         self.end(now, addr, |seed| {
             seed.backoff = match (error, seed.backoff) {
                 (None, _) => Backoff::Failures(0),
-                (Some(ExchangeError::Refused(Refusal::CheckingName)), _) => Backoff::Soon,
-                (Some(ExchangeError::NotAccepted(refusal)), _) if refusal != Refusal::Full => {
+                (Some(ExchangeError::Refused(Refusal::CheckingName)), Backoff::Soon(times))
+                    if times < MAX_SOON =>
+                {
+                    Backoff::Soon(times + 1)
+                }
+                (
+                    Some(ExchangeError::Refused(Refusal::CheckingName)),
+                    Backoff::Failures(_) | Backoff::Final,
+                ) => Backoff::Soon(1),
+                (Some(ExchangeError::NotAccepted(refusal)), _)
+                    if !matches!(refusal, Refusal::Full | Refusal::Versions) =>
+                {
                     Backoff::Unwanted
                 }
                 (Some(error), _) if error.is_final() => Backoff::Final,
@@ -240,6 +263,8 @@ const SHARE: u32 = 1024;
 /// The members who try one seed in the time of one wait, about: in a larger cluster each waits
 /// longer.
 const MEMBERS_PER_WAIT: usize = 8;
+/// Attempts in a row for which a seed may ask; an honest one asks for one or two.
+const MAX_SOON: u32 = 4;
 /// The most waits that one takes, however large the cluster is or seems: 16 minutes with the preset
 /// `lan`.
 const MAX_SHARE: u32 = 32;
@@ -271,7 +296,7 @@ mod tests {
         let (mut seeds, mut now, mut attempts) = (seeds(1), Instant::ZERO, 0);
         while let Some(due) = seeds.next(pace).filter(|due| due.since(Instant::ZERO) <= time) {
             now = now.max(due);
-            assert_eq!(seeds.begin(now, pace), Some(addr(1)));
+            assert_eq!(seeds.begin(now, pace, true), Some(addr(1)));
             assert_eq!(seeds.next(pace), None, "one attempt at a time");
             let told = seeds.on_attempt_ended(now, addr(1), Err(error));
             assert_eq!(told, (attempts == 0).then_some(error), "an error is reported once");
@@ -301,20 +326,20 @@ mod tests {
     fn seeds_that_stay_keep_their_backoff_and_new_ones_are_tried_at_once() {
         let mut seeds = seeds(2);
         for _ in 0..2 {
-            let tried = seeds.begin(Instant::ZERO, ALONE).unwrap();
+            let tried = seeds.begin(Instant::ZERO, ALONE, true).unwrap();
             seeds.on_attempt_ended(Instant::ZERO, tried, Err(SILENT));
         }
-        assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, true), None);
         seeds.set(&[addr(2), addr(3), addr(3)], true);
         assert_eq!(seeds.iter().collect::<Vec<_>>(), vec![addr(2), addr(3)]);
-        assert_eq!(seeds.begin(Instant::ZERO, ALONE), Some(addr(3)));
-        assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, true), Some(addr(3)));
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, true), None);
         // What is a hint too is still a seed.
         seeds.set(&[addr(3), addr(4)], false);
         assert!(seeds.is_trusted(addr(3)) && !seeds.is_trusted(addr(4)));
         assert_eq!(seeds.iter().count(), 2);
         seeds.set(&[], false);
-        assert_eq!(seeds.begin(Instant::ZERO, ALONE), None);
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, true), None);
         seeds.set(&[], true);
         assert_eq!(seeds.on_attempt_ended(Instant::ZERO, addr(3), Err(SILENT)), None);
         assert_eq!(seeds.next(ALONE), None);
@@ -327,7 +352,7 @@ mod tests {
         for second in 0..600 {
             let now = Instant::ZERO + SECOND * second;
             // One at a time: there is no room for more, and all are due.
-            if let Some(seed) = seeds.begin(now, Pace { longest: SECOND, ..ALONE }) {
+            if let Some(seed) = seeds.begin(now, Pace { longest: SECOND, ..ALONE }, true) {
                 *tried.entry(seed).or_insert(0) += 1;
                 seeds.on_attempt_ended(now, seed, Err(SILENT));
             }
@@ -336,16 +361,32 @@ mod tests {
     }
 
     #[test]
+    fn hints_are_tried_after_seeds() {
+        let mut seeds = seeds(1);
+        seeds.set(&(2..=9).map(addr).collect::<Vec<_>>(), false);
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, true), Some(addr(1)));
+        assert_eq!(seeds.begin(Instant::ZERO, ALONE, false), None);
+        assert!(seeds.begin(Instant::ZERO, ALONE, true).is_some());
+        assert_eq!(seeds.running_hints(), 1);
+        seeds.on_attempt_ended(Instant::ZERO, addr(1), Err(SILENT));
+        let later = Instant::ZERO + 60 * SECOND;
+        assert_eq!(seeds.begin(later, ALONE, true), Some(addr(1)), "before hints never tried");
+    }
+
+    #[test]
     fn a_seed_that_checks_the_name_is_asked_again_soon_and_one_that_is_not_wanted_rarely() {
         let (mut seeds, among) = (seeds(1), Pace { alone: false, present: 1000, ..ALONE });
         let mut wait = |error| {
             let now = seeds.next(among).unwrap();
-            seeds.begin(now, among);
+            seeds.begin(now, among, true);
             seeds.on_attempt_ended(now, addr(1), Err(error));
             seeds.next(among).unwrap().since(now)
         };
         let checking = ExchangeError::Refused(Refusal::CheckingName);
-        assert!(wait(checking) < 2 * SECOND);
+        for _ in 0..MAX_SOON {
+            assert!(wait(checking) < 2 * SECOND);
+        }
+        assert!(wait(checking) > 300 * SECOND, "it asks too often");
         assert!(wait(SILENT) > 300 * SECOND, "as the others do");
         assert!(wait(ExchangeError::NotAccepted(Refusal::NotAdmitted)) > 300 * SECOND);
     }
