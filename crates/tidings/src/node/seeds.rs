@@ -80,12 +80,11 @@ impl Node {
     }
 
     /// Tries the seeds that are due, while half of the streams are free for other purposes, and
-    /// then hints, which have an eighth.
+    /// then hints.
     pub(super) fn try_seeds(&mut self) {
         let pace = self.seed_pace();
-        let most_hints = (self.config.options.max_streams_out / 8).max(1);
         while self.streams.exchanges.has_room_to_spare() {
-            let hints = self.sync.seeds.running_hints() < most_hints;
+            let hints = self.has_room_for_hint();
             let Some(seed) = self.sync.seeds.begin(self.now, pace, hints) else { break };
             let addr = canonical(seed);
             if addr == self.local().addr() || self.members.is_present_at(addr) {
@@ -124,10 +123,14 @@ impl Node {
         };
         let options = &self.config.options;
         // Without room, when there may be some. The waits may be shorter by then, too.
-        let room = self.streams.exchanges.has_room_to_spare();
-        let hints = self.sync.seeds.running_hints() < (options.max_streams_out / 8).max(1);
-        let earliest = if room && hints { self.now } else { self.now + options.seed_retry };
+        let room = self.streams.exchanges.has_room_to_spare() && self.has_room_for_hint();
+        let earliest = if room { self.now } else { self.now + options.seed_retry };
         self.timers.set(timer, next.clamp(earliest, self.now + options.seed_retry_max));
+    }
+
+    /// Whether another hint may be tried: hints have an eighth of the streams.
+    fn has_room_for_hint(&self) -> bool {
+        self.sync.seeds.running_hints() < (self.config.options.max_streams_out / 8).max(1)
     }
 
     fn seed_pace(&self) -> Pace {
@@ -135,13 +138,12 @@ impl Node {
         Pace {
             first: options.seed_retry,
             longest: options.seed_retry_max,
-            alone: self.is_alone(),
             present: self.members.validated_others() + 1,
         }
     }
 
     /// Whether no other member is present that has answered.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.members.validated_others() == 0
     }
 

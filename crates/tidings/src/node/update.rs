@@ -453,7 +453,7 @@ impl Node {
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
         // Alone again: the waits are shorter.
-        if self.members.is_validated(key) && self.members.validated_others() == 0 {
+        if self.members.is_validated(key) && self.is_alone() {
             self.arm_seeds();
         }
         self.arm_reap();

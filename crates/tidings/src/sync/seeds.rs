@@ -67,9 +67,8 @@ pub(crate) struct Pace {
     pub(crate) first: Duration,
     /// The longest one.
     pub(crate) longest: Duration,
-    /// Whether the node knows nobody.
-    pub(crate) alone: bool,
-    /// Number of members present, all of which may have the same seeds.
+    /// Number of members present, all of which may have the same seeds; 1 for a node that knows
+    /// nobody.
     pub(crate) present: usize,
 }
 
@@ -81,7 +80,7 @@ impl Pace {
             Backoff::Final => 16,
             Backoff::Failures(failures) => failures.saturating_sub(1).min(16),
         };
-        if self.alone {
+        if self.present == 1 {
             return self.first.saturating_mul(1 << doublings).min(self.longest);
         }
         let share = u32::try_from(self.present / MEMBERS_PER_WAIT).unwrap_or(MAX_SHARE);
@@ -277,8 +276,7 @@ mod tests {
     use alloc::vec;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const ALONE: Pace =
-        Pace { first: SECOND, longest: Duration::from_secs(30), alone: true, present: 1 };
+    const ALONE: Pace = Pace { first: SECOND, longest: Duration::from_secs(30), present: 1 };
     const SILENT: ExchangeError = ExchangeError::TimedOut;
 
     fn addr(n: u8) -> SocketAddr {
@@ -317,7 +315,7 @@ mod tests {
     fn after_a_final_refusal_and_among_members_it_is_tried_rarely() {
         let refused = ExchangeError::Refused(Refusal::ForeignCluster);
         assert!(attempts(ALONE, refused, 60 * SECOND) <= 4);
-        let hundred = Pace { alone: false, present: 100, ..ALONE };
+        let hundred = Pace { present: 100, ..ALONE };
         let hour = attempts(hundred, SILENT, 3600 * SECOND);
         assert!((5..=20).contains(&hour), "{hour}");
     }
@@ -375,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_seed_that_checks_the_name_is_asked_again_soon_and_one_that_is_not_wanted_rarely() {
-        let (mut seeds, among) = (seeds(1), Pace { alone: false, present: 1000, ..ALONE });
+        let (mut seeds, among) = (seeds(1), Pace { present: 1000, ..ALONE });
         let mut wait = |error| {
             let now = seeds.next(among).unwrap();
             seeds.begin(now, among, true);
