@@ -314,12 +314,8 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             match self.handle_update(source, claim.clone()) {
-                Some(FollowUp::Validate(moved)) => {
-                    follow_ups.moves += 1;
-                    if follow_ups.moves <= MAX_MOVES {
-                        self.validate_claim(moved, STREAM_CREDIT);
-                    }
-                }
+                // The question is as long as the record.
+                Some(FollowUp::Validate(moved)) => self.validate_claim(moved, STREAM_CREDIT),
                 Some(other) => follow_ups.last = Some(other),
                 None => {}
             }
@@ -399,8 +395,6 @@ impl Node {
 struct FollowUps {
     /// The newcomer that sent the frame was asked where it says it is.
     newcomer: bool,
-    /// Number of members that were asked whether they have moved.
-    moves: usize,
     /// Anything else: one.
     last: Option<FollowUp>,
 }
@@ -411,9 +405,6 @@ const FIRST_ANSWER: usize = 1024;
 /// Bytes that a frame may cause to go to an address from which nobody answered: fewer than the
 /// packets with which a stream begins.
 pub(super) const STREAM_CREDIT: usize = 128;
-/// Members in one frame of a sync that are asked at once whether they have moved: the question is
-/// as long as the record, and more of them come with the next sync.
-const MAX_MOVES: usize = 16;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
 /// Limit of the duration of a sync, in `stream_timeout`s.
