@@ -7,6 +7,8 @@ mod exec;
 mod read;
 mod schedule;
 mod source;
+#[cfg(feature = "srv")]
+mod srv;
 mod thread;
 
 pub(crate) use read::MAX_SEEDS;

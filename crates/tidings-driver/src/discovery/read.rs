@@ -4,6 +4,8 @@
 use super::exec;
 use super::exec::KillSwitch;
 use super::source::{Kind, SeedSource};
+#[cfg(feature = "srv")]
+use super::srv;
 use crate::lookup::{self, LookupError};
 use std::error::Error;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -70,6 +72,12 @@ impl Found {
             Kind::File(path, port) => lines(&read_file(path)?, *port),
             #[cfg(unix)]
             Kind::Exec(command, port) => lines(&exec::run(command, EXEC_LIMIT, switch)?, *port),
+            // Each record has a port.
+            #[cfg(feature = "srv")]
+            Kind::Srv(name) => {
+                let records = srv::look_up(name).map_err(SourceError::Srv)?;
+                lines(records.join("\n").as_bytes(), Target::DEFAULT_PORT)
+            }
         };
         let mut found = Vec::with_capacity(targets.len());
         for target in targets {
@@ -180,6 +188,8 @@ fn identity(_: &Metadata) -> (u64, u64, i64, i64) {
 pub enum SourceError {
     /// A host has no address.
     LookUp(LookupError),
+    /// No SRV records were found.
+    Srv(io::Error),
     /// The file cannot be read.
     Read(io::Error),
     /// The command cannot be run.
@@ -219,6 +229,7 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LookUp(error) => error.fmt(f),
+            Self::Srv(error) => write!(f, "cannot look up its SRV records: {error}"),
             Self::Read(error) => write!(f, "cannot read it: {error}"),
             Self::Run(error) => write!(f, "cannot run it: {error}"),
             Self::TimedOut { limit } => write!(f, "it did not end within {limit:?}"),
@@ -237,7 +248,7 @@ impl Error for SourceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::LookUp(error) => Some(error),
-            Self::Read(error) | Self::Run(error) => Some(error),
+            Self::Srv(error) | Self::Read(error) | Self::Run(error) => Some(error),
             Self::Line { error, .. } => Some(error),
             _ => None,
         }

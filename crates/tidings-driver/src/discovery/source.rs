@@ -16,6 +16,7 @@ use tidings::{Services, Target, TargetError};
 /// | `dns:HOST[:PORT]` | the same; for a host whose name is one of these prefixes |
 /// | `file:PATH` | one `HOST[:PORT]` on each line of a file, which is watched |
 /// | `exec:COMMAND` | one on each line that `sh -c COMMAND` prints; on Unix only |
+/// | `srv:NAME` | the hosts and ports of the SRV records of a name; needs the feature `srv` |
 ///
 /// Without a port it is 7946. In a file and in the output of a command, blank lines and text after
 /// `#` are ignored; each has at most 1 MiB and 1,024 lines with seeds. A command is killed after
@@ -43,6 +44,9 @@ pub(crate) enum Kind {
     /// A command, and the port of lines without one.
     #[cfg(unix)]
     Exec(String, u16),
+    /// The name of SRV records.
+    #[cfg(feature = "srv")]
+    Srv(String),
 }
 
 impl SeedSource {
@@ -70,6 +74,9 @@ impl SeedSource {
             return Err(InvalidSource::Empty { source: text.into() });
         }
         let kind = match prefix {
+            #[cfg(feature = "srv")]
+            "srv" => Kind::Srv(rest.into()),
+            #[cfg(not(feature = "srv"))]
             "srv" => return Err(InvalidSource::NoSrv { source: text.into() }),
             "file" => Kind::File(rest.into(), default_port),
             #[cfg(unix)]
@@ -202,8 +209,7 @@ pub enum InvalidSource {
         /// The reason.
         error: TargetError,
     },
-    /// `srv:NAME` is reserved: SRV records are not looked up. A command can do it, as in
-    /// `exec:dig +short SRV NAME | awk '{print $4 ":" $3}'`.
+    /// This program was built without the feature `srv`, which looks SRV records up.
     NoSrv {
         /// The text.
         source: String,
@@ -227,16 +233,16 @@ impl fmt::Display for InvalidSource {
         match self {
             Self::Empty { source } => write!(
                 f,
-                "{source:?} is not a source of seeds: HOST[:PORT], dns:HOST[:PORT], file:PATH \
-                 or exec:COMMAND"
+                "{source:?} is not a source of seeds: HOST[:PORT], dns:HOST[:PORT], srv:NAME, \
+                 file:PATH or exec:COMMAND"
             ),
             Self::Target { source, error } => {
                 write!(f, "{source:?} is not a source of seeds: {error}")
             }
             Self::NoSrv { source } => write!(
                 f,
-                "{source:?} is not a source of seeds: SRV records are not looked up; use a command \
-                 that does, with exec:COMMAND"
+                "{source:?} is not a source of seeds here: this program was built without the \
+                 feature srv of tidings-driver, which looks up SRV records"
             ),
             Self::NoExec { source } => {
                 write!(f, "{source:?} is not a source of seeds here: commands run on Unix only")
@@ -281,6 +287,8 @@ mod tests {
         assert_eq!(source("file:/etc/a:b").kind, Kind::File("/etc/a:b".into(), 7946));
         #[cfg(unix)]
         assert_eq!(source("exec:echo a:1").kind, Kind::Exec("echo a:1".into(), 7946));
+        #[cfg(feature = "srv")]
+        assert_eq!(source("srv:_a._tcp.b").kind, Kind::Srv("_a._tcp.b".into()));
         let at_80 = SeedSource::parse("file:seeds", 80, &Services::default()).unwrap();
         assert_eq!(at_80.kind, Kind::File("seeds".into(), 80));
     }
@@ -309,7 +317,8 @@ mod tests {
         }
         assert!(error("no where").contains("no where"));
         assert!(error("dns:db-1:nosuch").contains("\"dns:db-1:nosuch\" is not a source"));
-        assert!(error("srv:_shop._tcp.example").contains("SRV records are not looked up"));
+        #[cfg(not(feature = "srv"))]
+        assert!(error("srv:_shop._tcp.example").contains("without the feature srv"));
     }
 
     #[test]
