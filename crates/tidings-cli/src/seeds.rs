@@ -16,8 +16,8 @@ pub(crate) struct SeedArgs {
     ///
     /// `HOST[:PORT]`, all addresses of which are tried; `dns:HOST[:PORT]`, the same; `file:PATH`,
     /// a file with a `HOST[:PORT]` on each line, read again when it changes; `exec:COMMAND`, a
-    /// command that prints such lines; `srv:NAME`, SRV records. Sources of the environment variable TIDINGS_SEEDS, with
-    /// commas between them, are added. PORT defaults to the port of --bind
+    /// command that prints such lines; `srv:NAME`, SRV records. Sources of the environment variable
+    /// TIDINGS_SEEDS, with commas between them, are added. PORT defaults to the port of --bind
     #[arg(long = "seed", value_name = "SOURCE", value_delimiter = ',')]
     seeds: Vec<String>,
     /// How often sources are looked up again, give or take a quarter

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The longest that a lookup takes.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The `HOST:PORT` of each record of a service, those of the lowest priority first, and of these the
+/// The `HOST:PORT` of each record of a service: those of the lowest priority first, of these the
 /// heaviest first: a node tries all of them.
 ///
 /// It asks the name servers of `/etc/resolv.conf`, and blocks for ten seconds at most.
