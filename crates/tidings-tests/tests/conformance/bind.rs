@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use tidings_driver::StartError;
-use tidings_tests::conformance::{Adapter, Node, id, loopback, patient, quick};
+use tidings_tests::conformance::{Adapter, LIMIT, Node, id, loopback, patient, quick};
 
 tests! {
     plain only: [
@@ -111,6 +111,8 @@ fn assert_all_reach_all(nodes: &[&Node]) {
     for from in nodes {
         for to in nodes {
             let to = to.local();
+            // A join ends before the other side has taken all that it was sent.
+            assert!(from.wait_for_member(to.id(), LIMIT).is_some(), "{to} is no member");
             from.ping(to.id()).unwrap();
             from.send_reliable(&id(to.id().as_str()), "do you hear?").unwrap();
         }
