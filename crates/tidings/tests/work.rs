@@ -42,6 +42,34 @@ fn a_frame_of_a_sync_causes_work_by_its_length_and_that_of_the_answer() {
     }
 }
 
+/// Parts that name a member with metadata, again and again and not as it is: its record makes no
+/// room for others in the answer.
+#[test]
+fn claims_in_a_frame_make_no_more_room_than_their_records_take() {
+    for members in [5_000, 100_000] {
+        let mut node = Victim::new(members);
+        let meta = [7; 500];
+        let large = forge::member(0, "large", STRANGER, GENERATION, &meta);
+        // The index is built, once.
+        let stream = node.greet(&part(MEMBERS, 0, 0, &[&large[..], &[END]].concat()));
+        node.frame(stream, COMPARE, &part(DIGEST, 0, 0, &[7; 8]));
+        let claim = forge::member(0, "large", STRANGER, GENERATION, b"");
+        for depth in [0, 1, 2, 3] {
+            for repeats in [1, 2, 20, 100] {
+                let rest = [&claim.repeat(repeats)[..], &[END]].concat();
+                let ranges = 0..(1_u64 << (4 * depth)).min(64);
+                let parts: Vec<_> =
+                    ranges.flat_map(|start| part(MEMBERS_AND_ASK, depth, start, &rest)).collect();
+                let what = format!("{members} members, depth {depth}, {repeats} claims");
+                node.check(&what, |node| {
+                    let stream = node.greet(&[]);
+                    node.frame(stream, COMPARE, &parts);
+                });
+            }
+        }
+    }
+}
+
 #[test]
 fn overlapping_ranges_are_refused() {
     let mut node = Victim::new(100);

@@ -224,6 +224,16 @@ impl Detector {
         self.validations.target(token)
     }
 
+    /// Keeps a claim that a member has moved, to be validated later.
+    pub(crate) fn validate_later(&mut self, claim: Box<Claim>) {
+        self.validations.postpone(claim);
+    }
+
+    /// Takes the next claim to be validated, unless too many are.
+    pub(crate) fn next_to_validate(&mut self) -> Option<Box<Claim>> {
+        if self.validations.is_full() { None } else { self.validations.next_later() }
+    }
+
     /// Whether one more member can be asked whether it is there.
     pub(crate) fn can_ask(&self) -> bool {
         !self.validations.is_full()

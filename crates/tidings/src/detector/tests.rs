@@ -73,7 +73,8 @@ fn addr(n: u8) -> SocketAddr {
 }
 
 fn claim(n: u8, state: State) -> Claim {
-    let profile = Profile { addr: addr(n), meta: Meta::EMPTY, versions: Default::default() };
+    let profile =
+        Profile { addr: addr(n), meta: Meta::EMPTY, versions: Default::default(), told: false };
     Claim { id: id(n), incarnation: Incarnation::default(), state, profile: Some(profile) }
 }
 

@@ -13,6 +13,8 @@ use core::time::Duration;
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct Validations {
     pending: VecDeque<Validation>,
+    /// Claims of members that others have moved, to be validated later, oldest first.
+    later: VecDeque<Box<Claim>>,
 }
 
 /// A ping to an address, whose ack validates it.
@@ -69,6 +71,26 @@ impl Validations {
         true
     }
 
+    /// Keeps a claim that a member has moved for [`next_later`](Self::next_later), in place of an
+    /// earlier one about it; of too many the oldest is dropped, which syncs bring again.
+    pub(crate) fn postpone(&mut self, claim: Box<Claim>) {
+        if let Some(earlier) = self.later.iter_mut().find(|earlier| earlier.id == claim.id) {
+            if earlier.incarnation < claim.incarnation {
+                *earlier = claim;
+            }
+            return;
+        }
+        if self.later.len() >= MAX_LATER {
+            self.later.pop_front();
+        }
+        self.later.push_back(claim);
+    }
+
+    /// Takes the oldest claim that was postponed.
+    pub(crate) fn next_later(&mut self) -> Option<Box<Claim>> {
+        self.later.pop_front()
+    }
+
     /// Handles an ack from an address; returns the validation that it completes.
     pub(crate) fn end(&mut self, token: u32, from: SocketAddr) -> Option<Validation> {
         let is_it = |one: &Validation| one.token == token && one.addr == from;
@@ -88,11 +110,12 @@ impl Validations {
 
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
+        self.later.clear();
     }
 
     #[cfg(any(debug_assertions, feature = "record"))]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.pending.len() <= MAX_PENDING
+        self.pending.len() <= MAX_PENDING && self.later.len() <= MAX_LATER
     }
 }
 
@@ -101,6 +124,8 @@ impl Validations {
 const MAX_PENDING: usize = 256;
 /// Of these for one address: an invented name does not keep the right one from being asked.
 const MAX_AT_ADDR: usize = 4;
+/// Claims that wait for their validation: as many members of a cluster as move at once.
+const MAX_LATER: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +172,25 @@ mod tests {
         assert!(validations.begin(Instant::ZERO, second, (most, addr(1)), &id(most), claimed));
         assert!(validations.end(0, addr(1)).is_none(), "the first gave way");
         assert!(validations.end(most, addr(1)).is_some());
+    }
+
+    #[test]
+    fn of_claims_that_wait_the_latest_about_each_member_is_kept_and_not_too_many() {
+        let mut validations = Validations::default();
+        let claim = |n: usize, generation| {
+            let id = NodeId::new(&alloc::format!("x{n}")).unwrap();
+            let incarnation = Incarnation { generation, number: 0 };
+            Box::new(Claim { id, incarnation, state: State::Alive, profile: None })
+        };
+        for n in 0..=MAX_LATER {
+            validations.postpone(claim(n, 2));
+        }
+        validations.postpone(claim(1, 3));
+        validations.postpone(claim(1, 1));
+        let first = validations.next_later().unwrap();
+        assert_eq!((first.id.as_str(), first.incarnation.generation), ("x1", 3));
+        assert_eq!((1..MAX_LATER).filter(|_| validations.next_later().is_some()).count(), 63);
+        assert!(validations.next_later().is_none());
     }
 
     #[test]

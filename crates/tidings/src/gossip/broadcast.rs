@@ -97,7 +97,8 @@ impl Broadcasts {
         }
         self.remove_subject(&subject);
         self.insert(subject, Queued::new(broadcast, true));
-        Ok(self.make_room(QueueSize::default()))
+        let (dropped, _) = self.make_room(QueueSize::default(), usize::MAX);
+        Ok(dropped)
     }
 
     /// Queues another member's broadcast, in place of an earlier one with the same key; returns the
@@ -117,7 +118,10 @@ impl Broadcasts {
         if !size.fits(self.room_for_forwarded()) {
             return 1;
         }
-        let dropped = self.make_room(size);
+        let (dropped, has_room) = self.make_room(size, MAX_LOOKS);
+        if !has_room {
+            return dropped + 1;
+        }
         self.insert(subject, Queued::new(broadcast, false));
         dropped
     }
@@ -195,18 +199,20 @@ impl Broadcasts {
         }
     }
 
-    /// Evicts forwarded broadcasts, the most-sent first, until `size` more fits; returns the number
-    /// evicted.
-    fn make_room(&mut self, size: QueueSize) -> u64 {
+    /// Evicts forwarded broadcasts, the most-sent first, until `size` more fits, or `looks` find
+    /// none; returns the number evicted, and whether it fits.
+    fn make_room(&mut self, size: QueueSize, looks: usize) -> (u64, bool) {
         let mut dropped = 0;
         while !self.forwarded.plus(size).fits(self.room_for_forwarded()) {
-            let most_transmitted = self.queue.most_transmitted(|number| !self.queued[&number].own);
-            let number = most_transmitted.expect("an empty queue is within the limits");
+            let forwarded = |number| !self.queued[&number].own;
+            let Some(number) = self.queue.most_transmitted(looks, forwarded) else {
+                return (dropped, false);
+            };
             self.queue.remove(number);
             self.remove(number);
             dropped += 1;
         }
-        dropped
+        (dropped, true)
     }
 
     /// Limit for forwarded broadcasts: half of the queue, and no more than own ones leave.
@@ -317,6 +323,10 @@ const OVERHEAD: usize = 512;
 
 /// Maximum number of broadcasts skipped in one datagram because its receiver already got them.
 const MAX_POSTPONED: usize = 256;
+
+/// Number of queued broadcasts that are looked at for one to be evicted for another member's: a
+/// member's broadcasts do not cost a look at all of the node's own.
+const MAX_LOOKS: usize = 16;
 
 #[cfg(test)]
 mod tests;

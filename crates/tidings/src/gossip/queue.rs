@@ -83,12 +83,15 @@ impl<K: Copy + Ord> GossipQueue<K> {
         self.order.values().next().copied()
     }
 
-    /// The most-sent entry that satisfies `matching`; of several, the oldest.
-    pub(crate) fn most_transmitted(&self, matching: impl Fn(K) -> bool) -> Option<K> {
-        let (&QueuePosition { transmits, .. }, _) =
-            self.order.iter().rfind(|&(_, &key)| matching(key))?;
+    /// The most-sent entry that satisfies `matching`, among the `looks` most-sent ones; of several,
+    /// the oldest that `looks` find.
+    pub(crate) fn most_transmitted(&self, looks: usize, matching: impl Fn(K) -> bool) -> Option<K> {
+        let mut most_sent = self.order.iter().rev().take(looks);
+        let (&QueuePosition { transmits, .. }, &last) =
+            most_sent.find(|&(_, &key)| matching(key))?;
         let as_often = self.order.range(QueuePosition { transmits, number: 0 }..);
-        as_often.map(|(_, &key)| key).find(|&key| matching(key))
+        let mut as_often = as_often.map(|(_, &key)| key).take(looks);
+        Some(as_often.find(|&key| matching(key)).unwrap_or(last))
     }
 
     /// Fills a gossip datagram: offers updates, least-sent first, until several did not fit or

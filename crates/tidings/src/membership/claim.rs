@@ -39,6 +39,9 @@ pub(crate) struct Profile {
     pub(crate) addr: SocketAddr,
     pub(crate) meta: Meta,
     pub(crate) versions: ProtocolVersions,
+    /// Whether who says this was only told of the member there; see
+    /// [`Node::is_validated`](crate::Node::is_validated).
+    pub(crate) told: bool,
 }
 
 /// Effect of a claim on the membership table.

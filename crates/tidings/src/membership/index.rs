@@ -1,10 +1,13 @@
 //! An index of the membership table by place: the digest of any range, and the members in it.
 
-use crate::member::Member;
+use crate::incarnation::Incarnation;
+use crate::member::{Member, Meta, NodeId};
+use crate::membership::claim::{Claim, Profile};
 use crate::membership::range::Range;
 use crate::membership::table::MemberKey;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 #[cfg(debug_assertions)]
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -241,12 +244,23 @@ fn nibble(place: u64, depth: u8) -> usize {
 
 /// Length of a member's record in a sync, in bytes; a test of the wire format checks it.
 pub(crate) fn record_len(member: &Member) -> u32 {
+    let Member { id, incarnation, meta, .. } = member;
+    record_len_of(member.addr(), id, *incarnation, meta)
+}
+
+/// Length of the record in a sync that a claim came in, in bytes; 0 without an address.
+pub(crate) fn claim_len(claim: &Claim) -> u32 {
+    let Claim { id, incarnation, profile, .. } = claim;
+    let of = |profile: &Profile| record_len_of(profile.addr, id, *incarnation, &profile.meta);
+    profile.as_ref().map_or(0, of)
+}
+
+fn record_len_of(addr: SocketAddr, id: &NodeId, incarnation: Incarnation, meta: &Meta) -> u32 {
     let varint = |value: u64| (64 - (value | 1).leading_zeros()).div_ceil(7);
     let text = |len: usize| varint(len as u64) + len as u32;
-    let addr = if member.addr().is_ipv6() { 16 + 2 } else { 4 + 2 };
-    let (id, incarnation) = (member.id().as_str(), member.incarnation());
+    let addr = if addr.is_ipv6() { 16 + 2 } else { 4 + 2 };
     let incarnation = varint(incarnation.generation) + varint(incarnation.number);
-    1 + addr + text(id.len()) + incarnation + text(member.meta().len())
+    1 + addr + text(id.as_str().len()) + incarnation + text(meta.len())
 }
 
 /// Number of members in a range above which the index splits it.

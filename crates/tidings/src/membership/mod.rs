@@ -531,6 +531,11 @@ impl Members {
         self.tombstones.len()
     }
 
+    /// Number of members for which the table has room, in both of its indexes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
     /// Number of slot accesses so far.
     pub(crate) fn visits(&self) -> &core::sync::atomic::AtomicUsize {
         self.table.visits()

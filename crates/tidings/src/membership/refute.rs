@@ -18,8 +18,21 @@ pub(crate) struct Refute {
     asked: Option<Asked>,
     /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
+    /// The refutations of what strangers say.
+    strangers: Rebuttals,
     /// The latest reported claimant of another member's name.
     reported_dispute: Option<(NodeId, SocketAddr)>,
+}
+
+/// When the claims of strangers about this node are refuted: anybody can send them, and each
+/// refutation is news for all.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+struct Rebuttals {
+    /// The next one is refuted from then on.
+    next: Instant,
+    /// The wait before, which doubles.
+    wait: Duration,
 }
 
 /// A question at an address, where our name is said to be.
@@ -183,6 +196,20 @@ impl Refute {
         }
     }
 
+    /// Whether the claim of a stranger is refuted: the first at once, the others while they come
+    /// after waits that double, from `interval` to [`MAX_WAIT`] times as long.
+    pub(crate) fn is_stranger_due(&mut self, now: Instant, interval: Duration) -> bool {
+        let Rebuttals { next, wait } = &mut self.strangers;
+        if now < *next {
+            return false;
+        }
+        let longest = interval * MAX_WAIT;
+        *wait = if now.since(*next) > longest { interval } else { (*wait * 2).min(longest) };
+        *wait = (*wait).max(interval);
+        *next = now + *wait;
+        true
+    }
+
     /// Whether to report that a node at `addr` claims another member's name: once per claimant.
     pub(crate) fn report_other(&mut self, id: &NodeId, addr: SocketAddr) -> bool {
         let claimed = Some((id.clone(), addr));
@@ -197,6 +224,9 @@ impl Refute {
         self.reported.replace((addr, incarnation)) != Some((addr, incarnation))
     }
 }
+
+/// The longest wait between two refutations of what strangers say, in probe intervals.
+const MAX_WAIT: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +251,7 @@ mod tests {
             addr: addr.parse().unwrap(),
             meta: Meta::EMPTY,
             versions: ProtocolVersions::default(),
+            told: false,
         });
         Claim { id: NodeId::new("n1").unwrap(), incarnation, state, profile }
     }

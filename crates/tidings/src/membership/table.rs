@@ -250,6 +250,11 @@ impl Table {
         }
     }
 
+    #[cfg(debug_assertions)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.by_id.capacity() + self.by_addr.capacity()
+    }
+
     /// Number of slot accesses so far.
     #[cfg(debug_assertions)]
     pub(crate) fn visits(&self) -> &AtomicUsize {

@@ -36,7 +36,7 @@ fn claim(n: u8, number: u64, state: State) -> Claim {
 }
 
 fn profile(addr: SocketAddr, meta: Meta) -> Profile {
-    Profile { addr, meta, versions: ProtocolVersions::default() }
+    Profile { addr, meta, versions: ProtocolVersions::default(), told: false }
 }
 
 fn bare(n: u8, number: u64, state: State) -> Claim {

@@ -159,8 +159,18 @@ impl Node {
         let refused = refused.and_then(|(id, at)| self.on_refused_claim(&id, at));
         let follow_up = follow_up.or(refused);
         // A claim about this node has precedence.
-        if follow_up.is_some() && !stranger && (about_us || replies.follow_up.is_none()) {
-            replies.follow_up = follow_up;
+        if follow_up.is_none() || stranger {
+            return;
+        }
+        let other = if about_us || replies.follow_up.is_none() {
+            core::mem::replace(&mut replies.follow_up, follow_up)
+        } else {
+            follow_up
+        };
+        if let (Some(FollowUp::Validate(claim)), Some(sender)) = (other, sender) {
+            if self.members.is_validated(sender) {
+                self.detector.validate_later(claim);
+            }
         }
     }
 

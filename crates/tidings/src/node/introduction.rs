@@ -41,15 +41,16 @@ impl Node {
             let lives = member.state().is_present() && self.members.is_validated(key);
             lives && member.addr() != addr
         });
-        let Some(holder) = holder.map(|key| self.members[key].addr()) else { return Ok(()) };
-        let newcomer = Newcomer { id: claim.id.clone(), addr };
+        let Some(holder) = holder.map(|key| &self.members[key]) else { return Ok(()) };
+        let (holder, known) = (holder.addr(), Some(holder.incarnation().generation));
+        let generation = Some(claim.incarnation.generation);
+        let newcomer = Newcomer { id: claim.id.clone(), addr, generation };
         match self.sync.name_checks.state(self.now, &newcomer) {
             NameState::Taken => Err(Refusal::NameTaken),
             NameState::Checking => Err(Refusal::CheckingName),
             NameState::Free => Ok(()),
             NameState::Unknown => {
-                let generation = Some(claim.incarnation.generation);
-                let checks = self.begin_name_check(holder, newcomer, generation, None);
+                let checks = self.begin_name_check((holder, known), newcomer, None);
                 if checks { Err(Refusal::CheckingName) } else { Ok(()) }
             }
         }
@@ -68,17 +69,16 @@ impl Node {
         let holder = table.iter().find(of_name).and_then(Claim::addr);
         let holder = holder.filter(|&addr| addr != local.addr() && self.config.allows(addr.ip()));
         let Some(holder) = holder else { return false };
-        let newcomer = Newcomer { id: local.id.clone(), addr: holder };
+        let newcomer = Newcomer { id: local.id.clone(), addr: holder, generation: None };
         let is_free = self.sync.name_checks.state(self.now, &newcomer) == NameState::Free;
-        !is_free && self.begin_name_check(holder, newcomer, None, Some(id))
+        !is_free && self.begin_name_check((holder, None), newcomer, Some(id))
     }
 
     /// Pings the holder of a name over a stream; `false` if too much else is being checked.
     fn begin_name_check(
         &mut self,
-        holder: SocketAddr,
+        (holder, known): (SocketAddr, Option<u64>),
         newcomer: Newcomer,
-        generation: Option<u64>,
         waiting: Option<StreamId>,
     ) -> bool {
         let streams = self.config.options.max_streams_out;
@@ -89,7 +89,7 @@ impl Node {
         let options = &self.config.options;
         // The newcomer still has time for its next attempt then.
         let ends = self.now + options.probe_interval.min(options.stream_timeout / 4);
-        let number = self.sync.name_checks.begin(newcomer, generation, waiting);
+        let number = self.sync.name_checks.begin(newcomer, known, waiting);
         let begun = self.open_until(holder, Purpose::NameCheck(number), Some(ping), ends);
         if !begun {
             self.sync.name_checks.end(number, false, self.now);

@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::event::Event;
 use crate::member::{NodeId, State};
 use crate::membership::claim::Claim;
+use crate::membership::index::claim_len;
 use crate::membership::table::MemberKey;
 use crate::stats::Reject;
 use crate::stream::StreamId;
@@ -165,10 +166,13 @@ impl Node {
         let with = self.members.find(&comparison.with);
         let goes_on = comparison.rounds > 1;
         self.sync.is_member |= goes_on && with.is_some_and(|key| self.members.is_validated(key));
-        let mut follow_ups = FollowUps::default();
+        // The packet of a further frame alone is longer than one question.
+        let credit = if goes_on { QUESTION } else { STREAM_CREDIT };
+        let mut follow_ups = FollowUps { credit, ..FollowUps::default() };
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                self.merge(&comparison, claims, (peer, proof), &mut follow_ups);
+                let is_stranger = purpose == Purpose::Inbound && !self.is_heard(&comparison);
+                self.merge(&comparison, claims, (peer, proof, is_stranger), &mut follow_ups);
             }
         }
         if let Some(last) = follow_ups.last {
@@ -256,8 +260,12 @@ impl Node {
         let with = claim.id.clone();
         let addr = claim.addr();
         let peer = canonical(peer);
+        // Whoever is at an IP does not take the place of a member there without an answer.
+        let is_free = addr.is_some_and(|addr| self.is_free(addr, &with));
         let proof = match purpose {
-            Purpose::Inbound if addr.map(|addr| addr.ip()) == Some(peer.ip()) => Proof::Ip,
+            Purpose::Inbound if is_free && addr.map(|addr| addr.ip()) == Some(peer.ip()) => {
+                Proof::Ip
+            }
             Purpose::Inbound => Proof::Told,
             _ if addr == Some(peer) => Proof::Answered,
             _ => self.said_by(purpose, peer),
@@ -290,19 +298,35 @@ impl Node {
         }
     }
 
+    /// Whether what the peer that opened a sync says of others counts: it is a member that answers,
+    /// or the cluster has keys.
+    fn is_heard(&self, comparison: &Comparison) -> bool {
+        let with = self.members.find(&comparison.with);
+        self.wire.is_authenticated() || with.is_some_and(|key| self.members.is_validated(key))
+    }
+
     fn merge(
         &mut self,
         comparison: &Comparison,
         Claims { claims, refused }: &Claims,
-        (peer, said): (SocketAddr, Proof),
+        (peer, said, is_stranger): (SocketAddr, Proof, bool),
         follow_ups: &mut FollowUps,
     ) {
         self.stats.members_refused += *refused as u64;
         let &Comparison { addr: from, disseminate, .. } = comparison;
         for claim in claims {
-            let addr = claim.addr();
+            follow_ups.credit += claim_len(claim) as usize;
             let by_peer = claim.id == comparison.with;
-            let proven = by_peer && addr.map(|addr| addr.ip()) == Some(peer.ip());
+            if is_stranger && !by_peer {
+                // Of what a stranger says of others nothing counts.
+                continue;
+            }
+            let addr = claim.addr();
+            // What a seed was only told is not trusted either.
+            let told = claim.profile.as_ref().is_some_and(|profile| profile.told);
+            let said = if told { self.told() } else { said };
+            let at_ip = |addr: SocketAddr| addr.ip() == peer.ip() && self.is_free(addr, &claim.id);
+            let proven = by_peer && addr.is_some_and(at_ip);
             let proof = if proven { said.max(Proof::Ip) } else { said };
             if by_peer && proof == Proof::Told && self.members.find(&claim.id).is_none() {
                 // A newcomer that is elsewhere than it claims has to answer there first.
@@ -314,8 +338,12 @@ impl Node {
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate, hearsay: true, proof };
             match self.handle_update(source, claim.clone()) {
-                // The question is as long as the record.
-                Some(FollowUp::Validate(moved)) => self.validate_claim(moved, STREAM_CREDIT),
+                Some(FollowUp::Validate(moved)) => {
+                    if let Some(left) = follow_ups.credit.checked_sub(QUESTION) {
+                        follow_ups.credit = left;
+                        self.validate_claim(moved, STREAM_CREDIT);
+                    }
+                }
                 Some(other) => follow_ups.last = Some(other),
                 None => {}
             }
@@ -395,6 +423,9 @@ impl Node {
 struct FollowUps {
     /// The newcomer that sent the frame was asked where it says it is.
     newcomer: bool,
+    /// Bytes that may go to members that are said to have moved: as many as came in records, and a
+    /// few.
+    credit: usize,
     /// Anything else: one.
     last: Option<FollowUp>,
 }
@@ -405,7 +436,10 @@ const FIRST_ANSWER: usize = 1024;
 /// Bytes that a frame may cause to go to an address from which nobody answered: fewer than the
 /// packets with which a stream begins.
 pub(super) const STREAM_CREDIT: usize = 128;
+/// Length of the question whether a member is at an address, in bytes: a bare ping.
+const QUESTION: usize = 27;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
-/// Limit of the duration of a sync, in `stream_timeout`s.
-const MAX_TIMEOUTS: u32 = 20;
+/// Limit of the duration of a sync, in `stream_timeout`s: what is left then is for the next one.
+/// Nobody keeps a join waiting for longer.
+const MAX_TIMEOUTS: u32 = 2;

@@ -469,6 +469,7 @@ impl Node {
             RefuteDecision::Agree => None,
             RefuteDecision::Ask => return Some(FollowUp::Validate(claim.into())),
             RefuteDecision::Remind => source.from,
+            RefuteDecision::Contradict if !self.must_contradict(source) => source.from,
             RefuteDecision::Contradict => {
                 let variant = self.variant;
                 self.members.update_local(|local| {
@@ -512,6 +513,14 @@ impl Node {
             }
         };
         to.map(|to| FollowUp::Correct { to, about: MemberKey::LOCAL })
+    }
+
+    /// Whether a claim about this node is refuted to all: those of members always, those of others
+    /// ever more rarely while they come.
+    fn must_contradict(&mut self, source: &UpdateSource) -> bool {
+        self.wire.is_authenticated()
+            || source.from.is_some_and(|from| self.is_answering(from))
+            || self.refute.is_stranger_due(self.now, self.config.options.probe_interval)
     }
 
     fn report_conflict(&mut self, other: SocketAddr, claim: &Claim) -> bool {

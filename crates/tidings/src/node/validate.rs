@@ -39,6 +39,12 @@ impl Node {
         self.wire.is_authenticated() || self.members.find_addr(addr).is_some_and(member)
     }
 
+    /// Whether no other member than this one has answered from an address, and is present.
+    pub(super) fn is_free(&self, addr: SocketAddr, id: &NodeId) -> bool {
+        let there = self.members.find_addr(addr);
+        there.is_none_or(|key| self.members[key].id() == id) || !self.members.is_present_at(addr)
+    }
+
     /// Asks at the address in a stranger's claim whether that member is there; only then the claim
     /// is applied. The question is no longer than the `len` bytes that the stranger sent.
     pub(super) fn validate_claim(&mut self, claim: Box<Claim>, len: usize) {
@@ -61,8 +67,13 @@ impl Node {
     }
 
     /// Asks members that others have only told of whether they are there, each once: while there is
-    /// news, so that they get it too, and in a gossip round as many as get gossip.
+    /// news, so that they get it too, and in a gossip round as many as get gossip. As many others
+    /// are asked whether they have moved, if members said so of several in one datagram.
     pub(super) fn ask_newcomers(&mut self) {
+        for _ in 0..self.config.options.gossip_nodes {
+            let Some(claim) = self.detector.next_to_validate() else { break };
+            self.validate_claim(claim, usize::MAX);
+        }
         for _ in 0..self.config.options.gossip_nodes {
             let Some(key) = self.members.next_to_ask().filter(|_| self.detector.can_ask()) else {
                 return;

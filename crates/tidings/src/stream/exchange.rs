@@ -313,6 +313,20 @@ impl Exchanges {
         fits
     }
 
+    /// Whether there is memory for bytes of a peer. One source has at most half of it, and the
+    /// streams that peers opened leave an eighth to those of this node.
+    fn has_memory(&self, peer: SocketAddr, inbound: bool, len: usize) -> bool {
+        let max = self.limits.max_memory;
+        if self.held + len <= max / 2 || !inbound {
+            return self.held + len <= max;
+        }
+        let source = source(peer);
+        let from_peers = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
+        let from_source = from_peers.filter(|one| self::source(one.peer) == source);
+        let from_source: usize = from_source.map(|one| one.buffer.len()).sum();
+        self.held + len <= max - max / 8 && from_source + len <= max / 2
+    }
+
     /// The length of an answer for which there is memory, in bytes.
     pub(crate) fn room_for_answers(&self) -> usize {
         self.limits.max_memory.saturating_sub(self.held)
@@ -329,9 +343,11 @@ impl Exchanges {
         let Some(exchange) = self.table.get_mut(&id).filter(|exchange| !exchange.received) else {
             return Ok(None);
         };
-        if self.held + data.len() > self.limits.max_memory {
+        let (peer, inbound) = (exchange.peer, exchange.purpose == Purpose::Inbound);
+        if !self.has_memory(peer, inbound, data.len()) {
             return Err(Reject::Oversized);
         }
+        let exchange = self.table.get_mut(&id).expect("it is open");
         exchange.buffer.extend_from_slice(data);
         self.held += data.len();
         let Limits { max_frame, max_meta, sync_chunk, .. } = self.limits;

@@ -9,14 +9,14 @@ use crate::membership::Members;
 use crate::membership::index::{DigestIndex, record_len};
 use crate::membership::range::Range;
 use crate::wire::frame::{Claims, SyncPart};
-use crate::wire::tidings::compare::{encode_digest, encode_members, encode_split};
+use crate::wire::tidings::compare::{encode_digest, encode_members, encode_split, members_len};
 use alloc::vec::Vec;
 
 /// Writes the first frame's part: the digest of the table. A node that knows nobody else requests
 /// all records at once instead.
 pub(crate) fn begin(members: &Members, buf: &mut Vec<u8>) {
     if members.len() == 1 {
-        encode_members(buf, usize::MAX, Range::ALL, true, members.iter());
+        encode_members(buf, Range::ALL, true, members.iter().map(|member| (member, false)));
     } else {
         encode_digest(buf, Range::ALL, members.digest());
     }
@@ -119,11 +119,18 @@ impl<'a> Answer<'a> {
         }
         let mut theirs: Vec<_> = theirs.claims.iter().collect();
         theirs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        theirs.dedup_by(|a, b| a.id == b.id);
         let is_new = |member: &Member| {
             let same = theirs.binary_search_by(|claim| claim.id.cmp(&member.id));
             !same.is_ok_and(|at| theirs[at].is_all_of(member))
         };
-        let known = theirs.iter().filter_map(|claim| self.members.find(&claim.id));
+        // Only what is left out makes room for the others.
+        let known = theirs.iter().filter_map(|claim| {
+            let key = self.members.find(&claim.id)?;
+            let is_here = range.contains(self.members.place(key));
+            let shared = is_here && self.members.is_shared(key, None);
+            (shared && claim.is_all_of(&self.members[key])).then_some(key)
+        });
         let known = known.map(|key| u64::from(record_len(&self.members[key]))).sum();
         if self.encode_members(range, false, known, is_new) {
             return;
@@ -135,8 +142,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Appends records of a range; `false` if not all fit. At most `known` bytes of them are left
-    /// out by `include`.
+    /// Appends records of a range; `false` if not all fit. `include` leaves out `known` bytes of
+    /// those that are shared.
     fn encode_members(
         &mut self,
         range: Range,
@@ -144,29 +151,28 @@ impl<'a> Answer<'a> {
         known: u64,
         include: impl Fn(&Member) -> bool,
     ) -> bool {
-        let encoded = self.may_fit(range, known) && {
-            // Of a member that is not shared, only that member itself learns.
-            let own = self.members.find(self.receiver).filter(|&key| {
-                !self.members.is_shared(key, None) && range.contains(self.members.place(key))
-            });
-            let keys = self.index.shared(range).chain(own);
-            let members = keys.map(|key| &self.members[key]);
-            let mut members = members.filter(|member| include(member)).peekable();
-            if members.peek().is_none() && !ask {
-                return true;
-            }
-            encode_members(self.buf, self.limit, range, ask, members)
-        };
-        self.has_records |= encoded;
-        self.full |= !encoded && self.has_records;
-        encoded
-    }
-
-    /// Whether the records of a range, without `known` bytes of them, may fit into the frame. So
-    /// the node does not look at records that it cannot send.
-    fn may_fit(&self, range: Range, known: u64) -> bool {
-        let room = self.limit.saturating_sub(self.buf.len()) as u64;
-        self.index.totals(range).records <= room + known
+        // Of a member that is not shared, only that member itself learns.
+        let own = self.members.find(self.receiver).filter(|&key| {
+            !self.members.is_shared(key, None) && range.contains(self.members.place(key))
+        });
+        let own_len = own.map_or(0, |key| record_len(&self.members[key]).into());
+        // The node looks at no records that it cannot send.
+        let len = (self.buf.len() + members_len(range)) as u64;
+        if len + self.index.totals(range).records + own_len > self.limit as u64 + known {
+            self.full |= self.has_records;
+            return false;
+        }
+        let keys = self.index.shared(range).chain(own);
+        let members = keys.filter(|&key| include(&self.members[key]));
+        let mut members =
+            members.map(|key| (&self.members[key], !self.members.is_validated(key))).peekable();
+        if members.peek().is_none() && !ask {
+            return true;
+        }
+        encode_members(self.buf, range, ask, members);
+        debug_assert!(self.buf.len() <= self.limit);
+        self.has_records = true;
+        true
     }
 
     /// Appends the digests of a range's sixteenths; `false` if the range cannot be split.

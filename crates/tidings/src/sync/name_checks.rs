@@ -25,8 +25,8 @@ pub(crate) struct NameChecks {
 struct NameCheck {
     number: u64,
     newcomer: Newcomer,
-    /// The newcomer's generation: it may be what answers at the address of the holder.
-    generation: Option<u64>,
+    /// The holder's generation, as it is known.
+    holder: Option<u64>,
     /// The stream of this node's own join that waits for the outcome, if it is the newcomer.
     waiting: Option<Waiting>,
 }
@@ -57,6 +57,8 @@ pub(crate) struct Newcomer {
     pub(crate) id: NodeId,
     #[cfg_attr(feature = "record", serde(with = "crate::addr"))]
     pub(crate) addr: SocketAddr,
+    /// Its generation: it may be what answers at the address of the holder.
+    pub(crate) generation: Option<u64>,
 }
 
 /// What is known about a newcomer's name.
@@ -78,25 +80,28 @@ impl NameChecks {
         self.pending.len() < MAX_CHECKS.min((streams / 4).max(1))
     }
 
-    /// Begins a check; returns its number.
+    /// Begins a check of a name whose holder is known in a generation; returns its number.
     pub(crate) fn begin(
         &mut self,
         newcomer: Newcomer,
-        generation: Option<u64>,
+        holder: Option<u64>,
         waiting: Option<StreamId>,
     ) -> u64 {
         debug_assert!(self.pending.len() < MAX_CHECKS);
         let number = self.next;
         self.next += 1;
         let waiting = waiting.map(|stream| Waiting { stream, closed: false });
-        self.pending.push(NameCheck { number, newcomer, generation, waiting });
+        self.pending.push(NameCheck { number, newcomer, holder, waiting });
         number
     }
 
     /// Whether the node in this generation, which answered for the holder, is the newcomer itself.
     pub(crate) fn is_newcomer(&self, number: u64, generation: Option<u64>) -> bool {
         let check = self.pending.iter().find(|check| check.number == number);
-        generation.is_some() && check.is_some_and(|check| check.generation == generation)
+        let is_it = |check: &NameCheck| {
+            check.newcomer.generation == generation && check.holder != generation
+        };
+        generation.is_some() && check.is_some_and(is_it)
     }
 
     /// A seed has closed a stream; `false` if that does not wait for a check.
@@ -161,9 +166,12 @@ mod tests {
     #[test]
     fn the_outcome_of_a_check_is_for_the_newcomer_that_asked_and_for_a_time() {
         let id = || NodeId::new("x").unwrap();
-        let newcomer = |port| Newcomer { id: id(), addr: ([10, 0, 0, 1], port).into() };
+        let newcomer = |port: u16| {
+            let generation = (port == 1).then_some(4);
+            Newcomer { id: id(), addr: ([10, 0, 0, 1], port).into(), generation }
+        };
         let (mut checks, until) = (NameChecks::default(), Instant::from_nanos(5));
-        let first = checks.begin(newcomer(1), Some(4), None);
+        let first = checks.begin(newcomer(1), Some(3), None);
         let second = checks.begin(newcomer(2), None, Some(StreamId(7)));
         assert_eq!(checks.state(until, &newcomer(1)), NameState::Checking);
         assert!(checks.is_newcomer(first, Some(4)) && !checks.is_newcomer(first, Some(5)));
@@ -175,6 +183,11 @@ mod tests {
         assert_eq!(checks.end(second, false, until), Some(waiting));
         assert_eq!(checks.state(until, &newcomer(1)), NameState::Taken);
         assert_eq!(checks.state(until, &newcomer(2)), NameState::Free);
+        let other_life = Newcomer { generation: Some(5), ..newcomer(1) };
+        assert_eq!(checks.state(until, &other_life), NameState::Unknown);
+        let its_own = checks.begin(newcomer(1), Some(4), None);
+        assert!(!checks.is_newcomer(its_own, Some(4)), "the holder in the life that is known");
+        checks.end(its_own, true, until);
         assert_eq!(checks.state(until, &newcomer(3)), NameState::Unknown, "another one has asked");
         assert_eq!(checks.state(Instant::from_nanos(6), &newcomer(2)), NameState::Unknown);
         let third = checks.begin(newcomer(1), None, Some(StreamId(9)));

@@ -198,7 +198,8 @@ impl Seeds {
                     Backoff::Failures(_) | Backoff::Final,
                 ) => Backoff::Soon(1),
                 (Some(ExchangeError::NotAccepted(refusal)), _)
-                    if !matches!(refusal, Refusal::Full | Refusal::Versions) =>
+                    // The others are this node's own rules, and the peer made it a member.
+                    if matches!(refusal, Refusal::AddressNotAllowed | Refusal::NotAdmitted) =>
                 {
                     Backoff::Unwanted
                 }

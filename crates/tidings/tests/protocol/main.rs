@@ -31,6 +31,8 @@ mod refutation;
 #[cfg(feature = "record")]
 mod replay;
 mod seeds;
+#[cfg(not(feature = "encryption"))]
+mod strangers;
 mod stream_only;
 mod stream_probe;
 mod streams;

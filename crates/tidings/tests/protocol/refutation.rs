@@ -83,7 +83,8 @@ fn a_failure_learned_by_sync_is_a_suspicion_that_the_member_refutes() {
         forge::member(0, "x", "10.0.0.9:1", 1, b""),
         forge::member(2, "n1", "10.0.0.2:7946", 1, b""),
     ];
-    net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&table)));
+    let from = "10.0.0.9:50000".parse().unwrap();
+    net.inject_stream(0, from, &forge::frame(0, &forge::sync_hello(&table)));
     assert_eq!(net.state(0, 1), Some(State::Suspect));
     let took = net.run_until(|net| all_believe(net, 0..3, 1));
     assert!(took <= SECOND, "it took {took:?}");

@@ -94,7 +94,8 @@ fn one_accusation_in_several_tables_counts_once() {
     for n in 0..20 {
         let name = forge::member(0, &format!("x{n}"), &format!("10.0.1.{n}:1"), 1, b"");
         let table = [name, suspects[n % 2].clone()];
-        net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&table)));
+        let from = format!("10.0.1.{n}:50000").parse().unwrap();
+        net.inject_stream(0, from, &forge::frame(0, &forge::sync_hello(&table)));
     }
     assert_eq!(net.state(0, 5), Some(State::Suspect));
     assert_eq!(net.nodes[0].node.stats().confirmations, 0);

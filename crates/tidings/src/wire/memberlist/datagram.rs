@@ -264,7 +264,7 @@ pub(super) fn profile(
 ) -> Option<Profile> {
     let (addr, mapped) = address(ip, port)?;
     let versions = versions(vsn, mapped)?;
-    (meta.len() <= max_meta).then(|| Profile { addr, meta: Meta::new(meta), versions })
+    (meta.len() <= max_meta).then(|| Profile { addr, meta: Meta::new(meta), versions, told: false })
 }
 
 fn reply_to(source: &Source<'_>) -> Option<SocketAddr> {

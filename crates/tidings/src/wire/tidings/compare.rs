@@ -26,37 +26,36 @@ pub(crate) fn encode_split(buf: &mut Vec<u8>, range: Range, digests: &[u64; 16])
     }
 }
 
-/// Appends a part with the members of a range, unless `buf` would exceed `limit` bytes: then
-/// returns `false` and leaves `buf` unchanged.
+/// Appends a part with members of a range: each, and whether this node was only told of it.
 pub(crate) fn encode_members<'a>(
     buf: &mut Vec<u8>,
-    limit: usize,
     range: Range,
     ask: bool,
-    members: impl Iterator<Item = &'a Member>,
-) -> bool {
-    let before = buf.len();
+    members: impl Iterator<Item = (&'a Member, bool)>,
+) {
     encode_range(buf, if ask { MEMBERS_AND_ASK } else { MEMBERS }, range);
-    for member in members {
-        encode_member(buf, member);
-        if buf.len() >= limit {
-            buf.truncate(before);
-            return false;
-        }
+    for (member, told) in members {
+        encode_member(buf, member, told);
     }
     buf.push(END);
-    true
 }
 
-/// Appends a member's record: state, address, name, incarnation and metadata.
-pub(crate) fn encode_member(buf: &mut Vec<u8>, member: &Member) {
+/// Length of a part without members, in bytes.
+pub(crate) fn members_len(range: Range) -> usize {
+    1 + usize::from(range.depth().div_ceil(2)) + 1
+}
+
+/// Appends a member's record: state, address, name, incarnation and metadata; `told` is whether
+/// this node was only told of the member.
+pub(crate) fn encode_member(buf: &mut Vec<u8>, member: &Member, told: bool) {
     let head = match member.state() {
         State::Alive => 0,
         State::Suspect => 1,
         State::Failed => 2,
         State::Left => 3,
     };
-    buf.push(if member.addr().is_ipv6() { head | IPV6 } else { head });
+    let ipv6 = if member.addr().is_ipv6() { IPV6 } else { 0 };
+    buf.push(head | ipv6 | if told { TOLD } else { 0 });
     encode_profile(buf, member);
 }
 
@@ -67,14 +66,14 @@ pub(crate) fn decode_member(
     bytes: &mut &[u8],
     max_meta: usize,
 ) -> Result<Option<Claim>, Reject> {
-    let state = match head & !IPV6 {
+    let state = match head & !(IPV6 | TOLD) {
         0 => State::Alive,
         1 => State::Suspect,
         2 => State::Failed,
         3 => State::Left,
         _ => return Err(Reject::Malformed),
     };
-    decode_profile(bytes, state, head & IPV6 != 0, max_meta)
+    decode_profile(bytes, state, (head & IPV6 != 0, head & TOLD != 0), max_meta)
 }
 
 /// Decodes the parts of a frame, to its end.
@@ -164,6 +163,8 @@ const MEMBERS_AND_ASK: u8 = 3;
 
 /// Bit in the first byte of a member: its address has 16 bytes.
 const IPV6: u8 = 0x10;
+/// Bit in the first byte of a member: the sender was only told of it.
+const TOLD: u8 = 0x40;
 /// In place of a member's first byte: only its name follows.
 pub(crate) const NAME: u8 = 0x20;
 /// In place of a member's first byte: the end of the members.

@@ -219,7 +219,8 @@ impl Messages<'_> {
                 Message::Nack { token, refused: kind == REFUSED }
             }
             ALIVE_V4 | ALIVE_V6 => {
-                match decode_profile(rest, State::Alive, kind == ALIVE_V6, self.max_meta)? {
+                match decode_profile(rest, State::Alive, (kind == ALIVE_V6, false), self.max_meta)?
+                {
                     Some(claim) => update(claim, Accuser::Unknown),
                     None => Message::RefusedMember,
                 }

@@ -46,7 +46,7 @@ pub(crate) fn sync_reply(
 
 fn encode_hello(buf: &mut Vec<u8>, local: &Member, introduce: bool, state: &[u8]) {
     if introduce {
-        encode_member(buf, local);
+        encode_member(buf, local, false);
     } else {
         encode_name(buf, local);
     }
@@ -61,7 +61,7 @@ pub(crate) fn compare(envelope: &Envelope) -> Vec<u8> {
 pub(crate) fn updates(envelope: &Envelope, to: Option<&NodeId>, member: &Member) -> Vec<u8> {
     let mut buf = envelope.begin_frame(UPDATES);
     encode(&mut buf, &to);
-    encode_member(&mut buf, member);
+    encode_member(&mut buf, member, false);
     buf
 }
 

@@ -22,12 +22,13 @@ pub(crate) fn encode_profile(buf: &mut Vec<u8>, member: &Member) {
 
 /// Decodes a claim with address and metadata; its state was decoded before.
 ///
-/// `None` is a well-formed claim that is not acceptable: with an address that is not
-/// [reachable](is_reachable), or with more than `max_meta` bytes of metadata.
+/// `told` is whether its sender was only told of it. `None` is a well-formed claim that is not
+/// acceptable: with an address that is not [reachable](is_reachable), or with more than `max_meta`
+/// bytes of metadata.
 pub(crate) fn decode_profile(
     bytes: &mut &[u8],
     state: State,
-    ipv6: bool,
+    (ipv6, told): (bool, bool),
     max_meta: usize,
 ) -> Result<Option<Claim>, Reject> {
     let ip = if ipv6 {
@@ -42,6 +43,6 @@ pub(crate) fn decode_profile(
         return Ok(None);
     }
     let profile =
-        Some(Profile { addr, meta: Meta::new(meta), versions: ProtocolVersions::default() });
+        Some(Profile { addr, meta: Meta::new(meta), versions: ProtocolVersions::default(), told });
     Ok(Some(Claim { id, incarnation, state, profile }))
 }

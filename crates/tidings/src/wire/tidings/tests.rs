@@ -155,8 +155,16 @@ fn frames_have_the_bytes_that_wire_md_describes() {
     compare::encode_split(&mut parts, range, &digests);
     assert_eq!(hex(&parts), "0dabc002000700000000000000");
     parts.clear();
-    assert!(compare::encode_members(&mut parts, 100, range, true, [member(State::Left)].iter()));
-    assert_eq!(hex(&parts), alloc::format!("0fabc003{profile}ff"));
+    for (told, head) in [(false, "03"), (true, "43")] {
+        parts.clear();
+        compare::encode_members(
+            &mut parts,
+            range,
+            true,
+            [(&member(State::Left), told)].into_iter(),
+        );
+        assert_eq!(hex(&parts), alloc::format!("0fabc0{head}{profile}ff"));
+    }
 }
 
 #[test]
@@ -185,7 +193,7 @@ fn what_a_frame_is_decoded_to_is_bounded() {
     let mut parts = Vec::new();
     for start in 0..65_536_u64 {
         let range = Range::new(start << 48, 4).unwrap();
-        assert!(compare::encode_members(&mut parts, usize::MAX, range, true, [].iter()));
+        compare::encode_members(&mut parts, range, true, [].into_iter());
     }
     let frame = |parts: &[u8]| {
         let mut frame = frame::compare(&envelope());
@@ -214,7 +222,7 @@ fn the_index_of_members_knows_how_long_their_records_are() {
         let meta = Meta::new(&[7; MAX_META][..meta]);
         let member = Member::new(id, addr.parse().unwrap(), incarnation, meta);
         let mut record = Vec::new();
-        compare::encode_member(&mut record, &member);
+        compare::encode_member(&mut record, &member, false);
         assert_eq!(record_len(&member) as usize, record.len());
     }
 }
@@ -366,21 +374,22 @@ proptest! {
     }
 
     #[test]
-    fn members_that_do_not_fit_are_removed(
-        members in prop::collection::vec(members(), 0..20),
-        limit in 0..3000usize,
+    fn members_are_decoded_as_they_were_encoded_and_their_length_is_known_before(
+        members in prop::collection::vec((members(), any::<bool>()), 0..20),
     ) {
-        let mut buf = Vec::from(*b"before");
-        let fits = compare::encode_members(&mut buf, limit, Range::ALL, false, members.iter());
-        if fits {
-            prop_assert!(members.is_empty() || buf.len() <= limit);
-            let parts = compare::decode_parts(&buf[6..], &mut { DecodeLimits::NONE }).unwrap();
-            let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else {
-                panic!("{parts:?}")
-            };
-            prop_assert_eq!(claims.claims.len(), members.len());
-        } else {
-            prop_assert_eq!(&buf, b"before");
+        let mut buf = Vec::new();
+        let each = members.iter().map(|(member, told)| (member, *told));
+        compare::encode_members(&mut buf, Range::ALL, false, each);
+        let records: usize = members.iter().map(|(member, _)| record_len(member) as usize).sum();
+        prop_assert_eq!(buf.len(), compare::members_len(Range::ALL) + records);
+        let parts = compare::decode_parts(&buf, &mut { DecodeLimits::NONE }).unwrap();
+        let [SyncPart::Members { claims, ask: false, .. }] = &parts[..] else {
+            panic!("{parts:?}")
+        };
+        prop_assert_eq!(claims.claims.len(), members.len());
+        for (claim, (member, told)) in claims.claims.iter().zip(&members) {
+            prop_assert!(claim.is_all_of(member));
+            prop_assert_eq!(claim.profile.as_ref().map(|profile| profile.told), Some(*told));
         }
     }
 
@@ -406,6 +415,11 @@ proptest! {
 /// A sync by the first of these members, with the records of all of them.
 fn hello(members: &[Member], state: &[u8]) -> Vec<u8> {
     let mut buf = frame::sync(&envelope(), None, &members[0], Introduction::Record, state);
-    assert!(compare::encode_members(&mut buf, 1 << 20, Range::ALL, true, members.iter()));
+    compare::encode_members(
+        &mut buf,
+        Range::ALL,
+        true,
+        members.iter().map(|member| (member, false)),
+    );
     close(buf)
 }
