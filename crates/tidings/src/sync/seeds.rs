@@ -197,12 +197,13 @@ impl Seeds {
                     Some(ExchangeError::Refused(Refusal::CheckingName)),
                     Backoff::Failures(_) | Backoff::Final,
                 ) => Backoff::Soon(1),
-                (Some(ExchangeError::NotAccepted(refusal)), _)
-                    // The others are this node's own rules, and the peer made it a member.
-                    if matches!(refusal, Refusal::AddressNotAllowed | Refusal::NotAdmitted) =>
-                {
-                    Backoff::Unwanted
-                }
+                // This node's own rules, after the peer made it a member.
+                (
+                    Some(ExchangeError::NotAccepted(
+                        Refusal::AddressNotAllowed | Refusal::NotAdmitted,
+                    )),
+                    _,
+                ) => Backoff::Unwanted,
                 (Some(error), _) if error.is_final() => Backoff::Final,
                 (Some(_), Backoff::Failures(failures)) => {
                     Backoff::Failures(failures.saturating_add(1))

@@ -109,25 +109,20 @@ impl Victim {
         victim
     }
 
-    /// Joins seeds that know the members with addresses of their own; a stranger tells of the
-    /// others. Every eighth failed.
+    /// Joins seeds that know the members with addresses of their own, and were told of the others;
+    /// in memberlist's format a stranger tells of these. Every eighth failed.
     fn learn_all(&mut self) {
         let all: Vec<u32> = (1..self.members).collect();
         let (shared, own) = all.split_at(self.first as usize - 1);
         for some in shared.chunks(8000).chain(own.chunks(8000)) {
             let told = some[0] < self.first;
             let records: Vec<_> = some.iter().map(|&n| self.record(n)).collect();
-            let frame = match (self.format, told) {
-                (Format::Tidings, false) => forge::join_answer(&records),
-                (Format::Tidings, true) => {
-                    let teller = forge::member(0, "teller", &SHARED.to_string(), GENERATION, b"");
-                    let hello = forge::sync_hello(&[vec![teller], records].concat());
-                    forge::plain_frame(forge::CLUSTER, 0, &hello)
-                }
+            let frame = match self.format {
+                Format::Tidings => forge::join_answer(&records),
                 #[cfg(feature = "memberlist")]
-                (Format::Memberlist, _) => memberlist::push_pull(false, &records, b""),
+                Format::Memberlist => memberlist::push_pull(false, &records, b""),
             };
-            if told {
+            if told && self.format != Format::Tidings {
                 let from = self.stranger();
                 let (frames, piece) = (vec![frame], usize::MAX);
                 self.apply(&Input::Stream { from, frames, piece, expanded: 0 });
@@ -153,7 +148,10 @@ impl Victim {
         let state = if n % 8 == 0 { 2 } else { 0 };
         let at = if n < self.first { SHARED } else { address(n) }.to_string();
         match self.format {
-            Format::Tidings => forge::member(state, &short_name(n), &at, GENERATION, b""),
+            Format::Tidings => {
+                let state = state | if n < self.first { forge::TOLD } else { 0 };
+                forge::member(state, &short_name(n), &at, GENERATION, b"")
+            }
             #[cfg(feature = "memberlist")]
             Format::Memberlist => memberlist::record(state, 1, &short_name(n), &at, b""),
         }

@@ -188,6 +188,9 @@ pub fn left(name: &str, generation: u64, number: u64) -> Vec<u8> {
     [&[12][..], &about(name, generation, number)].concat()
 }
 
+/// Added to the state of a member of which the sender was only told.
+pub const TOLD: u8 = 0x40;
+
 /// One member of a frame: 0 alive, 1 suspect, 2 failed, 3 left.
 pub fn member(state: u8, name: &str, addr: &str, generation: u64, meta: &[u8]) -> Vec<u8> {
     [&[state][..], &profile(name, addr, generation, 0, meta)].concat()

@@ -138,7 +138,7 @@ fn a_seed_whose_table_never_agrees_keeps_no_join_waiting() {
             node.handle_stream(now, id, StreamInput::Opened);
         } else if asked {
             // As late as it may, each time.
-            now = now + (options.stream_timeout - SECOND);
+            now += options.stream_timeout - SECOND;
             let first = now == Instant::ZERO + (options.stream_timeout - SECOND);
             let seed = forge::member(0, "n1", &addr(1).to_string(), 1, b"");
             let greeting = [&seed[..], &[0], &differs].concat();
