@@ -34,8 +34,8 @@
 //!
 //! The pages name all members, their addresses and metadata, and nobody has to authenticate: serve
 //! them on a loopback address, or on one that only those can reach who may read them. On a loopback
-//! address the server answers only requests whose `Host` is an IP address or `localhost`: no website
-//! can read them by a name of its own (DNS rebinding).
+//! address the server answers only requests whose `Host` is an IP address or `localhost`, so that
+//! no website can read them by a name of its own (DNS rebinding).
 //!
 //! The node is looked at no more than five times a second however many requests come, and never
 //! waits for a client: [`ServerLimits`] has the number of connections and their deadline. All
