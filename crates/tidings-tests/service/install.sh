@@ -2,7 +2,7 @@
 # Installs the programs with which the status page and the files in deploy/ are tested, on Debian 12
 # as root, from Debian's packages alone. What is there is left as it is.
 #   chromium, systemd-analyze   installed
-#   target/service/prometheus/usr/bin/promtool   unpacked, so that no Prometheus is started
+#   target/service/prometheus   Prometheus and promtool, unpacked, so that no service is started
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$here/../../.." && pwd)/target/service

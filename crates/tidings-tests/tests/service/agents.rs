@@ -65,13 +65,7 @@ impl Agent {
     /// The body of the answer to a GET, whose status is 200.
     #[track_caller]
     pub(crate) fn get(&self, path: &str, accept: &str) -> String {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
-        body.to_owned()
+        get(self.http, path, accept).unwrap_or_else(|| panic!("{path} is not served"))
     }
 
     /// Waits until the status meets a condition.
@@ -104,6 +98,16 @@ impl Drop for Agent {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// The body of the answer to a GET; `None` if nobody answers, or its status is not 200.
+pub(crate) fn get(from: SocketAddr, path: &str, accept: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(from).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
 }
 
 /// The standard output of a process, line by line.

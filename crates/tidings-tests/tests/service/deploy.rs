@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -36,9 +36,10 @@ fn program(places: [PathBuf; 2]) -> Option<PathBuf> {
     None
 }
 
-fn promtool() -> Option<PathBuf> {
-    let unpacked = root().join("target/service/prometheus/usr/bin/promtool");
-    program([unpacked, "/usr/bin/promtool".into()])
+/// A program of Prometheus, unpacked or installed.
+pub(crate) fn prometheus(name: &str) -> Option<PathBuf> {
+    let unpacked = root().join("target/service/prometheus/usr/bin");
+    program([unpacked.join(name), Path::new("/usr/bin").join(name)])
 }
 
 #[track_caller]
@@ -89,7 +90,7 @@ fn every_metric_of_alerts_and_dashboard_is_served_and_every_metric_served_is_doc
 
 #[test]
 fn what_an_agent_serves_is_what_prometheus_reads() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = prometheus("promtool") else { return };
     let agents = Agent::cluster(["a", "b"], &[]);
     let text = agents[0].get("/metrics", "text/plain");
     let mut check = Command::new(promtool)
@@ -105,7 +106,7 @@ fn what_an_agent_serves_is_what_prometheus_reads() {
 
 #[test]
 fn each_alert_fires_when_it_should_and_only_then() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = prometheus("promtool") else { return };
     let folder = root().join("deploy/prometheus");
     run(Command::new(&promtool).args(["check", "rules", "alerts.yml"]).current_dir(&folder));
     run(Command::new(&promtool).args(["test", "rules", "alerts_test.yml"]).current_dir(&folder));
