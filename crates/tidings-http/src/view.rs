@@ -194,3 +194,32 @@ fn trouble(member: &Member) -> u8 {
 
 /// The lateness of a node's timers from which its driver counts as stuck.
 const MAX_OVERDUE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings::Event;
+    use tidings_std::{Events, Tidings};
+
+    fn node(name: &str) -> (Tidings, Events) {
+        tidings_std::builder("test").name(name).bind("127.0.0.1:0").start().unwrap()
+    }
+
+    #[test]
+    fn those_that_are_not_well_are_shown_first_and_all_are_counted() {
+        let nodes = ["a", "b", "c", "d"].map(node);
+        let a = &nodes[0].0;
+        for (other, _) in &nodes[1..] {
+            other.join([a.addr()]).unwrap();
+        }
+        nodes[3].0.leave().unwrap();
+        // Events end the wait, and come after the change.
+        let limit = Duration::from_secs(20);
+        while !matches!(nodes[0].1.recv_timeout(limit).expect("d leaves"), Event::Left(_)) {}
+        let view = View::take(&a.observer(), &EventLog::default(), 2).unwrap();
+        let shown: Vec<_> =
+            view.members.iter().map(|shown| (shown.member.id().as_str(), shown.state())).collect();
+        assert_eq!(shown, [("d", "left"), ("a", "alive")]);
+        assert_eq!((view.counts.alive, view.counts.left, view.left_out), (3, 1, 2));
+    }
+}

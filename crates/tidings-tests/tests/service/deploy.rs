@@ -29,7 +29,7 @@ fn program(places: [PathBuf; 2]) -> Option<PathBuf> {
     if let Some(place) = [&first, &second].into_iter().find(|place| place.exists()) {
         return Some(place.clone());
     }
-    let name = first.file_name().unwrap_or_default().display();
+    let name = first.file_name().unwrap_or_default().to_string_lossy();
     let help = format!("{name} is missing: run crates/tidings-tests/service/install.sh");
     assert!(std::env::var("TIDINGS_DEPLOY").as_deref() != Ok("required"), "{help}");
     eprintln!("skipped: {help}");
