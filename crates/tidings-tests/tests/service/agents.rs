@@ -81,9 +81,10 @@ impl Agent {
         }
     }
 
-    /// Writes a command to its standard input.
-    pub(crate) fn tell(&mut self, command: &str) {
-        writeln!(self.process.stdin.as_mut().unwrap(), "{command}").unwrap();
+    /// Has it leave the cluster and stop.
+    pub(crate) fn terminate(&self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
     /// Kills it without a warning.

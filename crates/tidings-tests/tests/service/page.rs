@@ -63,11 +63,11 @@ fn the_page_shows_five_members_and_a_kill_within_the_bound() {
 #[test]
 fn without_scripts_the_page_reloads_itself() {
     let Some(mut browser) = Browser::start() else { return };
-    let mut agents = Agent::cluster(["a", "b"], &[]);
+    let agents = Agent::cluster(["a", "b"], &[]);
     browser.disable_scripts();
     browser.open(&format!("http://{}/status", agents[0].http));
     browser.wait_for_html(|html| html.matches("class=\"badge alive\"").count() == 2);
-    agents[1].tell("leave");
+    agents[1].terminate();
     browser.wait_for_html(|html| html.contains("class=\"badge left\""));
     assert!(!browser.requests.iter().any(|request| request.ends_with(".js")));
     assert_eq!(browser.problems, [""; 0]);
