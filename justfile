@@ -128,6 +128,16 @@ eth *names:
     crates/tidings-tests/eth/install.sh
     TIDINGS_ETH=required cargo test -p tidings-tests --test eth -- --nocapture {{ names }}
 
+# The status page in headless Chromium; writes target/page/status.png (Debian, as root)
+page:
+    crates/tidings-tests/service/install.sh
+    TIDINGS_CHROMIUM=required cargo test -p tidings-tests --test service page -- --nocapture
+
+# Check the files in deploy, and that agents serve the metrics that they name (Debian, as root)
+deploy:
+    crates/tidings-tests/service/install.sh
+    TIDINGS_DEPLOY=required cargo test -p tidings-tests --test service -- deploy scraped
+
 # Kill and restart Serf's agents and ours in turn; first Serf's alone, as a control
 interop-soak minutes="10":
     crates/tidings-tests/interop/install.sh

@@ -2,6 +2,7 @@
 
 use crate::Fatal;
 use crate::command::{Command, Context, Line, parse_text};
+use crate::http::{Http, HttpArgs};
 use crate::join;
 use crate::keys::KeyArgs;
 use crate::recording::RecordArgs;
@@ -87,6 +88,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     record: RecordArgs,
+    #[command(flatten)]
+    http: HttpArgs,
 
     /// The time between two probes
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
@@ -129,13 +132,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Fatal> {
         seeds.map_err(Fatal::usage).and_then(|seeds| Ok((seeds, start(&args, &context, &report)?)));
     let (seeds, (node, events)) = started.inspect_err(|fatal| report.fatal(&fatal.message))?;
     report.ready(&node.local());
+    let http = args.http.serve(&node, &report);
+    let http = http.inspect_err(|fatal| report.fatal(&fatal.message))?;
 
     let signals = sender.clone();
     ctrlc::set_handler(move || drop(signals.send(Input::Signal))).map_err(Fatal::failed)?;
     let printed = report.clone();
     let (refusals, name_taken) = (sender.clone(), args.seeds.on_name_taken());
+    let record = Http::recorder(http.as_ref());
     let printer = thread::spawn(move || {
-        print(events, &printed, |event| {
+        print(events, record, &printed, |event| {
             if name_taken == OnNameTaken::Refuse && join::is_name_taken(event) {
                 drop(refusals.send(Input::NameTaken(event.to_string())));
             }
@@ -416,9 +422,10 @@ fn text(error: impl ToString) -> String {
 }
 
 /// Prints events until the node stops.
-fn print(mut events: Events, report: &Report, look: impl Fn(&Event)) {
+fn print(mut events: Events, record: impl Fn(&Event), report: &Report, look: impl Fn(&Event)) {
     let mut lagged = 0;
     while let Some(event) = events.recv() {
+        record(&event);
         report.event(&event);
         look(&event);
         let lost = events.lagged();

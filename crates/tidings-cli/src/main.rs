@@ -9,6 +9,7 @@ mod command;
 mod demo;
 #[cfg(feature = "eth")]
 mod eth;
+mod http;
 mod join;
 mod keys;
 mod recording;

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings_driver::prelude::{
@@ -68,6 +69,15 @@ impl Report {
             self.object("ready", json!({"node": node(local), "pid": std::process::id()}));
         } else {
             self.text(Level::Info, &format!("{} runs at {}", local.id(), local.addr()));
+        }
+    }
+
+    /// Reports the address at which the agent serves HTTP.
+    pub(crate) fn http(&self, addr: SocketAddr) {
+        if self.json {
+            self.object("http", json!({"addr": addr.ip(), "port": addr.port()}));
+        } else {
+            self.text(Level::Info, &format!("status page at http://{addr}/status"));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::error::{CommandError, JoinError, SetSeedsError};
 use crate::handle::{Drive, Handle, answered_at_once};
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
+use crate::observer::Observer;
 use crate::seed::{Resolved, Seed};
 use crate::watch::Condition;
 use bytes::Bytes;

@@ -6,6 +6,7 @@ use crate::error::{CommandError, JoinError, SetSeedsError};
 use crate::handle::{Drive, Handle, answered_at_once};
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
+use crate::observer::Observer;
 use crate::seed::{Resolved, Seed};
 use crate::state::{Emitter, EventRoom, MAX_EVENTS};
 use crate::watch::Condition;

@@ -6,6 +6,7 @@ use crate::discovery::SeedSource;
 use crate::error::SetSeedsError;
 #[cfg(feature = "encryption")]
 use crate::keys::KeyError;
+use crate::observer::Observer;
 use crate::state::DriverState;
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +52,10 @@ impl Handle {
 
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Node) -> R) -> R {
         self.with(|state, _| look(state.node()))
+    }
+
+    pub(crate) fn observer(&self) -> Observer {
+        Observer::new(&self.driver)
     }
 
     pub(crate) fn set_seeds<S>(
@@ -220,6 +225,11 @@ macro_rules! answered_at_once {
             /// The node's counters.
             pub fn stats(&self) -> Stats {
                 self.handle().look(|node| node.stats().clone())
+            }
+
+            /// A look at the node that does not keep it running: for status pages and metrics.
+            pub fn observer(&self) -> Observer {
+                self.handle().observer()
             }
         }
 

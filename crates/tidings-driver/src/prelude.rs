@@ -4,8 +4,8 @@ pub use crate::builder::Builder;
 #[cfg(feature = "encryption")]
 pub use crate::keys::KeyError;
 pub use crate::{
-    CommandError, DriverConfig, InvalidSource, JoinError, LookupError, Notice, Seed, SeedError,
-    SeedSource, SetSeedsError, SnapshotDefect, SourceError, StartError,
+    CommandError, DriverConfig, InvalidSource, JoinError, LookupError, Notice, Observer, Seed,
+    SeedError, SeedSource, SetSeedsError, SnapshotDefect, SourceError, StartError,
 };
 pub use crate::{look_up, services};
 pub use bytes::Bytes;

@@ -285,7 +285,9 @@ impl DriverState {
         self.node.config().options().ready_timeout
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
+    /// Whether the node is ready, as [`Node::is_ready`] describes; not while it waits for the
+    /// addresses of its sources of seeds.
+    pub fn is_ready(&self) -> bool {
         Condition::Ready.holds(&self.node, self.awaits_seeds)
     }
 

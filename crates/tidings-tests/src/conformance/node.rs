@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{
     BroadcastError, BroadcastKey, Bytes, CommandError, Event, Failure, JoinError, Key, KeyError,
-    Keyring, Limits, Member, Meta, NodeId, Phase, RecordError, Seed, SendError, SetSeedsError,
-    State, Stats, TooLong, Via,
+    Keyring, Limits, Member, Meta, NodeId, Observer, Phase, RecordError, Seed, SendError,
+    SetSeedsError, State, Stats, TooLong, Via,
 };
 
 /// A running node of any adapter, with its events; dropping it drops the adapter's handle.
@@ -77,6 +77,8 @@ answered_at_once! {
     health() -> u32;
     /// Counters.
     stats() -> Stats;
+    /// A look that does not keep it running.
+    observer() -> Observer;
     /// Records.
     record(path: &Path, limits: Limits) -> Result<(), RecordError>;
     /// Ends the recording.

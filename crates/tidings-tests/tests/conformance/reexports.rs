@@ -10,11 +10,11 @@ macro_rules! reexports {
                     ConfigError, Done, DriverConfig, Event, Events, ExchangeError, Failure,
                     Incarnation, InvalidKey, InvalidName, InvalidNetwork, InvalidSource, IpNetwork,
                     JoinError, Key, KeyError, KeyId, Keyring, KeyringError, Limits, LookupError,
-                    Member, Memberlist, Meta, Network, NodeId, Notice, OnNameTaken, Options, Phase,
-                    Plaintext, RecordError, Refusal, Reject, Rejected, Seed, SeedError, SeedFailure,
-                    SeedSource, SendError, Services, SetSeedsError, SnapshotDefect, SourceError,
-                    StartError, State, Stats, Target, TargetError, Ticket, Tidings, TooLong, Via,
-                    Wire,
+                    Member, Memberlist, Meta, Network, NodeId, Notice, Observer, OnNameTaken,
+                    Options, Phase, Plaintext, RecordError, Refusal, Reject, Rejected, Seed,
+                    SeedError, SeedFailure, SeedSource, SendError, Services, SetSeedsError,
+                    SnapshotDefect, SourceError, StartError, State, Stats, Target, TargetError,
+                    Ticket, Tidings, TooLong, Via, Wire,
                 };
                 // An event takes apart into types that have names here.
                 let _: fn(Event) -> Option<(Ticket, Result<Done, Failure>)> = |event| match event {
@@ -59,7 +59,7 @@ macro_rules! reexports {
                     (Bytes, Cipher, ClusterName, Config, Incarnation, IpNetwork, Key, KeyId),
                     (Keyring, Limits, Member, Memberlist, Meta, Network, NodeId, Options, Phase),
                     (Plaintext, Rejected, Seed, SeedFailure, Services, State, Stats, Target),
-                    (DriverConfig, Notice, OnNameTaken, SeedSource, Via, Wire),
+                    (DriverConfig, Notice, Observer, OnNameTaken, SeedSource, Via, Wire),
                 );
             }
         )*

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use tidings_driver::prelude::Event;
+use tidings_driver::prelude::{Event, Observer};
 use tidings_tests::conformance::{Adapter, id, patient, read_to_close, wait};
 
 tests! {
@@ -10,6 +10,7 @@ tests! {
         a_dropped_handle_ends_the_events_and_frees_the_ports,
         a_node_runs_until_the_last_of_its_handles_is_dropped,
         streams_that_are_open_hold_up_no_stop_and_are_closed_by_it,
+        an_observer_sees_the_node_and_does_not_keep_it_running,
     ]
 }
 
@@ -51,4 +52,19 @@ fn streams_that_are_open_hold_up_no_stop_and_are_closed_by_it(adapter: &Adapter)
     idle.into_iter().for_each(|stream| assert_eq!(read_to_close(stream), 0));
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
     drop(b);
+}
+
+fn an_observer_sees_the_node_and_does_not_keep_it_running(adapter: &Adapter) {
+    let [a, b] = adapter.cluster(patient, ["a", "b"]);
+    let (addr, [seen, other]) = (a.addr(), [&a, &b].map(|node| node.observer()));
+    let digest = |of: &Observer| of.look(|state, _| state.node().digest());
+    wait(|| digest(&seen).is_some() && digest(&seen) == digest(&other));
+    assert_eq!(
+        seen.look(|state, _| (state.node().present_count(), state.is_ready())),
+        Some((2, true))
+    );
+    a.stop();
+    assert_eq!(digest(&seen), None);
+    TcpListener::bind(addr).unwrap();
+    UdpSocket::bind(addr).unwrap();
 }

@@ -299,6 +299,15 @@ impl Node {
         }
     }
 
+    /// The digest of the members that are present, as syncs compare it: equal on two nodes if their
+    /// views agree in the members' names, addresses, incarnations and metadata.
+    ///
+    /// Suspicions are not in it, and suppressed members are. It is the same on every platform; it
+    /// differs from node to node for as long as an update is on its way.
+    pub fn digest(&self) -> u64 {
+        self.members.digest()
+    }
+
     /// The local health score: 0 is healthy, less than
     /// [`awareness_max`](crate::Options::awareness_max).
     ///

@@ -43,6 +43,29 @@ fn sync_brings_what_gossip_lost() {
 }
 
 #[test]
+fn the_digest_of_a_view_shows_whether_nodes_see_the_same_members() {
+    fn digests(net: &Net) -> [u64; 3] {
+        [0, 1, 2].map(|n| net.nodes[n].node.digest())
+    }
+    fn agree(net: &Net) -> bool {
+        let [a, b, c] = digests(net);
+        a == b && b == c
+    }
+
+    let mut net = trio();
+    net.run_until(agree);
+    let [before, ..] = digests(&net);
+    net.cut_both(0, 2);
+    net.cut_both(1, 2);
+    net.set_meta(0, "missed");
+    net.run_for(SECOND);
+    let [a, b, c] = digests(&net);
+    assert_eq!((a == b, a == before, c == before), (true, false, true));
+    net.heal();
+    net.run_until(agree);
+}
+
+#[test]
 fn nodes_with_equal_tables_find_that_out_in_a_hundred_bytes_each_at_any_size() {
     for members in [0, 10, 30, 10_000] {
         let mut net = Net::with_options(2, &silent());

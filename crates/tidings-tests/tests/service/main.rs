@@ -1,0 +1,11 @@
+//! Agents as services: their status page in a browser, and the files in deploy/.
+//!
+//! `service/install.sh` installs the programs that these tests need. Without Chromium its tests are
+//! skipped, unless the environment has `TIDINGS_CHROMIUM=required`; without Prometheus, promtool
+//! and systemd-analyze theirs, unless it has `TIDINGS_DEPLOY=required`.
+
+mod agents;
+mod browser;
+mod deploy;
+mod page;
+mod scraped;
