@@ -430,6 +430,12 @@ impl Members {
         self.rings.draw(rng, count, alive, picked);
     }
 
+    /// Picks a suspect at random, into `picked`, for a node that knows nobody who is alive.
+    pub(crate) fn pick_suspect(&self, rng: &mut Rng, picked: &mut Vec<MemberKey>) {
+        picked.clear();
+        self.rings.draw(rng, 1, |key| self[key].state == State::Suspect, picked);
+    }
+
     /// Adds up to `count` alive members at random to those `picked`, some perhaps again.
     pub(crate) fn add_picked(&self, rng: &mut Rng, count: usize, picked: &mut Vec<MemberKey>) {
         if count > 0 {

@@ -188,7 +188,7 @@ impl Node {
             Some(_) => IncarnationSource::Itself,
             None => IncarnationSource::Others,
         };
-        self.variant.is_within_reach(claim.incarnation, self.clock(), known, source)
+        self.variant.is_within_reach(claim.incarnation, self.wall_clock(), known, source)
     }
 
     /// Applies the incarnation in an ack, even if it is beyond the plausible ones: an ack with the

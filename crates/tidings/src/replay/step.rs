@@ -149,6 +149,13 @@ pub enum Input {
         /// Length in bytes.
         len: usize,
     },
+    /// The driver set the wall clock.
+    SetWallClock {
+        /// The node's wall clock until then, in seconds.
+        before: u64,
+        /// The wall clock from then on.
+        seconds: u64,
+    },
 }
 
 /// Output of a replayed node.

@@ -6,6 +6,8 @@ use super::frame::{DecodeLimits, Frame};
 #[cfg(feature = "memberlist")]
 use super::memberlist;
 use super::message::PeerStatus;
+#[cfg(feature = "record")]
+use super::tidings::MessageClock;
 use super::writer::{Messages, Writer};
 use super::{StreamBinding, tidings};
 use crate::error::Refusal;
@@ -176,6 +178,37 @@ impl Format {
     pub(crate) fn set_time(&mut self, time: u64) {
         match self {
             Self::Tidings(envelope) => envelope.set_time(time),
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {}
+        }
+    }
+
+    /// The wall clock steps.
+    pub(crate) fn on_clock_step(&mut self, before: u64, after: u64) {
+        match self {
+            #[cfg(feature = "encryption")]
+            Self::Tidings(envelope) => {
+                envelope.clock_mut().on_step(before, after);
+                envelope.set_time(after);
+            }
+            #[cfg(not(feature = "encryption"))]
+            Self::Tidings(_) => {}
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {}
+        }
+        let _ = (before, after);
+    }
+
+    /// The clock of sealed messages; that of a node in memberlist's format has no effect.
+    #[cfg(feature = "record")]
+    pub(crate) fn message_clock(&self) -> MessageClock {
+        self.tidings().map_or_else(MessageClock::default, tidings::Envelope::clock)
+    }
+
+    #[cfg(feature = "record")]
+    pub(crate) fn set_message_clock(&mut self, clock: MessageClock) {
+        match self {
+            Self::Tidings(envelope) => *envelope.clock_mut() = clock,
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => {}
         }

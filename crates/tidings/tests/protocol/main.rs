@@ -39,6 +39,8 @@ mod tombstone;
 mod user_ping;
 #[cfg(not(feature = "encryption"))]
 mod validation;
+#[cfg(feature = "encryption")]
+mod wall_clock;
 
 use common::{LATENCY, Net, addr, config, config_at, forge, id, joined, pair, trio, wide_addr};
 use proptest::prelude::*;
