@@ -369,6 +369,7 @@ fn execute(node: &Node, command: Command, key_file: Option<&Path>) -> Result<Out
         Command::Join(seeds) => join::join(node, &seeds).map_err(|error| error.text),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
         Command::UpdateMeta(meta) => done(node.set_meta(Meta::new(&meta)), "metadata set"),
+        Command::SetAddr(addr) => done(node.set_addr(addr), "address set"),
         Command::SetState(state) => done(node.set_sync_state(state), "state set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
         Command::SendReliable(to, data) => done(node.send_reliable(&to, data), receipt_text(node)),

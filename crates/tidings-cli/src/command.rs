@@ -2,6 +2,7 @@
 
 use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
+use std::net::SocketAddr;
 use tidings_driver::prelude::{InvalidKey, InvalidName, Key, NodeId, Services, Target, services};
 
 /// The help text about these commands.
@@ -11,6 +12,7 @@ Commands on standard input, one per line; with `@ID ` in front, the result carri
   members                      list the members that are alive or suspect
   join HOST[:PORT][,...]       join a cluster through these seeds
   update-meta TEXT             set this node's metadata, which all members see
+  set-address IP:PORT          set the address at which other members reach this node
   set-state TEXT               set this node's push/pull state, sent with each sync
   send-user NAME TEXT HOW      send a message to one member; HOW: `best-effort` or `reliable`
   broadcast TEXT               gossip a message to all members
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Members,
     Join(Vec<Target>),
     UpdateMeta(Vec<u8>),
+    SetAddr(SocketAddr),
     SetState(Vec<u8>),
     Send(NodeId, Vec<u8>),
     SendReliable(NodeId, Vec<u8>),
@@ -118,6 +121,10 @@ impl Command {
             "quit" => takes_nothing(Self::Quit),
             "join" => Self::parse_join(argument, context),
             "update-meta" => parse_text(argument).map(Self::UpdateMeta),
+            "set-address" => {
+                let usage = |_| "usage: set-address IP:PORT".into();
+                argument.trim_end().parse().map(Self::SetAddr).map_err(usage)
+            }
             "set-state" => parse_text(argument).map(Self::SetState),
             "send-user" => Self::parse_send_user(argument),
             "broadcast" => parse_text(argument).map(Self::Broadcast),
@@ -201,6 +208,8 @@ mod tests {
         assert_eq!(join, ("7".into(), Ok(Command::Join(targets))));
         let text = Ok(Command::UpdateMeta(b"two words".into()));
         assert_eq!(parse("@x  update-meta  two words\n"), ("x".into(), text));
+        let addr = Ok(Command::SetAddr("[::1]:2".parse().unwrap()));
+        assert_eq!(parse("set-address [::1]:2").1, addr);
         assert_eq!(parse("update-meta hex:00fF").1, Ok(Command::UpdateMeta(vec![0, 255])));
         let sent = Command::SendReliable(NodeId::new("b").unwrap(), b"two words".into());
         assert_eq!(parse("send-user b  two words  reliable").1, Ok(sent));
@@ -221,6 +230,7 @@ mod tests {
         for line in ["send-user", "send-user b", "send-user b reliable", "send-user b hello"] {
             assert_eq!(error(line), "usage: send-user NAME TEXT best-effort|reliable", "{line}");
         }
+        assert_eq!(error("set-address here"), "usage: set-address IP:PORT");
         assert_eq!(error("ping"), "a name must not be empty");
         assert!(error("keyring").starts_with("usage: keyring list"));
         assert!(error("keyring list all").starts_with("usage: keyring list"));

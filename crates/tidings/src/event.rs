@@ -86,11 +86,15 @@ pub enum Event {
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
-    /// Members accuse this node again and again, which hears and refutes it: they do not reach it
-    /// at its address, or its answers get lost.
+    /// Members hear this node and do not reach it at its address, or its answers get lost.
     ///
-    /// Once for each such period, and only with [`flap_suppress`](crate::Options::flap_suppress),
-    /// by which the others may suppress it.
+    /// It is not reached if no ping arrives, while members that answer its own pings accuse it, or
+    /// do not know it where these come from. Then its address is not the one at which others reach
+    /// it, which [`Node::set_addr`](crate::Node::set_addr) sets, or a firewall drops what is sent
+    /// there. Once until a ping arrives.
+    ///
+    /// With [`flap_suppress`](crate::Options::flap_suppress), also if members accuse it again and
+    /// again although pings arrive, by which they may suppress it: its answers get lost.
     Unreachable {
         /// The address of this node, as it tells others.
         addr: SocketAddr,
@@ -166,8 +170,8 @@ impl fmt::Display for Event {
             Self::Restored(member) => write!(f, "{member} answers datagrams again"),
             Self::Unreachable { addr } => write!(
                 f,
-                "other members do not reach this node at {addr}, or lose its answers; check the \
-                 address that it advertises, and firewalls"
+                "other members hear this node and do not reach it at {addr}, or lose its answers; \
+                 advertise the address at which they reach it, and check firewalls"
             ),
             Self::PartitionSuspected { lost, present } => {
                 write!(f, "the network may be partitioned: {lost} failed, {present} present")

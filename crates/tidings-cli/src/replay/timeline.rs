@@ -134,6 +134,7 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
         Input::SetSyncState { len } => {
             command(format!("set push/pull state of {}", count(*len, "byte")))
         }
+        Input::SetAddr { addr } => command(format!("set address {addr}")),
         Input::SetWallClock { before, seconds } => {
             let seconds = i128::from(*seconds) - i128::from(*before);
             command(format!("the wall clock is set by {seconds:+} s"))

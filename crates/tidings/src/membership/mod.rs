@@ -152,6 +152,13 @@ impl Members {
         self.add_to_digest(MemberKey::LOCAL);
     }
 
+    /// Sets the address of the local member.
+    pub(crate) fn move_local(&mut self, addr: SocketAddr) {
+        self.remove_from_digest(MemberKey::LOCAL);
+        self.table.set_addr(MemberKey::LOCAL, addr);
+        self.add_to_digest(MemberKey::LOCAL);
+    }
+
     pub(crate) fn find(&self, id: &NodeId) -> Option<MemberKey> {
         self.table.find(id)
     }

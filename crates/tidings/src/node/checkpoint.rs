@@ -2,6 +2,7 @@
 
 #[cfg(feature = "encryption")]
 use super::sealed;
+use super::surroundings::Reach;
 use super::{END_OF_TIME, Node, Scratch, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
@@ -276,6 +277,7 @@ struct NodeForm {
     now: Instant,
     members: Members,
     refute: Refute,
+    reach: Reach,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,

@@ -25,6 +25,7 @@ mod transmit;
 mod update;
 mod validate;
 
+use self::surroundings::Reach;
 use crate::addr::canonical;
 #[cfg(feature = "memberlist")]
 use crate::config::Memberlist;
@@ -112,6 +113,7 @@ pub struct Node {
     now: Instant,
     members: Members,
     refute: Refute,
+    reach: Reach,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,
@@ -164,6 +166,7 @@ impl Node {
                 Rng::new(seed, RngStream::Members),
             ),
             refute: Refute::default(),
+            reach: Reach::new(now),
             detector: Detector::new(seed, options, now),
             damping: Damping::default(),
             gossip: Gossip::new(seed, options, now),

@@ -475,6 +475,9 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
+                if matches!(claim.state, State::Suspect | State::Failed) {
+                    self.on_accusation();
+                }
                 let elsewhere = |&other: &SocketAddr| other != self.local().addr();
                 if let (State::Alive, Some(other)) = (claim.state, claim.addr().filter(elsewhere)) {
                     self.report_conflict(other, &claim);

@@ -57,6 +57,7 @@ pub(crate) enum Input<'a> {
     SetMeta(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
     SetSyncState(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
     SetWallClock(u64),
+    SetAddr(Dialled),
 }
 
 impl<'a> Input<'a> {

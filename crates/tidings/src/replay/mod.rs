@@ -266,6 +266,10 @@ impl<'a> Replay<'a> {
                 let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
+            JournalInput::SetAddr(Dialled(addr)) => {
+                let _ = node.set_addr(now, addr);
+                Input::SetAddr { addr }
+            }
             JournalInput::SetWallClock(seconds) => {
                 let before = node.wall_clock();
                 node.set_wall_clock(now, seconds);

@@ -149,6 +149,11 @@ pub enum Input {
         /// Length in bytes.
         len: usize,
     },
+    /// The application set the node's address.
+    SetAddr {
+        /// The address.
+        addr: SocketAddr,
+    },
     /// The driver set the wall clock.
     SetWallClock {
         /// The node's wall clock until then, in seconds.

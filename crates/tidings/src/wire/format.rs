@@ -17,6 +17,7 @@ use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::SocketAddr;
 
 /// The wire format that a node speaks, with the envelope that binds its messages to its cluster.
 #[derive(Debug)]
@@ -212,6 +213,16 @@ impl Format {
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => {}
         }
+    }
+
+    /// The node has another address; our own format names it nowhere but in claims.
+    pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
+        match self {
+            Self::Tidings(_) => {}
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.addr = addr,
+        }
+        let _ = addr;
     }
 
     /// Begins a datagram of at most `limit` bytes in `buf`.

@@ -23,6 +23,7 @@ mod leave;
 mod limits;
 mod local_health;
 mod messages;
+mod moves;
 mod name_conflict;
 mod partition;
 mod probe;
