@@ -142,7 +142,7 @@ impl Command {
 
     /// `NAME TEXT best-effort|reliable`
     fn parse_send_user(argument: &str) -> Result<Self, String> {
-        let (name, rest) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let (name, rest) = split_name(argument);
         let (text, how) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
         let send = match how {
             "best-effort" => Self::Send,
@@ -171,8 +171,57 @@ impl Command {
     }
 }
 
+/// Splits off a name, which is in quotes if it has spaces.
+fn split_name(text: &str) -> (&str, &str) {
+    let mut escaped = true;
+    let end = |c: char| match c {
+        _ if std::mem::take(&mut escaped) => false,
+        '\\' => {
+            escaped = true;
+            false
+        }
+        c => c == '"',
+    };
+    match text.find(end).filter(|_| text.starts_with('"')) {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
+    }
+}
+
+/// A name as typed, or in quotes and with escapes as it is shown.
 fn parse_name(name: &str) -> Result<NodeId, String> {
-    name.parse().map_err(|error: InvalidName| error.to_string())
+    let quoted = name.trim_end().strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    let name = match quoted {
+        Some(quoted) => NodeId::foreign(&unescape(quoted)?),
+        None => name.parse(),
+    };
+    name.map_err(|error: InvalidName| error.to_string())
+}
+
+/// The text that is shown with these escapes: of quotes, backslashes and characters by number.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut parts = text.split('\\');
+    let mut plain = String::from(parts.next().unwrap_or_default());
+    while let Some(part) = parts.next() {
+        let unknown = || format!("\\{part} in a name is no escape; \\u{{200b}} is one");
+        let (character, rest) = match part.strip_prefix("u{") {
+            Some(number) => {
+                let (number, rest) = number.split_once('}').ok_or_else(unknown)?;
+                let number = u32::from_str_radix(number, 16).ok();
+                (number.and_then(char::from_u32).ok_or_else(unknown)?, rest)
+            }
+            // A backslash that is escaped leaves an empty part.
+            None if part.is_empty() => ('\\', parts.next().ok_or_else(unknown)?),
+            None => match part.split_at(1) {
+                ("\"", rest) => ('"', rest),
+                ("'", rest) => ('\'', rest),
+                _ => return Err(unknown()),
+            },
+        };
+        plain.push(character);
+        plain.push_str(rest);
+    }
+    Ok(plain)
 }
 
 /// Parses UTF-8 text, or `hex:` and bytes in hex.
@@ -213,6 +262,12 @@ mod tests {
         assert_eq!(parse("update-meta hex:00fF").1, Ok(Command::UpdateMeta(vec![0, 255])));
         let sent = Command::SendReliable(NodeId::new("b").unwrap(), b"two words".into());
         assert_eq!(parse("send-user b  two words  reliable").1, Ok(sent));
+        for name in ["a b", " a\u{200b}\u{202e}", "\"a\\ \\b\"", "it's"] {
+            let name = NodeId::foreign(name).unwrap();
+            assert_eq!(parse(&format!("ping {name}")).1, Ok(Command::Ping(name.clone())));
+            let sent = Command::SendReliable(name.clone(), b"two words".into());
+            assert_eq!(parse(&format!("send-user {name} two words reliable")).1, Ok(sent));
+        }
         let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
         let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
         assert_eq!(parse(&format!("keyring  use {text}")).1, Ok(Command::UseKey(key)));

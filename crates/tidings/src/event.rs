@@ -138,8 +138,8 @@ pub enum Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn name(from: &Option<NodeId>) -> &str {
-            from.as_ref().map_or("an unnamed member", NodeId::as_str)
+        fn name(from: &Option<NodeId>) -> &dyn fmt::Display {
+            from.as_ref().map_or(&"an unnamed member", |name| name)
         }
         match self {
             Self::Joined(member) => write!(f, "{member} joined"),
