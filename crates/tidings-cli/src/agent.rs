@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// Send everything over TCP and nothing over UDP; all members have to do the same
     #[arg(long, hide_short_help = true)]
     stream_only: bool,
+    /// The longest datagram to send, in bytes, without IP and UDP headers; 1,400 by default
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    datagram_size: Option<usize>,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
@@ -223,6 +226,7 @@ impl Args {
         set(&mut options.suspicion_mult, self.suspicion_mult);
         set(&mut options.gossip_interval, self.gossip_interval);
         set(&mut options.sync_interval, self.pushpull_interval);
+        set(&mut options.datagram_size, self.datagram_size);
         options.stream_only |= self.stream_only;
     }
 }

@@ -16,7 +16,7 @@ pub use tidings::{
     ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, InvalidNetwork,
     IpNetwork, Member, Meta, Network, NodeId, OnNameTaken, Options, Phase, Refusal, Reject,
     Rejected, SeedFailure, SendError, Services, SetAddrError, State, Stats, Target, TargetError,
-    Ticket, TooLong, Via, Wire,
+    Ticket, TooLong, Unsent, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tidings::{
-    Clock, Config, ConfigError, Done, Event, Failure, Instant, Node, Output, Phase, Ticket,
+    Clock, Config, ConfigError, DatagramError, Done, Event, Failure, Instant, Node, Output, Phase,
+    Ticket,
 };
 #[cfg(feature = "record")]
 use tidings_record::{Limits, RecordError};
@@ -202,6 +203,18 @@ impl DriverState {
     /// The next output to carry out; `None` if there is none, and once the node was stopped.
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
         if self.stopped { None } else { self.node.poll_output(&mut self.buf) }
+    }
+
+    /// Tells the node that a datagram of `len` bytes could not be sent, if so.
+    pub fn sent(
+        &mut self,
+        now: Instant,
+        (to, len): (SocketAddr, usize),
+        sent: Result<(), DatagramError>,
+    ) {
+        if let Err(error) = sent {
+            self.node.handle_send_error(now, to, len, error);
+        }
     }
 
     /// Emits an event to the application, or the outcome of a command to its callback.
@@ -430,6 +443,8 @@ fn size_of_event(event: &Event) -> usize {
         | Event::Failed(member)
         | Event::Left(member)
         | Event::Degraded(member)
+        | Event::StreamsBlocked(member)
+        | Event::StreamsRestored(member)
         | Event::Restarted { member, .. }
         | Event::Restored(member) => member.id().as_str().len() + member.meta().len(),
         _ => 0,

@@ -86,6 +86,24 @@ pub enum Event {
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
+    /// A member answers datagrams, and streams to it do not open: a firewall drops TCP, say.
+    /// Joins, syncs and reliable messages between the two fail.
+    ///
+    /// After two attempts in a row, each with an answer by datagram after it.
+    StreamsBlocked(Member),
+    /// Streams to a member for which they were blocked open again.
+    StreamsRestored(Member),
+    /// A datagram of so many bytes does not fit into the way to an address, as the system says:
+    /// lower [`datagram_size`](crate::Options::datagram_size).
+    ///
+    /// Once for each length that is less than the ones before.
+    DatagramTooLong {
+        /// Destination address.
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
+        to: SocketAddr,
+        /// Length in bytes.
+        len: usize,
+    },
     /// Members hear this node and do not reach it at its address, or its answers get lost.
     ///
     /// It is not reached if no ping arrives, while members that answer its own pings accuse it, or
@@ -168,6 +186,15 @@ impl fmt::Display for Event {
                 write!(f, "{member} is degraded: it answers streams and no datagrams")
             }
             Self::Restored(member) => write!(f, "{member} answers datagrams again"),
+            Self::StreamsBlocked(member) => {
+                write!(f, "{member} answers datagrams, but streams to it do not open")
+            }
+            Self::StreamsRestored(member) => write!(f, "streams to {member} open again"),
+            Self::DatagramTooLong { to, len } => write!(
+                f,
+                "a datagram of {} does not fit into the way to {to}; lower datagram_size",
+                ByteCount(*len)
+            ),
             Self::Unreachable { addr } => write!(
                 f,
                 "other members hear this node and do not reach it at {addr}, or lose its answers; \

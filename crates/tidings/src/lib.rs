@@ -186,7 +186,7 @@ pub use incarnation::Incarnation;
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
 pub use output::Output;
-pub use stats::{Reject, Rejected, Stats};
+pub use stats::{DatagramError, Reject, Rejected, Stats, Unsent};
 pub use stream::{StreamAction, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]

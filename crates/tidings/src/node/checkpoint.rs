@@ -278,6 +278,8 @@ struct NodeForm {
     members: Members,
     refute: Refute,
     reach: Reach,
+    /// The length of the shortest datagram that was too long for a path.
+    too_long: usize,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,

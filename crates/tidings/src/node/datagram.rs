@@ -369,6 +369,7 @@ impl Node {
             AckedPing::Probe { target, rtt } => {
                 if self.members[target].addr() == from {
                     self.on_acked_as(status);
+                    self.on_answer_by_datagram(target);
                     self.on_answer(target);
                     self.members.rtt_mut(target).measure(rtt);
                     self.apply_acked_incarnation(target, status);

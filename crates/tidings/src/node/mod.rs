@@ -13,6 +13,7 @@ mod introduction;
 mod invariants;
 mod message;
 mod networks;
+mod paths;
 mod probe;
 #[cfg(feature = "memberlist")]
 mod push_pull;
@@ -114,6 +115,8 @@ pub struct Node {
     members: Members,
     refute: Refute,
     reach: Reach,
+    /// The length of the shortest datagram that was too long for a path.
+    too_long: usize,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,
@@ -167,6 +170,7 @@ impl Node {
             ),
             refute: Refute::default(),
             reach: Reach::new(now),
+            too_long: usize::MAX,
             detector: Detector::new(seed, options, now),
             damping: Damping::default(),
             gossip: Gossip::new(seed, options, now),

@@ -452,6 +452,7 @@ impl Node {
 
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
+        self.streams.paths.forget(self.members[key].id());
         // Alone again: the waits are shorter.
         if self.members.is_validated(key) && self.is_alone() {
             self.arm_seeds();

@@ -266,6 +266,10 @@ impl<'a> Replay<'a> {
                 let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
+            JournalInput::SendFailed { to: Dialled(to), len, error } => {
+                node.handle_send_error(now, to, len, error);
+                Input::SendFailed { to, len, error }
+            }
             JournalInput::SetAddr(Dialled(addr)) => {
                 let _ = node.set_addr(now, addr);
                 Input::SetAddr { addr }
