@@ -210,7 +210,9 @@ impl Shared {
             match output {
                 // Losing one is allowed.
                 Output::Datagram { to, data } => {
-                    sockets::send(udp.get_ref(), self.local_addr, data, to)
+                    let (len, sent) =
+                        (data.len(), sockets::send(udp.get_ref(), self.local_addr, data, to));
+                    running.state.sent(self.clock.now(), (to, len), sent);
                 }
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = executor.spawn(Arc::clone(self).connect(id, to));

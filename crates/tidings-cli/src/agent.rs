@@ -83,6 +83,9 @@ pub(crate) struct Args {
     /// Send everything over TCP and nothing over UDP; all members have to do the same
     #[arg(long, hide_short_help = true)]
     stream_only: bool,
+    /// The longest datagram to send, in bytes, without IP and UDP headers; 1,400 by default
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    datagram_size: Option<usize>,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
@@ -229,6 +232,7 @@ impl Args {
         set(&mut options.suspicion_mult, self.suspicion_mult);
         set(&mut options.gossip_interval, self.gossip_interval);
         set(&mut options.sync_interval, self.pushpull_interval);
+        set(&mut options.datagram_size, self.datagram_size);
         options.stream_only |= self.stream_only;
     }
 }
@@ -375,6 +379,7 @@ fn execute(node: &Node, command: Command, key_file: Option<&Path>) -> Result<Out
         Command::Join(seeds) => join::join(node, &seeds).map_err(|error| error.text),
         Command::Leave => node.leave().map(Outcome::Left).map_err(text),
         Command::UpdateMeta(meta) => done(node.set_meta(Meta::new(&meta)), "metadata set"),
+        Command::SetAddr(addr) => done(node.set_addr(addr), "address set"),
         Command::SetState(state) => done(node.set_sync_state(state), "state set"),
         Command::Send(to, data) => done(node.send(&to, data), "sent"),
         Command::SendReliable(to, data) => done(node.send_reliable(&to, data), receipt_text(node)),

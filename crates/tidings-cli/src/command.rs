@@ -2,6 +2,7 @@
 
 use crate::keys::KeyFormat;
 use data_encoding::HEXLOWER_PERMISSIVE;
+use std::net::SocketAddr;
 use tidings_driver::prelude::{InvalidKey, InvalidName, Key, NodeId, Services, Target, services};
 
 /// The help text about these commands.
@@ -11,6 +12,7 @@ Commands on standard input, one per line; with `@ID ` in front, the result carri
   members                      list the members that are alive or suspect
   join HOST[:PORT][,...]       join a cluster through these seeds
   update-meta TEXT             set this node's metadata, which all members see
+  set-address IP:PORT          set the address at which other members reach this node
   set-state TEXT               set this node's push/pull state, sent with each sync
   send-user NAME TEXT HOW      send a message to one member; HOW: `best-effort` or `reliable`
   broadcast TEXT               gossip a message to all members
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Members,
     Join(Vec<Target>),
     UpdateMeta(Vec<u8>),
+    SetAddr(SocketAddr),
     SetState(Vec<u8>),
     Send(NodeId, Vec<u8>),
     SendReliable(NodeId, Vec<u8>),
@@ -118,6 +121,10 @@ impl Command {
             "quit" => takes_nothing(Self::Quit),
             "join" => Self::parse_join(argument, context),
             "update-meta" => parse_text(argument).map(Self::UpdateMeta),
+            "set-address" => {
+                let usage = |_| "usage: set-address IP:PORT".into();
+                argument.trim_end().parse().map(Self::SetAddr).map_err(usage)
+            }
             "set-state" => parse_text(argument).map(Self::SetState),
             "send-user" => Self::parse_send_user(argument),
             "broadcast" => parse_text(argument).map(Self::Broadcast),
@@ -135,7 +142,7 @@ impl Command {
 
     /// `NAME TEXT best-effort|reliable`
     fn parse_send_user(argument: &str) -> Result<Self, String> {
-        let (name, rest) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let (name, rest) = split_name(argument);
         let (text, how) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
         let send = match how {
             "best-effort" => Self::Send,
@@ -164,8 +171,57 @@ impl Command {
     }
 }
 
+/// Splits off a name, which is in quotes if it has spaces.
+fn split_name(text: &str) -> (&str, &str) {
+    let mut escaped = true;
+    let end = |c: char| match c {
+        _ if std::mem::take(&mut escaped) => false,
+        '\\' => {
+            escaped = true;
+            false
+        }
+        c => c == '"',
+    };
+    match text.find(end).filter(|_| text.starts_with('"')) {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
+    }
+}
+
+/// A name as typed, or in quotes and with escapes as it is shown.
 fn parse_name(name: &str) -> Result<NodeId, String> {
-    name.parse().map_err(|error: InvalidName| error.to_string())
+    let quoted = name.trim_end().strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    let name = match quoted {
+        Some(quoted) => NodeId::foreign(&unescape(quoted)?),
+        None => name.parse(),
+    };
+    name.map_err(|error: InvalidName| error.to_string())
+}
+
+/// The text that is shown with these escapes: of quotes, backslashes and characters by number.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut parts = text.split('\\');
+    let mut plain = String::from(parts.next().unwrap_or_default());
+    while let Some(part) = parts.next() {
+        let unknown = || format!("\\{part} in a name is no escape; \\u{{200b}} is one");
+        let (character, rest) = match part.strip_prefix("u{") {
+            Some(number) => {
+                let (number, rest) = number.split_once('}').ok_or_else(unknown)?;
+                let number = u32::from_str_radix(number, 16).ok();
+                (number.and_then(char::from_u32).ok_or_else(unknown)?, rest)
+            }
+            // A backslash that is escaped leaves an empty part.
+            None if part.is_empty() => ('\\', parts.next().ok_or_else(unknown)?),
+            None => match part.split_at(1) {
+                ("\"", rest) => ('"', rest),
+                ("'", rest) => ('\'', rest),
+                _ => return Err(unknown()),
+            },
+        };
+        plain.push(character);
+        plain.push_str(rest);
+    }
+    Ok(plain)
 }
 
 /// Parses UTF-8 text, or `hex:` and bytes in hex.
@@ -201,9 +257,17 @@ mod tests {
         assert_eq!(join, ("7".into(), Ok(Command::Join(targets))));
         let text = Ok(Command::UpdateMeta(b"two words".into()));
         assert_eq!(parse("@x  update-meta  two words\n"), ("x".into(), text));
+        let addr = Ok(Command::SetAddr("[::1]:2".parse().unwrap()));
+        assert_eq!(parse("set-address [::1]:2").1, addr);
         assert_eq!(parse("update-meta hex:00fF").1, Ok(Command::UpdateMeta(vec![0, 255])));
         let sent = Command::SendReliable(NodeId::new("b").unwrap(), b"two words".into());
         assert_eq!(parse("send-user b  two words  reliable").1, Ok(sent));
+        for name in ["a b", " a\u{200b}\u{202e}", "\"a\\ \\b\"", "it's"] {
+            let name = NodeId::foreign(name).unwrap();
+            assert_eq!(parse(&format!("ping {name}")).1, Ok(Command::Ping(name.clone())));
+            let sent = Command::SendReliable(name.clone(), b"two words".into());
+            assert_eq!(parse(&format!("send-user {name} two words reliable")).1, Ok(sent));
+        }
         let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
         let key = Key::new(Cipher::Aes256Gcm, [1; 32]);
         assert_eq!(parse(&format!("keyring  use {text}")).1, Ok(Command::UseKey(key)));
@@ -221,6 +285,7 @@ mod tests {
         for line in ["send-user", "send-user b", "send-user b reliable", "send-user b hello"] {
             assert_eq!(error(line), "usage: send-user NAME TEXT best-effort|reliable", "{line}");
         }
+        assert_eq!(error("set-address here"), "usage: set-address IP:PORT");
         assert_eq!(error("ping"), "a name must not be empty");
         assert!(error("keyring").starts_with("usage: keyring list"));
         assert!(error("keyring list all").starts_with("usage: keyring list"));

@@ -188,6 +188,11 @@ fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
         Event::Failed(member) | Event::Left(member) => ("leave", about(member)),
         Event::Degraded(member) => ("degraded", about(member)),
         Event::Restored(member) => ("restored", about(member)),
+        Event::StreamsBlocked(member) => ("streams-blocked", about(member)),
+        Event::StreamsRestored(member) => ("streams-restored", about(member)),
+        Event::DatagramTooLong { to, len } => {
+            ("too-long", json!({"addr": to.ip(), "port": to.port(), "bytes": len}))
+        }
         Event::Conflict { id, addr, other } => {
             let [node, other] = [addr, other]
                 .map(|addr| json!({"name": id.as_str(), "addr": addr.ip(), "port": addr.port()}));
@@ -230,6 +235,8 @@ fn level(event: &Event) -> Level {
         Event::Suspected(_)
         | Event::Failed(_)
         | Event::Degraded(_)
+        | Event::StreamsBlocked(_)
+        | Event::DatagramTooLong { .. }
         | Event::Conflict { .. }
         | Event::Unreachable { .. }
         | Event::SeedFailed { .. }
@@ -269,9 +276,14 @@ pub(crate) fn event_text(event: &Event) -> Option<String> {
         Event::SyncState { from, data, .. } => {
             format!("push/pull state{}: {}", sender(from), excerpt(data))
         }
-        Event::Unreachable { .. } | Event::SeedFailed { .. } | Event::Ready { .. } => {
-            event.to_string()
+        Event::StreamsBlocked(member) => {
+            format!("{} answers over UDP and not over TCP: is TCP blocked?", member.id())
         }
+        Event::StreamsRestored(member) => format!("{} can be connected to again", member.id()),
+        Event::DatagramTooLong { .. }
+        | Event::Unreachable { .. }
+        | Event::SeedFailed { .. }
+        | Event::Ready { .. } => event.to_string(),
         Event::PartitionSuspected { lost, present } => {
             let (lost, present) = (count(*lost, "member"), count(*present, "member"));
             format!("possible network partition: {lost} failed within a short time, {present} left")

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tidings_driver::asynchronous::{self, Tidings};
 use tidings_driver::prelude::{
     BroadcastError, Bytes, CommandError, Config, DriverConfig, Event, Failure, JoinError, Key,
-    KeyError, Keyring, Limits, Member, Meta, NodeId, Observer, RecordError, SendError, StartError,
-    Stats, Target, TooLong,
+    KeyError, Keyring, Limits, Member, Meta, NodeId, Observer, RecordError, SendError,
+    SetAddrError, StartError, Stats, Target, TooLong,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -90,6 +90,7 @@ answered_at_once! {
     stats() -> Stats;
     observer() -> Observer;
     set_meta(meta: Meta) -> Result<(), TooLong>;
+    set_addr(addr: SocketAddr) -> Result<(), SetAddrError>;
     set_sync_state(state: Vec<u8>) -> Result<(), TooLong>;
     send(to: &NodeId, data: Vec<u8>) -> Result<(), SendError>;
     broadcast(data: Vec<u8>) -> Result<(), BroadcastError>;

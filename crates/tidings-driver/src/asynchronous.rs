@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Failure, Member, Meta, Node, NodeId, Phase, SendError, Stats,
-    Ticket, TooLong,
+    BroadcastError, BroadcastKey, Failure, Member, Meta, Node, NodeId, Phase, SendError,
+    SetAddrError, Stats, Ticket, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tidings::{
     BroadcastError, BroadcastKey, Event, Failure, Member, Meta, Node, NodeId, Phase, SendError,
-    Stats, TooLong,
+    SetAddrError, Stats, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};

@@ -147,6 +147,21 @@ macro_rules! answered_at_once {
                 self.handle().drive(|node, now| node.set_meta(now, meta.into()))
             }
 
+            /// Sets the address at which other nodes reach this one, because its machine has
+            /// another one or the one that it advertised was wrong. The others follow within a
+            /// round of gossip, and nobody sees the node fail.
+            ///
+            /// The node listens where it was bound: bind it to an unspecified address, such as
+            /// `0.0.0.0:7946`, if its machine's address may change.
+            ///
+            /// # Errors
+            ///
+            /// If no node can have the address, or it is not allowed; in memberlist's format, while
+            /// the node is a member: see [`Node::set_addr`](tidings::Node::set_addr).
+            pub fn set_addr(&self, addr: SocketAddr) -> Result<(), SetAddrError> {
+                self.handle().drive(|node, now| node.set_addr(now, addr))
+            }
+
             /// Sets the state that every node with which this one syncs from now on is told, as
             /// [`Event::SyncState`](tidings::Event::SyncState).
             ///

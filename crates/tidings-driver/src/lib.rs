@@ -38,6 +38,7 @@ mod snapshot;
 pub mod sockets;
 mod state;
 pub mod streams;
+mod wall_clock;
 mod watch;
 
 pub use builder::Builder;

@@ -15,8 +15,8 @@ pub use tidings::{
     BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Done, Event,
     ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, InvalidNetwork,
     IpNetwork, Member, Meta, Network, NodeId, OnNameTaken, Options, Phase, Refusal, Reject,
-    Rejected, SeedFailure, SendError, Services, State, Stats, Target, TargetError, Ticket, TooLong,
-    Via, Wire,
+    Rejected, SeedFailure, SendError, Services, SetAddrError, State, Stats, Target, TargetError,
+    Ticket, TooLong, Unsent, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

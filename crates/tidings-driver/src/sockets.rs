@@ -5,6 +5,7 @@ use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 use std::time::Duration;
+use tidings::DatagramError;
 
 /// Binds a UDP and a TCP socket to the same port; returns their address too.
 pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), StartError> {
@@ -37,15 +38,50 @@ pub fn reached_from_here(mut local: SocketAddr) -> SocketAddr {
     local
 }
 
-/// Sends a datagram without waiting; it is lost if the socket has no room for it.
+/// Sends a datagram without waiting; `local_addr` is the address of the socket, which may be one
+/// that blocks otherwise.
 ///
-/// `local_addr` is the address of the socket, which may be one that blocks otherwise.
-pub fn send(udp: &UdpSocket, local_addr: SocketAddr, data: &[u8], to: SocketAddr) {
+/// # Errors
+///
+/// If the system does not take it, for lack of room in the socket too: it is lost, and the node is
+/// told by [`Node::handle_send_error`](tidings::Node::handle_send_error).
+pub fn send(
+    udp: &UdpSocket,
+    local_addr: SocketAddr,
+    data: &[u8],
+    to: SocketAddr,
+) -> Result<(), DatagramError> {
     let to = in_form_of(local_addr, to);
     #[cfg(unix)]
-    drop(SockRef::from(udp).send_to_with_flags(data, &to.into(), libc::MSG_DONTWAIT));
+    let sent = SockRef::from(udp).send_to_with_flags(data, &to.into(), libc::MSG_DONTWAIT);
     #[cfg(not(unix))]
-    drop(udp.send_to(data, to));
+    let sent = udp.send_to(data, to);
+    sent.map(drop).map_err(|error| datagram_error(&error))
+}
+
+fn datagram_error(error: &io::Error) -> DatagramError {
+    use io::ErrorKind::{
+        AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied,
+        WouldBlock,
+    };
+    #[cfg(unix)]
+    match error.raw_os_error() {
+        Some(libc::EMSGSIZE) => return DatagramError::TooLong,
+        Some(libc::ENOBUFS) => return DatagramError::NoRoom,
+        _ => {}
+    }
+    #[cfg(windows)]
+    if error.raw_os_error() == Some(WSAEMSGSIZE) {
+        return DatagramError::TooLong;
+    }
+    match error.kind() {
+        WouldBlock => DatagramError::NoRoom,
+        HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable => {
+            DatagramError::Unreachable
+        }
+        PermissionDenied => DatagramError::Denied,
+        _ => DatagramError::Other,
+    }
 }
 
 /// An address in the form that a socket at `local_addr` needs: a socket for IPv6 that takes IPv4
@@ -70,6 +106,9 @@ pub fn is_nothing(error: &io::Error) -> bool {
     )
 }
 
+/// Windows' error for a datagram that is too long.
+#[cfg(windows)]
+const WSAEMSGSIZE: i32 = 10040;
 /// The size of the longest datagram, in bytes.
 pub const MAX_DATAGRAM: usize = 65_536;
 /// The number of datagrams or streams that have arrived and are handled before a due timer.
@@ -78,3 +117,23 @@ pub const MAX_WAITING: usize = 256;
 pub const BACK_OFF: Duration = Duration::from_millis(5);
 /// The number of attempts to find a port that is free for UDP and TCP.
 const MAX_TRIES: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_the_system_does_not_take_has_a_reason() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let local = udp.local_addr().unwrap();
+        assert_eq!(send(&udp, local, b"x", local), Ok(()));
+        let too_long = send(&udp, local, &[0; MAX_DATAGRAM], local);
+        assert_eq!(too_long, Err(DatagramError::TooLong));
+        // To send to everybody is not permitted without asking for it.
+        let all = send(&udp, local, b"x", "255.255.255.255:9".parse().unwrap());
+        assert!(matches!(all, Err(DatagramError::Denied | DatagramError::Unreachable)), "{all:?}");
+        let reason = |code| datagram_error(&io::Error::from(code));
+        assert_eq!(reason(io::ErrorKind::WouldBlock), DatagramError::NoRoom);
+        assert_eq!(reason(io::ErrorKind::NetworkDown), DatagramError::Unreachable);
+    }
+}

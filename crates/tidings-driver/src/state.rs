@@ -5,6 +5,7 @@ use crate::driver_config::DriverConfig;
 use crate::error::StartError;
 use crate::recording::{Finishing, Recorder};
 use crate::sockets;
+use crate::wall_clock::WallClock;
 use crate::watch::{Condition, Watchers};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tidings::{
-    Clock, Config, ConfigError, Done, Event, Failure, Instant, Node, Output, Phase, Ticket,
+    Clock, Config, ConfigError, DatagramError, Done, Event, Failure, Instant, Node, Output, Phase,
+    Ticket,
 };
 #[cfg(feature = "record")]
 use tidings_record::{Limits, RecordError};
@@ -60,6 +62,8 @@ impl fmt::Debug for Emitter {
 /// driver has under its lock, except its streams.
 pub struct DriverState {
     node: Node,
+    /// `None` if the application set another one.
+    wall_clock: Option<WallClock>,
     buf: Vec<u8>,
     recorder: Option<Recorder>,
     waiters: BTreeMap<Ticket, Waiter>,
@@ -140,11 +144,14 @@ pub fn start(
         }
         _ => config,
     };
+    let clock = Clock::start();
+    // An application that sets another wall clock is not contradicted.
+    let wall_clock =
+        config.wall_clock().is_none().then(|| WallClock::new(clock, Clock::wall_clock));
     let config = match config.wall_clock() {
         None => config.with_wall_clock(Clock::wall_clock()),
         Some(_) => config,
     };
-    let clock = Clock::start();
     let config = config.with_addr(advertised);
     let mut node = Node::new(config, *seed, clock.now());
     let hints = last.hints();
@@ -154,6 +161,7 @@ pub fn start(
     let background = Background::start(settings, last).map_err(StartError::System)?;
     let state = DriverState {
         node,
+        wall_clock,
         buf: Vec::new(),
         recorder: None,
         waiters: BTreeMap::new(),
@@ -183,14 +191,30 @@ impl DriverState {
         &self.node
     }
 
-    /// The node, for an input; afterwards the driver has to carry out all of its outputs.
+    /// The node, for an input; afterwards the driver has to carry out all of its outputs. The node
+    /// learns of a wall clock that was set before.
     pub fn node_mut(&mut self) -> &mut Node {
+        if let Some(wall_clock) = &mut self.wall_clock {
+            wall_clock.follow(&mut self.node);
+        }
         &mut self.node
     }
 
     /// The next output to carry out; `None` if there is none, and once the node was stopped.
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
         if self.stopped { None } else { self.node.poll_output(&mut self.buf) }
+    }
+
+    /// Tells the node that a datagram of `len` bytes could not be sent, if so.
+    pub fn sent(
+        &mut self,
+        now: Instant,
+        (to, len): (SocketAddr, usize),
+        sent: Result<(), DatagramError>,
+    ) {
+        if let Err(error) = sent {
+            self.node.handle_send_error(now, to, len, error);
+        }
     }
 
     /// Emits an event to the application, or the outcome of a command to its callback.
@@ -421,6 +445,8 @@ fn size_of_event(event: &Event) -> usize {
         | Event::Failed(member)
         | Event::Left(member)
         | Event::Degraded(member)
+        | Event::StreamsBlocked(member)
+        | Event::StreamsRestored(member)
         | Event::Restarted { member, .. }
         | Event::Restored(member) => member.id().as_str().len() + member.meta().len(),
         _ => 0,

@@ -233,12 +233,12 @@ impl<'a> ScenarioRunner<'a> {
         let all: Vec<_> = (0..world.len()).collect();
         for &node in &all {
             world.set_cpu(node, Duration::ZERO);
+            world.set_wall_clock(node, 0);
             world.resume(node);
         }
         world.run_for(self.options.stream_timeout);
         for &node in &all {
             if !world.is_member(node) {
-                world.set_wall_clock(node, 0);
                 world.start(node);
             } else if !world.is_join_incomplete(node) {
                 continue;

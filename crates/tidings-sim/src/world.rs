@@ -197,10 +197,11 @@ impl World {
         self.hosts[node].clock = host::HostClock { ahead, drift_ppm, wall_ahead };
     }
 
-    /// Sets the offset of a machine's wall clock in seconds; its node reads the wall clock at its
-    /// next start.
+    /// Sets the offset of a machine's wall clock in seconds; its node follows it.
     pub fn set_wall_clock(&mut self, node: usize, ahead: i64) {
         self.hosts[node].clock.wall_ahead = ahead;
+        let seconds = self.hosts[node].clock.wall(self.now);
+        self.command(node, |node, now| node.set_wall_clock(now, seconds));
     }
 
     /// Sets the CPU time that a node takes for each input.

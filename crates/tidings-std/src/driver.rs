@@ -128,7 +128,9 @@ impl Shared {
             match output {
                 // Losing one is allowed.
                 Output::Datagram { to, data } => {
-                    sockets::send(&self.udp, self.local_addr, data, to)
+                    let (len, sent) =
+                        (data.len(), sockets::send(&self.udp, self.local_addr, data, to));
+                    running.state.sent(self.clock.now(), (to, len), sent);
                 }
                 Output::Stream { id, action: StreamAction::Open { to, deadline } } => {
                     let run = move |shared: &Arc<Self>| shared.connect(id, to, deadline);

@@ -222,7 +222,10 @@ impl Shared {
         while let Some(output) = running.state.poll_output() {
             match output {
                 // Losing one is allowed.
-                Output::Datagram { to, data } => sockets::send(udp, self.local_addr, data, to),
+                Output::Datagram { to, data } => {
+                    let (len, sent) = (data.len(), sockets::send(udp, self.local_addr, data, to));
+                    running.state.sent(self.clock.now(), (to, len), sent);
+                }
                 Output::Stream { id, action: StreamAction::Open { to, .. } } => {
                     let task = runtime.spawn(Arc::clone(self).connect(id, to)).abort_handle();
                     running.streams.insert(id, task);

@@ -275,6 +275,33 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
+/// The reason why a node keeps its address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SetAddrError {
+    /// No node can be reached there: port 0, or an unspecified, multicast or broadcast address.
+    Unreachable(SocketAddr),
+    /// It is in none of the [allowed networks](crate::ConfigBuilder::allowed_networks).
+    NotAllowed(SocketAddr),
+    /// In memberlist's format a present member keeps its address: leave first, and join afterwards.
+    Present,
+}
+
+impl fmt::Display for SetAddrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(addr) => write!(f, "no member can be reached at {addr}"),
+            Self::NotAllowed(addr) => write!(f, "allowed_networks do not have {}", addr.ip()),
+            Self::Present => f.write_str(
+                "in memberlist's format a member keeps its address while it is present; leave, set \
+                 the address, and join again",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for SetAddrError {}
+
 /// The reason why a broadcast was not queued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

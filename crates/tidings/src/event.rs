@@ -86,11 +86,33 @@ pub enum Event {
     Degraded(Member),
     /// A member that was degraded answers datagrams again.
     Restored(Member),
-    /// Members accuse this node again and again, which hears and refutes it: they do not reach it
-    /// at its address, or its answers get lost.
+    /// A member answers datagrams, and streams to it do not open: a firewall drops TCP, say.
+    /// Joins, syncs and reliable messages between the two fail.
     ///
-    /// Once for each such period, and only with [`flap_suppress`](crate::Options::flap_suppress),
-    /// by which the others may suppress it.
+    /// After two attempts in a row, each with an answer by datagram after it.
+    StreamsBlocked(Member),
+    /// Streams to a member for which they were blocked open again.
+    StreamsRestored(Member),
+    /// A datagram of so many bytes does not fit into the way to an address, as the system says:
+    /// lower [`datagram_size`](crate::Options::datagram_size).
+    ///
+    /// Once for each length that is less than the ones before.
+    DatagramTooLong {
+        /// Destination address.
+        #[cfg_attr(feature = "serde", serde(with = "crate::addr"))]
+        to: SocketAddr,
+        /// Length in bytes.
+        len: usize,
+    },
+    /// Members hear this node and do not reach it at its address, or its answers get lost.
+    ///
+    /// It is not reached if no ping arrives, while members that answer its own pings accuse it, or
+    /// do not know it where these come from. Then its address is not the one at which others reach
+    /// it, which [`Node::set_addr`](crate::Node::set_addr) sets, or a firewall drops what is sent
+    /// there. Once until a ping arrives.
+    ///
+    /// With [`flap_suppress`](crate::Options::flap_suppress), also if members accuse it again and
+    /// again although pings arrive, by which they may suppress it: its answers get lost.
     Unreachable {
         /// The address of this node, as it tells others.
         addr: SocketAddr,
@@ -134,8 +156,8 @@ pub enum Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn name(from: &Option<NodeId>) -> &str {
-            from.as_ref().map_or("an unnamed member", NodeId::as_str)
+        fn name(from: &Option<NodeId>) -> &dyn fmt::Display {
+            from.as_ref().map_or(&"an unnamed member", |name| name)
         }
         match self {
             Self::Joined(member) => write!(f, "{member} joined"),
@@ -164,10 +186,19 @@ impl fmt::Display for Event {
                 write!(f, "{member} is degraded: it answers streams and no datagrams")
             }
             Self::Restored(member) => write!(f, "{member} answers datagrams again"),
+            Self::StreamsBlocked(member) => {
+                write!(f, "{member} answers datagrams, but streams to it do not open")
+            }
+            Self::StreamsRestored(member) => write!(f, "streams to {member} open again"),
+            Self::DatagramTooLong { to, len } => write!(
+                f,
+                "a datagram of {} does not fit into the way to {to}; lower datagram_size",
+                ByteCount(*len)
+            ),
             Self::Unreachable { addr } => write!(
                 f,
-                "other members do not reach this node at {addr}, or lose its answers; check the \
-                 address that it advertises, and firewalls"
+                "other members hear this node and do not reach it at {addr}, or lose its answers; \
+                 advertise the address at which they reach it, and check firewalls"
             ),
             Self::PartitionSuspected { lost, present } => {
                 write!(f, "the network may be partitioned: {lost} failed, {present} present")

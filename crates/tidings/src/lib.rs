@@ -175,7 +175,9 @@ pub use crypto::cipher::Cipher;
 pub use crypto::key::{InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
-pub use error::{BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError};
+pub use error::{
+    BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError, SetAddrError,
+};
 pub use error::{Refusal, StreamError};
 pub use event::{Done, Phase, Ticket};
 pub use event::{Event, Via};
@@ -184,7 +186,7 @@ pub use incarnation::Incarnation;
 pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
 pub use node::Node;
 pub use output::Output;
-pub use stats::{Reject, Rejected, Stats};
+pub use stats::{DatagramError, Reject, Rejected, Stats, Unsent};
 pub use stream::{StreamAction, StreamId, StreamInput};
 pub use target::{Network, Services, Target, TargetError};
 #[cfg(feature = "std")]

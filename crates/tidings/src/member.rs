@@ -1,5 +1,7 @@
 //! Members: their names, metadata and states, and the record of one.
 
+mod name;
+
 use crate::incarnation::Incarnation;
 use crate::rtt::Rtt;
 use alloc::boxed::Box;
@@ -32,10 +34,12 @@ macro_rules! name {
             ///
             /// # Errors
             ///
-            /// If the name is empty, longer than [`Self::MAX_LEN`] bytes, or contains a control
-            /// character, with which a peer could write escape sequences to a user's terminal.
+            /// If the name is empty, longer than [`Self::MAX_LEN`] bytes, or people cannot see or
+            /// type it: it contains a control character, with which a peer could write escape
+            /// sequences to a user's terminal, or a character without a glyph, such as those that
+            /// change the direction of text or have no width; or it begins or ends with a space.
             pub fn new(name: &str) -> Result<Self, InvalidName> {
-                check_name(name, Self::MAX_LEN)?;
+                name::check_chosen(name, Self::MAX_LEN)?;
                 Ok(Self(SmolStr::new(name)))
             }
 
@@ -87,9 +91,10 @@ macro_rules! name {
             }
         }
 
+        /// In quotes and with escapes if it has spaces, or characters that people cannot see.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                name::write(&self.0, f)
             }
         }
 
@@ -119,7 +124,7 @@ macro_rules! name {
                     }
 
                     fn visit_str<E: Error>(self, name: &str) -> Result<$name, E> {
-                        $name::new(name).map_err(E::custom)
+                        $name::stored(name).map_err(E::custom)
                     }
                 }
 
@@ -132,8 +137,9 @@ macro_rules! name {
 name! {
     /// A member's name: its identity in the cluster, whatever its address.
     ///
-    /// 1 to 255 bytes of UTF-8 without control characters. Cloning is cheap, and a name of up to
-    /// 23 bytes needs no allocation.
+    /// 1 to 255 bytes of UTF-8 without control characters and characters that nobody can see, and
+    /// without spaces at either end. Cloning is cheap, and a name of up to 23 bytes needs no
+    /// allocation. `Display` writes names with spaces in quotes.
     ///
     /// ```
     /// use tidings::NodeId;
@@ -149,13 +155,30 @@ name! {
 name! {
     /// A cluster's name, to which each datagram and each stream is bound.
     ///
-    /// 1 to 255 bytes of UTF-8 without control characters. A node drops messages that are bound to
-    /// another name, so that two clusters never merge because an address is reused. The name is not
-    /// secret and keeps no attacker out.
+    /// Text as that of a [`NodeId`]. A node drops messages that are bound to another name, so that
+    /// two clusters never merge because an address is reused. The name is not secret and keeps no
+    /// attacker out.
     ClusterName, "a cluster's name"
 }
 
 impl NodeId {
+    /// Creates a member's name as memberlist's format may have it, in which people need not be able
+    /// to see or type a name: a node takes the names of others there as they come.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty, longer than [`Self::MAX_LEN`] bytes, or contains a control character.
+    pub fn foreign(name: &str) -> Result<Self, InvalidName> {
+        name::check(name, Self::MAX_LEN)?;
+        Ok(Self(SmolStr::new(name)))
+    }
+
+    /// A name that was serialized, by a node that may speak memberlist's format.
+    #[cfg(feature = "serde")]
+    fn stored(name: &str) -> Result<Self, InvalidName> {
+        Self::foreign(name)
+    }
+
     /// The short name: the CRC-32 of the name's bytes, for messages that have no room for all of
     /// it.
     pub(crate) fn short(&self) -> u32 {
@@ -168,21 +191,17 @@ impl NodeId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl ClusterName {
+    fn stored(name: &str) -> Result<Self, InvalidName> {
+        Self::new(name)
+    }
+}
+
 /// The hash of a name, SipHash-1-3 under the key 0: unlike the short name, nobody finds another
 /// name that has it.
 pub(crate) fn name_hash(name: &[u8]) -> u64 {
     SipHasher13::new().hash(name)
-}
-
-fn check_name(name: &str, max: usize) -> Result<(), InvalidName> {
-    if name.is_empty() {
-        return Err(InvalidName::Empty);
-    }
-    TooLong::check("the name", name.len(), max, None).map_err(InvalidName::TooLong)?;
-    match name.chars().find(|c| c.is_control()) {
-        Some(character) => Err(InvalidName::Control { character }),
-        None => Ok(()),
-    }
 }
 
 /// The reason why text is not valid as a [`NodeId`] or a [`ClusterName`].
@@ -198,6 +217,16 @@ pub enum InvalidName {
         /// The first control character in the name.
         character: char,
     },
+    /// The name contains a character that people cannot see.
+    Hidden {
+        /// The first such character in the name.
+        character: char,
+    },
+    /// The name begins or ends with a space.
+    Padded {
+        /// The space.
+        character: char,
+    },
 }
 
 impl fmt::Display for InvalidName {
@@ -207,6 +236,14 @@ impl fmt::Display for InvalidName {
             Self::TooLong(too_long) => too_long.fmt(f),
             Self::Control { character } => {
                 write!(f, "a name must not contain the control character {character:?}")
+            }
+            Self::Hidden { character } => write!(
+                f,
+                "a name must not contain the character U+{:04X}, which nobody can see",
+                u32::from(*character)
+            ),
+            Self::Padded { character } => {
+                write!(f, "a name must not begin or end with a space ({character:?})")
             }
         }
     }

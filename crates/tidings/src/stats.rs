@@ -18,6 +18,8 @@ pub struct Stats {
     /// Datagrams not sent, because
     /// [`max_queued_datagrams`](crate::Options::max_queued_datagrams) were queued.
     pub datagrams_dropped: u64,
+    /// Datagrams that the driver could not send, by reason.
+    pub datagrams_unsent: Unsent,
     /// Messages skipped, because this version does not know their kind.
     pub unknown_messages: u64,
     /// Pings for another member: the sender has an outdated address.
@@ -101,6 +103,58 @@ pub struct Stats {
 /// count to its end, because counts number things too.
 #[cfg(feature = "record")]
 pub(crate) const MAX_COUNT: u64 = 1 << 62;
+
+/// Counts of datagrams that the driver could not send, by reason.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
+pub struct Unsent {
+    /// The socket had no room.
+    pub no_room: u64,
+    /// Longer than the socket or the path takes.
+    pub too_long: u64,
+    /// No route to the address, or the network is down.
+    pub unreachable: u64,
+    /// Not permitted, by a firewall of this machine for example.
+    pub denied: u64,
+    /// Another reason, which only the driver knows.
+    pub other: u64,
+}
+
+impl Unsent {
+    /// The sum over all reasons.
+    pub fn total(&self) -> u64 {
+        let Self { no_room, too_long, unreachable, denied, other } = self;
+        no_room + too_long + unreachable + denied + other
+    }
+
+    pub(crate) fn count(&mut self, error: DatagramError) {
+        *match error {
+            DatagramError::NoRoom => &mut self.no_room,
+            DatagramError::TooLong => &mut self.too_long,
+            DatagramError::Unreachable => &mut self.unreachable,
+            DatagramError::Denied => &mut self.denied,
+            DatagramError::Other => &mut self.other,
+        } += 1;
+    }
+}
+
+/// The reason why the driver could not send a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The socket had no room.
+    NoRoom,
+    /// It is longer than the socket or the path takes.
+    TooLong,
+    /// There is no route to the address, or the network is down.
+    Unreachable,
+    /// It is not permitted, by a firewall of this machine for example.
+    Denied,
+    /// Another reason, which only the driver knows.
+    Other,
+}
 
 /// Counts of rejected input, by reason.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

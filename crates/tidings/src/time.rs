@@ -76,6 +76,26 @@ impl fmt::Debug for Instant {
     }
 }
 
+/// The wall clock, as the driver told it last: it runs on with the node's time.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+pub(crate) struct WallClock {
+    told: Instant,
+    /// The seconds that it had then.
+    seconds: u64,
+}
+
+impl WallClock {
+    pub(crate) fn new(now: Instant, seconds: u64) -> Self {
+        Self { told: now, seconds }
+    }
+
+    /// The seconds that it has at `now`.
+    pub(crate) fn at(&self, now: Instant) -> u64 {
+        self.seconds.saturating_add(now.since(self.told).as_secs())
+    }
+}
+
 /// The operating system's monotonic clock, as [`Instant`]s since it was started.
 ///
 /// A value that each driver owns, not a global: two clocks have two origins.
@@ -109,7 +129,7 @@ impl Clock {
         }
     }
 
-    /// The [wall clock](crate::Config::with_wall_clock) now, in seconds since the start of 2025; 0
+    /// The [wall clock](crate::Node::set_wall_clock) now, in seconds since the start of 2025; 0
     /// before that.
     pub fn wall_clock() -> u64 {
         since_1970().saturating_sub(START_OF_2025).as_secs()

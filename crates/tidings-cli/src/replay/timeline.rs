@@ -134,6 +134,14 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
         Input::SetSyncState { len } => {
             command(format!("set push/pull state of {}", count(*len, "byte")))
         }
+        Input::SetAddr { addr } => command(format!("set address {addr}")),
+        Input::SendFailed { to, len, .. } => {
+            command(format!("{} to {to} could not be sent", count(*len, "byte")))
+        }
+        Input::SetWallClock { before, seconds } => {
+            let seconds = i128::from(*seconds) - i128::from(*before);
+            command(format!("the wall clock is set by {seconds:+} s"))
+        }
         _ => Vec::new(),
     }
 }
@@ -246,6 +254,8 @@ fn event_line(event: &Event) -> Option<Line> {
         | Event::Failed(member)
         | Event::Left(member)
         | Event::Degraded(member)
+        | Event::StreamsBlocked(member)
+        | Event::StreamsRestored(member)
         | Event::Restored(member) => line(Kind::Member, text).about([member.id()]),
         Event::Restarted { member, .. } => line(Kind::Member, text).about([member.id()]),
         Event::Conflict { id, .. } => line(Kind::Member, text).about([id]),

@@ -117,7 +117,7 @@ impl Contents {
         }
         let (contents, rest) =
             postcard::take_from_bytes::<Self>(contents).map_err(|_| damaged())?;
-        let named = |known: &Known| NodeId::new(&known.name).is_ok();
+        let named = |known: &Known| NodeId::foreign(&known.name).is_ok();
         if !rest.is_empty() || !contents.members.iter().all(named) {
             return Err(damaged());
         }

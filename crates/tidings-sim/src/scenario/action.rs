@@ -77,7 +77,7 @@ actions! {
     Resume(NodeSelector) = resume,
     /// Makes each input take CPU time.
     Cpu(Cpu) = cpu,
-    /// Sets the offset of wall clocks; nodes read them when they start.
+    /// Sets the offset of wall clocks, which nodes follow.
     Clock(Clock) = clock,
     /// Partitions the nodes from all others, in both directions.
     Isolate(NodeSelector) = isolate,

@@ -305,6 +305,7 @@ impl ConfigBuilder {
     /// nodes; by default the [generation](Self::generation) is taken for it.
     ///
     /// Sealed messages carry this time, and the limits of incarnations move with it.
+    /// [`Node::set_wall_clock`](crate::Node::set_wall_clock) sets it while the node runs.
     pub fn wall_clock(mut self, seconds: u64) -> Self {
         self.config.wall_clock = Some(seconds);
         self

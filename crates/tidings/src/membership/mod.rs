@@ -152,6 +152,13 @@ impl Members {
         self.add_to_digest(MemberKey::LOCAL);
     }
 
+    /// Sets the address of the local member.
+    pub(crate) fn move_local(&mut self, addr: SocketAddr) {
+        self.remove_from_digest(MemberKey::LOCAL);
+        self.table.set_addr(MemberKey::LOCAL, addr);
+        self.add_to_digest(MemberKey::LOCAL);
+    }
+
     pub(crate) fn find(&self, id: &NodeId) -> Option<MemberKey> {
         self.table.find(id)
     }
@@ -428,6 +435,12 @@ impl Members {
         picked.clear();
         let alive = |key| Some(key) != except && self[key].state == State::Alive;
         self.rings.draw(rng, count, alive, picked);
+    }
+
+    /// Picks a suspect at random, into `picked`, for a node that knows nobody who is alive.
+    pub(crate) fn pick_suspect(&self, rng: &mut Rng, picked: &mut Vec<MemberKey>) {
+        picked.clear();
+        self.rings.draw(rng, 1, |key| self[key].state == State::Suspect, picked);
     }
 
     /// Adds up to `count` alive members at random to those `picked`, some perhaps again.

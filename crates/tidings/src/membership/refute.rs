@@ -20,6 +20,8 @@ pub(crate) struct Refute {
     reported: Option<(SocketAddr, Incarnation)>,
     /// The refutations of what strangers say.
     strangers: Rebuttals,
+    /// Our incarnation since our address is what it is; the default if it never changed.
+    moved: Incarnation,
     /// The latest reported claimant of another member's name.
     reported_dispute: Option<(NodeId, SocketAddr)>,
 }
@@ -105,6 +107,9 @@ impl Refute {
                 if !variant.names_move() {
                     return RefuteDecision::Disputed(profile.addr);
                 }
+                if self.is_before_move(claim.incarnation) {
+                    return RefuteDecision::Remind;
+                }
                 let theirs = (claim.incarnation, profile.addr);
                 if theirs < (own.incarnation, own.addr()) {
                     return RefuteDecision::Outranks(profile.addr);
@@ -132,6 +137,16 @@ impl Refute {
         }
         self.name_holder = None;
         RefuteDecision::Contradict
+    }
+
+    /// Our address is another one, from this incarnation on.
+    pub(crate) fn on_moved(&mut self, incarnation: Incarnation) {
+        self.moved = incarnation;
+    }
+
+    /// Whether a claim with another address than ours has one that we had before in this life.
+    fn is_before_move(&self, claimed: Incarnation) -> bool {
+        claimed.generation == self.moved.generation && claimed < self.moved
     }
 
     /// Whether the node has asked long enough ago where a claim says that our name is.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "encryption")]
 use super::sealed;
+use super::surroundings::Reach;
 use super::{END_OF_TIME, Node, Scratch, format};
 #[cfg(feature = "encryption")]
 use crate::config::Plaintext;
@@ -23,7 +24,7 @@ use crate::rng::Rng;
 use crate::stats::{MAX_COUNT, Stats};
 use crate::stream::{StreamId, Streams};
 use crate::sync::Sync;
-use crate::time::Instant;
+use crate::time::{Instant, WallClock};
 use crate::timers::{FixedTimer, Timer, TimerKey, Timers};
 use crate::wire::Format;
 #[cfg(feature = "encryption")]
@@ -77,7 +78,9 @@ impl Node {
     pub(crate) fn restore_for_replay(checkpoint: &[u8]) -> Result<Self, ReplayError> {
         let (head, mut node) = read(checkpoint)?;
         if let Some(sealing) = head.sealing {
+            let clock = node.wire.message_clock();
             node.wire = keyless(&node, sealing)?;
+            node.wire.set_message_clock(clock);
             node.advance(node.now);
         }
         node.config.admission = head.admission.then_some(|_| true);
@@ -195,7 +198,9 @@ impl Node {
         self.streams.tickets.restore()?;
         self.timers.restore()?;
         self.outputs.restore();
+        let clock = self.wire.message_clock();
         self.wire = format(&mut self.config, [0; 32]);
+        self.wire.set_message_clock(clock);
         self.advance(self.now);
         self.is_consistent().then_some(())
     }
@@ -268,10 +273,13 @@ struct NodeForm {
     short_name: u32,
     #[serde(skip)]
     name_hash: u64,
-    started: Instant,
+    wall_clock: WallClock,
     now: Instant,
     members: Members,
     refute: Refute,
+    reach: Reach,
+    /// The length of the shortest datagram that was too long for a path.
+    too_long: usize,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,

@@ -279,7 +279,7 @@ impl Node {
     }
 
     /// Publishes this node's own state in a new incarnation, at once.
-    fn bump_incarnation(&mut self, state: State) {
+    pub(super) fn bump_incarnation(&mut self, state: State) {
         let variant = self.variant;
         self.members.update_local(|local| {
             local.incarnation = variant.above(local.incarnation, local.incarnation);

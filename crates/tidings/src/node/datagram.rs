@@ -197,6 +197,7 @@ impl Node {
             }
             return;
         }
+        self.on_reached();
         // One that never answered gets what a stranger gets.
         let member = member.filter(|&key| self.members.is_validated(key));
         if let (Some(key), Some(PingSender { number, digest, .. })) = (member, sender) {
@@ -377,6 +378,8 @@ impl Node {
         match detector.on_ack(&mut cx, token) {
             AckedPing::Probe { target, rtt } => {
                 if self.members[target].addr() == from {
+                    self.on_acked_as(status);
+                    self.on_answer_by_datagram(target);
                     self.on_answer(target);
                     self.members.rtt_mut(target).measure(rtt);
                     self.apply_acked_incarnation(target, status);

@@ -22,6 +22,7 @@ pub(super) fn check(node: &Node) {
         assert_eq!(member.is_suppressed(), damping.is_suppressed(member.id()));
     }
     streams.exchanges.check();
+    streams.paths.check();
     for id in streams.exchanges.ids() {
         assert!(timers.at(TimerKey::Stream(id)).is_some(), "each stream has its deadline");
     }

@@ -13,17 +13,20 @@ mod introduction;
 mod invariants;
 mod message;
 mod networks;
+mod paths;
 mod probe;
 #[cfg(feature = "memberlist")]
 mod push_pull;
 mod refused;
 mod seeds;
 mod stream;
+mod surroundings;
 mod sync;
 mod transmit;
 mod update;
 mod validate;
 
+use self::surroundings::Reach;
 use crate::addr::canonical;
 #[cfg(feature = "memberlist")]
 use crate::config::Memberlist;
@@ -43,7 +46,7 @@ use crate::rng::{Rng, RngStream};
 use crate::stats::Stats;
 use crate::stream::{StreamId, StreamInput, Streams};
 use crate::sync::Sync;
-use crate::time::Instant;
+use crate::time::{Instant, WallClock};
 use crate::timers::{FixedTimer, Timer, TimerKey, Timers};
 use crate::wire::Format;
 #[cfg(feature = "encryption")]
@@ -61,17 +64,17 @@ use core::time::Duration;
 
 /// One member of a cluster, as a state machine that does no I/O.
 ///
-/// Four methods take the inputs: [`handle_datagram`](Self::handle_datagram),
-/// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream) and
-/// [`handle_timeout`](Self::handle_timeout). Commands of the application are verbs:
-/// [`set_seeds`](Self::set_seeds), [`join`](Self::join), [`leave`](Self::leave),
-/// [`set_meta`](Self::set_meta), [`send`](Self::send), [`broadcast`](Self::broadcast),
-/// [`ping`](Self::ping). One ordered queue has all outputs: [`poll_output`](Self::poll_output). All
-/// other methods are queries.
+/// Five methods take the inputs: [`handle_datagram`](Self::handle_datagram),
+/// [`accept_stream`](Self::accept_stream), [`handle_stream`](Self::handle_stream),
+/// [`handle_timeout`](Self::handle_timeout) and [`set_wall_clock`](Self::set_wall_clock). Commands
+/// of the application are verbs: [`set_seeds`](Self::set_seeds), [`join`](Self::join),
+/// [`leave`](Self::leave), [`set_meta`](Self::set_meta), [`send`](Self::send),
+/// [`broadcast`](Self::broadcast), [`ping`](Self::ping). One ordered queue has all outputs:
+/// [`poll_output`](Self::poll_output). All other methods are queries.
 ///
 /// # The contract
 ///
-/// A driver keeps these nine rules. Breaking one of the first eight makes the node slow or deaf,
+/// A driver keeps these ten rules. Breaking one of the first nine makes the node slow or deaf,
 /// never wrong.
 ///
 /// 1. `now` may repeat; a `now` earlier than the latest one counts as the latest.
@@ -91,7 +94,10 @@ use core::time::Duration;
 /// 7. Deadlines, limits, retries and framing are the node's. A driver has no policy.
 /// 8. [`poll_timeout`](Self::poll_timeout) is due at once while output waits. Early and late calls
 ///    of `handle_timeout` are harmless; feed input that is there already before a timeout.
-/// 9. A seed comes from the operating system in production, and is never used twice.
+/// 9. Set the [wall clock](Self::set_wall_clock) when it is no longer as the node
+///    [knows it](Self::wall_clock), because somebody set it or the machine slept; to within seconds
+///    is enough.
+/// 10. A seed comes from the operating system in production, and is never used twice.
 ///
 /// Input from the network never makes a node return an error: it is accepted, or counted in
 /// [`stats`](Self::stats) and dropped.
@@ -103,11 +109,14 @@ pub struct Node {
     short_name: u32,
     /// The hash of its name.
     name_hash: u64,
-    started: Instant,
+    wall_clock: WallClock,
     /// The latest time that an input had.
     now: Instant,
     members: Members,
     refute: Refute,
+    reach: Reach,
+    /// The length of the shortest datagram that was too long for a path.
+    too_long: usize,
     detector: Detector,
     damping: Damping,
     gossip: Gossip,
@@ -150,7 +159,7 @@ impl Node {
             wire,
             short_name: local.id().short(),
             name_hash: local.id().hash(),
-            started: now,
+            wall_clock: WallClock::new(now, config.wall_clock.unwrap_or(config.generation)),
             now,
             members: Members::new(
                 &config.cluster,
@@ -160,6 +169,8 @@ impl Node {
                 Rng::new(seed, RngStream::Members),
             ),
             refute: Refute::default(),
+            reach: Reach::new(now),
+            too_long: usize::MAX,
             detector: Detector::new(seed, options, now),
             damping: Damping::default(),
             gossip: Gossip::new(seed, options, now),
@@ -385,14 +396,8 @@ impl Node {
         self.now = self.now.max(now.min(END_OF_TIME));
         #[cfg(feature = "encryption")]
         if self.wire.crypto().is_some() {
-            self.wire.set_time(self.clock());
+            self.wire.set_time(self.wall_clock());
         }
-    }
-
-    /// The current time, in seconds, on the [wall clock](crate::ConfigBuilder::wall_clock).
-    fn clock(&self) -> u64 {
-        let at_start = self.config.wall_clock.unwrap_or(self.config.generation);
-        at_start.saturating_add(self.now.since(self.started).as_secs())
     }
 
     /// Reports an event about a member, unless the member is suppressed.

@@ -99,6 +99,21 @@ impl Node {
         self.arm_seeds();
     }
 
+    /// Tries all seeds, a lost member and a sync at once, because what kept this node apart may be
+    /// over.
+    pub(super) fn retry_at_once(&mut self) {
+        self.sync.seeds.retry();
+        self.arm_seeds();
+        self.sync.reconnect.retry();
+        if !self.local().state().is_present() {
+            return;
+        }
+        self.timers.set(TimerKey::Fixed(FixedTimer::Sync), self.now);
+        if self.sync.reconnect.has_candidates() {
+            self.timers.set(TimerKey::Fixed(FixedTimer::Reconnect), self.now);
+        }
+    }
+
     /// Applies the outcome of an attempt at a seed.
     pub(super) fn on_seed_tried(&mut self, seed: SocketAddr, answer: Result<(), ExchangeError>) {
         let vouched = self.sync.seeds.is_trusted(seed) || self.wire.is_authenticated();

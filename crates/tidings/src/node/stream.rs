@@ -75,11 +75,13 @@ impl Node {
         };
         let purpose = exchange.purpose;
         match input {
-            StreamInput::Opened if self.streams.exchanges.opened(id) => {
-                self.send_request(id, purpose)
+            StreamInput::Opened => {
+                let unopened = self.streams.exchanges.unopened(id);
+                if self.streams.exchanges.opened(id) {
+                    unopened.into_iter().for_each(|peer| self.on_stream_opened(peer));
+                    self.send_request(id, purpose);
+                }
             }
-            // The driver repeats itself.
-            StreamInput::Opened => {}
             StreamInput::Data(data) => {
                 let accepted = self.streams.exchanges.hear(id);
                 if let Some(accepted) = accepted.filter(|_| purpose == Purpose::Inbound) {
@@ -335,6 +337,9 @@ impl Node {
 
     /// Removes a stream, and resolves it if no reply did.
     pub(super) fn end(&mut self, id: StreamId, answer: Result<(), ExchangeError>) {
+        if let Err(error) = answer {
+            self.on_stream_failed(id, error);
+        }
         if let Some((peer, purpose)) = self.streams.exchanges.resolve(id) {
             self.on_resolved(peer, purpose, answer);
         }

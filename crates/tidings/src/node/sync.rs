@@ -36,6 +36,9 @@ impl Node {
         }
         let mut picked = core::mem::take(&mut self.scratch.picked);
         self.members.pick(&mut self.sync.rng, 1, None, &mut picked);
+        if picked.is_empty() {
+            self.members.pick_suspect(&mut self.sync.rng, &mut picked);
+        }
         if let Some(&key) = picked.first() {
             self.open(self.members[key].addr(), Purpose::Sync, None);
         }

@@ -188,7 +188,7 @@ impl Node {
             Some(_) => IncarnationSource::Itself,
             None => IncarnationSource::Others,
         };
-        self.variant.is_within_reach(claim.incarnation, self.clock(), known, source)
+        self.variant.is_within_reach(claim.incarnation, self.wall_clock(), known, source)
     }
 
     /// Applies the incarnation in an ack, even if it is beyond the plausible ones: an ack with the
@@ -452,6 +452,7 @@ impl Node {
 
     fn on_departed(&mut self, key: MemberKey) {
         self.detector.on_departed(&mut self.timers, key);
+        self.streams.paths.forget(self.members[key].id());
         // Alone again: the waits are shorter.
         if self.members.is_validated(key) && self.is_alone() {
             self.arm_seeds();
@@ -476,6 +477,9 @@ impl Node {
                     local.incarnation = variant.above(local.incarnation, claim.incarnation);
                 });
                 self.stats.refutations += 1;
+                if matches!(claim.state, State::Suspect | State::Failed) {
+                    self.on_accusation();
+                }
                 let elsewhere = |&other: &SocketAddr| other != self.local().addr();
                 if let (State::Alive, Some(other)) = (claim.state, claim.addr().filter(elsewhere)) {
                     self.report_conflict(other, &claim);

@@ -4,6 +4,7 @@ use crate::addr::Dialled;
 use crate::error::StreamError;
 use crate::event::Ticket;
 use crate::member::NodeId;
+use crate::stats::DatagramError;
 use crate::stream::{StreamId, StreamInput};
 #[cfg(feature = "record")]
 use crate::wire::journal_note::octets;
@@ -56,6 +57,13 @@ pub(crate) enum Input<'a> {
     },
     SetMeta(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
     SetSyncState(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
+    SetWallClock(u64),
+    SendFailed {
+        to: Dialled,
+        len: usize,
+        error: DatagramError,
+    },
+    SetAddr(Dialled),
 }
 
 impl<'a> Input<'a> {

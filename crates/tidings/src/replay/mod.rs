@@ -266,6 +266,19 @@ impl<'a> Replay<'a> {
                 let _ = node.set_sync_state(now, Bytes::copy_from_slice(state));
                 Input::SetSyncState { len: state.len() }
             }
+            JournalInput::SendFailed { to: Dialled(to), len, error } => {
+                node.handle_send_error(now, to, len, error);
+                Input::SendFailed { to, len, error }
+            }
+            JournalInput::SetAddr(Dialled(addr)) => {
+                let _ = node.set_addr(now, addr);
+                Input::SetAddr { addr }
+            }
+            JournalInput::SetWallClock(seconds) => {
+                let before = node.wall_clock();
+                node.set_wall_clock(now, seconds);
+                Input::SetWallClock { before, seconds }
+            }
         })
     }
 

@@ -6,6 +6,7 @@ use crate::event::Ticket;
 use crate::member::NodeId;
 use crate::output::Output;
 use crate::record::journal::{Entry, decode_entry};
+use crate::stats::DatagramError;
 use crate::stream::{StreamAction, StreamId};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -148,6 +149,27 @@ pub enum Input {
     SetSyncState {
         /// Length in bytes.
         len: usize,
+    },
+    /// The driver could not send a datagram.
+    SendFailed {
+        /// Destination address.
+        to: SocketAddr,
+        /// Length in bytes.
+        len: usize,
+        /// The error.
+        error: DatagramError,
+    },
+    /// The application set the node's address.
+    SetAddr {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The driver set the wall clock.
+    SetWallClock {
+        /// The node's wall clock until then, in seconds.
+        before: u64,
+        /// The wall clock from then on.
+        seconds: u64,
     },
 }
 

@@ -266,6 +266,12 @@ impl Exchanges {
         self.table.get_mut(&id).is_some_and(|exchange| !mem::replace(&mut exchange.opened, true))
     }
 
+    /// The peer of a stream of ours that is not connected yet.
+    pub(crate) fn unopened(&self, id: StreamId) -> Option<SocketAddr> {
+        let is_unopened = |it: &&Exchange| !it.opened && it.purpose != Purpose::Inbound;
+        self.table.get(&id).filter(is_unopened).map(|exchange| exchange.peer)
+    }
+
     /// Removes and returns the request of a stream.
     pub(crate) fn pop_request(&mut self, id: StreamId) -> Option<Vec<u8>> {
         self.table.get_mut(&id)?.request.take()

@@ -2,11 +2,13 @@
 
 pub(crate) mod exchange;
 mod first_frames;
+pub(crate) mod paths;
 pub(crate) mod tickets;
 
 use crate::config::options::Options;
 use crate::error::StreamError;
 use crate::stream::exchange::{Exchanges, Limits};
+use crate::stream::paths::Paths;
 use crate::stream::tickets::Tickets;
 use crate::time::Instant;
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use core::time::Duration;
 pub(crate) struct Streams {
     pub(crate) exchanges: Exchanges,
     pub(crate) tickets: Tickets,
+    pub(crate) paths: Paths,
 }
 
 impl Streams {
@@ -33,7 +36,11 @@ impl Streams {
             sync_chunk: options.sync_chunk,
             idle: idle_after(options),
         };
-        Self { exchanges: Exchanges::new(limits), tickets: Tickets::default() }
+        Self {
+            exchanges: Exchanges::new(limits),
+            tickets: Tickets::default(),
+            paths: Paths::default(),
+        }
     }
 }
 

@@ -82,6 +82,11 @@ impl Reconnect {
         (is_partition && !core::mem::replace(&mut self.reported, true)).then_some(self.failures)
     }
 
+    /// Forgets that attempts failed.
+    pub(crate) fn retry(&mut self) {
+        self.failed_attempts = 0;
+    }
+
     /// Removes a lost member, because it is present again or left.
     pub(crate) fn remove_lost(&mut self, id: &NodeId) {
         let Some(at) = self.lost.iter().position(|lost| lost.id == *id) else { return };

@@ -115,6 +115,13 @@ impl Seeds {
         self.list = list.collect();
     }
 
+    /// Forgets the waits of all seeds.
+    pub(crate) fn retry(&mut self) {
+        for seed in self.list.iter_mut().filter(|seed| seed.attempt != Attempt::Running) {
+            (seed.attempt, seed.backoff) = (Attempt::Never, Backoff::Failures(0));
+        }
+    }
+
     /// Whether an address is that of a seed, and not only of a hint.
     pub(crate) fn is_trusted(&self, addr: SocketAddr) -> bool {
         self.find(Dialled(addr)).is_some_and(|at| self.list[at].trusted)

@@ -6,6 +6,8 @@ use super::frame::{DecodeLimits, Frame};
 #[cfg(feature = "memberlist")]
 use super::memberlist;
 use super::message::PeerStatus;
+#[cfg(feature = "record")]
+use super::tidings::MessageClock;
 use super::writer::{Messages, Writer};
 use super::{StreamBinding, tidings};
 use crate::error::Refusal;
@@ -15,6 +17,7 @@ use crate::wire::message::Accuser;
 use crate::wire::message::Broadcast;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::SocketAddr;
 
 /// The wire format that a node speaks, with the envelope that binds its messages to its cluster.
 #[derive(Debug)]
@@ -179,6 +182,47 @@ impl Format {
             #[cfg(feature = "memberlist")]
             Self::Memberlist(_) => {}
         }
+    }
+
+    /// The wall clock steps.
+    pub(crate) fn on_clock_step(&mut self, before: u64, after: u64) {
+        match self {
+            #[cfg(feature = "encryption")]
+            Self::Tidings(envelope) => {
+                envelope.clock_mut().on_step(before, after);
+                envelope.set_time(after);
+            }
+            #[cfg(not(feature = "encryption"))]
+            Self::Tidings(_) => {}
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {}
+        }
+        let _ = (before, after);
+    }
+
+    /// The clock of sealed messages; that of a node in memberlist's format has no effect.
+    #[cfg(feature = "record")]
+    pub(crate) fn message_clock(&self) -> MessageClock {
+        self.tidings().map_or_else(MessageClock::default, tidings::Envelope::clock)
+    }
+
+    #[cfg(feature = "record")]
+    pub(crate) fn set_message_clock(&mut self, clock: MessageClock) {
+        match self {
+            Self::Tidings(envelope) => *envelope.clock_mut() = clock,
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(_) => {}
+        }
+    }
+
+    /// The node has another address; our own format names it nowhere but in claims.
+    pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
+        match self {
+            Self::Tidings(_) => {}
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.addr = addr,
+        }
+        let _ = addr;
     }
 
     /// Begins a datagram of at most `limit` bytes in `buf`.

@@ -40,6 +40,8 @@ pub struct Net {
     pub loss: u8,
     /// Links that lose all datagrams, but no streams.
     datagram_cuts: BTreeSet<(usize, usize)>,
+    /// Links on which no stream opens, and which lose no datagrams.
+    stream_cuts: BTreeSet<(usize, usize)>,
     /// Those of the cuts that refuse connections.
     rejects: BTreeSet<(usize, usize)>,
     /// Links with another latency than [`LATENCY`].
@@ -243,6 +245,7 @@ impl Net {
             cuts: BTreeSet::new(),
             loss: 0,
             datagram_cuts: BTreeSet::new(),
+            stream_cuts: BTreeSet::new(),
             rejects: BTreeSet::new(),
             latencies: BTreeMap::new(),
             strangers: BTreeMap::new(),
@@ -317,6 +320,11 @@ impl Net {
         self.datagram_cuts.extend([(a, b), (b, a)]);
     }
 
+    /// From now on, no stream opens between the two, and datagrams arrive.
+    pub fn cut_streams(&mut self, a: usize, b: usize) {
+        self.stream_cuts.extend([(a, b), (b, a)]);
+    }
+
     /// From now on, a firewall refuses connections between the two, and drops datagrams.
     pub fn reject_both(&mut self, a: usize, b: usize) {
         self.cut_both(a, b);
@@ -327,6 +335,7 @@ impl Net {
     pub fn heal(&mut self) {
         self.cuts.clear();
         self.datagram_cuts.clear();
+        self.stream_cuts.clear();
         self.rejects.clear();
     }
 
@@ -528,6 +537,9 @@ impl Net {
                     }
                     return;
                 };
+                if self.stream_cuts.contains(&(from, to)) {
+                    return;
+                }
                 let peer = self.nodes[from].addr;
                 if let Some(theirs) = self.nodes[to].node.accept_stream(self.now, peer) {
                     let host = &mut self.nodes[to];

@@ -174,8 +174,8 @@ impl SingleNode {
                     }
                 },
                 Some(Output::Stream { id, action: StreamAction::Open { .. } }) => {
-                    let refused = StreamInput::Failed(StreamError::Refused);
-                    self.node.handle_stream(self.now, id, refused);
+                    let busy = StreamInput::Failed(StreamError::Reset);
+                    self.node.handle_stream(self.now, id, busy);
                     continue;
                 }
                 Some(_) => continue,

@@ -702,3 +702,26 @@ mod encryption {
         assert_eq!("memberlist:AQEBAQEBAQEBAQEBAQEBAQ==".parse(), Ok(key(1, 16)));
     }
 }
+
+mod names {
+    use super::*;
+    use tidings::NodeId;
+
+    #[test]
+    fn names_that_nobody_can_see_are_taken_as_they_come_and_quoted() {
+        let mut net = cluster(2);
+        for (n, name) in ["\u{202e}gnp", "a\u{200b}", " padded ", "two words"].iter().enumerate() {
+            let id = NodeId::foreign(name).unwrap();
+            let addr = format!("10.1.0.{n}:7946");
+            net.inject(0, common::addr(1), &forge::alive(1, name, &addr, b""));
+            net.run_until(|net| (0..2).all(|here| net.nodes[here].node.member(&id).is_some()));
+            let joined = |event: &Event| match event {
+                Event::Joined(member) if *member.id() == id => Some(event.to_string()),
+                _ => None,
+            };
+            let said = net.nodes[1].events.iter().find_map(|(_, event)| joined(event)).unwrap();
+            assert!(said.starts_with(&format!("{name:?} (10.1.0.")), "{said}");
+        }
+        net.assert_replays(10);
+    }
+}

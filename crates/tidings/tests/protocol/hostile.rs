@@ -457,3 +457,17 @@ fn suspects_that_come_and_go_do_not_move_the_deadlines_of_all_others() {
         State::Suspect
     );
 }
+
+#[test]
+fn a_name_that_nobody_can_see_is_no_members() {
+    let mut net = pair();
+    for name in ["a\u{200b}", "\u{202e}a", " a", "a ", "\u{feff}"] {
+        net.inject(0, addr(1), &forge::datagram(&[forge::alive(name, "10.9.0.1:1", 1, 0, b"")]));
+        let hello = forge::sync_hello(&[forge::member(0, name, "10.0.0.9:1", 1, b"")]);
+        let stream = net.inject_stream(0, stranger(), &forge::frame(0, &hello));
+        assert_eq!(net.injected_stream_actions(0, stream), [StreamAction::Reset]);
+    }
+    let stats = net.nodes[0].node.stats();
+    assert_eq!((stats.rejected_datagrams.malformed, stats.rejected_streams.malformed), (5, 5));
+    assert_eq!(net.nodes[0].node.present_count(), 2);
+}

@@ -105,3 +105,24 @@ fn the_table_of_members_is_capped() {
     assert_eq!(net.nodes[0].node.all_members().count(), 10);
     assert_eq!(net.nodes[0].node.stats().members_refused, 91);
 }
+
+#[test]
+fn datagrams_that_cannot_be_sent_are_counted_by_reason_and_too_long_ones_told() {
+    use tidings::DatagramError::{Denied, NoRoom, TooLong, Unreachable};
+    let mut net = pair();
+    for (len, error) in
+        [(1400, NoRoom), (1400, TooLong), (1300, TooLong), (1400, TooLong), (9, Denied)]
+    {
+        net.command(0, |node, now| node.handle_send_error(now, addr(1), len, error));
+    }
+    net.command(0, |node, now| node.handle_send_error(now, addr(1), 9, Unreachable));
+    let unsent = &net.nodes[0].node.stats().datagrams_unsent;
+    assert_eq!((unsent.no_room, unsent.too_long, unsent.denied, unsent.unreachable), (1, 3, 1, 1));
+    assert_eq!(unsent.total(), 6);
+    let told = |(_, event): &(Instant, Event)| match event {
+        Event::DatagramTooLong { to, len } => Some((*to, *len)),
+        _ => None,
+    };
+    let told: Vec<_> = net.nodes[0].events.iter().filter_map(told).collect();
+    assert_eq!(told, [(addr(1), 1400), (addr(1), 1300)]);
+}

@@ -23,6 +23,7 @@ mod leave;
 mod limits;
 mod local_health;
 mod messages;
+mod moves;
 mod name_conflict;
 mod partition;
 mod probe;
@@ -41,6 +42,8 @@ mod tombstone;
 mod user_ping;
 #[cfg(not(feature = "encryption"))]
 mod validation;
+#[cfg(feature = "encryption")]
+mod wall_clock;
 
 use common::{LATENCY, Net, addr, config, config_at, forge, id, joined, pair, trio, wide_addr};
 use proptest::prelude::*;

@@ -22,7 +22,7 @@ use core::net::SocketAddr;
 pub(crate) struct Envelope {
     /// The sender.
     pub(super) name: NodeId,
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     pub(super) nacks: bool,
     label: Vec<u8>,
     compression: bool,

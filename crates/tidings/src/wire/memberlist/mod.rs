@@ -25,9 +25,10 @@ use crate::member::{NodeId, ProtocolVersions};
 use crate::wire::is_reachable;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A member's name as a peer sent it; `None` if it is not a valid name.
+/// A member's name as a peer sent it, also if people could not see or type it; `None` if it is not
+/// a valid name.
 fn name(bytes: &[u8]) -> Option<NodeId> {
-    NodeId::new(core::str::from_utf8(bytes).ok()?).ok()
+    NodeId::foreign(core::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// The incarnation number for memberlist's `u32`, at most `u32::MAX`.

@@ -1,6 +1,7 @@
 //! Envelopes, which bind datagrams and frames to a cluster.
 
 use super::SEALED_VERSION;
+use super::clock::MessageClock;
 #[cfg(feature = "encryption")]
 use super::sealed::Sealing;
 use crate::member::ClusterName;
@@ -22,12 +23,12 @@ pub(crate) struct Envelope {
     #[cfg(feature = "encryption")]
     #[cfg_attr(feature = "record", serde(skip))]
     sealing: Option<Sealing>,
-    /// The current time, in seconds, on the wall clock; only sealed messages have it.
+    /// The current time; only sealed messages have it.
     #[cfg_attr(
         not(any(feature = "encryption", feature = "record")),
         expect(dead_code, reason = "checkpoints are the same with and without encryption")
     )]
-    time: u64,
+    clock: MessageClock,
 }
 
 impl Envelope {
@@ -38,7 +39,7 @@ impl Envelope {
             tag: crc32fast::hash(name.as_str().as_bytes()),
             #[cfg(feature = "encryption")]
             sealing: None,
-            time: 0,
+            clock: MessageClock::default(),
         }
     }
 
@@ -73,7 +74,17 @@ impl Envelope {
     /// Sets the current time, in seconds, on the wall clock: that of sealed messages.
     #[cfg(feature = "encryption")]
     pub(crate) fn set_time(&mut self, time: u64) {
-        self.time = time;
+        self.clock.now = time;
+    }
+
+    #[cfg(feature = "record")]
+    pub(crate) fn clock(&self) -> MessageClock {
+        self.clock
+    }
+
+    #[cfg(any(feature = "encryption", feature = "record"))]
+    pub(crate) fn clock_mut(&mut self) -> &mut MessageClock {
+        &mut self.clock
     }
 
     /// Largest overhead of a datagram, in bytes.
@@ -91,7 +102,7 @@ impl Envelope {
         buf.clear();
         #[cfg(feature = "encryption")]
         if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.crypto().seals()) {
-            return sealing.begin(buf, self.time);
+            return sealing.begin(buf, self.clock.now);
         }
         buf.resize(HEADER, 0);
         0
@@ -143,7 +154,7 @@ impl Envelope {
     pub(crate) fn begin_frame(&self, kind: u8) -> Vec<u8> {
         #[cfg(feature = "encryption")]
         if let Some(sealing) = self.sealing.as_ref().filter(|sealing| sealing.crypto().seals()) {
-            let mut buf = sealing.begin_frame(self.time);
+            let mut buf = sealing.begin_frame(self.clock.now);
             buf.push(kind);
             return buf;
         }
@@ -237,7 +248,7 @@ impl Envelope {
         sealed: &[u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        self.sealing.as_mut().ok_or(Reject::Key)?.open(sealed, self.time, scratch)
+        self.sealing.as_mut().ok_or(Reject::Key)?.open(sealed, &self.clock, scratch)
     }
 
     #[cfg(feature = "encryption")]
@@ -247,7 +258,8 @@ impl Envelope {
         binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
-        self.sealing.as_mut().ok_or(Reject::Key)?.open_frame(sealed, self.time, binding, scratch)
+        let sealing = self.sealing.as_mut().ok_or(Reject::Key)?;
+        sealing.open_frame(sealed, &mut self.clock, binding, scratch)
     }
 
     #[cfg(not(feature = "encryption"))]

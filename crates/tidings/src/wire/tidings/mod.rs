@@ -1,5 +1,6 @@
 //! Tidings' own wire format; `docs/WIRE.md` describes it to the byte.
 
+pub(crate) mod clock;
 pub(crate) mod compare;
 pub(crate) mod datagram;
 #[cfg(feature = "record")]
@@ -10,6 +11,8 @@ mod profile;
 #[cfg(feature = "encryption")]
 pub(crate) mod sealed;
 
+#[cfg(feature = "record")]
+pub(crate) use clock::MessageClock;
 pub(crate) use datagram::{Messages, Writer, broadcast_len, max_user_message, messages};
 #[cfg(feature = "record")]
 pub(super) use dissect::{frame_in, head, in_clear, messages_in};

@@ -1,5 +1,6 @@
 //! Sealed envelopes: encryption and authentication, with the time inside.
 
+use super::clock::MessageClock;
 use super::{SEALED_FRAME_HEADER as FRAME_HEADER, SEALED_HEADER as HEADER, SEALED_VERSION};
 use crate::crypto::aead::{NONCE, TAG};
 use crate::member::ClusterName;
@@ -58,12 +59,13 @@ impl Sealing {
     pub(super) fn open<'a>(
         &mut self,
         sealed: &[u8],
-        time: u64,
+        clock: &MessageClock,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, sealed) = sealed.split_first_chunk().ok_or(Reject::Format)?;
         let opened = self.crypto.open(nonce, &self.datagram_aad, sealed, scratch, |_| true);
-        self.check_time(opened, time, scratch)
+        let tolerance = self.tolerance;
+        check_time(opened, scratch, |time| clock.accepts(time, tolerance))
     }
 
     pub(super) fn begin_frame(&self, time: u64) -> Vec<u8> {
@@ -95,33 +97,24 @@ impl Sealing {
     pub(super) fn open_frame<'a>(
         &mut self,
         sealed: &[u8],
-        time: u64,
+        clock: &mut MessageClock,
         binding: &mut StreamBinding,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Reject> {
         let (nonce, rest) = sealed.split_first_chunk().ok_or(Reject::Format)?;
         let aad = self.frame_aad(binding, !binding.ours, binding.sent);
         let opened = self.crypto.open(nonce, &aad, rest, scratch, |_| true);
-        let body = self.check_time(opened, time, scratch);
+        let (tolerance, is_reply) = (self.tolerance, binding.sent.is_some());
+        let body = check_time(opened, scratch, |time| match is_reply {
+            true => clock.accepts_reply(time, tolerance),
+            false => clock.accepts(time, tolerance),
+        });
         // A stale frame is authentic and gets a reply, so it counts.
         if body.is_ok() || body == Err(Reject::Stale) {
             binding.received = Some(*nonce);
             binding.frames += 1;
         }
         body
-    }
-
-    /// Checks the time in an opened message; returns the rest.
-    fn check_time<'a>(&self, opened: bool, time: u64, plain: &'a [u8]) -> Result<&'a [u8], Reject> {
-        if !opened {
-            return Err(Reject::Key);
-        }
-        let mut body = plain;
-        let theirs: u64 = decode(&mut body)?;
-        if theirs.abs_diff(time) > self.tolerance {
-            return Err(Reject::Stale);
-        }
-        Ok(body)
     }
 
     /// The associated data of a frame, with the nonce of the frame that it replies to.
@@ -141,6 +134,19 @@ impl Sealing {
         aad.extend_from_slice(&self.datagram_aad[1..]);
         aad
     }
+}
+
+/// Checks the time in an opened message; returns the rest.
+fn check_time(
+    opened: bool,
+    plain: &[u8],
+    accepts: impl FnOnce(u64) -> bool,
+) -> Result<&[u8], Reject> {
+    if !opened {
+        return Err(Reject::Key);
+    }
+    let mut body = plain;
+    if accepts(decode(&mut body)?) { Ok(body) } else { Err(Reject::Stale) }
 }
 
 /// First byte of a datagram's associated data.

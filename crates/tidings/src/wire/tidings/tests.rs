@@ -308,10 +308,10 @@ fn members() -> impl Strategy<Value = Member> {
     ];
     let meta = prop::collection::vec(any::<u8>(), 0..=MAX_META);
     let addr = (ip.prop_filter("usable", usable), 1..=u16::MAX).prop_map(SocketAddr::from);
-    ("[^\\p{Cc}]{1,60}", addr, any::<(u64, u64)>(), meta, state).prop_map(
+    let id = "[^\\p{Cc}\\p{Cf}\\p{Z}]{1,60}".prop_filter_map("valid", |id| NodeId::new(&id).ok());
+    (id, addr, any::<(u64, u64)>(), meta, state).prop_map(
         |(id, addr, (generation, number), meta, state)| {
             let incarnation = Incarnation { generation, number };
-            let id = NodeId::new(&id).unwrap();
             let mut member = Member::new(id, addr, incarnation, Meta::new(&meta));
             member.state = state;
             member
