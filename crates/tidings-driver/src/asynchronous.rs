@@ -34,7 +34,7 @@ use tidings::{
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
 #[cfg(feature = "record")]
-use tidings_record::{Finishing, Limits, RecordError};
+use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
 /// A handle to a running node.
 ///
