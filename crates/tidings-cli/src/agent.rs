@@ -1,8 +1,10 @@
 //! `tidings agent`: runs one node as a service.
 
 mod args;
+mod cluster;
 mod commands;
 mod control;
+mod everywhere;
 mod reload;
 mod signals;
 mod system;
@@ -17,6 +19,7 @@ use crate::report::Report;
 use crate::runtime::{Events, Node};
 use args::usage;
 pub(crate) use args::{Args, duration};
+use cluster::Cluster;
 use commands::Commands;
 use control::Control;
 use reload::Reload;
@@ -84,7 +87,11 @@ pub(crate) fn run(args: Args, sources: Sources) -> Result<ExitCode, Fatal> {
     let node = Arc::new(node);
     let key_file = args.keys.file().map(Path::to_owned);
     let keys = Arc::new(Keys::new(Arc::clone(&node), args.wire.keys(), key_file));
-    let control = Control::new(&args, Arc::clone(&node), Arc::clone(&keys), report.clone());
+    let (remote, encrypts) = (args.control.remote_commands, args.keys.is_strict());
+    let cluster = Cluster::start(&node, &keys, remote, encrypts, report.clone());
+    let cluster = cluster.map_err(Fatal::failed)?;
+    let asks = Arc::clone(&cluster);
+    let control = Control::new(&args, Arc::clone(&node), Arc::clone(&keys), asks, report.clone());
     let server = control.serve(&args, publisher, sender.clone()).map_err(fails)?;
     report.ready(&node.local());
 
@@ -93,7 +100,7 @@ pub(crate) fn run(args: Args, sources: Sources) -> Result<ExitCode, Fatal> {
     let (printing, has_printed) = channel::<()>();
     thread::spawn(move || {
         let _printing = printing;
-        print(events, &printed, |event| {
+        print(events, &printed, &cluster, |event| {
             if name_taken == OnNameTaken::Refuse && join::is_name_taken(event) {
                 drop(refusals.send(Input::NameTaken(event.to_string())));
             }
@@ -274,11 +281,13 @@ fn end_within(time: Duration, run: impl FnOnce() + Send + 'static) {
     _ = ended.recv_timeout(time);
 }
 
-/// Prints events until the node stops.
-fn print(mut events: Events, report: &Report, look: impl Fn(&Event)) {
+/// Prints events until the node stops; waits for nobody who reads them.
+fn print(mut events: Events, report: &Report, cluster: &Cluster, look: impl Fn(&Event)) {
     let mut lagged = 0;
     while let Some(event) = events.recv() {
-        // First: a name that is taken ends the agent, whoever reads its output.
+        if cluster.takes(&event) {
+            continue;
+        }
         look(&event);
         report.event(&event);
         let lost = events.lagged();

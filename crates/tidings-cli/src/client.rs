@@ -1,5 +1,6 @@
 //! The commands that ask a running agent, through its control socket.
 
+mod everywhere;
 mod members;
 mod monitor;
 mod text;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use text::{key_table, lines};
+use text::lines;
 use tidings_control::{Client, ClientError, Level, default_path, sockets};
 use tidings_driver::prelude::NodeId;
 use tidings_record::Recording;
@@ -81,10 +82,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Measure the round trip from a running agent to a member
+    /// Measure the round trip from a running agent to a member, or between two members
     Rtt {
-        /// The member
+        /// The member; with a second name, the one that pings
         name: NodeId,
+        /// The member that is pinged by the first one
+        to: Option<NodeId>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Ask all agents of the cluster whom they see, and whom they do not
+    Reachability {
         #[command(flatten)]
         at: At,
     },
@@ -101,10 +109,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// List or change the keys of a running agent
+    /// List or change the keys of all agents of the cluster, with an answer for each
     Keys {
         #[command(subcommand)]
-        action: Keys,
+        action: everywhere::Keys,
     },
     /// Set or delete tags of a running agent
     Tags {
@@ -139,36 +147,6 @@ pub(crate) enum Command {
 pub(crate) struct Data {
     /// The message; `hex:` and hex digits for raw bytes
     text: String,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Keys {
-    /// List the keys by their short names; the first one encrypts
-    List {
-        #[command(flatten)]
-        at: At,
-    },
-    /// Accept messages with a further key
-    Install {
-        /// The key, as `tidings keygen` prints it
-        key: String,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Encrypt with an accepted key
-    Use {
-        /// The key, or its short name
-        key: String,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Accept messages with a key no more
-    Remove {
-        /// The key, or its short name
-        key: String,
-        #[command(flatten)]
-        at: At,
-    },
 }
 
 #[derive(Subcommand)]
@@ -220,10 +198,16 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Fatal> {
         Command::Broadcast { data, at } => {
             at.call("broadcast", data.arguments(), |_| "queued for gossip".into())?;
         }
-        Command::Rtt { name, at } => at.call("ping", json!({"to": name.as_str()}), |pong| {
-            let rtt = Duration::from_secs_f64(pong["rtt"].as_f64().unwrap_or_default());
-            format!("{name} answered, round trip {rtt:.1?}")
-        })?,
+        Command::Rtt { name, to, at } => {
+            let from = to.as_ref().map(|_| name.as_str());
+            let to = to.as_ref().unwrap_or(&name);
+            at.call("ping", json!({"to": to.as_str(), "from": from}), |pong| {
+                let rtt = Duration::from_secs_f64(pong["rtt"].as_f64().unwrap_or_default());
+                let from = from.map(|from| format!(" {from}")).unwrap_or_default();
+                format!("{to} answered{from}, round trip {rtt:.1?}")
+            })?;
+        }
+        Command::Reachability { at } => return everywhere::reachability(&at),
         Command::Stats { at } => at.call("stats", json!({}), |result| {
             let mut text = String::new();
             list_counters(&mut text, "", &result["stats"]);
@@ -233,7 +217,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Fatal> {
                 .collect::<Vec<_>>()
                 .join("\n")
         })?,
-        Command::Keys { action } => keys(action)?,
+        Command::Keys { action } => return everywhere::keys(action),
         Command::Tags { action } => {
             let (at, arguments) = match action {
                 Tags::Set { tags, at } => (at, json!({"set": tags})),
@@ -321,16 +305,6 @@ fn only_agent() -> Result<Client, Fatal> {
             Err(Fatal::usage(format!("several agents run on this machine; add --agent: {names}")))
         }
     }
-}
-
-fn keys(action: Keys) -> Result<(), Fatal> {
-    let (at, action, key) = match action {
-        Keys::List { at } => (at, "list", None),
-        Keys::Install { key, at } => (at, "install", Some(key)),
-        Keys::Use { key, at } => (at, "use", Some(key)),
-        Keys::Remove { key, at } => (at, "remove", Some(key)),
-    };
-    at.call("keys", json!({"action": action, "key": key}), key_table)
 }
 
 /// Explains a verdict from the recent past of the agent.

@@ -153,6 +153,12 @@ impl KeyArgs {
         self.key_file.as_deref()
     }
 
+    /// Whether each message has to be encrypted.
+    pub(crate) fn is_strict(&self) -> bool {
+        let has_keys = self.key_file.is_some() || !self.key.is_empty();
+        has_keys && matches!(self.plaintext, PlaintextArg::Refused)
+    }
+
     /// Whether the key file may be one that other users can read.
     pub(crate) fn is_insecure(&self) -> bool {
         self.insecure_key_file

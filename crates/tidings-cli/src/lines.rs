@@ -1,5 +1,5 @@
 //! The lines of an agent on standard output: a thread writes them, so that a reader who does not
-//! read holds up nothing but events and results.
+//! read loses events, and holds up nothing but results.
 
 use crate::output::write_line;
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ struct Queue {
     writing: bool,
     /// The number of lines that were written.
     written: u64,
+    /// The number of lines that were lost since the last one.
+    lost: u64,
 }
 
 impl Lines {
@@ -45,6 +47,21 @@ impl Lines {
         let mut queue = self.shared.lock();
         while queue.lines.len() >= MAX_LINES || queue.bytes >= MAX_BYTES {
             queue = self.shared.wait(queue);
+        }
+        self.add(&mut queue, line);
+    }
+
+    /// Adds a line if there is room for it, and counts it as lost if not; `lagged` makes a line
+    /// about earlier ones that were lost.
+    pub(crate) fn offer(&self, line: String, lagged: impl FnOnce(u64) -> String) {
+        let mut queue = self.shared.lock();
+        if queue.lines.len() >= MAX_LINES || queue.bytes >= MAX_BYTES {
+            queue.lost += 1;
+            return;
+        }
+        let lost = std::mem::take(&mut queue.lost);
+        if lost > 0 {
+            self.add(&mut queue, lagged(lost));
         }
         self.add(&mut queue, line);
     }
@@ -113,7 +130,7 @@ impl Shared {
 }
 
 /// The most lines that wait.
-const MAX_LINES: usize = 256;
+const MAX_LINES: usize = 1024;
 /// The most bytes that wait, not counting the last line.
 const MAX_BYTES: usize = 4 << 20;
 

@@ -99,12 +99,11 @@ impl Report {
 
     /// Reports that events were dropped because this program did not read them fast enough.
     pub(crate) fn lagged(&self, events: u64) {
-        let number = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
-        let text = format!("lagging: {number} dropped; use `members` for the current state");
+        let text = lagged_text(events);
         self.log("lagged", Level::Warn, &text, json!({"events": events}));
     }
 
-    /// Reports what the agent was told to do from elsewhere than its standard input.
+    /// Reports an event, or what happens in the agent itself; waits for nobody who reads it.
     pub(crate) fn log(&self, kind: &str, level: Level, text: &str, mut fields: Value) {
         self.publisher.publish(kind, level, text, fields.clone());
         if (level as u8) < self.level.load(Ordering::Relaxed) {
@@ -112,9 +111,12 @@ impl Report {
         }
         if self.json {
             fields["level"] = level.as_str().into();
-            self.object(kind, fields);
+            self.lines.offer(line(kind, fields), |lost| {
+                line("lagged", json!({"events": lost, "level": Level::Warn.as_str()}))
+            });
         } else {
-            self.text(level, text);
+            let warning = |lost| text_line(Level::Warn, &lagged_text(lost));
+            self.lines.offer(text_line(level, text), warning);
         }
     }
 
@@ -150,14 +152,24 @@ impl Report {
     }
 
     fn text(&self, level: Level, text: &str) {
-        let now = humantime::format_rfc3339_millis(SystemTime::now());
-        let level = level.as_str().to_uppercase();
-        self.lines.push(format!("{now} {level:5} {text}"));
+        self.lines.push(text_line(level, text));
     }
 
     fn object(&self, kind: &str, object: Value) {
         self.lines.push(line(kind, object));
     }
+}
+
+/// A line for people: the time (UTC), the level, and a text.
+fn text_line(level: Level, text: &str) -> String {
+    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    let level = level.as_str().to_uppercase();
+    format!("{now} {level:5} {text}")
+}
+
+fn lagged_text(events: u64) -> String {
+    let number = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
+    format!("lagging: {number} dropped; use `members` for the current state")
 }
 
 /// A line of JSON.

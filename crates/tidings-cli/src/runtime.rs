@@ -87,6 +87,7 @@ macro_rules! answered_at_once {
 answered_at_once! {
     local() -> Member;
     members() -> Vec<Member>;
+    all_members() -> Vec<Member>;
     health() -> u32;
     record_in_memory(limits: Limits) -> Result<(), RecordError>;
     stats() -> Stats;

@@ -1,5 +1,7 @@
 //! Agents as users run them: processes, standard input, signals.
 
+#[path = "agent/cluster.rs"]
+mod cluster;
 #[path = "agent/control.rs"]
 mod control;
 #[path = "agent/seeds.rs"]

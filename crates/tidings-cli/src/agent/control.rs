@@ -1,10 +1,12 @@
 //! The control socket of an agent: a node's commands, and those that only an agent has.
 
+use super::cluster::{Cluster, Remote, change_keys};
+use super::everywhere::Everywhere;
 use super::{Args, Input};
 use crate::Fatal;
 use crate::command::Context;
 use crate::join;
-use crate::key_file::{Change, Keys};
+use crate::key_file::Keys;
 use crate::report::{Outcome, Report};
 use crate::runtime::Node;
 use data_encoding::BASE64;
@@ -16,7 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidings_control::{
     Arguments, BindError, Level, NodeService, Publisher, Server, Service, default_path,
 };
-use tidings_driver::prelude::Key;
 
 /// Where the control socket is.
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ pub(crate) struct ControlArgs {
     /// in /run/tidings for root, in /tmp/tidings-UID for others
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+    /// What agents of other members may ask of this one, for `tidings keys` and others
+    #[arg(long, value_enum, default_value_t = Remote::All, hide_short_help = true)]
+    pub(super) remote_commands: Remote,
 }
 
 /// The commands of an agent's control socket.
@@ -36,6 +40,7 @@ pub(super) struct Control {
     keys: Arc<Keys>,
     report: Report,
     context: Context,
+    everywhere: Everywhere,
     /// The recording, if it is a file.
     recording: Option<PathBuf>,
     /// For the agent's main thread.
@@ -43,8 +48,16 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(args: &Args, node: Arc<Node>, keys: Arc<Keys>, report: Report) -> Self {
+    pub(super) fn new(
+        args: &Args,
+        node: Arc<Node>,
+        keys: Arc<Keys>,
+        cluster: Arc<Cluster>,
+        report: Report,
+    ) -> Self {
+        let everywhere = Everywhere { node: Arc::clone(&node), keys: Arc::clone(&keys), cluster };
         Self {
+            everywhere,
             standard: node.service(args.cluster.clone()),
             node,
             keys,
@@ -101,39 +114,20 @@ impl Control {
         }
     }
 
-    /// Changes the keys, if an action is given; returns all of them by their short names.
-    pub(super) fn keys(&self, arguments: &Arguments) -> Result<Value, String> {
-        let key = || self.find_key(arguments.text("key")?);
-        let change = match arguments.optional("action")?.unwrap_or("list") {
-            "list" => None,
-            "install" => Some(Change::Add(key()?)),
-            "use" => Some(Change::Use(key()?)),
-            "remove" => Some(Change::Remove(key()?)),
-            action => {
-                return Err(format!(
-                    "unknown action {action:?}; list, install, use and remove are known"
-                ));
-            }
-        };
-        let changed = change.map(|change| self.keys.change(&change)).transpose()?;
-        let keyring = self.keys.keyring()?;
-        let keys = keyring
-            .keys()
-            .map(|key| json!({"id": key.id().to_string(), "cipher": key.cipher().to_string()}));
-        let mut result = json!({"keys": keys.collect::<Vec<_>>()});
-        if let Some(changed) = changed {
-            result["saved"] = changed.saved.into();
-            result["text"] = changed.text.into();
+    fn keys(&self, arguments: &Arguments) -> Result<Value, String> {
+        if arguments.flag("cluster")? {
+            return self.everywhere.keys(arguments);
         }
-        Ok(result)
+        let action = arguments.optional("action")?.unwrap_or("list");
+        change_keys(&self.keys, action, arguments.optional("key")?)
     }
 
-    /// A key, given in full or by its short name.
-    fn find_key(&self, text: &str) -> Result<Key, String> {
-        let keyring = self.keys.keyring()?;
-        let known = keyring.keys().find(|key| key.id().to_string() == text);
-        // An invalid key is not repeated in the error: it may be a secret with a typing error.
-        known.cloned().map_or_else(|| self.keys.parse(text).map_err(|it| it.to_string()), Ok)
+    /// Pings a member from here, or from another member.
+    fn ping(&self, arguments: &Arguments) -> Result<Value, String> {
+        match arguments.optional("from")? {
+            Some(from) => self.everywhere.ping_from(from, &arguments.member()?),
+            None => self.standard.call("ping", arguments),
+        }
     }
 
     fn recording(&self, path: &PathBuf) -> Result<Value, String> {
@@ -169,6 +163,9 @@ impl Service for Control {
         match (command, &self.recording) {
             ("join", _) => self.join(arguments),
             ("keys", _) => self.keys(arguments),
+            ("ping", _) => self.ping(arguments),
+            ("views", _) => Ok(self.everywhere.views()),
+            ("reachability", _) => Ok(self.everywhere.reachability()),
             ("log-level", _) => self.set_level(arguments),
             ("reload", _) => Ok(self.reload()),
             ("recording", Some(path)) => self.recording(path),

@@ -34,16 +34,16 @@ impl Reload {
 
     /// Reads the options again, and reports what came of it; the agent runs on in any case.
     pub(super) fn run(&mut self) {
-        let outcome = self.apply();
-        let report = self.report.clone();
-        // Not in this thread, which waits for no output.
-        std::thread::spawn(move || match outcome {
-            Ok(text) => report.log("reload", Level::Info, &text, json!({"ok": true, "text": text})),
+        match self.apply() {
+            Ok(text) => {
+                self.report.log("reload", Level::Info, &text, json!({"ok": true, "text": text}));
+            }
             Err(error) => {
                 let text = format!("not reloaded: {error}");
-                report.log("reload", Level::Error, &text, json!({"ok": false, "error": error}));
+                let fields = json!({"ok": false, "error": error});
+                self.report.log("reload", Level::Error, &text, fields);
             }
-        });
+        }
     }
 
     /// Puts the new options in force, all or none of those of the configuration file; returns what

@@ -1,7 +1,7 @@
 //! `tidings members`: lists the members that an agent knows.
 
 use super::text::{about, address, plain, rtt, table};
-use super::{At, fatal};
+use super::{At, everywhere, fatal};
 use crate::Fatal;
 use crate::output::count;
 use clap::ValueEnum;
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// List members with this tag; the value is a regular expression for the whole
     #[arg(long, value_name = "KEY=REGEX", value_parser = tag)]
     tag: Vec<(String, Regex)>,
+    /// Ask all agents of the cluster, and group them by the members that they see
+    #[arg(long, value_enum, conflicts_with_all = ["all", "status", "name", "tag", "watch"])]
+    from: Option<From>,
     /// List them again whenever something changes, until interrupted
     #[arg(long)]
     watch: bool,
@@ -42,7 +45,16 @@ enum Status {
     Left,
 }
 
+/// The agents that are asked.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum From {
+    All,
+}
+
 pub(super) fn run(args: &Args) -> Result<ExitCode, Fatal> {
+    if let Some(From::All) = args.from {
+        return everywhere::views(&args.at);
+    }
     let mut client = args.at.connect()?;
     if !args.watch {
         list(args, &mut client)?;

@@ -65,17 +65,6 @@ pub(super) fn info(info: &Value) -> String {
     table(&rows.into_iter().map(row).collect::<Vec<_>>())
 }
 
-/// The keys of an agent.
-pub(super) fn key_table(result: &Value) -> String {
-    let mut rows = vec![["KEY", "CIPHER", "USE"].map(String::from).to_vec()];
-    for (n, key) in result["keys"].as_array().into_iter().flatten().enumerate() {
-        let using = if n == 0 { "encrypts" } else { "accepted" };
-        rows.push(vec![plain(&key["id"]), plain(&key["cipher"]), using.into()]);
-    }
-    let text = result["text"].as_str().map(|text| format!("{text}\n")).unwrap_or_default();
-    text + &table(&rows)
-}
-
 /// The address of a member.
 pub(super) fn address(node: &Value) -> String {
     let (ip, port) = (plain(&node["addr"]), &node["port"]);

@@ -98,7 +98,7 @@ fn an_agent_is_told_what_to_do_from_another_terminal() {
     for (args, error) in [
         (&["rtt", "nobody"][..], "tidings: no member of that name is known\n"),
         (&["join", "127.0.0.1:1"], "nobody listens there"),
-        (&["keys", "list"], "tidings: the node does not encrypt; start it with a key\n"),
+        (&["keys", "list", "--local"], "tidings: the node does not encrypt; start it with a key\n"),
         (&["tags", "delete", "zone"], "tidings: there is no tag \"zone\"\n"),
     ] {
         let (status, output, said) = place.tidings(args);
@@ -121,16 +121,17 @@ fn keys_are_changed_and_written_and_never_shown() {
     let (old, new) = (keygen(&[]), keygen(&[]));
     write_secret(&file, &old);
     let _a = Agent::start("a", &["--control", &place.0, "--key-file", &file]);
-    assert!(place.ok(&["keys", "install", &new]).contains(&format!("saved in {file}")));
-    let listed = place.json(&["keys", "list"]);
+    let installed = place.ok(&["keys", "install", &new, "--local"]);
+    assert!(installed.contains(&format!("saved in {file}")), "{installed}");
+    let listed = place.json(&["keys", "list", "--local"]);
     let id = listed["keys"][1]["id"].as_str().unwrap();
-    place.ok(&["keys", "use", id]);
-    place.ok(&["keys", "remove", &old]);
+    place.ok(&["keys", "use", id, "--local"]);
+    place.ok(&["keys", "remove", &old, "--local"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{new}\n"));
-    let table = place.ok(&["keys", "list"]);
+    let table = place.ok(&["keys", "list", "--local"]);
     assert!(table.contains("encrypts") && !table.contains(&new), "{table}");
     assert_eq!(table.lines().count(), 2);
-    assert_eq!(place.tidings(&["keys", "remove", id]).0, Some(1), "it encrypts with it");
+    assert_eq!(place.tidings(&["keys", "remove", id, "--local"]).0, Some(1), "it encrypts with it");
     std::fs::remove_file(&file).unwrap();
 }
 
