@@ -63,6 +63,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Declare for all members that one that failed has left, and will not come back
+    ///
+    /// At most 10 in 10 s. A member that is alive or suspect is refused: stop it instead
+    ForceLeave {
+        /// The member
+        name: NodeId,
+        #[command(flatten)]
+        at: At,
+    },
     /// Send a message to one member
     Send {
         /// The member
@@ -188,6 +197,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Fatal> {
         Command::Leave { at } => at.call("leave", json!({}), |left| {
             format!("left; {} confirmed it", number(left, "confirmed", "member"))
         })?,
+        Command::ForceLeave { name, at } => {
+            let text = format!("{name} has left, for all members");
+            at.call("force-leave", json!({"to": name.as_str()}), |_| text)?;
+        }
         Command::Send { name, data, reliable, at } => {
             let mut arguments = data.arguments();
             arguments["to"] = name.as_str().into();

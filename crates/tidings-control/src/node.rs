@@ -39,6 +39,8 @@ pub trait ControlledNode: fmt::Debug + Send + Sync + 'static {
     fn join(&self, seeds: &[String]) -> Result<usize, String>;
     /// Leaves the cluster; returns the number of members that confirmed it.
     fn leave(&self) -> Result<usize, String>;
+    /// Declares for all members that one that failed has left.
+    fn force_leave(&self, id: &NodeId) -> Result<(), String>;
     /// Pings a member; returns the round-trip time.
     fn ping(&self, to: &NodeId) -> Result<Duration, String>;
 
@@ -115,6 +117,10 @@ macro_rules! controlled_node {
 
             fn leave(&self) -> Result<usize, String> {
                 $wait(self.leave()).map_err(text)
+            }
+
+            fn force_leave(&self, id: &NodeId) -> Result<(), String> {
+                self.force_leave(id).map_err(text)
             }
 
             fn ping(&self, to: &NodeId) -> Result<Duration, String> {

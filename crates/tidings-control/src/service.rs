@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidings_driver::prelude::{ClusterName, Member, NodeId, Phase, State};
 
 /// What answers the commands of a control socket.
@@ -110,8 +110,9 @@ impl Arguments {
     }
 }
 
-/// The commands that any node has: `info`, `members`, `stats`, `join`, `leave`, `ping`, `send`,
-/// `broadcast`, `tags`, and with the features `encryption` and `record`, `keys` and `recording`.
+/// The commands that any node has: `info`, `members`, `stats`, `join`, `leave`, `force-leave`,
+/// `ping`, `send`, `broadcast`, `tags`, and with the features `encryption` and `record`, `keys` and
+/// `recording`.
 #[derive(Debug)]
 pub struct NodeService {
     node: Arc<dyn ControlledNode>,
@@ -120,6 +121,8 @@ pub struct NodeService {
     started: Instant,
     /// Held while tags are changed.
     tags: Mutex<()>,
+    /// When members were declared to have left of late.
+    force_leaves: Mutex<Vec<Instant>>,
 }
 
 impl NodeService {
@@ -135,6 +138,7 @@ impl NodeService {
             version: version.into(),
             started: Instant::now(),
             tags: Mutex::new(()),
+            force_leaves: Mutex::default(),
         }
     }
 
@@ -208,6 +212,22 @@ impl NodeService {
         Ok(json!({"tags": tags.to_json()}))
     }
 
+    /// Declares that a member has left, not often: each time is gossip for all members.
+    fn force_leave(&self, arguments: &Arguments) -> Result<Value, String> {
+        let member = arguments.member()?;
+        let mut times = lock(&self.force_leaves);
+        times.retain(|time| time.elapsed() < FORCE_LEAVE_WINDOW);
+        if times.len() >= MAX_FORCE_LEAVES {
+            return Err(format!(
+                "{MAX_FORCE_LEAVES} members were declared to have left within \
+                 {FORCE_LEAVE_WINDOW:?}, and no more are; try again later"
+            ));
+        }
+        self.node.force_leave(&member)?;
+        times.push(Instant::now());
+        Ok(json!({}))
+    }
+
     fn send(&self, arguments: &Arguments) -> Result<Value, String> {
         let (to, data) = (arguments.member()?, arguments.data()?);
         if arguments.flag("reliable")? {
@@ -241,6 +261,7 @@ impl Service for NodeService {
                 Ok(json!({"members": self.node.join(&seeds)?}))
             }
             "leave" => Ok(json!({"confirmed": self.node.leave()?})),
+            "force-leave" => self.force_leave(arguments),
             "ping" => Ok(json!({"rtt": self.node.ping(&arguments.member()?)?.as_secs_f64()})),
             "send" => self.send(arguments),
             "broadcast" => self.node.broadcast(arguments.data()?).map(|()| json!({})),
@@ -253,6 +274,10 @@ impl Service for NodeService {
         }
     }
 }
+
+/// The members that are declared to have left in a window.
+const MAX_FORCE_LEAVES: usize = 10;
+const FORCE_LEAVE_WINDOW: Duration = Duration::from_secs(10);
 
 /// How many members are in each state.
 fn counts(members: &[Member]) -> Value {

@@ -101,6 +101,7 @@ fn what_is_wrong_with_a_request_is_said_and_the_connection_goes_on() {
         ("join", json!({"seeds": [7]}), "the argument \"seeds\" is not a list of texts"),
         ("ping", json!({"to": "nobody"}), "no member of that name is known"),
         ("ping", json!({"to": ""}), "a name must not be empty"),
+        ("force-leave", json!({"to": "a"}), "the member is alive; only one that failed"),
         ("broadcast", json!({"data": "0g"}), "the argument \"data\" is not hex: "),
         ("tags", json!({"delete": ["role"]}), "there is no tag \"role\""),
         ("tags", json!({"set": ["role"]}), "\"role\" is not a tag, as in role=db"),

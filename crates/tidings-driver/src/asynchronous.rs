@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Failure, Member, Meta, Node, NodeId, Phase, SendError, Stats,
-    Ticket, TooLong,
+    BroadcastError, BroadcastKey, Failure, ForceLeaveError, Member, Meta, Node, NodeId, Phase,
+    SendError, Stats, Ticket, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Event, Failure, Member, Meta, Node, NodeId, Phase, SendError,
-    Stats, TooLong,
+    BroadcastError, BroadcastKey, Event, Failure, ForceLeaveError, Member, Meta, Node, NodeId,
+    Phase, SendError, Stats, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};

@@ -133,6 +133,16 @@ macro_rules! answered_at_once {
                 self.handle().drive(|node, now| node.broadcast_replacing(now, key, data.into()))
             }
 
+            /// Declares for all members that one that failed has left, and will not come back: see
+            /// [`Node::force_leave`](tidings::Node::force_leave).
+            ///
+            /// # Errors
+            ///
+            /// If the member is not known or has not failed, or this node has left.
+            pub fn force_leave(&self, id: &NodeId) -> Result<(), ForceLeaveError> {
+                self.handle().drive(|node, now| node.force_leave(now, id))
+            }
+
             /// Sets the metadata that this node publishes to all members.
             ///
             /// # Errors

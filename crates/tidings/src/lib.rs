@@ -175,7 +175,9 @@ pub use crypto::cipher::Cipher;
 pub use crypto::key::{InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
-pub use error::{BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError};
+pub use error::{
+    BroadcastError, ExchangeError, Failure, ForceLeaveError, JoinError, SeedFailure, SendError,
+};
 pub use error::{Refusal, StreamError};
 pub use event::{Done, Phase, Ticket};
 pub use event::{Event, Via};

@@ -115,6 +115,44 @@ fn an_agent_is_told_what_to_do_from_another_terminal() {
 }
 
 #[test]
+fn a_member_that_failed_is_declared_to_have_left_and_a_live_one_is_not() {
+    let (a, mut b, place) = pair("force");
+    let c = Agent::start("c", &["--join", &a.addr]);
+    c.wait_for("join", "b");
+    let (status, _, said) = place.tidings(&["force-leave", "b"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("only one that failed is declared to have left"), "{said}");
+    b.process.kill().unwrap();
+    for agent in [&a, &c] {
+        assert_eq!(agent.wait_for("leave", "b")["node"]["state"], "dead");
+    }
+    assert_eq!(place.ok(&["force-leave", "b"]), "b has left, for all members\n");
+    for agent in [&a, &c] {
+        assert_eq!(agent.wait_for("leave", "b")["node"]["state"], "left");
+    }
+    for _ in 0..9 {
+        place.ok(&["force-leave", "b"]);
+    }
+    let (status, _, said) = place.tidings(&["force-leave", "b"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("10 members were declared to have left within 10s"), "{said}");
+}
+
+#[test]
+fn the_level_of_the_log_is_changed_while_the_agent_runs() {
+    let place = Place::new("level");
+    let a = Agent::start("a", &["--control", &place.0, "--log-level", "warn"]);
+    let b = Agent::start("b", &["--join", &a.addr]);
+    b.wait_for("join", "a");
+    a.ask_until("members", |result| result["members"].as_array().unwrap().len() == 2);
+    assert_eq!(place.ok(&["log-level", "info"]), "the agent prints info and above\n");
+    b.tell("update-meta role=db");
+    // Its join was below the level.
+    let first = a.wait(|line| ["join", "update"].contains(&line["ev"].as_str().unwrap()));
+    assert_eq!((&first["ev"], &first["level"]), (&"update".into(), &"info".into()));
+}
+
+#[test]
 fn keys_are_changed_and_written_and_never_shown() {
     let place = Place::new("keys");
     let file = format!("{}/control-keys-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());

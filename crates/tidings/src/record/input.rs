@@ -56,6 +56,7 @@ pub(crate) enum Input<'a> {
     },
     SetMeta(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
     SetSyncState(#[cfg_attr(feature = "record", serde(serialize_with = "octets"))] &'a [u8]),
+    ForceLeave(Cow<'a, NodeId>),
 }
 
 impl<'a> Input<'a> {
