@@ -23,6 +23,9 @@ mod seeds;
 mod sim;
 mod wire;
 
+#[cfg(not(unix))]
+compile_error!("the tidings command needs Unix: sockets, signals, modes of files");
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 

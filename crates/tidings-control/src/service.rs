@@ -307,7 +307,10 @@ pub fn view<'a>(members: impl IntoIterator<Item = &'a Member>) -> String {
 /// The node's recent past, in base64.
 #[cfg(feature = "record")]
 fn recording(node: &dyn ControlledNode) -> Result<Value, String> {
-    let bytes = node.recent().ok_or("the node keeps no record of its recent past")?;
+    let bytes = node.recent().ok_or(
+        "the node keeps no record of its recent past: none was asked for, or its memory is too \
+         small for the cluster (an agent's --recent)",
+    )?;
     Ok(json!({"recording": data_encoding::BASE64.encode(&bytes)}))
 }
 
