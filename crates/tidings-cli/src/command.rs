@@ -7,7 +7,7 @@ use tidings_driver::prelude::{InvalidKey, InvalidName, Key, NodeId, Services, Ta
 
 /// The help text about these commands.
 pub(crate) const HELP: &str = "\
-Commands on standard input, one per line; with `@ID ` in front, the result carries ID:
+Commands on standard input with --stdin, one per line; with `@ID ` in front, the result has ID:
   help                         show this list
   members                      list the members that are alive or suspect
   join HOST[:PORT][,...]       join a cluster through these seeds
@@ -23,11 +23,12 @@ Commands on standard input, one per line; with `@ID ` in front, the result carri
   leave                        leave the cluster gracefully, and keep running
   quit                         stop at once, without leaving
 TEXT may have spaces; `hex:` and hex digits stand for raw bytes.
-Changes of the keyring are not written to a file: update the file of --key-file as well.
+Changes of the keyring are written to the file of --key-file.
 
-The end of standard input stops an agent with --json; without --json the agent runs on.
-SIGINT and SIGTERM leave the cluster, then stop; a second signal stops at once. An agent whose
-standard output is closed by its reader leaves the cluster and ends with status 1.";
+SIGHUP has the agent read keys, tags, log level and seeds again. SIGINT and SIGTERM leave the
+cluster, then stop; a second signal stops at once. The end of standard input stops an agent with
+--stdin and --json. An agent whose standard output is closed by its reader leaves the cluster and
+ends with status 1.";
 
 /// A line of standard input, parsed.
 #[derive(Debug, Eq, PartialEq)]

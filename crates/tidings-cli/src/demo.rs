@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Run five nodes on this machine, kill one, let one leave, and show when each node noticed
+/// Run five nodes on this machine, kill one, let one leave, show who noticed when
 ///
 /// The five agents are separate processes on free ports of the loopback interface.
 #[derive(Debug, clap::Args)]
@@ -255,6 +255,7 @@ impl Agent {
         let arguments = ["agent", "--json", "--cluster", "demo", "--profile", "local"];
         let mut process = Command::new(program)
             .args(arguments)
+            .args(["--stdin", "--control", "none"])
             .args(["--name", &name(n), "--bind", "127.0.0.1:0"])
             .args(record.into_iter().flatten())
             .stdin(Stdio::piped())

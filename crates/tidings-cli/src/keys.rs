@@ -104,8 +104,8 @@ pub(crate) struct KeyArgs {
     key: Vec<String>,
     /// A file with keys, one per line, as `tidings keygen` prints them
     ///
-    /// The first key encrypts; messages encrypted with any of them are accepted. The agent only
-    /// reads the file: changes by the command `keyring` are not written to it
+    /// The first key encrypts; messages encrypted with any of them are accepted. The agent writes
+    /// changes of its keys back to the file, and reads it again after SIGHUP
     #[arg(long, value_name = "PATH", group = "keys")]
     key_file: Option<PathBuf>,
     /// Read the --key-file although other users of this machine can read it, too
@@ -148,9 +148,20 @@ impl KeyArgs {
         Ok(config.encryption(keyring, plaintext))
     }
 
-    /// The file that keys were read from; the agent does not write changes back to it.
+    /// The file that keys were read from.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.key_file.as_deref()
+    }
+
+    /// Whether each message has to be encrypted.
+    pub(crate) fn is_strict(&self) -> bool {
+        let has_keys = self.key_file.is_some() || !self.key.is_empty();
+        has_keys && matches!(self.plaintext, PlaintextArg::Refused)
+    }
+
+    /// Whether the key file may be one that other users can read.
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.insecure_key_file
     }
 
     fn keyring(&self, format: KeyFormat) -> Result<Option<Keyring>, Fatal> {
@@ -158,36 +169,42 @@ impl KeyArgs {
             let keys = self.key.iter().map(|text| ("--key".to_owned(), text.as_str()));
             return parse(keys, format);
         };
-        let text = self.read(path)?;
-        let path = path.display();
-        let lines = text.lines().enumerate();
-        let keys = lines.map(|(n, line)| (format!("{path}, line {}", n + 1), line.trim()));
-        let keyring = parse(keys.filter(|(_, line)| !line.is_empty()), format)?;
-        keyring
-            .map(Some)
-            .ok_or_else(|| Fatal::usage(format!("{path} has no key; `tidings keygen` prints one")))
+        read_keyring(path, format, self.insecure_key_file).map(Some)
     }
+}
 
-    /// The text of a key file, unless other users can read it.
-    fn read(&self, path: &Path) -> Result<Zeroizing<String>, Fatal> {
-        let cannot = |error| Fatal::usage(format!("cannot read {}: {error}", path.display()));
-        let mut file = File::open(path).map_err(cannot)?;
-        let found = file.metadata().map_err(cannot)?;
-        // Modes say nothing about pipes and devices, in which a key may come from elsewhere.
-        if let Some(mode) = open_mode(&found).filter(|_| found.is_file() && !self.insecure_key_file)
-        {
-            return Err(Fatal::usage(format!(
-                "--key-file: other users can read or change {path} (mode {mode:03o}); run \
-                 `chmod 600 {path}`, or add --insecure-key-file",
-                path = path.display()
-            )));
-        }
-        // One allocation: a string that grows would leave copies of the keys in memory.
-        let len = usize::try_from(found.len()).unwrap_or(0).clamp(4096, 1 << 20);
-        let mut text = Zeroizing::new(String::with_capacity(len));
-        file.read_to_string(&mut text).map_err(cannot)?;
-        Ok(text)
+/// The keys in a file.
+pub(crate) fn read_keyring(
+    path: &Path,
+    format: KeyFormat,
+    insecure: bool,
+) -> Result<Keyring, Fatal> {
+    let text = read(path, insecure)?;
+    let path = path.display();
+    let lines = text.lines().enumerate();
+    let keys = lines.map(|(n, line)| (format!("{path}, line {}", n + 1), line.trim()));
+    let keyring = parse(keys.filter(|(_, line)| !line.is_empty()), format)?;
+    keyring.ok_or_else(|| Fatal::usage(format!("{path} has no key; `tidings keygen` prints one")))
+}
+
+/// The text of a key file, unless other users can read it.
+fn read(path: &Path, insecure: bool) -> Result<Zeroizing<String>, Fatal> {
+    let cannot = |error| Fatal::usage(format!("cannot read {}: {error}", path.display()));
+    let mut file = File::open(path).map_err(cannot)?;
+    let found = file.metadata().map_err(cannot)?;
+    // Modes say nothing about pipes and devices, in which a key may come from elsewhere.
+    if let Some(mode) = open_mode(&found).filter(|_| found.is_file() && !insecure) {
+        return Err(Fatal::usage(format!(
+            "--key-file: other users can read or change {path} (mode {mode:03o}); run \
+             `chmod 600 {path}`, or add --insecure-key-file",
+            path = path.display()
+        )));
     }
+    // One allocation: a string that grows would leave copies of the keys in memory.
+    let len = usize::try_from(found.len()).unwrap_or(0).clamp(4096, 1 << 20);
+    let mut text = Zeroizing::new(String::with_capacity(len));
+    file.read_to_string(&mut text).map_err(cannot)?;
+    Ok(text)
 }
 
 /// The mode of a file that its group or all users can read or change; `None` if only the owner can.

@@ -5,13 +5,17 @@
 mod output;
 
 mod agent;
+mod client;
 mod command;
+mod config;
 mod demo;
 #[cfg(feature = "eth")]
 mod eth;
 mod http;
 mod join;
+mod key_file;
 mod keys;
+mod lines;
 mod recording;
 mod replay;
 mod report;
@@ -19,6 +23,9 @@ mod runtime;
 mod seeds;
 mod sim;
 mod wire;
+
+#[cfg(not(unix))]
+compile_error!("the tidings command needs Unix: sockets, signals, modes of files");
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,10 +40,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one node: prints events, reads commands from standard input
+    /// Run one node as a service, and print its events
     #[command(after_help = agent::MORE_HELP, after_long_help = command::HELP)]
     Agent(Box<agent::Args>),
-    /// Run five nodes on this machine, kill one, let one leave, and show when each node noticed
+    #[command(subcommand)]
+    Config(config::Args),
+    /// Run five nodes on this machine, kill one, let one leave, show who noticed when
     Demo(demo::Args),
     /// Call Ethereum contracts through whichever gateway is alive
     #[cfg(feature = "eth")]
@@ -51,22 +60,30 @@ enum Command {
     Sim(sim::Args),
     /// Replay a recording: verify it, show what the node did, and explain its verdicts
     Replay(replay::Args),
+    #[command(flatten)]
+    Client(client::Command),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Agent(args) => agent::run(*args),
+    run().unwrap_or_else(|error| {
+        eprintln!("tidings: {error}");
+        ExitCode::from(error.status)
+    })
+}
+
+fn run() -> Result<ExitCode, Fatal> {
+    let (cli, sources) = config::parse()?;
+    match cli.command {
+        Command::Agent(args) => agent::run(*args, sources.unwrap_or_default()),
+        Command::Config(args) => config::run(&args),
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "eth")]
         Command::Eth(args) => eth::run(args),
         Command::Keygen(args) => keys::generate(&args),
         Command::Sim(args) => sim::run(args),
         Command::Replay(args) => replay::run(&args),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("tidings: {error}");
-        ExitCode::from(error.status)
-    })
+        Command::Client(command) => client::run(command),
+    }
 }
 
 /// An error that ends the command, with its exit status.

@@ -4,7 +4,7 @@ use crate::Fatal;
 use crate::agent::duration;
 use crate::runtime::Node;
 use std::num::ParseIntError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_driver::prelude::Limits;
 
@@ -29,14 +29,39 @@ pub(crate) struct RecordArgs {
     /// How far back the recording has to reach, if that needs less than --record-size
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     record_time: Option<Duration>,
+    /// Memory for the node's recent past, from which `tidings why` explains; 0 for none
+    ///
+    /// With --record, the recording serves that
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "2MiB",
+        value_parser = size,
+        hide_short_help = true
+    )]
+    recent: u64,
 }
 
 impl RecordArgs {
     /// Starts the recording, if there is to be one.
     pub(crate) fn start(&self, node: &Node) -> Result<(), Fatal> {
-        let Some(file) = &self.record else { return Ok(()) };
+        let Some(file) = &self.record else { return self.start_in_memory(node) };
         let limits = Limits { bytes: self.record_size, time: self.record_time };
         node.record(file, limits).map_err(|error| Fatal::usage(format!("--record: {error}")))
+    }
+
+    fn start_in_memory(&self, node: &Node) -> Result<(), Fatal> {
+        if self.recent == 0 {
+            return Ok(());
+        }
+        let limits = Limits { bytes: self.recent, time: None };
+        let started = node.record_in_memory(limits);
+        started.map_err(|error| Fatal::usage(format!("--recent: {error}; 0 is for none")))
+    }
+
+    /// The file of the recording.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.record.as_deref()
     }
 }
 

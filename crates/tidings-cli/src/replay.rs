@@ -57,13 +57,39 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Fatal> {
         Fatal::usage(format!("{}: {}", args.file.display(), error.to_string()))
     };
     let recording = Recording::open(&args.file).map_err(|error| bad(&error))?;
+    replay(args, &recording)
+}
+
+/// Explains a verdict on a member from the recent past of a running agent.
+pub(crate) fn explain(
+    recording: &Recording,
+    about: NodeId,
+    until: Option<String>,
+    json: bool,
+) -> Result<ExitCode, Fatal> {
+    let args = Args {
+        file: "the agent's recent past".into(),
+        member: Vec::new(),
+        kind: Vec::new(),
+        until,
+        json,
+        state: false,
+        why: Some(about),
+    };
+    replay(&args, recording)
+}
+
+fn replay(args: &Args, recording: &Recording) -> Result<ExitCode, Fatal> {
+    let bad = |error: &dyn ToString| {
+        Fatal::usage(format!("{}: {}", args.file.display(), error.to_string()))
+    };
     let until = match &args.until {
-        Some(time) => until(time, &recording).map_err(Fatal::usage)?,
+        Some(time) => until(time, recording).map_err(Fatal::usage)?,
         None => Instant::MAX,
     };
     let mut run = Run {
         args,
-        recording: &recording,
+        recording,
         until,
         state_shown: false,
         names: Names::default(),

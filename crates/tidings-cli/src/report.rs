@@ -1,25 +1,30 @@
 //! The output of an agent: text lines, or JSON, one object per line.
 
 use crate::command;
+use crate::key_file::Changed;
 use crate::keys::to_text;
-use crate::output::{count, write_line};
+use crate::lines::Lines;
+use crate::output::count;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_driver::prelude::{
-    Event, Incarnation, Key, Keyring, Member, NodeId, Notice, State, Stats, Via,
-};
+use tidings_control::json::{event as event_fields, member as node};
+use tidings_control::{Level, Publisher};
+use tidings_driver::prelude::{Event, Key, Keyring, Member, NodeId, Notice, Stats, Via};
 
-/// Prints to standard output, as text or as JSON; each line is written at once and complete.
+/// Prints to standard output, as text or as JSON, each line at once and complete; and tells those
+/// who monitor the agent.
 #[derive(Clone)]
 pub(crate) struct Report {
     json: bool,
-    /// Called with the error if a line cannot be written.
-    on_error: Arc<dyn Fn(io::Error) + Send + Sync>,
+    lines: Lines,
+    publisher: Publisher,
+    /// The least level that is printed.
+    level: Arc<AtomicU8>,
 }
 
 /// The result of a command that succeeded.
@@ -43,25 +48,23 @@ pub(crate) enum Outcome {
     /// The member that answered a ping, and the round-trip time.
     Pong(NodeId, Duration),
     Keys(Keyring),
+    KeyChanged(Changed),
     /// Success without a value; the text is for people only.
     Done(String),
 }
 
-/// The level of a text line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Level {
-    Info,
-    Warn,
-    Error,
-}
-
 impl Report {
-    pub(crate) fn new(json: bool, on_error: impl Fn(io::Error) + Send + Sync + 'static) -> Self {
-        Self { json, on_error: Arc::new(on_error) }
+    pub(crate) fn new(json: bool, level: Level, lines: Lines, publisher: Publisher) -> Self {
+        Self { json, lines, publisher, level: Arc::new(AtomicU8::new(level as u8)) }
     }
 
     pub(crate) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Prints events and notices of this level and above from now on.
+    pub(crate) fn set_level(&self, level: Level) {
+        self.level.store(level as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn ready(&self, local: &Member) {
@@ -82,39 +85,48 @@ impl Report {
     }
 
     pub(crate) fn event(&self, event: &Event) {
-        if self.json {
-            if let Some((kind, fields)) = event_fields(event) {
-                self.object(kind, fields);
-            }
-        } else if let Some(text) = event_text(event) {
-            self.text(level(event), &text);
+        if let (Some((kind, fields)), Some(text)) = (event_fields(event), event_text(event)) {
+            self.log(kind, Level::of(event), &text, fields);
         }
     }
 
     /// Reports what goes wrong beside the node.
     pub(crate) fn notice(&self, notice: &Notice) {
-        if self.json {
-            let kind = match notice {
-                Notice::SourceFailed { .. } => "source-failed",
-                Notice::TooManySeeds { .. } => "too-many-seeds",
-                Notice::SnapshotSetAside { .. } => "snapshot-set-aside",
-                Notice::SnapshotFailed { .. } => "snapshot-failed",
-                _ => "other",
-            };
-            self.object("notice", json!({"kind": kind, "text": notice.to_string()}));
-        } else {
-            self.text(Level::Warn, &notice.to_string());
-        }
+        let kind = match notice {
+            Notice::SourceFailed { .. } => "source-failed",
+            Notice::TooManySeeds { .. } => "too-many-seeds",
+            Notice::SnapshotSetAside { .. } => "snapshot-set-aside",
+            Notice::SnapshotFailed { .. } => "snapshot-failed",
+            _ => "other",
+        };
+        self.warn(kind, &notice.to_string());
+    }
+
+    /// Reports a notice of the agent itself.
+    pub(crate) fn warn(&self, kind: &str, text: &str) {
+        self.log("notice", Level::Warn, text, json!({"kind": kind, "text": text}));
     }
 
     /// Reports that events were dropped because this program did not read them fast enough.
     pub(crate) fn lagged(&self, events: u64) {
+        let text = lagged_text(events);
+        self.log("lagged", Level::Warn, &text, json!({"events": events}));
+    }
+
+    /// Reports an event, or what happens in the agent itself; waits for nobody who reads it.
+    pub(crate) fn log(&self, kind: &str, level: Level, text: &str, mut fields: Value) {
+        self.publisher.publish(kind, level, text, fields.clone());
+        if (level as u8) < self.level.load(Ordering::Relaxed) {
+            return;
+        }
         if self.json {
-            self.object("lagged", json!({"events": events}));
+            fields["level"] = level.as_str().into();
+            self.lines.offer(line(kind, fields), |lost| {
+                line("lagged", json!({"events": lost, "level": Level::Warn.as_str()}))
+            });
         } else {
-            let events = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
-            let text = format!("lagging: {events} dropped; use `members` for the current state");
-            self.text(Level::Warn, &text);
+            let warning = |lost| text_line(Level::Warn, &lagged_text(lost));
+            self.lines.offer(text_line(level, text), warning);
         }
     }
 
@@ -138,111 +150,43 @@ impl Report {
 
     pub(crate) fn fatal(&self, error: &str) {
         if self.json {
-            self.object("fatal", json!({"error": error}));
+            self.lines.push_last(line("fatal", json!({"error": error})));
         }
     }
 
+    /// Prints the last line, without waiting for whoever reads it.
     pub(crate) fn exit(&self, why: &str) {
         if self.json {
-            self.object("exit", json!({"why": why}));
+            self.lines.push_last(line("exit", json!({"why": why})));
         }
     }
 
     fn text(&self, level: Level, text: &str) {
-        let now = humantime::format_rfc3339_millis(SystemTime::now());
-        let level = match level {
-            Level::Info => "INFO",
-            Level::Warn => "WARN",
-            Level::Error => "ERROR",
-        };
-        self.line(&format!("{now} {level:5} {text}"));
+        self.lines.push(text_line(level, text));
     }
 
-    fn object(&self, kind: &str, mut object: Value) {
-        object["ev"] = kind.into();
-        object["t"] = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64().into();
-        self.line(&object.to_string());
-    }
-
-    fn line(&self, line: &str) {
-        if let Err(error) = write_line(line) {
-            (self.on_error)(error);
-        }
+    fn object(&self, kind: &str, object: Value) {
+        self.lines.push(line(kind, object));
     }
 }
 
-/// The kind and the fields of an event as JSON; `None` for the end of a command, which its result
-/// reports.
-fn event_fields(event: &Event) -> Option<(&'static str, Value)> {
-    let about = |member| json!({"node": node(member)});
-    Some(match event {
-        Event::Joined(member) => ("join", about(member)),
-        Event::Updated(member) => ("update", about(member)),
-        Event::Restarted { member, earlier } => {
-            let incarnation = |it: &Incarnation| json!([it.generation, it.number]);
-            let earlier = incarnation(earlier);
-            ("restart", json!({"node": node(member), "earlier": earlier}))
-        }
-        Event::Suspected(member) => ("suspect", about(member)),
-        Event::Recovered(member) => ("alive", about(member)),
-        Event::Failed(member) | Event::Left(member) => ("leave", about(member)),
-        Event::Degraded(member) => ("degraded", about(member)),
-        Event::Restored(member) => ("restored", about(member)),
-        Event::StreamsBlocked(member) => ("streams-blocked", about(member)),
-        Event::StreamsRestored(member) => ("streams-restored", about(member)),
-        Event::DatagramTooLong { to, len } => {
-            ("too-long", json!({"addr": to.ip(), "port": to.port(), "bytes": len}))
-        }
-        Event::Conflict { id, addr, other } => {
-            let [node, other] = [addr, other]
-                .map(|addr| json!({"name": id.as_str(), "addr": addr.ip(), "port": addr.port()}));
-            ("conflict", json!({"node": node, "other": other}))
-        }
-        Event::Message { from, data, via } => {
-            let via = match via {
-                Via::Reliable => "reliable",
-                Via::Broadcast => "broadcast",
-                _ => "best-effort",
-            };
-            let data = HEXLOWER.encode(data);
-            ("msg", json!({"from": from.as_ref().map(NodeId::as_str), "data": data, "via": via}))
-        }
-        Event::SyncState { from, data, join } => {
-            let data = HEXLOWER.encode(data);
-            (
-                "remote-state",
-                json!({"from": from.as_ref().map(NodeId::as_str), "data": data, "join": join}),
-            )
-        }
-        Event::Unreachable { addr } => {
-            ("unreachable", json!({"addr": addr.ip(), "port": addr.port()}))
-        }
-        Event::SeedFailed { seed, error } => (
-            "seed-failed",
-            json!({"addr": seed.ip(), "port": seed.port(), "error": error.to_string()}),
-        ),
-        Event::Ready { members } => ("settled", json!({"members": members})),
-        Event::PartitionSuspected { lost, present } => {
-            ("partition", json!({"lost": lost, "present": present}))
-        }
-        _ => return None,
-    })
+/// A line for people: the time (UTC), the level, and a text.
+fn text_line(level: Level, text: &str) -> String {
+    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    let level = level.as_str().to_uppercase();
+    format!("{now} {level:5} {text}")
 }
 
-/// The level of an event.
-fn level(event: &Event) -> Level {
-    match event {
-        Event::Suspected(_)
-        | Event::Failed(_)
-        | Event::Degraded(_)
-        | Event::StreamsBlocked(_)
-        | Event::DatagramTooLong { .. }
-        | Event::Conflict { .. }
-        | Event::Unreachable { .. }
-        | Event::SeedFailed { .. }
-        | Event::PartitionSuspected { .. } => Level::Warn,
-        _ => Level::Info,
-    }
+fn lagged_text(events: u64) -> String {
+    let number = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
+    format!("lagging: {number} dropped; use `members` for the current state")
+}
+
+/// A line of JSON.
+fn line(kind: &str, mut object: Value) -> String {
+    object["ev"] = kind.into();
+    object["t"] = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64().into();
+    object.to_string()
 }
 
 /// An event as text for people; `None` for the end of a command, which its result reports.
@@ -298,7 +242,7 @@ fn sender(from: &Option<NodeId>) -> String {
 }
 
 /// Application data as text if it is UTF-8, else in hex; cut to the length of a line.
-fn excerpt(data: &[u8]) -> String {
+pub(crate) fn excerpt(data: &[u8]) -> String {
     let text = match std::str::from_utf8(data) {
         Ok(text) => format!("{text:?}"),
         Err(_) => format!("hex:{}", HEXLOWER.encode(data)),
@@ -311,33 +255,6 @@ fn excerpt(data: &[u8]) -> String {
 
 /// The length of an excerpt of application data, in characters.
 const MAX_EXCERPT: usize = 200;
-
-/// A member as JSON, with the names that HashiCorp's tools use, so that one script drives either.
-///
-/// `meta_text` is the metadata as text, where it is UTF-8.
-fn node(member: &Member) -> Value {
-    let state = match member.state() {
-        _ if member.is_suppressed() => "dead",
-        State::Alive => "alive",
-        State::Suspect => "suspect",
-        State::Failed => "dead",
-        State::Left => "left",
-    };
-    let mut node = json!({
-        "name": member.id().as_str(),
-        "addr": member.addr().ip(),
-        "port": member.addr().port(),
-        "state": state,
-        "incarnation": member.incarnation().number,
-        "generation": member.incarnation().generation,
-        "meta": HEXLOWER.encode(member.meta()),
-        "vsn": member.versions().unwrap_or([1, 1, 1, 0, 0, 0]),
-    });
-    if let Ok(text) = std::str::from_utf8(member.meta()) {
-        node["meta_text"] = text.into();
-    }
-    node
-}
 
 /// The fields of a command's result as JSON.
 fn fields(outcome: &Outcome) -> Value {
@@ -353,6 +270,7 @@ fn fields(outcome: &Outcome) -> Value {
         Outcome::Keys(keyring) => {
             json!({"keys": keyring.keys().map(to_text).collect::<Vec<_>>()})
         }
+        Outcome::KeyChanged(changed) => json!({"saved": changed.saved}),
         Outcome::Done(_) => json!({}),
     }
 }
@@ -393,12 +311,13 @@ fn outcome_text(outcome: &Outcome) -> String {
             }
             text
         }
+        Outcome::KeyChanged(changed) => changed.text.clone(),
         Outcome::Done(text) => text.clone(),
     }
 }
 
 /// Appends a line for each counter that is not zero, with the name of its group in front.
-fn list_counters(text: &mut String, group: &str, counters: &Value) {
+pub(crate) fn list_counters(text: &mut String, group: &str, counters: &Value) {
     for (name, value) in counters.as_object().into_iter().flatten() {
         if value.is_object() {
             list_counters(text, &format!("{name}: "), value);
@@ -435,14 +354,12 @@ mod tests {
     #[test]
     fn a_partition_is_reported_with_its_counts() {
         let event = Event::PartitionSuspected { lost: 4, present: 2 };
-        let expected = ("partition", json!({"lost": 4, "present": 2}));
-        assert_eq!(event_fields(&event), Some(expected));
         assert_eq!(
             event_text(&event).unwrap(),
             "possible network partition: 4 members failed within a short time, 2 members left"
         );
-        assert_eq!(level(&event), Level::Warn);
     }
+
     #[test]
     fn results_agree_in_number() {
         let joined = |seeds, of, members| outcome_text(&Outcome::Joined { seeds, of, members });

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
+use tidings_control::NodeService;
 use tidings_driver::asynchronous::{self, Tidings};
 use tidings_driver::prelude::{
-    BroadcastError, Bytes, CommandError, Config, DriverConfig, Event, Failure, JoinError, Key,
-    KeyError, Keyring, Limits, Member, Meta, NodeId, Observer, RecordError, SendError,
-    SetAddrError, StartError, Stats, Target, TooLong,
+    BroadcastError, Bytes, ClusterName, CommandError, Config, DriverConfig, Event, Failure,
+    JoinError, Key, KeyError, Keyring, Limits, Member, Meta, NodeId, Observer, RecordError,
+    SeedSource, SendError, SetAddrError, SetSeedsError, StartError, Stats, Target, TooLong,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -86,7 +87,9 @@ macro_rules! answered_at_once {
 answered_at_once! {
     local() -> Member;
     members() -> Vec<Member>;
+    all_members() -> Vec<Member>;
     health() -> u32;
+    record_in_memory(limits: Limits) -> Result<(), RecordError>;
     stats() -> Stats;
     observer() -> Observer;
     set_meta(meta: Meta) -> Result<(), TooLong>;
@@ -103,6 +106,22 @@ answered_at_once! {
 }
 
 impl Node {
+    /// The commands that a control socket of this node takes.
+    pub(crate) fn service(&self, cluster: ClusterName) -> NodeService {
+        let version = env!("CARGO_PKG_VERSION");
+        match self {
+            Self::Std(node) => NodeService::new(node.clone(), cluster, version),
+            Self::Async(node) => NodeService::new(node.clone(), cluster, version),
+        }
+    }
+
+    pub(crate) fn set_seeds(&self, sources: Vec<SeedSource>) -> Result<(), SetSeedsError> {
+        match self {
+            Self::Std(node) => node.set_seeds(sources),
+            Self::Async(node) => node.set_seeds(sources),
+        }
+    }
+
     pub(crate) fn join(&self, seeds: Vec<Target>) -> Result<usize, JoinError> {
         match self {
             Self::Std(node) => node.join(seeds),

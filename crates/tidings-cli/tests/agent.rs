@@ -1,7 +1,13 @@
 //! Agents as users run them: processes, standard input, signals.
 
+#[path = "agent/cluster.rs"]
+mod cluster;
+#[path = "agent/control.rs"]
+mod control;
 #[path = "agent/seeds.rs"]
 mod seeds;
+#[path = "agent/service.rs"]
+mod service;
 
 use serde_json::Value;
 #[cfg(target_os = "linux")]
@@ -32,6 +38,9 @@ impl Agent {
         let mut process = tidings(&["agent", "--json", "--name", name])
             .args(bind)
             .args(["--profile", "local", "--probe-interval", "200ms", "--probe-timeout", "80ms"])
+            .args(["--stdin"])
+            // Agents of other tests have the same names.
+            .args(if more.contains(&"--control") { &[][..] } else { &["--control", "none"] })
             .args(more)
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
@@ -135,8 +144,52 @@ fn kill_after_limit(pid: u32) -> Sender<()> {
 
 fn tidings(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(args).env_remove("TIDINGS_SEEDS");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("TIDINGS_")) {
+            command.env_remove(name);
+        }
+    }
+    command.args(args);
     command
+}
+
+/// The path of a test's control socket, which is removed with it.
+struct Place(String);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        // The path of a socket is short.
+        let path = std::env::temp_dir().join(format!("t{}-{name}", std::process::id()));
+        Self(path.to_str().unwrap().to_owned())
+    }
+
+    /// Runs a command against the agent there; returns its status, output and errors.
+    fn tidings(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output = tidings(args).args(["--control", &self.0]).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs a command that succeeds; returns its output.
+    #[track_caller]
+    fn ok(&self, args: &[&str]) -> String {
+        let (status, output, error) = self.tidings(args);
+        assert_eq!((status, error.as_str()), (Some(0), ""), "{args:?}: {output}");
+        output
+    }
+
+    /// Runs a command that succeeds, with its result as JSON.
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[args, &["--format", "json"]].concat())).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+        drop(std::fs::remove_file(format!("{}.lock", self.0)));
+    }
 }
 
 /// A new key, as `tidings keygen` prints it.
@@ -386,9 +439,10 @@ fn agents_in_no_allowed_network_are_refused_and_learn_why() {
 /// Other users of the machine reach an agent as a stranger on the network does, and not otherwise.
 #[test]
 #[cfg(target_os = "linux")]
-fn an_agent_listens_at_its_address_only_and_takes_commands_from_its_input_only() {
+fn an_agent_listens_at_its_address_and_its_control_socket_only() {
     for runtime in ["std", "smol", "async-std", "tokio"] {
-        let a = Agent::start("a", &["--runtime", runtime]);
+        let control = Place::new(&format!("sockets-{runtime}"));
+        let a = Agent::start("a", &["--runtime", runtime, "--control", &control.0]);
         let process = format!("/proc/{}", a.process.id());
         let links = std::fs::read_dir(format!("{process}/fd")).unwrap();
         let links = links.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
@@ -408,7 +462,9 @@ fn an_agent_listens_at_its_address_only_and_takes_commands_from_its_input_only()
                 }
                 // A pair of connected sockets without a name wakes the agent's own threads.
                 if name == "unix" {
-                    assert!(fields.len() == 7 && fields[5] == "03", "{runtime}: {line}");
+                    let is_control = fields.len() == 8 && fields[7] == control.0;
+                    let is_pair = fields.len() == 7 && fields[5] == "03";
+                    assert!(is_control || is_pair, "{runtime}: {line}");
                     waiting += 1;
                 } else {
                     let (ip, port) = fields[1].split_once(':').unwrap();
@@ -473,7 +529,7 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
         ),
         (&[], "--name"),
     ] {
-        let (status, said) = run(&[&["agent"], more].concat());
+        let (status, said) = run(&[&["agent", "--control", "none"], more].concat());
         assert_eq!(status, Some(2), "{more:?}: {said}");
         assert!(said.contains(reason), "{more:?}: {said}");
         assert!(!said.contains("hunter2"), "secrets are not repeated: {said}");
@@ -484,6 +540,7 @@ fn what_cannot_be_done_is_refused_with_status_2_and_its_reason() {
 fn an_agent_for_people_prints_lines_and_outlives_its_input() {
     let a = Agent::start("a", &[]);
     let mut b = tidings(&["agent", "--name", "b", "--bind", "127.0.0.1:0", "--join", &a.addr])
+        .args(["--control", "none"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -506,7 +563,8 @@ fn an_agent_for_people_prints_lines_and_outlives_its_input() {
 
 /// An agent that prints text lines, with its standard input and those lines.
 fn text_agent(more: &[&str]) -> (Child, ChildStdin, Receiver<String>) {
-    let mut agent = tidings(&["agent", "--bind", "127.0.0.1:0", "--profile", "local"])
+    let mut agent = tidings(&["agent", "--bind", "127.0.0.1:0", "--profile", "local", "--stdin"])
+        .args(["--control", "none"])
         .args(more)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -595,23 +653,30 @@ fn a_key_file_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_changed_keyring_is_reported_as_not_saved() {
-    let file = format!("{}/unsaved-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+fn a_changed_keyring_is_written_to_its_file_as_far_as_that_is_possible() {
+    let file = format!("{}/saved-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let (old, new) = (keygen(&[]), keygen(&[]));
     write_secret(&file, &old);
     let (mut a, mut stdin, lines) = text_agent(&["--name", "a", "--key-file", &file]);
-    for (command, text) in [
-        (format!("add {new}"), "key accepted from now on"),
-        (format!("use {new}"), "this is the primary key from now on"),
-        (format!("remove {old}"), "key removed"),
+    for (command, text, content) in [
+        (format!("add {new}"), "key accepted from now on", format!("{old}\n{new}\n")),
+        (format!("use {new}"), "this is the primary key from now on", format!("{new}\n{old}\n")),
+        (format!("remove {old}"), "key removed", format!("{new}\n")),
     ] {
         writeln!(stdin, "keyring {command}").unwrap();
         let line = wait_text(&lines, text);
-        let unsaved = format!("{text}; not saved: change {file} too, before a restart");
-        assert!(line.ends_with(&unsaved), "{line}");
+        assert!(line.ends_with(&format!("{text}; saved in {file}")), "{line}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), old);
+    // A file that is gone was taken away on purpose.
     std::fs::remove_file(&file).unwrap();
+    writeln!(stdin, "keyring add {old}").unwrap();
+    let line = wait_text(&lines, "key accepted from now on");
+    let unsaved = format!("; change {file} too, before a restart");
+    assert!(line.contains("; not saved: ") && line.ends_with(&unsaved), "{line}");
+    assert!(!std::fs::exists(&file).unwrap());
     a.kill().unwrap();
     a.wait().unwrap();
 }
@@ -622,6 +687,7 @@ fn an_agent_without_a_reader_leaves_and_ends_with_an_error() {
     for form in [&["--json"][..], &[]] {
         let a = Agent::start("a", &[]);
         let mut b = tidings(&["agent", "--name", "b", "--bind", "127.0.0.1:0", "--join", &a.addr])
+            .args(["--stdin", "--control", "none"])
             .args(form)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -79,6 +79,7 @@ fn an_encrypted_node_replays_without_its_keys_which_are_not_in_the_recording() {
     fs::write(&keys, key).unwrap();
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
     let mut agent = tidings(&["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0"])
+        .args(["--stdin", "--control", "none"])
         .arg("--record")
         .arg(&file)
         .arg("--key-file")
@@ -110,7 +111,7 @@ fn what_is_no_recording_is_refused_with_status_2() {
         assert!(text(&replayed.stderr).starts_with("tidings: "));
     }
     let agent = tidings(&["agent", "--name", "a", "--bind", "127.0.0.1:0", "--record"]);
-    let output = { agent }.arg(&file).output().unwrap();
+    let output = { agent }.arg(&file).args(["--control", "none"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("exists and is not a recording; it is not overwritten"));
 }

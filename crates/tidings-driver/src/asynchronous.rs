@@ -29,13 +29,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Failure, Member, Meta, Node, NodeId, Phase, SendError,
-    SetAddrError, Stats, Ticket, TooLong,
+    BroadcastError, BroadcastKey, Failure, ForceLeaveError, Member, Meta, Node, NodeId, Phase,
+    SendError, SetAddrError, Stats, Ticket, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
 #[cfg(feature = "record")]
-use tidings_record::{Finishing, Limits, RecordError};
+use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
 /// A handle to a running node.
 ///

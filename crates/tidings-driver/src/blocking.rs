@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tidings::{
-    BroadcastError, BroadcastKey, Event, Failure, Member, Meta, Node, NodeId, Phase, SendError,
-    SetAddrError, Stats, TooLong,
+    BroadcastError, BroadcastKey, Event, Failure, ForceLeaveError, Member, Meta, Node, NodeId,
+    Phase, SendError, SetAddrError, Stats, TooLong,
 };
 #[cfg(feature = "encryption")]
 use tidings::{Key, Keyring};
 #[cfg(feature = "record")]
-use tidings_record::{Finishing, Limits, RecordError};
+use tidings_record::{Finishing, Limits, RecordError, Recorder};
 
 /// A handle to a running node.
 ///

@@ -138,6 +138,16 @@ macro_rules! answered_at_once {
                 self.handle().drive(|node, now| node.broadcast_replacing(now, key, data.into()))
             }
 
+            /// Declares for all members that one that failed has left, and will not come back: see
+            /// [`Node::force_leave`](tidings::Node::force_leave).
+            ///
+            /// # Errors
+            ///
+            /// If the member is not known or has not failed, or this node has left.
+            pub fn force_leave(&self, id: &NodeId) -> Result<(), ForceLeaveError> {
+                self.handle().drive(|node, now| node.force_leave(now, id))
+            }
+
             /// Sets the metadata that this node publishes to all members.
             ///
             /// # Errors
@@ -269,7 +279,29 @@ macro_rules! answered_at_once {
                 limits: Limits,
             ) -> Result<(), RecordError> {
                 self.stop_recording()?;
-                self.handle().with(|state, now| state.record(path.as_ref(), limits, now))
+                let path = path.as_ref();
+                let begin = |now| Recorder::create(path, limits, now);
+                self.handle().with(|state, now| state.record(begin(now)?))
+            }
+
+            /// Records the node in memory from now on, in place of another recording: a ring of
+            /// [`Limits::bytes`], of which [`recent`](Self::recent) returns a copy.
+            ///
+            /// # Errors
+            ///
+            /// If the size limit is out of range, or too small for the state of the node.
+            pub fn record_in_memory(&self, limits: Limits) -> Result<(), RecordError> {
+                self.stop_recording()?;
+                let begin = |now| Recorder::in_memory(limits, now);
+                self.handle().with(|state, now| state.record(begin(now)?))
+            }
+
+            /// The recent past of the node, as the bytes of a recording; `None` without
+            /// [`record_in_memory`](Self::record_in_memory).
+            ///
+            /// It has all messages in clear, and no keys.
+            pub fn recent(&self) -> Option<Vec<u8>> {
+                self.handle().with(|state, _| state.recent())
             }
 
             /// Ends the recording, if there is one, once all of it is written.

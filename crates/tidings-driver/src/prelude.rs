@@ -13,10 +13,10 @@ pub use bytes::Bytes;
 pub use tidings::Memberlist;
 pub use tidings::{
     BroadcastError, BroadcastKey, ClusterName, Config, ConfigBuilder, ConfigError, Done, Event,
-    ExchangeError, Failure, Incarnation, InvalidBroadcastKey, InvalidName, InvalidNetwork,
-    IpNetwork, Member, Meta, Network, NodeId, OnNameTaken, Options, Phase, Refusal, Reject,
-    Rejected, SeedFailure, SendError, Services, SetAddrError, State, Stats, Target, TargetError,
-    Ticket, TooLong, Unsent, Via, Wire,
+    ExchangeError, Failure, ForceLeaveError, Incarnation, InvalidBroadcastKey, InvalidName,
+    InvalidNetwork, IpNetwork, Member, Meta, Network, NodeId, OnNameTaken, Options, Phase, Refusal,
+    Reject, Rejected, SeedFailure, SendError, Services, SetAddrError, State, Stats, Target,
+    TargetError, Ticket, TooLong, Unsent, Via, Wire,
 };
 #[cfg(feature = "encryption")]
 pub use tidings::{Cipher, InvalidKey, Key, KeyId, Keyring, KeyringError, Plaintext};

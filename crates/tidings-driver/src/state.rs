@@ -10,8 +10,6 @@ use crate::watch::{Condition, Watchers};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-#[cfg(feature = "record")]
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,7 +18,7 @@ use tidings::{
     Ticket,
 };
 #[cfg(feature = "record")]
-use tidings_record::{Limits, RecordError};
+use tidings_record::RecordError;
 
 /// The driver's end of an application's events, which may have no room for more.
 pub struct Emitter {
@@ -361,19 +359,19 @@ impl DriverState {
 
     /// Starts a recording, in place of an earlier one.
     #[cfg(feature = "record")]
-    pub(crate) fn record(
-        &mut self,
-        path: &Path,
-        limits: Limits,
-        now: Instant,
-    ) -> Result<(), RecordError> {
-        let mut recorder = Recorder::create(path, limits, now)?;
+    pub(crate) fn record(&mut self, mut recorder: Recorder) -> Result<(), RecordError> {
         recorder.record(&mut self.node);
         if recorder.error().is_some() {
             return recorder.finish(&mut self.node).wait();
         }
         self.recorder = Some(recorder);
         Ok(())
+    }
+
+    /// A copy of the recording in memory.
+    #[cfg(feature = "record")]
+    pub(crate) fn recent(&mut self) -> Option<Vec<u8>> {
+        self.recorder.as_mut()?.recent(&mut self.node)
     }
 
     pub(crate) fn stop_recording(&mut self) -> Option<Finishing> {

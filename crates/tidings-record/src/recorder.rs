@@ -1,7 +1,7 @@
 //! The recorder: writes a node's journal to the file.
 
 use crate::format::{BLOCK, Block, HEADER, Header, Kind, MAGIC, SLOTS};
-use crate::writer::{Submitted, Writer};
+use crate::writer::{FileWriter, Submitted, Writer};
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// Records a node's inputs, and checksums of its outputs, to a file.
+/// Records a node's inputs, and checksums of its outputs, to a file or to memory.
 ///
 /// The driver of the node owns it, and calls [`record`](Self::record) after each drive, when all
 /// outputs are polled. A separate thread writes the file, so that no method blocks. Only the owner
@@ -78,12 +78,28 @@ impl Recorder {
     /// If the limits are out of range, if the path is a file other than a recording, or if the file
     /// cannot be created.
     pub fn create(path: &Path, limits: Limits, now: Instant) -> Result<Self, RecordError> {
-        if limits.bytes < MIN_BYTES || limits.bytes > MAX_BYTES {
-            return Err(RecordError::SizeOutOfRange(limits.bytes));
-        }
+        check(limits)?;
         let error = |error| RecordError::File { path: path.into(), error };
         keep_old(path)?;
         let file = create_private(path).map_err(error)?;
+        let writer = FileWriter::start(file).map_err(error)?;
+        Ok(Self::new(Writer::File(writer), limits, now))
+    }
+
+    /// Creates a recording in memory, of which [`recent`](Self::recent) returns a copy, for a node
+    /// whose clock reads `now`.
+    ///
+    /// It takes memory as it is filled, up to [`Limits::bytes`].
+    ///
+    /// # Errors
+    ///
+    /// If the limits are out of range.
+    pub fn in_memory(limits: Limits, now: Instant) -> Result<Self, RecordError> {
+        check(limits)?;
+        Ok(Self::new(Writer::Memory(Vec::new()), limits, now))
+    }
+
+    fn new(mut writer: Writer, limits: Limits, now: Instant) -> Self {
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let origin = since_1970.saturating_sub(now.since(Instant::ZERO));
         let header = Header {
@@ -91,9 +107,8 @@ impl Recorder {
             origin: u64::try_from(origin.as_nanos()).unwrap_or(u64::MAX),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let mut writer = Writer::start(file).map_err(error)?;
         drop(writer.submit(0, header.to_bytes().into()));
-        Ok(Self {
+        Self {
             header,
             writer,
             limits,
@@ -103,7 +118,7 @@ impl Recorder {
             retry_at: Instant::ZERO,
             journal: Vec::new(),
             error: None,
-        })
+        }
     }
 
     /// Records what the node did since the last call; the first call starts the node's journal.
@@ -138,6 +153,24 @@ impl Recorder {
                 self.end_segment(open, Kind::Continued, node.now());
                 self.begin_segment(node);
             }
+        }
+    }
+
+    /// A copy of a recording that is in memory, up to the last [`record`](Self::record), for
+    /// [`Recording::read`](crate::Recording::read); `None` if it is in a file, or has ended early.
+    pub fn recent(&mut self, node: &mut Node) -> Option<Vec<u8>> {
+        if self.error.is_some() || matches!(self.writer, Writer::File(_)) {
+            return None;
+        }
+        if let (Some(open), Some(journal)) = (self.segment, node.journal_len()) {
+            let after = open.len + (2 * BLOCK + journal) as u64;
+            if journal > 0 && after <= self.header.slot {
+                self.write_journal(open, node);
+            }
+        }
+        match &self.writer {
+            Writer::Memory(memory) => Some(memory.clone()),
+            Writer::File(_) => None,
         }
     }
 
@@ -266,6 +299,14 @@ impl Finishing {
     pub fn wait(mut self) -> Result<(), RecordError> {
         let written = self.writer.end().map_err(RecordError::Write);
         self.error.map_or(written, Err)
+    }
+}
+
+/// Checks that the limits are in their range.
+fn check(limits: Limits) -> Result<(), RecordError> {
+    match limits.bytes {
+        MIN_BYTES..=MAX_BYTES => Ok(()),
+        bytes => Err(RecordError::SizeOutOfRange(bytes)),
     }
 }
 

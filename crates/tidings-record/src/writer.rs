@@ -1,4 +1,5 @@
-//! The writer thread: a slow disk does not block the node.
+//! Where a recording is written: by a thread, so that a slow disk does not block the node; or to
+//! memory.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -7,9 +8,56 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+/// The bytes of a recording, as they are written.
+#[derive(Debug)]
+pub(crate) enum Writer {
+    File(FileWriter),
+    /// The bytes of the file that there would be.
+    Memory(Vec<u8>),
+}
+
+impl Writer {
+    /// Writes bytes at an offset, or queues them.
+    pub(crate) fn submit(&mut self, offset: u64, bytes: Vec<u8>) -> Submitted {
+        match self {
+            Self::File(file) => file.submit(offset, bytes),
+            Self::Memory(memory) => {
+                write_at(memory, offset, &bytes);
+                Submitted::Queued
+            }
+        }
+    }
+
+    /// Writes or queues the last bytes, even if the queue is full.
+    pub(crate) fn submit_last(&mut self, offset: u64, bytes: Vec<u8>) {
+        match self {
+            Self::File(file) => file.submit_last(offset, bytes),
+            Self::Memory(memory) => write_at(memory, offset, &bytes),
+        }
+    }
+
+    /// Waits until all queued bytes are written.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.end(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// Writes bytes at an offset of a buffer, which grows as a file does.
+fn write_at(memory: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let start = usize::try_from(offset).expect("a recording in memory is as long as memory");
+    let end = start + bytes.len();
+    if memory.len() < end {
+        memory.resize(end, 0);
+    }
+    memory[start..end].copy_from_slice(bytes);
+}
+
 /// A file, and the only thread that writes to it.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct FileWriter {
     /// Writes to do, as offset and bytes; `None` once the thread has ended.
     jobs: Option<Sender<(u64, Vec<u8>)>>,
     /// The bytes that are queued and not yet written.
@@ -28,7 +76,7 @@ pub(crate) enum Submitted {
     Failed(io::Error),
 }
 
-impl Writer {
+impl FileWriter {
     pub(crate) fn start(file: File) -> io::Result<Self> {
         let (jobs, received) = channel();
         let queued = Arc::new(AtomicUsize::new(0));
@@ -69,7 +117,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for FileWriter {
     fn drop(&mut self) {
         drop(self.end());
     }
@@ -98,7 +146,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut writer = Writer::start(full).unwrap();
+        let mut writer = FileWriter::start(full).unwrap();
         loop {
             match writer.submit(0, vec![0; 100]) {
                 Submitted::Queued | Submitted::QueueFull => thread::yield_now(),

@@ -32,10 +32,16 @@ fn node() -> Node {
     Node::new(config, [7; 32], Instant::ZERO)
 }
 
-/// Records a node whose seed does not answer; each second it gets a datagram and tries to join.
+/// Records a node in a file.
 fn live(path: &Path, limits: Limits, seconds: u64) -> Result<(), RecordError> {
+    let recorder = Recorder::create(path, limits, Instant::ZERO)?;
+    let (mut node, recorder) = run(recorder, seconds);
+    recorder.finish(&mut node).wait()
+}
+
+/// Runs a node whose seed does not answer; each second it gets a datagram and tries to join.
+fn run(mut recorder: Recorder, seconds: u64) -> (Node, Recorder) {
     let mut node = node();
-    let mut recorder = Recorder::create(path, limits, Instant::ZERO)?;
     let mut buf = Vec::new();
     for second in 0..seconds {
         let now = Instant::ZERO + Duration::from_secs(second);
@@ -46,7 +52,7 @@ fn live(path: &Path, limits: Limits, seconds: u64) -> Result<(), RecordError> {
         while node.poll_output(&mut buf).is_some() {}
         recorder.record(&mut node);
     }
-    recorder.finish(&mut node).wait()
+    (node, recorder)
 }
 
 fn limits(kib: u64) -> Limits {
@@ -101,6 +107,26 @@ fn a_long_one_has_the_latest_and_keeps_its_bound() {
     assert!(bytes as u64 > 128 * KIB / 2, "{bytes}");
     assert_eq!(recording.segments()[3].until, Instant::ZERO + Duration::from_secs(4999));
     assert!(replay(&recording) > 500);
+}
+
+#[test]
+fn a_recording_in_memory_is_read_while_it_goes_on_and_keeps_its_bound() {
+    let recorder = Recorder::in_memory(limits(64), Instant::ZERO).unwrap();
+    let (mut node, mut recorder) = run(recorder, 400);
+    let recent = recorder.recent(&mut node).unwrap();
+    assert!(recent.len() as u64 <= 64 * KIB && recent.len() as u64 >= 48 * KIB);
+    let recording = Recording::read(&recent).unwrap();
+    assert_eq!((recording.segments().len(), recording.damage().len()), (4, 0));
+    assert!(replay(&recording) > 300);
+    // The newest input is in it.
+    assert_eq!(recording.segments().last().unwrap().until, node.now());
+    let again = recorder.recent(&mut node).unwrap();
+    assert_eq!(recent, again, "a copy changes nothing");
+    assert!(recorder.finish(&mut node).wait().is_ok());
+    let file = Place::new("no-copy");
+    let mut recorder = Recorder::create(&file.0, limits(64), Instant::ZERO).unwrap();
+    assert_eq!(recorder.recent(&mut node), None, "a file is read instead");
+    assert!(Recorder::in_memory(limits(63), Instant::ZERO).is_err());
 }
 
 #[test]

@@ -94,7 +94,8 @@ struct Cost {
 impl Agent {
     fn start(name: &str, runtime: &str, seed: Option<&str>) -> io::Result<Self> {
         let mut command = Command::new(program()?);
-        command.args(["agent", "--json", "--bind", "127.0.0.1:0", "--name", name]);
+        command.args(["agent", "--json", "--stdin", "--control", "none", "--recent", "0"]);
+        command.args(["--bind", "127.0.0.1:0", "--name", name]);
         command.args(["--runtime", runtime]);
         command.args(seed.iter().flat_map(|seed| ["--join", seed]));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

@@ -162,7 +162,8 @@ impl Settings {
                 command.arg("--compress");
             }
             let mut agent = Command::new(command.get_program());
-            agent.args(["agent", "--json", "--wire", "memberlist"]).args(command.get_args());
+            agent.args(["agent", "--json", "--stdin", "--control", "none", "--wire", "memberlist"]);
+            agent.args(command.get_args());
             return agent;
         }
         if let Some(compress) = self.compress {

@@ -302,6 +302,37 @@ impl fmt::Display for SetAddrError {
 
 impl core::error::Error for SetAddrError {}
 
+/// The reason why a member was not declared to have left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ForceLeaveError {
+    /// The node has left its cluster, or is leaving.
+    Left,
+    /// No member of that name is known.
+    Unknown,
+    /// The member has not failed: it is alive or suspect, and would object.
+    Present(State),
+    /// memberlist's format has no such claim.
+    Unsupported,
+}
+
+impl fmt::Display for ForceLeaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the node has left its cluster; join first"),
+            Self::Unknown => f.write_str("no member of that name is known"),
+            Self::Present(state) => {
+                write!(f, "the member is {state}; only one that failed is declared to have left")
+            }
+            Self::Unsupported => {
+                f.write_str("memberlist's format cannot say for a member that it has left")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ForceLeaveError {}
+
 /// The reason why a broadcast was not queued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -176,7 +176,8 @@ pub use crypto::key::{InvalidKey, Key, KeyId};
 #[cfg(feature = "encryption")]
 pub use crypto::keyring::{Keyring, KeyringError};
 pub use error::{
-    BroadcastError, ExchangeError, Failure, JoinError, SeedFailure, SendError, SetAddrError,
+    BroadcastError, ExchangeError, Failure, ForceLeaveError, JoinError, SeedFailure, SendError,
+    SetAddrError,
 };
 pub use error::{Refusal, StreamError};
 pub use event::{Done, Phase, Ticket};

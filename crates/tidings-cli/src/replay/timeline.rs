@@ -123,6 +123,7 @@ fn input_lines(input: &Input, names: &Names) -> Vec<Line> {
             command(format!("hints {}", hints.join(", ")))
         }
         Input::Leave => command("leave".into()),
+        Input::ForceLeave { id } => command(format!("force-leave {id}")),
         Input::Cancel(_) => command("cancel".into()),
         Input::Ping { to } => command(format!("ping {to}")),
         Input::Send { to, len } => command(format!("send {} to {to}", count(*len, "byte"))),

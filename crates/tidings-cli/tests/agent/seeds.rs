@@ -92,6 +92,7 @@ fn a_snapshot_that_is_damaged_is_set_aside_with_a_notice() {
     let dir = directory("damaged");
     fs::write(dir.join("a.snapshot"), "nonsense").unwrap();
     let mut process = tidings(&["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0"])
+        .args(["--stdin", "--control", "none"])
         .args(["--data-dir", dir.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -112,7 +113,7 @@ fn a_snapshot_that_is_damaged_is_set_aside_with_a_notice() {
 #[test]
 fn an_agent_whose_name_is_taken_ends_with_status_1_and_says_so() {
     let a = Agent::start("a", &[]);
-    let named = ["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0", "--profile", "local"];
+    let named = ["agent", "--json", "--name", "a", "--bind", "127.0.0.1:0", "--control", "none"];
     for flag in ["--join", "--seed"] {
         // Its standard input stays open: it ends by itself.
         let mut process = tidings(&named)

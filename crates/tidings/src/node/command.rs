@@ -1,13 +1,14 @@
 //! Commands of the application: join, leave, cancel, metadata, sync state, keys.
 
 use super::Node;
+use super::update::UpdateSource;
 use crate::addr::{Dialled, canonical, dialled};
 #[cfg(feature = "encryption")]
 use crate::crypto::keyring::Keyring;
-use crate::error::{ExchangeError, Failure, JoinError, Refusal, SeedFailure};
+use crate::error::{ExchangeError, Failure, ForceLeaveError, JoinError, Refusal, SeedFailure};
 use crate::event::{Done, Phase, Ticket};
 use crate::gossip::queue::GossipQueue;
-use crate::member::{Meta, State, TooLong};
+use crate::member::{Meta, NodeId, State, TooLong};
 use crate::membership::damping::Damping;
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
@@ -19,6 +20,8 @@ use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
 #[cfg(feature = "encryption")]
 use crate::wire::crypto_state::CryptoState;
+use crate::wire::message::Accuser;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -174,6 +177,41 @@ impl Node {
             self.emit_completed(ticket, Ok(Done::Left { confirmed: 0 }));
         }
         ticket
+    }
+
+    /// Declares for all members that one that failed has left: an operator knows that it does not
+    /// come back. This node no longer tries to reconnect to it; others that it has told do so until
+    /// they have forgotten the member, because the claim may be a lie.
+    ///
+    /// A member that lives all the same refutes the claim, and has joined again then. One that has
+    /// left is left alone.
+    ///
+    /// # Errors
+    ///
+    /// If the member is not known or has not failed, this node has left, or it speaks memberlist's
+    /// format. Then nothing changed.
+    pub fn force_leave(&mut self, now: Instant, id: &NodeId) -> Result<(), ForceLeaveError> {
+        self.input(now, |_| Input::ForceLeave(Cow::Borrowed(id)), |node| node.declare_left(id))
+    }
+
+    fn declare_left(&mut self, id: &NodeId) -> Result<(), ForceLeaveError> {
+        if self.phase() != Phase::Running {
+            return Err(ForceLeaveError::Left);
+        }
+        if self.wire.tidings().is_none() {
+            return Err(ForceLeaveError::Unsupported);
+        }
+        let key = self.members.find(id).ok_or(ForceLeaveError::Unknown)?;
+        let known = &self.members[key];
+        match known.state() {
+            State::Left => return Ok(()),
+            State::Failed => {}
+            present => return Err(ForceLeaveError::Present(present)),
+        }
+        let claim = self.claim_without_profile(key, known.incarnation(), State::Left);
+        self.apply_update(&UpdateSource::own(Accuser::Unknown, true), &claim);
+        self.timers.set(TimerKey::Fixed(FixedTimer::Gossip), self.now);
+        Ok(())
     }
 
     /// Cancels a join, a reliable message or a ping; the ticket ends with [`Failure::Cancelled`].

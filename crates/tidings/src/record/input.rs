@@ -64,6 +64,7 @@ pub(crate) enum Input<'a> {
         error: DatagramError,
     },
     SetAddr(Dialled),
+    ForceLeave(Cow<'a, NodeId>),
 }
 
 impl<'a> Input<'a> {

@@ -232,6 +232,10 @@ impl<'a> Replay<'a> {
                 node.leave(now);
                 Input::Leave
             }
+            JournalInput::ForceLeave(id) => {
+                let _ = node.force_leave(now, &id);
+                Input::ForceLeave { id: id.into_owned() }
+            }
             JournalInput::Cancel(ticket) => {
                 node.cancel(now, ticket);
                 Input::Cancel(ticket)

@@ -114,6 +114,11 @@ pub enum Input {
     },
     /// The application called `leave`.
     Leave,
+    /// The application called `force_leave`.
+    ForceLeave {
+        /// Name of the member.
+        id: NodeId,
+    },
     /// The application cancelled a command.
     Cancel(Ticket),
     /// The application called `ping`.

@@ -55,6 +55,47 @@ fn a_leave_beats_a_suspicion_and_even_a_failure() {
 }
 
 #[test]
+fn a_member_that_failed_is_declared_to_have_left_for_all() {
+    let mut net = joined(4);
+    net.kill(3);
+    net.run_until(|net| (0..3).all(|here| net.state(here, 3) == Some(State::Failed)));
+    assert_eq!(net.command(0, |node, now| node.force_leave(now, &id(3))), Ok(()));
+    net.run_for(2 * SECOND);
+    for here in 0..3 {
+        assert_eq!(net.state(here, 3), Some(State::Left), "node {here}");
+        assert_eq!(net.event_kinds(here, 3).last(), Some(&"left"), "node {here}");
+    }
+    assert_eq!(net.command(0, |node, now| node.force_leave(now, &id(3))), Ok(()), "as before");
+}
+
+#[test]
+fn a_member_that_lives_all_the_same_refutes_that_it_has_left() {
+    let mut net = joined(3);
+    for other in 0..2 {
+        net.cut_both(other, 2);
+    }
+    net.run_until(|net| (0..2).all(|here| net.state(here, 2) == Some(State::Failed)));
+    net.command(0, |node, now| node.force_leave(now, &id(2))).unwrap();
+    net.run_until(|net| net.state(1, 2) == Some(State::Left));
+    net.heal();
+    // The other one of the two goes on to look for it.
+    net.run_until(|net| (0..2).all(|here| net.state(here, 2) == Some(State::Alive)));
+}
+
+#[test]
+fn only_a_member_that_failed_is_declared_to_have_left() {
+    let mut net = pair();
+    let mut force = |other| net.command(0, |node, now| node.force_leave(now, &other));
+    for present in [id(0), id(1)] {
+        assert_eq!(force(present), Err(ForceLeaveError::Present(State::Alive)));
+    }
+    assert_eq!(force(id(7)), Err(ForceLeaveError::Unknown));
+    net.leave(0);
+    let left = net.command(0, |node, now| node.force_leave(now, &id(1)));
+    assert_eq!(left, Err(ForceLeaveError::Left));
+}
+
+#[test]
 fn a_leave_before_the_join_is_answered_reaches_the_seed_that_took_us_in() {
     let mut net = Net::new(2);
     let join = net.join(1, &[addr(0)]);

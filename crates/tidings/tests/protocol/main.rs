@@ -51,10 +51,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tidings::{
-    BroadcastError, ClusterName, Config, Done, Event, ExchangeError, Failure, Incarnation, Instant,
-    JoinError, Member, Meta, Node, NodeId, OnNameTaken, Options, Output, Phase, Refusal, Rejected,
-    SeedFailure, SendError, State, StreamAction, StreamError, StreamId, StreamInput, Timer,
-    TooLong, Via,
+    BroadcastError, ClusterName, Config, Done, Event, ExchangeError, Failure, ForceLeaveError,
+    Incarnation, Instant, JoinError, Member, Meta, Node, NodeId, OnNameTaken, Options, Output,
+    Phase, Refusal, Rejected, SeedFailure, SendError, State, StreamAction, StreamError, StreamId,
+    StreamInput, Timer, TooLong, Via,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

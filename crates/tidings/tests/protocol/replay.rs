@@ -52,6 +52,16 @@ fn journals(net: &Net, here: usize) -> &Journals {
 }
 
 #[test]
+fn a_member_declared_to_have_left_is_in_the_journal() {
+    let mut net = journaling();
+    net.kill(2);
+    net.run_until(|net| net.state(0, 2) == Some(State::Failed));
+    net.command(0, |node, now| node.force_leave(now, &id(2))).unwrap();
+    net.run_until(|net| net.state(1, 2) == Some(State::Left));
+    net.assert_replays(100);
+}
+
+#[test]
 #[cfg(not(feature = "encryption"))]
 fn a_node_restored_at_any_point_has_the_same_future() {
     let history = |restoring: usize| {

@@ -1,0 +1,138 @@
+//! The commands that ask all agents of a cluster.
+
+use super::{Agent, LIMIT, Place, keygen, write_secret};
+use std::time::Instant;
+use tidings_std::Event;
+
+/// Three agents with keys of their own files, the first of which has a control socket.
+fn three(name: &str, more: &[&str]) -> ([Agent; 3], [String; 3], String, Place) {
+    let (place, key) = (Place::new(name), keygen(&[]));
+    let file = |n| format!("{}/{name}-{n}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let files = [0, 1, 2].map(file);
+    files.iter().for_each(|file| write_secret(file, &key));
+    let a = Agent::start("a", &["--control", &place.0, "--key-file", &files[0]]);
+    let others = [("b", &files[1], &[][..]), ("c", &files[2], more)];
+    let [b, c] = others.map(|(name, file, more)| {
+        Agent::start(name, &[&["--join", &a.addr, "--key-file", file], more].concat())
+    });
+    for agent in [&a, &b, &c] {
+        agent.ask_until("members", |result| result["members"].as_array().unwrap().len() == 3);
+    }
+    ([a, b, c], files, key, place)
+}
+
+#[test]
+fn keys_are_rotated_in_the_whole_cluster_by_one_command_a_step() {
+    let ([a, b, c], files, old, place) = three("rotate", &[]);
+    let new = keygen(&[]);
+    let early = place.tidings(&["keys", "use", &new]);
+    assert_eq!((early.0, early.1.as_str()), (Some(1), ""));
+    assert!(early.2.contains("a does not have the key; install it first"), "{}", early.2);
+
+    let installed = place.ok(&["keys", "install", &new]);
+    assert!(installed.ends_with("3 of 3 agents answered\n"), "{installed}");
+    assert_eq!(installed.matches("saved in ").count(), 3, "{installed}");
+    let again = place.ok(&["keys", "install", &new]);
+    assert_eq!(again.matches("already so").count(), 3, "{again}");
+    let early = place.tidings(&["keys", "remove", &old]);
+    assert!(early.2.contains("a encrypts with the key; use another one first"), "{}", early.2);
+    place.ok(&["keys", "use", &new]);
+    let list = place.ok(&["keys", "list"]);
+    assert_eq!(list.matches("3 of 3").count(), 4, "{list}");
+    assert!(list.contains("0 of 3") && !list.contains(&new), "{list}");
+    place.ok(&["keys", "remove", &old]);
+    for file in &files {
+        assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{new}\n"));
+        std::fs::remove_file(file).unwrap();
+    }
+    for agent in [&a, &b, &c] {
+        assert_eq!(agent.ask("keyring list")["keys"], serde_json::json!([new]));
+        assert_eq!(agent.ask("members")["members"].as_array().unwrap().len(), 3);
+        assert_eq!(agent.ask("stats")["stats"]["rejected_datagrams"]["key"], 0);
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_fails_a_change_of_keys() {
+    let ([_a, _b, c], _, _, place) = three("refuses", &["--remote-commands", "look"]);
+    let (status, listed, _) = place.tidings(&["keys", "list"]);
+    assert_eq!(status, Some(0), "{listed}");
+    let (status, table, _) = place.tidings(&["keys", "install", &keygen(&[])]);
+    assert_eq!(status, Some(1));
+    assert!(table.contains("c     error: its --remote-commands does not allow this"), "{table}");
+    assert!(table.ends_with("2 of 3 agents answered\n"), "{table}");
+    assert_eq!(c.ask("keyring list")["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn keys_are_not_asked_for_in_clear() {
+    let place = Place::new("clear");
+    let a = Agent::start("a", &["--control", &place.0]);
+    let b = Agent::start("b", &["--join", &a.addr, "--key", &keygen(&[]), "--plaintext", "sent"]);
+    a.wait_for("join", "b");
+    b.wait_for("join", "a");
+    let (status, table, _) = place.tidings(&["keys", "list"]);
+    assert_eq!(status, Some(1));
+    assert!(table.contains("b: it accepts unencrypted messages, or has no key"), "{table}");
+}
+
+#[test]
+fn all_agents_tell_whom_they_see_and_their_applications_nothing_of_it() {
+    let ([a, b, c], _, _, place) = three("views", &[]);
+    let views = place.ok(&["members", "--from", "all"]);
+    assert!(views.contains("a, b, c") && views.contains("see the same members"), "{views}");
+    let sees = place.ok(&["reachability"]);
+    assert_eq!(sees.matches("3 members").count(), 3, "{sees}");
+    assert!(sees.ends_with("3 of 3 agents answered\n"), "{sees}");
+    let rtt = place.ok(&["rtt", "b", "c"]);
+    assert!(rtt.starts_with("c answered b, round trip "), "{rtt}");
+    // The application of a, b and c is not told any of it.
+    assert_eq!(b.ask("send-user c hello reliable")["ok"], true);
+    assert_eq!(c.wait(|line| line["ev"] == "msg")["data"], "68656c6c6f");
+    drop(a);
+}
+
+#[test]
+fn agents_that_see_other_members_are_told_apart() {
+    let place = Place::new("split");
+    let a = Agent::start("a", &["--control", &place.0]);
+    // b does not accept members of another network.
+    let b = Agent::start("b", &["--join", &a.addr, "--allow-network", "127.0.0.1/32"]);
+    b.wait_for("join", "a");
+    let c = Agent::start("c", &["--bind", "127.0.0.2:0", "--join", &a.addr]);
+    a.wait_for("join", "c");
+    c.ask_until("members", |result| result["members"].as_array().unwrap().len() == 3);
+    let start = Instant::now();
+    let (status, table) = loop {
+        let (status, table, _) = place.tidings(&["members", "--from", "all"]);
+        if table.contains("missing: c") || start.elapsed() > LIMIT {
+            break (status, table);
+        }
+    };
+    assert_eq!(status, Some(1), "{table}");
+    let row = table.lines().find(|line| line.contains("missing: c")).unwrap_or_default();
+    assert_eq!(row.split_whitespace().skip(1).collect::<Vec<_>>(), ["b", "missing:", "c"]);
+    assert!(table.contains("a, c") && table.ends_with("2 views of the cluster\n"), "{table}");
+}
+
+#[test]
+fn a_program_that_is_no_agent_gets_a_message_and_is_told_apart() {
+    let place = Place::new("stranger");
+    let a = Agent::start("a", &["--control", &place.0]);
+    let node = tidings_std::builder("default").name("program").bind("127.0.0.1:0");
+    let (node, events) = node.start().unwrap();
+    node.join([a.addr.as_str()]).unwrap();
+    a.wait_for("join", "program");
+    let (status, table, _) = place.tidings(&["reachability"]);
+    assert_eq!(status, Some(1), "{table}");
+    assert!(table.contains("? (no answer within 5s; is it an agent?)"), "{table}");
+    assert!(table.ends_with("1 of 2 agents answered\n"), "{table}");
+    let asked = events.into_iter().find_map(|event| match event {
+        Event::Message { data, .. } => Some(data),
+        _ => None,
+    });
+    assert!(asked.unwrap().starts_with(b"\0tidings-agent\x01{"), "as AGENT.md describes it");
+    let (status, _, said) = place.tidings(&["rtt", "nobody", "a"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("nobody: no member of that name is known"), "{said}");
+}
