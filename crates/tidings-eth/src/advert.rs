@@ -129,7 +129,7 @@ impl Height {
 
 impl fmt::Display for Height {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "eth-height {} {} {}", self.chain, self.height, self.gateway)
+        write!(f, "eth-height {} {} {}", self.chain, self.height, self.gateway.as_str())
     }
 }
 

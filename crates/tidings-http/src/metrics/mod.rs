@@ -7,7 +7,7 @@ pub(crate) use encoder::Format;
 use crate::view::View;
 use encoder::{Encoder, Kind, Sample};
 use std::sync::atomic::{AtomicU64, Ordering};
-use tidings::{Rejected, Stats};
+use tidings::{Rejected, Stats, Unsent};
 
 /// The probes that were answered in each way, as far as they were told so far.
 ///
@@ -153,6 +153,9 @@ fn traffic(encoder: &mut Encoder, stats: &Stats) {
     });
     let samples = rejected.iter().flatten().map(|(labels, count)| (&labels[..], *count as f64));
     encoder.family(Kind::Counter, "rejected", "Input rejected, by channel and reason.", samples);
+    let help = "Datagrams that the system did not send, by reason.";
+    let reasons = unsent(&stats.datagrams_unsent);
+    labelled(encoder, Kind::Counter, "datagrams_unsent", help, "reason", reasons);
 }
 
 /// Writes a family with one label.
@@ -168,6 +171,17 @@ fn labelled(
         values.into_iter().map(|(value, count)| ([(label, value)], count as f64)).collect();
     let samples = values.iter().map(|(labels, value)| -> Sample<'_> { (&labels[..], *value) });
     encoder.family(kind, name, help, samples);
+}
+
+/// Counts of datagrams that the system did not send, each with the name of its reason.
+fn unsent(counts: &Unsent) -> [(&'static str, u64); 5] {
+    [
+        ("no_room", counts.no_room),
+        ("too_long", counts.too_long),
+        ("unreachable", counts.unreachable),
+        ("denied", counts.denied),
+        ("other", counts.other),
+    ]
 }
 
 /// Counts of rejected input, each with the name of its reason.

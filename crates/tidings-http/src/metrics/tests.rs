@@ -40,8 +40,9 @@ fn every_counter_of_a_node_is_a_metric() {
         fields.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect()
     };
     let mut checked = 0;
-    let rejected = ["rejected_datagrams", "rejected_streams"].map(|name| &counters[name]);
-    for (name, count) in [&counters, rejected[0], rejected[1]].into_iter().flat_map(values) {
+    let by_reason = ["rejected_datagrams", "rejected_streams", "datagrams_unsent"];
+    let by_reason = by_reason.map(|name| &counters[name]);
+    for (name, count) in [&counters].into_iter().chain(by_reason).flat_map(values) {
         let in_text = text.lines().any(|line| line.ends_with(&format!(" {count}")));
         assert!(in_text || of_probes(&name), "{name} is no metric");
         checked += 1;

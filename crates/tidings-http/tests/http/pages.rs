@@ -69,15 +69,15 @@ fn the_status_has_members_with_metadata_rtt_and_last_change() {
 
 #[test]
 fn what_came_from_the_network_is_escaped_on_the_page() {
-    let name = "<img src=x onerror=alert(1)>'\"&\u{202e}";
-    let meta = "</bdi></td><script>alert(2)</script>\u{1b}[2J";
+    let name = "<img src=x onerror=alert(1)>'\"&";
+    let meta = "</bdi></td><script>alert(2)</script>\u{1b}[2J\u{202e}";
     let (_a, _b, pages) = two(["a", name], meta);
     wait(|| !json(&pages)["events"].as_array().unwrap().is_empty());
     let page = text(pages.get("/status", HTML));
-    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&#39;&quot;&amp;\\u{202e}</bdi>"));
-    assert!(
-        page.contains("&lt;/bdi&gt;&lt;/td&gt;&lt;script&gt;alert(2)&lt;/script&gt;\\u{1b}[2J")
-    );
+    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&#39;&quot;&amp;</bdi>"));
+    assert!(page.contains(
+        "&lt;/bdi&gt;&lt;/td&gt;&lt;script&gt;alert(2)&lt;/script&gt;\\u{1b}[2J\\u{202e}"
+    ));
     assert!(!page.contains("<img") && !page.contains("alert(2)</script>"));
     assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
     // Once as a member, once in an event.

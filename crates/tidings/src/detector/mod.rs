@@ -224,14 +224,19 @@ impl Detector {
         self.validations.target(token)
     }
 
-    /// Keeps a claim that a member has moved, to be validated later.
-    pub(crate) fn validate_later(&mut self, claim: Box<Claim>) {
-        self.validations.postpone(claim);
+    /// Keeps a claim that a member has moved, to be validated later; it came with so many bytes.
+    pub(crate) fn validate_later(&mut self, claim: Box<Claim>, bytes: usize) {
+        self.validations.postpone(claim, bytes);
+    }
+
+    /// Whether claims wait to be validated.
+    pub(crate) fn has_to_validate(&self) -> bool {
+        self.validations.has_later()
     }
 
     /// Takes the next claim to be validated, unless too many are.
     pub(crate) fn next_to_validate(&mut self) -> Option<Box<Claim>> {
-        if self.validations.is_full() { None } else { self.validations.next_later() }
+        self.validations.next_later()
     }
 
     /// Whether one more member can be asked whether it is there.

@@ -15,6 +15,8 @@ pub(crate) struct Validations {
     pending: VecDeque<Validation>,
     /// Claims of members that others have moved, to be validated later, oldest first.
     later: VecDeque<Box<Claim>>,
+    /// Bytes of the datagrams with postponed claims, less those with which members were asked.
+    credit: usize,
 }
 
 /// A ping to an address, whose ack validates it.
@@ -72,8 +74,10 @@ impl Validations {
     }
 
     /// Keeps a claim that a member has moved for [`next_later`](Self::next_later), in place of an
-    /// earlier one about it; of too many the oldest is dropped, which syncs bring again.
-    pub(crate) fn postpone(&mut self, claim: Box<Claim>) {
+    /// earlier one about it; of too many the oldest is dropped, which syncs bring again. As many
+    /// bytes as came with it may go to where members are said to be.
+    pub(crate) fn postpone(&mut self, claim: Box<Claim>, bytes: usize) {
+        self.credit = (self.credit + bytes).min(MAX_CREDIT);
         if let Some(earlier) = self.later.iter_mut().find(|earlier| earlier.id == claim.id) {
             if earlier.incarnation < claim.incarnation {
                 *earlier = claim;
@@ -86,9 +90,26 @@ impl Validations {
         self.later.push_back(claim);
     }
 
-    /// Takes the oldest claim that was postponed.
+    /// Takes the oldest claim that was postponed, if there is a place for it. A claim for whose
+    /// question the bytes that came do not suffice is dropped, with those after it.
     pub(crate) fn next_later(&mut self) -> Option<Box<Claim>> {
-        self.later.pop_front()
+        if self.pending.len() >= MAX_PENDING / 2 {
+            return None;
+        }
+        let claim = self.later.pop_front()?;
+        match self.credit.checked_sub(QUESTION) {
+            Some(left) => self.credit = left,
+            None => {
+                self.later.clear();
+                return None;
+            }
+        }
+        Some(claim)
+    }
+
+    /// Whether claims were postponed.
+    pub(crate) fn has_later(&self) -> bool {
+        !self.later.is_empty()
     }
 
     /// Handles an ack from an address; returns the validation that it completes.
@@ -111,6 +132,7 @@ impl Validations {
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
         self.later.clear();
+        self.credit = 0;
     }
 
     #[cfg(any(debug_assertions, feature = "record"))]
@@ -124,6 +146,10 @@ impl Validations {
 const MAX_PENDING: usize = 256;
 /// Of these for one address: an invented name does not keep the right one from being asked.
 const MAX_AT_ADDR: usize = 4;
+/// The largest number of bytes that count for questions.
+const MAX_CREDIT: usize = 64 * MAX_LATER;
+/// Length of the question whether a member is at an address, in bytes: a bare ping.
+pub(crate) const QUESTION: usize = 27;
 /// Claims that wait for their validation: as many members of a cluster as move at once.
 const MAX_LATER: usize = 64;
 
@@ -183,14 +209,20 @@ mod tests {
             Box::new(Claim { id, incarnation, state: State::Alive, profile: None })
         };
         for n in 0..=MAX_LATER {
-            validations.postpone(claim(n, 2));
+            validations.postpone(claim(n, 2), QUESTION);
         }
-        validations.postpone(claim(1, 3));
-        validations.postpone(claim(1, 1));
+        validations.postpone(claim(1, 3), 0);
+        validations.postpone(claim(1, 1), 0);
         let first = validations.next_later().unwrap();
         assert_eq!((first.id.as_str(), first.incarnation.generation), ("x1", 3));
         assert_eq!((1..MAX_LATER).filter(|_| validations.next_later().is_some()).count(), 63);
         assert!(validations.next_later().is_none());
+        validations.postpone(claim(1, 1), 0);
+        while validations.has_later() {
+            validations.next_later();
+        }
+        validations.postpone(claim(2, 1), QUESTION - 1);
+        assert!(validations.next_later().is_none(), "fewer bytes came than the question has");
     }
 
     #[test]

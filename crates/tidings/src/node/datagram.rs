@@ -4,6 +4,7 @@ use super::Node;
 use super::update::{FollowUp, UpdateSource};
 use crate::addr::canonical;
 use crate::detector::AckedPing;
+use crate::detector::validation::QUESTION;
 use crate::error::Refusal;
 use crate::event::Done;
 use crate::event::Via;
@@ -75,7 +76,8 @@ impl Node {
         messages: &[u8],
         len: usize,
     ) -> Result<(), Reject> {
-        let mut replies = Replies::default();
+        // Those of one question belong to the one that is asked at once.
+        let mut replies = Replies { bytes: len.saturating_sub(QUESTION), ..Replies::default() };
         for message in self.wire.messages(messages, self.config.options.max_meta) {
             let message = message?;
             if message.is_payload() && core::mem::replace(&mut replies.has_payload, true) {
@@ -169,7 +171,9 @@ impl Node {
         };
         if let (Some(FollowUp::Validate(claim)), Some(sender)) = (other, sender) {
             if self.members.is_validated(sender) {
-                self.detector.validate_later(claim);
+                let bytes = core::mem::take(&mut replies.bytes);
+                self.detector.validate_later(claim, bytes);
+                self.arm_question(self.now);
             }
         }
     }
@@ -431,6 +435,8 @@ impl Node {
 /// The replies that one datagram causes: at most two, whatever is in it.
 #[derive(Debug, Default)]
 struct Replies {
+    /// Bytes of the datagram that may go to where members are said to be.
+    bytes: usize,
     /// It has had a message of which no node sends two together.
     has_payload: bool,
     ping: Option<Ping>,

@@ -38,7 +38,7 @@ impl Node {
             self.stats.addresses_refused += theirs.claims.claims.len() as u64;
             return self.refuse(id, Refusal::AddressNotAllowed);
         }
-        if self.members.present_count() * MIN_RECORD > self.streams.exchanges.room_for_answers() {
+        if self.members.present_count() * MIN_RECORD > self.streams.exchanges.room_for_answers(id) {
             return self.reject(id, Reject::Oversized);
         }
         let Some(ours) = self.push_pull(theirs.join) else { return };

@@ -63,9 +63,12 @@ impl Node {
         true
     }
 
-    /// Sets the deadline of a stream anew, from now.
+    /// Sets the deadline of a stream anew, from now, but not beyond that of its sync.
     pub(super) fn extend(&mut self, id: StreamId) {
+        let exchange = self.streams.exchanges.get(id);
+        let ends = exchange.and_then(|exchange| Some(exchange.comparison.as_ref()?.ends));
         let deadline = self.now + self.config.options.stream_timeout;
+        let deadline = ends.map_or(deadline, |ends| ends.min(deadline));
         self.timers.set(TimerKey::Stream(id), deadline);
     }
 

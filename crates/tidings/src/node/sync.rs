@@ -3,11 +3,11 @@
 use super::Node;
 use super::update::{FollowUp, Proof, UpdateSource};
 use crate::addr::canonical;
+use crate::detector::validation::QUESTION;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::member::{NodeId, State};
-use crate::membership::claim::Claim;
 use crate::membership::index::claim_len;
 use crate::membership::table::MemberKey;
 use crate::stats::Reject;
@@ -168,14 +168,14 @@ impl Node {
         // A member that goes on after our answer is live, and knows this node.
         let with = self.members.find(&comparison.with);
         let goes_on = comparison.rounds > 1;
-        self.sync.is_member |= goes_on && with.is_some_and(|key| self.members.is_validated(key));
+        let answers = with.is_some_and(|key| self.members.is_validated(key));
+        self.sync.is_member |= goes_on && comparison.proven && answers;
         // The packet of a further frame alone is longer than one question.
         let credit = if goes_on { QUESTION } else { STREAM_CREDIT };
         let mut follow_ups = FollowUps { credit, ..FollowUps::default() };
         for part in parts {
             if let SyncPart::Members { claims, .. } = part {
-                let is_stranger = purpose == Purpose::Inbound && !self.is_heard(&comparison);
-                self.merge(&comparison, claims, (peer, proof, is_stranger), &mut follow_ups);
+                self.merge(&comparison, claims, (peer, proof), &mut follow_ups);
             }
         }
         if let Some(last) = follow_ups.last {
@@ -188,7 +188,7 @@ impl Node {
             // frame is live.
             chunk = chunk.min(FIRST_ANSWER);
         }
-        let room = self.streams.exchanges.room_for_answers();
+        let room = self.streams.exchanges.room_for_answers(id);
         let written =
             Answer::write(&mut self.members, &comparison.with, &mut buf, (chunk, room), parts);
         let Some(left_out) = written else { return self.reject(id, Reject::Oversized) };
@@ -240,12 +240,16 @@ impl Node {
             PeerIdentity::Name(with) => {
                 let key = self.members.find(&with);
                 let known = key.map(|key| self.members[key].addr());
-                let from_there = known.is_some_and(|known| known.ip() == canonical(peer).ip());
-                if let Some(key) = key.filter(|_| from_there) {
+                let there = |addr: &SocketAddr| addr.ip() == canonical(peer).ip();
+                let is_there = known.is_some_and(|addr| there(&addr) && self.is_free(addr, &with));
+                if let Some(key) = key.filter(|_| is_there) {
                     // As by a join from there.
                     self.members.validate(key);
                 }
-                return Ok(Comparison { with, addr: known, disseminate, rounds: 0, ends });
+                let keys = self.wire.is_authenticated();
+                let proven = is_there || purpose != Purpose::Inbound || keys;
+                let (addr, disseminate) = (known.filter(|_| proven), disseminate && proven);
+                return Ok(Comparison { with, addr, proven, disseminate, rounds: 0, ends });
             }
             PeerIdentity::Unacceptable => {
                 self.stats.members_refused += 1;
@@ -274,11 +278,11 @@ impl Node {
             _ => self.said_by(purpose, peer),
         };
         let proof = proof.max(self.told());
-        let known = self.members.find(&with).map(|key| self.members[key].addr());
-        if proof == Proof::Told && (known.is_none() || known != addr) {
+        if proof == Proof::Told {
             self.validate_claim(claim.into(), usize::MAX);
             // Nothing that it says is answered there.
-            return Ok(Comparison { with, addr: None, disseminate: false, rounds: 0, ends });
+            let (addr, proven, disseminate) = (None, purpose != Purpose::Inbound, false);
+            return Ok(Comparison { with, addr, proven, disseminate, rounds: 0, ends });
         }
         let accuser = Accuser::Unknown;
         let source = UpdateSource { from: addr, accuser, disseminate, hearsay: true, proof };
@@ -291,7 +295,7 @@ impl Node {
         if self.members.find(&with).is_none() {
             return Err(Refusal::Full);
         }
-        Ok(Comparison { with, addr, disseminate, rounds: 0, ends })
+        Ok(Comparison { with, addr, proven: true, disseminate, rounds: 0, ends })
     }
 
     fn emit_sync_state(&mut self, comparison: &Comparison, data: Bytes, join: bool) {
@@ -301,18 +305,11 @@ impl Node {
         }
     }
 
-    /// Whether what the peer that opened a sync says of others counts: it is a member that answers,
-    /// or the cluster has keys.
-    fn is_heard(&self, comparison: &Comparison) -> bool {
-        let with = self.members.find(&comparison.with);
-        self.wire.is_authenticated() || with.is_some_and(|key| self.members.is_validated(key))
-    }
-
     fn merge(
         &mut self,
         comparison: &Comparison,
         Claims { claims, refused }: &Claims,
-        (peer, said, is_stranger): (SocketAddr, Proof, bool),
+        (peer, said): (SocketAddr, Proof),
         follow_ups: &mut FollowUps,
     ) {
         self.stats.members_refused += *refused as u64;
@@ -320,10 +317,6 @@ impl Node {
         for claim in claims {
             follow_ups.credit += claim_len(claim) as usize;
             let by_peer = claim.id == comparison.with;
-            if is_stranger && !by_peer {
-                // Of what a stranger says of others nothing counts.
-                continue;
-            }
             let addr = claim.addr();
             // What a seed was only told is not trusted either.
             let told = claim.profile.as_ref().is_some_and(|profile| profile.told);
@@ -336,6 +329,10 @@ impl Node {
                 if !core::mem::replace(&mut follow_ups.newcomer, true) {
                     self.validate_claim(claim.clone().into(), usize::MAX);
                 }
+                continue;
+            }
+            if !comparison.proven && !proven {
+                // Of what a stranger says nothing counts.
                 continue;
             }
             let accuser = Accuser::Unknown;
@@ -359,8 +356,8 @@ impl Node {
     /// Applies updates that came over a stream, which the sender chose because datagrams can be
     /// lost: a node sends its leave so.
     ///
-    /// The stream proves its peer's IP. What one says of members elsewhere is an accusation, which
-    /// they can refute.
+    /// The stream proves its peer's IP. What it says of members elsewhere does not count, but that
+    /// one is alive, which is asked there.
     pub(super) fn handle_updates(&mut self, peer: SocketAddr, Claims { claims, refused }: Claims) {
         self.stats.members_refused += refused as u64;
         let mut follow_up = None;
@@ -369,22 +366,24 @@ impl Node {
             let is_there = |key| self.members[key].addr().ip() == canonical(peer).ip();
             let keys = proof == Proof::Answered;
             let proven = keys || self.members.find(&claim.id).is_some_and(is_there);
-            let state = match claim.state {
-                State::Failed | State::Left if !proven => State::Suspect,
-                state => state,
-            };
-            if !proven && state == State::Alive {
-                follow_up = Some(FollowUp::Validate(claim.into()));
+            if !self.is_allowed(&claim) {
+                continue;
+            }
+            if !proven {
+                self.stats.claims_by_strangers += 1;
+                if claim.state == State::Alive {
+                    follow_up = Some(FollowUp::Validate(claim.into()));
+                }
                 continue;
             }
             let source = UpdateSource {
                 from: None,
                 accuser: Accuser::Unknown,
                 disseminate: true,
-                hearsay: !proven,
+                hearsay: false,
                 proof,
             };
-            follow_up = self.handle_update(source, Claim { state, ..claim }).or(follow_up);
+            follow_up = self.handle_update(source, claim).or(follow_up);
         }
         if let Some(follow_up) = follow_up {
             self.follow_up(follow_up, STREAM_CREDIT);
@@ -439,8 +438,6 @@ const FIRST_ANSWER: usize = 1024;
 /// Bytes that a frame may cause to go to an address from which nobody answered: fewer than the
 /// packets with which a stream begins.
 pub(super) const STREAM_CREDIT: usize = 128;
-/// Length of the question whether a member is at an address, in bytes: a bare ping.
-const QUESTION: usize = 27;
 /// Limit of frames in one sync: enough for 60 MiB of members in chunks of the default size.
 const MAX_ROUNDS: u32 = 1024;
 /// Limit of the duration of a sync, in `stream_timeout`s: what is left then is for the next one.

@@ -23,6 +23,7 @@ impl Node {
     ///
     /// Without an update or a broadcast to send, this timer is not set.
     pub(super) fn gossip(&mut self) {
+        self.ask_moved();
         if !self.gossip.is_pending() {
             return;
         }

@@ -523,7 +523,9 @@ impl Node {
     /// ever more rarely while they come.
     fn must_contradict(&mut self, source: &UpdateSource) -> bool {
         self.wire.is_authenticated()
-            || source.from.is_some_and(|from| self.is_answering(from))
+            || source
+                .from
+                .is_some_and(|from| from != self.local().addr() && self.is_answering(from))
             || self.refute.is_stranger_due(self.now, self.config.options.probe_interval)
     }
 

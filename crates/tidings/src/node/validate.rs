@@ -8,6 +8,8 @@ use crate::membership::claim::Claim;
 use crate::membership::table::MemberKey;
 use crate::output::{Payload, PendingDatagram, Piggyback};
 use crate::stream::exchange::Purpose;
+use crate::time::Instant;
+use crate::timers::{FixedTimer, TimerKey};
 use crate::wire::message::Accuser;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -66,14 +68,29 @@ impl Node {
         self.ask_at(addr, &claim.id.clone(), Some(claim), len);
     }
 
-    /// Asks members that others have only told of whether they are there, each once: while there is
-    /// news, so that they get it too, and in a gossip round as many as get gossip. As many others
-    /// are asked whether they have moved, if members said so of several in one datagram.
-    pub(super) fn ask_newcomers(&mut self) {
+    /// Asks members of whom others said that they have moved, several in one datagram: as many in a
+    /// gossip round as get gossip.
+    pub(super) fn ask_moved(&mut self) {
         for _ in 0..self.config.options.gossip_nodes {
             let Some(claim) = self.detector.next_to_validate() else { break };
             self.validate_claim(claim, usize::MAX);
         }
+        if self.detector.has_to_validate() {
+            self.arm_question(self.now + self.config.options.gossip_interval);
+        }
+    }
+
+    /// Sees to it that there is a gossip round for questions.
+    pub(super) fn arm_question(&mut self, at: Instant) {
+        let gossip = TimerKey::Fixed(FixedTimer::Gossip);
+        if self.timers.at(gossip).is_none() {
+            self.timers.set(gossip, at.max(self.gossip.next_at));
+        }
+    }
+
+    /// Asks members that others have only told of whether they are there, each once: while there is
+    /// news, so that they get it too, and in a gossip round as many as get gossip.
+    pub(super) fn ask_newcomers(&mut self) {
         for _ in 0..self.config.options.gossip_nodes {
             let Some(key) = self.members.next_to_ask().filter(|_| self.detector.can_ask()) else {
                 return;

@@ -87,6 +87,9 @@ pub(crate) struct Comparison {
     pub(crate) with: NodeId,
     /// The peer's address for datagrams, if it is known.
     pub(crate) addr: Option<SocketAddr>,
+    /// Whether the peer is who it says: the stream is this node's, or comes from the IP of that
+    /// member, which has answered; or the cluster has keys.
+    pub(crate) proven: bool,
     /// Whether the node gossips what it learns; not if it knew nobody before.
     pub(crate) disseminate: bool,
     /// The number of frames so far.
@@ -311,31 +314,40 @@ impl Exchanges {
         if exchange.purpose != Purpose::Inbound && exchange.comparison.is_none() {
             return true;
         }
-        let fits = self.held + len <= self.limits.max_memory;
-        if fits {
+        let (peer, inbound) = (exchange.peer, exchange.purpose == Purpose::Inbound);
+        let fits = self.has_memory(peer, inbound, len);
+        if let (true, Some(exchange)) = (fits, self.table.get_mut(&id)) {
             exchange.unsent += len;
             self.held += len;
         }
         fits
     }
 
-    /// Whether there is memory for bytes of a peer. One source has at most half of it, and the
-    /// streams that peers opened leave an eighth to those of this node.
+    /// Whether there is memory for bytes of a peer, or for a peer.
     fn has_memory(&self, peer: SocketAddr, inbound: bool, len: usize) -> bool {
+        // Then no source has half of it.
+        self.held + len <= self.limits.max_memory / 2 || len <= self.room(peer, inbound)
+    }
+
+    /// The memory that is left for a peer. One source has at most half of it, and the streams that
+    /// peers opened leave an eighth to those of this node.
+    fn room(&self, peer: SocketAddr, inbound: bool) -> usize {
         let max = self.limits.max_memory;
-        if self.held + len <= max / 2 || !inbound {
-            return self.held + len <= max;
+        if !inbound {
+            return max.saturating_sub(self.held);
         }
         let source = source(peer);
         let from_peers = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         let from_source = from_peers.filter(|one| self::source(one.peer) == source);
-        let from_source: usize = from_source.map(|one| one.buffer.len()).sum();
-        self.held + len <= max - max / 8 && from_source + len <= max / 2
+        let from_source: usize = from_source.map(|one| one.buffer.len() + one.unsent).sum();
+        let left = (max - max / 8).saturating_sub(self.held);
+        left.min((max / 2).saturating_sub(from_source))
     }
 
-    /// The length of an answer for which there is memory, in bytes.
-    pub(crate) fn room_for_answers(&self) -> usize {
-        self.limits.max_memory.saturating_sub(self.held)
+    /// The length of an answer for which there is memory on a stream, in bytes.
+    pub(crate) fn room_for_answers(&self, id: StreamId) -> usize {
+        let Some(exchange) = self.table.get(&id) else { return 0 };
+        self.room(exchange.peer, exchange.purpose == Purpose::Inbound)
     }
 
     /// Adds bytes from the peer; returns its frame once that is complete.

@@ -304,7 +304,7 @@ impl fmt::Debug for Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(node) = &self.node {
-            write!(f, "{node}/")?;
+            write!(f, "{}/", node.as_str())?;
         }
         match &self.host {
             Host::Any => {}

@@ -57,10 +57,29 @@ fn a_strangers_table_accuses_nobody() {
     let liar = [forge::member(0, "liar", VICTIM, 1, b"")];
     let table = forge::sync_hello(&[&liar, &rows[..]].concat());
     net.inject_stream(0, stranger(), &forge::frame(0, &table));
+    // In the name of a member, from elsewhere; and without a sync.
+    const MEMBERS: u8 = 2;
+    let as_n1 = [&[0, 0x20, 2][..], b"n1", &[0, MEMBERS], &rows.concat(), &[0xff]].concat();
+    net.inject_stream(0, stranger(), &forge::frame(0, &as_n1));
+    const UPDATES: u8 = 2;
+    net.inject_stream(0, stranger(), &forge::frame(UPDATES, &[&[0][..], &rows.concat()].concat()));
     net.run_for(5 * SECOND);
     let suspected = |event: &Event| matches!(event, Event::Suspected(_));
     assert!((0..4).all(|here| !net.saw(here, suspected)));
     assert_eq!(net.nodes[0].node.stats().refutations, 0);
+}
+
+#[test]
+fn a_stranger_that_joins_as_a_member_gives_it_neither_metadata_nor_a_life() {
+    let mut net = joined_and_settled(4);
+    let known = net.member(0, 1).unwrap().incarnation().generation;
+    let later = forge::member(0, "n1", &addr(1).to_string(), known + 1, b"evil");
+    net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&[later.clone()])));
+    let by_name = [&[0, 0x20, 2][..], b"n1", &[0, 2], &later, &[0xff]].concat();
+    net.inject_stream(0, stranger(), &forge::frame(0, &by_name));
+    net.run_for(5 * SECOND);
+    let restarted = |event: &Event| matches!(event, Event::Restarted { .. } | Event::Updated(_));
+    assert!(!net.saw(0, restarted) && !net.saw(2, restarted));
 }
 
 #[test]
@@ -73,6 +92,14 @@ fn who_joins_from_a_members_ip_does_not_take_its_place() {
     let ask = forge::ping_request_of(forge::sender_tag(b"n2", 1), 7, 500, "n3");
     net.inject(0, addr(2), &forge::datagram(&[ask]));
     assert_eq!(net.nodes[0].node.stats().indirect_pings_refused, 0, "n2 is known by its address");
+    // Also by its name, once others have told of it.
+    let told = forge::alive("evil", &addr(2).to_string(), 1, 0, b"");
+    net.inject(0, addr(1), &forge::datagram(&[told]));
+    let by_name = [&[0, 0x20, 4][..], b"evil", &[0, 0], &[7; 8]].concat();
+    net.inject_stream(0, local_user, &forge::frame(0, &by_name));
+    let ask = forge::ping_request_of(forge::sender_tag(b"n2", 1), 8, 500, "n3");
+    net.inject(0, addr(2), &forge::datagram(&[ask]));
+    assert_eq!(net.nodes[0].node.stats().indirect_pings_refused, 0);
 }
 
 #[test]
@@ -117,42 +144,46 @@ fn a_stranger_that_gives_the_holders_generation_does_not_free_its_name() {
 #[test]
 fn a_seed_whose_table_never_agrees_keeps_no_join_waiting() {
     let options = Options::lan();
-    let mut node = Node::new(config(0, addr(0)), [7; 32], Instant::ZERO);
+    let mut node = Node::new(config_at(0, addr(0), &options), [7; 32], Instant::ZERO);
     let (mut now, mut buf, mut stream, mut ended) = (Instant::ZERO, Vec::new(), None, None);
     let ticket = node.join(now, &[addr(1)]).unwrap();
     let differs = [&[0][..], &[7; 8]].concat();
+    // As late as it may answer, each time.
+    let late = options.stream_timeout - SECOND;
+    let (mut answer_at, mut answers) = (None, 0);
     while ended.is_none() {
-        let mut asked = false;
         while let Some(output) = node.poll_output(&mut buf) {
             match output {
-                Output::Stream { id, action: StreamAction::Open { .. } } => stream = Some(id),
-                Output::Stream { action: StreamAction::Write(_), .. } => asked = true,
+                Output::Stream { id, action: StreamAction::Open { .. } } if stream.is_none() => {
+                    stream = Some(id);
+                    node.handle_stream(now, id, StreamInput::Opened);
+                }
+                Output::Stream { id, action: StreamAction::Write(_) } if stream == Some(id) => {
+                    answer_at = Some(now + late);
+                }
                 Output::Event(Event::Completed { ticket: of, .. }) if of == ticket => {
                     ended = Some(now);
                 }
                 _ => {}
             }
         }
-        let id = stream.expect("it tries the seed");
-        if now == Instant::ZERO && !asked {
-            node.handle_stream(now, id, StreamInput::Opened);
-        } else if asked {
-            // As late as it may, each time.
-            now += options.stream_timeout - SECOND;
-            let first = now == Instant::ZERO + (options.stream_timeout - SECOND);
+        let due = node.poll_timeout().unwrap_or(Instant::MAX);
+        let answers_now = answer_at.take_if(|at| *at < due);
+        now = answers_now.unwrap_or(due).max(now);
+        node.handle_timeout(now);
+        if answers_now.is_some() {
             let seed = forge::member(0, "n1", &addr(1).to_string(), 1, b"");
             let greeting = [&seed[..], &[0], &differs].concat();
-            let frame = match first {
-                true => forge::plain_frame(forge::CLUSTER, 1, &greeting),
-                false => forge::plain_frame(forge::CLUSTER, 5, &differs),
+            let frame = match answers {
+                0 => forge::plain_frame(forge::CLUSTER, 1, &greeting),
+                _ => forge::plain_frame(forge::CLUSTER, 5, &differs),
             };
-            node.handle_timeout(now);
-            node.handle_stream(now, id, StreamInput::Data(&frame));
-        } else {
-            now = now.max(node.poll_timeout().expect("the join has a deadline"));
-            node.handle_timeout(now);
+            answers += 1;
+            let stream = stream.expect("it tries the seed");
+            node.handle_stream(now, stream, StreamInput::Data(&frame));
         }
     }
     let took = ended.unwrap().since(Instant::ZERO);
+    assert!(took > 2 * options.stream_timeout, "its frames came: {took:?}");
     assert!(took <= 3 * options.stream_timeout, "it took {took:?}");
 }
