@@ -44,9 +44,15 @@ impl Connection {
                 }
             }
         };
-        let mut answer = Vec::new();
-        response.encode(!body, &mut answer);
-        self.write(&answer)?;
+        let response = if self.slot.hold(response.body.len()) {
+            response
+        } else {
+            Response::text(503, "too many long answers are being read\n")
+        };
+        self.write(&response.head())?;
+        if body {
+            self.write(&response.body)?;
+        }
         self.slot.set_idle(true)?;
         self.close()
     }
@@ -67,14 +73,23 @@ impl Connection {
         }
     }
 
+    /// Writes a part of the answer; a client that does not read it gives way to another one.
     fn write(&mut self, mut answer: &[u8]) -> io::Result<()> {
         let until = Instant::now() + self.deadline;
         while !answer.is_empty() {
-            self.stream.set_write_timeout(Some(left(until)?))?;
+            self.stream.set_write_timeout(Some(left(until)?.min(STALL)))?;
             match self.stream.write(answer) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => answer = &answer[count..],
+                Ok(count) => {
+                    answer = &answer[count..];
+                    self.slot.set_idle(false)?;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    self.slot.set_idle(true)?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -107,8 +122,8 @@ fn left(until: Instant) -> io::Result<Duration> {
 }
 
 impl Response {
-    /// Appends the answer as HTTP/1.1; to HEAD without its body.
-    pub(crate) fn encode(&self, head_only: bool, buf: &mut Vec<u8>) {
+    /// The answer's head, as HTTP/1.1.
+    pub(crate) fn head(&self) -> Vec<u8> {
         let Self { status, headers, body } = self;
         let reason = match status {
             200 => "OK",
@@ -125,13 +140,12 @@ impl Response {
             head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("Connection: close\r\n\r\n");
-        buf.extend_from_slice(head.as_bytes());
-        if !head_only {
-            buf.extend_from_slice(body);
-        }
+        head.into_bytes()
     }
 }
 
+/// The time after which a client that takes nothing of its answer may have to give way.
+const STALL: Duration = Duration::from_millis(250);
 /// The time that a client has to close the connection after its answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// The bytes behind a request that are read and ignored.

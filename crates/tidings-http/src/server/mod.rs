@@ -32,8 +32,9 @@ pub struct Server {
 pub struct ServerLimits {
     /// Connections at the same time, each with a thread of its own; 32.
     ///
-    /// One more takes the place of the one that has been silent for longest. If all have sent their
-    /// requests, it gets status 503.
+    /// One more takes the place of the one that has been silent for longest, or does not read its
+    /// answer. If all are being served, it gets status 503. So does a request whose answer is beyond
+    /// 16 MiB with all others that are being read.
     pub max_connections: usize,
     /// The time for a client to send its request, and then to take the answer; 5 s for each.
     pub deadline: Duration,
@@ -136,8 +137,8 @@ impl Acceptor {
 
 /// Tells a client that there is no room, without waiting for it.
 fn refuse(mut stream: &TcpStream) {
-    let mut answer = Vec::new();
-    Response::text(503, "too many connections\n").encode(false, &mut answer);
+    let busy = Response::text(503, "too many connections\n");
+    let answer = [busy.head(), busy.body].concat();
     if stream.set_nonblocking(true).is_ok() {
         drop(stream.write(&answer));
     }

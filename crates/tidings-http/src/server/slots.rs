@@ -20,14 +20,19 @@ struct State {
     /// The connections, in the order in which they came.
     open: BTreeMap<u64, Open>,
     next: u64,
+    /// Bytes of all answers that are being written.
+    held: usize,
     stopping: bool,
 }
 
 #[derive(Debug)]
 struct Open {
     stream: TcpStream,
-    /// Whether the client may be silent: it has not sent its request, or has had its answer.
+    /// Whether the client may be silent: it has not sent its request, does not read its answer, or
+    /// has had it.
     idle: bool,
+    /// Bytes of its answer.
+    held: usize,
     /// Whether the connection has to end.
     broken_off: bool,
 }
@@ -64,7 +69,7 @@ impl Slots {
         }
         let number = state.next;
         state.next += 1;
-        state.open.insert(number, Open { stream, idle: true, broken_off: false });
+        state.open.insert(number, Open { stream, idle: true, held: 0, broken_off: false });
         Some(Slot { slots: Arc::clone(self), number })
     }
 
@@ -123,9 +128,46 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// Takes memory for an answer; `false` if others have it. A single one always has.
+    pub(crate) fn hold(&self, len: usize) -> bool {
+        let mut state = self.slots.lock();
+        let fits = state.held == 0 || state.held + len <= MAX_HELD;
+        if let (true, Some(open)) = (fits, state.open.get_mut(&self.number)) {
+            open.held = len;
+            state.held += len;
+        }
+        fits
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.lock().open.remove(&self.number);
+        let mut state = self.slots.lock();
+        let open = state.open.remove(&self.number);
+        state.held -= open.map_or(0, |open| open.held);
+        drop(state);
         self.slots.changed.notify_all();
+    }
+}
+
+/// The memory of the answers that are being written, in bytes.
+const MAX_HELD: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn answers_have_bounded_memory_together_and_a_single_one_is_always_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let slots = Arc::new(Slots::new(2));
+        let [first, second] = [(); 2].map(|()| slots.enter(&stream).unwrap());
+        assert!(first.hold(MAX_HELD + 1));
+        assert!(!second.hold(1));
+        drop(first);
+        assert!(second.hold(1));
     }
 }
