@@ -33,8 +33,8 @@ pub struct ServerLimits {
     /// Connections at the same time, each with a thread of its own; 32.
     ///
     /// One more takes the place of the one that has been silent for longest, or does not read its
-    /// answer. If all are being served, it gets status 503. So does a request whose answer is beyond
-    /// 16 MiB with all others that are being read.
+    /// answer. If all are being served, it gets status 503. So does a request whose answer has more
+    /// than 16 MiB with all others that are being read.
     pub max_connections: usize,
     /// The time for a client to send its request, and then to take the answer; 5 s for each.
     pub deadline: Duration,
