@@ -23,7 +23,7 @@ impl Agent {
     pub(crate) fn start(name: &str, more: &[&str]) -> Self {
         let mut process = Command::new(tidings_tests::tidings())
             .args(["agent", "--json", "--name", name, "--bind", "127.0.0.1:0"])
-            .args(["--http", "127.0.0.1:0", "--profile", "local"])
+            .args(["--http", "127.0.0.1:0", "--control", "none", "--profile", "local"])
             .args(["--probe-interval", "200ms", "--probe-timeout", "80ms"])
             .args(more)
             .env_remove("TIDINGS_SEEDS")

@@ -222,7 +222,7 @@ fn the_stateful_set_finds_its_pods_and_probes_what_the_agent_serves() {
 #[test]
 fn the_image_is_built_with_a_compiler_that_is_new_enough_and_runs_the_command() {
     let dockerfile = read("deploy/docker/Dockerfile");
-    let manifest = read("Cargo.toml");
+    let manifest = read("crates/tidings-cli/Cargo.toml");
     let oldest = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
     assert!(
         dockerfile.contains(&format!("FROM rust:{}-bookworm AS build", oldest.trim_matches('"')))
