@@ -19,15 +19,18 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts an agent with fast probes on free ports.
+    /// Starts an agent with fast probes on free ports; without a control socket, unless the options
+    /// have one.
     pub(crate) fn start(name: &str, more: &[&str]) -> Self {
+        let control = if more.contains(&"--control") { "" } else { "--control=none" };
         let mut process = Command::new(tidings_tests::tidings())
             .args(["agent", "--json", "--name", name, "--bind", "127.0.0.1:0"])
-            .args(["--http", "127.0.0.1:0", "--control", "none", "--profile", "local"])
+            .args(["--http", "127.0.0.1:0", "--profile", "local"])
+            .args(Some(control).filter(|control| !control.is_empty()))
             .args(["--probe-interval", "200ms", "--probe-timeout", "80ms"])
             .args(more)
             .env_remove("TIDINGS_SEEDS")
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -79,6 +82,11 @@ impl Agent {
             }
             assert!(start.elapsed() < LIMIT, "{what}: not in {LIMIT:?}: {status}");
         }
+    }
+
+    /// Waits until it has stopped; whether with status 0.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        self.process.wait().unwrap().success()
     }
 
     /// Has it leave the cluster and stop.

@@ -1,4 +1,5 @@
-//! Agents as services: their status page in a browser, and the files in deploy/.
+//! Agents as services: what operators do with them, their status page in a browser, and the files
+//! in deploy/.
 //!
 //! `service/install.sh` installs the programs that these tests need. Without Chromium its tests are
 //! skipped, unless the environment has `TIDINGS_CHROMIUM=required`; without Prometheus, promtool
@@ -6,6 +7,7 @@
 
 mod agents;
 mod browser;
+mod day2;
 mod deploy;
 mod page;
 mod scraped;
