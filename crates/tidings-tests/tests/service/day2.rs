@@ -92,6 +92,9 @@ fn a_cluster_is_operated_by_commands_alone() {
     while !tagged() {
         assert!(start.elapsed() < LIMIT);
     }
+    // Measure a round trip between two others, and ask who is reached.
+    assert!(said(n1, &["rtt", "n2", "n3"]).contains("n3 answered n2"));
+    assert!(said(n1, &["reachability"]).contains("5 of 5 agents answered"));
     // Rotate the key of all.
     let new = new_key(&dir.file("new"));
     for step in [["install", &new], ["use", &new], ["remove", &old]] {
