@@ -14,7 +14,6 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use text::lines;
 use tidings_control::{Client, ClientError, Level, default_path, sockets};
 use tidings_driver::prelude::NodeId;
@@ -215,9 +214,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Fatal> {
             let from = to.as_ref().map(|_| name.as_str());
             let to = to.as_ref().unwrap_or(&name);
             at.call("ping", json!({"to": to.as_str(), "from": from}), |pong| {
-                let rtt = Duration::from_secs_f64(pong["rtt"].as_f64().unwrap_or_default());
+                let rtt = text::rtt(pong);
                 let from = from.map(|from| format!(" {from}")).unwrap_or_default();
-                format!("{to} answered{from}, round trip {rtt:.1?}")
+                format!("{to} answered{from}, round trip {rtt}")
             })?;
         }
         Command::Reachability { at } => return everywhere::reachability(&at),

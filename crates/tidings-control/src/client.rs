@@ -2,6 +2,8 @@
 
 use crate::VERSION;
 use crate::json::Level;
+use crate::parse;
+use crate::path::{default_dir, is_private};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt;
@@ -26,6 +28,9 @@ impl Client {
     /// If no program serves it, this user may not use it, it has no room, or it speaks another
     /// version.
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        if path.parent().is_some_and(|dir| dir == default_dir()) && !is_private(&default_dir()) {
+            return Err(ClientError::NotPrivate(default_dir()));
+        }
         let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ClientError::NotRunning(path.into())
@@ -94,7 +99,7 @@ impl Client {
         if line.is_empty() {
             return Err(ClientError::Closed);
         }
-        serde_json::from_slice(&line).map_err(|error| ClientError::Io(error.into()))
+        parse(&line).map_err(|error| ClientError::Io(error.into()))
     }
 }
 
@@ -121,6 +126,9 @@ impl Iterator for Monitor {
 pub enum ClientError {
     /// No program serves this path.
     NotRunning(PathBuf),
+    /// Other users can write to the directory of this user's control sockets, so that somebody else
+    /// may answer there.
+    NotPrivate(PathBuf),
     /// The socket cannot be connected to.
     Connect {
         /// The socket.
@@ -148,6 +156,9 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotPrivate(path) => {
+                write!(f, "others can change {}; name the socket by --control", path.display())
+            }
             Self::NotRunning(path) => {
                 write!(f, "nothing runs at the control socket {}", path.display())
             }

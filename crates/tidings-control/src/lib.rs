@@ -41,6 +41,7 @@
 mod client;
 pub mod json;
 mod node;
+mod parse;
 mod path;
 mod publisher;
 mod server;
@@ -51,6 +52,7 @@ mod tags;
 pub use client::{Client, ClientError, Monitor};
 pub use json::Level;
 pub use node::ControlledNode;
+pub use parse::parse;
 pub use path::{default_dir, default_path, file_stem, sockets};
 pub use publisher::Publisher;
 pub use server::Server;

@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 use tidings_driver::prelude::NodeId;
 
@@ -23,6 +24,15 @@ pub fn default_dir() -> PathBuf {
 /// does, and a name of over 48 bytes is cut: a socket's path has at most 107 bytes.
 pub fn default_path(node: &NodeId) -> PathBuf {
     default_dir().join(file_stem(node.as_str(), MAX_STEM) + ".sock")
+}
+
+/// Whether only this user can change a directory; for root, only its owner. One that is not there
+/// is private.
+pub(crate) fn is_private(dir: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(dir) else { return true };
+    let user = rustix::process::getuid();
+    let is_ours = found.uid() == user.as_raw() || user.is_root();
+    found.is_dir() && is_ours && found.mode() & 0o022 == 0
 }
 
 /// The sockets in [`default_dir`], in alphabetical order; some may be left by dead processes.

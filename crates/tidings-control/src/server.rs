@@ -1,12 +1,13 @@
 //! The server: accepts connections, and has a service answer their commands.
 
 use crate::json::Level;
+use crate::parse;
 use crate::publisher::{Publisher, Subscription, lock};
 use crate::service::{Arguments, Service};
 use crate::socket::{BindError, SocketFile};
 use crate::{MAX_CONNECTIONS, MAX_REQUEST, VERSION};
 use rustix::event::{PollFd, PollFlags, poll};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -208,10 +209,11 @@ impl Connection {
 
     /// Executes a request; returns whether the connection goes on.
     fn answer(&mut self, line: &[u8]) -> io::Result<bool> {
-        let mut request = match serde_json::from_slice::<Map<String, Value>>(line) {
-            Ok(request) => request,
-            Err(error) => {
-                let error = format!("a request is a JSON object on one line: {error}");
+        let mut request = match parse(line) {
+            Ok(Value::Object(request)) => request,
+            other => {
+                let error = other.err().map(|error| format!(": {error}")).unwrap_or_default();
+                let error = format!("a request is a JSON object on one line{error}");
                 self.write(&json!({"ok": false, "error": error}))?;
                 return Ok(true);
             }

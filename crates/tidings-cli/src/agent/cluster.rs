@@ -9,11 +9,11 @@ use crate::runtime::Node;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-use tidings_control::{Level, view};
+use tidings_control::{Level, parse, view};
 use tidings_driver::prelude::{Event, NodeId, State, Via};
 
 /// What other members may ask of an agent.
@@ -31,9 +31,11 @@ pub(crate) enum Remote {
 pub(super) struct Cluster {
     node: Weak<Node>,
     /// Senders of answers to what this agent has asked, by number.
-    asked: Mutex<HashMap<u64, Sender<(NodeId, Value)>>>,
+    asked: Mutex<HashMap<u64, SyncSender<(NodeId, Value)>>>,
     /// Requests of others that wait for the thread that answers them.
     requests: SyncSender<(NodeId, Value)>,
+    /// Whether all messages have to be encrypted.
+    encrypts: bool,
     budget: Mutex<Budget>,
 }
 
@@ -61,20 +63,28 @@ impl Cluster {
         thread.spawn(move || answerer.run(&waiting))?;
         let budget = Mutex::new(Budget { left: BURST, since: Instant::now() });
         let node = Arc::downgrade(node);
-        Ok(Arc::new(Self { node, asked: Mutex::default(), requests, budget }))
+        Ok(Arc::new(Self { node, asked: Mutex::default(), requests, encrypts, budget }))
     }
 
     /// Takes a message of another agent; `false` if the event is something else. It does not wait.
     pub(super) fn takes(&self, event: &Event) -> bool {
         let Event::Message { from, data, via: Via::Reliable } = event else { return false };
         let Some(body) = data.strip_prefix(PREFIX) else { return false };
-        let (Some(from), Ok(body)) = (from, serde_json::from_slice::<Value>(body)) else {
+        let Some(from) = from else { return true };
+        // Anybody may have sent it.
+        let waits = !lock(&self.asked).is_empty();
+        let max = if waits { MAX_ANSWER } else { MAX_REQUEST };
+        if body.len() > max {
             return true;
-        };
+        }
+        let Ok(body) = parse(body) else { return true };
         if let Some(number) = body["answers"].as_u64() {
             if let Some(answers) = lock(&self.asked).get(&number) {
-                drop(answers.send((from.clone(), body)));
+                // Of a flood some are lost.
+                drop(answers.try_send((from.clone(), body)));
             }
+        } else if data.len() > MAX_REQUEST {
+            // No request is so long.
         } else if lock(&self.budget).take() {
             // More than a few at a time are not answered.
             drop(self.requests.try_send((from.clone(), body)));
@@ -82,10 +92,15 @@ impl Cluster {
         true
     }
 
+    /// Whether what it asks is secret: all messages have to be encrypted.
+    pub(super) fn encrypts(&self) -> bool {
+        self.encrypts
+    }
+
     /// Asks members, and waits for their answers.
     pub(super) fn ask(&self, members: &[NodeId], request: &Value) -> Answers {
         let number = getrandom::u64().unwrap_or_default();
-        let (sender, answers) = channel();
+        let (sender, answers) = sync_channel(MAX_WAITING);
         lock(&self.asked).insert(number, sender);
         let mut request = request.clone();
         request["asks"] = number.into();
@@ -287,7 +302,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const PREFIX: &[u8] = b"\0tidings-agent\x01";
 /// How long an answer may take after the request was delivered.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// The requests of others that wait.
+/// The longest request, in bytes.
+const MAX_REQUEST: usize = 1024;
+/// The longest answer, in bytes: a thousand long names.
+const MAX_ANSWER: usize = 512 << 10;
+/// The requests of others, or answers of each, that wait.
 const MAX_WAITING: usize = 64;
 /// The requests of others that are answered in a second.
 const RATE: f64 = 10.0;

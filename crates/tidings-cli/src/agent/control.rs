@@ -29,8 +29,11 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
     /// What agents of other members may ask of this one, for `tidings keys` and others
-    #[arg(long, value_enum, default_value_t = Remote::All, hide_short_help = true)]
-    pub(super) remote_commands: Remote,
+    ///
+    /// By default all if it refuses unencrypted messages, and nothing otherwise: without keys,
+    /// anybody can ask in the name of anybody
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub(super) remote_commands: Option<Remote>,
 }
 
 /// The commands of an agent's control socket.

@@ -31,6 +31,13 @@ impl Everywhere {
     /// Lists or changes the keys of all agents.
     pub(super) fn keys(&self, arguments: &Arguments) -> Result<Value, String> {
         let action = arguments.optional("action")?.unwrap_or("list");
+        if !self.cluster.encrypts() {
+            return Err(
+                "this agent accepts or sends unencrypted messages, or has no key: keys of \
+                        the cluster are not sent; --local changes its own"
+                    .into(),
+            );
+        }
         let key = arguments.optional("key")?.map(|key| self.key(key)).transpose()?;
         if !arguments.flag("force")? {
             self.check_keys(action, key.as_ref())?;

@@ -19,21 +19,21 @@ pub(crate) enum Keys {
     },
     /// Accept messages with a further key
     Install {
-        /// The key, as `tidings keygen` prints it
+        /// The key, as `tidings keygen` prints it; `-` reads it from standard input
         key: String,
         #[command(flatten)]
         scope: Scope,
     },
     /// Encrypt with an accepted key
     Use {
-        /// The key, or its short name
+        /// The key's short name, or the key; `-` reads it from standard input
         key: String,
         #[command(flatten)]
         scope: Scope,
     },
     /// Accept messages with a key no more
     Remove {
-        /// The key, or its short name
+        /// The key's short name, or the key; `-` reads it from standard input
         key: String,
         #[command(flatten)]
         scope: Scope,
@@ -60,6 +60,7 @@ pub(super) fn keys(action: Keys) -> Result<ExitCode, Fatal> {
         Keys::Use { key, scope } => (scope, "use", Some(key)),
         Keys::Remove { key, scope } => (scope, "remove", Some(key)),
     };
+    let key = key.map(from_stdin).transpose()?;
     let Scope { local, force, at } = scope;
     let arguments = json!({"action": action, "key": key, "cluster": !local, "force": force});
     if local {
@@ -73,6 +74,16 @@ pub(super) fn keys(action: Keys) -> Result<ExitCode, Fatal> {
         _ => changes(result),
     });
     Ok(complete)
+}
+
+/// A key, or for `-` the first line of standard input: arguments are seen by all users.
+fn from_stdin(key: String) -> Result<String, Fatal> {
+    if key != "-" {
+        return Ok(key);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Fatal::failed)?;
+    Ok(line.trim().into())
 }
 
 pub(super) fn reachability(at: &At) -> Result<ExitCode, Fatal> {

@@ -86,11 +86,19 @@ pub(super) fn about(node: &Value) -> String {
 /// A round-trip time in seconds, with its unit.
 pub(super) fn rtt(node: &Value) -> String {
     let seconds = node["rtt"].as_f64();
-    seconds.map_or_else(|| "-".into(), |it| format!("{:.1?}", Duration::from_secs_f64(it)))
+    let duration = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    duration.map_or_else(|| "-".into(), |it| format!("{it:.1?}"))
 }
 
+/// A value as text; control characters, which other agents may have sent, are escaped.
 pub(super) fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), Into::into)
+    let text = value.as_str().map_or_else(|| value.to_string(), Into::into);
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars()
+        .map(|it| if it.is_control() { it.escape_debug().to_string() } else { it.into() })
+        .collect()
 }
 
 fn yes(value: &Value) -> String {

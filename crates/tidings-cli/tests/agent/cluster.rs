@@ -71,9 +71,12 @@ fn keys_are_not_asked_for_in_clear() {
     let b = Agent::start("b", &["--join", &a.addr, "--key", &keygen(&[]), "--plaintext", "sent"]);
     a.wait_for("join", "b");
     b.wait_for("join", "a");
-    let (status, table, _) = place.tidings(&["keys", "list"]);
-    assert_eq!(status, Some(1));
-    assert!(table.contains("b: it accepts unencrypted messages, or has no key"), "{table}");
+    let key = keygen(&[]);
+    for arguments in [&["keys", "list"][..], &["keys", "install", &key]] {
+        let (status, _, said) = place.tidings(arguments);
+        assert_eq!(status, Some(1));
+        assert!(said.contains("keys of the cluster are not sent"), "{said}");
+    }
 }
 
 #[test]
@@ -92,14 +95,17 @@ fn all_agents_tell_whom_they_see_and_their_applications_nothing_of_it() {
     drop(a);
 }
 
+/// Without keys an agent answers others only if it is told to.
+const ASKED: &str = "--remote-commands=look";
+
 #[test]
 fn agents_that_see_other_members_are_told_apart() {
     let place = Place::new("split");
     let a = Agent::start("a", &["--control", &place.0]);
     // b does not accept members of another network.
-    let b = Agent::start("b", &["--join", &a.addr, "--allow-network", "127.0.0.1/32"]);
+    let b = Agent::start("b", &["--join", &a.addr, "--allow-network", "127.0.0.1/32", ASKED]);
     b.wait_for("join", "a");
-    let c = Agent::start("c", &["--bind", "127.0.0.2:0", "--join", &a.addr]);
+    let c = Agent::start("c", &["--bind", "127.0.0.2:0", "--join", &a.addr, ASKED]);
     a.wait_for("join", "c");
     c.ask_until("members", |result| result["members"].as_array().unwrap().len() == 3);
     let start = Instant::now();

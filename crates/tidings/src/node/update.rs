@@ -485,8 +485,8 @@ impl Node {
                     self.report_conflict(other, &claim);
                 }
                 // What anybody can say says nothing about this node's health.
-                let by_member =
-                    !source.hearsay && source.from.is_some_and(|at| self.is_answering(at));
+                let answers = |at| at != self.local().addr() && self.is_answering(at);
+                let by_member = !source.hearsay && source.from.is_some_and(answers);
                 if by_member || self.wire.is_authenticated() {
                     self.detector.on_refuted();
                     match claim.state {
