@@ -2,11 +2,13 @@
 
 use tidings_sim::{Effort, Harness, InjectedBug, Run, Scenario, Tally, Wire, fails_same_way};
 
-/// Number of seeds; `just swarm` tries more.
+/// Number of seeds with which a bug is found.
 const SEEDS: u64 = 150;
+/// Number of seeds in which everything happens, also name conflicts; `just swarm` tries more.
+const MANY_SEEDS: u64 = 500;
 
-fn swarm(bug: InjectedBug) -> Vec<(u64, Run)> {
-    let seeds: Vec<_> = (0..SEEDS).collect();
+fn swarm(bug: InjectedBug, seeds: u64) -> Vec<(u64, Run)> {
+    let seeds: Vec<_> = (0..seeds).collect();
     let harness = Harness::new(2, Effort::Quick, 0);
     harness.map("swarm", &seeds, |&seed| {
         (seed, Scenario::random(seed, Wire::Tidings).run_with(seed, bug))
@@ -15,7 +17,7 @@ fn swarm(bug: InjectedBug) -> Vec<(u64, Run)> {
 
 /// Finds the first seed for which an injected bug causes this kind of failure.
 fn found(bug: InjectedBug, kind: &str) -> (Scenario, u64) {
-    let runs = swarm(bug);
+    let runs = swarm(bug, SEEDS);
     let fails = |run: &Run| run.failure.as_ref().is_some_and(|failure| failure.kind() == kind);
     let first = runs.into_iter().find(|(_, run)| fails(run));
     let (seed, _) = first.unwrap_or_else(|| panic!("{bug:?} was not found"));
@@ -28,7 +30,7 @@ mod invariants {
     #[test]
     fn whatever_happens_all_agree_in_the_end_and_no_rule_is_broken() {
         let mut total = Tally::default();
-        for (seed, run) in swarm(InjectedBug::None) {
+        for (seed, run) in swarm(InjectedBug::None, MANY_SEEDS) {
             if let Some(failure) = run.failure {
                 let again = format!("tidings sim swarm {seed}..{}", seed + 1);
                 assert_eq!(
