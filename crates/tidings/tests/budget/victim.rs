@@ -241,7 +241,10 @@ impl Victim {
                 let stream = self.node.accept_stream(self.now, *from);
                 self.drain(&mut cost, &mut sent);
                 if let Some(stream) = stream {
-                    for data in frames.iter().flat_map(|frame| frame.chunks(*piece)) {
+                    // A debug build checks all members after each piece.
+                    let most = if cfg!(debug_assertions) { 1000 } else { usize::MAX };
+                    let pieces = |frame: &'_ Vec<u8>| (*piece).max(frame.len().div_ceil(most));
+                    for data in frames.iter().flat_map(|frame| frame.chunks(pieces(frame))) {
                         self.node.handle_stream(self.now, stream, StreamInput::Data(data));
                         cost.bytes_in += data.len();
                         cost.packets_in += 1;
