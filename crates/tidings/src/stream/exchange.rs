@@ -340,8 +340,10 @@ impl Exchanges {
         let from_peers = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         let from_source = from_peers.filter(|one| self::source(one.peer) == source);
         let from_source: usize = from_source.map(|one| one.buffer.len() + one.unsent).sum();
-        let left = (max - max / 8).saturating_sub(self.held);
-        left.min((max / 2).saturating_sub(from_source))
+        // With little memory, at least one frame and one answer fit.
+        let least = self.limits.max_frame.max(2 * self.limits.sync_chunk).min(max);
+        let left = (max - max / 8).max(least).saturating_sub(self.held);
+        left.min((max / 2).max(least).saturating_sub(from_source))
     }
 
     /// The length of an answer for which there is memory on a stream, in bytes.
