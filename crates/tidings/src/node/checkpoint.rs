@@ -194,8 +194,7 @@ impl Node {
         self.name_hash = self.config.id.hash();
         self.members.restore(&self.config.cluster)?;
         self.gossip.restore()?;
-        self.streams.exchanges.restore()?;
-        self.streams.tickets.restore()?;
+        self.streams.restore(&self.config.options)?;
         self.timers.restore()?;
         self.outputs.restore();
         let clock = self.wire.message_clock();
@@ -329,4 +328,4 @@ fn keyless(_: &Node, _: (u8, Rng)) -> Result<Format, ReplayError> {
 }
 
 /// The version of checkpoints and journals.
-const FORMAT: u8 = 11;
+const FORMAT: u8 = 12;

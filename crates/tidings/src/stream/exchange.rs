@@ -109,17 +109,13 @@ pub(crate) struct Exchanges {
     /// The sum of the lengths of buffers and unsent answers, in bytes.
     #[cfg_attr(feature = "record", serde(skip))]
     held: usize,
+    #[cfg_attr(feature = "record", serde(skip))]
     limits: Limits,
     /// The first frames of peers' streams.
     first_frames: FirstFrames,
 }
 
-/// The highest limit in a checkpoint; those of the options are lower.
-#[cfg(feature = "record")]
-const MAX_LIMIT: usize = usize::MAX / 4;
-
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) max_in: usize,
     pub(crate) max_out: usize,
@@ -150,7 +146,8 @@ impl Exchanges {
 
     /// Recounts streams and buffers after deserialization; `None` if an id or a size is invalid.
     #[cfg(feature = "record")]
-    pub(crate) fn restore(&mut self) -> Option<()> {
+    pub(crate) fn restore(&mut self, limits: Limits) -> Option<()> {
+        self.limits = limits;
         let inbound = self.table.values().filter(|one| one.purpose == Purpose::Inbound);
         self.inbound = inbound.count();
         let held = |sum: usize, exchange: &Exchange| {
@@ -158,14 +155,12 @@ impl Exchanges {
         };
         self.held = self.table.values().try_fold(0, held)?;
         let issued = self.next <= MAX_COUNT && self.table.keys().all(|id| id.0 < self.next);
-        let Limits { max_in, max_out, max_leave, max_memory, .. } = self.limits;
-        let limits = [max_in, max_out, max_leave, max_memory].iter().all(|&max| max <= MAX_LIMIT);
         let countable = self.table.values().all(|exchange| {
             let rounds = exchange.comparison.as_ref().map_or(0, |comparison| comparison.rounds);
             rounds < u32::MAX / 2 && exchange.binding.is_countable()
         });
-        let bounded = self.held <= max_memory && self.first_frames.is_bounded();
-        (issued && limits && countable && bounded).then_some(())
+        let bounded = self.held <= limits.max_memory && self.first_frames.is_bounded();
+        (issued && countable && bounded).then_some(())
     }
 
     /// The place for a stream that a peer opens.

@@ -26,21 +26,28 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(options: &Options) -> Self {
-        let limits = Limits {
-            max_in: options.max_streams_in,
-            max_out: options.max_streams_out,
-            max_leave: options.leave_peers,
-            max_frame: options.max_frame,
-            max_memory: options.max_stream_memory,
-            max_meta: options.max_meta,
-            sync_chunk: options.sync_chunk,
-            idle: idle_after(options),
-        };
-        Self {
-            exchanges: Exchanges::new(limits),
-            tickets: Tickets::default(),
-            paths: Paths::default(),
-        }
+        let exchanges = Exchanges::new(limits(options));
+        Self { exchanges, tickets: Tickets::default(), paths: Paths::default() }
+    }
+
+    /// Recounts after deserialization; `None` if an id or a size is invalid.
+    #[cfg(feature = "record")]
+    pub(crate) fn restore(&mut self, options: &Options) -> Option<()> {
+        self.exchanges.restore(limits(options))?;
+        self.tickets.restore()
+    }
+}
+
+fn limits(options: &Options) -> Limits {
+    Limits {
+        max_in: options.max_streams_in,
+        max_out: options.max_streams_out,
+        max_leave: options.leave_peers,
+        max_frame: options.max_frame,
+        max_memory: options.max_stream_memory,
+        max_meta: options.max_meta,
+        sync_chunk: options.sync_chunk,
+        idle: idle_after(options),
     }
 }
 
