@@ -99,7 +99,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Ask all agents of the cluster whom they see, and whom they do not
+    /// Ask all agents of the cluster who does not reach whom
+    ///
+    /// Shows for each agent how many of the members that it sees have acked its probes so far, and
+    /// then who is not reached, and by whom: no datagrams (UDP is blocked), no streams (TCP is
+    /// blocked), no ack (the agent itself suspects the member), suspect (others do), suppressed (it
+    /// flaps), failed. The exit status is 1 if there is any, or an agent does not answer
     Reachability {
         #[command(flatten)]
         at: At,

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_control::{Level, parse, view};
+use tidings_driver::DriverState;
 use tidings_driver::prelude::{Event, NodeId, State, Via};
 
 /// What other members may ask of an agent.
@@ -183,6 +184,7 @@ impl Answerer {
         }
         match request["cmd"].as_str().unwrap_or_default() {
             "view" => Ok(look(node, request["names"] == true)),
+            "reach" => Ok(reach(node)),
             "ping" => {
                 let to = NodeId::new(request["to"].as_str().unwrap_or_default());
                 let rtt = node.ping(&to.map_err(text)?).map_err(text)?;
@@ -228,6 +230,40 @@ pub(super) fn look(node: &Node, names: bool) -> Value {
         seen["names"] = names.collect::<Vec<_>>().into();
     }
     seen
+}
+
+/// Whom a node reaches, and whom it does not, as it has seen from its own probes and streams, and
+/// of suspects and failed members from gossip, too.
+pub(super) fn reach(node: &Node) -> Value {
+    let look = |state: &DriverState, _| {
+        let node = state.node();
+        let (mut present, mut acked, mut problems) = (0, 0, Vec::new());
+        for member in node.all_members().filter(|member| member.id() != node.local().id()) {
+            let id = member.id();
+            present += usize::from(member.is_present());
+            acked += usize::from(member.is_present() && node.rtt(id).is_some());
+            let problem = match member.state() {
+                State::Left => continue,
+                _ if member.is_suppressed() => "suppressed",
+                State::Failed => "failed",
+                State::Suspect if node.accuses(id) => "no ack",
+                State::Suspect => "suspect",
+                State::Alive if member.is_degraded() => "no datagrams",
+                State::Alive if node.are_streams_blocked(id) => "no streams",
+                State::Alive => continue,
+            };
+            problems.push((id.clone(), problem));
+        }
+        (present, acked, problems)
+    };
+    let seen = node.observer().look(look);
+    let Some((present, acked, problems)) = seen else { return json!({"error": "it stops"}) };
+    let of = problems.len();
+    let problems = problems.into_iter().take(MAX_NAMES);
+    let problems = problems.map(|(to, problem)| json!({"to": to.as_str(), "problem": problem}));
+    let problems: Vec<_> = problems.collect();
+    let left_out = of - problems.len();
+    json!({"present": present, "acked": acked, "problems": problems, "left_out": left_out})
 }
 
 /// Changes the keys, unless the action is `list`; returns all of them by their short names.

@@ -1,6 +1,6 @@
 //! Commands of the control socket that ask all agents of the cluster.
 
-use super::cluster::{Answers, Cluster, change_keys, look};
+use super::cluster::{Answers, Cluster, change_keys, look, reach};
 use crate::key_file::Keys;
 use crate::keys::to_text;
 use crate::runtime::Node;
@@ -81,10 +81,10 @@ impl Everywhere {
         known.map_or_else(|| self.keys.parse(text).map_err(|error| error.to_string()), Ok)
     }
 
-    /// What each agent sees.
+    /// Whom each agent reaches, and whom it does not.
     pub(super) fn reachability(&self) -> Value {
-        let mut answers = self.ask_others(&json!({"cmd": "view"}));
-        answers.insert(self.node.local().id().clone(), Ok(look(&self.node, false)));
+        let mut answers = self.ask_others(&json!({"cmd": "reach"}));
+        answers.insert(self.node.local().id().clone(), Ok(reach(&self.node)));
         result(answers)
     }
 

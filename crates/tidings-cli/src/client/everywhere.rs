@@ -86,25 +86,46 @@ fn from_stdin(key: String) -> Result<String, Fatal> {
     Ok(line.trim().into())
 }
 
+/// Shows who does not reach whom; fails if there is such a pair, or an agent does not answer.
 pub(super) fn reachability(at: &At) -> Result<ExitCode, Fatal> {
     let result = at.connect()?.call("reachability", json!({})).map_err(fatal)?;
-    let complete = is_complete(&result);
-    at.print(result, |result| {
-        let mut rows = vec![["NODE", "SEES", "SUSPECTS", "FAILED"].map(String::from).to_vec()];
-        for node in nodes(result) {
-            let name = plain(&node["node"]);
-            rows.push(match node["error"].as_str() {
-                Some(error) => vec![name, format!("? ({error})")],
-                None => {
-                    let seen = node["present"].as_u64().unwrap_or_default();
-                    let seen = count(usize::try_from(seen).unwrap_or(usize::MAX), "member");
-                    vec![name, seen, names(&node["suspect"]), names(&node["failed"])]
-                }
-            });
-        }
-        format!("{}\n{}", table(&rows), answered(result))
-    });
+    let is_whole = nodes(&result).iter().all(|node| problems(node).is_empty());
+    let complete = if is_whole { is_complete(&result) } else { ExitCode::FAILURE };
+    at.print(result, reach_table);
     Ok(complete)
+}
+
+/// Each agent with the acks that it got, and below them the pairs that do not work.
+fn reach_table(result: &Value) -> String {
+    let mut rows = vec![["NODE", "ACKED BY"].map(String::from).to_vec()];
+    let mut pairs = BTreeMap::<(String, String), Vec<String>>::new();
+    for node in nodes(result) {
+        let name = plain(&node["node"]);
+        if let Some(error) = node["error"].as_str() {
+            rows.push(vec![name, format!("? ({error})")]);
+            continue;
+        }
+        rows.push(vec![name.clone(), format!("{} of {}", node["acked"], node["present"])]);
+        for it in problems(node) {
+            let pair = (plain(&it["to"]), plain(&it["problem"]));
+            pairs.entry(pair).or_default().push(name.clone());
+        }
+        if let Some(more) = node["left_out"].as_u64().filter(|&more| more > 0) {
+            let pair = (format!("{more} more"), "left out".to_owned());
+            pairs.entry(pair).or_default().push(name);
+        }
+    }
+    let mut text = table(&rows) + "\n";
+    if !pairs.is_empty() {
+        let mut rows = vec![["TO", "PROBLEM", "SEEN BY"].map(String::from).to_vec()];
+        rows.extend(pairs.into_iter().map(|((to, problem), by)| vec![to, problem, by.join(", ")]));
+        text += &format!("\n{}\n", table(&rows));
+    }
+    text + &answered(result)
+}
+
+fn problems(node: &Value) -> &[Value] {
+    node["problems"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Groups the agents of the cluster by what they see; fails if they do not agree.

@@ -85,7 +85,8 @@ fn all_agents_tell_whom_they_see_and_their_applications_nothing_of_it() {
     let views = place.ok(&["members", "--from", "all"]);
     assert!(views.contains("a, b, c") && views.contains("see the same members"), "{views}");
     let sees = place.ok(&["reachability"]);
-    assert_eq!(sees.matches("3 members").count(), 3, "{sees}");
+    assert_eq!(sees.matches(" of 2\n").count(), 3, "{sees}");
+    assert!(!sees.contains("PROBLEM"), "{sees}");
     assert!(sees.ends_with("3 of 3 agents answered\n"), "{sees}");
     let rtt = place.ok(&["rtt", "b", "c"]);
     assert!(rtt.starts_with("c answered b, round trip "), "{rtt}");
@@ -93,6 +94,24 @@ fn all_agents_tell_whom_they_see_and_their_applications_nothing_of_it() {
     assert_eq!(b.ask("send-user c hello reliable")["ok"], true);
     assert_eq!(c.wait(|line| line["ev"] == "msg")["data"], "68656c6c6f");
     drop(a);
+}
+
+#[test]
+fn who_does_not_reach_whom_is_told_by_each_agent_and_fails_the_command() {
+    let ([a, b, c], _, _, place) = three("reach", &[]);
+    drop(c);
+    a.wait(|line| line["ev"] == "leave" && line["node"]["name"] == "c");
+    b.wait(|line| line["ev"] == "leave" && line["node"]["name"] == "c");
+    let (status, table, _) = place.tidings(&["reachability"]);
+    assert_eq!(status, Some(1), "{table}");
+    assert!(table.contains("\nc   failed   a, b\n"), "{table}");
+    let (status, json, _) = place.tidings(&["reachability", "--format", "json"]);
+    assert_eq!(status, Some(1), "{json}");
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for node in told["nodes"].as_array().unwrap() {
+        assert_eq!(node["problems"], serde_json::json!([{"to": "c", "problem": "failed"}]));
+        assert_eq!(node["left_out"], 0);
+    }
 }
 
 /// Without keys an agent answers others only if it is told to.

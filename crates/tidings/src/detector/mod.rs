@@ -300,6 +300,11 @@ impl Detector {
 
     // ---- suspicions ----
 
+    /// Whether `own` is an accuser of a member.
+    pub(crate) fn is_accused_by(&self, key: MemberKey, own: &Accuser) -> bool {
+        self.suspicions.is_accused_by(key, own)
+    }
+
     /// Starts the suspicion of a member, with the timeout for the cluster's size.
     pub(crate) fn suspect(&mut self, cx: &mut Context<'_>, key: MemberKey, accuser: Accuser) {
         let Context { now, members, options, .. } = *cx;

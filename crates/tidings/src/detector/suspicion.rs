@@ -109,6 +109,13 @@ impl Suspicions {
         })
     }
 
+    /// Whether `own` is an accuser of a member.
+    pub(crate) fn is_accused_by(&self, key: MemberKey, own: &Accuser) -> bool {
+        self.all.get(&key).is_some_and(|suspicion| {
+            suspicion.accusers.iter().any(|accuser| accuser.known() == own.known())
+        })
+    }
+
     /// Whether a further accusation of a member would count: it is not suspected, or not by `own`
     /// and confirmations are awaited.
     pub(crate) fn is_open_to(&self, key: MemberKey, own: &Accuser) -> bool {

@@ -4,6 +4,7 @@ use super::Node;
 use crate::addr::{Dialled, canonical};
 use crate::error::ExchangeError;
 use crate::event::Event;
+use crate::member::NodeId;
 use crate::membership::table::MemberKey;
 use crate::record::journal::Input;
 use crate::stats::DatagramError;
@@ -14,6 +15,24 @@ use crate::time::Instant;
 use core::net::SocketAddr;
 
 impl Node {
+    /// Whether streams to a member do not open, although it acks datagrams:
+    /// [`StreamsBlocked`](crate::Event::StreamsBlocked) was reported, and no
+    /// [`StreamsRestored`](crate::Event::StreamsRestored) since.
+    ///
+    /// Of datagrams that do not get through, [`Member::is_degraded`](crate::Member::is_degraded)
+    /// tells.
+    pub fn are_streams_blocked(&self, id: &NodeId) -> bool {
+        self.streams.paths.is_blocked(id)
+    }
+
+    /// Whether this node itself accuses a suspect: the suspect did not ack a probe of this node.
+    ///
+    /// `false` also if enough others accused the suspect first: further accusers are not kept.
+    pub fn accuses(&self, id: &NodeId) -> bool {
+        let own = self.wire.accuser(self.local().id());
+        self.members.find(id).is_some_and(|key| self.detector.is_accused_by(key, &own))
+    }
+
     /// Handles the error with which the operating system refused a datagram of `len` bytes, which
     /// counts as lost.
     ///

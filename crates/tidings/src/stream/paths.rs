@@ -64,6 +64,11 @@ impl Paths {
         self.failing.remove(id).is_some_and(|failing| failing.reported)
     }
 
+    /// Whether it was reported that streams to a member are blocked.
+    pub(crate) fn is_blocked(&self, id: &NodeId) -> bool {
+        self.failing.get(id).is_some_and(|failing| failing.reported)
+    }
+
     /// A member failed or left.
     pub(crate) fn forget(&mut self, id: &NodeId) {
         self.failing.remove(id);

@@ -42,6 +42,8 @@ fn a_member_that_only_datagrams_reach_is_told_and_told_again_once_streams_open()
     net.cut_streams(0, 2);
     let is_blocked = |event: &Event| matches!(event, Event::StreamsBlocked(m) if *m.id() == id(2));
     net.run_until(|net| net.saw(0, is_blocked));
+    assert!(net.nodes[0].node.are_streams_blocked(&id(2)));
+    assert!(!net.nodes[0].node.are_streams_blocked(&id(1)));
     net.run_for(120 * SECOND);
     assert_eq!(net.nodes[0].events.iter().filter(|(_, event)| is_blocked(event)).count(), 1);
     for (here, other) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
@@ -54,6 +56,7 @@ fn a_member_that_only_datagrams_reach_is_told_and_told_again_once_streams_open()
     net.heal();
     let opens = |event: &Event| matches!(event, Event::StreamsRestored(m) if *m.id() == id(2));
     net.run_until(|net| net.saw(0, opens));
+    assert!(!net.nodes[0].node.are_streams_blocked(&id(2)));
 }
 
 #[test]

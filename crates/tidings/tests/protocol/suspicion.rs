@@ -24,6 +24,18 @@ fn nobody_is_suspected_in_an_hour_without_faults() {
     }
 }
 
+#[test]
+fn a_node_tells_whom_it_accuses_itself() {
+    let mut net = joined(3);
+    net.kill(2);
+    net.run_until(|net| (0..2).all(|here| net.state(here, 2) == Some(State::Suspect)));
+    let accuses = |net: &Net, other| [0, 1].map(|here| net.nodes[here].node.accuses(&id(other)));
+    assert!(accuses(&net, 2).contains(&true), "one of them has probed it");
+    assert_eq!(accuses(&net, 0), [false; 2]);
+    net.run_until(|net| (0..2).all(|here| net.state(here, 2) == Some(State::Failed)));
+    assert_eq!(accuses(&net, 2), [false; 2]);
+}
+
 /// The time between the first suspicion of a member on any node and the first failure.
 fn suspected_for(net: &Net, other: usize) -> Duration {
     let first = |kind: fn(&Event) -> bool| {
