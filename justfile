@@ -136,7 +136,7 @@ page:
 # Check the files in deploy, and that agents serve the metrics that they name (Debian, as root)
 deploy:
     crates/tidings-tests/service/install.sh
-    TIDINGS_DEPLOY=required cargo test -p tidings-tests --test service -- deploy scraped
+    TIDINGS_DEPLOY=required cargo test -p tidings-tests --test service -- deploy scraped split
 
 # Kill and restart Serf's agents and ours in turn; first Serf's alone, as a control
 interop-soak minutes="10":

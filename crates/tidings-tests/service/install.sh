@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the programs with which the status page and the files in deploy/ are tested, on Debian 12
 # as root, from Debian's packages alone. What is there is left as it is.
-#   chromium, systemd-analyze   installed
-#   target/service/prometheus   Prometheus and promtool, unpacked, so that no service is started
+#   chromium, systemd-analyze, ip   installed
+#   target/service/prometheus       Prometheus and promtool, unpacked, so that no service is started
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$here/../../.." && pwd)/target/service
@@ -12,6 +12,7 @@ mkdir -p "$out"
 
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)
+command -v ip >/dev/null || missing+=(iproute2)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 unpacked=$out/prometheus/usr/bin/promtool
 export DEBIAN_FRONTEND=noninteractive

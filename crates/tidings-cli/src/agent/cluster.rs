@@ -351,7 +351,7 @@ const BURST: f64 = 20.0;
 /// The members that are asked at the same time.
 const MAX_SENDING: usize = 16;
 /// The names in an answer.
-const MAX_NAMES: usize = 1000;
+pub(super) const MAX_NAMES: usize = 1000;
 
 #[cfg(test)]
 mod tests {

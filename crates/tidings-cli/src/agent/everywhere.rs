@@ -1,6 +1,6 @@
 //! Commands of the control socket that ask all agents of the cluster.
 
-use super::cluster::{Answers, Cluster, change_keys, look, reach};
+use super::cluster::{Answers, Cluster, MAX_NAMES, change_keys, look, reach};
 use crate::key_file::Keys;
 use crate::keys::to_text;
 use crate::runtime::Node;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidings_control::Arguments;
-use tidings_driver::prelude::{Key, NodeId};
+use tidings_driver::prelude::{Key, NodeId, State};
 use zeroize::Zeroizing;
 
 /// Asks all agents, this one included.
@@ -102,6 +102,12 @@ impl Everywhere {
                 Err(error) => silent.push(json!({"node": member.as_str(), "error": error})),
             }
         }
+        // After a split the members on the other side have failed, and see others.
+        let members = self.node.all_members();
+        let failed = members.iter().filter(|member| member.state() == State::Failed);
+        silent.extend(failed.take(MAX_NAMES).map(
+            |member| json!({"node": member.id().as_str(), "error": "failed; it is not asked"}),
+        ));
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
         let names: Vec<_> = match groups.len() {

@@ -2,8 +2,9 @@
 //! in deploy/.
 //!
 //! `service/install.sh` installs the programs that these tests need. Without Chromium its tests are
-//! skipped, unless the environment has `TIDINGS_CHROMIUM=required`; without Prometheus, promtool
-//! and systemd-analyze theirs, unless it has `TIDINGS_DEPLOY=required`.
+//! skipped, unless the environment has `TIDINGS_CHROMIUM=required`; without Prometheus, promtool,
+//! systemd-analyze and network namespaces, which need root, theirs, unless it has
+//! `TIDINGS_DEPLOY=required`.
 
 mod agents;
 mod browser;
@@ -11,3 +12,4 @@ mod day2;
 mod deploy;
 mod page;
 mod scraped;
+mod split;

@@ -11,20 +11,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A running Prometheus with the alerts of deploy/; it is killed on drop.
-struct Prometheus {
+pub(crate) struct Prometheus {
     process: Child,
     addr: SocketAddr,
     folder: PathBuf,
 }
 
 impl Prometheus {
-    fn start(program: PathBuf, agents: &[Agent]) -> Self {
+    /// Starts one that scrapes these agents at an interval, such as `1s`.
+    pub(crate) fn start(program: PathBuf, agents: &[SocketAddr], interval: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("tidings-scraped-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let targets: Vec<_> = agents.iter().map(|agent| agent.http.to_string()).collect();
+        let targets: Vec<_> = agents.iter().map(SocketAddr::to_string).collect();
         let rules = root().join("deploy/prometheus/alerts.yml").canonicalize().unwrap();
         let config = serde_json::json!({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": interval, "evaluation_interval": interval},
             "rule_files": [rules],
             "scrape_configs": [{"job_name": "shop", "static_configs": [{"targets": targets}]}],
         });
@@ -47,7 +48,7 @@ impl Prometheus {
 
     /// Repeats a request of its API until the answer meets a condition; returns how long it took.
     #[track_caller]
-    fn wait(&self, path: &str, such: impl Fn(&Value) -> bool) -> Duration {
+    pub(crate) fn wait(&self, path: &str, such: impl Fn(&Value) -> bool) -> Duration {
         let start = Instant::now();
         loop {
             let answer = get(self.addr, path, "*/*").unwrap_or_default();
@@ -70,11 +71,17 @@ impl Drop for Prometheus {
     }
 }
 
+/// Whether an alert fires, in an answer of `/api/v1/alerts`.
+pub(crate) fn is_firing(data: &Value, name: &str) -> bool {
+    let mut alerts = data["alerts"].as_array().into_iter().flatten();
+    alerts.any(|alert| alert["labels"]["alertname"] == name && alert["state"] == "firing")
+}
+
 #[test]
 fn prometheus_reads_six_agents_and_alerts_within_30_seconds_when_half_of_them_are_gone() {
     let Some(program) = prometheus("prometheus") else { return };
     let mut agents = Agent::cluster(["a", "b", "c", "d", "e", "f"], &[]);
-    let prometheus = Prometheus::start(program, &agents);
+    let prometheus = Prometheus::start(program, &agents.each_ref().map(|agent| agent.http), "1s");
     // It asks for OpenMetrics, and has no complaint about what it gets.
     prometheus.wait("/api/v1/targets", |data| {
         let targets = data["activeTargets"].as_array().into_iter().flatten();
@@ -86,12 +93,8 @@ fn prometheus_reads_six_agents_and_alerts_within_30_seconds_when_half_of_them_ar
     for agent in &mut agents[3..] {
         agent.kill();
     }
-    let took = prometheus.wait("/api/v1/alerts", |data| {
-        data["alerts"].as_array().into_iter().flatten().any(|alert| {
-            let name = &alert["labels"]["alertname"];
-            name == "TidingsPartitionSuspected" && alert["state"] == "firing"
-        })
-    });
+    let took =
+        prometheus.wait("/api/v1/alerts", |data| is_firing(data, "TidingsPartitionSuspected"));
     println!("the alert fired after {took:?}");
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
