@@ -4,6 +4,7 @@ mod everywhere;
 mod members;
 mod monitor;
 mod text;
+mod top;
 
 use crate::Fatal;
 use crate::output::count;
@@ -109,6 +110,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Show members, events and health of a running agent, live in the terminal
+    ///
+    /// Keys: q quits, s sorts, / filters, up and down select a member, Enter explains why it was
+    /// last suspected or declared failed
+    Top {
+        #[command(flatten)]
+        at: At,
+    },
     /// Print the events of a running agent as they happen
     Monitor {
         /// The least level: debug, info, warn or error
@@ -184,6 +193,7 @@ pub(crate) enum Tags {
 pub(crate) fn run(command: Command) -> Result<ExitCode, Fatal> {
     match command {
         Command::Members(args) => return members::run(&args),
+        Command::Top { at } => return top::run(at),
         Command::Monitor { level, at } => return monitor::run(&at, level),
         Command::Why { name, until, at } => return why(name, until, &at),
         Command::Info { at } => at.call("info", json!({}), text::info)?,
@@ -271,6 +281,13 @@ impl At {
             Some(path) => Client::connect(&path).map_err(fatal),
             None => only_agent(),
         }
+    }
+
+    /// The arguments that name the same agent.
+    fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let control = self.control.iter().flat_map(|path| ["--control".into(), path.into()]);
+        let agent = self.agent.iter().flat_map(|id| ["--agent".into(), id.as_str().into()]);
+        control.chain(agent).collect()
     }
 
     fn is_json(&self) -> bool {

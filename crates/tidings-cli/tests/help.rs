@@ -17,7 +17,7 @@ fn text(args: &[&str]) -> String {
 #[test]
 fn help_is_a_command_and_short_help_is_a_summary() {
     let help = text(&["help"]);
-    for command in ["agent", "demo", "keygen", "sim", "replay", "help"] {
+    for command in ["agent", "demo", "keygen", "sim", "replay", "reachability", "top", "help"] {
         let line = help.lines().find(|line| line.trim_start().starts_with(command));
         assert!(line.is_some_and(|line| line.len() < 100), "{command}: {help}");
     }

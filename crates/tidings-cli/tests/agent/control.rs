@@ -2,7 +2,7 @@
 
 use super::{Agent, LIMIT, Place, keygen, lines_of, run, tidings, write_secret};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Instant;
@@ -288,4 +288,86 @@ fn a_node_is_not_delayed_by_clients_that_do_not_read_or_do_nothing() {
     assert_eq!(b.ask("members")["members"].as_array().unwrap().len(), 2);
     assert!(place.ok(&["info"]).contains("2 alive, 0 suspect"));
     drop(open);
+}
+
+/// `tidings top` in a terminal, which `script` gives it.
+struct Top {
+    process: std::process::Child,
+    /// What it has written, and is not looked at yet.
+    shown: String,
+}
+
+impl Top {
+    fn start(place: &Place) -> Self {
+        let top = "echo pid=$$=; stty rows 30 cols 100; exec";
+        let process = std::process::Command::new("script")
+            .args(["-qec", &format!("{top} {} top", env!("CARGO_BIN_EXE_tidings")), "/dev/null"])
+            .env("TIDINGS_CONTROL", &place.0)
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { process, shown: String::new() }
+    }
+
+    /// Reads until a text has come; returns what came before.
+    #[track_caller]
+    fn read_until(&mut self, text: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some((before, after)) = self.shown.split_once(text) {
+                let (before, after) = (before.to_owned(), after.to_owned());
+                self.shown = after;
+                return before;
+            }
+            let len = self.process.stdout.as_mut().unwrap().read(&mut buffer).unwrap();
+            assert!(len > 0, "{text}: {}", self.shown);
+            self.shown += &String::from_utf8_lossy(&buffer[..len]);
+        }
+    }
+
+    #[track_caller]
+    fn ends(mut self) {
+        // The end of the alternate screen.
+        self.read_until("\x1b[?1049l");
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn the_live_view_needs_a_terminal_and_leaves_it_as_it_was() {
+    let (a, _b, place) = pair("top");
+    let (status, _, said) = place.tidings(&["top"]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains("tidings top needs a terminal"), "{said}");
+    let mut top = Top::start(&place);
+    top.read_until(&a.addr);
+    top.process.stdin.as_mut().unwrap().write_all(b"q").unwrap();
+    top.ends();
+    let mut top = Top::start(&place);
+    top.read_until("pid=");
+    let pid = top.read_until("=");
+    top.read_until(&a.addr);
+    let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(killed.unwrap().success());
+    top.ends();
+}
+
+#[test]
+fn the_live_view_explains_a_member_and_finds_an_agent_that_was_restarted() {
+    let (a, b, place) = pair("top-restart");
+    let mut top = Top::start(&place);
+    top.read_until(&b.addr);
+    // The first one in the list is a itself, the second one is b.
+    top.process.stdin.as_mut().unwrap().write_all(b"jj\r").unwrap();
+    // Only cells that change are written.
+    top.read_until("suspect");
+    drop(a);
+    top.read_until("does not answer");
+    let a = Agent::start("a", &["--control", &place.0]);
+    top.read_until("rejected:");
+    top.process.stdin.as_mut().unwrap().write_all(b"q").unwrap();
+    top.ends();
+    drop(a);
 }
