@@ -74,7 +74,11 @@ fn a_stranger_that_joins_as_a_member_gives_it_neither_metadata_nor_a_life() {
     let mut net = joined_and_settled(4);
     let known = net.member(0, 1).unwrap().incarnation().generation;
     let later = forge::member(0, "n1", &addr(1).to_string(), known + 1, b"evil");
-    net.inject_stream(0, stranger(), &forge::frame(0, &forge::sync_hello(&[later.clone()])));
+    net.inject_stream(
+        0,
+        stranger(),
+        &forge::frame(0, &forge::sync_hello(std::slice::from_ref(&later))),
+    );
     let by_name = [&[0, 0x20, 2][..], b"n1", &[0, 2], &later, &[0xff]].concat();
     net.inject_stream(0, stranger(), &forge::frame(0, &by_name));
     net.run_for(5 * SECOND);
