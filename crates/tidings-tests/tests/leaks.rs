@@ -6,7 +6,7 @@
 use cap::Cap;
 use std::alloc::System;
 use std::fs::read_dir;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidings_driver::prelude::{DriverConfig, Event, Via};
@@ -79,13 +79,26 @@ fn run_cluster(adapter: &Adapter) {
     let idle = [(); 3].map(|()| TcpStream::connect(a.addr()).unwrap());
     let addr = b.addr();
     b.stop();
-    let silent = TcpListener::bind(addr).unwrap();
+    let silent = bind_again(addr);
     let unanswered = silent.accept().unwrap().0;
     for node in [a, c, d, e] {
         node.stop();
     }
     idle.into_iter().for_each(|stream| assert_eq!(read_to_close(stream), 0));
     read_to_close(unanswered);
+}
+
+/// Listens where a node did; the port may be that of another process's connection for a while.
+#[track_caller]
+fn bind_again(addr: SocketAddr) -> TcpListener {
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(addr) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(start.elapsed() < LIMIT, "{addr}: {error}"),
+        }
+        thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 /// The resources of the process.

@@ -17,7 +17,8 @@ use core::fmt;
 ///   may be the member's own, at most 2^49. The number is at most 2^47 or 2^48.
 /// - A claim about the receiver may be 1,024 above that, and one about an unknown member 2,048.
 ///   So a node never raises itself beyond what nodes that do not know it accept.
-/// - An incarnation in an ack to the node's own ping has no limit.
+/// - An incarnation in an ack to the node's own ping may be one above that of a claim about the
+///   receiver: as high as the member's own refutation of the highest one.
 ///
 /// memberlist's format has no generations: the generation is 0, and the number has 32 bits and
 /// starts at 1 in every run. The limit for claims by others is then 2^29, and for a member's own
@@ -87,8 +88,8 @@ pub(crate) enum IncarnationSource {
     /// Anybody, about the local node, which must refute each claim that others may accept as its
     /// own.
     AboutUs,
-    /// The member itself, from its own address; only in memberlist's format, whose acks carry no
-    /// incarnation.
+    /// The member itself, from its own address: in an ack, or in memberlist's format, whose acks
+    /// carry no incarnation, in a claim.
     AtFirstHand,
     /// Anybody, with address and metadata, about a member that is not known.
     Unknown,

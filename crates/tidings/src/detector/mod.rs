@@ -234,9 +234,9 @@ impl Detector {
         self.validations.has_later()
     }
 
-    /// Takes the next claim to be validated, unless too many are.
-    pub(crate) fn next_to_validate(&mut self) -> Option<Box<Claim>> {
-        self.validations.next_later()
+    /// Takes the next claim to be validated by a question of so many bytes, unless too many are.
+    pub(crate) fn next_to_validate(&mut self, question: usize) -> Option<Box<Claim>> {
+        self.validations.next_later(question)
     }
 
     /// Whether one more member can be asked whether it is there.

@@ -41,8 +41,8 @@ impl Validations {
     }
 
     /// Begins a validation; `false` if one of this member at this address is pending, or
-    /// [`MAX_PENDING`] in all, for a claim half as many. Of [`MAX_AT_ADDR`] at one address the
-    /// first gives way to a claim.
+    /// [`MAX_PENDING`] in all, for a claim [`MAX_PENDING_CLAIMS`]. Of [`MAX_AT_ADDR`] at one address
+    /// the first gives way to a claim.
     #[must_use]
     pub(crate) fn begin(
         &mut self,
@@ -57,7 +57,7 @@ impl Validations {
         }
         let there = || self.pending.iter().filter(|one| one.addr == addr);
         let is_crowded = there().count() >= MAX_AT_ADDR;
-        let most = if claim.is_some() { MAX_PENDING / 2 } else { MAX_PENDING };
+        let most = if claim.is_some() { MAX_PENDING_CLAIMS } else { MAX_PENDING };
         if self.pending.len() >= most
             || there().any(|one| one.id == *id)
             || is_crowded && claim.is_none()
@@ -91,13 +91,13 @@ impl Validations {
     }
 
     /// Takes the oldest claim that was postponed, if there is a place for it. A claim for whose
-    /// question the bytes that came do not suffice is dropped, with those after it.
-    pub(crate) fn next_later(&mut self) -> Option<Box<Claim>> {
-        if self.pending.len() >= MAX_PENDING / 2 {
+    /// question, of so many bytes, those that came do not suffice is dropped, with those after it.
+    pub(crate) fn next_later(&mut self, question: usize) -> Option<Box<Claim>> {
+        if self.pending.len() >= MAX_PENDING_CLAIMS {
             return None;
         }
         let claim = self.later.pop_front()?;
-        match self.credit.checked_sub(QUESTION) {
+        match self.credit.checked_sub(question) {
             Some(left) => self.credit = left,
             None => {
                 self.later.clear();
@@ -144,11 +144,13 @@ impl Validations {
 /// Validations pending at a time: more than honest newcomers need in a probe interval, and few
 /// enough that a list is searched.
 const MAX_PENDING: usize = 256;
+/// Validations pending at which no claim is validated: the other places are for members.
+const MAX_PENDING_CLAIMS: usize = MAX_PENDING / 2;
 /// Of these for one address: an invented name does not keep the right one from being asked.
 const MAX_AT_ADDR: usize = 4;
 /// The largest number of bytes that count for questions.
 const MAX_CREDIT: usize = 64 * MAX_LATER;
-/// Length of the question whether a member is at an address, in bytes: a bare ping.
+/// Length of the question whether a member is at an address, in bytes: a bare ping in plaintext.
 pub(crate) const QUESTION: usize = 27;
 /// Claims that wait for their validation: as many members of a cluster as move at once.
 const MAX_LATER: usize = 64;
@@ -213,16 +215,22 @@ mod tests {
         }
         validations.postpone(claim(1, 3), 0);
         validations.postpone(claim(1, 1), 0);
-        let first = validations.next_later().unwrap();
+        let first = validations.next_later(QUESTION).unwrap();
         assert_eq!((first.id.as_str(), first.incarnation.generation), ("x1", 3));
-        assert_eq!((1..MAX_LATER).filter(|_| validations.next_later().is_some()).count(), 63);
-        assert!(validations.next_later().is_none());
+        assert_eq!(
+            (1..MAX_LATER).filter(|_| validations.next_later(QUESTION).is_some()).count(),
+            63
+        );
+        assert!(validations.next_later(QUESTION).is_none());
         validations.postpone(claim(1, 1), 0);
         while validations.has_later() {
-            validations.next_later();
+            validations.next_later(QUESTION);
         }
         validations.postpone(claim(2, 1), QUESTION - 1);
-        assert!(validations.next_later().is_none(), "fewer bytes came than the question has");
+        assert!(
+            validations.next_later(QUESTION).is_none(),
+            "fewer bytes came than the question has"
+        );
     }
 
     #[test]

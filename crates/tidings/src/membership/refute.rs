@@ -19,22 +19,40 @@ pub(crate) struct Refute {
     /// The latest reported claimant of our name, so that each is reported once.
     reported: Option<(SocketAddr, Incarnation)>,
     /// The refutations of what strangers say.
-    strangers: Rebuttals,
+    strangers: Backoff,
+    /// The reports of claimants of whom only strangers said that they have our name.
+    claimants: Backoff,
     /// Our incarnation since our address is what it is; the default if it never changed.
     moved: Incarnation,
     /// The latest reported claimant of another member's name.
     reported_dispute: Option<(NodeId, SocketAddr)>,
 }
 
-/// When the claims of strangers about this node are refuted: anybody can send them, and each
-/// refutation is news for all.
+/// When what strangers say about this node is acted upon: anybody can send it, and each refutation
+/// is news for all.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
-struct Rebuttals {
-    /// The next one is refuted from then on.
+struct Backoff {
+    /// It is acted upon from then on.
     next: Instant,
     /// The wait before, which doubles.
     wait: Duration,
+}
+
+impl Backoff {
+    /// Whether it is time: at first at once, and while more comes after waits that double, from
+    /// `interval` to [`MAX_WAIT`] times as long.
+    fn is_due(&mut self, now: Instant, interval: Duration) -> bool {
+        if now < self.next {
+            return false;
+        }
+        let longest = interval * MAX_WAIT;
+        let quiet = now.since(self.next) > longest;
+        self.wait = if quiet { interval } else { (self.wait * 2).min(longest) };
+        self.wait = self.wait.max(interval);
+        self.next = now + self.wait;
+        true
+    }
 }
 
 /// A question at an address, where our name is said to be.
@@ -211,18 +229,9 @@ impl Refute {
         }
     }
 
-    /// Whether the claim of a stranger is refuted: the first at once, the others while they come
-    /// after waits that double, from `interval` to [`MAX_WAIT`] times as long.
+    /// Whether the claim of a stranger is refuted: the first at once, others ever more rarely.
     pub(crate) fn is_stranger_due(&mut self, now: Instant, interval: Duration) -> bool {
-        let Rebuttals { next, wait } = &mut self.strangers;
-        if now < *next {
-            return false;
-        }
-        let longest = interval * MAX_WAIT;
-        *wait = if now.since(*next) > longest { interval } else { (*wait * 2).min(longest) };
-        *wait = (*wait).max(interval);
-        *next = now + *wait;
-        true
+        self.strangers.is_due(now, interval)
     }
 
     /// Whether to report that a node at `addr` claims another member's name: once per claimant.
@@ -234,13 +243,24 @@ impl Refute {
         }
     }
 
-    /// Whether to report a node that claims our name: once per address and incarnation.
-    pub(crate) fn report(&mut self, addr: SocketAddr, incarnation: Incarnation) -> bool {
-        self.reported.replace((addr, incarnation)) != Some((addr, incarnation))
+    /// Whether to report a node that claims our name: once per address and incarnation. Of those
+    /// for whom nobody vouches the first is reported at once, others ever more rarely.
+    pub(crate) fn report(
+        &mut self,
+        claimant: (SocketAddr, Incarnation),
+        vouched: bool,
+        now: Instant,
+        interval: Duration,
+    ) -> bool {
+        if self.reported == Some(claimant) || !vouched && !self.claimants.is_due(now, interval) {
+            return false;
+        }
+        self.reported = Some(claimant);
+        true
     }
 }
 
-/// The longest wait between two refutations of what strangers say, in probe intervals.
+/// The longest wait of a [`Backoff`], in probe intervals.
 const MAX_WAIT: u32 = 64;
 
 #[cfg(test)]

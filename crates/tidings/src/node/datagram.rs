@@ -4,7 +4,6 @@ use super::Node;
 use super::update::{FollowUp, UpdateSource};
 use crate::addr::canonical;
 use crate::detector::AckedPing;
-use crate::detector::validation::QUESTION;
 use crate::error::Refusal;
 use crate::event::Done;
 use crate::event::Via;
@@ -77,7 +76,8 @@ impl Node {
         len: usize,
     ) -> Result<(), Reject> {
         // Those of one question belong to the one that is asked at once.
-        let mut replies = Replies { bytes: len.saturating_sub(QUESTION), ..Replies::default() };
+        let bytes = len.saturating_sub(self.wire.longest_question());
+        let mut replies = Replies { bytes, ..Replies::default() };
         for message in self.wire.messages(messages, self.config.options.max_meta) {
             let message = message?;
             if message.is_payload() && core::mem::replace(&mut replies.has_payload, true) {
@@ -297,8 +297,8 @@ impl Node {
         if let Some(key) = self.detector.on_stream_ack(&mut self.timers, token) {
             if self.members[key].addr() == canonical(peer) {
                 self.on_answer(key);
+                self.apply_acked_incarnation(key, status);
             }
-            self.apply_acked_incarnation(key, status);
             self.on_target_alive(key, status);
         }
     }

@@ -16,7 +16,7 @@ use crate::stream::exchange::Purpose;
 use crate::wire::frame::{Claims, PushPull};
 use crate::wire::message::Accuser;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 impl Node {
     /// This node's table as a push/pull frame; `None` in Tidings' own format.
@@ -46,9 +46,9 @@ impl Node {
         self.reply(id, ours);
         // The stream proves the address of one record: its sender's, which is not named.
         let mut peer = peer;
-        let proof = |addr: SocketAddr| match peer.take_if(|peer| *peer == addr.ip()) {
-            Some(_) => Proof::Ip,
-            None => Proof::Told,
+        let proof = |claim: &Claim| {
+            let is_peer = |peer: &mut IpAddr| claim.addr().is_some_and(|addr| addr.ip() == *peer);
+            if peer.take_if(is_peer).is_some() { Proof::Ip } else { Proof::Told }
         };
         self.merge_push_pull(None, theirs, proof);
     }
@@ -86,17 +86,17 @@ impl Node {
         }
         let said = self.said_by(purpose, peer);
         let peer = canonical(peer);
-        self.merge_push_pull(
-            Some(peer),
-            theirs,
-            |addr| {
-                if addr == peer { Proof::Answered } else { said }
-            },
-        );
+        // Who answered is the one that is there; of several names none is known to be its own.
+        let is_there = |claim: &Claim| claim.state.is_present() && claim.addr() == Some(peer);
+        let there = theirs.claims.claims.iter().filter(|claim| is_there(claim)).count();
+        let proof = |claim: &Claim| {
+            if there == 1 && is_there(claim) { Proof::Answered } else { said }
+        };
+        self.merge_push_pull(Some(peer), theirs, proof);
         self.resolve(id, Ok(()));
     }
 
-    /// Applies a peer's table, of whose addresses `proof` knows how sure they are.
+    /// Applies a peer's table, of whose records `proof` knows how sure their addresses are.
     ///
     /// All that is new here is gossiped, also by a newcomer, as memberlist's nodes do: there are no
     /// digests by which those who missed it would find out.
@@ -104,17 +104,18 @@ impl Node {
         &mut self,
         from: Option<SocketAddr>,
         theirs: PushPull,
-        mut proof: impl FnMut(SocketAddr) -> Proof,
+        mut proof: impl FnMut(&Claim) -> Proof,
     ) {
         let PushPull { join, claims, state } = theirs;
         self.stats.syncs += 1;
         self.stats.members_refused += claims.refused as u64;
         let mut follow_up = None;
-        let mut ips: Vec<_> = claims.claims.iter().filter_map(Claim::addr).collect();
+        let addrs = claims.claims.iter().filter_map(Claim::addr);
+        let mut ips: Vec<_> = addrs.map(|addr| addr.ip()).collect();
         ips.sort_unstable();
         let alone_there = |addr: SocketAddr| {
-            let first = ips.partition_point(|other| other.ip() < addr.ip());
-            ips[first..].iter().take_while(|other| other.ip() == addr.ip()).count() == 1
+            let first = ips.partition_point(|ip| *ip < addr.ip());
+            ips.get(first + 1).is_none_or(|next| *next != addr.ip())
         };
         for claim in claims.claims {
             if !self.understands(&claim) {
@@ -122,7 +123,7 @@ impl Node {
                 continue;
             }
             let addr = claim.addr();
-            let stated = addr.map_or(Proof::Told, &mut proof);
+            let stated = proof(&claim);
             let proof = stated.max(self.told());
             let accuser = Accuser::Unknown;
             let source = UpdateSource { from, accuser, disseminate: true, hearsay: true, proof };

@@ -169,7 +169,11 @@ impl Node {
     /// are always plausible; a member's own claims may go further than those of others, so that it
     /// can refute them.
     pub(super) fn is_plausible(&self, claim: &Claim, from: Option<SocketAddr>) -> bool {
-        let known = self.members.find(&claim.id).map(|key| self.members[key].incarnation());
+        let member = self.members.find(&claim.id).map(|key| &self.members[key]);
+        let known = member.map(Member::incarnation);
+        // Those that are gone are not pinged: no ack tells how far they had to go.
+        let is_acked = member.is_some_and(|member| member.state().is_present())
+            && !self.variant.lacks_peer_status();
         let about_us = claim.id == *self.local().id();
         if known.is_some_and(|known| claim.incarnation < known)
             || known == Some(claim.incarnation) && !about_us
@@ -181,7 +185,7 @@ impl Node {
             // us further.
             _ if about_us => IncarnationSource::AboutUs,
             // The refutation of a forged claim is accepted, as far as it had to go.
-            Some(profile) if self.variant.lacks_peer_status() && from == Some(profile.addr) => {
+            Some(profile) if known.is_some() && !is_acked && from == Some(profile.addr) => {
                 IncarnationSource::AtFirstHand
             }
             Some(_) if known.is_none() => IncarnationSource::Unknown,
@@ -191,18 +195,23 @@ impl Node {
         self.variant.is_within_reach(claim.incarnation, self.wall_clock(), known, source)
     }
 
-    /// Applies the incarnation in an ack, even if it is beyond the plausible ones: an ack with the
+    /// Applies the incarnation in an ack as far as the member can have had to go: an ack with the
     /// token of our ping, from the member's address, is the member's own.
     ///
     /// So a forged claim that some nodes accepted and others did not does not separate them from
-    /// the member.
+    /// the member; and who answers in the member's place for a while leaves it room to refute that.
     pub(super) fn apply_acked_incarnation(&mut self, key: MemberKey, status: Option<PeerStatus>) {
         let Some(PeerStatus { incarnation, .. }) = status else { return };
-        if incarnation <= self.members[key].incarnation() {
+        let known = self.members[key].incarnation();
+        if incarnation <= known {
             return;
         }
         let claim = self.claim_without_profile(key, incarnation, State::Alive);
-        if !self.is_plausible(&claim, None) {
+        let source = IncarnationSource::AtFirstHand;
+        let clock = self.wall_clock();
+        if !self.is_plausible(&claim, None)
+            && self.variant.is_within_reach(incarnation, clock, Some(known), source)
+        {
             self.apply_update(&UpdateSource::own(Accuser::Unknown, false), &claim);
         }
     }
@@ -482,7 +491,7 @@ impl Node {
                 }
                 let elsewhere = |&other: &SocketAddr| other != self.local().addr();
                 if let (State::Alive, Some(other)) = (claim.state, claim.addr().filter(elsewhere)) {
-                    self.report_conflict(other, &claim);
+                    self.report_conflict(source, other, &claim);
                 }
                 // What anybody can say says nothing about this node's health.
                 let answers = |at| at != self.local().addr() && self.is_answering(at);
@@ -499,13 +508,14 @@ impl Node {
                 source.from
             }
             RefuteDecision::Disputed(other) => {
-                self.report_conflict(other, &claim);
+                self.report_conflict(source, other, &claim);
                 None
             }
             RefuteDecision::Outranks(other) => {
                 // A claim about our earlier life looks the same, unless it comes from that address.
                 let same_life = claim.incarnation.generation == self.local().incarnation.generation;
-                if (source.from == Some(other) || same_life) && self.report_conflict(other, &claim)
+                if (source.from == Some(other) || same_life)
+                    && self.report_conflict(source, other, &claim)
                 {
                     self.disseminate(MemberKey::LOCAL);
                 }
@@ -513,7 +523,7 @@ impl Node {
             }
             RefuteDecision::Outranked(other) => {
                 // The holder of the name gets our own claim.
-                self.report_conflict(other, &claim).then_some(other)
+                self.report_conflict(source, other, &claim).then_some(other)
             }
         };
         to.map(|to| FollowUp::Correct { to, about: MemberKey::LOCAL })
@@ -522,15 +532,22 @@ impl Node {
     /// Whether a claim about this node is refuted to all: those of members always, those of others
     /// ever more rarely while they come.
     fn must_contradict(&mut self, source: &UpdateSource) -> bool {
-        self.wire.is_authenticated()
-            || source
-                .from
-                .is_some_and(|from| from != self.local().addr() && self.is_answering(from))
+        self.is_by_member(source)
             || self.refute.is_stranger_due(self.now, self.config.options.probe_interval)
     }
 
-    fn report_conflict(&mut self, other: SocketAddr, claim: &Claim) -> bool {
-        let new = self.refute.report(other, claim.incarnation);
+    /// Whether a claim comes from a member, as far as that can be known.
+    fn is_by_member(&self, source: &UpdateSource) -> bool {
+        let answers = |from| from != self.local().addr() && self.is_answering(from);
+        self.wire.is_authenticated() || source.from.is_some_and(answers)
+    }
+
+    /// Reports a node with our name at another address; `false` if that is not new.
+    fn report_conflict(&mut self, source: &UpdateSource, other: SocketAddr, claim: &Claim) -> bool {
+        let vouched = source.proof == Proof::Answered || self.is_by_member(source);
+        let interval = self.config.options.probe_interval;
+        let claimant = (other, claim.incarnation);
+        let new = self.refute.report(claimant, vouched, self.now, interval);
         if new {
             let (id, addr) = (claim.id.clone(), self.local().addr());
             self.outputs.event(Event::Conflict { id, addr, other });

@@ -71,8 +71,9 @@ impl Node {
     /// Asks members of whom others said that they have moved, several in one datagram: as many in a
     /// gossip round as get gossip.
     pub(super) fn ask_moved(&mut self) {
+        let question = self.wire.longest_question();
         for _ in 0..self.config.options.gossip_nodes {
-            let Some(claim) = self.detector.next_to_validate() else { break };
+            let Some(claim) = self.detector.next_to_validate(question) else { break };
             self.validate_claim(claim, usize::MAX);
         }
         if self.detector.has_to_validate() {

@@ -10,6 +10,7 @@ use super::message::PeerStatus;
 use super::tidings::MessageClock;
 use super::writer::{Messages, Writer};
 use super::{StreamBinding, tidings};
+use crate::detector::validation::QUESTION;
 use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;
@@ -268,6 +269,15 @@ impl Format {
             Self::Memberlist(_) => {
                 Messages::Memberlist(memberlist::Messages::new(opened, max_meta))
             }
+        }
+    }
+
+    /// Length in bytes of the longest question whether a member is at an address: a bare ping.
+    pub(crate) fn longest_question(&self) -> usize {
+        match self {
+            Self::Tidings(_) => QUESTION,
+            #[cfg(feature = "memberlist")]
+            Self::Memberlist(envelope) => envelope.longest_question(),
         }
     }
 

@@ -82,12 +82,28 @@ impl StreamBinding {
 #[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(not(feature = "record"), allow(dead_code, reason = "not every format uses all of it"))]
 pub(crate) struct ParseProgress {
-    /// Offset of the first record that was not parsed yet; 0 before any was.
+    /// What the header says, once it was parsed.
+    header: Option<Header>,
+    /// Offset of the first record that was not parsed yet.
     at: usize,
     /// Number of records parsed.
     records: u64,
     /// Length of the message below which it cannot be complete.
     pub(crate) needed: usize,
+}
+
+/// The header of a push/pull.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(not(feature = "memberlist"), allow(dead_code, reason = "no other format has it"))]
+struct Header {
+    join: bool,
+    /// Number of records.
+    nodes: u64,
+    /// Length in bytes of the application's state behind them.
+    state: u64,
+    /// Offset of the first record.
+    len: usize,
 }
 
 /// The part of an encoded frame that is not encrypted.

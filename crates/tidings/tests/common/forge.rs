@@ -148,6 +148,10 @@ pub fn ack(token: u32, digest: u32) -> Vec<u8> {
     [&[2], &token.to_le_bytes()[..], &[1, 0], &digest.to_le_bytes()].concat()
 }
 
+pub fn ack_in(token: u32, generation: u64, number: u64) -> Vec<u8> {
+    [&[2], &token.to_le_bytes()[..], &varint(generation), &varint(number), &[0; 4]].concat()
+}
+
 pub fn nack(token: u32) -> Vec<u8> {
     [&[3], &token.to_le_bytes()[..]].concat()
 }

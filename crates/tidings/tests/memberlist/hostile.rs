@@ -81,6 +81,23 @@ impl Harness {
         self.on_stream(id, bytes, piece)
     }
 
+    /// Answers the node's next sync with these bytes.
+    fn answer_sync(&mut self, bytes: &[u8]) {
+        let opened = |(id, action): &(StreamId, StreamAction)| {
+            matches!(action, StreamAction::Open { .. }).then_some(*id)
+        };
+        self.actions.clear();
+        let id = loop {
+            match self.actions.iter().find_map(opened) {
+                Some(id) => break id,
+                None => self.run_for(SECOND),
+            }
+        };
+        self.node.handle_stream(self.now, id, StreamInput::Opened);
+        self.drain();
+        self.on_stream(id, bytes, bytes.len());
+    }
+
     fn on_stream(&mut self, id: StreamId, bytes: &[u8], piece: usize) -> Vec<StreamAction> {
         let before = self.actions.len();
         for piece in bytes.chunks(piece) {
@@ -158,6 +175,11 @@ fn id(name: &str) -> NodeId {
 
 fn at(addr: &str) -> SocketAddr {
     addr.parse().unwrap()
+}
+
+/// One of many ports of one host.
+fn port(n: usize) -> String {
+    format!("10.0.0.9:{}", 1 + n)
 }
 
 fn mapped(ip: [u8; 4]) -> [u8; 16] {
@@ -762,6 +784,43 @@ mod streams {
         assert!(unread <= most && unread > most / 2, "{unread} bytes, {reset} streams");
         assert!(reset > 0 && harness.node.stats().rejected_streams.oversized == reset as u64);
     }
+
+    /// Who answers is at its address under one name, whatever others it gives.
+    #[test]
+    fn of_the_names_at_the_address_of_who_answers_a_sync_at_most_one_has_answered() {
+        let mut options = Options::local();
+        options.sync_interval = 5 * SECOND;
+        options.probe_interval = 60 * SECOND;
+        options.probe_timeout = SECOND;
+        let mut harness = Harness::with(&options);
+        let own = forge::record(0, 2, "n1", MEMBER, b"new");
+        let dead = forge::record(2, 1, "dead", MEMBER, b"");
+        harness.answer_sync(&forge::push_pull(false, &[own.clone(), dead], b""));
+        assert_eq!(harness.node.member(&id("n1")).unwrap().meta().as_bytes(), b"new");
+        let invented = (0..1000).map(|n| forge::record(0, 1, &format!("x{n}"), MEMBER, b""));
+        let records: Vec<_> = core::iter::once(own).chain(invented).collect();
+        harness.answer_sync(&forge::push_pull(false, &records, b""));
+        let answered = |n| harness.node.is_validated(&id(&format!("x{n}")));
+        assert!(harness.node.member(&id("x7")).is_some() && !(0..1000).any(answered));
+        assert!(harness.node.is_validated(&id("n1")));
+    }
+
+    #[test]
+    fn a_table_of_many_names_at_one_ip_costs_no_more_than_its_length() {
+        let took = |count: usize| {
+            let table = |n: usize| forge::record(0, 1, &format!("x{n}"), &port(n), b"");
+            let records: Vec<_> = (0..count).map(table).collect();
+            let message = forge::push_pull(false, &records, b"");
+            let mut harness = Harness::new();
+            let begun = std::time::Instant::now();
+            harness.answer_join(&message, message.len());
+            begun.elapsed()
+        };
+        let fastest = |count| (0..3).map(|_| took(count)).min().unwrap();
+        let (few, many) = (fastest(1000), fastest(16_000));
+        assert!(many < few * 64, "{few:?} for 1,000, {many:?} for 16,000");
+    }
+
     #[test]
     fn a_length_beyond_the_stream_limit_is_dropped_at_its_header() {
         let huge = [1 << 21, 1 << 30, u64::from(u32::MAX), 1 << 32, 1 << 63, u64::MAX];

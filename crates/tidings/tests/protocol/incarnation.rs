@@ -128,6 +128,39 @@ fn a_forged_alive_claim_does_not_shut_its_member_out_for_good() {
 }
 
 #[test]
+fn who_answers_for_a_member_for_a_while_does_not_shut_it_out() {
+    let highest = 1 + (1 << 49) + 1024;
+    for (generation, number) in
+        [(u64::MAX, u64::MAX), (1 << 60, 0), (highest, 1 << 49), (highest + 7, 0)]
+    {
+        let mut net = trio();
+        net.run_for(5 * SECOND);
+        for other in [0, 2] {
+            net.cut_both(1, other);
+        }
+        // Somebody else has its address for a while, and answers.
+        net.datagrams.clear();
+        let (mut seen, end) = (0, net.now + 3 * SECOND);
+        while net.step(end) {
+            let new =
+                net.datagrams[seen..].iter().filter(|(from, to, _)| (*from, *to) == (0, addr(1)));
+            let pings = new.filter(|(_, _, messages)| messages[0] == 0);
+            let token = |ping: &[u8]| u32::from_le_bytes(ping[1..5].try_into().unwrap());
+            let tokens: Vec<_> = pings.map(|(_, _, ping)| token(ping)).collect();
+            seen = net.datagrams.len();
+            for token in tokens {
+                let ack = forge::ack_in(token, generation, number);
+                net.inject(0, addr(1), &forge::datagram(&[ack]));
+            }
+        }
+        net.run_until(|net| net.state(0, 1) == Some(State::Failed));
+        net.heal();
+        let took = net.run_until(|net| all_believe(net, 0..3, 1));
+        assert!(took <= 10 * SECOND, "{took:?} after {generation}.{number}");
+    }
+}
+
+#[test]
 fn a_forged_incarnation_hides_a_member_from_no_newcomer() {
     let leads = [49, 50].into_iter().flat_map(|bits| [0, 1, 1024, 1025].map(|n| (1 << bits) + n));
     for lead in leads.chain([1 << 48, 1]) {

@@ -50,6 +50,29 @@ fn strangers_that_accuse_a_node_again_and_again_are_refuted_ever_more_rarely() {
 }
 
 #[test]
+fn strangers_that_name_a_node_at_ever_new_addresses_are_reported_ever_more_rarely() {
+    let mut net = joined_and_settled(4);
+    net.set_meta(0, "our later incarnation");
+    let conflict = |event: &Event| matches!(event, Event::Conflict { .. });
+    for n in 0..300 {
+        let elsewhere = format!("192.0.2.{}:{}", n % 250, 1000 + n);
+        let lie = forge::alive("n0", &elsewhere, 1, 0, b"");
+        net.inject(0, stranger(), &forge::datagram(&[lie]));
+        net.run_for(SECOND / 5);
+    }
+    let events = net.nodes[0].events.iter().filter(|(_, event)| conflict(event)).count();
+    assert!((1..=7).contains(&events), "{events} in a minute");
+    // One that answers is reported at once, whatever strangers say.
+    let before = net.nodes[0].events.len();
+    let twin = config(0, addr(9)).to_builder().generation(2).on_name_taken(OnNameTaken::Contest);
+    let twin = net.start(twin.build().unwrap());
+    net.join(twin, &[addr(1)]);
+    let reported = |net: &Net| net.nodes[0].events[before..].iter().any(|(_, one)| conflict(one));
+    let took = net.run_until(reported);
+    assert!(took <= 10 * SECOND, "{took:?}");
+}
+
+#[test]
 fn a_strangers_table_accuses_nobody() {
     let mut net = joined_and_settled(4);
     let accuse = |n: usize| forge::member(1, &format!("n{n}"), &addr(n).to_string(), 9, b"");

@@ -155,6 +155,11 @@ impl Envelope {
         limit - self.header() - self.trailer() - 4
     }
 
+    /// Length in bytes of a datagram with nothing but a ping of a member with the longest name.
+    pub(crate) fn longest_question(&self) -> usize {
+        self.header() + self.trailer() + PING_FIELDS + self.name.as_str().len() + NodeId::MAX_LEN
+    }
+
     /// Number of bytes before the leaves.
     fn header(&self) -> usize {
         label::len(&self.label) + if self.seals() { SEALED_HEADER } else { CRC_HEADER }
@@ -392,6 +397,8 @@ const SEALED_HEADER: usize = 1 + NONCE;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 const BLOCK: usize = 16;
+/// Length of a ping without the two names, at most: from an IPv6 address.
+const PING_FIELDS: usize = 77;
 
 /// Largest number of bytes that decompression may produce for one datagram. memberlist compresses
 /// messages that have the size of a datagram before.

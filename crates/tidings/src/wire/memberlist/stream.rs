@@ -8,7 +8,7 @@ use super::msgpack::{
 };
 use super::packet::{self, COMPRESS};
 use crate::stats::Reject;
-use crate::wire::ParseProgress;
+use crate::wire::{Header, ParseProgress};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
@@ -88,8 +88,8 @@ pub(crate) struct Record<'a> {
 /// Decodes the message of a stream, of at most `limit` bytes; if it was compressed, into `scratch`.
 ///
 /// `None` if more bytes are needed. With `whole`, no more will arrive: a message that ends early is
-/// malformed. `progress` keeps how many records were checked and how many bytes are needed, from
-/// one call to the next, so that a message that arrives byte by byte takes linear time.
+/// malformed. `progress` keeps the header, how many records were checked and how many bytes are
+/// needed, from one call to the next: so a message that arrives byte by byte takes linear time.
 pub(crate) fn read<'a>(
     plain: &'a [u8],
     whole: bool,
@@ -187,30 +187,40 @@ fn decode_push_pull<'a>(
     limit: usize,
     progress: &mut ParseProgress,
 ) -> Result<Message<'a>, ParseError> {
-    let mut rest = &message[1..];
-    let (mut nodes, mut len, mut join) = (0, 0, false);
-    decode_struct(&mut rest, &["Nodes", "UserStateLen", "Join"], |n, value| {
-        match n {
-            0 => nodes = value.number(u64::MAX)?,
-            1 => len = value.number(u64::MAX)?,
-            _ => join = value.bool()?,
-        }
-        Ok(())
-    })?;
-    if nodes.saturating_mul(MIN_RECORD).saturating_add(len) > limit as u64 {
+    let header = match progress.header {
+        Some(header) => header,
+        None => decode_header(message)?,
+    };
+    let Header { join, nodes, state, len } = header;
+    if nodes.saturating_mul(MIN_RECORD).saturating_add(state) > limit as u64 {
         return Err(ParseError::Reject(Reject::Oversized));
     }
-    let first = rest;
-    if progress.at > 0 {
-        rest = message.get(progress.at..).ok_or(DecodeError::Malformed)?;
+    if progress.header.replace(header).is_none() {
+        progress.at = len;
     }
+    let mut rest = message.get(progress.at..).ok_or(DecodeError::Malformed)?;
     while progress.records < nodes {
         decode_record(&mut rest)?;
         progress.at = message.len() - rest.len();
         progress.records += 1;
     }
-    let state = split_tail(rest, len, limit)?;
+    let first = message.get(len..).ok_or(DecodeError::Malformed)?;
+    let state = split_tail(rest, state, limit)?;
     Ok(Message::PushPull { join, records: Records { bytes: first, left: nodes }, state })
+}
+
+fn decode_header(message: &[u8]) -> Result<Header, DecodeError> {
+    let mut rest = &message[1..];
+    let (mut nodes, mut state, mut join) = (0, 0, false);
+    decode_struct(&mut rest, &["Nodes", "UserStateLen", "Join"], |n, value| {
+        match n {
+            0 => nodes = value.number(u64::MAX)?,
+            1 => state = value.number(u64::MAX)?,
+            _ => join = value.bool()?,
+        }
+        Ok(())
+    })?;
+    Ok(Header { join, nodes, state, len: message.len() - rest.len() })
 }
 
 fn decode_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, DecodeError> {

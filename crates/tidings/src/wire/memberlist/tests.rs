@@ -4,6 +4,9 @@
 use super::leaf::{self, Accusation, Ack, Alive, IndirectPing, Leaf, Ping, Source};
 use super::packet::{self, MAX_PARTS};
 use super::stream::{self, Message, Record, Unit};
+use super::{Envelope, Writer};
+use crate::config::Memberlist;
+use crate::member::NodeId;
 use crate::stats::Reject;
 use crate::wire::ParseProgress;
 use alloc::vec;
@@ -447,6 +450,17 @@ fn a_claimed_length_beyond_the_limit_is_rejected_at_once() {
         assert_eq!(read(&[other, 0x80], false), Err(Reject::Unexpected), "{other}");
     }
     assert_eq!(read(&bytes(REQUEST)[..40], true), Err(Reject::Malformed), "no more will arrive");
+}
+
+#[test]
+fn the_longest_question_is_a_ping_with_the_longest_names_and_address() {
+    let name = |letter: &str| NodeId::new(&letter.repeat(NodeId::MAX_LEN)).unwrap();
+    let addr = "[2001:db8:1:2:3:4:5:6]:65535".parse().unwrap();
+    let envelope = Envelope::new(&Memberlist::new(), name("a"), addr, true);
+    let mut buf = Vec::new();
+    let mut writer = Writer::begin(&envelope, &mut buf, 1400);
+    writer.ping(u32::MAX, &name("b"));
+    assert_eq!(writer.len(), envelope.longest_question());
 }
 
 /// Each chunk costs time for its own bytes, not for those before it.
