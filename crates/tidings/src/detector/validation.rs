@@ -41,8 +41,8 @@ impl Validations {
     }
 
     /// Begins a validation; `false` if one of this member at this address is pending, or
-    /// [`MAX_PENDING`] in all, for a claim [`MAX_PENDING_CLAIMS`]. Of [`MAX_AT_ADDR`] at one address
-    /// the first gives way to a claim.
+    /// [`MAX_PENDING`] in all, for a claim [`MAX_PENDING_CLAIMS`]. Of [`MAX_AT_ADDR`] at one
+    /// address the first gives way to a claim.
     #[must_use]
     pub(crate) fn begin(
         &mut self,
