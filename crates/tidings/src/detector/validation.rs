@@ -150,8 +150,6 @@ const MAX_PENDING_CLAIMS: usize = MAX_PENDING / 2;
 const MAX_AT_ADDR: usize = 4;
 /// The largest number of bytes that count for questions.
 const MAX_CREDIT: usize = 64 * MAX_LATER;
-/// Length of the question whether a member is at an address, in bytes: a bare ping in plaintext.
-pub(crate) const QUESTION: usize = 27;
 /// Claims that wait for their validation: as many members of a cluster as move at once.
 const MAX_LATER: usize = 64;
 
@@ -160,6 +158,7 @@ mod tests {
     use super::*;
     use crate::incarnation::Incarnation;
     use crate::member::State;
+    use crate::wire::QUESTION;
 
     fn addr(n: u8) -> SocketAddr {
         ([10, 0, 0, n], 7946).into()

@@ -3,7 +3,6 @@
 use super::Node;
 use super::update::{FollowUp, Proof, UpdateSource};
 use crate::addr::canonical;
-use crate::detector::validation::QUESTION;
 use crate::error::ExchangeError;
 use crate::error::Refusal;
 use crate::event::Event;
@@ -17,6 +16,7 @@ use crate::sync::diff::{self, Answer};
 use crate::sync::trigger;
 use crate::time::Instant;
 use crate::timers::{FixedTimer, TimerKey};
+use crate::wire::QUESTION;
 use crate::wire::frame::{Claims, Introduction, PeerIdentity, SyncHello, SyncPart};
 use crate::wire::message::Accuser;
 use crate::wire::tidings::frame;

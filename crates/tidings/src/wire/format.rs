@@ -9,8 +9,7 @@ use super::message::PeerStatus;
 #[cfg(feature = "record")]
 use super::tidings::MessageClock;
 use super::writer::{Messages, Writer};
-use super::{StreamBinding, tidings};
-use crate::detector::validation::QUESTION;
+use super::{QUESTION, StreamBinding, tidings};
 use crate::error::Refusal;
 use crate::member::{Member, NodeId};
 use crate::stats::Reject;

@@ -116,6 +116,9 @@ pub(crate) fn in_clear(frame: &[u8]) -> &[u8] {
     tidings::in_clear(frame)
 }
 
+/// Length of the question whether a member is at an address, in bytes: a bare ping in plaintext.
+pub(crate) const QUESTION: usize = 27;
+
 /// Whether the address is one that a single node can have. Members with other addresses are not
 /// accepted, so that a peer cannot make nodes send to a group of hosts or to nowhere.
 ///
