@@ -6,6 +6,7 @@ mod commands;
 mod control;
 mod everywhere;
 mod reload;
+mod seal;
 mod signals;
 mod system;
 

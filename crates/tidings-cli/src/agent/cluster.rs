@@ -3,6 +3,7 @@
 //! The messages are as safe as all others: whoever has the cluster's keys can send them, and nobody
 //! else. `docs/AGENT.md` describes them for applications that share a cluster with agents.
 
+use super::seal::{self, Offers};
 use crate::key_file::{Change, Keys};
 use crate::report::Report;
 use crate::runtime::Node;
@@ -98,14 +99,42 @@ impl Cluster {
         self.encrypts
     }
 
-    /// Asks members, and waits for their answers.
+    /// Asks members the same, and waits for their answers.
     pub(super) fn ask(&self, members: &[NodeId], request: &Value) -> Answers {
+        self.ask_each(members.iter().map(|member| (member.clone(), request.clone())).collect())
+    }
+
+    /// Gives members a key, encrypted for each of them: recordings have the messages in plaintext.
+    pub(super) fn install(&self, members: &[NodeId], key: &str) -> Answers {
+        let (mut failed, mut requests) = (Answers::new(), Vec::new());
+        for (member, offer) in self.ask(members, &json!({"cmd": "keys", "action": "offer"})) {
+            let sealed = offer.and_then(|answer| {
+                let offer = answer["offer"].as_str().ok_or("it makes no offer")?;
+                let (public, sealed) = seal::seal(offer, key)?;
+                Ok(json!({
+                    "cmd": "keys", "action": "install",
+                    "offer": offer, "public": public, "sealed": sealed,
+                }))
+            });
+            match sealed {
+                Ok(request) => requests.push((member, request)),
+                Err(error) => drop(failed.insert(member, Err(error))),
+            }
+        }
+        failed.extend(self.ask_each(requests));
+        failed
+    }
+
+    /// Asks each member its own question, and waits for the answers.
+    fn ask_each(&self, mut requests: Vec<(NodeId, Value)>) -> Answers {
         let number = getrandom::u64().unwrap_or_default();
         let (sender, answers) = sync_channel(MAX_WAITING);
         lock(&self.asked).insert(number, sender);
-        let mut request = request.clone();
-        request["asks"] = number.into();
-        let mut found = self.send(members, &encode(&request));
+        for (_, request) in &mut requests {
+            request["asks"] = number.into();
+        }
+        let mut found = self.send(&requests);
+        let members: Vec<_> = requests.into_iter().map(|(member, _)| member).collect();
         let end = Instant::now() + ANSWER_TIME;
         while found.len() < members.len() {
             let left = end.saturating_duration_since(Instant::now());
@@ -119,21 +148,21 @@ impl Cluster {
             }
         }
         lock(&self.asked).remove(&number);
-        for member in members {
+        for member in &members {
             let silent = || Err(format!("no answer within {ANSWER_TIME:?}; is it an agent?"));
             found.entry(member.clone()).or_insert_with(silent);
         }
         found
     }
 
-    /// Sends a message to each of these members; returns the errors.
-    fn send(&self, members: &[NodeId], message: &[u8]) -> Answers {
-        let (next, failed) = (Mutex::new(members.iter()), Mutex::new(Answers::new()));
+    /// Sends each member its message; returns the errors.
+    fn send(&self, messages: &[(NodeId, Value)]) -> Answers {
+        let (next, failed) = (Mutex::new(messages.iter()), Mutex::new(Answers::new()));
         let send = || {
             loop {
-                let Some(to) = lock(&next).next() else { return };
+                let Some((to, message)) = lock(&next).next() else { return };
                 let sent = match self.node.upgrade() {
-                    Some(node) => node.send_reliable(to, message.to_vec()),
+                    Some(node) => node.send_reliable(to, encode(message)),
                     None => return,
                 };
                 if let Err(error) = sent {
@@ -142,7 +171,7 @@ impl Cluster {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..members.len().min(MAX_SENDING) {
+            for _ in 0..messages.len().min(MAX_SENDING) {
                 scope.spawn(send);
             }
         });
@@ -161,11 +190,12 @@ struct Answerer {
 
 impl Answerer {
     fn run(&self, requests: &Receiver<(NodeId, Value)>) {
+        let mut offers = Offers::default();
         for (from, request) in requests {
             let (Some(node), Some(keys)) = (self.node.upgrade(), self.keys.upgrade()) else {
                 return;
             };
-            let outcome = self.execute(&node, &keys, &from, &request);
+            let outcome = self.execute(&node, &keys, &mut offers, &from, &request);
             let mut answer = outcome.unwrap_or_else(|error| json!({"error": error}));
             answer["answers"] = request["asks"].clone();
             drop(node.send_reliable(&from, encode(&answer)));
@@ -176,6 +206,7 @@ impl Answerer {
         &self,
         node: &Node,
         keys: &Keys,
+        offers: &mut Offers,
         from: &NodeId,
         request: &Value,
     ) -> Result<Value, String> {
@@ -199,7 +230,25 @@ impl Answerer {
                 if !self.encrypts {
                     return Err("it accepts unencrypted messages, or has no key".into());
                 }
-                let result = change_keys(keys, action, request["key"].as_str())?;
+                let field = |name: &str| request[name].as_str().unwrap_or_default();
+                let result = match action {
+                    "offer" => return Ok(json!({"offer": offers.offer()?})),
+                    "install" => {
+                        let [offer, public, sealed] = ["offer", "public", "sealed"].map(field);
+                        change_keys(keys, action, Some(&offers.open(offer, public, sealed)?))?
+                    }
+                    // By its short name alone: a key in a message would be in recordings.
+                    "use" | "remove" => {
+                        let known = keys.keyring()?;
+                        let is_known = known.keys().any(|key| key.id().to_string() == field("id"));
+                        match (action, is_known) {
+                            (_, true) => change_keys(keys, action, Some(field("id")))?,
+                            ("remove", false) => change_keys(keys, "list", None)?,
+                            (_, false) => return Err("it does not have the key".into()),
+                        }
+                    }
+                    _ => change_keys(keys, action, None)?,
+                };
                 if changes {
                     let done = format!("{from} changes the keys: {action}");
                     self.report.log("remote", Level::Info, &done, json!({"from": from.as_str()}));

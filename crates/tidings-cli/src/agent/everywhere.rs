@@ -42,10 +42,14 @@ impl Everywhere {
         if !arguments.flag("force")? {
             self.check_keys(action, key.as_ref())?;
         }
+        let id = key.as_ref().map(|key| key.id().to_string());
         let key = key.as_ref().map(|key| Zeroizing::new(to_text(key)));
         let key = key.as_ref().map(|key| key.as_str());
         // Here last: until then this agent reaches all others.
-        let mut answers = self.ask_others(&json!({"cmd": "keys", "action": action, "key": key}));
+        let mut answers = match (action, key) {
+            ("install", Some(key)) => self.cluster.install(&self.others(), key),
+            _ => self.ask_others(&json!({"cmd": "keys", "action": action, "id": id})),
+        };
         let local = self.node.local().id().clone();
         answers.insert(local, change_keys(&self.keys, action, key));
         Ok(result(answers))
@@ -141,11 +145,15 @@ impl Everywhere {
     }
 
     fn ask_others(&self, request: &Value) -> Answers {
+        self.cluster.ask(&self.others(), request)
+    }
+
+    /// All other members that are present.
+    fn others(&self) -> Vec<NodeId> {
         let local = self.node.local();
         let members = self.node.members();
         let others = members.iter().map(|member| member.id()).filter(|id| *id != local.id());
-        let others: Vec<_> = others.cloned().collect();
-        self.cluster.ask(&others, request)
+        others.cloned().collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The commands that ask all agents of a cluster.
 
 use super::{Agent, LIMIT, Place, keygen, write_secret};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 use tidings_std::Event;
 
@@ -160,4 +162,123 @@ fn a_program_that_is_no_agent_gets_a_message_and_is_told_apart() {
     let (status, _, said) = place.tidings(&["rtt", "nobody", "a"]);
     assert_eq!(status, Some(1));
     assert!(said.contains("nobody: no member of that name is known"), "{said}");
+}
+
+/// Changes keys among three agents that record, and looks for the keys in all recordings.
+#[track_caller]
+fn recordings_have_no_keys(name: &str, in_files: bool) {
+    let old = keygen(&[]);
+    let [new, unknown] = [keygen(&[]), keygen(&[])];
+    let places = ["a", "b", "c"].map(|agent| Place::new(&format!("{name}-{agent}")));
+    let file = |n| format!("{}/{name}-{n}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let [keys, records] = [[0, 1, 2], [3, 4, 5]].map(|numbers| numbers.map(file));
+    keys.iter().for_each(|file| write_secret(file, &old));
+    let start = |n: usize, more: &[&str]| {
+        let record = ["--record", records[n].as_str()];
+        let record = if in_files { &record[..] } else { &[] };
+        let options = ["--control", &places[n].0, "--key-file", &keys[n]];
+        Agent::start(["a", "b", "c"][n], &[&options[..], record, more].concat())
+    };
+    let a = start(0, &[]);
+    let b = start(1, &["--join", &a.addr]);
+    let c = start(2, &["--join", &a.addr]);
+    for agent in [&a, &b, &c] {
+        agent.ask_until("members", |result| result["members"].as_array().unwrap().len() == 3);
+    }
+
+    let place = &places[0];
+    let fails = |args: &[&str]| assert_ne!(place.tidings(args).0, Some(0), "{args:?}");
+    fails(&["keys", "use", &unknown]);
+    fails(&["keys", "use", &unknown, "--force"]);
+    fails(&["keys", "remove", &old]);
+    fails(&["keys", "remove", &old, "--force"]);
+    fails(&["keys", "install", &unknown[..unknown.len() - 2]]);
+    let installed = place.ok(&["keys", "install", &new]);
+    assert_eq!(installed.matches("saved in ").count(), 3, "{installed}");
+    place.ok(&["keys", "use", &new]);
+    place.ok(&["keys", "remove", &old]);
+    let again = place.ok(&["keys", "remove", &unknown]);
+    assert_eq!(again.matches("already so").count(), 3, "{again}");
+    for file in &keys {
+        assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{new}\n"));
+    }
+
+    let mut recordings = Vec::new();
+    for place in &places {
+        let end = Instant::now() + LIMIT;
+        // A file has the last second a little later.
+        let recording = loop {
+            let recording = fetch_recording(place);
+            if count(&recording, b"\"action\":\"remove\"") >= 3 {
+                break recording;
+            }
+            assert!(Instant::now() < end, "the commands are not in the recording");
+        };
+        recordings.push(recording);
+    }
+    drop([a, b, c]);
+    if in_files {
+        recordings.extend(records.iter().map(|file| std::fs::read(file).unwrap()));
+    }
+    for recording in &recordings {
+        assert!(contains(recording, b"\"action\":\"install\""));
+        for key in [&old, &new, &unknown] {
+            let found = encodings(key).into_iter().find(|it| contains(recording, it));
+            assert_eq!(found.map(|it| String::from_utf8_lossy(&it).into_owned()), None);
+        }
+        std::fs::write(&records[0], recording).unwrap();
+        let replayed = super::tidings(&["replay", &records[0]]).output().unwrap();
+        let text = String::from_utf8_lossy(&replayed.stdout);
+        assert!(replayed.status.success() && text.contains("all equal"), "{text}");
+    }
+    keys.iter().chain(&records).for_each(|file| drop(std::fs::remove_file(file)));
+}
+
+/// The recording of an agent, as its control socket returns it.
+fn fetch_recording(place: &Place) -> Vec<u8> {
+    let mut stream = UnixStream::connect(&place.0).unwrap();
+    writeln!(stream, r#"{{"control":1,"id":1,"cmd":"recording"}}"#).unwrap();
+    // The first line is the greeting.
+    let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let text = answer["recording"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    data_encoding::BASE64.decode(text.as_bytes()).unwrap()
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    count(all, part) > 0
+}
+
+fn count(all: &[u8], part: &[u8]) -> usize {
+    all.windows(part.len()).filter(|it| *it == part).count()
+}
+
+/// A key as it could stand in a file: as bytes and as text, each raw, in hexadecimal and in base64
+/// at any offset.
+fn encodings(key: &str) -> Vec<Vec<u8>> {
+    use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
+    let text = key.rsplit(':').next().unwrap();
+    let raw = BASE64.decode(text.as_bytes()).or_else(|_| HEXLOWER.decode(text.as_bytes()));
+    let raw = raw.expect("keys are in base64 or hexadecimal");
+    assert_eq!(raw.len(), 32);
+    let mut all = vec![text.as_bytes().to_vec()];
+    for bytes in [raw.as_slice(), text.as_bytes()] {
+        all.push(bytes.to_vec());
+        all.extend([HEXLOWER, HEXUPPER].map(|it| it.encode(bytes).into_bytes()));
+        for bytes in (0..3).map(|offset| &bytes[offset..]) {
+            let whole = &bytes[..bytes.len() / 3 * 3];
+            all.extend([BASE64, BASE64URL].map(|it| it.encode(whole).into_bytes()));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_recording_in_memory_has_no_key_after_any_command() {
+    recordings_have_no_keys("ring", false);
+}
+
+#[test]
+fn a_recording_in_a_file_has_no_key_after_any_command() {
+    recordings_have_no_keys("file", true);
 }
