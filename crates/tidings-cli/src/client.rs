@@ -15,7 +15,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use text::lines;
+use text::{escape, escaped, json_line, lines};
 use tidings_control::{Client, ClientError, Level, default_path, sockets};
 use tidings_driver::prelude::NodeId;
 use tidings_record::Recording;
@@ -308,12 +308,12 @@ impl At {
 
     fn print(&self, mut result: Value, text: impl FnOnce(&Value) -> String) {
         if !self.is_json() {
-            return println!("{}", text(&result));
+            return println!("{}", text(&escaped(&result)));
         }
         if let Some(fields) = result.as_object_mut() {
             fields.retain(|name, _| !["id", "cmd", "ok"].contains(&name.as_str()));
         }
-        println!("{result}");
+        println!("{}", json_line(&result));
     }
 }
 
@@ -334,7 +334,8 @@ fn only_agent() -> Result<Client, Fatal> {
             status: NO_AGENT,
         }),
         (Some(last), false) => {
-            let names: Vec<_> = agents.iter().chain([&last]).map(Client::node).collect();
+            let names: Vec<_> =
+                agents.iter().chain([&last]).map(|agent| escape(agent.node())).collect();
             let names = names.join(", ");
             Err(Fatal::usage(format!("several agents run on this machine; add --agent: {names}")))
         }
@@ -361,7 +362,8 @@ fn fatal(error: ClientError) -> Fatal {
         ClientError::Refused(_) => 1,
         _ => NO_AGENT,
     };
-    Fatal { message: error.to_string(), status }
+    // The reason is the agent's, and may repeat what others sent to it.
+    Fatal { message: escape(&error.to_string()), status }
 }
 
 /// The exit status if no agent answers.

@@ -1,6 +1,6 @@
 //! `tidings members`: lists the members that an agent knows.
 
-use super::text::{about, address, plain, rtt, table};
+use super::text::{about, address, json_line, plain, rtt, table};
 use super::{At, everywhere, fatal};
 use crate::Fatal;
 use crate::output::count;
@@ -96,10 +96,9 @@ fn list(args: &Args, client: &mut Client) -> Result<(), Fatal> {
     let mut shown: Vec<_> = members.iter().filter(|member| args.wants(member)).collect();
     shown.sort_by_key(|member| plain(&member["name"]));
     if args.at.is_json() {
-        println!(
-            "{}",
-            json!({"members": shown, "health": result["health"], "view": result["view"]})
-        );
+        let (health, view) = (&result["health"], &result["view"]);
+        let shown = json!({"members": shown, "health": health, "view": view});
+        println!("{}", json_line(&shown));
         return Ok(());
     }
     let mut rows = vec![["NAME", "ADDRESS", "STATUS", "RTT", "TAGS"].map(String::from).to_vec()];

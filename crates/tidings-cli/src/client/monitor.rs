@@ -1,5 +1,6 @@
 //! `tidings monitor`: the events of an agent as they happen.
 
+use super::text::{escaped, json_line};
 use super::{At, fatal};
 use crate::Fatal;
 use crate::output::write_line;
@@ -13,7 +14,7 @@ pub(super) fn run(at: &At, level: Level) -> Result<ExitCode, Fatal> {
     let events = at.connect()?.monitor(level).map_err(fatal)?;
     for event in events {
         let event = event.map_err(fatal)?;
-        let line = if at.is_json() { event.to_string() } else { text(&event) };
+        let line = if at.is_json() { json_line(&event) } else { text(&escaped(&event)) };
         match write_line(&line) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
             written => written.map_err(Fatal::failed)?,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
+use tidings::{InvalidName, NodeId};
 
 /// Rows in columns, the first row being the headings.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
@@ -24,7 +25,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 /// The fields of an object, one a line.
 pub(super) fn lines(object: &Value, between: &str) -> String {
     let fields = object.as_object().into_iter().flatten();
-    let lines = fields.map(|(key, value)| format!("{key}{between}{}", plain(value)));
+    let lines = fields.map(|(key, value)| format!("{}{between}{}", escape(key), plain(value)));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -67,7 +68,7 @@ pub(super) fn info(info: &Value) -> String {
 
 /// The address of a member.
 pub(super) fn address(node: &Value) -> String {
-    let (ip, port) = (plain(&node["addr"]), &node["port"]);
+    let (ip, port) = (plain(&node["addr"]), plain(&node["port"]));
     if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
 }
 
@@ -79,7 +80,7 @@ pub(super) fn about(node: &Value) -> String {
     match (node["meta_text"].as_str(), node["meta"].as_str()) {
         (Some(""), _) | (_, None) => String::new(),
         (Some(text), _) => format!("{text:?}"),
-        (None, Some(hex)) => format!("hex:{hex}"),
+        (None, Some(hex)) => format!("hex:{}", escape(hex)),
     }
 }
 
@@ -90,15 +91,56 @@ pub(super) fn rtt(node: &Value) -> String {
     duration.map_or_else(|| "-".into(), |it| format!("{it:.1?}"))
 }
 
-/// A value as text; control characters, which other agents may have sent, are escaped.
+/// A value as text; characters that people cannot see, which others may have sent, are escaped.
 pub(super) fn plain(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), Into::into);
-    if !text.contains(char::is_control) {
-        return text;
+    value.as_str().map_or_else(|| escape(&value.to_string()), escape)
+}
+
+/// A value with all texts and names of fields in it escaped, for people.
+pub(super) fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => escape(text).into(),
+        Value::Array(values) => values.iter().map(escaped).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (escape(name), escaped(value))).collect()
+        }
+        other => other.clone(),
     }
-    text.chars()
-        .map(|it| if it.is_control() { it.escape_debug().to_string() } else { it.into() })
-        .collect()
+}
+
+/// A text with all characters escaped that people cannot see, or that control a terminal.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => escaped.extend(c.escape_debug()),
+            c if is_hidden(c) => escaped.extend(c.escape_unicode()),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A value as JSON in one line, without characters that people cannot see.
+pub(super) fn json_line(value: &Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        if c.is_control() || is_hidden(c) {
+            // They occur within strings alone.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                _ = write!(line, "\\u{unit:04x}");
+            }
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// Whether people cannot see a character, by the rule for names.
+fn is_hidden(c: char) -> bool {
+    !c.is_ascii()
+        && matches!(NodeId::new(c.encode_utf8(&mut [0; 4])), Err(InvalidName::Hidden { .. }))
 }
 
 fn yes(value: &Value) -> String {
@@ -115,6 +157,18 @@ mod tests {
         let rows =
             [["NAME", "STATUS"], ["müller", "alive"]].map(|row| row.map(String::from).to_vec());
         assert_eq!(table(&rows), "NAME    STATUS\nmüller  alive");
+    }
+
+    #[test]
+    fn what_others_sent_does_not_reach_the_terminal_as_it_is() {
+        let hostile = "a\x1b[2J\n\u{9b}\u{7f}\u{202e}\u{200b}\u{e0041}\u{3164}é\\";
+        let shown = "a\\u{1b}[2J\\n\\u{9b}\\u{7f}\\u{202e}\\u{200b}\\u{e0041}\\u{3164}é\\";
+        let value = json!({hostile: [hostile, {"x": hostile}, 1, null]});
+        assert_eq!(plain(&hostile.into()), shown);
+        assert_eq!(escaped(&value), json!({shown: [shown, {"x": shown}, 1, null]}));
+        let line = json_line(&value);
+        assert!(!line.chars().any(|c| c.is_control() || is_hidden(c)), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]

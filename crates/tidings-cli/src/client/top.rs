@@ -75,7 +75,7 @@ fn show(
                 Update::Look(look) => state.look(look),
                 Update::Event(event) => state.event(&event),
                 Update::Why(name, text) => state.explain(&name, text),
-                Update::Lost(error) => state.lose(error),
+                Update::Lost(error) => state.lose(&error),
             }
         }
         terminal.draw(|frame| draw::draw(&state, frame))?;

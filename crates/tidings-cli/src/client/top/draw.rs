@@ -159,6 +159,27 @@ mod tests {
     }
 
     #[test]
+    fn the_live_view_shows_no_hostile_text_as_it_is() {
+        let hostile = "x\u{7f}\u{9b}\u{202e}\u{200b}";
+        let member = json!({"name": hostile, "state": hostile, "addr": hostile, "port": hostile,
+            "rtt": hostile, "meta": hostile});
+        let tagged = json!({"name": "b", "state": "alive", "tags": {hostile: hostile}});
+        let info = json!({"node": {"name": hostile}, "cluster": hostile, "health": hostile,
+            "ready": hostile, "view": hostile, "members": {"alive": hostile, "left": hostile}});
+        let stats = json!({"stats": {"rejected_datagrams": {hostile: 1}}});
+        let mut state = State::default();
+        state.look([info, json!({"members": [member, tagged]}), stats]);
+        state.event(&json!({"t": 61.0, "text": hostile, "node": {"name": hostile}}));
+        let looked = drawn(&state);
+        state.lose(hostile);
+        for text in [looked, drawn(&state)] {
+            assert!(text.contains("x\\u{7f}\\u{9b}\\u{202e}\\u{200b}"), "{text}");
+            let found = text.chars().find(|&c| c != 'x' && hostile.contains(c));
+            assert_eq!(found, None, "{text}");
+        }
+    }
+
+    #[test]
     fn the_view_has_the_node_its_members_events_and_rejected_traffic() {
         let text = drawn(&state());
         for part in [
@@ -206,7 +227,7 @@ mod tests {
     #[test]
     fn an_agent_that_is_gone_is_told_until_it_answers_again() {
         let mut state = state();
-        state.lose("nothing runs".into());
+        state.lose("nothing runs");
         assert!(drawn(&state).contains("does not answer, trying again: nothing runs"));
         state.look([json!({"ready": false}), json!({}), json!({})]);
         assert!(drawn(&state).contains("not ready"));

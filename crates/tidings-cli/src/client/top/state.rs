@@ -1,6 +1,6 @@
 //! What the live view shows, and what keys do with it.
 
-use super::super::text::{about, address, plain, rtt};
+use super::super::text::{about, address, escape, escaped, plain, rtt};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +59,7 @@ impl State {
     pub(super) fn look(&mut self, [info, members, stats]: [Value; 3]) {
         self.members = members["members"].as_array().cloned().unwrap_or_default();
         self.changed.retain(|name, _| self.members.iter().any(|it| it["name"] == name.as_str()));
-        (self.info, self.stats, self.lost) = (info, stats["stats"].clone(), None);
+        (self.info, self.stats, self.lost) = (escaped(&info), escaped(&stats["stats"]), None);
     }
 
     /// An event of the agent.
@@ -80,8 +80,8 @@ impl State {
         }
     }
 
-    pub(super) fn lose(&mut self, error: String) {
-        self.lost = Some(error);
+    pub(super) fn lose(&mut self, error: &str) {
+        self.lost = Some(escape(error));
     }
 
     /// Handles a key.
