@@ -30,9 +30,17 @@ pub fn default_path(node: &NodeId) -> PathBuf {
 /// is private.
 pub(crate) fn is_private(dir: &Path) -> bool {
     let Ok(found) = fs::symlink_metadata(dir) else { return true };
-    let user = rustix::process::getuid();
-    let is_ours = found.uid() == user.as_raw() || user.is_root();
-    found.is_dir() && is_ours && found.mode() & 0o022 == 0
+    is_changed_by_owner_alone(&found) && (is_owner(&found) || rustix::process::getuid().is_root())
+}
+
+/// Whether what was found is a directory that nobody but its owner, and root, can change.
+pub(crate) fn is_changed_by_owner_alone(found: &fs::Metadata) -> bool {
+    found.is_dir() && found.mode() & 0o022 == 0
+}
+
+/// Whether it belongs to this user.
+pub(crate) fn is_owner(found: &fs::Metadata) -> bool {
+    found.uid() == rustix::process::getuid().as_raw()
 }
 
 /// The sockets in [`default_dir`], in alphabetical order; some may be left by dead processes.

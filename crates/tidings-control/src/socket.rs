@@ -1,5 +1,6 @@
 //! The socket file of a control server.
 
+use crate::path::{is_changed_by_owner_alone, is_owner};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -8,7 +9,7 @@ use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -70,8 +71,8 @@ fn make_private_dir(dir: &Path) -> Result<(), BindError> {
     let failed = |error: io::Error| BindError::Failed { path: dir.into(), error };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let found = fs::symlink_metadata(dir).map_err(failed)?;
-    let is_ours = found.uid() == rustix::process::getuid().as_raw();
-    if !found.is_dir() || !is_ours || found.mode() & 0o022 != 0 {
+    // Root listens in no other user's directory, though its client may connect there.
+    if !is_changed_by_owner_alone(&found) || !is_owner(&found) {
         return Err(BindError::NotPrivate(dir.into()));
     }
     Ok(())
