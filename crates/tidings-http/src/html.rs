@@ -5,6 +5,7 @@ use crate::metrics::rejected;
 use crate::view::{Shown, View};
 use std::fmt::{self, Display, Write};
 use std::time::{Duration, SystemTime};
+use tidings::{InvalidName, NodeId};
 
 /// The page's style sheet.
 pub(crate) const STYLE: &str = include_str!("assets/status.css");
@@ -198,18 +199,10 @@ impl Display for Text<'_> {
     }
 }
 
-/// Whether a character has no width, or changes the direction of what follows.
+/// Whether people cannot see a character, by the rule for names.
 fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
+    !c.is_ascii()
+        && matches!(NodeId::new(c.encode_utf8(&mut [0; 4])), Err(InvalidName::Hidden { .. }))
 }
 
 /// A time in UTC, to the second: `2026-11-30 19:07:08`.
@@ -243,6 +236,14 @@ mod tests {
             "&lt;script&gt;&#39;&quot;&amp;&lt;/script&gt;"
         );
         assert_eq!(Text("Zürich 東京 🦀").to_string(), "Zürich 東京 🦀");
+    }
+
+    #[test]
+    fn text_hides_nothing_that_a_name_may_not_hide() {
+        for c in ['\u{34f}', '\u{115f}', '\u{2800}', '\u{3164}', '\u{fe0f}', '\u{e0100}'] {
+            let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+            assert_eq!(Text(&format!("a{c}b")).to_string(), shown);
+        }
     }
 
     #[test]
