@@ -26,6 +26,8 @@ pub trait ControlledNode: fmt::Debug + Send + Sync + 'static {
     fn stats(&self) -> Stats;
     /// The smoothed round-trip time to a member, if it is known.
     fn rtt(&self, id: &NodeId) -> Option<Duration>;
+    /// The time until this node declares a member failed, if it is a suspect.
+    fn suspicion_left(&self, id: &NodeId) -> Option<Duration>;
     /// Sets the metadata.
     fn set_meta(&self, meta: Meta) -> Result<(), String>;
     /// Sends a message in a datagram, which may be lost.
@@ -93,6 +95,10 @@ macro_rules! controlled_node {
 
             fn rtt(&self, id: &NodeId) -> Option<Duration> {
                 self.rtt(id)
+            }
+
+            fn suspicion_left(&self, id: &NodeId) -> Option<Duration> {
+                self.suspicion_left(id)
             }
 
             fn set_meta(&self, meta: Meta) -> Result<(), String> {

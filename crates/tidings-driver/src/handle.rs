@@ -232,6 +232,15 @@ macro_rules! answered_at_once {
                 self.handle().look(|node| node.rtt(id))
             }
 
+            /// How long it takes until this node declares a suspect failed, if that does not refute
+            /// the suspicion and no other member accuses it too; `None` if it is not suspected.
+            pub fn suspicion_left(&self, id: &NodeId) -> Option<Duration> {
+                self.handle().with(|state, now| {
+                    let deadline = state.node().suspicion_deadline(id);
+                    deadline.map(|deadline| deadline.since(now))
+                })
+            }
+
             /// Whether the node takes part in its cluster.
             pub fn phase(&self) -> Phase {
                 self.handle().look(|node| node.phase())

@@ -91,6 +91,16 @@ pub(super) fn rtt(node: &Value) -> String {
     duration.map_or_else(|| "-".into(), |it| format!("{it:.1?}"))
 }
 
+/// The state of a member, and of a suspect how long it takes until it counts as failed.
+pub(super) fn state(node: &Value) -> String {
+    let name = match node["state"].as_str() {
+        Some("dead") => "failed".into(),
+        _ => plain(&node["state"]),
+    };
+    let seconds = node["fails_in"].as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok());
+    seconds.map_or_else(|| name.clone(), |left| format!("{name}, {} s", left.as_secs()))
+}
+
 /// A value as text; characters that people cannot see, which others may have sent, are escaped.
 pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| escape(&value.to_string()), escape)

@@ -355,6 +355,24 @@ fn the_live_view_needs_a_terminal_and_leaves_it_as_it_was() {
 }
 
 #[test]
+fn the_list_and_the_live_view_say_how_long_a_suspect_has_left() {
+    let (a, mut b, place) = pair("countdown");
+    let mut top = Top::start(&place);
+    top.read_until(&b.addr);
+    b.process.kill().unwrap();
+    top.read_until("suspect, ");
+    let listed = place.ok(&["members", "--format", "json"]);
+    let members = serde_json::from_str::<Value>(&listed).unwrap()["members"].clone();
+    let of = |name: &str| members.as_array().unwrap().iter().find(|it| it["name"] == name).cloned();
+    assert!(of("a").unwrap()["fails_in"].is_null());
+    let b = of("b").unwrap();
+    assert!(b["state"] == "dead" || b["fails_in"].as_f64().unwrap() < 60.0, "{b}");
+    top.process.stdin.as_mut().unwrap().write_all(b"q").unwrap();
+    top.ends();
+    drop(a);
+}
+
+#[test]
 fn the_live_view_explains_a_member_and_finds_an_agent_that_was_restarted() {
     let (a, b, place) = pair("top-restart");
     let mut top = Top::start(&place);

@@ -12,6 +12,7 @@ use crate::stream::StreamId;
 use crate::stream::exchange::Purpose;
 use crate::stream::paths::Finding;
 use crate::time::Instant;
+use crate::timers::TimerKey;
 use core::net::SocketAddr;
 
 impl Node {
@@ -31,6 +32,16 @@ impl Node {
     pub fn accuses(&self, id: &NodeId) -> bool {
         let own = self.wire.accuser(self.local().id());
         self.members.find(id).is_some_and(|key| self.detector.is_accused_by(key, &own))
+    }
+
+    /// When this node declares a suspect failed, unless that refutes the suspicion; `None` if the
+    /// member is not suspected.
+    ///
+    /// Each further member that accuses the suspect brings it forward (Lifeguard §IV-B), and a node
+    /// that then has no recent ack puts it off.
+    pub fn suspicion_deadline(&self, id: &NodeId) -> Option<Instant> {
+        let key = self.members.find(id)?;
+        self.timers.at(TimerKey::Suspicion(key))
     }
 
     /// Handles the error with which the operating system refused a datagram of `len` bytes, which

@@ -36,6 +36,29 @@ fn a_node_tells_whom_it_accuses_itself() {
     assert_eq!(accuses(&net, 2), [false; 2]);
 }
 
+#[test]
+fn the_deadline_of_a_suspicion_is_known_and_accusers_bring_it_forward() {
+    let mut net = joined(8);
+    net.kill(7);
+    net.run_until(|net| net.state(0, 7) == Some(State::Suspect));
+    let deadline = |net: &Net, other| net.nodes[0].node.suspicion_deadline(&id(other));
+    assert_eq!(deadline(&net, 1), None);
+    let first = deadline(&net, 7).unwrap();
+    assert!(first > net.now);
+    net.run_until(|net| deadline(net, 7) != Some(first));
+    let second = deadline(&net, 7).unwrap();
+    assert!(second < first && second >= net.now, "another member accuses it too");
+    let last = std::cell::Cell::new(second);
+    net.run_until(|net| match deadline(net, 7) {
+        Some(deadline) => {
+            last.set(deadline);
+            false
+        }
+        None => true,
+    });
+    assert_eq!((net.state(0, 7), net.now), (Some(State::Failed), last.get()));
+}
+
 /// The time between the first suspicion of a member on any node and the first failure.
 fn suspected_for(net: &Net, other: usize) -> Duration {
     let first = |kind: fn(&Event) -> bool| {

@@ -80,7 +80,7 @@ fn draw_members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let members = state.rows();
     let selected = members.iter().position(|member| member.is_selected);
     let rows = members.into_iter().map(|member| {
-        let color = match member.state.as_str() {
+        let color = match member.state.split(',').next().unwrap_or_default() {
             "alive" => Color::Reset,
             "suspect" => Color::Yellow,
             "failed" => Color::Red,
@@ -92,7 +92,7 @@ fn draw_members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     });
     let widths = [
         Constraint::Max(24),
-        Constraint::Length(8),
+        Constraint::Length(13),
         Constraint::Max(22),
         Constraint::Length(8),
         Constraint::Length(9),

@@ -1,6 +1,6 @@
 //! What the live view shows, and what keys do with it.
 
-use super::super::text::{about, address, escape, escaped, plain, rtt};
+use super::super::text::{about, address, escape, escaped, plain, rtt, state};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -134,17 +134,13 @@ impl State {
     /// The members that the filter leaves, in order.
     pub(super) fn rows(&self) -> Vec<Row> {
         let has = |text: &str| text.to_lowercase().contains(&self.filter.to_lowercase());
-        let state = |member: &Value| match member["state"].as_str() {
-            Some("dead") => "failed".to_owned(),
-            _ => plain(&member["state"]),
-        };
         let mut members: Vec<_> = self.members.iter().collect();
         members.retain(|it| [plain(&it["name"]), state(it), about(it)].iter().any(|it| has(it)));
         members.sort_by_cached_key(|member| {
-            let rank = match state(member).as_str() {
-                "suspect" => 0,
-                "failed" => 1,
-                "alive" => 2,
+            let rank = match member["state"].as_str() {
+                Some("suspect") => 0,
+                Some("dead") => 1,
+                Some("alive") => 2,
                 _ => 3,
             };
             let nanos = member["rtt"].as_f64().map(|rtt| (rtt * 1e9) as u64);
