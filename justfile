@@ -148,7 +148,7 @@ interop-soak minutes="10":
 bench *name:
     cargo bench -p tidings -- {{ name }}
 
-# Cost of an idle node on each runtime (Linux; counts syscalls if strace is installed)
+# Cost of an idle node on each runtime and of its services (Linux; counts syscalls with strace)
 idle seconds="60":
     cargo build --release -p tidings-cli
     cargo run --release -p tidings-tests --example idle -- {{ seconds }}

@@ -290,6 +290,7 @@ impl<'a> Run<'a> {
         println!("{node}: {inputs} replayed, {outputs} compared, {equal}");
         if self.recording.version() != env!("CARGO_PKG_VERSION") {
             let (theirs, ours) = (self.recording.version(), env!("CARGO_PKG_VERSION"));
+            let theirs = theirs.escape_debug();
             println!("recorded by version {theirs}, replayed by version {ours}");
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! `just idle`, or with the seconds to measure: `just idle 60`. Twenty agents are one cluster; one
 //! of them runs on each runtime, the others on threads. Another agent on each runtime is alone.
+//! Five members serve operators, by a control socket, HTTP and the recent past in memory; the
+//! example fails if that costs more than its bounds, beside five members that do nothing of it.
 //! Syscalls are counted by `strace`, after the rest, because it slows down the process that it
 //! traces.
 
 use serde_json::Value;
-use std::fs::{read_dir, read_to_string};
+use std::fs::{DirBuilder, read_dir, read_to_string};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -16,31 +19,78 @@ use std::{env, io};
 
 const RUNTIMES: [&str; 4] = ["std", "smol", "async-std", "tokio"];
 const MEMBERS: usize = 20;
+/// The members whose cost is compared, with services and without.
+const COMPARED: usize = 5;
+/// What services may cost: times the CPU time, and KiB of memory.
+const MAX_RATIO: f64 = 1.3;
+const MAX_MEMORY: f64 = 4096.0;
 /// Time for the cluster to settle after the joins.
 const SETTLE_TIME: Duration = Duration::from_secs(40);
 
 fn main() -> io::Result<()> {
     let seconds = env::args().nth(1).map_or(Ok(60), |text| text.parse());
     let seconds: u64 = seconds.map_err(|_| io::Error::other("it takes a number of seconds"))?;
-    let alone = RUNTIMES.map(|runtime| Agent::start(&format!("alone-{runtime}"), runtime, None));
+    let none = &NO_SERVICES;
+    let alone =
+        RUNTIMES.map(|runtime| Agent::start(&format!("alone-{runtime}"), runtime, None, none));
     let alone: Vec<_> = alone.into_iter().collect::<io::Result<_>>()?;
     let mut agents: Vec<Agent> = Vec::new();
     for n in 0..MEMBERS {
         let runtime = RUNTIMES.get(n).copied().unwrap_or("std");
         let seed = agents.first().map(|first| first.addr.clone());
-        agents.push(Agent::start(&format!("n{n}"), runtime, seed.as_deref())?);
+        agents.push(Agent::start(&format!("n{n}"), runtime, seed.as_deref(), none)?);
+    }
+    let sockets = env::temp_dir().join(format!("tidings-idle-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&sockets)?;
+    for n in 0..COMPARED {
+        let name = format!("served{n}");
+        let control = sockets.join(n.to_string());
+        let control = control.to_string_lossy();
+        let services = ["--http", "127.0.0.1:0", "--control", &control];
+        agents.push(Agent::start(&name, "std", Some(&agents[0].addr), &services)?);
     }
     for agent in &mut agents {
-        while agent.members()? < MEMBERS {
+        while agent.members()? < MEMBERS + COMPARED {
             sleep(Duration::from_millis(100));
         }
     }
     // A sleep, because idle time is what is measured.
     sleep(SETTLE_TIME);
-    println!("One of {MEMBERS} members, for {seconds} s:\n");
+    println!("One of {} members, for {seconds} s:\n", agents.len());
     report(&agents[..RUNTIMES.len()], seconds)?;
     println!("\nA node that is alone, for {seconds} s:\n");
-    report(&alone, seconds)
+    report(&alone, seconds)?;
+    println!("\nThe mean of {COMPARED} members without services and with all, for {seconds} s:\n");
+    let outcome = compare(&agents[MEMBERS - COMPARED..MEMBERS], &agents[MEMBERS..], seconds);
+    drop(agents);
+    std::fs::remove_dir_all(sockets)?;
+    outcome
+}
+
+/// Compares members with and without services; an error if these cost too much.
+fn compare(without: &[Agent], with: &[Agent], seconds: u64) -> io::Result<()> {
+    let costs = || -> io::Result<Vec<_>> { without.iter().chain(with).map(Agent::cost).collect() };
+    let before = costs()?;
+    sleep(Duration::from_secs(seconds));
+    let after = costs()?;
+    println!("| services | CPU, µs/s | ratio | private, MiB | more, MiB |");
+    println!("|---|---|---|---|---|");
+    let mean = |range: std::ops::Range<usize>, of: &dyn Fn(usize) -> u64| {
+        range.clone().map(of).sum::<u64>() as f64 / range.len() as f64
+    };
+    let nanos = |n: usize| after[n].nanos.saturating_sub(before[n].nanos) / seconds;
+    let private = |n: usize| after[n].private;
+    let (few, all) = (0..without.len(), without.len()..after.len());
+    let [idle, served] = [&few, &all].map(|range| mean(range.clone(), &nanos) / 1e3);
+    let [small, large] = [&few, &all].map(|range| mean(range.clone(), &private));
+    let (ratio, more) = (served / idle, large - small);
+    println!("| none | {idle:.0} | 1.00 | {:.1} | |", small / 1024.0);
+    println!("| all | {served:.0} | {ratio:.2} | {:.1} | {:.1} |", large / 1024.0, more / 1024.0);
+    if ratio > MAX_RATIO || more > MAX_MEMORY {
+        let bounds = format!("at most {MAX_RATIO} times the CPU time and {MAX_MEMORY} KiB more");
+        return Err(io::Error::other(format!("services cost more than {bounds}")));
+    }
+    Ok(())
 }
 
 fn report(agents: &[Agent], seconds: u64) -> io::Result<()> {
@@ -72,6 +122,9 @@ fn report(agents: &[Agent], seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The options of an agent that serves no operators.
+const NO_SERVICES: [&str; 4] = ["--control", "none", "--recent", "0"];
+
 /// An agent in a process of its own, which is killed when this is dropped.
 struct Agent {
     runtime: String,
@@ -92,9 +145,9 @@ struct Cost {
 }
 
 impl Agent {
-    fn start(name: &str, runtime: &str, seed: Option<&str>) -> io::Result<Self> {
+    fn start(name: &str, runtime: &str, seed: Option<&str>, services: &[&str]) -> io::Result<Self> {
         let mut command = Command::new(program()?);
-        command.args(["agent", "--json", "--stdin", "--control", "none", "--recent", "0"]);
+        command.args(["agent", "--json", "--stdin"]).args(services);
         command.args(["--bind", "127.0.0.1:0", "--name", name]);
         command.args(["--runtime", runtime]);
         command.args(seed.iter().flat_map(|seed| ["--join", seed]));

@@ -17,8 +17,9 @@ use core::fmt;
 ///   may be the member's own, at most 2^49. The number is at most 2^47 or 2^48.
 /// - A claim about the receiver may be 1,024 above that, and one about an unknown member 2,048.
 ///   So a node never raises itself beyond what nodes that do not know it accept.
-/// - An incarnation in an ack to the node's own ping may be one above that of a claim about the
-///   receiver: as high as the member's own refutation of the highest one.
+/// - An incarnation in an ack to the node's own ping counts up to one above that of a claim about
+///   the receiver: as high as the member's own refutation of the highest one. What is beyond counts
+///   as that one.
 ///
 /// memberlist's format has no generations: the generation is 0, and the number has 32 bits and
 /// starts at 1 in every run. The limit for claims by others is then 2^29, and for a member's own
@@ -51,6 +52,16 @@ impl Incarnation {
             return Self { number: self.number + 1, ..self };
         }
         Self { generation: self.max(claimed).generation.saturating_add(1), number: 0 }
+    }
+
+    /// This incarnation of a member, which it says itself, or the highest plausible one below it.
+    pub(crate) fn at_most_at_first_hand(self, clock: u64) -> Self {
+        let own = clock.saturating_add(2 * MAX_GENERATION_LEAD);
+        let latest = IncarnationSource::AtFirstHand.latest(own, own, None);
+        if self.generation > latest {
+            return Self::first(latest);
+        }
+        Self { number: self.number.min(4 * MAX_NUMBER), ..self }
     }
 
     /// Whether a claim with this incarnation is plausible: not so high that the member could not go

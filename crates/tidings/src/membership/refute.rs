@@ -48,7 +48,7 @@ impl Backoff {
         }
         let longest = interval * MAX_WAIT;
         let quiet = now.since(self.next) > longest;
-        self.wait = if quiet { interval } else { (self.wait * 2).min(longest) };
+        self.wait = if quiet { interval } else { self.wait.saturating_mul(2).min(longest) };
         self.wait = self.wait.max(interval);
         self.next = now + self.wait;
         true

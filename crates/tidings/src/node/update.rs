@@ -195,23 +195,21 @@ impl Node {
         self.variant.is_within_reach(claim.incarnation, self.wall_clock(), known, source)
     }
 
-    /// Applies the incarnation in an ack as far as the member can have had to go: an ack with the
-    /// token of our ping, from the member's address, is the member's own.
+    /// Applies the incarnation in an ack, or the highest one that this node takes at first hand if
+    /// that is less: an ack with the token of our ping, from the member's address, is the member's
+    /// own.
     ///
     /// So a forged claim that some nodes accepted and others did not does not separate them from
     /// the member; and who answers in the member's place for a while leaves it room to refute that.
     pub(super) fn apply_acked_incarnation(&mut self, key: MemberKey, status: Option<PeerStatus>) {
         let Some(PeerStatus { incarnation, .. }) = status else { return };
-        let known = self.members[key].incarnation();
-        if incarnation <= known {
+        // A member whose clock is ahead may have gone beyond the limit: it lives, whatever it says.
+        let incarnation = incarnation.at_most_at_first_hand(self.wall_clock());
+        if incarnation <= self.members[key].incarnation() {
             return;
         }
         let claim = self.claim_without_profile(key, incarnation, State::Alive);
-        let source = IncarnationSource::AtFirstHand;
-        let clock = self.wall_clock();
-        if !self.is_plausible(&claim, None)
-            && self.variant.is_within_reach(incarnation, clock, Some(known), source)
-        {
+        if !self.is_plausible(&claim, None) {
             self.apply_update(&UpdateSource::own(Accuser::Unknown, false), &claim);
         }
     }

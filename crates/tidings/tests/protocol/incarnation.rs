@@ -161,6 +161,36 @@ fn who_answers_for_a_member_for_a_while_does_not_shut_it_out() {
 }
 
 #[test]
+fn a_member_whose_clock_is_ahead_is_not_shut_out_by_the_incarnation_it_had_to_go_above() {
+    const AHEAD: u64 = 100;
+    let right = 60_000_000;
+    let mut net = Net::of([0, 0, AHEAD].into_iter().enumerate().map(|(n, ahead)| {
+        let config = config(n, addr(n)).with_generation(right + ahead);
+        config.with_wall_clock(right + ahead)
+    }));
+    for n in [1, 2] {
+        net.join(n, &[addr(0)]);
+    }
+    net.run_for(5 * SECOND);
+    // As high as n2 believes it, which is beyond what the others take from it.
+    let highest = right + AHEAD + 5 + (1 << 49) + 1024;
+    net.inject(2, addr(0), &forge::datagram(&[forge::suspect(name_hash(0), "n2", highest, 0)]));
+    assert_eq!(net.nodes[2].node.local().incarnation().generation, highest + 1);
+    for _ in 0..10 {
+        let known = net.member(0, 2).unwrap().incarnation();
+        let lie = forge::suspect(name_hash(1), "n2", known.generation, known.number);
+        for here in [0, 1] {
+            net.inject(here, addr(1 - here), &forge::datagram(std::slice::from_ref(&lie)));
+        }
+        net.run_for(20 * SECOND);
+        assert!((0..2).all(|here| net.state(here, 2) == Some(State::Alive)));
+    }
+    for here in [0, 1] {
+        assert!(!net.saw(here, |event| matches!(event, Event::Failed(_))));
+    }
+}
+
+#[test]
 fn a_forged_incarnation_hides_a_member_from_no_newcomer() {
     let leads = [49, 50].into_iter().flat_map(|bits| [0, 1, 1024, 1025].map(|n| (1 << bits) + n));
     for lead in leads.chain([1 << 48, 1]) {
