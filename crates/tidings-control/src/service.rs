@@ -181,15 +181,16 @@ impl NodeService {
 
     fn members(&self) -> Value {
         let members = self.node.all_members();
-        let suspected = |member: &Member| member.state() == State::Suspect;
         let list = members.iter().map(|member| {
             let mut it = json::member(member);
             if let Some(rtt) = self.node.rtt(member.id()) {
                 it["rtt"] = rtt.as_secs_f64().into();
             }
-            if let Some(left) =
-                suspected(member).then(|| self.node.suspicion_left(member.id())).flatten()
-            {
+            let left = match member.state() {
+                State::Suspect => self.node.suspicion_left(member.id()),
+                _ => None,
+            };
+            if let Some(left) = left {
                 it["fails_in"] = left.as_secs_f64().into();
             }
             it

@@ -5,7 +5,7 @@ use crate::metrics::rejected;
 use crate::view::{Shown, View};
 use std::fmt::{self, Display, Write};
 use std::time::{Duration, SystemTime};
-use tidings::{InvalidName, NodeId};
+use tidings::is_hidden;
 
 /// The page's style sheet.
 pub(crate) const STYLE: &str = include_str!("assets/status.css");
@@ -191,18 +191,12 @@ impl Display for Text<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                c if c.is_control() || is_invisible(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c if c.is_control() || is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
         Ok(())
     }
-}
-
-/// Whether people cannot see a character, by the rule for names.
-fn is_invisible(c: char) -> bool {
-    !c.is_ascii()
-        && matches!(NodeId::new(c.encode_utf8(&mut [0; 4])), Err(InvalidName::Hidden { .. }))
 }
 
 /// A time in UTC, to the second: `2026-11-30 19:07:08`.

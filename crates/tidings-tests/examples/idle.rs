@@ -75,14 +75,16 @@ fn compare(without: &[Agent], with: &[Agent], seconds: u64) -> io::Result<()> {
     let after = costs()?;
     println!("| services | CPU, µs/s | ratio | private, MiB | more, MiB |");
     println!("|---|---|---|---|---|");
-    let mean = |range: std::ops::Range<usize>, of: &dyn Fn(usize) -> u64| {
-        range.clone().map(of).sum::<u64>() as f64 / range.len() as f64
+    let mean = |range: std::ops::Range<usize>| {
+        let (before, after) = (&before[range.clone()], &after[range]);
+        let count = after.len() as f64;
+        let nanos = |costs: &[Cost]| costs.iter().map(|cost| cost.nanos).sum::<u64>();
+        let spent = nanos(after).saturating_sub(nanos(before)) / seconds;
+        let private: u64 = after.iter().map(|cost| cost.private).sum();
+        (spent as f64 / 1e3 / count, private as f64 / count)
     };
-    let nanos = |n: usize| after[n].nanos.saturating_sub(before[n].nanos) / seconds;
-    let private = |n: usize| after[n].private;
-    let (few, all) = (0..without.len(), without.len()..after.len());
-    let [idle, served] = [&few, &all].map(|range| mean(range.clone(), &nanos) / 1e3);
-    let [small, large] = [&few, &all].map(|range| mean(range.clone(), &private));
+    let (idle, small) = mean(0..without.len());
+    let (served, large) = mean(without.len()..after.len());
     let (ratio, more) = (served / idle, large - small);
     println!("| none | {idle:.0} | 1.00 | {:.1} | |", small / 1024.0);
     println!("| all | {served:.0} | {ratio:.2} | {:.1} | {:.1} |", large / 1024.0, more / 1024.0);

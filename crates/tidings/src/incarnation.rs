@@ -56,12 +56,11 @@ impl Incarnation {
 
     /// This incarnation of a member, which it says itself, or the highest plausible one below it.
     pub(crate) fn at_most_at_first_hand(self, clock: u64) -> Self {
-        let own = clock.saturating_add(2 * MAX_GENERATION_LEAD);
-        let latest = IncarnationSource::AtFirstHand.latest(own, own, None);
+        let (latest, most) = IncarnationSource::AtFirstHand.limits(clock, None);
         if self.generation > latest {
             return Self::first(latest);
         }
-        Self { number: self.number.min(4 * MAX_NUMBER), ..self }
+        Self { number: self.number.min(most), ..self }
     }
 
     /// Whether a claim with this incarnation is plausible: not so high that the member could not go
@@ -74,18 +73,8 @@ impl Incarnation {
         known: Option<Self>,
         from: IncarnationSource,
     ) -> bool {
-        let (lead, most) = match from {
-            IncarnationSource::Others => (MAX_GENERATION_LEAD, MAX_NUMBER),
-            IncarnationSource::Itself | IncarnationSource::Unknown => {
-                (2 * MAX_GENERATION_LEAD, 2 * MAX_NUMBER)
-            }
-            IncarnationSource::AboutUs | IncarnationSource::AtFirstHand => {
-                (2 * MAX_GENERATION_LEAD, 4 * MAX_NUMBER)
-            }
-        };
-        let next = known.map(|known| known.generation.saturating_add(1));
-        let own = clock.saturating_add(2 * MAX_GENERATION_LEAD);
-        self.number <= most && self.generation <= from.latest(clock.saturating_add(lead), own, next)
+        let (latest, most) = from.limits(clock, known);
+        self.generation <= latest && self.number <= most
     }
 }
 
@@ -107,6 +96,18 @@ pub(crate) enum IncarnationSource {
 }
 
 impl IncarnationSource {
+    /// The highest generation and the highest number that a claim from this source may have.
+    fn limits(self, clock: u64, known: Option<Incarnation>) -> (u64, u64) {
+        let (lead, most) = match self {
+            Self::Others => (MAX_GENERATION_LEAD, MAX_NUMBER),
+            Self::Itself | Self::Unknown => (2 * MAX_GENERATION_LEAD, 2 * MAX_NUMBER),
+            Self::AboutUs | Self::AtFirstHand => (2 * MAX_GENERATION_LEAD, 4 * MAX_NUMBER),
+        };
+        let next = known.map(|known| known.generation.saturating_add(1));
+        let own = clock.saturating_add(2 * MAX_GENERATION_LEAD);
+        (self.latest(clock.saturating_add(lead), own, next), most)
+    }
+
     /// The highest generation, or number in memberlist's format, that a claim from this source may
     /// have.
     ///

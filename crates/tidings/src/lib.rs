@@ -184,7 +184,7 @@ pub use event::{Done, Phase, Ticket};
 pub use event::{Event, Via};
 pub use gossip::broadcast_key::{BroadcastKey, InvalidBroadcastKey};
 pub use incarnation::Incarnation;
-pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong};
+pub use member::{ClusterName, InvalidName, Member, Meta, NodeId, State, TooLong, is_hidden};
 pub use node::Node;
 pub use output::Output;
 pub use stats::{DatagramError, Reject, Rejected, Stats, Unsent};

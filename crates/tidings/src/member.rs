@@ -2,6 +2,8 @@
 
 mod name;
 
+pub use name::is_hidden;
+
 use crate::incarnation::Incarnation;
 use crate::rtt::Rtt;
 use alloc::boxed::Box;

@@ -1,6 +1,6 @@
 //! The commands that ask all agents of a cluster.
 
-use super::text::{escape, plain, table};
+use super::text::{plain, table};
 use super::{At, fatal};
 use crate::Fatal;
 use crate::output::count;
@@ -102,7 +102,7 @@ fn reach_table(result: &Value) -> String {
     for node in nodes(result) {
         let name = plain(&node["node"]);
         if let Some(error) = node["error"].as_str() {
-            rows.push(vec![name, format!("? ({})", escape(error))]);
+            rows.push(vec![name, format!("? ({error})")]);
             continue;
         }
         rows.push(vec![name.clone(), format!("{} of {}", node["acked"], node["present"])]);

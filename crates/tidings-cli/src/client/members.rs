@@ -1,6 +1,6 @@
 //! `tidings members`: lists the members that an agent knows.
 
-use super::text::{about, address, json_line, plain, rtt, state, table};
+use super::text::{about, address, json_line, plain, rtt, status, table};
 use super::{At, everywhere, fatal};
 use crate::Fatal;
 use crate::output::count;
@@ -103,8 +103,8 @@ fn list(args: &Args, client: &mut Client) -> Result<(), Fatal> {
     }
     let mut rows = vec![["NAME", "ADDRESS", "STATUS", "RTT", "TAGS"].map(String::from).to_vec()];
     for member in &shown {
-        let (name, state) = (plain(&member["name"]), state(member));
-        rows.push(vec![name, address(member), state, rtt(member), about(member)]);
+        let (name, status) = (plain(&member["name"]), status(member));
+        rows.push(vec![name, address(member), status, rtt(member), about(member)]);
     }
     if args.watch && std::io::stdout().is_terminal() {
         print!("\x1b[H\x1b[2J");

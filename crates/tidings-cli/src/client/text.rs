@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tidings::{InvalidName, NodeId};
+use tidings::is_hidden;
 
 /// Rows in columns, the first row being the headings.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
@@ -91,14 +91,21 @@ pub(super) fn rtt(node: &Value) -> String {
     duration.map_or_else(|| "-".into(), |it| format!("{it:.1?}"))
 }
 
-/// The state of a member, and of a suspect how long it takes until it counts as failed.
+/// The state of a member.
 pub(super) fn state(node: &Value) -> String {
-    let name = match node["state"].as_str() {
+    match node["state"].as_str() {
         Some("dead") => "failed".into(),
         _ => plain(&node["state"]),
-    };
-    let seconds = node["fails_in"].as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok());
-    seconds.map_or_else(|| name.clone(), |left| format!("{name}, {} s", left.as_secs()))
+    }
+}
+
+/// The state of a member, and of a suspect how long it takes until it counts as failed.
+pub(super) fn status(node: &Value) -> String {
+    let left = node["fails_in"].as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok());
+    match left {
+        Some(left) => format!("{}, {} s", state(node), left.as_secs()),
+        None => state(node),
+    }
 }
 
 /// A value as text; characters that people cannot see, which others may have sent, are escaped.
@@ -145,12 +152,6 @@ pub(super) fn json_line(value: &Value) -> String {
         }
     }
     line
-}
-
-/// Whether people cannot see a character, by the rule for names.
-fn is_hidden(c: char) -> bool {
-    !c.is_ascii()
-        && matches!(NodeId::new(c.encode_utf8(&mut [0; 4])), Err(InvalidName::Hidden { .. }))
 }
 
 fn yes(value: &Value) -> String {

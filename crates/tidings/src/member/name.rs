@@ -38,9 +38,12 @@ pub(super) fn write(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if name.chars().all(is_plain) && !name.starts_with('"') { f.pad(name) } else { name.fmt(f) }
 }
 
-/// Whether a character has no glyph of its own: it changes the direction of others, joins them, or
-/// looks like nothing or a space.
-fn is_hidden(c: char) -> bool {
+/// Whether people cannot see a character: it changes the direction of others, joins them, or looks
+/// like nothing or a space.
+///
+/// Chosen [names](crate::NodeId::new) have none of them. Whoever shows text that others sent, as
+/// names and metadata in memberlist's format, escapes them, beside control characters.
+pub fn is_hidden(c: char) -> bool {
     HIDDEN.iter().any(|&(first, last)| (first..=last).contains(&c))
 }
 

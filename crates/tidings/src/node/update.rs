@@ -492,9 +492,7 @@ impl Node {
                     self.report_conflict(source, other, &claim);
                 }
                 // What anybody can say says nothing about this node's health.
-                let answers = |at| at != self.local().addr() && self.is_answering(at);
-                let by_member = !source.hearsay && source.from.is_some_and(answers);
-                if by_member || self.wire.is_authenticated() {
+                if self.wire.is_authenticated() || !source.hearsay && self.is_by_member(source) {
                     self.detector.on_refuted();
                     match claim.state {
                         State::Suspect => self.on_accused(Flap::Suspicion),

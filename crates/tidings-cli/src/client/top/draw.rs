@@ -80,15 +80,15 @@ fn draw_members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let members = state.rows();
     let selected = members.iter().position(|member| member.is_selected);
     let rows = members.into_iter().map(|member| {
-        let color = match member.state.split(',').next().unwrap_or_default() {
+        let color = match member.state.as_str() {
             "alive" => Color::Reset,
             "suspect" => Color::Yellow,
             "failed" => Color::Red,
             _ => Color::DarkGray,
         };
-        let [addr, rtt, changed, about] = member.cells;
+        let [status, addr, rtt, changed, about] = member.cells;
         let name = plain(&Value::from(member.name));
-        Row::new([name, member.state, addr, rtt, changed, about]).style(Style::new().fg(color))
+        Row::new([name, status, addr, rtt, changed, about]).style(Style::new().fg(color))
     });
     let widths = [
         Constraint::Max(24),

@@ -1,6 +1,6 @@
 //! What the live view shows, and what keys do with it.
 
-use super::super::text::{about, address, escape, escaped, plain, rtt, state};
+use super::super::text::{about, address, escape, escaped, plain, rtt, state, status};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -50,7 +50,7 @@ pub(super) enum Action {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) state: String,
-    pub(super) cells: [String; 4],
+    pub(super) cells: [String; 5],
     pub(super) is_selected: bool,
 }
 
@@ -135,7 +135,7 @@ impl State {
     pub(super) fn rows(&self) -> Vec<Row> {
         let has = |text: &str| text.to_lowercase().contains(&self.filter.to_lowercase());
         let mut members: Vec<_> = self.members.iter().collect();
-        members.retain(|it| [plain(&it["name"]), state(it), about(it)].iter().any(|it| has(it)));
+        members.retain(|it| [plain(&it["name"]), status(it), about(it)].iter().any(|it| has(it)));
         members.sort_by_cached_key(|member| {
             let rank = match member["state"].as_str() {
                 Some("suspect") => 0,
@@ -158,7 +158,7 @@ impl State {
             let changed = self.changed.get(&name).cloned().unwrap_or_else(|| "-".into());
             Row {
                 state: state(member),
-                cells: [address(member), rtt(member), changed, about(member)],
+                cells: [status(member), address(member), rtt(member), changed, about(member)],
                 is_selected: self.selected.as_ref() == Some(&name),
                 name,
             }

@@ -189,14 +189,15 @@ fn decode_push_pull<'a>(
 ) -> Result<Message<'a>, ParseError> {
     let header = match progress.header {
         Some(header) => header,
-        None => decode_header(message)?,
+        None => {
+            let header = decode_header(message)?;
+            progress.at = header.len;
+            *progress.header.insert(header)
+        }
     };
     let Header { join, nodes, state, len } = header;
     if nodes.saturating_mul(MIN_RECORD).saturating_add(state) > limit as u64 {
         return Err(ParseError::Reject(Reject::Oversized));
-    }
-    if progress.header.replace(header).is_none() {
-        progress.at = len;
     }
     let mut rest = message.get(progress.at..).ok_or(DecodeError::Malformed)?;
     while progress.records < nodes {
